@@ -1,0 +1,79 @@
+"""Every prompt in one place: Jinja files with `StrictUndefined`, each known by the digest of its source.
+
+Captions, problems and model output reach a template only as values, so a `{{ }}` inside them is text and nothing else.
+The system prompt is the unified one of the released models (FACTS: README and evaluation configuration), and it is a
+system turn wherever a solver answers: in probes, in rollouts, in training rows, in serving and in evaluation.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template, TemplateNotFound
+
+from capcurriculum.errors import RecipeError
+
+#: What the teacher is told to ask about, by the name that rows and recipes use.
+SKILLS: Mapping[str, str] = {
+    "spatial": "where something is",
+    "attribute": "an attribute of one object",
+    "count": "how many there are",
+    "text": "text in the image",
+    "small_object": "a small object",
+    "comparison": "a comparison of two objects",
+    "state": "the state of an object",
+}
+
+# No autoescape: prompts are text for a model, not HTML.
+_ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
+
+
+@cache
+def source(name: str) -> str:
+    """The template's own text.
+
+    Raises:
+        RecipeError: there is no prompt of that name.
+    """
+    path = files(__package__) / f"{name}.jinja"
+    if not path.is_file():
+        known = ", ".join(sorted(p.name.removesuffix(".jinja") for p in files(__package__).iterdir() if p.name.endswith(".jinja")))
+        raise RecipeError(f"There is no prompt named {name!r}; the prompts are: {known}.") from TemplateNotFound(name)
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _template(name: str) -> Template:
+    return _ENVIRONMENT.from_string(source(name))
+
+
+@cache
+def digest(name: str) -> str:
+    """First 16 hex digits of the sha256 of the template's source."""
+    return hashlib.sha256(source(name).encode()).hexdigest()[:16]
+
+
+def render(name: str, **values: object) -> str:
+    """Fill a template; a value the template names and the caller forgot raises `jinja2.UndefinedError`."""
+    return _template(name).render(**values)
+
+
+def system() -> str:
+    """The unified system prompt, the same bytes everywhere."""
+    return render("system")
+
+
+def choice(question: str, options: Mapping[str, str]) -> str:
+    """A four-option question as a solver sees it; `options` maps A-D to texts, in that order."""
+    return render("choice", question=question, options=options)
+
+
+def caption_arm(caption: str, problem: str) -> str:
+    """`problem` as it is asked from the caption instead of the image."""
+    return render("caption_arm", caption=caption, problem=problem)
+
+
+def teacher_caption(caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
+    """What the teacher reads: `asked` are earlier questions of the image, `problem` why its last reply was refused."""
+    return render("teacher_caption", caption=caption, skill=SKILLS[skill], asked=asked, problem=problem)
