@@ -1,0 +1,195 @@
+"""The frozen records that cross room borders, and their content keys.
+
+A key is a hash of canonical content, never of position, time or process, so the same work is never done twice and ids
+agree between machines. What enters a key is listed here and nowhere else; raise `SCHEMA` when its meaning changes.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SCHEMA = 1
+LETTERS = ("A", "B", "C", "D")
+
+
+class Outcome(StrEnum):
+    """What a reply is worth. UNPARSED and FAILED are unknown, and unknown is never wrong."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"
+    FAILED = "failed"
+
+
+class Arm(StrEnum):
+    """What a solver is shown beside the question."""
+
+    IMAGE = "image"
+    CAPTION = "caption"
+    BLIND = "blind"
+    SWAPPED = "swapped"
+
+
+class Stage(StrEnum):
+    """The capabilities, in the order they are taught."""
+
+    PERCEPTION = "perception"
+    TEXT = "text"
+    VISUAL = "visual"
+
+
+def digest(*parts: object) -> str:
+    """First 16 hex digits of the sha256 of the canonical JSON of `parts` (sorted keys, no spaces, UTF-8)."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def bytes_digest(data: bytes) -> str:
+    """First 16 hex digits of the sha256 of `data`: the `image_id` of an image file."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionedImage:
+    """A source row: an image file and what its caption says.
+
+    `image_path` is absolute or relative to the working directory; bytes are read only when a request or shard needs them.
+    """
+
+    caption_id: str
+    image_id: str
+    image_path: str
+    caption: str
+    source: str
+    license: str
+    example_id: str
+
+    @staticmethod
+    def key(image_id: str, caption: str) -> str:
+        return digest(SCHEMA, "caption", image_id, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A problem with its gold answer: four options and a letter, or no options and free text.
+
+    `problem` is the text a solver reads, without any image placeholder. `attempt` is the teacher's try that gave it.
+    """
+
+    question_id: str
+    stage: str
+    problem: str
+    answer: str
+    options: tuple[str, ...]
+    skill: str
+    image_id: str
+    image_path: str
+    caption: str
+    source: str
+    license: str
+    model: str = ""
+    prompt_digest: str = ""
+    attempt: int = 0
+
+    @staticmethod
+    def key(stage: str, image_id: str, problem: str, answer: str) -> str:
+        return digest(SCHEMA, "question", stage, image_id, problem, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn; `images` counts the pictures shown before its text."""
+
+    role: str
+    text: str
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a reply is drawn; `top_k` 0 means no limit, `temperature` 0 greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One reply wanted from one model.
+
+    `key` is a hash of model, messages, image digests, sampling, JSON schema and rollout index: all that can change the
+    reply, and nothing that cannot (endpoint, batch size, concurrency).
+    """
+
+    key: str
+    model: str
+    messages: tuple[Message, ...]
+    image_paths: tuple[str, ...]
+    sampling: Sampling
+    rollout: int = 0
+    schema: str = ""
+
+    @staticmethod
+    def make(
+        model: str,
+        messages: tuple[Message, ...],
+        sampling: Sampling,
+        *,
+        images: tuple[tuple[str, str], ...] = (),
+        rollout: int = 0,
+        schema: str = "",
+    ) -> "Request":
+        """`images` are (image_id, path) pairs; only the id is part of the key."""
+        turns = [[m.role, m.text, m.images] for m in messages]
+        drawn = [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens]
+        key = digest(SCHEMA, "request", model, turns, [i for i, _ in images], drawn, rollout, schema)
+        return Request(key, model, messages, tuple(p for _, p in images), sampling, rollout, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: a text, or an error sentence when the engine could not give one (`finish` is then `error`)."""
+
+    key: str
+    text: str
+    finish: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A graded reply: the evidence that filters and pass rates read."""
+
+    request_key: str
+    question_id: str
+    solver: str
+    arm: str
+    rollout: int
+    text: str
+    answer: str
+    outcome: str
+    finish: str
+    tokens_in: int
+    tokens_out: int
+    prompt_digest: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One filter's word on one row: the only place where keeping and dropping is recorded.
+
+    `question_id` is the `caption_id` while no question exists yet. `evidence` are request keys.
+    """
+
+    question_id: str
+    filter: str
+    keep: bool
+    reason: str
+    detail: str = ""
+    evidence: tuple[str, ...] = field(default=())
