@@ -1,0 +1,133 @@
+"""The process that asks math-verify, so that an answer which never ends or eats all memory hurts nobody else.
+
+It speaks JSON lines: one `[answer, gold]` in, one `[word, detail]` out, the word `equal`, `different`, `unparsed` or `failed`.
+This process loads sympy once and then only supervises: a forked child does the work, and when a request outlives its
+CPU or wall limit the child dies and the next is forked in milliseconds instead of seconds. It ends when its input does,
+so it never outlives its parent. Started by path, alone: it imports nothing of this package.
+"""
+
+import json
+import logging
+import os
+import resource
+import select
+import signal
+import sys
+from typing import Any
+
+CPU_SECONDS = 1.0  # enforced by the kernel inside the child: even one endless C call cannot outlive it
+WALL_SECONDS = 1.7  # for a child that waits instead of computing, or gets no processor
+MEMORY_BYTES = 1 << 30
+_WARM_UP = ((r"\frac{1}{2}+x^2", r"0.5+x^2"), (r"2\sqrt{3}", r"\sqrt{12}"), ("(1,2)", "(1,3)"), ("x=5", "5"))
+
+
+def judge(answer: str, gold: str) -> tuple[str, str]:
+    """Whether math-verify holds `answer` equal to `gold`.
+
+    Its own timeouts are off: they use SIGALRM, which cannot interrupt one long C call.
+    """
+    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 (the parent of the children loads it)
+
+    def read(text: str) -> list[Any]:
+        found = parse(
+            f"${text}$",
+            [LatexExtractionConfig()],
+            fallback_mode="no_fallback",
+            extraction_mode="first_match",
+            parsing_timeout=None,
+        )
+        return list(found)
+
+    expected = read(gold)
+    if not expected:
+        return "failed", "the gold answer is not an expression math-verify can read"
+    given = read(answer)
+    if not given:
+        return "unparsed", "the answer is not an expression math-verify can read"
+    return ("equal" if verify(expected, given, timeout_seconds=None, raise_on_error=True) else "different"), ""
+
+
+def _child(requests: int, replies: int) -> None:
+    """Answer requests until the pipe closes; each may use `CPU_SECONDS`, then the kernel ends this process."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    with os.fdopen(requests, "rb") as lines:
+        for line in lines:
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+            try:
+                reply = judge(*json.loads(line))
+            # Not swallowed: whatever sympy raises becomes this one answer's FAILED with its reason.
+            except Exception as error:
+                reply = ("failed", f"math-verify raised {type(error).__name__}")
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            os.write(replies, json.dumps(reply).encode() + b"\n")
+
+
+class _Child:
+    """A forked worker and the two pipes to it."""
+
+    def __init__(self, unwanted: tuple[int, ...]) -> None:
+        requests, self.requests = os.pipe()
+        self.replies, replies = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for descriptor in (self.requests, self.replies, *unwanted):
+                    os.close(descriptor)
+                _child(requests, replies)
+            finally:
+                os._exit(0)
+        os.close(requests)
+        os.close(replies)
+
+    def ask(self, line: bytes) -> bytes | None:
+        """The reply line, or None when the child died or outlived `WALL_SECONDS`; it is gone then."""
+        try:
+            os.write(self.requests, line)
+            ready, _, _ = select.select([self.replies], [], [], WALL_SECONDS)
+            reply = os.read(self.replies, 65536) if ready else b""
+        except BrokenPipeError:
+            reply = b""
+        if reply:
+            return reply
+        self.end()
+        return None
+
+    def end(self) -> None:
+        """Kill and collect the child."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.requests)
+        os.close(self.replies)
+
+
+def main() -> None:
+    """Warm up, say ready, then serve standard input until it ends."""
+    logging.disable(logging.CRITICAL)
+    out = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints must not pass for a reply
+    try:
+        for answer, gold in _WARM_UP:
+            judge(answer, gold)
+    except ImportError as error:
+        os.write(out, f"{error}\n".encode())
+        return
+    os.write(out, b"ready\n")
+    child: _Child | None = None
+    with os.fdopen(0, "rb") as lines:
+        for line in lines:
+            child = child or _Child((0, out))
+            reply = child.ask(line)
+            if reply is None:
+                child = None
+                reply = (
+                    json.dumps(("failed", "math-verify did not finish within its limits of time and memory")).encode()
+                    + b"\n"
+                )
+            os.write(out, reply)
+    if child:
+        child.end()
+
+
+if __name__ == "__main__":
+    main()
