@@ -29,6 +29,14 @@ class Arm(StrEnum):
     CAPTION = "caption"
     BLIND = "blind"
     SWAPPED = "swapped"
+    TEXT = "text"  # a problem that never had an image
+
+
+class Purpose(StrEnum):
+    """Why a solver was asked: to judge the question, or to measure how hard it is."""
+
+    PROBE = "probe"
+    ROLLOUT = "rollout"
 
 
 class Stage(StrEnum):
@@ -54,10 +62,12 @@ def bytes_digest(data: bytes) -> str:
 class CaptionedImage:
     """A source row: an image file and what its caption says.
 
-    `image_path` is absolute or relative to the working directory; bytes are read only when a request or shard needs them.
+    `image_path` is relative to the source's folder, so a run does not depend on where its images lie; bytes are read only
+    when a request or a shard needs them. `row_key` names the source line, so that a resumed run does not read its image again.
     """
 
     caption_id: str
+    row_key: str
     image_id: str
     image_path: str
     caption: str
@@ -74,7 +84,8 @@ class CaptionedImage:
 class Question:
     """A problem with its gold answer: four options and a letter, or no options and free text.
 
-    `problem` is the text a solver reads, without any image placeholder. `attempt` is the teacher's try that gave it.
+    `problem` is the text a solver reads, without any image placeholder; `image_path` is relative to its source's folder.
+    `attempt` is the teacher's try that gave it.
     """
 
     question_id: str
@@ -86,6 +97,7 @@ class Question:
     image_id: str
     image_path: str
     caption: str
+    caption_id: str
     source: str
     license: str
     model: str = ""
@@ -118,7 +130,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One reply wanted from one model.
+    """One reply wanted from one model. `image_paths` can be opened as they are.
 
     `key` is a hash of model, messages, image digests, sampling, JSON schema and rollout index: all that can change the
     reply, and nothing that cannot (endpoint, batch size, concurrency).
@@ -162,12 +174,30 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of the teacher; an empty `problem` means the reply became a question."""
+
+    request_key: str
+    caption_id: str
+    attempt: int
+    skill: str
+    text: str
+    problem: str
+    finish: str
+    tokens_in: int
+    tokens_out: int
+    model: str
+    prompt_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A graded reply: the evidence that filters and pass rates read."""
 
     request_key: str
     question_id: str
     solver: str
+    purpose: str
     arm: str
     rollout: int
     text: str
@@ -184,10 +214,12 @@ class Answer:
 class Verdict:
     """One filter's word on one row: the only place where keeping and dropping is recorded.
 
-    `question_id` is the `caption_id` while no question exists yet. `evidence` are request keys.
+    `question_id` is the `caption_id` while no question exists yet, and the `row_key` of a source line that never became
+    a row. `evidence` are request keys.
     """
 
     question_id: str
+    stage: str
     filter: str
     keep: bool
     reason: str

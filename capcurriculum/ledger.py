@@ -1,0 +1,107 @@
+"""Questions to a run: all of them queries over its tables, so nothing keeps a second count.
+
+DuckDB reads the Parquet shards directly; every table is a view of its own name, and the stage files are the view `stages`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from capcurriculum.errors import RunError
+from capcurriculum.run import Run
+from capcurriculum.tables import arrow_schema
+
+#: The order in which the road meets its filters; others follow in the order of their names.
+FILTERS = ("source", "teacher", "perception", "rollouts")
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelLine:
+    """How many rows of a stage one filter met, kept, and dropped for which reasons."""
+
+    stage: str
+    filter: str
+    met: int
+    kept: int
+    dropped: dict[str, int]
+
+
+def connect(run: Run) -> duckdb.DuckDBPyConnection:
+    """An in-memory database with a view on every table of the run."""
+    connection = duckdb.connect()
+    for table in (run.captions, run.attempts, run.questions, run.answers, run.verdicts):
+        shards = [str(shard) for shard in table.shards()]
+        if shards:
+            connection.read_parquet(shards).create_view(table.folder.name)
+        else:
+            empty: pa.Table = arrow_schema(table.record).empty_table()
+            connection.register(table.folder.name, empty)
+    files = sorted(str(path) for path in run.stages.glob("*/*.parquet"))
+    if files:
+        connection.read_parquet(files).create_view("stages")
+    return connection
+
+
+def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Column names and rows of one SQL statement over the run.
+
+    Raises:
+        RunError: DuckDB refuses the statement; its own words are in the sentence.
+    """
+    try:
+        result = connect(run).execute(sql)
+        return [column[0] for column in result.description or []], result.fetchall()
+    except duckdb.Error as error:
+        tables = "captions, attempts, questions, answers, verdicts, stages"
+        raise RunError(f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables}).") from error
+
+
+def funnel(run: Run) -> list[FunnelLine]:
+    """The sequential funnel, stage by stage."""
+    _, rows = query(
+        run,
+        "select stage, filter, keep, reason, count(distinct question_id) from verdicts group by all",
+    )
+    lines: dict[tuple[str, str], FunnelLine] = {}
+    for stage, name, keep, reason, count in rows:
+        key = (str(stage), str(name))
+        line = lines.get(key) or FunnelLine(*key, 0, 0, {})
+        number = int(str(count))
+        dropped = line.dropped if keep else line.dropped | {str(reason): number}
+        lines[key] = FunnelLine(*key, line.met + number, line.kept + (number if keep else 0), dropped)
+    return sorted(lines.values(), key=lambda line: (_stage_place(line.stage), _filter_place(line.filter)))
+
+
+def _stage_place(stage: str) -> tuple[int, str]:
+    stages = ("perception", "text", "visual")
+    return (stages.index(stage) if stage in stages else len(stages), stage)
+
+
+def _filter_place(name: str) -> tuple[int, str]:
+    return (FILTERS.index(name) if name in FILTERS else len(FILTERS), name)
+
+
+def find(run: Run, prefix: str) -> str:
+    """The one id (of a caption, a source line or a question) that begins with `prefix`.
+
+    Raises:
+        RunError: none does, or several do.
+    """
+    connection = connect(run)
+    ids = connection.execute(
+        "select distinct id from (select caption_id as id from captions union all select question_id from questions "
+        "union all select question_id from verdicts) where starts_with(id, ?) limit 6",
+        [prefix],
+    ).fetchall()
+    if len(ids) != 1:
+        shown = ", ".join(sorted(str(row[0]) for row in ids[:5]))
+        problem = f"is the beginning of several ids ({shown}, ...); give more of it" if ids else "names no row of this run"
+        raise RunError(f"{prefix!r} {problem}; `capcurriculum query {run.path} \"select * from verdicts\"` lists them.")
+    return str(ids[0][0])
+
+
+def stage_files(run: Run) -> dict[str, list[Path]]:
+    """Stage -> its Parquet files."""
+    return {folder.name: sorted(folder.glob("*.parquet")) for folder in sorted(run.stages.glob("[!.]*")) if folder.is_dir()}

@@ -1,0 +1,244 @@
+"""One YAML file describes a whole build and training; unknown keys are errors.
+
+The resolved recipe is the identity of a run. `identity()` leaves out the keys that cannot change a result (the table
+`NO_EFFECT`), and a run refuses to go on under a recipe whose identity differs, naming every key that does.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.prompts import SKILLS
+from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.rows import Sampling
+
+#: Dotted keys (`*` is any one name) that may differ between a run and its resumption: they say where and how fast, not what.
+NO_EFFECT: tuple[str, ...] = (
+    "runs",
+    "models.*.base_urls",
+    "models.*.api_key_env",
+    "models.*.concurrency",
+    "models.*.batch_size",
+    "models.*.timeout_seconds",
+    "perception.source.path",
+    "text.source.path",
+    "visual.source.path",
+    "training",
+)
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and no key it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SamplingSection(Section):
+    """How replies are drawn; see `capcurriculum.rows.Sampling`."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    max_tokens: PositiveInt = 512
+
+    def record(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_tokens)
+
+
+class ModelSection(Section):
+    """A model and the engine that runs it.
+
+    `model` is a name the engine understands: a Hub id, a folder, or `micro:NAME` for a checkpoint shipped with the package.
+    """
+
+    engine: Literal["transformers", "openai"]
+    model: str
+    base_urls: tuple[str, ...] = ()
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: PositiveInt = 64
+    batch_size: PositiveInt = 64
+    timeout_seconds: Annotated[float, Field(gt=0)] = 600
+    structured: bool = True
+
+    @model_validator(mode="after")
+    def _endpoint_named(self) -> "ModelSection":
+        if self.engine == "openai" and not self.base_urls:
+            raise ValueError("an openai engine needs base_urls, for example [http://127.0.0.1:8000/v1]")
+        return self
+
+
+class SourceSection(Section):
+    """Where captioned images or problems come from.
+
+    `docci` reads a folder with `docci_descriptions.jsonlines` and `images/`; `problems` reads a folder with
+    `problems.jsonl` (problem, answer, skill, optional image_file) and `images/`; `scenes` first writes the embedded
+    world into the run in that same format and then reads it like any other.
+    """
+
+    kind: Literal["docci", "problems", "scenes"]
+    path: str = ""
+    limit: PositiveInt | None = None
+    items: PositiveInt = 300
+    seed: int = 0
+    lies: Annotated[float, Field(ge=0, le=1)] = 0.0
+    unreadable: Annotated[float, Field(ge=0, le=1)] = 0.0
+    near_duplicates: Annotated[float, Field(ge=0, le=1)] = 0.0
+    source: str = ""
+    license: str = "unknown"
+    max_pixels: PositiveInt = 64_000_000
+
+    @model_validator(mode="after")
+    def _path_named(self) -> "SourceSection":
+        if (self.kind == "scenes") == bool(self.path):
+            raise ValueError("a docci or problems source needs a path, and a scenes source takes none")
+        return self
+
+
+class TeacherSection(Section):
+    """Who writes the questions, about what, and how often a refused reply is asked again."""
+
+    model: str
+    skills: dict[str, PositiveInt] = {"spatial": 1, "attribute": 1, "count": 1}
+    tries: PositiveInt = 3
+    sampling: SamplingSection = SamplingSection()
+    retry_temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+
+    @model_validator(mode="after")
+    def _skills_known(self) -> "TeacherSection":
+        unknown = sorted(set(self.skills) - set(SKILLS))
+        if unknown or not self.skills:
+            raise ValueError(f"skills must be some of {', '.join(SKILLS)}; not {', '.join(unknown) or 'none'}")
+        return self
+
+
+class ProbeSection(Section):
+    """Which solvers answer from the image and from the caption."""
+
+    solvers: Annotated[tuple[str, ...], Field(min_length=1)]
+    sampling: SamplingSection = SamplingSection()
+
+
+class PerceptionSection(Section):
+    source: SourceSection
+    teacher: TeacherSection
+    probe: ProbeSection
+
+
+class ProblemSection(Section):
+    source: SourceSection
+
+
+class RolloutSection(Section):
+    """The pass rate: K replies of the model that will be trained."""
+
+    model: str
+    k: PositiveInt = 16
+    sampling: SamplingSection = SamplingSection(temperature=0.7, top_p=0.9, top_k=20)
+
+
+class SplitSection(Section):
+    """Shares that a stable hash of the image (of the problem, where there is none) sends to validation and test."""
+
+    val: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.10
+
+    @model_validator(mode="after")
+    def _train_left(self) -> "SplitSection":
+        if self.val + self.test >= 1:
+            raise ValueError("val + test must leave a share for train")
+        return self
+
+
+class Recipe(Section):
+    """A whole build and training."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    seed: int = 0
+    runs: str = "runs"
+    models: dict[str, ModelSection]
+    perception: PerceptionSection | None = None
+    text: ProblemSection | None = None
+    visual: ProblemSection | None = None
+    rollouts: RolloutSection
+    split: SplitSection = SplitSection()
+    training: TrainingRecipe | None = None
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.runs) / self.name
+
+    @model_validator(mode="after")
+    def _models_defined(self) -> "Recipe":
+        named = {self.rollouts.model}
+        if self.perception:
+            named |= {self.perception.teacher.model, *self.perception.probe.solvers}
+        missing = sorted(named - set(self.models))
+        if missing:
+            raise ValueError(f"models has no entry for {', '.join(missing)}")
+        if not (self.perception or self.text or self.visual):
+            raise ValueError("at least one of perception, text, visual is needed")
+        return self
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        RecipeError: the file is missing, not YAML, or does not describe a recipe; the sentence names each key.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    return parse(data, str(path))
+
+
+def parse(data: object, name: str) -> Recipe:
+    """Check an already loaded recipe; `name` is what the error calls it."""
+    if not isinstance(data, dict):
+        raise RecipeError(f"The recipe {name} must be a mapping of keys, and it is a {type(data).__name__}.")
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"The recipe {name} is not right: {wrong}.") from error
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def identity(recipe: Recipe) -> dict[str, Any]:
+    """Dotted key -> value for every key that can change a result."""
+    flat = _flatten(recipe.model_dump(mode="json"), "")
+    return {key: value for key, value in flat.items() if not _no_effect(key)}
+
+
+def differences(before: Recipe, after: Recipe) -> list[str]:
+    """Dotted keys whose values differ and matter, each as `key: before -> after`."""
+    old, new = identity(before), identity(after)
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    return [f"{key}: {old.get(key, '(absent)')} -> {new.get(key, '(absent)')}" for key in keys]
+
+
+def _flatten(value: object, prefix: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _no_effect(key: str) -> bool:
+    parts = key.split(".")
+    return any(
+        len(pattern) <= len(parts) and all(p in ("*", q) for p, q in zip(pattern, parts, strict=False))
+        for pattern in (entry.split(".") for entry in NO_EFFECT)
+    )

@@ -1,0 +1,129 @@
+"""Print what the ledger says: funnel, status, the life of one row, query results.
+
+Text from outside may hold terminal escape sequences; nothing reaches a terminal without `visible`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from capcurriculum import ledger
+from capcurriculum.ledger import FunnelLine
+from capcurriculum.run import Run
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(value: object) -> str:
+    """`value` as text whose control and direction characters are written out as escapes."""
+    return _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", str(value))
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
+    """A plain table; columns named in `numbers` are set right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(visible(column), justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    return escape(visible("" if value is None else value))
+
+
+def funnel_table(lines: Sequence[FunnelLine]) -> Table:
+    """Stage by stage, what each filter met, kept and dropped and why."""
+    rows = []
+    for line in lines:
+        reasons = ", ".join(f"{name} {n}" for name, n in sorted(line.dropped.items(), key=lambda item: (-item[1], item[0])))
+        rows.append((line.stage, line.filter, line.met, line.kept, f"{line.kept / line.met:.1%}", reasons))
+    return grid(("stage", "filter", "rows", "kept", "share", "dropped because"), rows, ("rows", "kept", "share"))
+
+
+def funnel(run: Run, console: Console) -> None:
+    """The funnel, then how many rows each stage file holds."""
+    console.print(funnel_table(ledger.funnel(run)))
+    columns, rows = ("stage", "split", "rows", "mean pass rate"), []
+    if any(ledger.stage_files(run).values()):
+        sql = (
+            "select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all "
+            "order by list_position(['perception', 'text', 'visual'], stage), list_position(['train', 'val', 'test'], split)"
+        )
+        _, rows = ledger.query(run, sql)
+    if rows:
+        console.print()
+        console.print(grid(columns, rows, ("rows", "mean pass rate")))
+
+
+def status(run: Run, console: Console) -> None:
+    """How far the run is: rows of each table, tokens, stage files, training states, the last event."""
+    tables = (run.captions, run.attempts, run.questions, run.answers, run.verdicts)
+    console.print(f"run {visible(run.path)}", markup=False, highlight=False)
+    rows = [(t.folder.name, t.frame().height, len(t.shards())) for t in tables]
+    rows += [(f"stages/{name}", len(files), len(files)) for name, files in ledger.stage_files(run).items()]
+    console.print(grid(("table", "rows", "shards"), rows[: len(tables)], ("rows", "shards")))
+    for name, count, _ in rows[len(tables) :]:
+        console.print(f"{name}: {count} files", markup=False, highlight=False)
+    for stage, state in _training_states(run.plan):
+        console.print(f"training {visible(stage)}: {visible(state)}", markup=False, highlight=False)
+    last = list(run.events())[-1:]
+    if last:
+        console.print(f"last event: {visible(last[0])}", markup=False, highlight=False)
+
+
+def _training_states(plan: Path) -> list[tuple[str, str]]:
+    import json
+
+    if not plan.is_file():
+        return []
+    runs = json.loads(plan.read_text(encoding="utf-8")).get("runs", [])
+    return [(str(run.get("stage")), str(run.get("state"))) for run in runs]
+
+
+def why(run: Run, prefix: str, console: Console) -> None:
+    """The whole life of one row: where it came from, what was asked and answered, and every verdict."""
+
+    def line(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    row = ledger.find(run, prefix)
+    connection = ledger.connect(run)
+    caption_ids = {row, *_column(connection, "select caption_id from questions where question_id = ?", row)} - {""}
+    question_ids = {row, *_column(connection, "select question_id from questions where caption_id = ?", row)}
+    for caption in run.captions.rows():
+        if caption.caption_id in caption_ids or caption.row_key == row:
+            line(f"caption {caption.caption_id} from {visible(caption.source)} {visible(caption.example_id)}")
+            line(f"  image {visible(caption.image_path)} ({caption.image_id}), {caption.license}")
+            line(f"  {visible(caption.caption)}")
+    for attempt in run.attempts.rows():
+        if attempt.caption_id in caption_ids:
+            line(f"teacher {visible(attempt.model)}, try {attempt.attempt}, {attempt.skill}: {attempt.problem or 'usable'}")
+    for question in run.questions.rows():
+        if question.question_id in question_ids:
+            line(f"question {question.question_id}, {question.stage}, {visible(question.skill)}, answer {visible(question.answer)}")
+            line("  " + visible(question.problem).replace("\n", "\n  "))
+    answers = [a for a in run.answers.rows() if a.question_id in question_ids]
+    for a in sorted(answers, key=lambda a: (a.purpose, a.solver, a.arm, a.rollout)):
+        which = f"{a.purpose} {a.solver}, {a.arm}" + (f", rollout {a.rollout}" if a.purpose == "rollout" else "")
+        line(f"{which}: {a.outcome} {visible(a.answer)!r} {visible(a.detail)}")
+    for verdict in run.verdicts.rows():
+        if verdict.question_id in caption_ids | question_ids:
+            kept = "keep" if verdict.keep else "drop"
+            line(f"verdict {verdict.filter}: {kept}, {verdict.reason} {visible(verdict.detail)}")
+    if ledger.stage_files(run):
+        for stage, split, index in connection.execute(
+            "select stage, split, index from stages where question_id = ?", [next(iter(question_ids - caption_ids), row)]
+        ).fetchall():
+            line(f"stage file {stage}/{split}, row {index}")
+
+
+def _column(connection: object, sql: str, value: str) -> list[str]:
+    rows = connection.execute(sql, [value]).fetchall()  # type: ignore[attr-defined]
+    return [str(row[0]) for row in rows]

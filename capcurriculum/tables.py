@@ -1,0 +1,129 @@
+"""A table is a folder of immutable Parquet shards that only ever grows.
+
+A shard is written under a temporary name, flushed to disk and renamed, so a reader never sees half of one and a kill at
+any instant loses at most the rows not yet flushed. A row's shape is its dataclass; nothing else describes it.
+"""
+
+import dataclasses
+import os
+import typing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capcurriculum.errors import RunError
+
+Row = TypeVar("Row")
+
+_ARROW: dict[object, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    tuple[str, ...]: pa.list_(pa.string()),
+}
+
+
+def arrow_schema(record: type) -> pa.Schema:
+    """The Arrow schema of a record's dataclass."""
+    hints = typing.get_type_hints(record)
+    return pa.schema([(f.name, _ARROW[hints[f.name]]) for f in dataclasses.fields(record)])
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` so that a reader, or a restart after a crash, sees the old file or the new one."""
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    with temporary.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    publish(temporary, path)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished, flushed file its real name, and make the name itself durable."""
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[Row]):
+    """Rows of one record type below `folder`."""
+
+    folder: Path
+    record: type[Row]
+
+    def shards(self) -> list[Path]:
+        """Finished shards, oldest first."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def append(self, rows: Iterable[Row]) -> int:
+        """Write `rows` as one new shard and return how many there were; no rows, no shard."""
+        values = [_plain(row) for row in rows]
+        if not values:
+            return 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        last = self.shards()
+        number = int(last[-1].stem.removeprefix("part-")) + 1 if last else 0
+        path = self.folder / f"part-{number:06d}.parquet"
+        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        pq.write_table(pa.Table.from_pylist(values, schema=arrow_schema(self.record)), temporary, compression="zstd")
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        publish(temporary, path)
+        return len(values)
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily; an empty frame of the right schema when there is no shard."""
+        shards = self.shards()
+        if not shards:
+            empty = arrow_schema(self.record).empty_table()
+            return typing.cast("pl.DataFrame", pl.from_arrow(empty)).lazy()
+        return pl.scan_parquet(shards)
+
+    def frame(self, *columns: str) -> pl.DataFrame:
+        """Some or all columns, in memory.
+
+        Raises:
+            RunError: a shard is damaged.
+        """
+        lazy = self.scan()
+        try:
+            return (lazy.select(columns) if columns else lazy).collect()
+        except pl.exceptions.PolarsError as error:
+            reason = " ".join(str(error).split())
+            raise RunError(f"The table {self.folder} is damaged ({reason}); remove the shard it names and run again.") from error
+
+    def rows(self) -> Iterator[Row]:
+        """All rows as records, shard by shard."""
+        for shard in self.shards():
+            yield from self._records(pl.read_parquet(shard))
+
+    def where(self, *predicates: pl.Expr) -> list[Row]:
+        """The rows for which every predicate holds."""
+        return list(self._records(self.scan().filter(*predicates).collect()))
+
+    def keys(self, column: str) -> set[str]:
+        """The values of one string column."""
+        return set(self.frame(column)[column].to_list())
+
+    def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
+        lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+        for values in frame.iter_rows(named=True):
+            for name in lists:
+                values[name] = tuple(values[name])
+            yield self.record(**values)
+
+
+def _plain(row: object) -> dict[str, object]:
+    fields = dataclasses.fields(typing.cast("typing.Any", row))
+    return {f.name: list(v) if isinstance(v := getattr(row, f.name), tuple) else v for f in fields}

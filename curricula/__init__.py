@@ -1,0 +1,1 @@
+"""Curricula: kept questions become stage rows with a difficulty, an order and a split."""

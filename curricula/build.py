@@ -1,0 +1,89 @@
+"""The whole data build: sources, teacher, probe, filters, rollouts, stage files, each step doing only what is missing.
+
+Every step reads its input from the run's tables and appends to them, so calling `build` again after any interruption ends
+in the same tables, and calling it on a finished run does nothing.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import polars as pl
+
+from capcurriculum.errors import RunError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import Answer, Purpose, Question, Stage, Verdict
+from capcurriculum.run import Run, writing
+from curricula.order import easy_to_hard
+from curricula.split import split_of
+from curricula.stage_rows import StageRow
+from curricula.write import write_stage
+from datagen.probe import probe
+from datagen.rollouts import roll_out
+from datagen.sources import gather
+from datagen.teacher.write import write_questions
+from filters import measured, perception, runner
+
+
+def build(recipe: Recipe, display: Display) -> Run:
+    """Build, or go on building, the stage sets of a recipe.
+
+    Raises:
+        CapCurriculumError: with one sentence; everything finished so far stays.
+    """
+    with writing(recipe) as run:
+        run.event("build started")
+        start = time.monotonic()
+        gather.gather(run, recipe, display)
+        where = gather.folders(run, recipe)
+        if recipe.perception:
+            write_questions(run, recipe, display)
+            probe(run, recipe, where, display)
+            _judge_perception(run, recipe)
+        questions = _to_measure(run)
+        roll_out(run, recipe, questions, where, display)
+        runner.apply(run, measured.FILTER, measured.judge, questions, Purpose.ROLLOUT)
+        for stage, rows in stage_rows(run, recipe).items():
+            write_stage(rows, run.stages / stage, where[stage])
+            display.note(f"stage {stage}: {len(rows)} rows")
+        run.event("build finished", seconds=round(time.monotonic() - start, 1))
+    return run
+
+
+def _judge_perception(run: Run, recipe: Recipe) -> None:
+    assert recipe.perception is not None  # noqa: S101 - the caller checked
+    solvers = recipe.perception.probe.solvers
+
+    def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
+        return perception.judge(question, answers, solvers)
+
+    questions = [q for q in run.questions.rows() if q.stage == Stage.PERCEPTION]
+    runner.apply(run, perception.FILTER, judge, questions, Purpose.PROBE)
+
+
+def _to_measure(run: Run) -> list[Question]:
+    """Perception questions that passed the probe, and every problem of the other stages."""
+    passed = runner.kept(run, perception.FILTER)
+    return [q for q in run.questions.rows() if q.stage != Stage.PERCEPTION or q.question_id in passed]
+
+
+def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:
+    """Stage -> its rows, easy to hard, for every stage of the recipe.
+
+    Raises:
+        RunError: a stage would be empty.
+    """
+    rollouts: defaultdict[str, list[Answer]] = defaultdict(list)
+    for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT):
+        rollouts[answer.question_id].append(answer)
+    measured_ids = runner.kept(run, measured.FILTER)
+    stages: dict[str, list[StageRow]] = {stage: [] for stage in gather.sections(recipe)}
+    for question in run.questions.rows():
+        if question.question_id in measured_ids:
+            row = StageRow.make(question, rollouts[question.question_id], split_of(question, recipe.split))
+            stages[question.stage].append(row)
+    for stage, rows in stages.items():
+        if not rows:
+            raise RunError(f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went.")
+    return {stage: easy_to_hard(rows, recipe.seed) for stage, rows in stages.items()}

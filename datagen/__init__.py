@@ -1,0 +1,1 @@
+"""Raw material: sources of captioned images and problems, the teacher, the engines that answer, and what they answered."""

@@ -1,0 +1,46 @@
+"""One protocol for everything that answers: requests in, responses out as they finish, bounded in flight.
+
+An engine that batches says so through `window`: its replies may depend in the last bit on who shares a batch, so callers
+cut windows from the whole list of requests and ask an unfinished window again as a whole.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, assert_never
+
+from capcurriculum.recipe import ModelSection
+from capcurriculum.rows import Request, Response
+
+
+class Engine(AbstractContextManager["Engine"], Protocol):
+    """A model that can be asked."""
+
+    @property
+    def window(self) -> int | None:
+        """How many requests it takes at once; None when every reply is independent of the others."""
+
+    def stream(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """One response a request, in any order.
+
+        Raises:
+            EngineError: the model or the endpoint as a whole cannot be used.
+        """
+
+
+def create(section: ModelSection) -> Engine:
+    """The engine a recipe's model names, loaded.
+
+    Raises:
+        EngineError: it cannot be loaded or reached; the sentence says what to install or to check.
+    """
+    match section.engine:
+        case "transformers":
+            from datagen.engines.transformers_engine import TransformersEngine
+
+            return TransformersEngine(section)
+        case "openai":
+            from datagen.engines.openai_engine import OpenAIEngine
+
+            return OpenAIEngine(section)
+        case _:
+            assert_never(section.engine)

@@ -1,0 +1,141 @@
+"""Batched generation in this process with `transformers`: the default where there is no GPU and no server.
+
+Requests of one window are sorted by length and cut into batches, so little is spent on padding, and every draw is seeded
+by its request (see `sampling`).
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from capcurriculum.errors import EngineError
+from capcurriculum.recipe import ModelSection
+from capcurriculum.rows import Request, Response
+from datagen.engines.checkpoints import resolve
+from datagen.windows import windows
+
+BATCHES_A_WINDOW = 4
+SMALL_MODEL = 50_000_000
+
+
+class TransformersEngine:
+    """A checkpoint folder or Hub id, run by `transformers`."""
+
+    def __init__(self, section: ModelSection) -> None:
+        self.batch_size = section.batch_size
+        self.model, self.processor = load(section.model)
+
+    @property
+    def window(self) -> int | None:
+        return self.batch_size * BATCHES_A_WINDOW
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        del self.model, self.processor
+
+    def stream(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Responses batch by batch; see `Engine.stream`."""
+        tokenizer = getattr(self.processor, "tokenizer", self.processor)
+        for window in windows(requests, self.batch_size * BATCHES_A_WINDOW):
+            rendered = [(request, self._render(request)) for request in window]
+            rendered.sort(key=lambda pair: (repr(pair[0].sampling), len(tokenizer(pair[1]).input_ids), pair[0].key))
+            for _, same in groupby(rendered, key=lambda pair: pair[0].sampling):
+                for batch in windows(same, self.batch_size):
+                    yield from self._generate([r for r, _ in batch], [t for _, t in batch])
+
+    def _render(self, request: Request) -> str:
+        turns = [
+            {
+                "role": m.role,
+                "content": [{"type": "image"}] * m.images + [{"type": "text", "text": m.text}] if m.images else m.text,
+            }
+            for m in request.messages
+        ]
+        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        return text
+
+    def _generate(self, requests: Sequence[Request], texts: Sequence[str]) -> Iterator[Response]:
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        from datagen.engines.sampling import SeededSampling
+
+        inputs = self._inputs(requests, texts).to(self.model.device)
+        own = self.model.generation_config
+        sampling = requests[0].sampling
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,
+            eos_token_id=own.eos_token_id,
+            pad_token_id=own.pad_token_id,
+        )
+        draw = LogitsProcessorList([SeededSampling([r.key for r in requests], sampling)])
+        with torch.inference_mode():
+            output = self.model.generate(**inputs, generation_config=config, logits_processor=draw)
+        start = inputs["input_ids"].shape[1]
+        prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
+        for request, tokens_in, row in zip(requests, prompt_tokens, output[:, start:].tolist(), strict=True):
+            yield self._response(request, int(tokens_in), row)
+
+    def _inputs(self, requests: Sequence[Request], texts: Sequence[str]) -> Any:  # noqa: ANN401 - a transformers BatchFeature
+        from PIL import Image
+
+        with ExitStack() as open_files:
+            pictures = [
+                open_files.enter_context(Image.open(path)).convert("RGB") for r in requests for path in r.image_paths
+            ]
+        arguments: dict[str, Any] = {"text": list(texts), "padding": True, "padding_side": "left", "return_tensors": "pt"}
+        return self.processor(images=pictures, **arguments) if pictures else self.processor(**arguments)
+
+    def _response(self, request: Request, tokens_in: int, row: list[int]) -> Response:
+        ends = self.model.generation_config.eos_token_id
+        ends = set(ends) if isinstance(ends, list) else {ends}
+        stop = next((i for i, token in enumerate(row) if token in ends), None)
+        text = self.processor.decode(row[:stop], skip_special_tokens=True)
+        return Response(
+            key=request.key,
+            text=text,
+            finish="length" if stop is None else "stop",
+            tokens_in=tokens_in,
+            tokens_out=len(row) if stop is None else stop + 1,
+        )
+
+
+def load(name: str) -> tuple[Any, Any]:
+    """The model in evaluation mode and its processor.
+
+    Safetensors only and no code from the checkpoint is run. A model of under 50 M parameters gets one thread: with more,
+    OpenMP's spinning costs a small model twenty times its own time.
+
+    Raises:
+        EngineError: the `local` extra is missing, or the checkpoint cannot be loaded.
+    """
+    path = resolve(name)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise EngineError(f"The transformers engine needs {error.name}; install capcurriculum[local].") from error
+    local = Path(path).is_dir()
+    try:
+        config = transformers.AutoConfig.from_pretrained(path, local_files_only=local)
+        seeing = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        auto = transformers.AutoModelForImageTextToText if seeing else transformers.AutoModelForCausalLM
+        reader = transformers.AutoProcessor if seeing else transformers.AutoTokenizer
+        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+        model = auto.from_pretrained(path, dtype=dtype, use_safetensors=True, local_files_only=local)
+        processor = reader.from_pretrained(path, local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"The model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    if torch.cuda.is_available():
+        model = model.to("cuda")
+    elif sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
+        torch.set_num_threads(1)
+    return model.eval(), processor

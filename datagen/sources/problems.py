@@ -1,0 +1,63 @@
+"""Reasoning problems with gold answers: `problems.jsonl`, one object a line, with an `images/` folder when they have images.
+
+Each line holds problem and answer, optionally skill and image_file. A line that cannot be used becomes a verdict.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe import SourceSection
+from capcurriculum.rows import Question, Stage, Verdict, bytes_digest
+from datagen import images
+from datagen.sources.lines import Line, LineProblem, read_lines
+from datagen.text import neutral
+
+PROBLEMS = "problems.jsonl"
+
+
+def read_problems(
+    section: SourceSection, folder: Path, stage: Stage, known: Collection[str]
+) -> Iterator[Question | Verdict]:
+    """Questions of `stage`, and verdicts on lines that gave none; ids in `known` are skipped."""
+    seen: set[str] = set()
+    for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit):
+        if line.key in known:
+            continue
+        try:
+            question = _question(section, folder, stage, line)
+            if question.question_id in seen:
+                raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats a problem")
+            seen.add(question.question_id)
+            if question.question_id not in known:
+                yield question
+        except (LineProblem, images.ImageProblem) as problem:
+            yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
+
+
+def _question(section: SourceSection, folder: Path, stage: Stage, line: Line) -> Question:
+    fields = line.fields()
+    problem = neutral(line.string(fields, "problem").removeprefix("<image>"))
+    answer = neutral(line.string(fields, "answer"))
+    if not problem or not answer:
+        raise LineProblem(Reason.EMPTY_PROBLEM, f"line {line.number} has an empty problem or answer")
+    image_id = image_path = ""
+    if stage is not Stage.TEXT:
+        name = line.string(fields, "image_file")
+        image_id = bytes_digest(images.read(images.inside(folder / "images", name), section.max_pixels).data)
+        image_path = f"images/{name}"
+    skill = fields.get("skill")
+    return Question(
+        question_id=Question.key(stage, image_id, problem, answer),
+        stage=stage,
+        problem=problem,
+        answer=answer,
+        options=(),
+        skill=neutral(skill) if isinstance(skill, str) else "unknown",
+        image_id=image_id,
+        image_path=image_path,
+        caption="",
+        caption_id="",
+        source=section.source or folder.name,
+        license=section.license,
+    )

@@ -1,0 +1,1 @@
+"""The teacher: a model that writes multiple-choice questions from captions."""

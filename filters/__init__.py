@@ -1,0 +1,1 @@
+"""Filters: pure functions from a question and its evidence to a verdict; the runner owns everything else."""

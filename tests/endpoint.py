@@ -1,0 +1,138 @@
+"""A teacher and solver on loopback that speaks the OpenAI protocol, knows the answers, and misbehaves on demand.
+
+It marks the right option by the word `right`, so a solver can be right from the caption, and wrong from the image for a
+share of questions that depends on the question alone. Faults are consumed one a request.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Fault = Callable[[BaseHTTPRequestHandler], bool]
+
+
+def unit(*parts: str) -> float:
+    """A number in [0, 1) from text."""
+    return int(hashlib.sha256("|".join(parts).encode()).hexdigest()[:8], 16) / 2**32
+
+
+@dataclass
+class Endpoint:
+    """What the server was asked, and what it shall do wrong."""
+
+    url: str = ""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    image_right: float = 0.5
+    delay_seconds: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def reply(self, body: dict[str, Any]) -> str:
+        """What the model says to a chat."""
+        text, has_image = "", False
+        for message in body["messages"]:
+            content = message["content"]
+            parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+            has_image |= any(part["type"] == "image_url" for part in parts)
+            text += "\n".join(part.get("text", "") for part in parts) + "\n"
+        if "Reply with one JSON object" in text:
+            return self._question(text)
+        options = dict(re.findall(r"^([A-D]): (.*)$", text, re.MULTILINE))
+        return self._choice(text, options, has_image) if options else self._sum(text)
+
+    def _question(self, text: str) -> str:
+        mark = hashlib.sha256(text.split("Caption:")[-1].strip().encode()).hexdigest()[:6]
+        options = {"A": f"right {mark}", "B": f"b {mark}", "C": f"c {mark}", "D": f"d {mark}"}
+        return json.dumps({"question": f"What is at {mark}?", "options": options, "answer": "A"})
+
+    def _choice(self, text: str, options: dict[str, str], has_image: bool) -> str:
+        question = text.rstrip().split("\n\n")[-1]
+        right = not has_image or unit("sees", question.splitlines()[-6]) < self.image_right
+        letter = next(k for k, v in options.items() if v.startswith("right") == right)
+        return f"<think> I looked. </think> \\boxed{{{letter}}}"
+
+    def _sum(self, text: str) -> str:
+        total = sum(int(n) for n in re.findall(r"\d+", text))
+        return f"<think> Adding. </think> \\boxed{{{total if unit('sum', text) < 0.7 else total + 1}}}"
+
+
+def status(code: int, retry_after: str | None = None) -> Fault:
+    """Answer with an error status."""
+
+    def fault(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(code)
+        if retry_after:
+            handler.send_header("Retry-After", retry_after)
+        data = json.dumps({"error": {"message": f"injected {code}"}}).encode()
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+        return True
+
+    return fault
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> bool:
+    """Close the connection without a word."""
+    handler.connection.close()
+    return True
+
+
+def saying(text: str, finish: str = "stop") -> Fault:
+    """Answer well-formed, with a text of one's own."""
+
+    def fault(handler: BaseHTTPRequestHandler) -> bool:
+        _send(handler, text, finish)
+        return True
+
+    return fault
+
+
+def _send(handler: BaseHTTPRequestHandler, text: str, finish: str = "stop") -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    data = json.dumps(body).encode()
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
+@contextmanager
+def serving(endpoint: Endpoint | None = None) -> Iterator[Endpoint]:
+    """The endpoint on a free loopback port."""
+    endpoint = endpoint or Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with endpoint.lock:
+                endpoint.requests.append(body)
+                fault = endpoint.faults.pop(0) if endpoint.faults else None
+            if endpoint.delay_seconds:
+                threading.Event().wait(endpoint.delay_seconds)
+            if fault is None or not fault(self):
+                _send(self, endpoint.reply(body))
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield endpoint
+    finally:
+        server.shutdown()
+        server.server_close()
