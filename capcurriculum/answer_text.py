@@ -53,7 +53,7 @@ def last_box(text: str) -> str | None:
 
 
 def last_statement(text: str) -> str | None:
-    """The rest of the line after the last explicit "the answer is" or "Answer:"; None without one; "" when it is unsure.
+    """The rest of the line after the last "the answer is" or "Answer:"; None without one; "" when it is unsure.
 
     The statement must begin a clause: "if the answer is B" and "I doubt the answer is B" state nothing.
     """

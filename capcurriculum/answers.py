@@ -1,8 +1,8 @@
 r"""A model's text -> an answer -> right, wrong, unparsed or failed. Used alike for pass rates, filters and rewards.
 
 Strict, because a guess in the parser becomes a wrong label in the data. A choice is read from the last `\boxed{}`; else
-from the last explicit final statement; else from a reply that *is* a letter or an option's text; anything else is
-UNPARSED. Only text after the thinking counts. With options no algebra is ever asked; without, see `capcurriculum.maths`.
+from the last explicit final statement; else from a reply that *is* a letter or an option's text; all else is UNPARSED.
+Only text after the thinking counts. With options no algebra is ever asked; without, see `capcurriculum.maths`.
 """
 
 import re
@@ -30,7 +30,7 @@ _LETTER_DASH = re.compile(r"^[(\[]?([A-Za-z])[)\]]?\s*[-–—,;:.)]?\s*(.+)$", 
 _LETTER_CLAUSE = re.compile(
     r"^[*_]{0,3}(?:option |choice )?[(\[]?([A-Za-z])[)\]]?[*_]{0,3}[.,;:!](?:\s+(.*))?$", re.IGNORECASE | re.DOTALL
 )
-#: What may not follow a letter: a second letter, a joining word, an operator. "A, B", "A. or B" and "(a) + b" choose nothing.
+#: What may not follow a letter: a second letter, a joining word, an operator. "A, B" and "(a) + b" choose nothing.
 _SECOND_CHOICE = re.compile(
     r"^(?:(?:and|or|nor|but|not)\b|[-+*/=^<>&]|[(\[]?[A-Za-z][)\]]?(?:$|[.,;:)]|\s(?:and|or)\b))", re.IGNORECASE
 )
@@ -155,7 +155,7 @@ def _same_text(content: str, option: str) -> bool:
 
 
 def _peeled(content: str) -> str:
-    """`content` without markup, enclosing brackets and final punctuation, its spaces single, compatibility forms folded."""
+    """`content` without markup, enclosing brackets and final punctuation, spaces single, wide letters narrow."""
     text = unicodedata.normalize("NFKC", unwrapped(content))
     text = " ".join(_TYPESETTING.sub(" ", text).split())
     for _ in range(8):
@@ -192,7 +192,7 @@ def _first_sentence(statement: str) -> str:
 
 
 def _short(content: str, gold: str, *, words: int) -> str:
-    """`content` when it is an answer and no prose: few words (one more beside a digit, for its unit), or the gold text itself."""
+    """`content` when it is an answer and no prose: few words (one more beside a digit, its unit), or the gold text."""
     if len(content) > _LONGEST_SHORT_ANSWER:
         return ""
     answer = content.strip(_EDGE.replace("$", "")).rstrip(".!").strip(_EDGE.replace("$", ""))

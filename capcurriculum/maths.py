@@ -1,7 +1,7 @@
 r"""Whether two maths answers are equal, with a hard limit on what one answer may cost.
 
-Spelling and plain numbers are settled here, in microseconds. The rest goes to a pool of worker processes that is started
-on first use, works from any thread and from forked or daemonic processes, and never outlives its parent: an answer that
+Spelling and plain numbers are settled here, in microseconds. The rest goes to a pool of worker processes, started on
+first use; it works from any thread and from forked or daemonic processes, and never outlives its parent: an answer that
 hangs, crashes or eats memory is FAILED within `LIMIT_SECONDS`, and the next one finds a fresh worker. Starting a worker
 (it loads sympy) takes a second or two and is not charged to any answer.
 """
@@ -18,6 +18,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, cast
 
 from capcurriculum.errors import EngineError
 from capcurriculum.maths_text import assigned, canonical, close, is_words, number, without_thousands, without_unit
@@ -94,9 +95,9 @@ class _Worker:
             start_new_session=True,  # Ctrl-C is for the caller; a kill reaches the whole group
             bufsize=0,
         )
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101 (both are PIPE)
         self.usable = True
-        self._requests, self._replies = self._process.stdin, self._process.stdout
+        self._requests = cast(IO[bytes], self._process.stdin)  # both are PIPE, so neither is None
+        self._replies = cast(IO[bytes], self._process.stdout)
         greeting = self._read(START_SECONDS)
         if greeting != b"ready\n":
             self.end()

@@ -1,7 +1,7 @@
 r"""One spelling for one answer, without a computer algebra system: the fast path that settles most maths answers.
 
-`canonical` rewrites how an answer is typeset (`60°`, `2√3`, `\dfrac12`, `x^2`/`x²`, `1,000`, units, dollar signs) and never
-what it says. `number` reads plain numbers exactly: `50\%` is 0.5, so `50\%` and 50 are different answers.
+`canonical` rewrites how an answer is typeset (`60°`, `2√3`, `\dfrac12`, `x²`, dollars), never what it says. `number`
+reads plain numbers exactly: `50\%` is 0.5, so `50\%` and 50 are different answers. Units are dropped, never converted.
 """
 
 import re
@@ -11,9 +11,10 @@ from fractions import Fraction
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUPERSCRIPT_RUN = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SYMBOLS = {
-    "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ",
-    "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "θ": r"\theta ", "°": "", "º": "", "½": r"\frac{1}{2}",
-    "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "％": "%",
+    "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "±": r"\pm ", "％": "%",
+    "°": "", "º": "", "π": r"\pi ", "θ": r"\theta ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ",
+    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
+    "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
 }  # fmt: skip
 _SYMBOL = re.compile("|".join(map(re.escape, _SYMBOLS)))
 _ROOT = re.compile(r"√\s?(?:\(([^()]{1,80})\)|\{([^{}]{1,80})\}|(\d+(?:\.\d+)?|[A-Za-z]))")
@@ -23,35 +24,35 @@ _SPACING = re.compile(r"\\[,;:! ]|\\q?quad\b|\\left\b|\\right\b|\\displaystyle\b
 _SHORT_FRACTION = re.compile(r"\\frac\s?(\d)\s?(\d)(?!\d)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _DIGIT_SPACING = re.compile(r"(?<=\d)(?:\\[,!]|\{,\}) ?(?=\d{3}(?!\d))")
-_UNIT = re.compile(
-    r"^([-+]?[\d./]+|[-+]?\\frac\{\d+\}\{\d+\}|.*[\d})])\s+((?:[A-Za-z]{2,}(?: [A-Za-z]{2,})?|[mghsLlNJWVK])(?:\^\{?[23]\}?)?)$"
-)
+_UNIT = re.compile(r"^(.*[\d.})])\s+((?:[A-Za-z]{2,}(?: [A-Za-z]{2,})?|[mghsLlNJWVK])(?:\^\{?[23]\}?)?)$")
 _NOT_UNITS = re.compile(r"\b(?:and|or|to|sin|cos|tan|log|ln|mod)\b")
 _NUMBER = re.compile(
     r"^([-+]?)(?:(\d{1,60})?(?:\.(\d{1,60}))?(?:[eE]([-+]?\d{1,2}))?|\\frac\{(-?\d{1,60})\}\{(\d{1,60})\}|(\d{1,60})/(\d{1,60}))(\\?%)?$"
 )
 _ASSIGNMENT = re.compile(r"^\\?[A-Za-z](?:_\{?\w\}?)? ?= ?([^=<>]+)$")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
-_FUNCTIONS = {
-    "sin",
-    "cos",
-    "tan",
-    "cot",
-    "sec",
-    "csc",
-    "log",
-    "exp",
-    "sqrt",
-    "arcsin",
-    "arccos",
-    "arctan",
-    "min",
-    "max",
-    "mod",
-    "and",
-    "gcd",
-    "lcm",
-}
+_FUNCTIONS = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "exp",
+        "sqrt",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "min",
+        "max",
+        "mod",
+        "and",
+        "gcd",
+        "lcm",
+    ]
+)
 
 
 def unwrapped(text: str) -> str:
@@ -78,12 +79,12 @@ def canonical(text: str) -> str:
 
 
 def without_thousands(text: str) -> str:
-    """A canonical answer with `1,000` as `1000`; the list `100,200` reads the same way, so compare both forms."""
+    """A canonical answer with `1,000` as `1000`. The list `100,200` reads like that too: compare both."""
     return _THOUSANDS.sub(lambda digits: digits[0].replace(",", ""), text)
 
 
 def without_unit(text: str) -> tuple[str, str]:
-    """A canonical answer as (value, unit); a unit is a word or two, or one of a few letters, after a value and a space."""
+    """A canonical answer as (value, unit); a unit is a word or two, or one of a few letters, after a space."""
     found = _UNIT.match(text)
     if not found or _NOT_UNITS.search(found[2]):
         return text, ""
@@ -91,7 +92,7 @@ def without_unit(text: str) -> tuple[str, str]:
 
 
 def number(text: str) -> Fraction | None:
-    r"""The exact value of a canonical integer, decimal, `a/b` or `\frac{a}{b}`, each also with `%`; None for all else."""
+    r"""The exact value of an integer, decimal, `a/b` or `\frac{a}{b}`, each also with `%`; None for all else."""
     found = _NUMBER.match(text)
     if not found:
         return None
@@ -110,7 +111,7 @@ def number(text: str) -> Fraction | None:
 
 def close(answer: Fraction, gold: Fraction, *, rounded: bool) -> bool:
     """Equality; when one of the two was written with a decimal point, to a millionth (relative below 1)."""
-    return answer == gold or (rounded and gold != 0 and abs(answer - gold) <= Fraction(1, 10**6) * min(1, abs(gold)))
+    return answer == gold or (rounded and abs(answer - gold) <= Fraction(1, 10**6) * min(Fraction(1), abs(gold)))
 
 
 def assigned(text: str) -> str | None:
@@ -120,6 +121,6 @@ def assigned(text: str) -> str | None:
 
 
 def is_words(text: str) -> bool:
-    """Whether a canonical answer is language rather than maths: it has a run of three letters that names no function."""
+    """Whether an answer is language rather than maths: a run of three letters in it names no function."""
     runs = re.findall(r"[^\W\d_]{3,}", _COMMAND.sub(" ", text))
     return any(run.lower() not in _FUNCTIONS for run in runs)

@@ -1,6 +1,6 @@
 """The process that asks math-verify, so that an answer which never ends or eats all memory hurts nobody else.
 
-It speaks JSON lines: one `[answer, gold]` in, one `[word, detail]` out, the word `equal`, `different`, `unparsed` or `failed`.
+It speaks JSON lines: `[answer, gold]` in, `[word, detail]` out, the word `equal`, `different`, `unparsed` or `failed`.
 This process loads sympy once and then only supervises: a forked child does the work, and when a request outlives its
 CPU or wall limit the child dies and the next is forked in milliseconds instead of seconds. It ends when its input does,
 so it never outlives its parent. Started by path, alone: it imports nothing of this package.
@@ -12,7 +12,6 @@ import os
 import resource
 import select
 import signal
-import sys
 from typing import Any
 
 CPU_SECONDS = 1.0  # enforced by the kernel inside the child: even one endless C call cannot outlive it
@@ -26,7 +25,7 @@ def judge(answer: str, gold: str) -> tuple[str, str]:
 
     Its own timeouts are off: they use SIGALRM, which cannot interrupt one long C call.
     """
-    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 (the parent of the children loads it)
+    from math_verify import LatexExtractionConfig, parse, verify
 
     def read(text: str) -> list[Any]:
         found = parse(
