@@ -1,0 +1,57 @@
+# One command each. `make demo` and `make test` make .venv themselves.
+#
+#   PYTHON       the interpreter for .venv: any 3.11 or 3.12 (found by itself)
+#   TORCH_INDEX  where a CPU torch comes from when pip knows none on disk (default: PyTorch's CPU index)
+#   GPU          1 or 0: install for CUDA or for the CPU (default: 1 where nvidia-smi works)
+#   RECIPE       what `make demo` builds and trains
+
+VENV   ?= .venv
+RECIPE ?= curricula/recipes/demo.yaml
+NAMES  ?=
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+export PYTHON TORCH_INDEX GPU
+SHELL  := /bin/bash
+
+.PHONY: demo test check static bench clean install lock
+.DEFAULT_GOAL := demo
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt constraints-gpu.txt tools/install.sh
+	tools/install.sh $(VENV)
+	@touch $@
+
+# From captioned images to a model trained through three stages. Run it again after an interruption: it goes on.
+demo:
+	@tools/timed.sh install $(MAKE) --no-print-directory install
+	@tools/timed.sh build $(BIN)/capcurriculum build $(RECIPE)
+	@tools/timed.sh train $(BIN)/capcurriculum train $(RECIPE)
+	@tools/timed.sh held-out $(BIN)/python -m evaluation.heldout $(RECIPE)
+
+# Everything, the slow tests too. The tests run even when lint or types fail, so that pytest's line is always the last.
+test: $(STAMP)
+	@static=0; $(MAKE) --no-print-directory static || static=1; \
+	 if [ $$static = 1 ]; then echo "static checks FAILED (see above)"; fi; \
+	 $(BIN)/python -m pytest; tests=$$?; exit $$(( tests ? tests : static ))
+
+# What to run before every commit.
+check: static
+	$(BIN)/python -m pytest -q -m "not slow"
+
+static: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(NAMES)
+
+# Rewrites constraints.txt from what .venv holds, after you have upgraded something in it and `make test` passes.
+lock: $(STAMP)
+	$(BIN)/python -m tools.lock > constraints.txt.new && mv constraints.txt.new constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

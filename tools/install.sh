@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# install.sh [VENV]: makes VENV (default .venv) with everything the project needs, exactly as pinned.
+#
+# Without a GPU nothing CUDA is ever fetched: torch is the +cpu build, and all else is installed from the complete list in
+# constraints.txt without looking at dependencies, because several packages would drag in CUDA-only ones
+# (triton, torchcodec, torchaudio, nvidia-*) that cannot load here and that nothing here calls.
+# With a GPU (nvidia-smi works, or GPU=1) pip resolves the extras under constraints-gpu.txt.
+#
+# PYTHON, TORCH_INDEX, GPU: see the Makefile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=${1:-.venv}
+torch_index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+say() { printf '== %s\n' "$*"; }
+
+fits() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; }
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3.11 python3.12 python3; do
+        if fits "$candidate"; then echo "$candidate"; return; fi
+    done
+    echo "No Python 3.11 or 3.12 was found; install one, or name it: make install PYTHON=/path/to/python3.11" >&2
+    return 1
+}
+
+has_gpu() {
+    case "${GPU:-auto}" in
+        1) return 0 ;;
+        0) return 1 ;;
+        *) command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1 ;;
+    esac
+}
+
+pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" constraints.txt; }
+
+# pip_torch PACKAGE: the +cpu wheel that pip already knows on disk or in its own indexes, else the one of TORCH_INDEX.
+pip_torch() {
+    local wanted="$1==$(pinned "$1")+cpu"
+    "$pip" install --quiet --only-binary :all: "${@:2}" "$wanted" 2>/dev/null && return
+    "$pip" install --quiet --only-binary :all: --retries 1 --timeout 20 --extra-index-url "$torch_index" "${@:2}" "$wanted"
+}
+
+install_cpu() {
+    say "torch $(pinned torch), CPU build"
+    pip_torch torch || {
+        echo "No CPU build of torch was found at $torch_index; name another index: make install TORCH_INDEX=URL" >&2
+        return 1
+    }
+    say "torchvision $(pinned torchvision)"
+    # The index's wheel is a proper CPU build. PyPI's is a CUDA build whose Python half is all we need (see the shim).
+    pip_torch torchvision --no-deps 2>/dev/null || "$pip" install --quiet --no-deps "torchvision==$(pinned torchvision)"
+    say "everything else, from constraints.txt"
+    "$pip" install --quiet --no-deps --requirement constraints.txt
+    "$pip" install --quiet --no-deps --editable .
+    # Every process of this environment, also vLLM's and Ray's, can then import torchvision.
+    echo 'import capcurriculum.torchvision_shim as shim; shim.ensure_torchvision()' \
+        > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/capcurriculum_torchvision.pth"
+    if "$pip" list 2>/dev/null | grep -iE '^(nvidia-|triton |torchcodec |torchaudio )'; then
+        echo "The packages above do not belong on a machine without a GPU; remove $venv and install again." >&2
+        return 1
+    fi
+}
+
+install_gpu() {
+    say "everything for CUDA, under constraints-gpu.txt"
+    "$pip" install --quiet --constraint constraints-gpu.txt --editable '.[train-gpu,review,dev]'
+}
+
+python=$(find_python)
+if [ ! -x "$venv/bin/python" ]; then
+    say "$venv with $("$python" --version)"
+    "$python" -m venv "$venv"
+fi
+pip=$venv/bin/pip
+"$pip" install --quiet --upgrade 'pip>=25'
+if has_gpu; then install_gpu; else install_cpu; fi
+"$venv/bin/capcurriculum" --version
