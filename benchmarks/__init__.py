@@ -1,1 +1,1 @@
-"""Numbers that must not get worse: `python -m benchmarks [NAME...]` measures them and writes `benchmarks/latest.json`."""
+"""Numbers that must not get worse: `python -m benchmarks [NAME...]` prints and writes them to `latest.json` here."""

@@ -86,7 +86,7 @@ class _Worker:
 
     def __init__(self) -> None:
         # By path and with -P: neither the caller's folder nor this package's modules can shadow a library.
-        self._process = subprocess.Popen(  # noqa: S603 (our own file, no shell)
+        self._process = subprocess.Popen(
             [sys.executable, "-P", str(_WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

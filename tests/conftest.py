@@ -13,7 +13,7 @@ os.environ |= {
     "WANDB_MODE": "offline",
 }
 
-from hypothesis import settings  # noqa: E402 (after the environment)
+from hypothesis import settings
 
 # Wall-clock deadlines measure a busy machine, not the code; pytest-timeout catches what hangs.
 settings.register_profile("project", deadline=None)

