@@ -1,8 +1,7 @@
 """Print exact pins of everything the project and its extras need, as this environment holds them.
 
-`make lock` writes it to constraints.txt. The list is the closure of the requirements of pyproject.toml over the metadata
-of what is installed, so it is complete and can be installed with `--no-deps`; what merely happens to be installed too is
-left out. Markers are evaluated for every supported Python, so one list serves all.
+`make lock` writes it to constraints.txt. The list is the closure of the project's requirements over the metadata of what is
+installed, so it is complete and can be installed with `--no-deps`; what merely happens to be installed is left out. Markers are evaluated for every supported Python, so one list serves all.
 """
 
 import sys
@@ -30,10 +29,11 @@ HEADER = """\
 
 def _wanted(requirements: list[str], extras: frozenset[str]) -> Iterator[Requirement]:
     """Those requirements that hold on some supported Python, for one of `extras` or for none."""
+    here = {key: str(value) for key, value in default_environment().items()}
     for text in requirements:
         requirement = Requirement(text)
         environments = [
-            dict(default_environment(), python_version=version, python_full_version=f"{version}.7", extra=extra)
+            here | {"python_version": version, "python_full_version": f"{version}.7", "extra": extra}
             for version in PYTHONS
             for extra in (extras or {""})
         ]
