@@ -7,6 +7,7 @@ share of questions that depends on the question alone. Faults are consumed one a
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,8 +53,8 @@ class Endpoint:
         return json.dumps({"question": f"What is at {mark}?", "options": options, "answer": "A"})
 
     def _choice(self, text: str, options: dict[str, str], has_image: bool) -> str:
-        question = text.rstrip().split("\n\n")[-1]
-        right = not has_image or unit("sees", question.splitlines()[-6]) < self.image_right
+        question = text.rstrip().splitlines()[-7]
+        right = not has_image or unit("sees", question) < self.image_right
         letter = next(k for k, v in options.items() if v.startswith("right") == right)
         return f"<think> I looked. </think> \\boxed{{{letter}}}"
 
@@ -80,8 +81,14 @@ def status(code: int, retry_after: str | None = None) -> Fault:
 
 def hang_up(handler: BaseHTTPRequestHandler) -> bool:
     """Close the connection without a word."""
-    handler.connection.close()
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
     return True
+
+
+def well(handler: BaseHTTPRequestHandler) -> bool:
+    """No fault: the turn of a request that shall be served."""
+    return False
 
 
 def saying(text: str, finish: str = "stop") -> Fault:

@@ -47,7 +47,7 @@ def write_lines(path: Path, lines: list[str]) -> None:
 
 def recipe_over(folder: Path, url: str, **changes: Any) -> Recipe:
     """A recipe whose every model is the endpoint at `url`; `changes` replace top-level keys."""
-    model = {"engine": "openai", "base_urls": [url]}
+    model = {"engine": "openai", "base_urls": [url], "timeout_seconds": 20}
     data: dict[str, Any] = {
         "name": "small",
         "runs": str(folder / "runs"),

@@ -1,0 +1,112 @@
+"""Small stage files of the published schema, with coloured pictures, for tests of the trainer."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from capcurriculum import prompts
+from capcurriculum.rows import Stage
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "yellow": (230, 220, 30)}
+LETTERS = "ABCD"
+
+_FEATURES = {
+    "images": {"feature": {"_type": "Image"}, "_type": "List"},
+}
+
+
+def picture(colour: str, size: int = 64) -> bytes:
+    """A PNG of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", (size, size), COLOURS[colour]).save(file, "PNG")
+    return file.getvalue()
+
+
+def row(stage: str, number: int, split: str) -> dict[str, object]:
+    """A question about a colour; text rows ask for a sum and have neither picture nor options."""
+    names = list(COLOURS)
+    turn = number % 4
+    options = names[turn:] + names[:turn]
+    key = LETTERS[(number * 7 + number // 4) % 4]
+    colour = options[LETTERS.index(key)]
+    if stage == Stage.TEXT:
+        problem, answer, options, images = f"What is {number} + {number % 5}?", str(number + number % 5), [], []
+    else:
+        listed = "\n".join(f"{letter}: {text}" for letter, text in zip(LETTERS, options, strict=True))
+        extra = "look closely. " * (number % 3)
+        problem = f"<image>{extra}What is the colour?\nOptions:\n{listed}\n"
+        answer, images = key, [{"bytes": picture(colour), "path": f"{number}.png"}]
+    question_id = f"{stage}-{split}-{number}"
+    return {
+        "index": question_id,
+        "problem": problem,
+        "answer": answer,
+        "images": images,
+        "source": "test",
+        "predictions": [answer],
+        "correctness": [True],
+        "pass_rate": 1.0,
+        "question_id": question_id,
+        "stage": stage,
+        "skill": "attribute",
+        "options": options,
+        "pass_k": 1,
+        "pass_n": 1,
+        "pass_low": 0.2,
+        "pass_high": 1.0,
+        "license": "cc0-1.0",
+        "split": split,
+        "data_source": f"capcurriculum/{stage}",
+        "prompt": [{"role": "system", "content": prompts.system()}, {"role": "user", "content": problem}],
+        "ability": stage,
+        "reward_model": {"style": "rule", "ground_truth": answer},
+        "extra_info": {
+            "index": number,
+            "split": split,
+            "question_id": question_id,
+            "stage": stage,
+            "options": options,
+        },
+    }
+
+
+def schema() -> pa.Schema:
+    """The stage schema, with the mark by which `datasets` shows the pictures."""
+    text, texts = pa.string(), pa.list_(pa.string())
+    turns = pa.list_(pa.struct([("role", text), ("content", text)]))
+    fields = {
+        **dict.fromkeys(("index", "problem", "answer"), text),
+        "images": pa.list_(pa.struct([("bytes", pa.binary()), ("path", text)])),
+        "source": text,
+        "predictions": texts,
+        "correctness": pa.list_(pa.bool_()),
+        "pass_rate": pa.float64(),
+        **dict.fromkeys(("question_id", "stage", "skill"), text),
+        "options": texts,
+        **dict.fromkeys(("pass_k", "pass_n"), pa.int64()),
+        **dict.fromkeys(("pass_low", "pass_high"), pa.float64()),
+        **dict.fromkeys(("license", "split", "data_source"), text),
+        "prompt": turns,
+        "ability": text,
+        "reward_model": pa.struct([("style", text), ("ground_truth", text)]),
+        "extra_info": pa.struct(
+            [("index", pa.int64()), ("split", text), ("question_id", text), ("stage", text), ("options", texts)]
+        ),
+    }
+    return pa.schema(list(fields.items()))
+
+
+def write_stage(folder: Path, stage: str, train: int = 16, val: int = 4) -> Path:
+    """Write `folder/<stage>/{train,val}-00000-of-00001.parquet` and return the stage's folder."""
+    target = folder / stage
+    target.mkdir(parents=True, exist_ok=True)
+    for split, count in (("train", train), ("val", val)):
+        rows = [row(stage, number, split) for number in range(count)]
+        table = pa.Table.from_pylist(rows, schema=schema())
+        pq.write_table(table, target / f"{split}-00000-of-00001.parquet")
+    (target / "counts.json").write_text(json.dumps({"train": train, "val": val}))
+    return target
