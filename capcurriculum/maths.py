@@ -21,7 +21,16 @@ from pathlib import Path
 from typing import IO, cast
 
 from capcurriculum.errors import EngineError
-from capcurriculum.maths_text import assigned, canonical, close, is_words, number, without_thousands, without_unit
+from capcurriculum.maths_text import (
+    assigned,
+    astronomical,
+    canonical,
+    close,
+    is_words,
+    number,
+    without_thousands,
+    without_unit,
+)
 from capcurriculum.rows import Outcome
 
 LIMIT_SECONDS = 2.0  # wall clock, for one answer
@@ -53,6 +62,8 @@ def compare(answer: str, gold: str) -> tuple[Outcome, str]:
     settled = _settle(given, expected)
     if settled is not None:
         return settled, ""
+    if astronomical(given) or astronomical(expected):
+        return Outcome.FAILED, "a number of more than ten thousand digits"
     if max(len(given), len(expected)) > 2 * MAX_CHARACTERS:
         return Outcome.FAILED, "too long once its symbols are spelt out"
     return _pool().ask(_hundredths(given), _hundredths(expected))

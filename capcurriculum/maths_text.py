@@ -4,6 +4,7 @@ r"""One spelling for one answer, without a computer algebra system: the fast pat
 reads plain numbers exactly: `50\%` is 0.5, so `50\%` and 50 are different answers. Units are dropped, never converted.
 """
 
+import math
 import re
 import unicodedata
 from fractions import Fraction
@@ -29,6 +30,8 @@ _NOT_UNITS = re.compile(r"\b(?:and|or|to|sin|cos|tan|log|ln|mod)\b")
 _NUMBER = re.compile(
     r"^([-+]?)(?:(\d{1,60})?(?:\.(\d{1,60}))?(?:[eE]([-+]?\d{1,2}))?|\\frac\{(-?\d{1,60})\}\{(\d{1,60})\}|(\d{1,60})/(\d{1,60}))(\\?%)?$"
 )
+_TOWER = re.compile(r"\d+(?:\^\{*\d+){1,50}")
+_FACTORIAL = re.compile(r"\d{4,}!")
 _ASSIGNMENT = re.compile(r"^\\?[A-Za-z](?:_\{?\w\}?)? ?= ?([^=<>]+)$")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _FUNCTIONS = frozenset(
@@ -112,6 +115,23 @@ def number(text: str) -> Fraction | None:
 def close(answer: Fraction, gold: Fraction, *, rounded: bool) -> bool:
     """Equality; when one of the two was written with a decimal point, to a millionth (relative below 1)."""
     return answer == gold or (rounded and abs(answer - gold) <= Fraction(1, 10**6) * min(Fraction(1), abs(gold)))
+
+
+def astronomical(text: str) -> bool:
+    """Whether a power or factorial in `text` has over ten thousand digits, so that comparing it would never end."""
+    return bool(_FACTORIAL.search(text)) or any(
+        _too_high([int(level) for level in re.findall(r"\d+", tower[0][:1000])]) for tower in _TOWER.finditer(text)
+    )
+
+
+def _too_high(levels: list[int], digits: int = 10_000) -> bool:
+    value = levels.pop()
+    while levels:
+        base = levels.pop()
+        if base > 1 and (value > 4 * digits or value * math.log10(base) > digits):
+            return True
+        value = base**value
+    return False
 
 
 def assigned(text: str) -> str | None:

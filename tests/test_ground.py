@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,8 @@ def test_a_benchmark_run_writes_its_value_and_keeps_the_others(tmp_path: Path, m
 
 
 def test_constraints_pin_exactly_what_is_installed() -> None:
+    if not distribution("torch").version.endswith("+cpu"):
+        pytest.skip("constraints.txt describes machines without a GPU")
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split(";")[0].strip().split("==") for line in lines if line and not line.startswith("#"))
     needed = lock.closure()

@@ -13,6 +13,7 @@ import pytest
 
 from capcurriculum import maths
 from capcurriculum.maths import compare
+from capcurriculum.maths_text import astronomical, canonical
 from capcurriculum.rows import Outcome
 
 EQUAL = [
@@ -104,18 +105,19 @@ def test_what_cannot_be_known_is_neither_right_nor_wrong(answer: str, gold: str,
     assert why or outcome is Outcome.UNPARSED
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "9^{9^{9^{9}}}",
-        "10^{10^{10}}",
-        "100000000!",
-        "{" * 450 + "1" + "}" * 450,
-        "(" * 450 + "1" + ")" * 450,
-        "1" * 5000,
-    ],
-    ids=["tower", "power", "factorial", "braces", "brackets", "long"],
-)
+COSTLY = {
+    "tower": "9^{9^{9^{9}}}",
+    "factorial": "100000000!",
+    "hidden power": "(9^{9}!)^{9^9}",
+    "sum": r"\sum_{k=1}^{8000} \sqrt{k}",
+    "product": r"\prod_{k=1}^{90000} k",
+    "braces": "{" * 450 + "1" + "}" * 450,
+    "brackets": "(" * 450 + "1" + ")" * 450,
+    "long": "1" * 5000,
+}
+
+
+@pytest.mark.parametrize("answer", COSTLY.values(), ids=COSTLY.keys())
 @pytest.mark.timeout(30)
 def test_costly_answers_are_never_paid(answer: str) -> None:
     assert compare("2+2", "4")[0] is Outcome.RIGHT  # the worker is up, so its start is not measured
@@ -126,10 +128,30 @@ def test_costly_answers_are_never_paid(answer: str) -> None:
 
 @pytest.mark.timeout(60)
 def test_one_hanging_answer_disturbs_no_other() -> None:
-    answers = [("9^{9^{9^{9}}}" if n == 3 else f"{n}+1") for n in range(12)]
+    answers = [("(9^{9}!)^{9^9}" if n == 3 else f"{n}+1") for n in range(12)]
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(compare, answers, [str(n + 1) for n in range(12)]))
     assert [outcome for outcome, _ in found] == [Outcome.FAILED if n == 3 else Outcome.RIGHT for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("9^{9^{9^{9}}}", True),
+        ("10^{10^{10}}", True),
+        ("x+2^{99999}", True),
+        ("100000!", True),
+        ("9" * 900 + "^{9" * 40 + "}" * 40, True),
+        ("2^{3^{9999}}", True),
+        ("2^{2^{2^2}}", False),
+        ("10^{100}", False),
+        ("20!", False),
+        ("1^{9^9}", False),
+        ("x^{99999}", False),
+    ],
+)
+def test_numbers_too_large_to_compare_are_known_by_sight(text: str, expected: bool) -> None:
+    assert astronomical(canonical(text)) is expected
 
 
 def _only_worker() -> maths._Worker:

@@ -1,7 +1,8 @@
 """Print exact pins of everything the project and its extras need, as this environment holds them.
 
-`make lock` writes it to constraints.txt. The list is the closure of the project's requirements over the metadata of what is
-installed, so it is complete and can be installed with `--no-deps`; what merely happens to be installed is left out. Markers are evaluated for every supported Python, so one list serves all.
+`make lock` writes it to constraints.txt. The list is the closure of the project's requirements over the metadata of
+what is installed, so it is complete and can be installed with `--no-deps`; whatever else is installed is left out.
+Markers are evaluated for every supported Python, so one list serves all.
 """
 
 import sys
