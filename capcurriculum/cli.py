@@ -26,8 +26,9 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from capcurriculum import recipe
     from training.chain import train
+
+    from capcurriculum import recipe
 
     train(recipe.load(arguments.recipe), dry_run=arguments.dry_run)
 
@@ -49,11 +50,10 @@ def _funnel(arguments: argparse.Namespace) -> None:
 
 
 def _why(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
+    from capcurriculum import run, why
 
-    from capcurriculum import run, show
-
-    show.why(run.named(arguments.run), arguments.row, Console())
+    for line in why.life(run.named(arguments.run), arguments.row):
+        print(line)
 
 
 def _query(arguments: argparse.Namespace) -> None:
@@ -90,7 +90,9 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("recipe", type=Path, help="a recipe file, for example curricula/recipes/demo.yaml")
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
-    train.add_argument("--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing")
+    train.add_argument(
+        "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
+    )
     run_help = "a run folder, a run's name below runs/, or a recipe file"
     for name, call, text in (
         ("status", _status, "how far a run is"),

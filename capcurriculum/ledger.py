@@ -1,6 +1,7 @@
 """Questions to a run: all of them queries over its tables, so nothing keeps a second count.
 
-DuckDB reads the Parquet shards directly; every table is a view of its own name, and the stage files are the view `stages`.
+DuckDB reads the Parquet shards directly; every table is a view of its own name, and the stage files are the view
+`stages`.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         return [column[0] for column in result.description or []], result.fetchall()
     except duckdb.Error as error:
         tables = "captions, attempts, questions, answers, verdicts, stages"
-        raise RunError(f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables}).") from error
+        raise RunError(
+            f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
+        ) from error
 
 
 def funnel(run: Run) -> list[FunnelLine]:
@@ -95,13 +98,16 @@ def find(run: Run, prefix: str) -> str:
         "union all select question_id from verdicts) where starts_with(id, ?) limit 6",
         [prefix],
     ).fetchall()
-    if len(ids) != 1:
+    if len(ids) > 1:
         shown = ", ".join(sorted(str(row[0]) for row in ids[:5]))
-        problem = f"is the beginning of several ids ({shown}, ...); give more of it" if ids else "names no row of this run"
-        raise RunError(f"{prefix!r} {problem}; `capcurriculum query {run.path} \"select * from verdicts\"` lists them.")
+        raise RunError(f"{prefix!r} is the beginning of several ids ({shown}); give more of it.")
+    if not ids:
+        raise RunError(f"{prefix!r} names no row; `capcurriculum query {run.path} 'from verdicts'` lists them all.")
     return str(ids[0][0])
 
 
 def stage_files(run: Run) -> dict[str, list[Path]]:
     """Stage -> its Parquet files."""
-    return {folder.name: sorted(folder.glob("*.parquet")) for folder in sorted(run.stages.glob("[!.]*")) if folder.is_dir()}
+    return {
+        folder.name: sorted(folder.glob("*.parquet")) for folder in sorted(run.stages.glob("[!.]*")) if folder.is_dir()
+    }

@@ -22,8 +22,11 @@ class Display:
         self.console = console or Console(stderr=True)
 
     @contextmanager
-    def step(self, name: str, total: int, done: int = 0) -> Iterator[Advance]:
-        """Show a step of `total` rows, `done` of them from an earlier run; call the result with each number finished."""
+    def step(self, name: str, total: int | None, done: int = 0) -> Iterator[Advance]:
+        """Show a step of `total` rows (None: not known before), `done` of them from an earlier run.
+
+        Call the result with each number of rows finished.
+        """
         if self.console.is_terminal:
             with self._live(name, total, done) as advance:
                 yield advance
@@ -32,7 +35,7 @@ class Display:
                 yield advance
 
     @contextmanager
-    def _live(self, name: str, total: int, done: int) -> Iterator[Advance]:
+    def _live(self, name: str, total: int | None, done: int) -> Iterator[Advance]:
         columns = (
             TextColumn("{task.description:<28}"),
             BarColumn(),
@@ -45,21 +48,22 @@ class Display:
             yield lambda count: progress.update(task, advance=count)
 
     @contextmanager
-    def _plain(self, name: str, total: int, done: int) -> Iterator[Advance]:
+    def _plain(self, name: str, total: int | None, done: int) -> Iterator[Advance]:
         start = last = time.monotonic()
         current = done
+        of = "" if total is None else f" of {total}"
 
         def advance(count: int) -> None:
             nonlocal current, last
             current += count
             now = time.monotonic()
-            if now - last >= PLAIN_SECONDS and current < total:
+            if now - last >= PLAIN_SECONDS and current != total:
                 last = now
-                self._line(f"{name}: {current} of {total}, {now - start:.0f} s")
+                self._line(f"{name}: {current}{of}, {now - start:.0f} s")
 
         yield advance
         resumed = f" ({done} from before)" if done else ""
-        self._line(f"{name}: {current} of {total}{resumed}, {time.monotonic() - start:.1f} s")
+        self._line(f"{name}: {current}{of}{resumed}, {time.monotonic() - start:.1f} s")
 
     def note(self, text: str) -> None:
         """One line beside the progress display."""

@@ -15,7 +15,7 @@ from capcurriculum.prompts import SKILLS
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import Sampling
 
-#: Dotted keys (`*` is any one name) that may differ between a run and its resumption: they say where and how fast, not what.
+#: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
 NO_EFFECT: tuple[str, ...] = (
     "runs",
     "models.*.base_urls",
@@ -45,13 +45,14 @@ class SamplingSection(Section):
     max_tokens: PositiveInt = 512
 
     def record(self) -> Sampling:
+        """The same values as a record."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_tokens)
 
 
 class ModelSection(Section):
     """A model and the engine that runs it.
 
-    `model` is a name the engine understands: a Hub id, a folder, or `micro:NAME` for a checkpoint shipped with the package.
+    `model` is a name the engine understands: a Hub id, a folder, or `micro:NAME` for one shipped with the package.
     """
 
     engine: Literal["transformers", "openai"]
@@ -122,12 +123,16 @@ class ProbeSection(Section):
 
 
 class PerceptionSection(Section):
+    """Captioned images and everything that turns them into questions."""
+
     source: SourceSection
     teacher: TeacherSection
     probe: ProbeSection
 
 
 class ProblemSection(Section):
+    """Problems that come with gold answers."""
+
     source: SourceSection
 
 
@@ -168,6 +173,7 @@ class Recipe(Section):
 
     @property
     def run_dir(self) -> Path:
+        """Where the build and the training of this recipe live."""
         return Path(self.runs) / self.name
 
     @model_validator(mode="after")

@@ -62,8 +62,9 @@ def bytes_digest(data: bytes) -> str:
 class CaptionedImage:
     """A source row: an image file and what its caption says.
 
-    `image_path` is relative to the source's folder, so a run does not depend on where its images lie; bytes are read only
-    when a request or a shard needs them. `row_key` names the source line, so that a resumed run does not read its image again.
+    `image_path` is relative to the source's folder, so a run does not depend on where its images lie; bytes are read
+    only when a request or a shard needs them. `row_key` names the source line, so that a resumed run does not read
+    its image again.
     """
 
     caption_id: str
@@ -77,6 +78,7 @@ class CaptionedImage:
 
     @staticmethod
     def key(image_id: str, caption: str) -> str:
+        """The `caption_id`."""
         return digest(SCHEMA, "caption", image_id, caption)
 
 
@@ -84,8 +86,8 @@ class CaptionedImage:
 class Question:
     """A problem with its gold answer: four options and a letter, or no options and free text.
 
-    `problem` is the text a solver reads, without any image placeholder; `image_path` is relative to its source's folder.
-    `attempt` is the teacher's try that gave it.
+    `problem` is the text a solver reads, without any image placeholder; `image_path` is relative to its source's
+    folder. `attempt` is the teacher's try that gave it.
     """
 
     question_id: str
@@ -106,6 +108,7 @@ class Question:
 
     @staticmethod
     def key(stage: str, image_id: str, problem: str, answer: str) -> str:
+        """The `question_id`."""
         return digest(SCHEMA, "question", stage, image_id, problem, answer)
 
 

@@ -32,30 +32,37 @@ class Run:
 
     @property
     def captions(self) -> Table[CaptionedImage]:
+        """What the caption sources gave."""
         return Table(self.path / "captions", CaptionedImage)
 
     @property
     def attempts(self) -> Table[Attempt]:
+        """Every try of the teacher."""
         return Table(self.path / "attempts", Attempt)
 
     @property
     def questions(self) -> Table[Question]:
+        """Questions of all stages."""
         return Table(self.path / "questions", Question)
 
     @property
     def answers(self) -> Table[Answer]:
+        """Graded replies of solvers."""
         return Table(self.path / "answers", Answer)
 
     @property
     def verdicts(self) -> Table[Verdict]:
+        """The ledger of keeping and dropping."""
         return Table(self.path / "verdicts", Verdict)
 
     @property
     def stages(self) -> Path:
+        """Where the stage files are."""
         return self.path / "stages"
 
     @property
     def plan(self) -> Path:
+        """The chain of training runs."""
         return self.path / "training" / "plan.json"
 
     def recipe(self) -> Recipe:
@@ -154,4 +161,3 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
     if path.is_file() and path.suffix in (".yaml", ".yml"):
         return existing(recipe.load(path).run_dir)
     return existing(path if path.is_dir() else Path(runs) / path_or_name)
-

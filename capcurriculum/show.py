@@ -3,6 +3,7 @@
 Text from outside may hold terminal escape sequences; nothing reaches a terminal without `visible`.
 """
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -42,7 +43,9 @@ def funnel_table(lines: Sequence[FunnelLine]) -> Table:
     """Stage by stage, what each filter met, kept and dropped and why."""
     rows = []
     for line in lines:
-        reasons = ", ".join(f"{name} {n}" for name, n in sorted(line.dropped.items(), key=lambda item: (-item[1], item[0])))
+        reasons = ", ".join(
+            f"{name} {n}" for name, n in sorted(line.dropped.items(), key=lambda item: (-item[1], item[0]))
+        )
         rows.append((line.stage, line.filter, line.met, line.kept, f"{line.kept / line.met:.1%}", reasons))
     return grid(("stage", "filter", "rows", "kept", "share", "dropped because"), rows, ("rows", "kept", "share"))
 
@@ -50,11 +53,12 @@ def funnel_table(lines: Sequence[FunnelLine]) -> Table:
 def funnel(run: Run, console: Console) -> None:
     """The funnel, then how many rows each stage file holds."""
     console.print(funnel_table(ledger.funnel(run)))
-    columns, rows = ("stage", "split", "rows", "mean pass rate"), []
+    columns = ("stage", "split", "rows", "mean pass rate")
+    rows: list[tuple[object, ...]] = []
     if any(ledger.stage_files(run).values()):
         sql = (
-            "select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all "
-            "order by list_position(['perception', 'text', 'visual'], stage), list_position(['train', 'val', 'test'], split)"
+            "select * from (select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all) order by "
+            "list_position(['perception', 'text', 'visual'], stage), list_position(['train', 'val', 'test'], split)"
         )
         _, rows = ledger.query(run, sql)
     if rows:
@@ -79,51 +83,7 @@ def status(run: Run, console: Console) -> None:
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:
-    import json
-
     if not plan.is_file():
         return []
     runs = json.loads(plan.read_text(encoding="utf-8")).get("runs", [])
     return [(str(run.get("stage")), str(run.get("state"))) for run in runs]
-
-
-def why(run: Run, prefix: str, console: Console) -> None:
-    """The whole life of one row: where it came from, what was asked and answered, and every verdict."""
-
-    def line(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    row = ledger.find(run, prefix)
-    connection = ledger.connect(run)
-    caption_ids = {row, *_column(connection, "select caption_id from questions where question_id = ?", row)} - {""}
-    question_ids = {row, *_column(connection, "select question_id from questions where caption_id = ?", row)}
-    for caption in run.captions.rows():
-        if caption.caption_id in caption_ids or caption.row_key == row:
-            line(f"caption {caption.caption_id} from {visible(caption.source)} {visible(caption.example_id)}")
-            line(f"  image {visible(caption.image_path)} ({caption.image_id}), {caption.license}")
-            line(f"  {visible(caption.caption)}")
-    for attempt in run.attempts.rows():
-        if attempt.caption_id in caption_ids:
-            line(f"teacher {visible(attempt.model)}, try {attempt.attempt}, {attempt.skill}: {attempt.problem or 'usable'}")
-    for question in run.questions.rows():
-        if question.question_id in question_ids:
-            line(f"question {question.question_id}, {question.stage}, {visible(question.skill)}, answer {visible(question.answer)}")
-            line("  " + visible(question.problem).replace("\n", "\n  "))
-    answers = [a for a in run.answers.rows() if a.question_id in question_ids]
-    for a in sorted(answers, key=lambda a: (a.purpose, a.solver, a.arm, a.rollout)):
-        which = f"{a.purpose} {a.solver}, {a.arm}" + (f", rollout {a.rollout}" if a.purpose == "rollout" else "")
-        line(f"{which}: {a.outcome} {visible(a.answer)!r} {visible(a.detail)}")
-    for verdict in run.verdicts.rows():
-        if verdict.question_id in caption_ids | question_ids:
-            kept = "keep" if verdict.keep else "drop"
-            line(f"verdict {verdict.filter}: {kept}, {verdict.reason} {visible(verdict.detail)}")
-    if ledger.stage_files(run):
-        for stage, split, index in connection.execute(
-            "select stage, split, index from stages where question_id = ?", [next(iter(question_ids - caption_ids), row)]
-        ).fetchall():
-            line(f"stage file {stage}/{split}, row {index}")
-
-
-def _column(connection: object, sql: str, value: str) -> list[str]:
-    rows = connection.execute(sql, [value]).fetchall()  # type: ignore[attr-defined]
-    return [str(row[0]) for row in rows]

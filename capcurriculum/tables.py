@@ -101,7 +101,9 @@ class Table(Generic[Row]):
             return (lazy.select(columns) if columns else lazy).collect()
         except pl.exceptions.PolarsError as error:
             reason = " ".join(str(error).split())
-            raise RunError(f"The table {self.folder} is damaged ({reason}); remove the shard it names and run again.") from error
+            raise RunError(
+                f"The table {self.folder} is damaged ({reason}); remove the shard it names and run again."
+            ) from error
 
     def rows(self) -> Iterator[Row]:
         """All rows as records, shard by shard."""

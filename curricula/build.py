@@ -1,7 +1,7 @@
 """The whole data build: sources, teacher, probe, filters, rollouts, stage files, each step doing only what is missing.
 
-Every step reads its input from the run's tables and appends to them, so calling `build` again after any interruption ends
-in the same tables, and calling it on a finished run does nothing.
+Every step reads its input from the run's tables and appends to them, so calling `build` again after any interruption
+ends in the same tables, and calling it on a finished run does nothing.
 """
 
 import time
@@ -52,7 +52,7 @@ def build(recipe: Recipe, display: Display) -> Run:
 
 
 def _judge_perception(run: Run, recipe: Recipe) -> None:
-    assert recipe.perception is not None  # noqa: S101 - the caller checked
+    assert recipe.perception is not None
     solvers = recipe.perception.probe.solvers
 
     def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
@@ -85,5 +85,7 @@ def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:
             stages[question.stage].append(row)
     for stage, rows in stages.items():
         if not rows:
-            raise RunError(f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went.")
+            raise RunError(
+                f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went."
+            )
     return {stage: easy_to_hard(rows, recipe.seed) for stage, rows in stages.items()}

@@ -1,7 +1,7 @@
 """Pass rate: how often the model that will be trained answers rightly, with its interval.
 
-n counts every rollout the model answered, parsed or not, because an unparsed reply earns no reward either; a rollout the
-engine failed to give is no attempt and is left out.
+n counts every rollout the model answered, parsed or not, because an unparsed reply earns no reward either; a rollout
+the engine failed to give is no attempt and is left out.
 """
 
 import math
@@ -24,6 +24,7 @@ class PassRate:
 
     @property
     def rate(self) -> float:
+        """k / n."""
         return self.k / self.n
 
 

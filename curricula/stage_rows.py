@@ -1,7 +1,7 @@
 """One row schema for all three stages, which the Hub viewer and verl's RLHFDataset both read unconverted.
 
-The human columns keep the released data's names; the trainer columns are verl's. Pictures are embedded bytes, and a text
-row has an empty list of the same type, so stages can be concatenated.
+The human columns keep the released data's names; the trainer columns are verl's. Pictures are embedded bytes, and a
+text row has an empty list of the same type, so stages can be concatenated.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,12 @@ class StageRow:
 
     @staticmethod
     def make(question: Question, rollouts: Sequence[Answer], split: str) -> "StageRow":
+        """A row whose rollouts are in order and counted."""
         ordered = tuple(sorted(rollouts, key=lambda a: a.rollout))
         return StageRow(question, ordered, split, pass_rate(ordered))
 
 
-def features() -> Any:  # noqa: ANN401 - datasets.Features, imported late because it is heavy
+def features() -> Any:
     """The `datasets.Features` of every stage file."""
     from datasets import Features, Image, List, Value
 

@@ -1,7 +1,7 @@
 """Write a stage's splits as Parquet shards that `datasets.load_dataset` opens with pictures shown.
 
-Everything is written into a temporary folder that replaces the old stage in one rename, and the bytes depend on the rows
-alone, so the same rows give the same files.
+Everything is written into a temporary folder that replaces the old stage in one rename, and the bytes depend on the
+rows alone, so the same rows give the same files.
 """
 
 import os
@@ -23,7 +23,7 @@ SHARD_BYTES = 500_000_000
 
 
 def write_stage(rows: Sequence[StageRow], target: Path, images: Path) -> None:
-    """Write `rows`, already in order, below `target` as `{split}-{i:05d}-of-{n:05d}.parquet`; every split has a file."""
+    """Write `rows`, already in order, as `{split}-{i:05d}-of-{n:05d}.parquet`; every split has a file."""
     temporary = target.with_name(f".tmp-{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

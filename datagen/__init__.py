@@ -1,1 +1,1 @@
-"""Raw material: sources of captioned images and problems, the teacher, the engines that answer, and what they answered."""
+"""Raw material: sources of captioned images and problems, the teacher, the engines, and what solvers answered."""

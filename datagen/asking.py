@@ -1,8 +1,8 @@
 """Ask an engine for what a table does not hold yet, and append what comes back.
 
 What is done is told by keys alone, so a step that was killed goes on where it stopped. With an engine that batches,
-windows are cut from the whole list and an unfinished one is asked again whole: its replies are then the same bytes as in
-an undisturbed run.
+windows are cut from the whole list and an unfinished one is asked again whole: its replies are then the same bytes as
+in an undisturbed run.
 """
 
 import time
@@ -31,6 +31,7 @@ class Ask(Generic[Owner]):
 
     @property
     def key(self) -> tuple[str, str]:
+        """What tells whether it was done before."""
         return self.request.key, self.owner_id
 
 

@@ -81,7 +81,9 @@ def _decode(data: bytes, max_pixels: int) -> tuple[int, int]:
             with Image.open(BytesIO(data), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > max_pixels:
-                    raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {max_pixels} in all")
+                    raise ImageProblem(
+                        Reason.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {max_pixels} in all"
+                    )
                 if min(width, height) < MIN_SIDE:
                     raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
                 image.load()

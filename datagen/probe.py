@@ -18,7 +18,7 @@ def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Displa
     Raises:
         EngineError: a solver cannot be used.
     """
-    assert recipe.perception is not None  # noqa: S101 - callers check; told to the type checker
+    assert recipe.perception is not None
     section = recipe.perception.probe
     questions = sorted(
         (q for q in run.questions.rows() if q.stage == Stage.PERCEPTION), key=lambda q: (q.image_id, q.question_id)

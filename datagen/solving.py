@@ -70,9 +70,9 @@ def solve(
         run.answers.append(_answer(ask, response, solver, purpose) for ask, response in pairs)
 
     label = f"{purpose}, {solver}"
-    with display.step(label, len(asks), sum(ask.key in done for ask in asks)) as advance:
-        with engines.create(model) as engine:
-            ask_missing(asks, done, engine, record, advance)
+    before = sum(ask.key in done for ask in asks)
+    with engines.create(model) as engine, display.step(label, len(asks), before) as advance:
+        ask_missing(asks, done, engine, record, advance)
 
 
 def _ask(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Ask[Asked]:

@@ -16,7 +16,6 @@ import pytest
 from capcurriculum import ledger, prompts, recipe
 from capcurriculum.errors import EngineError, RecipeError, SourceError
 from capcurriculum.progress import Display
-from capcurriculum.recipe import Recipe
 from capcurriculum.rows import LETTERS
 from capcurriculum.run import Run
 from curricula.build import build
@@ -147,7 +146,10 @@ def test_truncated_and_rejected_replies_are_unknown_and_never_wrong(small: Path)
     with endpoint.serving(endpoint.Endpoint(image_right=0.0)) as server:  # every image reply would be wrong
         wanted = worlds.recipe_over(small, server.url, models=serial_models(server.url))
         server.faults += [endpoint.well] * 12  # the teacher
-        server.faults += [endpoint.saying(r"\boxed{A}", "length"), endpoint.status(400)]  # the first question's two arms
+        server.faults += [
+            endpoint.saying(r"\boxed{A}", "length"),
+            endpoint.status(400),
+        ]  # the first question's two arms
         run = build(wanted, Display())
     unknown = sorted(a.outcome for a in run.answers.rows() if a.outcome in ("unparsed", "failed"))
     assert unknown == ["failed", "unparsed"]
@@ -276,5 +278,3 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return True
-
-

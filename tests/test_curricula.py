@@ -18,8 +18,8 @@ from curricula.write import write_stage
 def question(number: int, image: str = "") -> Question:
     path = f"images/{image}" if image else ""
     return Question(
-        question_id=f"q{number:04d}", stage="visual" if image else "text", problem=f"P{number}?", answer="1", options=(),
-        skill="s", image_id=image, image_path=path, caption="", caption_id="", source="src", license="mit",
+        question_id=f"q{number:04d}", stage="visual" if image else "text", problem=f"P{number}?", answer="1",
+        options=(), skill="s", image_id=image, image_path=path, caption="", caption_id="", source="src", license="mit",
     )  # fmt: skip
 
 
@@ -58,7 +58,10 @@ def test_one_image_is_in_one_split_only_and_shares_are_kept(val: float, test: fl
 def test_a_stage_is_written_with_pictures_null_for_unknown_and_every_split(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.new("RGB", (32, 32), "red").save(tmp_path / "images" / "a.png")
-    rows = [row(1, ["right", "unparsed", "wrong", "failed"], image="a.png"), row(2, ["right"], image="a.png", split="val")]
+    rows = [
+        row(1, ["right", "unparsed", "wrong", "failed"], image="a.png"),
+        row(2, ["right"], image="a.png", split="val"),
+    ]
     write_stage(rows, tmp_path / "stages" / "visual", tmp_path)
     names = sorted(path.name for path in (tmp_path / "stages" / "visual").iterdir())
     assert names == [f"{split}-00000-of-00001.parquet" for split in ("test", "train", "val")]

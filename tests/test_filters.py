@@ -69,7 +69,11 @@ def test_the_pass_rate_counts_unparsed_as_asked_and_failed_as_never_asked() -> N
 
 def test_wilson_agrees_with_published_values() -> None:
     # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
-    for (k, n), (low, high) in {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605), (0, 20): (0.0, 0.1611)}.items():
+    for (k, n), (low, high) in {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0.0, 0.1611),
+    }.items():
         assert wilson(k, n) == pytest.approx((low, high), abs=5e-5)
 
 

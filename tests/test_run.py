@@ -69,7 +69,9 @@ def filled(tmp_path: Path) -> run.Run:
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1")
     with run.writing(wanted) as writing:
         writing.verdicts.append([verdict(1), verdict(2), verdict(3, keep=False)])
-        writing.verdicts.append([verdict(1, filter_name="perception"), verdict(2, keep=False, filter_name="perception")])
+        writing.verdicts.append(
+            [verdict(1, filter_name="perception"), verdict(2, keep=False, filter_name="perception")]
+        )
         writing.verdicts.append([verdict(9, stage="text")])
     return writing
 
@@ -141,7 +143,9 @@ def test_ids_name_content() -> None:
         ({"text": {"source": {"kind": "problems"}}}, "needs a path"),
     ],
 )
-def test_a_wrong_recipe_is_one_sentence_that_names_the_key(tmp_path: Path, change: dict[str, object], sentence: str) -> None:
+def test_a_wrong_recipe_is_one_sentence_that_names_the_key(
+    tmp_path: Path, change: dict[str, object], sentence: str
+) -> None:
     with pytest.raises(RecipeError) as caught:
         worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", **change)
     assert sentence in str(caught.value)

@@ -13,7 +13,11 @@ from datagen.teacher import mcq
 from datagen.teacher.mcq import Choice
 from datagen.text import neutral
 
-GOOD = {"question": "What is left of the cat?", "options": {"A": "a dog", "B": "a car", "C": "a tree", "D": "a hat"}, "answer": "B"}
+GOOD = {
+    "question": "What is left of the cat?",
+    "options": {"A": "a dog", "B": "a car", "C": "a tree", "D": "a hat"},
+    "answer": "B",
+}
 
 
 def changed(**changes: object) -> str:
@@ -57,11 +61,10 @@ def test_a_reply_cut_off_is_refused_even_if_it_reads_well() -> None:
 
 
 @given(st.text())
-def test_any_text_is_a_choice_or_a_reason(text: str) -> None:
-    try:
-        mcq.parse(text, "stop")
-    except ParseError as error:
-        assert "\n" not in str(error)
+def test_any_other_text_is_refused_with_one_line(text: str) -> None:
+    with pytest.raises(ParseError) as caught:
+        mcq.parse(text + "}", "stop")  # no text becomes a whole question by a brace
+    assert "\n" not in str(caught.value)
 
 
 def test_the_schema_given_to_engines_accepts_what_the_check_accepts() -> None:

@@ -34,7 +34,8 @@ def problems(folder: Path, count: int = 8) -> Path:
     """Sums, as `problems.jsonl`."""
     folder.mkdir(parents=True)
     lines = [
-        json.dumps({"problem": f"What is {n} + {n + 1}?", "answer": str(2 * n + 1), "skill": "sum"}) for n in range(count)
+        json.dumps({"problem": f"What is {n} + {n + 1}?", "answer": str(2 * n + 1), "skill": "sum"})
+        for n in range(count)
     ]
     write_lines(folder / "problems.jsonl", lines)
     return folder

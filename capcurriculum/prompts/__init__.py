@@ -38,7 +38,9 @@ def source(name: str) -> str:
     """
     path = files(__package__) / f"{name}.jinja"
     if not path.is_file():
-        known = ", ".join(sorted(p.name.removesuffix(".jinja") for p in files(__package__).iterdir() if p.name.endswith(".jinja")))
+        known = ", ".join(
+            sorted(p.name.removesuffix(".jinja") for p in files(__package__).iterdir() if p.name.endswith(".jinja"))
+        )
         raise RecipeError(f"There is no prompt named {name!r}; the prompts are: {known}.") from TemplateNotFound(name)
     return path.read_text(encoding="utf-8")
 

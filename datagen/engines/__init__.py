@@ -1,7 +1,7 @@
 """One protocol for everything that answers: requests in, responses out as they finish, bounded in flight.
 
-An engine that batches says so through `window`: its replies may depend in the last bit on who shares a batch, so callers
-cut windows from the whole list of requests and ask an unfinished window again as a whole.
+An engine that batches says so through `window`: its replies may depend in the last bit on who shares a batch, so
+callers cut windows from the whole list of requests and ask an unfinished window again as a whole.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
 """Any OpenAI-compatible endpoint: `vllm serve`, SGLang, or a hosted model.
 
-Requests run at once up to the recipe's concurrency. A refusal that concerns one request (400, 413, 422) is that request's
-error; one that concerns the endpoint is tried again with growing pauses, and then stops the build with a sentence, because
-rows must not be marked as failed for a server that is down.
+Requests run at once up to the recipe's concurrency. A refusal that concerns one request (400, 413, 422) is that
+request's error; one that concerns the endpoint is tried again with growing pauses, and then stops the build with a
+sentence, because rows must not be marked as failed for a server that is down.
 """
 
 import asyncio
@@ -46,12 +46,15 @@ class OpenAIEngine:
 
     @property
     def window(self) -> int | None:
+        """See `Engine.window`."""
         return None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for client in self.clients:
             self.loop.run_until_complete(client.close())
         self.loop.close()
@@ -66,15 +69,14 @@ class OpenAIEngine:
                     flying.add(self.loop.create_task(self._ask(request)))
                 if not flying:
                     return
-                done, flying = self.loop.run_until_complete(
-                    asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                )
+                done, flying = self.loop.run_until_complete(asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))
                 for task in done:
                     yield task.result()
         finally:
             for task in flying:
                 task.cancel()
-            self.loop.run_until_complete(asyncio.gather(*flying, return_exceptions=True))
+            if flying:
+                self.loop.run_until_complete(asyncio.wait(flying))
 
     async def _ask(self, request: Request) -> Response:
         import openai
@@ -98,7 +100,7 @@ class OpenAIEngine:
                 await asyncio.sleep(_pause(attempt, None))
         raise EngineError(self._refused(client, problem))
 
-    def _refused(self, client: Any, problem: str) -> str:  # noqa: ANN401 - an AsyncOpenAI, not imported at the top
+    def _refused(self, client: Any, problem: str) -> str:
         return (
             f"The endpoint {client.base_url} does not serve {self.section.model}: {problem}; "
             "start or mend it and run the same command again, finished rows are kept."
@@ -141,7 +143,7 @@ def data_url(path: str) -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
-def _response(request: Request, completion: Any) -> Response:  # noqa: ANN401 - a ChatCompletion
+def _response(request: Request, completion: Any) -> Response:
     choice = completion.choices[0]
     usage = completion.usage
     return Response(
@@ -154,10 +156,10 @@ def _response(request: Request, completion: Any) -> Response:  # noqa: ANN401 - 
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:
-    """Seconds to wait: what the server asks for, else exponential with jitter (so that clients do not return together)."""
+    """Seconds to wait: what the server asks for, else exponential, with jitter so that clients part."""
     if retry_after and retry_after.isdigit():
         return min(float(retry_after), LONGEST_PAUSE_SECONDS)
-    longest = min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
+    longest = min(FIRST_PAUSE_SECONDS * 2.0**attempt, LONGEST_PAUSE_SECONDS)
     return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
 
 

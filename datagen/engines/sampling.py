@@ -1,7 +1,8 @@
 """Draw tokens so that a request's reply does not depend on its neighbours.
 
-Taking the largest of logits plus Gumbel noise is the same as drawing from the softmax (the Gumbel-max trick), so each row
-gets noise from a generator seeded by its own request key, and greedy decoding of the noisy scores is a reproducible sample.
+Taking the largest of logits plus Gumbel noise is the same as drawing from the softmax (the Gumbel-max trick), so each
+row gets noise from a generator seeded by its own request key, and greedy decoding of the noisy scores is a
+reproducible sample.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from transformers import LogitsProcessor
 from capcurriculum.rows import Sampling
 
 
-class SeededSampling(LogitsProcessor):  # type: ignore[misc]
+class SeededSampling(LogitsProcessor):
     """Turns greedy search into a seeded draw, one generator a row.
 
     Args:

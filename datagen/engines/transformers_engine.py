@@ -1,7 +1,7 @@
 """Batched generation in this process with `transformers`: the default where there is no GPU and no server.
 
-Requests of one window are sorted by length and cut into batches, so little is spent on padding, and every draw is seeded
-by its request (see `sampling`).
+Requests of one window are sorted by length and cut into batches, so little is spent on padding, and every draw is
+seeded by its request (see `sampling`).
 """
 
 import os
@@ -31,12 +31,15 @@ class TransformersEngine:
 
     @property
     def window(self) -> int | None:
+        """See `Engine.window`."""
         return self.batch_size * BATCHES_A_WINDOW
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         del self.model, self.processor
 
     def stream(self, requests: Iterable[Request]) -> Iterator[Response]:
@@ -83,14 +86,19 @@ class TransformersEngine:
         for request, tokens_in, row in zip(requests, prompt_tokens, output[:, start:].tolist(), strict=True):
             yield self._response(request, int(tokens_in), row)
 
-    def _inputs(self, requests: Sequence[Request], texts: Sequence[str]) -> Any:  # noqa: ANN401 - a transformers BatchFeature
+    def _inputs(self, requests: Sequence[Request], texts: Sequence[str]) -> Any:
         from PIL import Image
 
         with ExitStack() as open_files:
             pictures = [
                 open_files.enter_context(Image.open(path)).convert("RGB") for r in requests for path in r.image_paths
             ]
-        arguments: dict[str, Any] = {"text": list(texts), "padding": True, "padding_side": "left", "return_tensors": "pt"}
+        arguments: dict[str, Any] = {
+            "text": list(texts),
+            "padding": True,
+            "padding_side": "left",
+            "return_tensors": "pt",
+        }
         return self.processor(images=pictures, **arguments) if pictures else self.processor(**arguments)
 
     def _response(self, request: Request, tokens_in: int, row: list[int]) -> Response:
@@ -110,8 +118,8 @@ class TransformersEngine:
 def load(name: str) -> tuple[Any, Any]:
     """The model in evaluation mode and its processor.
 
-    Safetensors only and no code from the checkpoint is run. A model of under 50 M parameters gets one thread: with more,
-    OpenMP's spinning costs a small model twenty times its own time.
+    Safetensors only and no code from the checkpoint is run. A model of under 50 M parameters gets one thread: with
+    more, OpenMP's spinning costs a small model twenty times its own time.
 
     Raises:
         EngineError: the `local` extra is missing, or the checkpoint cannot be loaded.

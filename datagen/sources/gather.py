@@ -50,7 +50,7 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
             export_world(where[stage], stage, section)
         if not where[stage].is_dir():
             raise SourceError(f"The {stage} source {where[stage]} is not a folder; check the recipe's path.")
-        with display.step(f"source, {stage}", section.limit or 0) as advance:
+        with display.step(f"source, {stage}", None) as advance:
             if stage is Stage.PERCEPTION:
                 _gather_captions(run, section, where[stage], advance)
             else:
@@ -112,7 +112,9 @@ def _keep_rows(run: Run, where: Mapping[str, Path]) -> None:
     for stage in where:
         kept = run.verdicts.where(pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep"))
         if not kept:
-            raise SourceError(f"The {stage} source {where[stage]} gave no usable row; `why` and `funnel` tell what it held.")
+            raise SourceError(
+                f"The {stage} source {where[stage]} gave no usable row; `why` and `funnel` tell what it held."
+            )
 
 
 def _kept(run: Run) -> Iterator[Verdict]:

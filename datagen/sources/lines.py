@@ -61,7 +61,8 @@ class Line:
 def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Line]:
     """The non-empty lines of a file, the first `limit` of them.
 
-    A line's key is a hash of its text and of how often that text came before, so it does not move when others are added.
+    A line's key is a hash of its text and of how often that text came before, so it does not move when others are
+    added.
 
     Raises:
         SourceError: the file is not there or cannot be read.
@@ -81,4 +82,6 @@ def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Li
                 seen[base] += 1
                 yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text)
     except OSError as error:
-        raise SourceError(f"The source file {path} cannot be read ({error.strerror}); check the recipe's path.") from error
+        raise SourceError(
+            f"The source file {path} cannot be read ({error.strerror}); check the recipe's path."
+        ) from error

@@ -1,4 +1,4 @@
-"""Reasoning problems with gold answers: `problems.jsonl`, one object a line, with an `images/` folder when they have images.
+"""Reasoning problems with gold answers: `problems.jsonl`, with an `images/` folder when they have images.
 
 Each line holds problem and answer, optionally skill and image_file. A line that cannot be used becomes a verdict.
 """

@@ -40,7 +40,7 @@ def write_questions(run: Run, recipe: Recipe, display: Display) -> None:
     Raises:
         EngineError: the teacher cannot be used.
     """
-    assert recipe.perception is not None  # noqa: S101 - callers check; told to the type checker
+    assert recipe.perception is not None
     teacher = recipe.perception.teacher
     captions = sorted(run.captions.rows(), key=lambda row: row.caption_id)
     if _unfinished(run, captions, teacher.tries):
@@ -73,7 +73,9 @@ def _round(
 
     def record(pairs: Sequence[tuple[Ask[CaptionedImage], Response]]) -> None:
         model = recipe.models[teacher.model].model
-        run.attempts.append(_attempt(ask, response, attempt, _skill(recipe, ask.owner), model) for ask, response in pairs)
+        run.attempts.append(
+            _attempt(ask, response, attempt, _skill(recipe, ask.owner), model) for ask, response in pairs
+        )
 
     name = "teacher" if attempt == 1 else f"teacher, try {attempt}"
     if asks:
@@ -101,7 +103,7 @@ def _ask(
 
 def _skill(recipe: Recipe, caption: CaptionedImage) -> str:
     """The skill to ask about, drawn by the recipe's weights and the caption's own content."""
-    assert recipe.perception is not None  # noqa: S101
+    assert recipe.perception is not None
     skills = recipe.perception.teacher.skills
     seeded = random.Random(digest(SCHEMA, "skill", recipe.seed, caption.caption_id))  # noqa: S311
     return seeded.choices(list(skills), weights=list(skills.values()))[0]

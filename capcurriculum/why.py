@@ -1,0 +1,81 @@
+"""The whole life of one row, as lines: where it came from, what was asked and answered, and every verdict."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from capcurriculum import ledger
+from capcurriculum.rows import Answer
+from capcurriculum.run import Run
+from capcurriculum.show import visible
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """The ids under which one row is known: as a caption or source line, and as questions."""
+
+    captions: frozenset[str]
+    questions: frozenset[str]
+
+    def __contains__(self, row: str) -> bool:
+        return row in self.captions or row in self.questions
+
+
+def life(run: Run, prefix: str) -> Iterator[str]:
+    """One line after the other, safe to print.
+
+    Raises:
+        RunError: `prefix` names no row, or several.
+    """
+    ids = _ids(run, ledger.find(run, prefix))
+    yield from _captions(run, ids)
+    yield from _questions(run, ids)
+    answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
+    yield from _answers(answers)
+    for verdict in run.verdicts.rows():
+        if verdict.question_id in ids:
+            kept = "keep" if verdict.keep else "drop"
+            yield f"verdict {verdict.filter}: {kept}, {verdict.reason} {visible(verdict.detail)}".rstrip()
+    yield from _places(run, ids)
+
+
+def _ids(run: Run, row: str) -> _Ids:
+    """A caption brings its questions, and a question its caption."""
+    pairs = [(q.caption_id, q.question_id) for q in run.questions.rows()]
+    captions = {row} | {caption for caption, question in pairs if question == row and caption}
+    questions = {row} | {question for caption, question in pairs if caption == row}
+    return _Ids(frozenset(captions), frozenset(questions))
+
+
+def _captions(run: Run, ids: _Ids) -> Iterator[str]:
+    for caption in run.captions.rows():
+        if caption.caption_id in ids.captions or caption.row_key in ids.captions:
+            yield f"caption {caption.caption_id} from {visible(caption.source)}, {visible(caption.example_id)}"
+            yield f"  image {visible(caption.image_path)} ({caption.image_id}), licence {visible(caption.license)}"
+            yield f"  {visible(caption.caption)}"
+    for attempt in run.attempts.rows():
+        if attempt.caption_id in ids.captions:
+            said = visible(attempt.problem) or "usable"
+            yield f"teacher {visible(attempt.model)}, try {attempt.attempt}, asked about {attempt.skill}: {said}"
+
+
+def _questions(run: Run, ids: _Ids) -> Iterator[str]:
+    for question in run.questions.rows():
+        if question.question_id in ids.questions:
+            answer = visible(question.answer)
+            yield f"question {question.question_id}, {question.stage}, {visible(question.skill)}, answer {answer}"
+            yield from ("  " + visible(line) for line in question.problem.splitlines())
+
+
+def _answers(answers: Iterable[Answer]) -> Iterator[str]:
+    for a in sorted(answers, key=lambda a: (a.purpose, a.solver, a.arm, a.rollout)):
+        said = f"{a.outcome} {visible(a.answer)} {visible(a.detail)}".rstrip()
+        yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}: {said}"
+
+
+def _places(run: Run, ids: _Ids) -> Iterator[str]:
+    if not any(ledger.stage_files(run).values()):
+        return
+    _, rows = ledger.query(run, "select question_id, stage, split, index, pass_k, pass_n from stages")
+    for question, stage, split, index, right, asked in rows:
+        if question in ids.questions:
+            yield f"stage file {stage}/{split}, row {index}, pass rate {right} of {asked}"
