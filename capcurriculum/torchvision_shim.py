@@ -37,7 +37,7 @@ class _BeforeTorchvision(MetaPathFinder):
 
 
 def ensure_torchvision() -> None:
-    """Make a later `import torchvision` (transformers does it) work with a CPU torch; safe to call any number of times."""
+    """Make a later `import torchvision` (transformers does it) work with a CPU torch; may be called many times."""
     if "torchvision" in sys.modules or any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _BeforeTorchvision())

@@ -1,0 +1,21 @@
+"""Python runs this before anything else in every process of a CPU training run: the folder is first on its PYTHONPATH.
+
+That reaches what no plugin hook of verl does: Ray's workers before they import verl, and vLLM's engine process. Another
+`sitecustomize` further down the path still runs.
+"""
+
+import importlib.util
+import os
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+if os.environ.get("VERL_PLATFORM") == "cpu":
+    from training.cpu_patches import install
+
+    install()
+
+_here = str(Path(__file__).parent)
+_next = PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if entry != _here])
+if _next is not None and _next.loader is not None:
+    _next.loader.exec_module(importlib.util.module_from_spec(_next))

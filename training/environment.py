@@ -1,0 +1,48 @@
+"""The environment variables of a trainer's process tree.
+
+The caller's own environment, plus what a run needs; on a CPU also the platform plugin, the bootstrap folder that
+patches every process (`bootstrap/sitecustomize.py`), and one thread a process: with two, small matrices mostly wait.
+"""
+
+import os
+from pathlib import Path
+
+_ROOT = Path(__file__).parent
+
+_CPU = {
+    "VERL_PLATFORM": "cpu",
+    "VERL_USE_EXTERNAL_MODULES": "training.cpu_platform",
+    "VERL_ENGINE_DEVICE": "cuda",  # verl registers its FSDP engines for cuda and npu; they run on the CPU as they are
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
+
+_SHARED = {
+    "HYDRA_FULL_ERROR": "1",
+    "PYTHONUNBUFFERED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    # verl's replay buffer says every minute that it still waits; silence is how the watchdog knows a hang.
+    "VERL_REPLAY_BUFFER_DEBUG_INTERVAL_SECONDS": "86400",
+}
+
+
+def trainer_environment(device: str) -> dict[str, str]:
+    """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there."""
+    variables = dict(os.environ) | _SHARED
+    path = [str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else []
+    if device == "cpu":
+        variables |= _CPU
+        variables.pop("RAY_ADDRESS", None)
+        path.insert(0, str(_ROOT / "bootstrap"))
+    path += [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if path:
+        variables["PYTHONPATH"] = os.pathsep.join(path)
+    return variables
+
+
+def own_variables(device: str) -> dict[str, str]:
+    """Only what differs from the caller's environment: what a printed command has to set."""
+    return {name: value for name, value in trainer_environment(device).items() if os.environ.get(name) != value}

@@ -1,0 +1,104 @@
+"""From verl's last checkpoint of a stage to a Hugging Face folder that the next stage, vLLM and a user can load.
+
+verl writes the weights in full precision with every checkpoint (`hf_model` in its save contents; its own merger rounds
+to bfloat16, which eats what a few steps have learned). Here they are joined by the parent's processor and generation
+configuration, whose list of end tokens verl may lose, checked in a process of its own, and only then given their name.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from capcurriculum.errors import TrainerError
+from training.environment import trainer_environment
+from training.plan import files_digest
+
+_LATEST = "latest_checkpointed_iteration.txt"
+#: Files that describe the model to those who load it; the parent's are the reference, training does not change them.
+_DESCRIPTION = (
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+def last_step(checkpoints: Path) -> int:
+    """The step of verl's last complete checkpoint, 0 when there is none; a save cut short does not count."""
+    try:
+        return int((checkpoints / _LATEST).read_text().strip())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def forget_incomplete(checkpoints: Path) -> None:
+    """Remove the folder of a save that a kill cut short, which verl would otherwise count among those to keep."""
+    last = last_step(checkpoints)
+    for folder in checkpoints.glob("global_step_*"):
+        if int(folder.name.rpartition("_")[2]) > last:
+            shutil.rmtree(folder)
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """Digest of a checkpoint's weights and configuration, by content.
+
+    Raises:
+        TrainerError: the folder holds no safetensors weights.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights or not (folder / "config.json").is_file():
+        raise TrainerError(
+            f"{folder} is no checkpoint to train from: config.json or *.safetensors is missing; check training.model."
+        )
+    return files_digest([*weights, folder / "config.json"])
+
+
+def export(checkpoints: Path, step: int, parent: Path, target: Path, device: str) -> str:
+    """Write `target` from the checkpoint of `step` and return its digest.
+
+    Raises:
+        TrainerError: there is no such checkpoint, or the weights do not load, are not finite, or equal the parent's.
+    """
+    source = checkpoints / f"global_step_{step}" / "actor" / "huggingface"
+    if not list(source.glob("*.safetensors")):
+        raise TrainerError(f"The trainer left no weights in {source}; delete {checkpoints} and run again.")
+    temporary = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    # Links, not copies: verl never writes into a finished checkpoint, and an 8B model is 16 GB.
+    shutil.copytree(source, temporary, copy_function=_link)
+    for name in _DESCRIPTION:
+        if (parent / name).is_file():
+            (temporary / name).unlink(missing_ok=True)
+            shutil.copy2(parent / name, temporary / name)
+    _verify(temporary, parent, device)
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.replace(target)
+    return checkpoint_digest(target)
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+    return target
+
+
+def _verify(folder: Path, parent: Path, device: str) -> None:
+    command = [sys.executable, "-m", "training.verify", str(folder), str(parent)]
+    done = subprocess.run(command, env=trainer_environment(device), capture_output=True, text=True)
+    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["it said nothing"]
+    fault = json.loads(said[-1])["fault"] if done.returncode == 0 else said[-1]
+    if fault:
+        raise TrainerError(f"The trained checkpoint {folder} is not usable: {fault}; see the stage's metrics and log.")

@@ -1,0 +1,118 @@
+"""The knobs of one stage's run, every one settled: backbone, backbone's stage, recipe, recipe's stage, later wins.
+
+Nothing here has a default of its own: a backbone file that forgets a knob is an error, so a run never depends on what
+the trainer would have chosen. Divisions the trainer would trip over at step 1 are refused here.
+"""
+
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.rows import Stage
+
+
+class Knobs(BaseModel):
+    """Units: batch sizes in prompts a step, micro-batches in sequences a GPU, lengths in tokens, periods in steps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int
+    max_steps: int | None = None
+    batch_size: int
+    mini_batch_size: int
+    update_micro_batch: int
+    log_prob_micro_batch: int
+    rollouts: int
+    temperature: float
+    top_p: float
+    max_prompt_tokens: int
+    max_response_tokens: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    grad_clip: float
+    kl_coef: float
+    clip_low: float
+    clip_high: float
+    accuracy_weight: float
+    format_weight: float
+    save_every: int
+    validate_every: int
+    keep_checkpoints: int
+    offload_optimizer: bool
+    gpu_memory: float
+    tensor_parallel: int
+
+
+class Backbone(BaseModel):
+    """A file of `training/backbones/`: a model, the machine it is trained on, and its knobs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    device: Literal["cpu", "cuda"]
+    gpus: Annotated[int, Field(ge=1)]
+    image_patch_size: int
+    dtype: Literal["float32", "bfloat16"]
+    knobs: KnobChanges
+    stages: dict[Stage, KnobChanges] = {}
+
+
+def backbone(name: str) -> Backbone:
+    """Read a backbone by the name of its file.
+
+    Raises:
+        RecipeError: there is no backbone of that name, or its file is not right.
+    """
+    folder = files("training") / "backbones"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")))
+        raise RecipeError(f"There is no backbone {name!r}; training.backbone must be one of: {known}.")
+    try:
+        return Backbone.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise RecipeError(f"The backbone file {path} is not right: {_sentence(error)}.") from error
+
+
+def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
+    """The knobs of one stage of `recipe`.
+
+    Raises:
+        RecipeError: a layer leaves a knob open, or the batch sizes do not divide.
+    """
+    base = backbone(recipe.backbone)
+    merged: dict[str, Any] = {}
+    for layer in (base.knobs, base.stages.get(run.stage, KnobChanges()), recipe.knobs, run.knobs):
+        merged |= layer.model_dump(exclude_unset=True)
+    try:
+        knobs = Knobs.model_validate(merged)
+    except ValidationError as error:
+        raise RecipeError(f"The knobs of stage {run.stage} are not settled: {_sentence(error)}.") from error
+    _check_divisions(knobs, run.stage, (recipe.gpus or base.gpus) * recipe.nodes)
+    return knobs
+
+
+def _check_divisions(knobs: Knobs, stage: str, gpus: int) -> None:
+    """verl splits a step's sequences over GPUs and micro-batches, and stops at step 1 where that leaves a remainder."""
+    sequences = knobs.batch_size * knobs.rollouts
+    updates = knobs.mini_batch_size * knobs.rollouts
+    shares = (
+        ("batch_size", knobs.batch_size, "mini_batch_size", knobs.mini_batch_size),
+        ("batch_size x rollouts", sequences, "log_prob_micro_batch x GPUs", knobs.log_prob_micro_batch * gpus),
+        ("mini_batch_size x rollouts", updates, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),
+    )
+    for whole_name, whole, part_name, part in shares:
+        if whole % part:
+            raise RecipeError(
+                f"In stage {stage}, {whole_name} is {whole} and {part_name} is {part}, which does not divide it; "
+                f"change one of them under training.knobs."
+            )
+
+
+def _sentence(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

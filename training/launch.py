@@ -1,0 +1,143 @@
+"""Run one trainer process tree under supervision.
+
+The child writes its own log file, so nothing it says is lost when we die; we only watch the file. verl hangs instead of
+exiting when its rollout engine dies, hence the watchdog: a fatal line, or silence for too long, ends the whole tree. On
+every way out, an exception or Ctrl-C included, no process of the tree and no scratch folder is left.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import TrainerError
+from training import processes
+from training.metrics import Tail
+
+#: Lines after which verl 0.9.1 never comes back although its process lives on.
+FATAL = re.compile(
+    r"EngineDeadError|EngineCore (?:encountered|failed)|Worker failed with error|WorkerProc hit an exception"
+    r"|ActorDiedError|RayTaskError|OutOfMemoryError"
+)
+#: A line that says why: `SomethingError: ...`, at the line's start or behind Ray's `(Actor pid=1)` prefix.
+_REASON = re.compile(r"(?:^|\s)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:\(\w+\))?: \S.*)")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+#: Seconds a trainer may take to report the error whose first sign it has logged, and to exit by itself.
+FATAL_GRACE = 10.0
+POLL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run and where its traces go; `folder` is absolute and is the job's working directory.
+
+    `on_step` gets each step's metrics as verl wrote them.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    stall_seconds: float
+    on_step: Callable[[Mapping[str, Any]], None] = lambda step: None
+
+    @property
+    def log(self) -> Path:
+        """All that every attempt printed."""
+        return self.folder / "verl.log"
+
+    @property
+    def trainer_metrics(self) -> Path:
+        """verl's own metrics file, which it starts afresh on every attempt."""
+        return self.folder / "verl-metrics.jsonl"
+
+
+def scratch(folder: Path) -> Path:
+    """The temporary folder of the run of `folder`, always the same; short, for Ray's socket paths end at 107 bytes."""
+    name = hashlib.sha256(f"{os.getuid()}:{folder}".encode()).hexdigest()[:10]
+    return Path("/tmp") / f"cc-{name}"  # noqa: S108 (short on purpose, and ours alone: made with mode 0700)
+
+
+def run(job: Job) -> None:
+    """Run the job to its end.
+
+    Raises:
+        TrainerError: it failed, crashed or stalled; the sentence holds its last error and the log's path.
+        KeyboardInterrupt: passed on, after the tree has been ended.
+    """
+    processes.end(job.folder)  # an attempt whose supervisor was killed
+    folder = scratch(job.folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    job.trainer_metrics.unlink(missing_ok=True)
+    start = job.log.stat().st_size if job.log.exists() else 0
+    environment = dict(job.environment) | {
+        processes.MARKER: str(job.folder),
+        "TMPDIR": str(folder),
+        "RAY_TMPDIR": str(folder),
+        "VERL_FILE_LOGGER_PATH": str(job.trainer_metrics),
+    }
+    with job.log.open("ab") as log:
+        child = subprocess.Popen(
+            list(job.command),
+            cwd=job.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=processes.die_with_parent,
+        )
+    try:
+        _watch(job, child, start)
+    finally:
+        processes.end(job.folder, child.pid)
+        child.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int) -> None:
+    log, metrics = Tail(job.log, start), Tail(job.trainer_metrics)
+    heard = time.monotonic()
+    fatal_at: float | None = None
+    while True:
+        code = child.poll()  # before reading, so that the last lines of an ended child are read
+        lines = log.lines()
+        steps = metrics.records()
+        for step in steps:
+            job.on_step(step)
+        now = time.monotonic()
+        if lines or steps:
+            heard = now
+        if code is not None:
+            break
+        if fatal_at is None and any(FATAL.search(line) for line in lines):
+            fatal_at = now
+        if fatal_at is not None and now - fatal_at > FATAL_GRACE:
+            raise TrainerError(f"The trainer broke down: {_last_error(job.log, start)}; its log is {job.log}.")
+        if now - heard > job.stall_seconds:
+            raise TrainerError(
+                f"The trainer said nothing for {job.stall_seconds / 60:g} minutes and was ended "
+                f"(last error: {_last_error(job.log, start)}); see {job.log}, raise training.stall_minutes if it was "
+                f"only slow, and run again to resume."
+            )
+        time.sleep(POLL)
+    if code != 0:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        raise TrainerError(f"The trainer {how}: {_last_error(job.log, start)}; its log is {job.log}.")
+
+
+def _last_error(log: Path, start: int) -> str:
+    """The last line of this attempt that names an error, else its last line, at most 300 characters."""
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - 1_000_000))
+        lines = [_COLOURS.sub("", line).strip() for line in file.read().decode(errors="replace").splitlines()]
+    errors = [found[1] for line in lines if (found := _REASON.search(line))]
+    said = errors or [line for line in lines if line] or ["it said nothing"]
+    return said[-1].rstrip(".")[:300]

@@ -1,0 +1,197 @@
+"""The verl 0.9.1 configuration of one stage's run, as hydra overrides.
+
+One function for every machine: the GPU and the CPU configuration share all that is learned, and `_CPU` is the one place
+that says how a CPU differs. Order lives in the data, so nothing shuffles it, and nothing may drop a row: an overlong
+prompt is an error. Hook for freezing the vision tower: verl ignores `actor.freeze_vision_tower`, so a freeze goes in
+through `actor_rollout_ref.model.external_lib`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from training.knobs import Backbone, Knobs
+
+ROOT = Path(__file__).parent
+
+#: Keys (or their beginnings) that say where things are, how a run is watched and how fast it goes, not what is learned.
+NO_EFFECT = (
+    "actor_rollout_ref.actor.checkpoint.",
+    "actor_rollout_ref.model.path",
+    "actor_rollout_ref.rollout.agent.",
+    "actor_rollout_ref.rollout.checkpoint_engine.",
+    "actor_rollout_ref.rollout.gpu_memory_utilization",
+    "data.dataloader_num_workers",
+    "data.train_files",
+    "data.val_files",
+    "ray_kwargs.",
+    "reward.custom_reward_function.path",
+    "reward.num_workers",
+    "trainer.default_local_dir",
+    "trainer.experiment_name",
+    "trainer.logger",
+    "trainer.max_actor_ckpt_to_keep",
+    "trainer.project_name",
+    "trainer.save_freq",
+    "trainer.test_freq",
+    "trainer.v1.sampler.",
+    "transfer_queue.",
+)
+
+#: All that a CPU needs beyond the shared keys; float32 because a CPU gains nothing from halves, one of every worker
+#: because each costs seconds of imports and a gigabyte, no CUDA-only attention, and an engine that keeps its memory.
+_CPU: dict[str, Any] = {
+    "trainer.device": "cpu",
+    "actor_rollout_ref.model.override_config.attn_implementation": "sdpa",
+    "actor_rollout_ref.model.use_remove_padding": False,
+    "actor_rollout_ref.model.enable_gradient_checkpointing": False,
+    "actor_rollout_ref.actor.use_torch_compile": False,
+    "actor_rollout_ref.actor.fsdp_config.use_torch_compile": False,
+    "actor_rollout_ref.ref.fsdp_config.use_torch_compile": False,
+    "actor_rollout_ref.rollout.enforce_eager": True,
+    "actor_rollout_ref.rollout.free_cache_engine": False,
+    "actor_rollout_ref.rollout.enable_sleep_mode": False,
+    "actor_rollout_ref.rollout.max_num_seqs": 64,
+    "actor_rollout_ref.rollout.agent.num_workers": 1,
+    "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 64,
+    "data.dataloader_num_workers": 0,
+    "reward.num_workers": 1,
+    "trainer.v1.sampler.custom_sampler.path": str(ROOT / "replay.py"),
+    "trainer.v1.sampler.custom_sampler.name": "PromptReplayBuffer",
+    "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
+    "ray_kwargs.ray_init.num_cpus": 8,
+    "ray_kwargs.ray_init.num_gpus": 1,
+    "ray_kwargs.ray_init.include_dashboard": False,
+    "ray_kwargs.ray_init.object_store_memory": 500_000_000,
+    "ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
+}
+
+#: Keys that verl's packaged configuration does not name and hydra therefore has to add.
+_ADDED = (
+    "actor_rollout_ref.model.override_config.",
+    "actor_rollout_ref.rollout.enable_sleep_mode",
+    "ray_kwargs.ray_init.num_gpus",
+    "ray_kwargs.ray_init.include_dashboard",
+    "ray_kwargs.ray_init.object_store_memory",
+    "ray_kwargs.ray_init._node_ip_address",
+    "reward.custom_reward_function.reward_kwargs.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a stage's run reads and writes."""
+
+    train: tuple[Path, ...]
+    val: tuple[Path, ...]
+    model: Path
+    checkpoints: Path
+
+
+def config(
+    recipe: TrainingRecipe, base: Backbone, run: StageRun, knobs: Knobs, paths: Paths, total_steps: int
+) -> dict[str, Any]:
+    """verl's dotted keys and their values; `total_steps` is the plan's own number, so both count alike."""
+    device = recipe.device or base.device
+    keys = _data(base, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
+    keys |= {
+        "reward.custom_reward_function.path": str(ROOT / "reward.py"),
+        "reward.custom_reward_function.name": "compute_score",
+        "reward.custom_reward_function.reward_kwargs.accuracy_weight": knobs.accuracy_weight,
+        "reward.custom_reward_function.reward_kwargs.format_weight": knobs.format_weight,
+        "trainer.project_name": "capcurriculum",
+        "trainer.experiment_name": run.stage.value,
+        "trainer.logger": ["console", "file"],
+        "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
+        "trainer.nnodes": recipe.nodes,
+        "trainer.total_epochs": knobs.epochs,
+        "trainer.total_training_steps": total_steps,
+        "trainer.save_freq": knobs.save_every,
+        "trainer.test_freq": knobs.validate_every or -1,
+        "trainer.val_before_train": False,
+        "trainer.max_actor_ckpt_to_keep": knobs.keep_checkpoints,
+        "trainer.default_local_dir": str(paths.checkpoints),
+        "trainer.resume_mode": "auto",
+        # Loadable weights with every checkpoint (see `export`); resuming reads the trainer's own.
+        "actor_rollout_ref.actor.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
+        "actor_rollout_ref.actor.checkpoint.load_contents": ["model", "optimizer", "extra"],
+    }
+    return keys | (_CPU if device == "cpu" else {})
+
+
+def _data(base: Backbone, knobs: Knobs, paths: Paths) -> dict[str, Any]:
+    return {
+        "data.train_files": [str(path) for path in paths.train],
+        "data.val_files": [str(path) for path in paths.val],
+        "data.train_batch_size": knobs.batch_size,
+        "data.max_prompt_length": knobs.max_prompt_tokens,
+        "data.max_response_length": knobs.max_response_tokens,
+        "data.shuffle": False,
+        "data.filter_overlong_prompts": False,
+        "data.truncation": "error",
+        "data.image_key": "images",
+        "data.image_patch_size": base.image_patch_size,
+    }
+
+
+def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str, Any]:
+    actor, reference = "actor_rollout_ref.actor", "actor_rollout_ref.ref"
+    model_dtype = {"float32": "fp32", "bfloat16": "bf16"}[base.dtype]
+    return {
+        "algorithm.adv_estimator": "grpo",
+        "algorithm.use_kl_in_reward": False,
+        f"{actor}.strategy": "fsdp2",
+        f"{actor}.ppo_mini_batch_size": knobs.mini_batch_size,
+        f"{actor}.ppo_micro_batch_size_per_gpu": knobs.update_micro_batch,
+        f"{actor}.use_kl_loss": True,
+        f"{actor}.kl_loss_coef": knobs.kl_coef,
+        f"{actor}.kl_loss_type": "low_var_kl",
+        f"{actor}.entropy_coeff": 0,
+        f"{actor}.clip_ratio_low": knobs.clip_low,
+        f"{actor}.clip_ratio_high": knobs.clip_high,
+        f"{actor}.data_loader_seed": recipe.seed,
+        f"{actor}.optim.optimizer": "AdamW",
+        f"{actor}.optim.lr": knobs.learning_rate,
+        f"{actor}.optim.lr_warmup_steps_ratio": knobs.warmup,
+        f"{actor}.optim.weight_decay": knobs.weight_decay,
+        f"{actor}.optim.clip_grad": knobs.grad_clip,
+        f"{actor}.fsdp_config.model_dtype": model_dtype,
+        f"{actor}.fsdp_config.dtype": base.dtype,
+        f"{actor}.fsdp_config.optimizer_offload": knobs.offload_optimizer,
+        f"{reference}.fsdp_config.model_dtype": model_dtype,
+        f"{reference}.fsdp_config.dtype": base.dtype,
+        f"{reference}.log_prob_micro_batch_size_per_gpu": knobs.log_prob_micro_batch,
+    }
+
+
+def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
+    rollout = "actor_rollout_ref.rollout"
+    return {
+        "actor_rollout_ref.model.path": str(paths.model),
+        f"{rollout}.name": "vllm",
+        f"{rollout}.n": knobs.rollouts,
+        f"{rollout}.seed": recipe.seed,
+        f"{rollout}.temperature": knobs.temperature,
+        f"{rollout}.top_p": knobs.top_p,
+        f"{rollout}.dtype": base.dtype,
+        f"{rollout}.tensor_model_parallel_size": knobs.tensor_parallel,
+        f"{rollout}.gpu_memory_utilization": knobs.gpu_memory,
+        f"{rollout}.max_model_len": knobs.max_prompt_tokens + knobs.max_response_tokens,
+        f"{rollout}.log_prob_micro_batch_size_per_gpu": knobs.log_prob_micro_batch,
+    }
+
+
+def arguments(keys: dict[str, Any]) -> list[str]:
+    """The command line's `key=value` words; JSON is what hydra's grammar reads for text, lists and truth values."""
+    return [f"{'+' if key.startswith(_ADDED) else ''}{key}={_value(value)}" for key, value in keys.items()]
+
+
+def identity(keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys that can change what is learned; their digest is the run's configuration in the plan."""
+    return {key: value for key, value in keys.items() if not key.startswith(NO_EFFECT)}
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

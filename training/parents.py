@@ -1,0 +1,34 @@
+"""Where the first parent of a chain is: a folder, a checkpoint shipped with the package, or one in the Hub's cache.
+
+Nothing is downloaded here; a training that finds no weights says how to fetch them before it starts anything.
+"""
+
+from pathlib import Path
+
+from capcurriculum.errors import TrainerError
+
+_SHIPPED = "micro:"
+
+
+def locate(model: str) -> Path:
+    """The folder of the checkpoint that `model` names (see `TrainingRecipe.model`).
+
+    Raises:
+        TrainerError: there is none on this machine.
+    """
+    if model.startswith(_SHIPPED):
+        from datagen import micro
+
+        return Path(micro.checkpoint(model.removeprefix(_SHIPPED)))
+    if Path(model).is_dir():
+        return Path(model).absolute()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        raise TrainerError(
+            f"There is no checkpoint {model!r} on this machine: it is no folder, and the Hub's cache has no copy; "
+            f"fetch it with `hf download {model}` or correct training.model."
+        ) from error

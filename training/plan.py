@@ -1,0 +1,160 @@
+"""`training/plan.json`: the chain of runs, what each was made from, and how far it is. The truth about a training.
+
+A stage that has begun is bound to its data, its configuration and its parent checkpoint by their digests, and a rerun
+that would mix two of any is refused with what differs; a stage that has not begun follows the recipe freely. The file
+is replaced atomically, so after a kill at any instant it holds the last state that was reached.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import TrainerError
+from capcurriculum.rows import digest
+
+VERSION = 1
+
+
+class State(StrEnum):
+    """How far a stage is; RUNNING without a running process is a stage whose process was killed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One run. Rows and steps are counts, times are UTC in ISO 8601, paths are as the run uses them.
+
+    `config` is the part of verl's configuration that can change what is learned (`overrides.identity`), kept so that a
+    refusal can say what differs. `parent_digest` is "" until the parent exists.
+    """
+
+    stage: str
+    state: State
+    dataset_digest: str
+    config_digest: str
+    config: dict[str, Any] = field(repr=False)
+    rows: int
+    batch_size: int
+    rollouts: int
+    epochs: int
+    steps_per_epoch: int
+    total_steps: int
+    parent: str = ""
+    parent_digest: str = ""
+    checkpoint: str = ""
+    checkpoint_digest: str = ""
+    attempts: int = 0
+    started: str = ""
+    finished: str = ""
+    error: str = ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the stage is bound to its data, configuration and parent."""
+        return self.state != State.PENDING
+
+
+def total_steps(rows: int, batch_size: int, epochs: int, max_steps: int | None, stage: str) -> tuple[int, int]:
+    """(steps per epoch, steps in all); the trainer drops the last incomplete batch of an epoch.
+
+    Raises:
+        TrainerError: the rows do not fill one batch.
+    """
+    per_epoch = rows // batch_size
+    if per_epoch == 0:
+        raise TrainerError(
+            f"Stage {stage} has {rows} training rows and a batch needs {batch_size}; "
+            f"lower training.knobs.batch_size (and mini_batch_size) or build more rows."
+        )
+    steps = per_epoch * epochs
+    return per_epoch, min(steps, max_steps) if max_steps else steps
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """First 16 hex digits of the sha256 of the configuration."""
+    return digest(VERSION, "training", config)
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """First 16 hex digits of the sha256 over names and bytes of the files, in the order of their names."""
+    total = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.name):
+        with path.open("rb") as file:
+            total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> list[StagePlan]:
+    """The plan to go on with: begun stages as they stand, the rest as drafted from the recipe and data of today.
+
+    Raises:
+        TrainerError: a begun stage is no longer in its place, or its data or configuration changed.
+    """
+    begun = [stage for stage in existing if stage.begun]
+    before, now = [stage.stage for stage in begun], [stage.stage for stage in drafted]
+    if before != now[: len(before)]:
+        raise TrainerError(
+            f"The training began with the stages {', '.join(before)}, and the recipe now lists {', '.join(now)}; "
+            f"restore that order, or train under another recipe name."
+        )
+    for old, new in zip(begun, drafted, strict=False):
+        _refuse_change(old, new)
+    return [*begun, *drafted[len(begun) :]]
+
+
+def _refuse_change(old: StagePlan, new: StagePlan) -> None:
+    mend = "restore it, or train under another recipe name"
+    if old.dataset_digest != new.dataset_digest:
+        raise TrainerError(
+            f"Stage {old.stage} was begun ({old.state}) with other data: {old.rows} rows, digest {old.dataset_digest}, "
+            f"and the files now hold {new.rows} rows, digest {new.dataset_digest}; {mend}."
+        )
+    if old.config_digest != new.config_digest:
+        was, now = old.config, new.config
+        keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+        changes = ", ".join(f"{key} {was.get(key)} -> {now.get(key)}" for key in keys)
+        raise TrainerError(f"Stage {old.stage} was begun ({old.state}) with another configuration ({changes}); {mend}.")
+
+
+def load(path: Path) -> list[StagePlan]:
+    """The stages of a plan file; none when there is no file.
+
+    Raises:
+        TrainerError: the file is damaged or of another version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["version"] != VERSION:
+            raise TrainerError(f"{path} has version {data['version']} and this program reads {VERSION}; move it away.")
+        return [StagePlan(**(stage | {"state": State(stage["state"])})) for stage in data["stages"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainerError(f"{path} is damaged ({error}); move it away to begin the training anew.") from error
+
+
+def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:
+    """Replace the plan file; it is complete before it has its name."""
+    data = {"version": VERSION, "recipe": name, "stages": [dataclasses.asdict(stage) for stage in stages]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,80 @@
+"""Find and end every process of a trainer, also those that left its process group.
+
+Ray and vLLM start process trees that outlive a killed parent, change sessions and rename themselves (which can destroy
+the environment that /proc shows). So a process counts as ours by any of three signs: the session of the trainer, the
+marker in its environment, or a parent that is ours. Linux only, like the trainer; nothing else is ever signalled.
+"""
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+#: Environment variable whose value, the stage's folder, marks every process of that stage's run.
+MARKER = "CAPCURRICULUM_TRAINING"
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """For a child between fork and exec: be killed when the parent dies, however it dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def belonging(folder: Path, session: int | None = None) -> set[int]:
+    """Process ids of the run of `folder`, by marker, by `session` and by descent."""
+    sign = f"{MARKER}={folder}".encode()
+    parents = {pid: (parent, of_session) for pid, parent, of_session in _table()}
+    ours = {pid for pid, (_, of_session) in parents.items() if of_session == session or sign in _environment(pid)}
+    grew = True
+    while grew:
+        children = {pid for pid, (parent, _) in parents.items() if parent in ours and pid not in ours}
+        ours |= children
+        grew = bool(children)
+    return ours - {os.getpid()}
+
+
+def end(folder: Path, session: int | None = None, grace_seconds: float = 5.0) -> int:
+    """Ask every process of the run to end, then kill what is left; returns how many there were.
+
+    The set is looked up again until it is empty: a dying tree still starts processes.
+    """
+    seen: set[int] = set()
+    deadline = time.monotonic() + grace_seconds
+    while ours := belonging(folder, session):
+        late = time.monotonic() > deadline
+        for pid in ours if late else ours - seen:
+            _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
+        seen |= ours
+        time.sleep(0.2)
+        if time.monotonic() > deadline + 30:  # uninterruptible sleep: nothing more can be done from here
+            break
+    return len(seen)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself
+        os.kill(pid, number)
+
+
+def _table() -> Iterator[tuple[int, int, int]]:
+    """(process, parent, session) of every live process; zombies are not live."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            # The name in parentheses may hold anything; the fields begin after the last one.
+            state, parent, _, session = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
+        except (OSError, ValueError):
+            continue  # it ended while we looked
+        if state != "Z":
+            yield int(entry.name), int(parent), int(session)
+
+
+def _environment(pid: int) -> frozenset[bytes]:
+    try:
+        return frozenset(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+    except OSError:
+        return frozenset()  # another user's process, or one that just ended
