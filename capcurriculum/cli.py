@@ -26,9 +26,8 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from training.chain import train
-
     from capcurriculum import recipe
+    from training.chain import train
 
     train(recipe.load(arguments.recipe), dry_run=arguments.dry_run)
 
@@ -112,8 +111,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; 0 when done, 2 with a sentence on what to mend, 130 when interrupted."""
     arguments = parser().parse_args(argv)
+    return exit_with(lambda: arguments.call(arguments))
+
+
+def exit_with(work: Callable[[], object]) -> int:
+    """The exit code of `work`: the one place where errors become sentences."""
     try:
-        arguments.call(arguments)
+        work()
     except CapCurriculumError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

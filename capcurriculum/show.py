@@ -70,20 +70,19 @@ def status(run: Run, console: Console) -> None:
     """How far the run is: rows of each table, tokens, stage files, training states, the last event."""
     tables = (run.captions, run.attempts, run.questions, run.answers, run.verdicts)
     console.print(f"run {visible(run.path)}", markup=False, highlight=False)
-    rows = [(t.folder.name, t.frame().height, len(t.shards())) for t in tables]
-    rows += [(f"stages/{name}", len(files), len(files)) for name, files in ledger.stage_files(run).items()]
-    console.print(grid(("table", "rows", "shards"), rows[: len(tables)], ("rows", "shards")))
-    for name, count, _ in rows[len(tables) :]:
-        console.print(f"{name}: {count} files", markup=False, highlight=False)
+    rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
+    console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
+    for name, files in ledger.stage_files(run).items():
+        console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
     for stage, state in _training_states(run.plan):
         console.print(f"training {visible(stage)}: {visible(state)}", markup=False, highlight=False)
     last = list(run.events())[-1:]
     if last:
-        console.print(f"last event: {visible(last[0])}", markup=False, highlight=False)
+        console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:
     if not plan.is_file():
         return []
-    runs = json.loads(plan.read_text(encoding="utf-8")).get("runs", [])
+    runs = json.loads(plan.read_text(encoding="utf-8")).get("stages", [])
     return [(str(run.get("stage")), str(run.get("state"))) for run in runs]

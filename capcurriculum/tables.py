@@ -110,6 +110,10 @@ class Table(Generic[Row]):
         for shard in self.shards():
             yield from self._records(pl.read_parquet(shard))
 
+    def count(self) -> int:
+        """How many rows there are, from the shards' own footers."""
+        return sum(pq.read_metadata(shard).num_rows for shard in self.shards())
+
     def where(self, *predicates: pl.Expr) -> list[Row]:
         """The rows for which every predicate holds."""
         return list(self._records(self.scan().filter(*predicates).collect()))

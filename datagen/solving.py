@@ -60,7 +60,7 @@ def solve(
     Raises:
         EngineError: the solver cannot be used.
     """
-    asks = [_ask(item, model.model, sampling, folders) for item in asked]
+    asks = [Ask(request(item, model.model, sampling, folders), item, item.question.question_id) for item in asked]
     known = run.answers.frame("request_key", "question_id", "solver", "purpose")
     done = {(k, q) for k, q, s, p in known.iter_rows() if s == solver and p == purpose}
     if all(ask.key in done for ask in asks):
@@ -75,18 +75,18 @@ def solve(
         ask_missing(asks, done, engine, record, advance)
 
 
-def _ask(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Ask[Asked]:
+def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
+    """What the engine is asked; `folders` as in `solve`."""
     question = item.question
     images: tuple[tuple[str, str], ...] = ()
     if item.arm is Arm.IMAGE:
         images = ((question.image_id, str(folders[question.stage] / question.image_path)),)
-    request = Request.make(model, messages(question, item.arm), sampling, images=images, rollout=item.rollout)
-    return Ask(request, item, question.question_id)
+    return Request.make(model, messages(question, item.arm), sampling, images=images, rollout=item.rollout)
 
 
 def _answer(ask: Ask[Asked], response: Response, solver: str, purpose: Purpose) -> Answer:
     item = ask.owner
-    outcome, answer, detail = _graded(item.question, response)
+    outcome, answer, detail = graded(item.question, response)
     return Answer(
         request_key=response.key,
         question_id=item.question.question_id,
@@ -105,7 +105,8 @@ def _answer(ask: Ask[Asked], response: Response, solver: str, purpose: Purpose) 
     )
 
 
-def _graded(question: Question, response: Response) -> tuple[Outcome, str, str]:
+def graded(question: Question, response: Response) -> tuple[Outcome, str, str]:
+    """Outcome, answer and detail of a reply."""
     if response.finish == "error":
         return Outcome.FAILED, "", response.error
     if response.finish == "length":

@@ -60,7 +60,7 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
 
 def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
     """Write the embedded world in the format of a real source, once; a killed export leaves nothing behind."""
-    from datagen.micro import captions, problems
+    from datagen.micro import export
 
     if folder.is_dir():
         return
@@ -69,7 +69,7 @@ def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
     temporary.parent.mkdir(parents=True, exist_ok=True)
     match stage:
         case Stage.PERCEPTION:
-            captions.export(
+            export.export(
                 temporary,
                 images=section.items,
                 seed=section.seed,
@@ -78,9 +78,9 @@ def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
                 near_duplicates=section.near_duplicates,
             )
         case Stage.TEXT:
-            problems.export_text(temporary, section.items, section.seed)
+            export.export_text(temporary, section.items, section.seed)
         case Stage.VISUAL:
-            problems.export_visual(temporary, section.items, section.seed)
+            export.export_visual(temporary, section.items, section.seed)
     temporary.rename(folder)
 
 

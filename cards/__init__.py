@@ -1,0 +1,1 @@
+"""Cards for data sets and models, written from the ledger."""

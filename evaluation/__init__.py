@@ -1,0 +1,1 @@
+"""Measure models on rows they were not trained on."""

@@ -1,0 +1,149 @@
+"""`python -m evaluation.heldout RECIPE`: how right the model is on held-out rows, before training and after each stage.
+
+Rows of the validation and test splits are asked as training asks them, `--rollouts` times each at temperature 1, and
+graded by the function that pays the reward. A model that has been measured is not asked again.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from capcurriculum import recipe, show
+from capcurriculum.errors import RunError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import ModelSection, Recipe
+from capcurriculum.rows import Outcome, Sampling, digest
+from capcurriculum.run import Run, existing
+from capcurriculum.tables import write_atomically
+from curricula.build import stage_rows
+from curricula.stage_rows import StageRow
+from datagen import engines
+from datagen.solving import Asked, graded, home_arm, request
+from datagen.sources import gather
+from training import plan
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One model on one stage's held-out rows.
+
+    `accuracy` is the share of right replies over all rows and rollouts, `half_width` that of its 95 % interval, from
+    the spread between rows (replies to one row are not independent); `tokens` is the mean length of a reply.
+    """
+
+    model: str
+    stage: str
+    rows: int
+    replies: int
+    accuracy: float
+    half_width: float
+    unparsed: float
+    tokens: float
+
+
+def models(run: Run, wanted: Recipe) -> list[tuple[str, str]]:
+    """(label, checkpoint) of the model before training and after every finished stage.
+
+    Raises:
+        RunError: nothing has been trained.
+    """
+    stages = [stage for stage in plan.load(run.plan) if stage.state == plan.State.DONE]
+    if not stages:
+        raise RunError(f"{run.plan} has no finished stage; train first.")
+    return [("start", stages[0].parent), *((f"after {stage.stage}", stage.checkpoint) for stage in stages)]
+
+
+def measure(
+    label: str, checkpoint: str, held: Mapping[str, Sequence[StageRow]], folders: Mapping[str, Path], rollouts: int
+) -> Iterator[Score]:
+    """A score for every stage that has held-out rows."""
+    section = ModelSection(engine="transformers", model=checkpoint)
+    sampling = Sampling(temperature=1.0, max_tokens=96)
+    with engines.create(section) as engine:
+        for stage, rows in held.items():
+            asked = [Asked(r.question, home_arm(r.question), k) for r in rows for k in range(rollouts)]
+            # The seed of a reply comes from the key, so the label stands for the model: the same draws for all of them.
+            requests = {request(item, "held-out", sampling, folders).key: item for item in asked}
+            replies = engine.stream(request(item, "held-out", sampling, folders) for item in asked)
+            outcomes = [(requests[r.key], graded(requests[r.key].question, r)[0], r.tokens_out) for r in replies]
+            yield _score(label, stage, outcomes)
+
+
+def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]]) -> Score:
+    by_row: dict[str, list[bool]] = {}
+    for item, outcome, _ in outcomes:
+        by_row.setdefault(item.question.question_id, []).append(outcome is Outcome.RIGHT)
+    rates = [sum(right) / len(right) for right in by_row.values()]
+    mean = sum(rates) / len(rates)
+    spread = math.sqrt(sum((r - mean) ** 2 for r in rates) / max(len(rates) - 1, 1) / len(rates))
+    return Score(
+        model=label,
+        stage=stage,
+        rows=len(rates),
+        replies=len(outcomes),
+        accuracy=mean,
+        half_width=1.96 * spread,
+        unparsed=sum(o is Outcome.UNPARSED for _, o, _ in outcomes) / len(outcomes),
+        tokens=sum(tokens for _, _, tokens in outcomes) / len(outcomes),
+    )
+
+
+def evaluate(wanted: Recipe, rollouts: int, display: Display) -> list[Score]:
+    """Scores of every model on every stage, kept in `evaluation/` of the run.
+
+    Raises:
+        RunError: there is no run, or nothing was trained.
+        EngineError: a checkpoint cannot be loaded.
+    """
+    run = existing(wanted.run_dir)
+    folders = gather.folders(run, wanted)
+    held = {stage: [r for r in rows if r.split != "train"] for stage, rows in stage_rows(run, wanted).items()}
+    held = {stage: rows for stage, rows in held.items() if rows}
+    scores: list[Score] = []
+    (run.path / "evaluation").mkdir(exist_ok=True)
+    for label, checkpoint in models(run, wanted):
+        measured = run.path / "evaluation" / f"heldout-{digest(label, _weights(checkpoint), rollouts, _ids(held))}.json"
+        if not measured.is_file():
+            display.note(f"held-out rows, {label}")
+            found = [dataclasses.asdict(score) for score in measure(label, checkpoint, held, folders, rollouts)]
+            write_atomically(measured, json.dumps(found, indent=1).encode())
+        scores += [Score(**values) for values in json.loads(measured.read_text(encoding="utf-8"))]
+    return scores
+
+
+def _weights(checkpoint: str) -> list[str]:
+    """Names, sizes and times of a checkpoint's weights; enough to tell a folder that was written again."""
+    folder = Path(checkpoint)
+    return [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(folder.glob("*.safetensors"))]
+
+
+def _ids(held: Mapping[str, Sequence[StageRow]]) -> list[str]:
+    return sorted(row.question.question_id for rows in held.values() for row in rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.heldout", description="Accuracy on held-out rows.")
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--rollouts", type=int, default=4, help="replies to every row (default 4)")
+    arguments = parser.parse_args(argv)
+    scores = evaluate(recipe.load(arguments.recipe), arguments.rollouts, Display())
+    rows = [
+        (s.model, s.stage, s.rows, f"{s.accuracy:.1%} ± {s.half_width:.1%}", f"{s.unparsed:.1%}", f"{s.tokens:.1f}")
+        for s in scores
+    ]
+    columns = ("model", "held-out stage", "rows", "right", "unparsed", "tokens")
+    Console().print(show.grid(columns, rows, columns[2:]))
+    return 0
+
+
+if __name__ == "__main__":
+    from capcurriculum.cli import exit_with
+
+    raise SystemExit(exit_with(main))
