@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,9 +109,17 @@ def writing(wanted: Recipe) -> Iterator[Run]:
     run.path.mkdir(parents=True, exist_ok=True)
     with _locked(run.path):
         _check_recipe(run, wanted)
-        for leftover in run.path.glob("*/.tmp-*"):
-            leftover.unlink()
+        _sweep(run.path)
         yield run
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for leftover in path.glob("*/.tmp-*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 @contextmanager

@@ -35,9 +35,12 @@ def test_a_half_written_shard_is_no_part_of_a_table_and_is_swept_away(tmp_path: 
         writing.verdicts.append([verdict(1)])
         torn = writing.verdicts.folder / ".tmp-1-part-000001.parquet"
         torn.write_bytes(writing.verdicts.shards()[0].read_bytes()[:50])
+        half_a_stage = writing.stages / ".tmp-text"
+        half_a_stage.mkdir(parents=True)
         assert list(writing.verdicts.rows()) == [verdict(1)]
     with run.writing(wanted) as writing:
         assert not torn.exists()
+        assert not half_a_stage.exists()
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a model's name in a recipe stands for: `micro:NAME` is a checkpoint shipped with this package."""
 
+from capcurriculum.errors import EngineError
 from datagen import micro
 
 PREFIX = "micro:"
@@ -11,4 +12,9 @@ def resolve(name: str) -> str:
     Raises:
         EngineError: there is no shipped checkpoint of that name.
     """
-    return str(micro.checkpoint(name.removeprefix(PREFIX))) if name.startswith(PREFIX) else name
+    if not name.startswith(PREFIX):
+        return name
+    try:
+        return str(micro.checkpoint(name.removeprefix(PREFIX)))
+    except ValueError as error:
+        raise EngineError(str(error)) from error
