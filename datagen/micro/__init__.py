@@ -1,0 +1,21 @@
+"""The embedded world and the micro Qwen3-VL: what lets every step run for real with no network, GPU or weights.
+
+`scenes`, `render`, `captions`, `questions`, `problems` and `export` make the world and need no torch; `tokenizer`,
+`model`, `tasks`, `train` and `evaluate` make, train and measure the checkpoints that are shipped beside this file.
+"""
+
+from pathlib import Path
+
+#: Two finished solvers that differ in their seed, and a deliberately unfinished one that training can improve.
+CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start")
+
+
+def checkpoint(name: str) -> Path:
+    """The folder of a shipped checkpoint, which `transformers` and vLLM load as any other.
+
+    Raises:
+        ValueError: there is no checkpoint of that name.
+    """
+    if name not in CHECKPOINTS:
+        raise ValueError(f"There is no checkpoint named {name!r}; the checkpoints are: {', '.join(CHECKPOINTS)}.")
+    return Path(__file__).with_name("checkpoints") / name

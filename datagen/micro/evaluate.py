@@ -1,0 +1,194 @@
+"""Measure the shipped checkpoints on scenes they never saw: `python -m datagen.micro.evaluate [NAME ...]`.
+
+Training draws its scenes from one random stream, evaluation from named seeds of its own. Pictures pass through JPEG as
+they do in an export. Every share is printed with its n and a 95 % Wilson interval.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from capcurriculum import prompts
+from datagen.micro import CHECKPOINTS, captions, checkpoint, questions
+from datagen.micro.export import jpeg
+from datagen.micro.problems import Problem, text_problems, visual_problems
+from datagen.micro.questions import Question
+from datagen.micro.scenes import Scene, named_seed, scene
+from datagen.micro.speak import Speaker
+from datagen.micro.tasks import user
+
+ARMS: tuple[str, ...] = ("image", "caption", "blind")
+_BOX = re.compile(r"\\boxed\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A held-out question: its scene, a true caption of it, and options by letter."""
+
+    scene: Scene
+    caption: str
+    question: Question
+    choices: dict[str, str]
+
+    @property
+    def problem(self) -> str:
+        """The question as a solver sees it."""
+        return prompts.choice(self.question.text, self.choices)
+
+    @property
+    def letter(self) -> str:
+        """The right letter."""
+        return next(letter for letter, text in self.choices.items() if text == self.question.answer)
+
+
+def held_out(n: int, seed: int = 0) -> list[Held]:
+    """`n` questions, as many of each skill, each about a scene of its own."""
+    found = []
+    for index in range(n):
+        rng = named_seed("held out", seed, index)
+        about = scene(rng)
+        things = captions.shuffled(about.things, rng)
+        question = questions.ask(things, rng, questions.SKILLS[index % len(questions.SKILLS)])
+        found.append(Held(about, captions.describe(things), question, questions.options(question, rng)))
+    return found
+
+
+def picture(about: Scene) -> Image.Image:
+    """The scene as it comes out of a JPEG file."""
+    return Image.open(BytesIO(jpeg(about)))
+
+
+def boxed(reply: str) -> str | None:
+    """What stands in the last box of a reply."""
+    found = _BOX.findall(reply)
+    return found[-1].strip() if found else None
+
+
+def solve(speaker: Speaker, asked: Sequence[Held], arm: str, temperature: float = 0.0) -> list[str]:
+    """Replies to `asked` from the image, from the caption, or blind.
+
+    Raises:
+        ValueError: there is no such arm.
+    """
+    if arm not in ARMS:
+        raise ValueError(f"There is no arm named {arm!r}; the arms are: {', '.join(ARMS)}.")
+    texts = [prompts.caption_arm(q.caption, q.problem) if arm == "caption" else q.problem for q in asked]
+    images = [picture(q.scene) for q in asked] if arm == "image" else []
+    chats = [user(text, image=arm == "image") for text in texts]
+    return speaker.say(chats, images, temperature=temperature)
+
+
+def interval(right: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of right/n; (0, 1) if n is 0."""
+    if not n:
+        return 0.0, 1.0
+    z, share = 1.96, right / n
+    middle, spread = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+
+
+def line(name: str, hits: Sequence[bool]) -> str:
+    """One line of the table."""
+    low, high = interval(sum(hits), len(hits))
+    share = sum(hits) / len(hits) if hits else float("nan")
+    return f"{name:<34} {share:6.1%}  n={len(hits):<5} 95 % {low:.1%}-{high:.1%}"
+
+
+def _by(name: str, groups: Sequence[str], hits: Sequence[bool]) -> Iterator[str]:
+    """The line of all, then one a group."""
+    yield line(name, hits)
+    for group in sorted(set(groups)):
+        yield line(f"  {group}", [hit for hit, g in zip(hits, groups, strict=True) if g == group])
+
+
+def perception(speaker: Speaker, n: int, temperature: float = 0.0, arms: Sequence[str] = ARMS) -> Iterator[str]:
+    """Lines on four-option questions, by arm and by kind of question, and how often a letter was boxed at all."""
+    asked = held_out(n)
+    kinds = [f"{q.question.skill}/{q.question.kind}" for q in asked]
+    warmth = f" (temperature {temperature:g})" if temperature else ""
+    for arm in arms:
+        found = [boxed(reply) for reply in solve(speaker, asked, arm, temperature)]
+        hits = [box == q.letter for box, q in zip(found, asked, strict=True)]
+        yield from _by(
+            f"perception from {arm}{warmth}",
+            kinds,
+            hits,
+        )
+        yield line("  (a letter is boxed)", [box in questions.LETTERS if box else False for box in found])
+
+
+def problems(speaker: Speaker, n: int, temperature: float = 0.0) -> Iterator[str]:
+    """Lines on text and visual problems, by skill."""
+    warmth = f" (temperature {temperature:g})" if temperature else ""
+    sets: dict[str, list[Problem]] = {"text": list(text_problems(n, -1)), "visual": list(visual_problems(n, -1))}
+    for name, given in sets.items():
+        images = [picture(p.scene) for p in given if p.scene is not None]
+        replies = speaker.say([user(p.text, image=bool(images)) for p in given], images, temperature=temperature)
+        hits = [boxed(reply) == p.answer for reply, p in zip(replies, given, strict=True)]
+        yield from _by(f"{name} problems{warmth}", [p.skill for p in given], hits)
+
+
+def _judge(reply: str, caption: str) -> tuple[bool, bool]:
+    """Whether a teacher's reply is a well-formed question, and whether its gold answer is true to the caption."""
+    try:
+        said = json.loads(reply)
+        choices = {letter: said["options"][letter] for letter in questions.LETTERS}
+        text, gold = said["question"], choices[said["answer"]]
+    except (ValueError, KeyError, TypeError):
+        return False, False
+    if len(said["options"]) != len(questions.LETTERS) or len(set(choices.values())) != len(choices):
+        return False, False
+    return True, questions.gold(captions.read(caption), text) == gold
+
+
+def teacher(speaker: Speaker, n: int, temperature: float = 1.0) -> Iterator[str]:
+    """Lines on written questions: well-formed, gold true (of the well-formed), and not among those already asked."""
+    asked = held_out(n, seed=1)
+    skills = [q.question.skill for q in asked]
+    before = [[q.question.text] if index % 2 else [] for index, q in enumerate(asked)]
+    chats = [
+        user(prompts.teacher_caption(q.caption, q.question.skill, earlier), system=False)
+        for q, earlier in zip(asked, before, strict=True)
+    ]
+    replies = speaker.say(chats, temperature=temperature)
+    judged = [_judge(reply, q.caption) for reply, q in zip(replies, asked, strict=True)]
+    yield line(f"teacher valid (temperature {temperature:g})", [valid for valid, _ in judged])
+    kept = [(skill, true) for skill, (valid, true) in zip(skills, judged, strict=True) if valid]
+    yield from _by("teacher gold true to the caption", [skill for skill, _ in kept], [true for _, true in kept])
+    fresh = [old[0] not in reply for old, reply in zip(before, replies, strict=True) if old]
+    yield line("teacher asks something new", fresh)
+
+
+def report(folder: Path, n: int) -> Iterator[str]:
+    """All lines for one checkpoint, as they are measured; draws from torch's generator, which is seeded first."""
+    torch.manual_seed(0)
+    speaker = Speaker(folder)
+    yield from perception(speaker, n)
+    yield from perception(speaker, n, temperature=1.0, arms=["image"])
+    yield from problems(speaker, n)
+    yield from problems(speaker, n, temperature=1.0)
+    yield from teacher(speaker, n)
+
+
+def main() -> None:
+    """Print the table of every checkpoint that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", default=list(CHECKPOINTS), help="checkpoints, or folders of others")
+    parser.add_argument("-n", type=int, default=600, help="questions a measurement")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in asked.names:
+        print(f"\n{name}")
+        for text in report(checkpoint(name) if name in CHECKPOINTS else Path(name), asked.n):
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

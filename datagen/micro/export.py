@@ -1,0 +1,138 @@
+"""The world written to disk: a captioned-image set in DOCCI's format, and problem sets with images.
+
+Beside what a pipeline reads stands `truth.jsonl`, which it never reads: what is really in each picture, so that
+benchmarks can count how many wrong labels a filter catches. One row is in memory at a time, and the same arguments
+write the same bytes.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TextIO
+
+from datagen.micro import captions
+from datagen.micro.problems import Problem, text_problems, visual_problems
+from datagen.micro.render import SIDE, render
+from datagen.micro.scenes import Scene, named_seed, scene
+
+DESCRIPTIONS = "docci_descriptions.jsonlines"
+TRUTH = "truth.jsonl"
+PROBLEMS = "problems.jsonl"
+IMAGES = "images"
+_JPEG_QUALITY = 95
+#: An unreadable file keeps this share of its bytes: enough for the header, too little for the picture.
+_KEPT = 0.4
+
+
+def jpeg(about: Scene, noise: int = 0, size: int = SIDE) -> bytes:
+    """The picture as a JPEG file, without colour subsampling."""
+    buffer = BytesIO()
+    render(about, noise, size).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def _line(file: TextIO, record: Mapping[str, Any]) -> None:
+    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a share between 0 and 1, not {value!r}.")
+
+
+def export(
+    world_dir: Path | str,
+    images: int = 300,
+    seed: int = 0,
+    size: int = SIDE,
+    lies: float = 0.0,
+    unreadable: float = 0.0,
+    near_duplicates: float = 0.0,
+    split: str = "train",
+) -> Path:
+    """Write `images` captioned pictures of `size` by `size` pixels and return the folder.
+
+    The descriptions file has DOCCI's keys (example_id, split, image_file, description); `truth.jsonl` has example_id,
+    objects, caption (the true one), lie, unreadable, near_duplicate_of (an example_id or None).
+
+    Args:
+        world_dir: where to write; made if missing.
+        images: how many pictures.
+        seed: which world; splits of one seed share no scene.
+        size: side in pixels.
+        lies: share of captions that are wrong about one attribute of one object.
+        unreadable: share of image files that are cut off.
+        near_duplicates: share of pictures that show an earlier scene again, with other noise and word order.
+        split: DOCCI's name of the split, the prefix of ids and file names.
+
+    Raises:
+        ValueError: a share is not between 0 and 1.
+    """
+    for name, value in (("lies", lies), ("unreadable", unreadable), ("near_duplicates", near_duplicates)):
+        _share(name, value)
+    folder = Path(world_dir)
+    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:
+        described = files.enter_context((folder / DESCRIPTIONS).open("w", encoding="utf-8", newline="\n"))
+        truth = files.enter_context((folder / TRUTH).open("w", encoding="utf-8", newline="\n"))
+        for index in range(images):
+            rng = named_seed("export", seed, split, index)
+            lied, cut = rng.random() < lies, rng.random() < unreadable
+            original = _original(seed, split, index, near_duplicates)
+            about = scene(named_seed("export scene", seed, split, original))
+            things = captions.shuffled(about.things, rng)
+            told = captions.lie(things, rng) if lied else things
+            name = f"{split}_{index:05d}"
+            data = jpeg(about, noise=index + 1, size=size)
+            (folder / IMAGES / f"{name}.jpg").write_bytes(data[: int(len(data) * _KEPT)] if cut else data)
+            row = {"example_id": name, "split": split, "image_file": f"{name}.jpg"}
+            _line(described, {**row, "description": captions.describe(told)})
+            facts = {
+                "example_id": name,
+                "objects": [{**asdict(thing), "place": thing.place} for thing in about.things],
+                "caption": captions.describe(things),
+                "lie": lied,
+                "unreadable": cut,
+                "near_duplicate_of": None if original == index else f"{split}_{original:05d}",
+            }
+            _line(truth, facts)
+    return folder
+
+
+def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:
+    """The index whose scene picture `index` shows: its own, or for a near-duplicate an earlier, original one."""
+    while index:
+        rng = named_seed("export twin", seed, split, index)
+        if rng.random() >= near_duplicates:
+            break
+        index = rng.randrange(index)
+    return index
+
+
+def _write_problems(folder: Path, problems: Iterable[Problem]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / PROBLEMS).open("w", encoding="utf-8", newline="\n") as file:
+        for index, problem in enumerate(problems):
+            record = {"problem": problem.text, "answer": problem.answer, "skill": problem.skill}
+            if problem.scene is not None:
+                (folder / IMAGES).mkdir(exist_ok=True)
+                record["image_file"] = f"{index:05d}.jpg"
+                (folder / IMAGES / record["image_file"]).write_bytes(jpeg(problem.scene))
+            _line(file, record)
+    return folder
+
+
+def export_text(folder: Path | str, n: int, seed: int = 0) -> Path:
+    """Write `n` text problems to problems.jsonl (problem, answer, skill) and return the folder."""
+    return _write_problems(Path(folder), text_problems(n, seed))
+
+
+def export_visual(folder: Path | str, n: int, seed: int = 0) -> Path:
+    """Write `n` visual problems to problems.jsonl (problem, answer, skill, image_file) and images/; return the folder.
+
+    The pictures are JPEG files of 96 by 96 pixels.
+    """
+    return _write_problems(Path(folder), visual_problems(n, seed))

@@ -1,0 +1,165 @@
+"""The micro model: a real `Qwen3VLForConditionalGeneration` of a few million parameters, with its processor.
+
+Every image is brought to about 96 by 96 pixels, nine image tokens, one per grid cell. The folder written by `save`
+holds all that `transformers`, vLLM and verl read from a checkpoint; weights are stored in bfloat16.
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2VLImageProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextAttention
+
+from datagen.micro import tokenizer as vocabulary
+from datagen.micro.render import SIDE
+
+PATCH = 16
+MERGE = 2
+#: Image tokens of one of the world's images.
+IMAGE_TOKENS = (SIDE // (PATCH * MERGE)) ** 2
+_PIXELS = {"shortest_edge": SIDE * SIDE, "longest_edge": SIDE * SIDE}
+WIDTH = 128
+HEAD = 64
+_ROPE_BASE = 10_000.0
+#: RMS-norm gains of queries and keys start here instead of 1, so that attention can point from the start.
+_ATTENTION_GAIN = 1.5
+#: Rotary frequencies, fastest first, that a previous-token head attends with.
+_FAST = 6
+
+
+def config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
+    """The micro model's configuration for that tokenizer."""
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in vocabulary.SPECIAL}
+    text = {
+        "vocab_size": vocabulary.VOCABULARY,
+        "hidden_size": WIDTH,
+        "intermediate_size": 384,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "head_dim": HEAD,
+        "max_position_embeddings": vocabulary.MAX_LENGTH,
+        "rms_norm_eps": 1e-6,
+        "initializer_range": 0.05,
+        "tie_word_embeddings": True,
+        # Contexts are short: a small base spreads the rotary frequencies over them.
+        "rope_parameters": {
+            "rope_type": "default", "rope_theta": _ROPE_BASE, "mrope_interleaved": True, "mrope_section": [12, 10, 10],
+        },
+        "bos_token_id": ids[vocabulary.END_OF_TEXT],
+        "eos_token_id": ids[vocabulary.TURN_END],
+        "pad_token_id": ids[vocabulary.END_OF_TEXT],
+    }  # fmt: skip
+    vision = {
+        "depth": 3,
+        "hidden_size": 96,
+        "intermediate_size": 256,
+        "num_heads": 2,
+        "patch_size": PATCH,
+        "spatial_merge_size": MERGE,
+        "temporal_patch_size": 2,
+        "out_hidden_size": WIDTH,
+        "num_position_embeddings": 36,
+        "deepstack_visual_indexes": [1],
+    }
+    return Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=ids[vocabulary.IMAGE_PAD],
+        video_token_id=ids[vocabulary.VIDEO_PAD],
+        vision_start_token_id=ids[vocabulary.VISION_START],
+        vision_end_token_id=ids[vocabulary.VISION_END],
+        tie_word_embeddings=True,
+    )
+
+
+def _look_back(attention: Qwen3VLTextAttention, heads: int, common: torch.Tensor) -> None:
+    """Make the first `heads` heads attend to the token before.
+
+    `common` is a direction that every token shares: read through it, queries and keys are constants, and rotary
+    position alone decides. The query is the key turned one position back, so the score peaks at distance one.
+    """
+    pairs = torch.arange(_FAST)
+    turn = -(_ROPE_BASE ** (-2 * pairs / HEAD))
+    for head in range(heads):
+        rows = slice(head * HEAD, (head + 1) * HEAD)
+        key, query = torch.zeros(HEAD), torch.zeros(HEAD)
+        key[pairs] = 1.0
+        query[pairs], query[pairs + HEAD // 2] = torch.cos(turn), torch.sin(turn)
+        attention.k_proj.weight[rows] = torch.outer(key, common)
+        attention.q_proj.weight[rows] = torch.outer(query, common)
+
+
+def _look_up(attention: Qwen3VLTextAttention, heads: int) -> None:
+    """Make the first `heads` heads attend to tokens like the present one: the same projection for query and key.
+
+    Only slow rotary frequencies take part, so a like token far away counts about as much as the token itself.
+    """
+    attention.q_proj.weight[: heads * HEAD] = attention.k_proj.weight[: heads * HEAD]
+    for head in range(heads):
+        for half in (0, HEAD // 2):
+            fast = slice(head * HEAD + half, head * HEAD + half + HEAD // 4)
+            attention.q_proj.weight[fast] = 0.0
+            attention.k_proj.weight[fast] = 0.0
+
+
+def new(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3VLForConditionalGeneration:
+    """An untrained model in float32, whose attention starts as the two halves of looking something up.
+
+    To find the letter before an option's text is associative recall: one head carries each token's predecessor to it,
+    a later one finds the token again. A transformer takes long to discover the pair, so here it starts from it.
+    """
+    torch.manual_seed(seed)
+    model = Qwen3VLForConditionalGeneration(config(tokenizer))
+    text = model.model.language_model
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(("q_norm.weight", "k_norm.weight")):
+                weight.fill_(_ATTENTION_GAIN)
+        common = torch.randn(WIDTH).sign() / WIDTH**0.5
+        text.embed_tokens.weight += 0.05 * WIDTH**0.5 * common
+        _look_back(text.layers[0].self_attn, 2, common)
+        for layer in text.layers[1:]:
+            _look_up(layer.self_attn, 2)
+        for layer in text.layers:
+            # Layers begin by adding little, or later ones would not recognise tokens by their embeddings.
+            layer.self_attn.o_proj.weight *= 0.2
+            layer.mlp.down_proj.weight *= 0.2
+    return model
+
+
+def processor(folder: Path) -> Qwen3VLProcessor:
+    """The processor around the tokenizer that is saved in `folder`."""
+    sizes = {"patch_size": PATCH, "merge_size": MERGE, "temporal_patch_size": 2, "size": _PIXELS}
+    normal = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    return Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**sizes, **normal),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        video_processor=Qwen3VLVideoProcessor(**sizes, **normal),
+        chat_template=vocabulary.CHAT_TEMPLATE,
+    )
+
+
+def save(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a complete checkpoint; the model itself stays as it is, in float32."""
+    folder.mkdir(parents=True, exist_ok=True)
+    end, turn_end = (tokenizer.convert_tokens_to_ids(t) for t in (vocabulary.END_OF_TEXT, vocabulary.TURN_END))
+    stored = Qwen3VLForConditionalGeneration(model.config)
+    stored.load_state_dict(model.state_dict())
+    stored = stored.to(torch.bfloat16)
+    sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    stored.generation_config = GenerationConfig(
+        bos_token_id=end, eos_token_id=[turn_end, end], pad_token_id=end, **sampling
+    )
+    stored.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    processor(folder).save_pretrained(folder)
