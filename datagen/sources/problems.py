@@ -6,9 +6,10 @@ Each line holds problem and answer, optionally skill and image_file. A line that
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from capcurriculum import answers
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import SourceSection
-from capcurriculum.rows import Question, Stage, Verdict, bytes_digest
+from capcurriculum.rows import Outcome, Question, Stage, Verdict, bytes_digest
 from datagen import images
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
@@ -41,6 +42,9 @@ def _question(section: SourceSection, folder: Path, stage: Stage, line: Line) ->
     answer = neutral(line.string(fields, "answer"))
     if not problem or not answer:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"line {line.number} has an empty problem or answer")
+    if answers.grade(rf"\boxed{{{answer}}}", answer).outcome is not Outcome.RIGHT:
+        # No reply could ever be rewarded for it, so a trainer would refuse the row.
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number}: the grader does not take its answer as right")
     image_id = image_path = ""
     if stage is not Stage.TEXT:
         name = line.string(fields, "image_file")
