@@ -1,7 +1,8 @@
 """Make text from outside safe to put into a chat prompt.
 
-Captions, problems and model output may hold control tokens such as `<|im_end|>` or placeholders such as `<image>`; a chat
-template or a trainer would take them for its own. They are broken up by a space, so a reader still sees what was there.
+Captions, problems and model output may hold control tokens such as `<|im_end|>` or placeholders such as `<image>`; a
+chat template or a trainer would take them for its own. They are broken up by a space, so a reader still sees what was
+there.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Run a filter over the questions it has no verdict on yet, and append what it says to the ledger.
 
-A filter sees one question and all answers to it, and nothing else, so its verdict depends neither on the order of the rows
-nor on other rows.
+A filter sees one question and all answers to it, and nothing else, so its verdict depends neither on the order of the
+rows nor on other rows.
 """
 
 from collections import defaultdict
