@@ -1,6 +1,7 @@
 """What holds for every test: no network beyond this machine, one thread a library, no telemetry."""
 
 import os
+from collections.abc import Iterator
 
 # Set before any library reads them; subprocesses started by tests inherit them.
 os.environ |= {
@@ -13,8 +14,22 @@ os.environ |= {
     "WANDB_MODE": "offline",
 }
 
+import pytest
 from hypothesis import settings
+
+from capcurriculum import maths
 
 # Wall-clock deadlines measure a busy machine, not the code; pytest-timeout catches what hangs.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+@pytest.fixture(scope="module")
+def patient_maths() -> Iterator[None]:
+    """Maths limits that a busy machine does not reach, where a test asks what is equal and not how long it takes."""
+    maths.shut_down()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maths, "LIMIT_SECONDS", 60.0)
+        patch.setattr(maths, "CPU_SECONDS", 30.0)
+        yield
+        maths.shut_down()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from capcurriculum.answers import Grade, grade, grade_many
 from capcurriculum.rows import Outcome
 
+pytestmark = pytest.mark.usefixtures("patient_maths")
+
 OPTIONS = {"A": "A dog", "B": "A red car", "C": "a cat", "D": "60°"}
 UNPARSED = ""
 

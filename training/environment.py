@@ -15,6 +15,7 @@ _CPU = {
     "VERL_ENGINE_DEVICE": "cuda",  # verl registers its FSDP engines for cuda and npu; they run on the CPU as they are
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # lets the engine process do the work itself: one process less to start
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
 

@@ -32,6 +32,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 #: Seconds a trainer may take to report the error whose first sign it has logged, and to exit by itself.
 FATAL_GRACE = 10.0
 POLL = 0.5
+LOOK = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +95,21 @@ def run(job: Job) -> None:
             start_new_session=True,
             preexec_fn=processes.die_with_parent,
         )
+    memory: set[Path] = set()
     try:
-        _watch(job, child, start)
+        _watch(job, child, start, memory)
     finally:
+        memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
         processes.end(job.folder, child.pid)
         child.wait()
+        processes.release(memory)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int) -> None:
+def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[Path]) -> None:
+    """Wait for the child; note in `memory` what shared memory its tree uses, for after the end it cannot be seen."""
     log, metrics = Tail(job.log, start), Tail(job.trainer_metrics)
-    heard = time.monotonic()
+    heard = looked = time.monotonic()
     fatal_at: float | None = None
     while True:
         code = child.poll()  # before reading, so that the last lines of an ended child are read
@@ -117,6 +122,9 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int) -> None:
             heard = now
         if code is not None:
             break
+        if now - looked > LOOK:
+            memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
+            looked = now
         if fatal_at is None and any(FATAL.search(line) for line in lines):
             fatal_at = now
         if fatal_at is not None and now - fatal_at > FATAL_GRACE:

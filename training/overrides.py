@@ -53,6 +53,7 @@ _CPU: dict[str, Any] = {
     "actor_rollout_ref.rollout.enforce_eager": True,
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "actor_rollout_ref.rollout.enable_sleep_mode": False,
+    "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",
     "actor_rollout_ref.rollout.max_num_seqs": 64,
     "actor_rollout_ref.rollout.agent.num_workers": 1,
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 64,
@@ -72,6 +73,7 @@ _CPU: dict[str, Any] = {
 _ADDED = (
     "actor_rollout_ref.model.override_config.",
     "actor_rollout_ref.rollout.enable_sleep_mode",
+    "actor_rollout_ref.rollout.engine_kwargs.vllm.",
     "ray_kwargs.ray_init.num_gpus",
     "ray_kwargs.ray_init.include_dashboard",
     "ray_kwargs.ray_init.object_store_memory",

@@ -16,6 +16,7 @@ from pathlib import Path
 #: Environment variable whose value, the stage's folder, marks every process of that stage's run.
 MARKER = "CAPCURRICULUM_TRAINING"
 _PR_SET_PDEATHSIG = 1
+_SHM = Path("/dev/shm")  # noqa: S108
 
 
 def die_with_parent() -> None:
@@ -34,6 +35,23 @@ def belonging(folder: Path, session: int | None = None) -> set[int]:
         ours |= children
         grew = bool(children)
     return ours - {os.getpid()}
+
+
+def shared_memory(pids: set[int]) -> set[Path]:
+    """Named shared memory that the processes map; killed processes (Ray kills its actors) leave it in RAM for good."""
+    named: set[Path] = set()
+    for pid in pids:
+        with suppress(OSError):  # it ended while we looked
+            maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+            found = (line.partition("/dev/shm/")[2] for line in maps.splitlines())  # noqa: S108 (named, not written)
+            named |= {_SHM / name for name in found if name.startswith(("psm_", "sem.mp-"))}
+    return named
+
+
+def release(memory: set[Path]) -> None:
+    """Remove shared memory of processes that are gone; what still lives keeps its mapping."""
+    for path in memory:
+        path.unlink(missing_ok=True)
 
 
 def end(folder: Path, session: int | None = None, grace_seconds: float = 5.0) -> int:

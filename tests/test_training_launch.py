@@ -1,0 +1,157 @@
+"""Supervision, with real process trees: success, crash, hang, fatal line, strays, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcurriculum.errors import TrainerError
+from training import environment, launch, metrics, processes
+
+#: A trainer that starts a grandchild which leaves its process group and session, as Ray's processes do.
+TREE = """
+import json, os, subprocess, sys, time
+stray = subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(600)"])
+print("stray", stray.pid, flush=True)
+def step(n):
+    with open(os.environ["VERL_FILE_LOGGER_PATH"], "a") as f:
+        f.write(json.dumps({"step": n, "data": {"critic/score/mean": n / 10}}) + "\\n")
+"""
+
+
+def job(folder: Path, body: str, stall: float = 60, steps: list[Mapping[str, Any]] | None = None) -> launch.Job:
+    seen = steps if steps is not None else []
+    return launch.Job([sys.executable, "-c", TREE + body], dict(os.environ), folder, stall, seen.append)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def nothing_left(folder: Path) -> bool:
+    strays = [int(line.split()[1]) for line in (folder / "verl.log").read_text().splitlines() if line.startswith("stray")]
+    return bool(strays) and not any(alive(pid) for pid in strays) and not launch.scratch(folder).exists()
+
+
+def test_success_reports_each_step_and_leaves_nothing(tmp_path: Path) -> None:
+    steps: list[Mapping[str, Any]] = []
+    launch.run(job(tmp_path, "step(1); step(2)", steps=steps))
+    assert [step["step"] for step in steps] == [1, 2]
+    assert nothing_left(tmp_path)
+
+
+def test_a_crash_says_its_last_error_and_where_the_log_is(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match=r"ended with code 1: ValueError: no such knob; its log is .*verl\.log\.$"):
+        launch.run(job(tmp_path, "raise ValueError('no such knob')"))
+    assert nothing_left(tmp_path)
+
+
+def test_a_kill_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match="was killed by SIGKILL"):
+        launch.run(job(tmp_path, "os.kill(os.getpid(), 9)"))
+    assert nothing_left(tmp_path)
+
+
+def test_silence_is_a_stall(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match=r"said nothing for 0\.05 minutes .* run again to resume"):
+        launch.run(job(tmp_path, "time.sleep(600)", stall=3))
+    assert nothing_left(tmp_path)
+
+
+def test_a_fatal_line_ends_a_trainer_that_would_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "FATAL_GRACE", 1.0)
+    body = "print('(Server pid=1) vllm.EngineDeadError: EngineCore encountered an issue', flush=True); time.sleep(600)"
+    with pytest.raises(TrainerError, match="broke down: vllm.EngineDeadError: EngineCore encountered an issue"):
+        launch.run(job(tmp_path, body))
+    assert nothing_left(tmp_path)
+
+
+def test_ctrl_c_ends_the_tree(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_training_launch as t; from pathlib import Path\n"
+        "t.launch.run(t.job(Path(sys.argv[2]), 'time.sleep(600)'))"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as supervisor:
+        wait_for(lambda: "stray" in (tmp_path / "verl.log").read_text() if (tmp_path / "verl.log").exists() else False)
+        supervisor.send_signal(signal.SIGINT)
+        supervisor.wait(60)
+    assert nothing_left(tmp_path)
+
+
+def test_a_killed_supervisor_takes_the_trainer_along_and_the_next_run_ends_its_strays(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_training_launch as t; from pathlib import Path\n"
+        "t.launch.run(t.job(Path(sys.argv[2]), 'time.sleep(600)'))"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
+    with subprocess.Popen(command) as supervisor:
+        wait_for(lambda: "stray" in (tmp_path / "verl.log").read_text() if (tmp_path / "verl.log").exists() else False)
+        supervisor.kill()
+    stray = int((tmp_path / "verl.log").read_text().split()[1])
+    assert alive(stray)  # only the direct child can be tied to its parent's life
+    launch.run(job(tmp_path, "step(1)"))
+    assert not alive(stray)
+    assert nothing_left(tmp_path)
+
+
+def wait_for(condition: Any, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_other_processes_are_never_ours(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
+        assert other.pid not in processes.belonging(tmp_path)
+        other.kill()
+
+
+def test_scratch_is_short_enough_for_a_socket() -> None:
+    deep = Path("/x" * 200)
+    socket = launch.scratch(deep) / "ray/session_2026-11-22_16-00-00_000000_1234567/sockets/plasma_store"
+    assert len(str(socket)) < 107
+    assert launch.scratch(deep) == launch.scratch(deep) != launch.scratch(Path("/y"))
+
+
+def test_metrics_keep_each_step_once_over_attempts(tmp_path: Path) -> None:
+    series = tmp_path / "metrics.jsonl"
+    metrics.begin(series, 0)
+    for step in (1, 2, 3):
+        metrics.append(series, {"step": step, "data": {"r": step}})
+    metrics.begin(series, 2)
+    metrics.append(series, {"step": 3, "data": {"r": 33}})
+    assert metrics.Tail(series).records() == [{"step": 1, "r": 1}, {"step": 2, "r": 2}, {"step": 3, "r": 33}]
+
+
+def test_a_tail_waits_for_whole_lines(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    tail = metrics.Tail(file)
+    assert tail.lines() == []
+    file.write_text("a\nb")
+    assert tail.lines() == ["a"]
+    file.write_text("a\nbc\n")
+    assert tail.lines() == ["bc"]
+
+
+def test_the_cpu_environment_is_only_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    cpu, cuda = environment.trainer_environment("cpu"), environment.trainer_environment("cuda")
+    assert cpu["VERL_PLATFORM"] == "cpu"
+    assert cpu["PYTHONPATH"].split(":")[0].endswith("training/bootstrap")
+    assert cpu["PYTHONPATH"].endswith(":/mine")
+    assert "RAY_ADDRESS" not in cpu
+    assert cuda["RAY_ADDRESS"] == "10.0.0.1:6379"
+    assert "VERL_PLATFORM" not in cuda
+    assert "bootstrap" not in cuda["PYTHONPATH"]
