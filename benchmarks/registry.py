@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import commands, grading
+from benchmarks import commands, grading, road
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +35,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "grade_algebra_per_s": Benchmark(
         grading.algebra_per_second, "1/s", None, "higher", "only answers that need math-verify, one worker"
+    ),
+    "build_seconds": Benchmark(
+        road.build_seconds, "s", 240, "lower", "`capcurriculum build` of the demo: 300 captions, 120 problems"
+    ),
+    "build_kill_differences": Benchmark(
+        road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"
     ),
 }
