@@ -6,8 +6,13 @@
 
 from pathlib import Path
 
+from capcurriculum.torchvision_shim import ensure_torchvision
+
 #: Two finished solvers that differ in their seed, and a deliberately unfinished one that training can improve.
 CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start")
+
+# Before anything here imports transformers, whose vision models import torchvision; this itself imports neither.
+ensure_torchvision()
 
 
 def checkpoint(name: str) -> Path:

@@ -82,7 +82,8 @@ def solve(speaker: Speaker, asked: Sequence[Held], arm: str, temperature: float 
     texts = [prompts.caption_arm(q.caption, q.problem) if arm == "caption" else q.problem for q in asked]
     images = [picture(q.scene) for q in asked] if arm == "image" else []
     chats = [user(text, image=arm == "image") for text in texts]
-    return speaker.say(chats, images, temperature=temperature)
+    replies: list[str] = speaker.say(chats, images, temperature=temperature)
+    return replies
 
 
 def interval(right: int, n: int) -> tuple[float, float]:
@@ -135,7 +136,7 @@ def problems(speaker: Speaker, n: int, temperature: float = 0.0) -> Iterator[str
         yield from _by(f"{name} problems{warmth}", [p.skill for p in given], hits)
 
 
-def _judge(reply: str, caption: str) -> tuple[bool, bool]:
+def judge(reply: str, caption: str) -> tuple[bool, bool]:
     """Whether a teacher's reply is a well-formed question, and whether its gold answer is true to the caption."""
     try:
         said = json.loads(reply)
@@ -158,7 +159,7 @@ def teacher(speaker: Speaker, n: int, temperature: float = 1.0) -> Iterator[str]
         for q, earlier in zip(asked, before, strict=True)
     ]
     replies = speaker.say(chats, temperature=temperature)
-    judged = [_judge(reply, q.caption) for reply, q in zip(replies, asked, strict=True)]
+    judged = [judge(reply, q.caption) for reply, q in zip(replies, asked, strict=True)]
     yield line(f"teacher valid (temperature {temperature:g})", [valid for valid, _ in judged])
     kept = [(skill, true) for skill, (valid, true) in zip(skills, judged, strict=True) if valid]
     yield from _by("teacher gold true to the caption", [skill for skill, _ in kept], [true for _, true in kept])

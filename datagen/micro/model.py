@@ -32,7 +32,7 @@ HEAD = 64
 _ROPE_BASE = 10_000.0
 #: RMS-norm gains of queries and keys start here instead of 1, so that attention can point from the start.
 _ATTENTION_GAIN = 1.5
-#: Rotary frequencies, fastest first, that a previous-token head attends with.
+#: Rotary frequencies, fastest first, that heads which look back attend with.
 _FAST = 6
 
 
@@ -82,20 +82,22 @@ def config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     )
 
 
-def _look_back(attention: Qwen3VLTextAttention, heads: int, common: torch.Tensor) -> None:
-    """Make the first `heads` heads attend to the token before.
+def _look_back(attention: Qwen3VLTextAttention, common: torch.Tensor) -> None:
+    """Make head n attend to the token n + 1 places back.
 
     `common` is a direction that every token shares: read through it, queries and keys are constants, and rotary
-    position alone decides. The query is the key turned one position back, so the score peaks at distance one.
+    position alone decides. The query is the key turned back, so the score peaks at that distance.
     """
     pairs = torch.arange(_FAST)
-    turn = -(_ROPE_BASE ** (-2 * pairs / HEAD))
-    for head in range(heads):
+    speeds = _ROPE_BASE ** (-2 * pairs / HEAD)
+    for head in range(attention.q_proj.weight.size(0) // HEAD):
         rows = slice(head * HEAD, (head + 1) * HEAD)
         key, query = torch.zeros(HEAD), torch.zeros(HEAD)
         key[pairs] = 1.0
+        turn = -(head + 1) * speeds
         query[pairs], query[pairs + HEAD // 2] = torch.cos(turn), torch.sin(turn)
-        attention.k_proj.weight[rows] = torch.outer(key, common)
+        # Where both were zero neither would ever get a gradient, so a little of the key's random start is kept.
+        attention.k_proj.weight[rows] = 0.2 * attention.k_proj.weight[rows] + torch.outer(key, common)
         attention.q_proj.weight[rows] = torch.outer(query, common)
 
 
@@ -109,14 +111,15 @@ def _look_up(attention: Qwen3VLTextAttention, heads: int) -> None:
         for half in (0, HEAD // 2):
             fast = slice(head * HEAD + half, head * HEAD + half + HEAD // 4)
             attention.q_proj.weight[fast] = 0.0
-            attention.k_proj.weight[fast] = 0.0
+            attention.k_proj.weight[fast] *= 0.2
 
 
 def new(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3VLForConditionalGeneration:
     """An untrained model in float32, whose attention starts as the two halves of looking something up.
 
-    To find the letter before an option's text is associative recall: one head carries each token's predecessor to it,
-    a later one finds the token again. A transformer takes long to discover the pair, so here it starts from it.
+    To find the letter before an option's text, or the place of a red circle in a caption, is associative recall: early
+    heads carry a token's predecessors to it, a later head finds the token that carries what is sought. A transformer
+    takes long to discover the pair, so here it starts from it.
     """
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(config(tokenizer))
@@ -127,7 +130,7 @@ def new(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3VLForConditionalG
                 weight.fill_(_ATTENTION_GAIN)
         common = torch.randn(WIDTH).sign() / WIDTH**0.5
         text.embed_tokens.weight += 0.05 * WIDTH**0.5 * common
-        _look_back(text.layers[0].self_attn, 2, common)
+        _look_back(text.layers[0].self_attn, common)
         for layer in text.layers[1:]:
             _look_up(layer.self_attn, 2)
         for layer in text.layers:

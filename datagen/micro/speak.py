@@ -46,5 +46,5 @@ class Speaker:
             given = self.processor(text=texts, **shown, padding=True, padding_side="left", return_tensors="pt")
             said = self.model.generate(**given, max_new_tokens=limit, **draw)[:, given["input_ids"].size(1) :]
             texts = self.processor.tokenizer.batch_decode(said, skip_special_tokens=False)
-            replies += [text.split(TURN_END)[0].split(END_OF_TEXT)[0] for text in texts]
+            replies += [str(text).split(TURN_END)[0].split(END_OF_TEXT)[0] for text in texts]
         return replies

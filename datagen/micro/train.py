@@ -41,18 +41,18 @@ _EVERYTHING = {
     "interview_image": 0.18,
     "caption": 0.08,
     "visual": 0.10,
-    "from_caption": 0.12,
-    "interview_caption": 0.04,
+    "from_caption": 0.11,
+    "interview_caption": 0.03,
     "teach": 0.12,
-    "text": 0.05,
+    "text": 0.07,
     "blind": 0.02,
     "lookup": 0.03,
 }
 PHASES: tuple[Phase, ...] = (
-    Phase(80, {"lookup": 0.6, "interview_caption": 0.3, "caption": 0.1}, (0.0, 0.3)),
-    Phase(450, {"caption": 0.5, "interview_image": 0.15, "interview_caption": 0.1, "lookup": 0.25}, (0.0, 0.6)),
-    Phase(850, _EVERYTHING, (0.2, 1.2)),
-    Phase(500, _EVERYTHING, (0.6, 1.2)),
+    Phase(80, {"lookup": 0.4, "interview_caption": 0.5, "caption": 0.1}, (0.0, 0.3)),
+    Phase(370, {"caption": 0.45, "interview_image": 0.2, "interview_caption": 0.2, "lookup": 0.15}, (0.0, 0.6)),
+    Phase(700, _EVERYTHING, (0.2, 1.2)),
+    Phase(450, _EVERYTHING, (0.6, 1.2)),
 )
 SEEDS: dict[str, int] = {"solver_a": 11, "solver_b": 23}
 
