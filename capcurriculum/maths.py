@@ -33,7 +33,9 @@ from capcurriculum.maths_text import (
 )
 from capcurriculum.rows import Outcome
 
-LIMIT_SECONDS = 2.0  # wall clock, for one answer
+LIMIT_SECONDS = 2.0  # wall clock, for one answer, however busy the machine is
+CPU_SECONDS = 1.0  # of processor; honest answers take hundredths
+_MARGIN_SECONDS = 0.3  # how much earlier the worker gives up on its child, so that only a child must be replaced
 START_SECONDS = 120.0
 MAX_CHARACTERS = 1000  # no honest final answer is longer; the parser's cost grows faster than its input
 _WORDS = {"equal": Outcome.RIGHT, "different": Outcome.WRONG, "unparsed": Outcome.UNPARSED, "failed": Outcome.FAILED}
@@ -98,7 +100,7 @@ class _Worker:
     def __init__(self) -> None:
         # By path and with -P: neither the caller's folder nor this package's modules can shadow a library.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER)],
+            [sys.executable, "-P", str(_WORKER), str(CPU_SECONDS), str(LIMIT_SECONDS - _MARGIN_SECONDS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -6,16 +6,16 @@ CPU or wall limit the child dies and the next is forked in milliseconds instead 
 so it never outlives its parent. Started by path, alone: it imports nothing of this package.
 """
 
+import gc
 import json
 import logging
 import os
 import resource
 import select
 import signal
+import sys
 from typing import Any
 
-CPU_SECONDS = 1.0  # enforced by the kernel inside the child: even one endless C call cannot outlive it
-WALL_SECONDS = 1.7  # for a child that waits instead of computing, or gets no processor
 MEMORY_BYTES = 1 << 30
 # Forms whose first use is slow: what the parser and sympy cache here, every forked child has from the start.
 _WARM_UP = (
@@ -26,7 +26,8 @@ _WARM_UP = (
     ("(1,2)", "(1,3)"),
     (r"[0,\infty)", r"\{1,2\}"),
     ("x=5", "5"),
-    ("x>2", "2<x"),
+    (r"x \in [0,9]", "2<x"),
+    (r"\sin(x)^2+\cos(x)^2", r"\log_2 8"),
 )
 
 
@@ -56,13 +57,16 @@ def judge(answer: str, gold: str) -> tuple[str, str]:
     return ("equal" if verify(expected, given, timeout_seconds=None, raise_on_error=True) else "different"), ""
 
 
-def _child(requests: int, replies: int) -> None:
-    """Answer requests until the pipe closes; each may use `CPU_SECONDS`, then the kernel ends this process."""
+def _child(requests: int, replies: int, cpu_seconds: float) -> None:
+    """Answer requests until the pipe closes; one that uses `cpu_seconds` of processor has the kernel end this process.
+
+    Even a single endless C call cannot outlive that timer: it needs no Python to run.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with os.fdopen(requests, "rb") as lines:
         for line in lines:
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
             try:
                 reply = judge(*json.loads(line))
             # Not swallowed: whatever sympy raises becomes this one answer's FAILED with its reason.
@@ -75,7 +79,7 @@ def _child(requests: int, replies: int) -> None:
 class _Child:
     """A forked worker and the two pipes to it."""
 
-    def __init__(self, unwanted: tuple[int, ...]) -> None:
+    def __init__(self, unwanted: tuple[int, ...], cpu_seconds: float) -> None:
         requests, self.requests = os.pipe()
         self.replies, replies = os.pipe()
         self.pid = os.fork()
@@ -83,34 +87,32 @@ class _Child:
             try:
                 for descriptor in (self.requests, self.replies, *unwanted):
                     os.close(descriptor)
-                _child(requests, replies)
+                _child(requests, replies, cpu_seconds)
             finally:
                 os._exit(0)
         os.close(requests)
         os.close(replies)
 
-    def ask(self, line: bytes) -> bytes | None:
-        """The reply line, or None when the child died or outlived `WALL_SECONDS`; it is gone then."""
+    def ask(self, line: bytes, wall_seconds: float) -> bytes | None:
+        """The reply line, or None when the child died or took `wall_seconds`; it is gone then."""
         try:
             os.write(self.requests, line)
-            ready, _, _ = select.select([self.replies], [], [], WALL_SECONDS)
+            ready, _, _ = select.select([self.replies], [], [], wall_seconds)
             reply = os.read(self.replies, 65536) if ready else b""
         except BrokenPipeError:
             reply = b""
-        if reply:
-            return reply
-        self.end()
-        return None
+        return reply or None
 
-    def end(self) -> None:
-        """Kill and collect the child."""
+    def end(self) -> float:
+        """Kill and collect the child; the seconds of processor it had in its life."""
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        _, _, usage = os.wait4(self.pid, 0)
         os.close(self.requests)
         os.close(self.replies)
+        return usage.ru_utime + usage.ru_stime
 
 
-def main() -> None:
+def main(cpu_seconds: float, wall_seconds: float) -> None:
     """Warm up, say ready, then serve standard input until it ends."""
     logging.disable(logging.CRITICAL)
     out = os.dup(1)
@@ -121,22 +123,22 @@ def main() -> None:
     except ImportError as error:
         os.write(out, f"{error}\n".encode())
         return
+    gc.collect()
+    gc.freeze()  # children share these pages; a collection in a child would copy them all
     os.write(out, b"ready\n")
     child: _Child | None = None
     with os.fdopen(0, "rb") as lines:
         for line in lines:
-            child = child or _Child((0, out))
-            reply = child.ask(line)
+            child = child or _Child((0, out), cpu_seconds)
+            reply = child.ask(line, wall_seconds)
             if reply is None:
-                child = None
-                reply = (
-                    json.dumps(("failed", "math-verify did not finish within its limits of time and memory")).encode()
-                    + b"\n"
-                )
+                used, child = child.end(), None
+                why = f"math-verify did not finish within its limits; this worker had used {used:.1f} s of processor"
+                reply = json.dumps(("failed", why)).encode() + b"\n"
             os.write(out, reply)
     if child:
         child.end()
 
 
 if __name__ == "__main__":
-    main()
+    main(cpu_seconds=float(sys.argv[1]), wall_seconds=float(sys.argv[2]))
