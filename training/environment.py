@@ -14,6 +14,9 @@ _CPU = {
     "VERL_USE_EXTERNAL_MODULES": "training.cpu_platform",
     "VERL_ENGINE_DEVICE": "cuda",  # verl registers its FSDP engines for cuda and npu; they run on the CPU as they are
     "OMP_NUM_THREADS": "1",
+    # Ray gives its own helpers 30 s to appear, which a laptop that is busy with something else does not keep.
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_worker_register_timeout_seconds": "600",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # lets the engine process do the work itself: one process less to start
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",

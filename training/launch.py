@@ -98,6 +98,9 @@ def run(job: Job) -> None:
     memory: set[Path] = set()
     try:
         _watch(job, child, start, memory)
+    except TrainerError:
+        _keep_ray_logs(folder, job.folder / "ray-logs")
+        raise
     finally:
         memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
         processes.end(job.folder, child.pid)
@@ -139,6 +142,13 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
     if code != 0:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         raise TrainerError(f"The trainer {how}: {_last_error(job.log, start)}; its log is {job.log}.")
+
+
+def _keep_ray_logs(temporary: Path, target: Path) -> None:
+    """Save Ray's own logs from the scratch folder: they say why one of its services died, which verl's log does not."""
+    shutil.rmtree(target, ignore_errors=True)
+    for logs in temporary.glob("ray/session_2*/logs"):
+        shutil.copytree(logs, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
 def _last_error(log: Path, start: int) -> str:

@@ -1,0 +1,252 @@
+"""The chain without a trainer: what it refuses before it starts, what a dry run prints, where a rerun goes on."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from capcurriculum import prompts
+from capcurriculum.errors import TrainerError
+from capcurriculum.recipe import Recipe, parse
+from tests import training_data
+from training import chain, dataset, export, launch, metrics
+
+STAGES = ("perception", "text")
+
+
+def recipe(root: Path, model: Path, stages: tuple[str, ...] = STAGES, **training: Any) -> Recipe:
+    data = {
+        "name": "demo",
+        "runs": str(root / "runs"),
+        "models": {"m": {"engine": "transformers", "model": "x"}},
+        "rollouts": {"model": "m"},
+        "text": {"source": {"kind": "scenes"}},
+        "training": {"model": str(model), "stages": [{"stage": stage} for stage in stages], **training},
+    }
+    return parse(data, "test")
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    folder = tmp_path / "parent"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "generation_config.json").write_text('{"eos_token_id": [1, 2]}')
+    return folder
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    for stage in STAGES:
+        training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage, train=20)
+    return tmp_path
+
+
+def stand_in(fail_at: int | None = None) -> Callable[[launch.Job], None]:
+    """A trainer that leaves verl's files for each step and may die after one; it learns by writing other bytes."""
+
+    def run(job: launch.Job) -> None:
+        trainer = job.folder / "trainer"
+        for step in range(export.last_step(trainer) + 1, 3):
+            huggingface = trainer / f"global_step_{step}" / "actor" / "huggingface"
+            huggingface.mkdir(parents=True)
+            (huggingface / "config.json").write_text("{}")
+            (huggingface / "model.safetensors").write_bytes(f"{job.folder.name} {step}".encode())
+            (huggingface / "generation_config.json").write_text("{}")
+            (trainer / "latest_checkpointed_iteration.txt").write_text(str(step))
+            job.on_step({"step": step, "data": {"critic/score/mean": 0.5}})
+            if step == fail_at:
+                raise TrainerError("The trainer broke down: a test.")
+
+    return run
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_verify", lambda folder, parent, device: None)
+
+
+def states(root: Path) -> list[dict[str, Any]]:
+    stages: list[dict[str, Any]] = json.loads((root / "runs/demo/training/plan.json").read_text())["stages"]
+    return stages
+
+
+def test_stages_are_chained_and_a_rerun_does_nothing(
+    built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
+) -> None:
+    monkeypatch.setattr(launch, "run", stand_in())
+    chain.train(recipe(built, parent))
+    first, second = states(built)
+    assert (first["state"], second["state"]) == ("done", "done")
+    assert (first["steps_per_epoch"], first["total_steps"], first["rows"]) == (2, 2, 20)
+    assert second["parent_digest"] == first["checkpoint_digest"] != first["parent_digest"]
+    assert first["parent_digest"] == export.checkpoint_digest(parent)
+    generation = Path(second["checkpoint"], "generation_config.json").read_text()
+    assert json.loads(generation) == {"eos_token_id": [1, 2]}
+
+    def never(job: launch.Job) -> None:
+        raise AssertionError("a finished stage was trained again")
+
+    monkeypatch.setattr(launch, "run", never)
+    chain.train(recipe(built, parent))
+    assert states(built) == [first, second]
+
+
+def test_a_failed_stage_resumes_after_its_last_checkpoint(
+    built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
+) -> None:
+    monkeypatch.setattr(launch, "run", stand_in(fail_at=1))
+    with pytest.raises(TrainerError, match="broke down"):
+        chain.train(recipe(built, parent))
+    assert [(s["state"], s["error"]) for s in states(built)] == [
+        ("failed", "The trainer broke down: a test."),
+        ("pending", ""),
+    ]
+    (built / "runs/demo/training/perception/trainer/global_step_2").mkdir()  # a save that the kill cut short
+    monkeypatch.setattr(launch, "run", stand_in())
+    chain.train(recipe(built, parent))
+    assert [(s["state"], s["attempts"]) for s in states(built)] == [("done", 2), ("done", 1)]
+    series = metrics.Tail(built / "runs/demo/training/perception/metrics.jsonl").records()
+    assert [record["step"] for record in series] == [1, 2]
+
+
+def test_ctrl_c_is_resumable(built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None) -> None:
+    def interrupted(job: launch.Job) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        chain.train(recipe(built, parent))
+    assert states(built)[0]["error"] == "Interrupted; run again to resume."
+    monkeypatch.setattr(launch, "run", stand_in())
+    chain.train(recipe(built, parent, knobs={"learning_rate": 2e-4}))  # nothing was saved, so nothing binds it
+    assert [s["state"] for s in states(built)] == ["done", "done"]
+
+
+def test_a_trainer_that_ends_early_is_not_done(
+    built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
+) -> None:
+    monkeypatch.setattr(launch, "run", lambda job: None)
+    with pytest.raises(TrainerError, match="ended at step 0 of 2 without an error"):
+        chain.train(recipe(built, parent))
+
+
+def test_changes_after_the_beginning_are_refused(
+    built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
+) -> None:
+    monkeypatch.setattr(launch, "run", stand_in())
+    chain.train(recipe(built, parent))
+    with pytest.raises(TrainerError, match=r"\(actor_rollout_ref.actor.optim.lr 0.0001 -> 0.0002\)"):
+        chain.train(recipe(built, parent, knobs={"learning_rate": 2e-4}))
+    chain.train(recipe(built, parent, knobs={"save_every": 1}))
+    (parent / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(TrainerError, match="was begun from a parent checkpoint of digest"):
+        chain.train(recipe(built, parent))
+    training_data.write_stage(built / "runs/demo/stages", "text", train=24)
+    with pytest.raises(TrainerError, match="Stage text was begun"):
+        chain.train(recipe(built, parent))
+
+
+def test_one_training_at_a_time(built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None) -> None:
+    def again(job: launch.Job) -> None:
+        with pytest.raises(TrainerError, match="Another process is training"):
+            chain.train(recipe(built, parent))
+        stand_in()(job)
+
+    monkeypatch.setattr(launch, "run", again)
+    chain.train(recipe(built, parent))
+
+
+def test_a_dry_run_prints_plan_and_commands_and_writes_nothing(
+    built: Path, parent: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(built.rglob("*"))
+    chain.train(recipe(built, parent), dry_run=True, console=Console())
+    out = capsys.readouterr().out
+    assert sorted(built.rglob("*")) == before
+    assert "perception" in out
+    assert "80" in out  # rollouts: 2 steps x 8 prompts x 5
+    commands = [line for line in out.splitlines() if "verl.trainer.main_ppo" in line]
+    assert len(commands) == 2
+    assert f'actor_rollout_ref.model.path="{built}/runs/demo/training/perception/checkpoint"' in commands[1]
+    assert "VERL_PLATFORM=cpu" in commands[0]
+
+
+def test_what_is_missing_is_said(tmp_path: Path, built: Path, parent: Path) -> None:
+    with pytest.raises(TrainerError, match=r"Stage visual has no train files in .*stages/visual; build the run first"):
+        chain.train(recipe(built, parent, ("visual",)))
+    (parent / "model.safetensors").unlink()
+    with pytest.raises(TrainerError, match="is no checkpoint to train from"):
+        chain.train(recipe(built, parent))
+    with pytest.raises(TrainerError, match="hf download nobody/nothing"):
+        chain.train(recipe(built, Path("nobody/nothing")))
+    without = recipe(built, parent).model_copy(update={"training": None})
+    with pytest.raises(TrainerError, match="no training section"):
+        chain.train(without)
+
+
+def spoil(row: dict[str, Any], how: str) -> None:
+    if how == "system":
+        row["prompt"][0]["content"] += " "
+    elif how == "placeholder":
+        row["prompt"][1]["content"] = "<image>" + row["prompt"][1]["content"]
+    elif how == "gold":
+        row["reward_model"]["ground_truth"] = "E"
+    elif how == "empty gold":
+        row["extra_info"]["options"], row["reward_model"]["ground_truth"] = [], ""
+    elif how == "turns":
+        row["prompt"] = row["prompt"][1:]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("system", "system turn is not this version's"),
+        ("placeholder", "2 <image> placeholders and 1 images"),
+        ("gold", "letter of none of its 4 options"),
+        ("empty gold", "earns no reward"),
+        ("turns", "not a system turn and a user turn"),
+    ],
+)
+def test_preflight_names_row_and_fault(tmp_path: Path, how: str, said: str) -> None:
+    rows = [training_data.row("perception", number, "train") for number in range(4)]
+    spoil(rows[2], how)
+    folder = training_data.write_stage(tmp_path / "stages", "perception")
+    table = pa.Table.from_pylist(rows, schema=training_data.schema())
+    pq.write_table(table, folder / "train-00000-of-00001.parquet")
+    with pytest.raises(TrainerError, match=f"row 2 .*{said}"):
+        dataset.preflight(dataset.stage_files(tmp_path, "perception"))
+
+
+def test_preflight_passes_good_stages_and_names_missing_columns(tmp_path: Path) -> None:
+    for stage in ("perception", "text", "visual"):
+        training_data.write_stage(tmp_path / "stages", stage)
+        dataset.preflight(dataset.stage_files(tmp_path, stage))
+    path = tmp_path / "stages/text/val-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["reward_model"]), path)
+    with pytest.raises(TrainerError, match="lacks the columns reward_model"):
+        dataset.preflight(dataset.stage_files(tmp_path, "text"))
+
+
+def test_importing_the_room_imports_no_trainer() -> None:
+    code = (
+        "import sys, training, training.plan, training.chain\n"
+        "print([name for name in ('torch', 'verl', 'vllm', 'ray', 'transformers') if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
+    assert out.stdout.strip() == "[]"
+
+
+def test_system_prompt_of_the_rows() -> None:
+    for stage in ("perception", "text", "visual"):
+        turns = training_data.row(stage, 0, "train")["prompt"]
+        assert turns[0] == {"role": "system", "content": prompts.system()}  # type: ignore[index]

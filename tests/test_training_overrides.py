@@ -1,0 +1,133 @@
+"""Knobs are layered and checked, and verl's own configuration accepts what we make of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.rows import Stage
+from training import environment, knobs, overrides
+
+PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
+
+
+def keys(recipe: TrainingRecipe, stage: Stage = Stage.VISUAL) -> dict[str, object]:
+    run = next(run for run in recipe.stages if run.stage == stage)
+    return overrides.config(recipe, knobs.backbone(recipe.backbone), run, knobs.resolve(recipe, run), PATHS, 31)
+
+
+def test_later_layers_win() -> None:
+    text = StageRun(stage=Stage.TEXT, knobs=KnobChanges(learning_rate=3e-7))
+    recipe = TrainingRecipe(
+        backbone="qwen3_vl_8b", stages=(text,), knobs=KnobChanges(learning_rate=2e-6, epochs=16, save_every=5)
+    )
+    settled = knobs.resolve(recipe, text)
+    assert (settled.learning_rate, settled.epochs, settled.save_every, settled.update_micro_batch) == (3e-7, 16, 5, 8)
+
+
+def test_stage_knobs_of_the_backbone() -> None:
+    recipe = TrainingRecipe(backbone="qwen3_vl_8b")
+    got = {run.stage: knobs.resolve(recipe, run) for run in recipe.stages}
+    assert [got[s].update_micro_batch for s in Stage] == [16, 8, 16]
+    assert [got[s].log_prob_micro_batch for s in Stage] == [32, 32, 64]
+
+
+def test_faults_of_a_recipe_are_said() -> None:
+    with pytest.raises(RecipeError, match="no backbone 'gpt'; training.backbone must be one of: micro, qwen3_vl_8b"):
+        knobs.backbone("gpt")
+    recipe = TrainingRecipe(knobs=KnobChanges(batch_size=12))
+    with pytest.raises(RecipeError, match="batch_size is 12 and mini_batch_size is 8, which does not divide it"):
+        knobs.resolve(recipe, recipe.stages[0])
+    with pytest.raises(ValueError, match="text is listed twice"):
+        TrainingRecipe(stages=(StageRun(stage=Stage.TEXT), StageRun(stage=Stage.TEXT)))
+    with pytest.raises(ValueError, match="Extra inputs"):
+        TrainingRecipe.model_validate({"knobs": {"batchsize": 8}})
+
+
+def test_a_cpu_changes_only_how_and_not_what() -> None:
+    recipe = TrainingRecipe()
+    cpu, cuda = keys(recipe), keys(recipe.model_copy(update={"device": "cuda"}))
+    assert cuda.items() <= cpu.items()
+    learned = ("algorithm.", "data.", "reward.", "actor_rollout_ref.actor.optim", "actor_rollout_ref.rollout.n")
+    extra = cpu.keys() - cuda.keys() - {"data.dataloader_num_workers", "reward.num_workers"}
+    assert not [key for key in extra if key.startswith(learned)]
+
+
+def test_order_is_the_datas_and_nothing_is_dropped() -> None:
+    for backbone in ("micro", "qwen3_vl_8b"):
+        got = keys(TrainingRecipe(backbone=backbone))
+        assert got["data.shuffle"] is False
+        assert got["data.filter_overlong_prompts"] is False
+        assert got["data.truncation"] == "error"
+        assert not [key for key in got if "freeze" in key]  # verl 0.9.1 would accept and ignore it
+
+
+def test_identity_leaves_out_places_and_pace() -> None:
+    recipe = TrainingRecipe()
+    first = overrides.identity(keys(recipe))
+    moved = overrides.Paths((Path("/e/t.parquet"),), (Path("/e/v.parquet"),), Path("/n"), Path("/k"))
+    run = recipe.stages[2]
+    other = overrides.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), moved, 31)
+    assert overrides.identity(other) == first
+    slower = overrides.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 32)
+    assert overrides.identity(slower) != first
+
+
+def test_arguments_are_words_hydra_reads() -> None:
+    words = overrides.arguments({"a.b": "x y", "c": [1, "z"], "d": True, "ray_kwargs.ray_init.num_gpus": 1, "e": 1e-06})
+    assert words == ['a.b="x y"', 'c=[1, "z"]', "d=true", "+ray_kwargs.ray_init.num_gpus=1", "e=1e-06"]
+
+
+COMPOSE = """
+import os, sys, json, warnings
+warnings.simplefilter("ignore")
+import verl
+from hydra import compose, initialize_config_dir
+with initialize_config_dir(os.path.join(os.path.dirname(verl.__file__), "trainer", "config"), version_base=None):
+    config = compose("ppo_trainer", overrides=json.loads(sys.argv[1]))
+from verl.utils.config import validate_config, omega_conf_to_dataclass
+from verl.trainer.ppo.utils import need_critic, need_reference_policy
+validate_config(config, need_reference_policy(config), need_critic(config))
+actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+print(json.dumps({
+    "device": config.trainer.device, "gpus": config.trainer.n_gpus_per_node, "patch": config.data.image_patch_size,
+    "shuffle": config.data.shuffle, "lr": actor.optim.lr, "mini": actor.ppo_mini_batch_size,
+    "micro": actor.ppo_micro_batch_size_per_gpu, "kl": [actor.use_kl_loss, actor.kl_loss_coef, actor.kl_loss_type],
+    "dtype": actor.fsdp_config.model_dtype, "n": rollout.n, "lengths": [rollout.prompt_length, rollout.response_length],
+    "critic": need_critic(config), "save": list(actor.checkpoint.save_contents),
+    "kwargs": dict(config.reward.custom_reward_function.reward_kwargs),
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("backbone", ["qwen3_vl_8b", "micro"])
+def test_verl_accepts_the_configuration(backbone: str) -> None:
+    pytest.importorskip("verl")
+    import json
+
+    words = overrides.arguments(keys(TrainingRecipe(backbone=backbone)))
+    done = subprocess.run(
+        [sys.executable, "-c", COMPOSE, json.dumps(words)],
+        env=environment.trainer_environment("cpu"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    got = json.loads(done.stdout.strip().splitlines()[-1])
+    assert got["kwargs"] == {"accuracy_weight": 0.9, "format_weight": 0.1}
+    assert got["shuffle"] is False
+    assert got["critic"] is False
+    assert "hf_model" in got["save"]
+    if backbone == "qwen3_vl_8b":
+        assert (got["device"], got["gpus"], got["patch"], got["dtype"], got["n"]) == ("cuda", 8, 16, "bf16", 5)
+        assert (got["lr"], got["mini"], got["micro"]) == (1e-6, 128, 16)
+        assert got["kl"] == [True, 0.01, "low_var_kl"]
+        assert got["lengths"] == [2048, 2048]
+    else:
+        assert (got["device"], got["gpus"], got["dtype"]) == ("cpu", 1, "fp32")
