@@ -131,6 +131,9 @@ def load(name: str) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise EngineError(f"The transformers engine needs {error.name}; install capcurriculum[local].") from error
+    # Its own bars and remarks would break our progress display.
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
     local = Path(path).is_dir()
     try:
         config = transformers.AutoConfig.from_pretrained(path, local_files_only=local)
