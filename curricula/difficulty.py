@@ -4,14 +4,11 @@ n counts every rollout the model answered, parsed or not, because an unparsed re
 the engine failed to give is no attempt and is left out.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from capcurriculum.intervals import wilson
 from capcurriculum.rows import Answer, Outcome
-
-Z_95 = 1.959963984540054
-
 
 @dataclass(frozen=True, slots=True)
 class PassRate:
@@ -26,14 +23,6 @@ class PassRate:
     def rate(self) -> float:
         """k / n."""
         return self.k / self.n
-
-
-def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """Score interval for k successes of n (Wilson 1927, JASA 22:209-212); n must be positive."""
-    centre = (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
-    # At the ends the formula gives 0 and 1 exactly, and floating point nearly so.
-    return (0.0 if k == 0 else centre - half, 1.0 if k == n else centre + half)
 
 
 def pass_rate(rollouts: Sequence[Answer]) -> PassRate:
