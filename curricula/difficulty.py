@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from capcurriculum.intervals import wilson
 from capcurriculum.rows import Answer, Outcome
 
+
 @dataclass(frozen=True, slots=True)
 class PassRate:
     """k right of n, and the 95 % Wilson interval."""
