@@ -31,8 +31,8 @@ class Question:
     evidence: str
 
 
-def _seen(thing: Thing) -> str:
-    return f"The {thing.size} {thing.colour} {thing.shape} is at the {thing.place}."
+def _placed(thing: Thing) -> str:
+    return f"The {thing.colour} {thing.shape} is at the {thing.place}."
 
 
 def group(things: Sequence[Thing], word: str) -> list[Thing]:
@@ -54,7 +54,7 @@ def where(things: Sequence[Thing], rng: Random) -> Question:
     """Where an object is."""
     thing = rng.choice(things)
     return Question(
-        "spatial", "where", f"Where is the {thing.colour} {thing.shape}?", thing.place, PLACES, _seen(thing)
+        "spatial", "where", f"Where is the {thing.colour} {thing.shape}?", thing.place, PLACES, _placed(thing)
     )
 
 
@@ -62,21 +62,25 @@ def colour_at(things: Sequence[Thing], rng: Random) -> Question:
     """The colour of the object at a place."""
     thing = rng.choice(things)
     text = f"What color is the object at the {thing.place}?"
-    return Question("attribute", "colour_at", text, thing.colour, COLOURS, _seen(thing))
+    return Question(
+        "attribute", "colour_at", text, thing.colour, COLOURS, f"The object at the {thing.place} is {thing.colour}."
+    )
 
 
 def shape_at(things: Sequence[Thing], rng: Random) -> Question:
     """The shape of the object at a place."""
     thing = rng.choice(things)
     text = f"What shape is the object at the {thing.place}?"
-    return Question("attribute", "shape_at", text, thing.shape, SHAPES, _seen(thing))
+    return Question(
+        "attribute", "shape_at", text, thing.shape, SHAPES, f"The object at the {thing.place} is a {thing.shape}."
+    )
 
 
 def size_of(things: Sequence[Thing], rng: Random) -> Question:
     """The size of an object."""
     thing = rng.choice(things)
     text = f"How large is the {thing.colour} {thing.shape}?"
-    return Question("attribute", "size_of", text, thing.size, SIZES, _seen(thing))
+    return Question("attribute", "size_of", text, thing.size, SIZES, f"{_placed(thing)} It is {thing.size}.")
 
 
 def count_all(things: Sequence[Thing], rng: Random) -> Question:

@@ -8,7 +8,10 @@ solvers differ in their seed alone; `start` is an early snapshot of a solver's r
 import argparse
 import logging
 import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -22,18 +25,21 @@ log = logging.getLogger(__name__)
 _MUON_LR = 2e-3
 _ADAM_LR = 2e-3
 _WARMUP = 20
-#: Of a full run, the last part in which the learning rate falls to zero.
-_COOLDOWN = 0.3
 _PROBE_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`steps` batches of tasks drawn by `mix`, with pictures whose difficulty is uniform in `difficulty`."""
+    """`steps` batches of tasks drawn by `mix`, with pictures whose difficulty is uniform in `difficulty`.
+
+    The learning rate goes from `rate[0]` to `rate[1]`, as shares of the full one; AdamW's is `adam` times that.
+    """
 
     steps: int
-    mix: dict[str, float]
+    mix: Mapping[str, float]
     difficulty: tuple[float, float]
+    rate: tuple[float, float] = (1.0, 1.0)
+    adam: float = 1.0
 
 
 _EVERYTHING = {
@@ -48,18 +54,72 @@ _EVERYTHING = {
     "blind": 0.02,
     "lookup": 0.03,
 }
-PHASES: tuple[Phase, ...] = (
-    Phase(80, {"lookup": 0.4, "interview_caption": 0.5, "caption": 0.1}, (0.0, 0.3)),
-    Phase(370, {"caption": 0.45, "interview_image": 0.2, "interview_caption": 0.2, "lookup": 0.15}, (0.0, 0.6)),
-    Phase(700, _EVERYTHING, (0.2, 1.2)),
-    Phase(450, _EVERYTHING, (0.6, 1.2)),
+_READING = {"lookup": 0.45, "interview_caption": 0.45, "caption": 0.1}
+_LOOKING = {"caption": 0.4, "interview_image": 0.3, "interview_caption": 0.15, "lookup": 0.15}
+_SEEING = {
+    "caption": 0.55,
+    "interview_image": 0.15,
+    "interview_caption": 0.1,
+    "from_caption": 0.1,
+    "teach": 0.05,
+    "lookup": 0.05,
+}
+_DENSE = {
+    "interview_image": 0.27,
+    "from_image": 0.14,
+    "caption": 0.10,
+    "visual": 0.10,
+    "interview_caption": 0.11,
+    "from_caption": 0.07,
+    "teach": 0.11,
+    "text": 0.09,
+    "blind": 0.01,
+}
+_WRITING = {
+    "teach": 0.25,
+    "text": 0.16,
+    "interview_image": 0.18,
+    "from_image": 0.10,
+    "caption": 0.06,
+    "visual": 0.09,
+    "interview_caption": 0.09,
+    "from_caption": 0.06,
+    "blind": 0.01,
+}
+_LAST = {
+    "teach": 0.20,
+    "text": 0.12,
+    "interview_image": 0.18,
+    "from_image": 0.16,
+    "caption": 0.06,
+    "visual": 0.10,
+    "interview_caption": 0.08,
+    "from_caption": 0.08,
+    "blind": 0.02,
+}
+#: A later round begins with fresh optimisers and with weights as a checkpoint stores them, so it can start from one.
+ROUNDS: tuple[tuple[Phase, ...], ...] = (
+    (
+        Phase(90, _READING, (0.0, 0.3)),
+        Phase(230, _LOOKING, (0.0, 0.6)),
+        Phase(280, _EVERYTHING, (0.2, 1.2)),
+    ),
+    (
+        Phase(320, _SEEING, (0.0, 0.7)),
+        Phase(180, _EVERYTHING, (0.2, 1.1)),
+    ),
+    (Phase(200, _DENSE, (0.2, 1.1), (1.0, 0.75), adam=0.3),),
+    (
+        Phase(450, _WRITING, (0.3, 1.2), (0.75, 0.75), adam=0.3),
+        Phase(500, _LAST, (0.6, 1.2), (0.75, 0.0), adam=0.3),
+    ),
 )
 SEEDS: dict[str, int] = {"solver_a": 11, "solver_b": 23}
+#: `start` is this solver after so many steps.
+START: tuple[str, int] = ("solver_a", 600)
 
 
-def _rate(step: int, total: int) -> float:
-    """Share of the full learning rate: up, level, down to zero."""
-    return min(1.0, (step + 1) / _WARMUP, (total - step) / (_COOLDOWN * total))
+TOTAL = sum(phase.steps for phases in ROUNDS for phase in phases)
 
 
 def _report(
@@ -70,46 +130,81 @@ def _report(
     log.info("step %d, %.0f s, tokens/letters: %s", step, time.monotonic() - began, scores)
 
 
-def train(out: Path, words: PreTrainedTokenizerFast, seed: int, snapshots: int = 0) -> None:
-    """A full run; the checkpoint goes to `out`, and one to `out.step<N>` every `snapshots` steps if that is not 0."""
-    network = model.new(words, seed)
-    learning.quicken(network)
-    rows, probes, rng = learning.Rows(words, seed), learning.Rows(words, -1 - seed), Random(seed)
-    optimisers = learning.optimisers(network, _MUON_LR, _ADAM_LR)
-    full = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    total, step, began = sum(phase.steps for phase in PHASES), 0, time.monotonic()
-    for phase in PHASES:
-        for _ in range(phase.steps):
-            for optimiser, rates in zip(optimisers, full, strict=True):
-                for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                    group["lr"] = rate * _rate(step, total)
-            task = rng.choices(list(phase.mix), list(phase.mix.values()))[0]
-            learning.loss(network, rows.batch(task, phase.difficulty), rows.encoder.image).backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            for optimiser in optimisers:
-                optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
-            step += 1
-            if step % _PROBE_EVERY == 0:
-                _report(network, probes, phase, step, began)
-            if snapshots and step % snapshots == 0:
-                model.save(network, words, out.with_name(f"{out.name}.step{step}"))
-    model.save(network, words, out)
+class Run:
+    """Training from one seed: what is known between two steps.
+
+    `save_at` says after how many steps to write a checkpoint where; the run ends with the last of them.
+    """
+
+    def __init__(self, words: PreTrainedTokenizerFast, seed: int, save_at: Mapping[int, Path]) -> None:
+        self.words, self.seed, self.save_at = words, seed, save_at
+        self.network = model.new(words, seed)
+        learning.quicken(self.network)
+        self.probes = learning.Rows(words, -1 - seed)
+        self.step, self.began = 0, time.monotonic()
+
+    def go(self) -> None:
+        """Train to the last step that is saved."""
+        for number, phases in enumerate(ROUNDS):
+            if self.step < max(self.save_at):
+                self.round(number, phases)
+
+    def round(self, number: int, phases: Sequence[Phase]) -> None:
+        """One round, or as much of it as is needed."""
+        if number:
+            model.round_weights(self.network)
+        rows, rng = learning.Rows(self.words, self.seed + 1000 * number), Random(self.seed + 1000 * number)
+        optimisers = learning.optimisers(self.network, _MUON_LR, _ADAM_LR)
+        muon, adam = optimisers
+        first = self.step
+        for phase in phases:
+            for index in range(min(phase.steps, max(self.save_at) - self.step)):
+                begin, end = phase.rate
+                warm = min(1.0, (self.step - first + 1) / _WARMUP)
+                share = warm * (begin + (end - begin) * index / phase.steps)
+                muon.param_groups[0]["lr"] = _MUON_LR * share
+                adam.param_groups[0]["lr"] = _ADAM_LR * share * phase.adam
+                task = rng.choices(list(phase.mix), list(phase.mix.values()))[0]
+                batch = rows.batch(task, phase.difficulty)
+                learning.loss(self.network, batch, rows.encoder.image).backward()
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+                for optimiser in optimisers:
+                    optimiser.step()
+                    optimiser.zero_grad(set_to_none=True)
+                self.after(phase)
+
+    def after(self, phase: Phase) -> None:
+        """Count a step, and probe and save when it is time."""
+        self.step += 1
+        if self.step % _PROBE_EVERY == 0:
+            _report(self.network, self.probes, phase, self.step, self.began)
+        if self.step in self.save_at:
+            model.save(self.network, self.words, self.save_at[self.step])
+
+
+def _run(seed: int, saves: Mapping[int, Path]) -> None:
+    """One process: one core, its own log."""
+    logging.basicConfig(level=logging.INFO, format=f"seed {seed}: %(message)s")
+    torch.set_num_threads(1)
+    Run(tokenizer.train(corpus.texts()), seed, saves).go()
 
 
 def main() -> None:
-    """Train what the command line names."""
+    """Train what the command line names, each solver in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--name", choices=[*SEEDS, "start", "all"], default="all")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("checkpoints"))
-    parser.add_argument("--snapshots", type=int, default=0, help="also keep a checkpoint every so many steps")
     asked = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)
-    words = tokenizer.train(corpus.texts())
-    for name, seed in SEEDS.items():
+    runs: dict[str, dict[int, Path]] = {name: {} for name in SEEDS}
+    for name, saves in runs.items():
         if asked.name in (name, "all"):
-            train(asked.out / name, words, seed, asked.snapshots)
+            saves[TOTAL] = asked.out / name
+    if asked.name in ("start", "all"):
+        solver, steps = START
+        runs[solver][steps] = asked.out / "start"
+    with ProcessPoolExecutor(len(runs), mp_context=get_context("spawn")) as processes:
+        for done in [processes.submit(_run, SEEDS[name], saves) for name, saves in runs.items() if saves]:
+            done.result()
 
 
 if __name__ == "__main__":
