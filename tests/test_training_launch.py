@@ -72,7 +72,7 @@ def test_silence_is_a_stall(tmp_path: Path) -> None:
 def test_a_fatal_line_ends_a_trainer_that_would_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "FATAL_GRACE", 1.0)
     body = "print('(Server pid=1) vllm.EngineDeadError: EngineCore encountered an issue', flush=True); time.sleep(600)"
-    with pytest.raises(TrainerError, match="broke down: vllm.EngineDeadError: EngineCore encountered an issue"):
+    with pytest.raises(TrainerError, match=r"broke down: vllm.EngineDeadError: EngineCore encountered an issue"):
         launch.run(job(tmp_path, body))
     assert nothing_left(tmp_path)
 

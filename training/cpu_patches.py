@@ -4,8 +4,11 @@ Installed by `bootstrap/sitecustomize.py` in every process of a CPU run and in n
 it mends, so a process that never imports it pays nothing.
 """
 
+import socket
 import sys
 import time
+from inspect import signature
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +16,7 @@ from capcurriculum.torchvision_shim import ensure_torchvision
 from training.import_hooks import after_import
 
 _NODE_SECONDS = 300.0
+_AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 
 
 def install() -> None:
@@ -44,8 +48,20 @@ def _vllm_by_its_name(module: ModuleType) -> None:
 
 
 def _patient_with_the_node(module: ModuleType) -> None:
-    """Ray waits a fixed 30 s for its own node to register, asking again and again; here each question waits longer."""
-    original = module.get_node
+    """Ray gives its node 30 s to register and its agents 15 s to report their ports; a busy laptop keeps neither.
+
+    So the agents are given free ports, which are reported for them at once, and each question after the node waits.
+    """
+    original, original_start = module.get_node, module.start_raylet
+
+    def start_raylet(*args: Any, **kwargs: Any) -> Any:
+        call = signature(original_start).bind(*args, **kwargs)
+        for name in _AGENT_PORTS:
+            port = call.arguments.get(name) or _free_port()
+            call.arguments[name] = port
+            # Where and how Ray's agents report a port (`ray._raylet.persist_port`) and its raylet waits for it.
+            Path(call.arguments["session_dir"], f"{name}_{call.arguments['node_id']}").write_text(str(port))
+        return original_start(*call.args, **call.kwargs)
 
     def get_node(*args: Any, **kwargs: Any) -> Any:
         deadline = time.monotonic() + _NODE_SECONDS
@@ -58,6 +74,13 @@ def _patient_with_the_node(module: ModuleType) -> None:
                 time.sleep(0.5)
 
     module.get_node = get_node  # type: ignore[attr-defined]
+    module.start_raylet = start_raylet  # type: ignore[attr-defined]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _one_backend_for_cpu(module: ModuleType) -> None:

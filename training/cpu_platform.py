@@ -76,7 +76,7 @@ _MODULE = _device_module()
 
 
 @PlatformRegistry.register(platform="cpu")
-class CpuPlatform(PlatformBase):  # type: ignore[misc]
+class CpuPlatform(PlatformBase):
     """See the module; every method answers what verl's base class documents."""
 
     @property

@@ -17,6 +17,7 @@ _CPU = {
     # Ray gives its own helpers 30 s to appear, which a laptop that is busy with something else does not keep.
     "RAY_agent_register_timeout_ms": "600000",
     "RAY_worker_register_timeout_seconds": "600",
+    "RAY_worker_niceness": "0",  # Ray's 15 starves its workers beside any other busy process
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # lets the engine process do the work itself: one process less to start
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",

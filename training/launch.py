@@ -92,7 +92,9 @@ def run(job: Job) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            # Its own group, not its own session: a session is a scheduling group of its own on Linux desktops, and the
+            # many processes of one run would share what a single process of the user's terminal gets.
+            process_group=0,
             preexec_fn=processes.die_with_parent,
         )
     memory: set[Path] = set()

@@ -1,7 +1,7 @@
 """Find and end every process of a trainer, also those that left its process group.
 
 Ray and vLLM start process trees that outlive a killed parent, change sessions and rename themselves (which can destroy
-the environment that /proc shows). So a process counts as ours by any of three signs: the session of the trainer, the
+the environment that /proc shows). So a process counts as ours by any of three signs: the group of the trainer, the
 marker in its environment, or a parent that is ours. Linux only, like the trainer; nothing else is ever signalled.
 """
 
@@ -24,11 +24,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def belonging(folder: Path, session: int | None = None) -> set[int]:
-    """Process ids of the run of `folder`, by marker, by `session` and by descent."""
+def belonging(folder: Path, group: int | None = None) -> set[int]:
+    """Process ids of the run of `folder`, by marker, by process `group` and by descent."""
     sign = f"{MARKER}={folder}".encode()
-    parents = {pid: (parent, of_session) for pid, parent, of_session in _table()}
-    ours = {pid for pid, (_, of_session) in parents.items() if of_session == session or sign in _environment(pid)}
+    parents = {pid: (parent, of_group) for pid, parent, of_group in _table()}
+    ours = {pid for pid, (_, of_group) in parents.items() if of_group == group or sign in _environment(pid)}
     grew = True
     while grew:
         children = {pid for pid, (parent, _) in parents.items() if parent in ours and pid not in ours}
@@ -54,14 +54,14 @@ def release(memory: set[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def end(folder: Path, session: int | None = None, grace_seconds: float = 5.0) -> int:
+def end(folder: Path, group: int | None = None, grace_seconds: float = 5.0) -> int:
     """Ask every process of the run to end, then kill what is left; returns how many there were.
 
     The set is looked up again until it is empty: a dying tree still starts processes.
     """
     seen: set[int] = set()
     deadline = time.monotonic() + grace_seconds
-    while ours := belonging(folder, session):
+    while ours := belonging(folder, group):
         late = time.monotonic() > deadline
         for pid in ours if late else ours - seen:
             _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
@@ -78,17 +78,17 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _table() -> Iterator[tuple[int, int, int]]:
-    """(process, parent, session) of every live process; zombies are not live."""
+    """(process, parent, group) of every live process; zombies are not live."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             # The name in parentheses may hold anything; the fields begin after the last one.
-            state, parent, _, session = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
+            state, parent, group = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
         except (OSError, ValueError):
             continue  # it ended while we looked
         if state != "Z":
-            yield int(entry.name), int(parent), int(session)
+            yield int(entry.name), int(parent), int(group)
 
 
 def _environment(pid: int) -> frozenset[bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 
-class PromptReplayBuffer(ReplayBuffer):  # type: ignore[misc]
+class PromptReplayBuffer(ReplayBuffer):
     """`poll_interval` is seconds."""
 
     def __init__(self, *args: Any, poll_interval: float = 0.1, **kwargs: Any) -> None:

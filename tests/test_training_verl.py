@@ -1,0 +1,113 @@
+"""verl itself: it reads our rows as they are, and trains two chained stages of the micro model on a CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcurriculum import prompts
+from capcurriculum.recipe import Recipe, parse
+from datagen import micro
+from tests import training_data
+from training import chain, environment, export, launch, metrics, processes
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("verl")
+
+READ_ROWS = """
+import json, sys
+from omegaconf import OmegaConf
+from verl.utils import hf_processor, hf_tokenizer
+from verl.utils.dataset.rl_dataset import RLHFDataset
+model, files = sys.argv[1], sys.argv[2:]
+config = OmegaConf.create(dict(max_prompt_length=512, filter_overlong_prompts=False, image_key="images",
+                               truncation="error", image_patch_size=16))
+for file in files:
+    rows = RLHFDataset(file, hf_tokenizer(model), config, hf_processor(model))
+    row = rows[0]
+    system, user = row["raw_prompt"]
+    parts = user["content"] if isinstance(user["content"], list) else [{"type": "text", "text": user["content"]}]
+    print(json.dumps({"rows": len(rows), "system": system, "parts": [part["type"] for part in parts],
+                      "options": list(row["extra_info"]["options"])}))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_the_system_prompt_is_the_same_bytes_in_rows_and_in_verl(tmp_path: Path) -> None:
+    files = [training_data.write_stage(tmp_path, s) / "train-00000-of-00001.parquet" for s in ("perception", "text")]
+    command = [sys.executable, "-c", READ_ROWS, str(micro.checkpoint("start")), *map(str, files)]
+    done = subprocess.run(command, env=environment.trainer_environment("cpu"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    picture, text = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    for row in (picture, text):
+        assert row["system"] == {"role": "system", "content": prompts.system()}
+        assert row["rows"] == 16
+    assert picture["parts"] == ["image", "text"]
+    assert text["parts"] == ["text"]
+    assert len(picture["options"]) == 4
+    assert text["options"] == []
+
+
+def recipe(root: Path) -> Recipe:
+    data = {
+        "name": "demo",
+        "runs": str(root / "runs"),
+        "models": {"m": {"engine": "transformers", "model": "x"}},
+        "rollouts": {"model": "m"},
+        "text": {"source": {"kind": "scenes"}},
+        "training": {
+            "stages": [{"stage": "perception"}, {"stage": "text"}],
+            "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
+        },
+    }
+    return parse(data, "test")
+
+
+def states(root: Path) -> list[dict[str, Any]]:
+    stages: list[dict[str, Any]] = json.loads((root / "runs/demo/training/plan.json").read_text())["stages"]
+    return stages
+
+
+@pytest.mark.timeout(2400)
+def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stage in ("perception", "text"):
+        training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
+    chain.train(recipe(tmp_path))
+    first, second = states(tmp_path)
+    assert (first["state"], second["state"]) == ("done", "done")
+    assert second["parent_digest"] == first["checkpoint_digest"]
+    assert first["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
+    for stage in (first, second):
+        folder = Path(stage["checkpoint"]).parent
+        steps = metrics.Tail(folder / "metrics.jsonl").records()
+        assert [step["step"] for step in steps] == [1, 2]
+        assert all(0 <= step["critic/score/mean"] <= 1 for step in steps)
+        assert any(key.startswith("val-") and "accuracy" in key for key in steps[-1])
+        assert processes.belonging(folder) == set()
+        assert not launch.scratch(folder).exists()
+    reload(Path(second["checkpoint"]))
+    monkeypatch.setattr(launch, "run", never)
+    chain.train(recipe(tmp_path))
+    assert states(tmp_path) == [first, second]
+
+
+def never(job: launch.Job) -> None:
+    raise AssertionError("a finished stage was trained again")
+
+
+def reload(folder: Path) -> None:
+    """The checkpoint answers when transformers loads it, in a process of its own."""
+    code = (
+        "import sys; from capcurriculum.torchvision_shim import ensure_torchvision; ensure_torchvision()\n"
+        "from transformers import AutoModelForImageTextToText as M, AutoProcessor as P\n"
+        "p, m = P.from_pretrained(sys.argv[1]), M.from_pretrained(sys.argv[1])\n"
+        "x = p.tokenizer('What is 1 + 1?', return_tensors='pt')\n"
+        "assert m.generate(**x, max_new_tokens=4).shape[1] > x['input_ids'].shape[1]\n"
+    )
+    environ = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
