@@ -7,6 +7,7 @@ it mends, so a process that never imports it pays nothing.
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,7 @@ def install() -> None:
     after_import("importlib.metadata", _vllm_by_its_name)
     after_import("ray._private.services", _patient_with_the_node)
     after_import("torch.distributed", _one_backend_for_cpu)
+    after_import("torch.nested", _positions_stay_ragged)
     after_import("torch.distributed.fsdp", _no_pinned_memory)
     after_import("vllm.model_executor.layers.utils", _reloadable_linear_weights)
 
@@ -91,6 +93,32 @@ def _one_backend_for_cpu(module: ModuleType) -> None:
         return original("cpu:gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
 
     module.init_process_group = init_process_group  # type: ignore[attr-defined]
+
+
+def _positions_stay_ragged(module: ModuleType) -> None:
+    """Multimodal positions are (4, length) each; torch finds the ragged dimension by looking which one varies.
+
+    A micro model answers short questions so alike that a whole batch has one length; then torch takes the other
+    dimension, and verl dies splitting the batch ("The size of tensor a (4) must match the size of tensor b").
+    """
+    original = module.as_nested_tensor
+
+    def as_nested_tensor(ts: Any, *args: Any, **kwargs: Any) -> Any:
+        torch = sys.modules["torch"]
+        if kwargs.get("layout") is torch.jagged and isinstance(ts, (list, tuple)) and _equal_positions(ts):
+            length = ts[0].shape[1]
+            offsets = torch.arange(0, len(ts) * length + 1, length) if length else torch.zeros(len(ts) + 1).long()
+            return module.nested_tensor_from_jagged(torch.cat(list(ts), dim=1), offsets, jagged_dim=2)
+        return original(ts, *args, **kwargs)
+
+    module.as_nested_tensor = as_nested_tensor  # type: ignore[attr-defined]
+
+
+def _equal_positions(tensors: Sequence[Any]) -> bool:
+    if not tensors or {tensor.dim() for tensor in tensors} != {2}:
+        return False
+    integer = not tensors[0].is_floating_point()
+    return integer and tensors[0].shape[0] in (3, 4) and len({tuple(tensor.shape) for tensor in tensors}) == 1
 
 
 def _no_pinned_memory(module: ModuleType) -> None:
