@@ -15,6 +15,7 @@ from typing import Any, Self
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe import ModelSection
 from capcurriculum.rows import Request, Response
+from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen.engines.checkpoints import resolve
 from datagen.windows import windows
 
@@ -131,6 +132,7 @@ def load(name: str) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise EngineError(f"The transformers engine needs {error.name}; install capcurriculum[local].") from error
+    ensure_torchvision()  # the image processor imports it, and beside a CPU torch PyPI's build does not load
     # Its own bars and remarks would break our progress display.
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
