@@ -69,12 +69,8 @@ def worked(problem: Problem) -> str:
 
 
 def teacher_reply(question: Question, rng: Random) -> str:
-    """The teacher's JSON: the right option first, then the others in the order of their pool.
-
-    The pipeline permutes options, and a model writes different ones more surely when each comes after the last.
-    """
-    texts = [*questions.options(question, rng, right="A").values()]
-    choices = dict(zip(questions.LETTERS, [texts[0], *sorted(texts[1:], key=question.pool.index)], strict=True))
+    """The teacher's JSON, the right option first; the pipeline permutes options."""
+    choices = questions.options(question, rng, right="A")
     return json.dumps({"question": question.text, "options": choices, "answer": "A"})
 
 
