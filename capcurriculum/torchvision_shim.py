@@ -44,7 +44,8 @@ def ensure_torchvision() -> None:
 
 
 def _declare_missing_operators() -> None:
-    if importlib.util.find_spec("torch") is None or _compiled_half_loads():
+    # Asking for the spec alone (transformers does, to see what is installed) brings us here before the import does.
+    if _kept_alive or importlib.util.find_spec("torch") is None or _compiled_half_loads():
         return
     import torch
 

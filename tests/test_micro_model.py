@@ -126,7 +126,6 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
     assert torch.all((values > 0.5) & (values < 1.5))
 
 
-@unfinished
 def test_the_solver_reads_captions(solver: Speaker) -> None:
     asked = measure.held_out(24, seed=7)
     replies = measure.solve(solver, asked, "caption")

@@ -1,0 +1,16 @@
+"""The shim survives being asked for more than once, in any order."""
+
+import subprocess
+import sys
+
+
+def test_looking_for_torchvision_before_importing_it_declares_its_operators_once() -> None:
+    code = (
+        "import importlib.util\n"
+        "from capcurriculum.torchvision_shim import ensure_torchvision\n"
+        "ensure_torchvision(); importlib.util.find_spec('torchvision')\n"
+        "ensure_torchvision(); import torchvision.transforms\n"
+        "ensure_torchvision()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
