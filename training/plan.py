@@ -8,7 +8,6 @@ is replaced atomically, so after a kill at any instant it holds the last state t
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +16,7 @@ from typing import Any
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.rows import digest
+from capcurriculum.tables import write_atomically
 
 VERSION = 1
 
@@ -147,14 +147,4 @@ def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:
     """Replace the plan file; it is complete before it has its name."""
     data = {"version": VERSION, "recipe": name, "stages": [dataclasses.asdict(stage) for stage in stages]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(data, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
