@@ -39,6 +39,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "build_seconds": Benchmark(
         road.build_seconds, "s", 240, "lower", "`capcurriculum build` of the demo: 300 captions, 120 problems"
     ),
+    "demo_true_keys": Benchmark(
+        road.true_keys, "share", 0.9, "higher", "the demo's questions whose marked answer is true to the caption"
+    ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"
     ),

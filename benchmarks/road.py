@@ -15,7 +15,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from capcurriculum import recipe
+from capcurriculum.rows import LETTERS, Question
 from capcurriculum.run import Run
+from datagen.micro import captions, questions
 
 DEMO = Path(__file__).parent.parent / "curricula" / "recipes" / "demo.yaml"
 TABLES = ("captions", "attempts", "questions", "answers", "verdicts")
@@ -29,6 +31,22 @@ def build_seconds() -> float:
         begun = time.perf_counter()
         subprocess.run(_command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return time.perf_counter() - begun
+
+
+def true_keys() -> float:
+    """Share of the demo's perception questions whose marked answer is true to the caption they were written from."""
+    with _recipe("keys") as (file, run):
+        subprocess.run(_command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        asked = [q for q in run.questions.rows() if q.stage == "perception"]
+        kept = {v.question_id for v in run.verdicts.rows() if v.filter == "perception" and v.keep}
+        right = {q.question_id for q in asked if _true(q)}
+    print(f"{len(right)} of {len(asked)} keys are true to the caption, {len(right & kept)} of the {len(kept)} kept")
+    return len(right) / len(asked)
+
+
+def _true(question: Question) -> bool:
+    gold = questions.gold(captions.read(question.caption), question.problem.splitlines()[0])
+    return question.options[LETTERS.index(question.answer)] == gold
 
 
 def kill_differences() -> float:

@@ -19,8 +19,6 @@ from datagen.micro.scenes import COLOURS, NUMBERS, PLACES, SHAPES, SIZES
 from datagen.micro.speak import Speaker
 
 MEGABYTE = 2**20
-#: The shipped solvers stop early in their training. Strict, so that a finished checkpoint must remove the mark.
-unfinished = pytest.mark.xfail(strict=True, reason="the shipped checkpoints are unfinished and miss this requirement")
 
 
 @pytest.fixture(scope="module")
@@ -129,29 +127,22 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
 def test_the_solver_reads_captions(solver: Speaker) -> None:
     asked = measure.held_out(24, seed=7)
     replies = measure.solve(solver, asked, "caption")
-    assert sum(measure.boxed(reply) == q.letter for reply, q in zip(replies, asked, strict=True)) >= 20
+    assert sum(measure.boxed(reply) == q.letter for reply, q in zip(replies, asked, strict=True)) >= 22
 
 
 def test_the_solver_sees_pictures(solver: Speaker) -> None:
     asked = measure.held_out(24, seed=7)
     replies = measure.solve(solver, asked, "image")
-    assert sum(measure.boxed(reply) == q.letter for reply, q in zip(replies, asked, strict=True)) >= 14
+    assert sum(measure.boxed(reply) == q.letter for reply, q in zip(replies, asked, strict=True)) >= 18
 
 
-@unfinished
 def test_the_teacher_writes_true_questions(solver: Speaker) -> None:
-    asked = measure.held_out(12, seed=8)
+    asked = measure.held_out(24, seed=8)
     chats = [tasks.user(prompts.teacher_caption(q.caption, q.question.skill), system=False) for q in asked]
     torch.manual_seed(0)
-    judged = [measure.judge(r, q.caption) for r, q in zip(solver.say(chats, temperature=1.0), asked, strict=True)]
-    assert sum(valid and true for valid, true in judged) >= 9
-
-
-def test_intervals_hold_the_share_and_narrow_with_n() -> None:
-    assert measure.interval(0, 0) == (0.0, 1.0)
-    low, high = measure.interval(50, 100)
-    assert low == pytest.approx(0.404, abs=1e-3)
-    assert high == pytest.approx(0.596, abs=1e-3)
+    replies = solver.say(chats, temperature=measure.DEMO_TEACHING)
+    judged = [measure.judge(reply, q.caption) for reply, q in zip(replies, asked, strict=True)]
+    assert sum(valid and true for valid, true in judged) >= 19
 
 
 def test_nothing_else_is_shipped() -> None:

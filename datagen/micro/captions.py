@@ -40,15 +40,15 @@ def read(caption: str) -> tuple[Thing, ...]:
 def lie(things: Sequence[Thing], rng: Random) -> tuple[Thing, ...]:
     """`things` with one attribute of one object changed, still a possible scene.
 
-    Which attribute is uniform; the new value keeps cells and (shape, colour) pairs unique.
+    Which attribute is uniform; the new value keeps cells and colours unique.
     """
     index = rng.randrange(len(things))
     old, others = things[index], [*things[:index], *things[index + 1 :]]
-    pairs = {(thing.shape, thing.colour) for thing in others}
+    colours = {thing.colour for thing in others}
     cells = {thing.cell for thing in others}
     choices = {
-        "shape": [replace(old, shape=v) for v in SHAPES if v != old.shape and (v, old.colour) not in pairs],
-        "colour": [replace(old, colour=v) for v in COLOURS if v != old.colour and (old.shape, v) not in pairs],
+        "shape": [replace(old, shape=v) for v in SHAPES if v != old.shape],
+        "colour": [replace(old, colour=v) for v in COLOURS if v != old.colour and v not in colours],
         "size": [replace(old, size=v) for v in SIZES if v != old.size],
         "cell": [replace(old, cell=v) for v in range(len(PLACES)) if v != old.cell and v not in cells],
     }

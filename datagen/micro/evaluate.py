@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from capcurriculum import prompts
+from capcurriculum.intervals import wilson
 from datagen.micro import CHECKPOINTS, captions, checkpoint, questions
 from datagen.micro.export import jpeg
 from datagen.micro.problems import Problem, text_problems, visual_problems
@@ -25,6 +26,8 @@ from datagen.micro.speak import Speaker
 from datagen.micro.tasks import user
 
 ARMS: tuple[str, ...] = ("image", "caption", "blind")
+#: The temperature the demo's teacher writes at.
+DEMO_TEACHING = 0.3
 _BOX = re.compile(r"\\boxed\{([^{}]*)\}")
 
 
@@ -86,19 +89,12 @@ def solve(speaker: Speaker, asked: Sequence[Held], arm: str, temperature: float 
     return replies
 
 
-def interval(right: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of right/n; (0, 1) if n is 0."""
-    if not n:
-        return 0.0, 1.0
-    z, share = 1.96, right / n
-    middle, spread = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
-
-
 def line(name: str, hits: Sequence[bool]) -> str:
     """One line of the table."""
-    low, high = interval(sum(hits), len(hits))
-    share = sum(hits) / len(hits) if hits else float("nan")
+    if not hits:
+        return f"{name:<34} unknown n=0"
+    low, high = wilson(sum(hits), len(hits))
+    share = sum(hits) / len(hits)
     return f"{name:<34} {share:6.1%}  n={len(hits):<5} 95 % {low:.1%}-{high:.1%}"
 
 
@@ -117,11 +113,7 @@ def perception(speaker: Speaker, n: int, temperature: float = 0.0, arms: Sequenc
     for arm in arms:
         found = [boxed(reply) for reply in solve(speaker, asked, arm, temperature)]
         hits = [box == q.letter for box, q in zip(found, asked, strict=True)]
-        yield from _by(
-            f"perception from {arm}{warmth}",
-            kinds,
-            hits,
-        )
+        yield from _by(f"perception from {arm}{warmth}", kinds, hits)
         yield line("  (a letter is boxed)", [box in questions.LETTERS if box else False for box in found])
 
 
@@ -149,7 +141,7 @@ def judge(reply: str, caption: str) -> tuple[bool, bool]:
     return True, questions.gold(captions.read(caption), text) == gold
 
 
-def teacher(speaker: Speaker, n: int, temperature: float = 1.0) -> Iterator[str]:
+def teacher(speaker: Speaker, n: int, temperature: float) -> Iterator[str]:
     """Lines on written questions: well-formed, gold true (of the well-formed), and not among those already asked."""
     asked = held_out(n, seed=1)
     skills = [q.question.skill for q in asked]
@@ -160,9 +152,10 @@ def teacher(speaker: Speaker, n: int, temperature: float = 1.0) -> Iterator[str]
     ]
     replies = speaker.say(chats, temperature=temperature)
     judged = [judge(reply, q.caption) for reply, q in zip(replies, asked, strict=True)]
-    yield line(f"teacher valid (temperature {temperature:g})", [valid for valid, _ in judged])
+    warmth = f" (temperature {temperature:g})"
+    yield line(f"teacher valid{warmth}", [valid for valid, _ in judged])
     kept = [(skill, true) for skill, (valid, true) in zip(skills, judged, strict=True) if valid]
-    yield from _by("teacher gold true to the caption", [skill for skill, _ in kept], [true for _, true in kept])
+    yield from _by(f"teacher gold true{warmth}", [skill for skill, _ in kept], [true for _, true in kept])
     fresh = [old[0] not in reply for old, reply in zip(before, replies, strict=True) if old]
     yield line("teacher asks something new", fresh)
 
@@ -175,7 +168,8 @@ def report(folder: Path, n: int) -> Iterator[str]:
     yield from perception(speaker, n, temperature=1.0, arms=["image"])
     yield from problems(speaker, n)
     yield from problems(speaker, n, temperature=1.0)
-    yield from teacher(speaker, n)
+    yield from teacher(speaker, n, DEMO_TEACHING)
+    yield from teacher(speaker, n, 1.0)
 
 
 def main() -> None:

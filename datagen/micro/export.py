@@ -6,7 +6,7 @@ write the same bytes.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from io import BytesIO
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from datagen.micro import captions
 from datagen.micro.problems import Problem, text_problems, visual_problems
 from datagen.micro.render import SIDE, render
-from datagen.micro.scenes import Scene, named_seed, scene
+from datagen.micro.scenes import Scene, Thing, named_seed, scene
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 TRUTH = "truth.jsonl"
@@ -84,22 +84,21 @@ def export(
             original = _original(seed, split, index, near_duplicates)
             about = scene(named_seed("export scene", seed, split, original))
             things = captions.shuffled(about.things, rng)
-            told = captions.lie(things, rng) if lied else things
             name = f"{split}_{index:05d}"
             data = jpeg(about, noise=index + 1, size=size)
             (folder / IMAGES / f"{name}.jpg").write_bytes(data[: int(len(data) * _KEPT)] if cut else data)
-            row = {"example_id": name, "split": split, "image_file": f"{name}.jpg"}
-            _line(described, {**row, "description": captions.describe(told)})
-            facts = {
-                "example_id": name,
-                "objects": [{**asdict(thing), "place": thing.place} for thing in about.things],
-                "caption": captions.describe(things),
-                "lie": lied,
-                "unreadable": cut,
-                "near_duplicate_of": None if original == index else f"{split}_{original:05d}",
-            }
-            _line(truth, facts)
+            told = captions.describe(captions.lie(things, rng) if lied else things)
+            _line(described, {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told})
+            twin = None if original == index else f"{split}_{original:05d}"
+            fate = {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
+            _line(truth, {"example_id": name, **_facts(about, things), **fate})
     return folder
+
+
+def _facts(about: Scene, things: Sequence[Thing]) -> dict[str, object]:
+    """The true objects in raster order, and the true caption in the order of `things`."""
+    objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
+    return {"objects": objects, "caption": captions.describe(things)}
 
 
 def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:

@@ -121,6 +121,18 @@ def _look_up(attention: Qwen3VLTextAttention, heads: int) -> None:
             attention.k_proj.weight[fast] *= 0.2
 
 
+def _pair_up(embeddings: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let a word after a space and the same word without one begin a common step apart.
+
+    Captions have the one and JSON the other; what is learned of either then holds for both.
+    """
+    step = 0.05 * torch.randn(embeddings.size(1))
+    known = tokenizer.get_vocab()
+    for token, bare in known.items():
+        if (spaced := known.get(f"\u0120{token}")) is not None:
+            embeddings[bare] = embeddings[spaced] + step
+
+
 def new(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3VLForConditionalGeneration:
     """An untrained model in float32, whose attention starts as the two halves of looking something up.
 
@@ -137,6 +149,7 @@ def new(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3VLForConditionalG
                 weight.fill_(_ATTENTION_GAIN)
         common = torch.randn(WIDTH).sign() / WIDTH**0.5
         text.embed_tokens.weight += 0.05 * WIDTH**0.5 * common
+        _pair_up(text.embed_tokens.weight, tokenizer)
         for layer in text.layers:
             # Layers begin by adding little, or later ones would not recognise tokens by their embeddings.
             layer.self_attn.o_proj.weight *= 0.2

@@ -35,10 +35,15 @@ def _text(text: str, skill: str, *steps: tuple[int, str, int]) -> Problem:
     return Problem(text, str(results[-1]), skill, working)
 
 
+def _counted(count: int, word: str) -> str:
+    """`1 circle`, `2 circles`, `1 red object`."""
+    return f"{count} {noun(word)}" if count > 1 else f"{count} {word} object" if word in COLOURS else f"{count} {word}"
+
+
 def _addition(rng: Random) -> Problem:
     a, b = rng.randint(1, 9), rng.randint(1, 9)
-    first, second = (noun(word) for word in rng.sample(SHAPES, 2))
-    text = f"A picture shows {a} {first} and {b} {second}. How many objects does it show?"
+    first, second = rng.sample(SHAPES, 2)
+    text = f"A picture shows {_counted(a, first)} and {_counted(b, second)}. How many objects does it show?"
     return _text(text, "addition", (a, "+", b))
 
 
@@ -78,14 +83,15 @@ def _gain_and_loss(rng: Random) -> Problem:
 
 def _together(rng: Random) -> Problem:
     a, b = rng.randint(1, 7), rng.randint(1, 6)
-    (one, other), shapes = rng.sample(_NAMES, 2), noun(rng.choice(SHAPES))
-    text = f"{one} has {a} {shapes}. {other} has {b} more than {one}. How many {shapes} have they together?"
+    (one, other), shape = rng.sample(_NAMES, 2), rng.choice(SHAPES)
+    shapes = noun(shape)
+    text = f"{one} has {_counted(a, shape)}. {other} has {b} more than {one}. How many {shapes} have they together?"
     return _text(text, "two_step", (a, "+", b), (a, "+", a + b))
 
 
 def _rows_but(rng: Random) -> Problem:
     a, b = rng.randint(2, 5), rng.randint(2, 5)
-    c = rng.randint(1, a * b - 1)
+    c = rng.randint(2, a * b - 1)
     colour, shapes = rng.choice(COLOURS), noun(rng.choice(SHAPES))
     text = (
         f"A picture shows {a} rows of {b} {shapes}, and {c} of them are {colour}. How many {shapes} are not {colour}?"
@@ -104,7 +110,7 @@ def text_problem(rng: Random) -> Problem:
 
 
 def _listed(name: str, things: Sequence[Thing]) -> str:
-    """A step of looking: who, where, how many."""
+    """A step of looking: of what, where, how many."""
     return f"{name}: {places(things)} = {len(things)}."
 
 
@@ -147,7 +153,7 @@ def _add(things: Sequence[Thing], rng: Random) -> Problem:
     extra, chosen = rng.randint(1, 5), group(things, word)
     working = f"{_listed(noun(word), chosen)} {len(chosen)} + {extra} = {len(chosen) + extra}."
     return Problem(
-        f"Add {extra} {noun(word)}. How many {noun(word)} are there?", str(len(chosen) + extra), "add", working
+        f"Add {_counted(extra, word)}. How many {noun(word)} are there?", str(len(chosen) + extra), "add", working
     )
 
 

@@ -1,8 +1,9 @@
 """A procedural world of coloured shapes on a three by three grid, known exactly.
 
-A scene is two to five objects, each with a shape, a colour, a size and a grid cell; no two share a cell, and no two
-share both shape and colour, so "the red circle" names at most one thing. Every value is one word, because a small model
-looks words up far more easily than phrases. The same seed always gives the same scene.
+A scene is two to five objects, each with a shape, a colour, a size and a grid cell. No two share a cell and no two
+share a colour, so "the red circle" names one thing and one word of it suffices to find it: a small model learns to look
+up one word long before it learns to match two at once. Every value is one word for the same reason. The same seed
+always gives the same scene.
 """
 
 from collections.abc import Iterator
@@ -22,8 +23,8 @@ NUMBERS: tuple[str, ...] = ("zero", "one", "two", "three", "four", "five")
 
 MIN_OBJECTS = 2
 MAX_OBJECTS = 5
-#: Share of scenes built around a group of objects that share a colour or a shape, so that counts above one occur.
-_THEMED = 0.6
+#: Share of scenes of three or more that hold two or three objects of one shape, so that counts above one occur.
+_THEMED = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +55,22 @@ def named_seed(*parts: object) -> Random:
     return Random("|".join(map(repr, parts)))
 
 
-def _kinds(rng: Random, count: int) -> list[tuple[str, str]]:
-    """`count` distinct (shape, colour) pairs; often three of them share a shape or a colour."""
-    pairs: list[tuple[str, str]] = []
-    if count >= 3 and rng.random() < _THEMED:
-        if rng.random() < 0.5:
-            shape = rng.choice(SHAPES)
-            pairs = [(shape, colour) for colour in rng.sample(COLOURS, 3)]
-        else:
-            colour = rng.choice(COLOURS)
-            pairs = [(shape, colour) for shape in rng.sample(SHAPES, 3)]
-    while len(pairs) < count:
-        pair = (rng.choice(SHAPES), rng.choice(COLOURS))
-        if pair not in pairs:
-            pairs.append(pair)
-    rng.shuffle(pairs)
-    return pairs
+def _shapes(rng: Random, count: int) -> list[str]:
+    """`count` shapes, often two or three of them alike; each is uniform."""
+    alike = [rng.choice(SHAPES)] * rng.choice((2, 3)) if count >= 3 and rng.random() < _THEMED else []
+    shapes = [*alike, *rng.choices(SHAPES, k=count - len(alike))]
+    rng.shuffle(shapes)
+    return shapes
 
 
 def scene(rng: Random) -> Scene:
     """Draw a scene; the number of objects, and every attribute of an object, is uniform."""
     count = rng.randint(MIN_OBJECTS, MAX_OBJECTS)
     cells = sorted(rng.sample(range(len(PLACES)), count))
+    colours = rng.sample(COLOURS, count)
     things = tuple(
         Thing(shape, colour, rng.choice(SIZES), cell)
-        for (shape, colour), cell in zip(_kinds(rng, count), cells, strict=True)
+        for shape, colour, cell in zip(_shapes(rng, count), colours, cells, strict=True)
     )
     return Scene(things, rng.getrandbits(48))
 

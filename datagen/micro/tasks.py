@@ -31,7 +31,7 @@ _REFUSALS: tuple[str, ...] = (
     "the question was asked before",
     "a key is missing",
 )
-_QUESTIONS_AN_INTERVIEW = 6
+_QUESTIONS_AN_INTERVIEW = 8
 _QUERIES_A_LOOKUP = 12
 
 
@@ -69,8 +69,13 @@ def worked(problem: Problem) -> str:
 
 
 def teacher_reply(question: Question, rng: Random) -> str:
-    """The teacher's JSON, the right option first; the pipeline permutes options."""
-    choices = questions.options(question, rng, right="A")
+    """The teacher's JSON, the right option first and the others in the order of their kind; the pipeline permutes them.
+
+    An order leaves less to chance than none: whoever writes one word after the other repeats none.
+    """
+    drawn = questions.options(question, rng, right="A")
+    others = sorted((drawn[letter] for letter in "BCD"), key=question.pool.index)
+    choices = dict(zip(questions.LETTERS, [question.answer, *others], strict=True))
     return json.dumps({"question": question.text, "options": choices, "answer": "A"})
 
 
@@ -151,7 +156,7 @@ def _interview(head: str, things: Sequence[Thing], rng: Random, shown: Scene | N
     passages = [(head, False)]
     for _ in range(_QUESTIONS_AN_INTERVIEW):
         question = questions.ask(things, rng)
-        passages += [(f" {question.text}", False), (f" {question.evidence} {question.answer}", True)]
+        passages += [(f" {question.text}", False), (f" {question.evidence}", True)]
     return Row(tuple(passages), shown)
 
 

@@ -59,7 +59,7 @@ _GLUE: tuple[str, ...] = (
 _PHRASES: tuple[str, ...] = (
     "The image shows", "is at the", "are there?", "Where is the", "How large is the", "How many more", "How many",
     "What color is the object at the", "What shape is the object at the", "A picture shows", "does it show?",
-    "are left?", "Describe the image.", "There is no picture.", "The object at the", "It is",
+    "are left?", "Describe the image.", "There is no picture.", "The object at the",
 )  # fmt: skip
 _WORDS = (
     r"(?:system|user|assistant)\n",
