@@ -78,8 +78,12 @@ def is_release(folder: Path) -> bool:
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
     """The files of a Hub data set that the selected splits need."""
-    by_split = [pattern for split in section.selected_splits for pattern in (f"{split}.csv", f"**/{split}-*.parquet")]
-    return (*section.files, DESCRIPTIONS, *by_split, *ARCHIVES)
+    return (DESCRIPTIONS, *_by_split(section), *ARCHIVES)
+
+
+def _by_split(section: SourceSection) -> tuple[str, ...]:
+    splits = section.selected_splits
+    return section.files or tuple(p for split in splits for p in (f"{split}.csv", f"**/{split}-*.parquet"))
 
 
 def source(section: SourceSection, place: Place) -> CaptionSource:
@@ -94,7 +98,7 @@ def source(section: SourceSection, place: Place) -> CaptionSource:
     if (folder / DESCRIPTIONS).is_file():
         files, column = [folder / DESCRIPTIONS], "split"
     else:
-        files, column = find_files(folder, patterns(section), "DOCCI's descriptions"), ""
+        files, column = find_files(folder, _by_split(section), "DOCCI's descriptions"), ""
 
     def records() -> Iterator[Record]:
         return in_splits(read_files(files, Keys(place.name), ("example_id", "description")), section, column)

@@ -86,7 +86,11 @@ class Pictures:
                 index.add(name, ImageProblem(Reason.MISSING_FILE, detail))
 
     def _lies_plain(self, name: str) -> bool:
-        return any(_plain(folder, name) is not None for folder, _ in self.folders)
+        """Also true of a name that leads out of a folder: it is refused when its row is read."""
+        try:
+            return any(_plain(folder, name) is not None for folder, _ in self.folders)
+        except ImageProblem:
+            return True
 
     def _scan(self, bundle: Path, wanted: set[str], index: Index) -> None:
         """Keep what `bundle` has of `wanted`; a name that two different members fit becomes no image."""
