@@ -71,9 +71,9 @@ def _selected(section: SourceSection, line: Line, fields: dict[str, object]) -> 
 
 def is_release(folder: Path) -> bool:
     """Whether a folder is the release with its images unpacked, or looks like nothing else."""
-    others = [folder / name for name in ARCHIVES] + list(folder.glob("**/*.parquet"))
-    unpacked = any((folder / name).is_dir() for name in FOLDERS)
-    return unpacked or not any(path.is_file() for path in others)
+    if any((folder / name).is_dir() for name in FOLDERS):
+        return True
+    return not any((folder / name).is_file() for name in ARCHIVES) and next(folder.glob("**/*.parquet"), None) is None
 
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
