@@ -20,6 +20,13 @@ class Reason(StrEnum):
     UNREADABLE_IMAGE = "unreadable_image"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_TOO_SMALL = "image_too_small"
+    SEVERAL_IMAGES = "several_images"
+    UNSELECTED_SPLIT = "unselected_split"
+    UNSELECTED_PART = "unselected_part"
+    # download
+    DEAD_LINK = "dead_link"
+    DOWNLOAD_FAILED = "download_failed"
+    ADDRESS_REFUSED = "address_refused"
     # teacher
     NO_VALID_QUESTION = "no_valid_question"
     # perception

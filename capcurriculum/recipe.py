@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
+from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
-from capcurriculum.rows import Sampling
+from capcurriculum.rows import Sampling, Stage
 
 #: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
 NO_EFFECT: tuple[str, ...] = (
@@ -23,9 +24,7 @@ NO_EFFECT: tuple[str, ...] = (
     "models.*.concurrency",
     "models.*.batch_size",
     "models.*.timeout_seconds",
-    "perception.source.path",
-    "text.source.path",
-    "visual.source.path",
+    *SOURCE_NO_EFFECT,
     "training",
 )
 
@@ -71,33 +70,6 @@ class ModelSection(Section):
         return self
 
 
-class SourceSection(Section):
-    """Where captioned images or problems come from.
-
-    `docci` reads a folder with `docci_descriptions.jsonlines` and `images/`; `problems` reads a folder with
-    `problems.jsonl` (problem, answer, skill, optional image_file) and `images/`; `scenes` first writes the embedded
-    world into the run in that same format and then reads it like any other.
-    """
-
-    kind: Literal["docci", "problems", "scenes"]
-    path: str = ""
-    limit: PositiveInt | None = None
-    items: PositiveInt = 300
-    seed: int = 0
-    lies: Annotated[float, Field(ge=0, le=1)] = 0.0
-    unreadable: Annotated[float, Field(ge=0, le=1)] = 0.0
-    near_duplicates: Annotated[float, Field(ge=0, le=1)] = 0.0
-    source: str = ""
-    license: str = "unknown"
-    max_pixels: PositiveInt = 64_000_000
-
-    @model_validator(mode="after")
-    def _path_named(self) -> "SourceSection":
-        if (self.kind == "scenes") == bool(self.path):
-            raise ValueError("a docci or problems source needs a path, and a scenes source takes none")
-        return self
-
-
 class TeacherSection(Section):
     """Who writes the questions, about what, and how often a refused reply is asked again."""
 
@@ -122,18 +94,15 @@ class ProbeSection(Section):
     sampling: SamplingSection = SamplingSection()
 
 
-class PerceptionSection(Section):
+class PerceptionSection(StageSources):
     """Captioned images and everything that turns them into questions."""
 
-    source: SourceSection
     teacher: TeacherSection
     probe: ProbeSection
 
 
-class ProblemSection(Section):
+class ProblemSection(StageSources):
     """Problems that come with gold answers."""
-
-    source: SourceSection
 
 
 class RolloutSection(Section):
@@ -170,6 +139,12 @@ class Recipe(Section):
     rollouts: RolloutSection
     split: SplitSection = SplitSection()
     training: TrainingRecipe | None = None
+
+    @model_validator(mode="after")
+    def _sources_fit(self) -> "Recipe":
+        for stage in Stage:
+            check_stage(stage, getattr(self, stage))
+        return self
 
     @property
     def run_dir(self) -> Path:
@@ -234,6 +209,8 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
 
 
 def _flatten(value: object, prefix: str) -> dict[str, Any]:
+    if isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
+        value = {str(place): inner for place, inner in enumerate(value)}
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     flat: dict[str, Any] = {}

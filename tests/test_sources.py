@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe import SourceSection
+from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Question, Stage, Verdict
 from datagen import images
 from datagen.images import ImageProblem

@@ -1,7 +1,9 @@
-"""DOCCI as it is released: `docci_descriptions.jsonlines` beside a folder of images.
+"""DOCCI in the layouts it is found in (Onoe et al. 2024).
 
-Each line holds example_id, split, image_file and description (Onoe et al. 2024). A line that cannot be used becomes a
-verdict with its reason and the rest goes on; keys already recorded are passed over without touching their image.
+As released, `docci_descriptions.jsonlines` (example_id, split, image_file, description) lies beside a folder of images;
+`google/docci` on the Hub has one CSV a split and an archive of images, and its mirrors have Parquet files with the
+images inside. Only the selected splits are read, by default `train`; every other line is a verdict. A line that cannot
+be used becomes a verdict with its reason and the rest goes on.
 """
 
 from collections.abc import Collection, Iterator
@@ -9,15 +11,21 @@ from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import SourceSection
+from capcurriculum.recipe_sources import KINDS, SourceSection
 from capcurriculum.rows import CaptionedImage, Stage, Verdict, bytes_digest
 from datagen import images
+from datagen.sources import hub
+from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.lines import Line, LineProblem, read_lines
+from datagen.sources.mapped import in_splits
+from datagen.sources.pictures import Pictures
+from datagen.sources.place import Place
+from datagen.sources.records import Keys, Record, find_files, read_files
 from datagen.text import neutral
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 FOLDERS = ("images", "images_downsampled_2x")
-LICENSE = "cc-by-4.0"
+ARCHIVES = ("docci_images.tar.gz", "images.tar.gz", "data_docci_images.tar.gz")
 
 
 def read_docci(section: SourceSection, folder: Path, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
@@ -43,6 +51,7 @@ def read_docci(section: SourceSection, folder: Path, known: Collection[str]) -> 
             example_ids.add(example_id)
             if line.key in known:
                 continue
+            _selected(section, line, fields)
             row = _row(section, source, image_folder, line, fields, example_id)
             if row.caption_id in captions or row.caption_id in known:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats an image and its caption")
@@ -51,6 +60,61 @@ def read_docci(section: SourceSection, folder: Path, known: Collection[str]) -> 
         except (LineProblem, images.ImageProblem) as problem:
             if line.key not in known:
                 yield Verdict(line.key, Stage.PERCEPTION, "source", False, problem.reason, problem.detail)
+
+
+def _selected(section: SourceSection, line: Line, fields: dict[str, object]) -> None:
+    """Refuse a line of a split that the recipe does not select; the embedded world has no splits to select from."""
+    split = line.string(fields, "split") if section.kind == "docci" else ""
+    if split and split not in section.selected_splits:
+        raise LineProblem(Reason.UNSELECTED_SPLIT, f"line {line.number} is of the split {split!r}")
+
+
+def is_release(folder: Path) -> bool:
+    """Whether a folder is the release with its images unpacked, or looks like nothing else."""
+    if any((folder / name).is_dir() for name in FOLDERS):
+        return True
+    return not any((folder / name).is_file() for name in ARCHIVES) and next(folder.glob("**/*.parquet"), None) is None
+
+
+def patterns(section: SourceSection) -> tuple[str, ...]:
+    """The files of a Hub data set that the selected splits need."""
+    return (DESCRIPTIONS, *_by_split(section), *ARCHIVES)
+
+
+def _by_split(section: SourceSection) -> tuple[str, ...]:
+    splits = section.selected_splits
+    return section.files or tuple(p for split in splits for p in (f"{split}.csv", f"**/{split}-*.parquet"))
+
+
+def source(section: SourceSection, place: Place) -> CaptionSource:
+    """Every layout but the unpacked release.
+
+    Raises:
+        SourceError: the folder has none of the layouts.
+    """
+    folder = place.folder
+    bundles = tuple(folder / name for name in ARCHIVES if (folder / name).is_file())
+    plain = tuple((folder / name, place.inside(folder / name)) for name in FOLDERS if (folder / name).is_dir())
+    if (folder / DESCRIPTIONS).is_file():
+        files, column = [folder / DESCRIPTIONS], "split"
+    else:
+        files, column = find_files(folder, _by_split(section), "DOCCI's descriptions"), ""
+
+    def records() -> Iterator[Record]:
+        return in_splits(read_files(files, Keys(place.name), ("example_id", "description")), section, column)
+
+    return CaptionSource(records, lambda record: _said(section, record), Pictures(section, place.store, plain, bundles))
+
+
+def _said(section: SourceSection, record: Record) -> Caption:
+    example_id = record.text("example_id")
+    image = record.get("image_file") or record.get("image") or f"{example_id}.jpg"
+    return Caption(record.text("description"), image, example_id, section.name, section.row_license)
+
+
+def folder_of(section: SourceSection) -> Path:
+    """The folder of a DOCCI source, fetched from the Hub if the recipe names a repo."""
+    return hub.folder(section, patterns(section))
 
 
 def _row(
@@ -68,6 +132,6 @@ def _row(
         image_path=f"{folder.name}/{name}",
         caption=caption,
         source=source,
-        license=LICENSE if section.license == "unknown" else section.license,
+        license=KINDS["docci"].license if section.license == "unknown" else section.license,
         example_id=example_id,
     )

@@ -5,7 +5,7 @@ behind the last shard.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -13,29 +13,46 @@ import polars as pl
 from capcurriculum.errors import SourceError
 from capcurriculum.progress import Advance, Display
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import Recipe, SourceSection
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run
-from datagen.sources.docci import read_docci
-from datagen.sources.problems import read_problems
+from datagen.sources import docci, inventory, kinds
+from datagen.sources.place import Place, link
+from datagen.sources.store import Store
 from datagen.windows import windows
 
 FILTER = "source"
 FLUSH_ROWS = 256
 
 
-def sections(recipe: Recipe) -> dict[Stage, SourceSection]:
+def sections(recipe: Recipe) -> dict[Stage, tuple[SourceSection, ...]]:
     """The stages a recipe has, in teaching order, with their sources."""
     named = {Stage.PERCEPTION: recipe.perception, Stage.TEXT: recipe.text, Stage.VISUAL: recipe.visual}
-    return {stage: section.source for stage, section in named.items() if section is not None}
+    return {stage: section.all_sources for stage, section in named.items() if section is not None}
 
 
 def folders(run: Run, recipe: Recipe) -> dict[str, Path]:
-    """Stage -> the folder its source lies in; image paths of the stage's rows are relative to it."""
-    return {
-        stage: run.path / "world" / stage if section.kind == "scenes" else Path(section.path)
-        for stage, section in sections(recipe).items()
-    }
+    """Stage -> the folder that image paths of the stage's rows are relative to; see `datagen.sources.place`."""
+    return {stage: _base(run, stage, found) for stage, found in sections(recipe).items()}
+
+
+def _base(run: Run, stage: Stage, found: Sequence[SourceSection]) -> Path:
+    """The one source's own folder where its images are plain files there, else the run."""
+    if len(found) == 1 and _is_plain(found[0]):
+        return _world(run, stage, found, 0) if found[0].kind == "scenes" else Path(found[0].path)
+    return run.path
+
+
+def _is_plain(section: SourceSection) -> bool:
+    """Whether a source is a folder in one of the first formats, read where it lies."""
+    if section.kind == "docci":
+        return bool(section.path) and not section.files and docci.is_release(Path(section.path))
+    return section.kind == "scenes" or (section.kind == "problems" and bool(section.path) and section.columns is None)
+
+
+def _world(run: Run, stage: Stage, found: Sequence[SourceSection], number: int) -> Path:
+    return run.path / "world" / (stage if len(found) == 1 else f"{stage}-{number}")
 
 
 def gather(run: Run, recipe: Recipe, display: Display) -> None:
@@ -44,18 +61,30 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
     Raises:
         SourceError: a source as a whole cannot be read, or gives no row at all.
     """
-    where = folders(run, recipe)
-    for stage, section in sections(recipe).items():
-        if section.kind == "scenes":
-            export_world(where[stage], stage, section)
-        if not where[stage].is_dir():
-            raise SourceError(f"The {stage} source {where[stage]} is not a folder; check the recipe's path.")
-        with display.step(f"source, {stage}", None) as advance:
-            if stage is Stage.PERCEPTION:
-                _gather_captions(run, section, where[stage], advance)
-            else:
-                _gather_problems(run, section, where[stage], stage, advance)
-    _keep_rows(run, where)
+    for stage, found in sections(recipe).items():
+        for number, section in enumerate(found):
+            label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
+            place = _place(run, stage, found, number)
+            with display.step(label, None) as advance:
+                _append(run, stage, kinds.rows(section, place, stage, _known(run, stage)), advance)
+    _keep_rows(run, recipe)
+    inventory.write(run, sections(recipe))
+
+
+def _place(run: Run, stage: Stage, found: Sequence[SourceSection], number: int) -> Place:
+    """Where a source lies, its data fetched or made if need be."""
+    section = found[number]
+    if section.kind == "scenes":
+        folder = _world(run, stage, found, number)
+        export_world(folder, stage, section)
+        prefix = "" if len(found) == 1 else f"{folder.relative_to(run.path).as_posix()}/"
+        return Place(folder, section.name or folder.name, Store(run.path), prefix)
+    folder = kinds.folder(section)
+    if _is_plain(section) and not folder.is_dir():
+        raise SourceError(f"The {stage} source {folder} is not a folder; check the recipe's path.")
+    alone = len(found) == 1 and _is_plain(section)
+    prefix = "" if alone or section.repo or not section.path else link(run.path, stage, number, folder)
+    return Place(folder, section.name or folder.name, Store(run.path), prefix)
 
 
 def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
@@ -84,37 +113,36 @@ def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
     temporary.rename(folder)
 
 
-def _gather_captions(run: Run, section: SourceSection, folder: Path, advance: Advance) -> None:
-    known = set(run.captions.keys("row_key") | run.captions.keys("caption_id")) | _dropped(run, Stage.PERCEPTION)
-    for window in windows(read_docci(section, folder, known), FLUSH_ROWS):
-        run.captions.append(item for item in window if isinstance(item, CaptionedImage))
+def _append(run: Run, stage: Stage, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance) -> None:
+    for window in windows(items, FLUSH_ROWS):
+        if stage is Stage.PERCEPTION:
+            run.captions.append(item for item in window if isinstance(item, CaptionedImage))
+        else:
+            run.questions.append(item for item in window if isinstance(item, Question))
         run.verdicts.append(item for item in window if isinstance(item, Verdict))
         advance(len(window))
 
 
-def _gather_problems(run: Run, section: SourceSection, folder: Path, stage: Stage, advance: Advance) -> None:
-    known = run.questions.keys("question_id") | _dropped(run, stage)
-    for window in windows(read_problems(section, folder, stage, known), FLUSH_ROWS):
-        run.questions.append(item for item in window if isinstance(item, Question))
-        run.verdicts.append(item for item in window if isinstance(item, Verdict))
-        advance(len(window))
+def _known(run: Run, stage: Stage) -> set[str]:
+    """Keys of the lines and rows of a stage that were read before."""
+    dropped = run.verdicts.where(pl.col("filter") == FILTER, pl.col("stage") == stage, ~pl.col("keep"))
+    rows = (
+        run.captions.keys("row_key") | run.captions.keys("caption_id")
+        if stage is Stage.PERCEPTION
+        else run.questions.keys("question_id")
+    )
+    return rows | {verdict.question_id for verdict in dropped}
 
 
-def _dropped(run: Run, stage: Stage) -> set[str]:
-    found = run.verdicts.where(pl.col("filter") == FILTER, pl.col("stage") == stage, ~pl.col("keep"))
-    return {verdict.question_id for verdict in found}
-
-
-def _keep_rows(run: Run, where: Mapping[str, Path]) -> None:
+def _keep_rows(run: Run, recipe: Recipe) -> None:
     """A kept verdict for every row that has none: rows and verdicts are two tables, and a kill may part them."""
     judged = {verdict.question_id for verdict in run.verdicts.where(pl.col("filter") == FILTER)}
     run.verdicts.append(verdict for verdict in _kept(run) if verdict.question_id not in judged)
-    for stage in where:
+    for stage, found in sections(recipe).items():
         kept = run.verdicts.where(pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep"))
         if not kept:
-            raise SourceError(
-                f"The {stage} source {where[stage]} gave no usable row; `why` and `funnel` tell what it held."
-            )
+            where = ", ".join(section.path or section.repo or section.kind for section in found)
+            raise SourceError(f"The {stage} source {where} gave no usable row; `why` and `funnel` tell what it held.")
 
 
 def _kept(run: Run) -> Iterator[Verdict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from capcurriculum import answers
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import SourceSection
+from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Outcome, Question, Stage, Verdict, bytes_digest
 from datagen import images
 from datagen.sources.lines import Line, LineProblem, read_lines

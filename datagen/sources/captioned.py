@@ -1,0 +1,114 @@
+"""Captioned images of any origin become `CaptionedImage` rows, or verdicts: one road for every caption source."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from capcurriculum.reasons import Reason
+from capcurriculum.rows import CaptionedImage, Stage, Verdict
+from datagen.images import ImageProblem
+from datagen.sources.lines import LineProblem
+from datagen.sources.pictures import Pictures
+from datagen.sources.records import Record
+from datagen.sources.store import Stored
+from datagen.text import neutral
+
+FILTER = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a source row says; `image` is what it holds or names, `example_id` what upstream calls it."""
+
+    caption: str
+    image: object
+    example_id: str
+    source: str
+    license: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionSource:
+    """How to read one source: its records, always in the same order, and what each says.
+
+    `parse` raises `LineProblem` for a record that says nothing usable.
+    """
+
+    records: Callable[[], Iterator[Record]]
+    parse: Callable[[Record], Caption]
+    pictures: Pictures
+
+
+def read(source: CaptionSource, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
+    """Rows, and verdicts on those that gave none; keys in `known` are skipped without touching their image.
+
+    Raises:
+        SourceError: the source as a whole cannot be read.
+    """
+    source.pictures.prepare(_image_names(source, known))
+    seen: set[str] = set()
+    for record in source.records():
+        if record.key in known:
+            continue
+        try:
+            said = parsed(source, record)
+            yield unrepeated(row(record, said, source.pictures.find(said.image)), seen, known, record)
+        except (LineProblem, ImageProblem) as problem:
+            yield refusal(record, problem)
+
+
+def _image_names(source: CaptionSource, known: Collection[str]) -> Iterator[str]:
+    for record in source.records():
+        if record.key in known or record.problem:
+            continue
+        try:
+            image = source.parse(record).image
+        except LineProblem:
+            continue
+        if isinstance(image, str):
+            yield image
+
+
+def parsed(source: CaptionSource, record: Record) -> Caption:
+    """What the record says, its caption made safe.
+
+    Raises:
+        LineProblem: nothing usable.
+    """
+    if record.problem:
+        raise record.problem
+    said = source.parse(record)
+    caption = neutral(said.caption)
+    if not caption:
+        raise LineProblem(Reason.EMPTY_CAPTION, f"row {record.number} has an empty caption")
+    return Caption(caption, said.image, said.example_id, said.source, said.license)
+
+
+def row(record: Record, said: Caption, image: Stored) -> CaptionedImage:
+    """The row of a caption and its image."""
+    return CaptionedImage(
+        caption_id=CaptionedImage.key(image.image_id, said.caption),
+        row_key=record.key,
+        image_id=image.image_id,
+        image_path=image.path,
+        caption=said.caption,
+        source=said.source,
+        license=said.license or "unknown",
+        example_id=said.example_id,
+    )
+
+
+def unrepeated(found: CaptionedImage, seen: set[str], known: Collection[str], record: Record) -> CaptionedImage:
+    """`found`, remembered in `seen`.
+
+    Raises:
+        LineProblem: the same image with the same caption was met before.
+    """
+    if found.caption_id in seen or found.caption_id in known:
+        raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats an image and its caption")
+    seen.add(found.caption_id)
+    return found
+
+
+def refusal(record: Record, problem: LineProblem | ImageProblem) -> Verdict:
+    """The verdict on a row that gave none."""
+    return Verdict(record.key, Stage.PERCEPTION, FILTER, False, problem.reason, problem.detail)

@@ -1,0 +1,102 @@
+"""Multiple-choice problems as other data sets write them: options inside the text, keys in many spellings.
+
+A choice becomes a row only if its options can be told apart and the grader that pays the reward takes its key as right:
+`options` then holds the texts in order and the answer is a letter.
+"""
+
+import re
+from collections.abc import Sequence
+from string import ascii_uppercase
+
+from capcurriculum import answer_text, answers
+
+#: Where the options begin, as the sources say it.
+_HEADING = re.compile(
+    r"(?:\b(?:choices|options)\s*:|choose from the following options:?|from the following options:?)\s*",
+    re.IGNORECASE,
+)
+_LABEL = r"[(\[]?{letter}[)\]]?\s?[:.)]\s*"
+_PREFIX = re.compile(r"^\s*(?:[-*•]\s+)?[(\[]?([A-Za-z])[)\]]?\s?[:.)]\s*")
+_PLACEHOLDER = re.compile(r"\s*<image>\s*", re.IGNORECASE)
+#: What Geo170K puts before a question; it asks for an answer format that is not ours.
+_PREAMBLE = re.compile(r"^.{0,400}?\bQuestion\s*:\s*", re.IGNORECASE | re.DOTALL)
+_LONGEST_ANSWER = 60
+
+
+def without_placeholders(problem: str) -> str:
+    """The text of a problem without `<image>` at its ends: a row says elsewhere that it has an image."""
+    text = problem
+    while (match := _PLACEHOLDER.match(text)) is not None:
+        text = text[match.end() :]
+    while text.rstrip().lower().endswith("<image>"):
+        text = text.rstrip()[: -len("<image>")]
+    return text.strip()
+
+
+def without_preamble(problem: str) -> str:
+    """A Geo170K question without the instruction before it."""
+    return (
+        _PREAMBLE.sub("", problem, count=1) if re.search(r"\bQuestion\s*:", problem[:420], re.IGNORECASE) else problem
+    )
+
+
+def in_text(problem: str) -> tuple[str, ...]:
+    """The options written at the end of a problem, A first; empty if there are none that can be told apart.
+
+    They stand one a line, or all in one line after a heading such as `Choices:`.
+    """
+    headings = list(_HEADING.finditer(problem))
+    listed = _split(problem[headings[-1].end() :], r"(?:^|[\n\s])") if headings else ()
+    return listed or _split(problem, r"(?:^|\n)\s*")
+
+
+def _split(text: str, before: str) -> tuple[str, ...]:
+    """Texts between the labels A, B, C, ... in that order, at least two, none empty."""
+    starts: list[tuple[int, int]] = []
+    place = 0
+    for letter in ascii_uppercase:
+        match = re.compile(before + _LABEL.format(letter=letter)).search(text, place)
+        if match is None:
+            break
+        starts.append((match.start(), match.end()))
+        place = match.end()
+    ends = [start for start, _ in starts[1:]] + [len(text)]
+    options = tuple(text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True)) if starts else ()
+    return options if distinct(options) else ()
+
+
+def cleaned(options: Sequence[str]) -> tuple[str, ...]:
+    """Options without the letters some sources write before them."""
+    labels = [match[1].upper() if (match := _PREFIX.match(option)) else "" for option in options]
+    if labels == list(ascii_uppercase[: len(options)]):
+        return tuple(_PREFIX.sub("", option, count=1).strip() for option in options)
+    return tuple(option.strip() for option in options)
+
+
+def distinct(options: Sequence[str]) -> bool:
+    """Whether these can be options: at least two, none empty, no two alike, no more than letters."""
+    known = {" ".join(option.split()).casefold() for option in options}
+    return 2 <= len(options) <= len(ascii_uppercase) and len(known) == len(options) and "" not in known
+
+
+def letter(key: str, options: Sequence[str]) -> str:
+    """The letter a key names, by letter, by text or by both; "" when it names none or contradicts itself.
+
+    The reward's own grader reads it, as if a model had boxed it.
+    """
+    if key.strip().upper() in set(ascii_uppercase[: len(options)]):
+        return key.strip().upper()
+    return answers.grade(rf"\boxed{{{key.strip()}}}", "A", tuple(options)).answer
+
+
+def letter_in_reply(reply: str, options: Sequence[str]) -> str:
+    """The letter a worked solution ends in; "" when it states none."""
+    return answers.grade(reply, "A", tuple(options)).answer
+
+
+def answer_in_reply(reply: str) -> str:
+    """The short final answer of a worked solution without options; "" when it states none."""
+    _, dagger, after = reply.rpartition("†Answer:")
+    said = after if dagger else answer_text.last_box(reply) or answer_text.last_statement(reply) or ""
+    answer = said.strip().split("\n", 1)[0].strip().removesuffix(".").strip()
+    return answer if dagger or len(answer) <= _LONGEST_ANSWER else ""

@@ -1,0 +1,57 @@
+"""`sources.json` of a run: every source with its upstream, pin and licence, and how many rows it gave.
+
+The counts are a query over the tables, so they are right after any interruption; nothing here says where the data lay.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from capcurriculum.recipe_sources import KINDS, SourceSection
+from capcurriculum.rows import Stage
+from capcurriculum.run import Run
+from capcurriculum.tables import write_atomically
+
+FILE = "sources.json"
+
+
+def write(run: Run, stages: Mapping[Stage, Sequence[SourceSection]]) -> None:
+    """Write the file, if it is new or changed."""
+    declared = [_declared(stage, section) for stage, found in stages.items() for section in found]
+    data = json.dumps({"sources": declared, "rows": _rows(run)}, indent=1, ensure_ascii=False).encode() + b"\n"
+    path = run.path / FILE
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def _declared(stage: Stage, section: SourceSection) -> dict[str, Any]:
+    kind = KINDS[section.kind]
+    return {
+        "stage": stage,
+        "kind": section.kind,
+        "source": section.name,
+        "upstream": section.repo or kind.upstream,
+        "revision": section.revision or _version(section.kind),
+        "license": section.row_license or "of each part",
+        "splits": list(section.selected_splits),
+        "limit": section.limit,
+    }
+
+
+def _version(kind: str) -> str:
+    if kind != "reasoning_gym":
+        return ""
+    from importlib.metadata import version
+
+    return version("reasoning-gym")
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    """Rows by stage, source and licence: what a card needs to name every licence."""
+    by = ["stage", "source", "license"]
+    captions = run.captions.scan().select(pl.lit(str(Stage.PERCEPTION)).alias("stage"), "source", "license")
+    questions = run.questions.scan().filter(pl.col("stage") != Stage.PERCEPTION).select(*by)
+    counted = pl.concat([captions, questions]).group_by(by).agg(pl.len().alias("rows")).sort(by)
+    return list(counted.collect().iter_rows(named=True))

@@ -1,0 +1,149 @@
+"""From what a row says about its image to an image that was checked and a path that can be opened later.
+
+A row may embed its image, or name a file that lies in a plain folder or in an archive. Plain files stay where they are;
+embedded ones and members of archives are kept in the run. Archives are read once, front to back, for all rows together.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.rows import bytes_digest, digest
+from datagen import images
+from datagen.images import ImageProblem
+from datagen.sources import archives
+from datagen.sources.lines import LineProblem
+from datagen.sources.store import Index, Store, Stored
+
+
+@dataclass(slots=True)
+class Pictures:
+    """Where the images of one source are.
+
+    `folders` are looked in first, in order; each comes with what recorded paths of its files begin with. `bundles` are
+    archives.
+    """
+
+    section: SourceSection
+    store: Store
+    folders: Sequence[tuple[Path, str]] = ()
+    bundles: Sequence[Path] = ()
+    index: Index = field(init=False)
+
+    def __post_init__(self) -> None:
+        upstream = [self.section.kind, self.section.repo, self.section.revision, self.section.name]
+        self.index = Index(self.store.run, digest(*upstream, sorted(bundle.name for bundle in self.bundles)))
+
+    def find(self, value: object) -> Stored:
+        """The image a row's column holds or names.
+
+        Raises:
+            ImageProblem: it is missing or not usable.
+            LineProblem: the column holds no single image.
+        """
+        match value:
+            case [single]:
+                return self.find(single)
+            case {"bytes": bytes() as data} | (bytes() as data):
+                return self.store.put(data, self.section.max_pixels, self.section.max_bytes)
+            case {"path": str() as name} | (str() as name):
+                return self._named(name)
+            case list() | tuple():
+                raise LineProblem(Reason.SEVERAL_IMAGES, f"the row has {len(value)} images, and one is wanted")
+            case _:
+                raise LineProblem(Reason.MISSING_FIELD, "the row has no image")
+
+    def _named(self, name: str) -> Stored:
+        for folder, prefix in self.folders:
+            if (path := _plain(folder, name)) is not None:
+                data = images.read(path, self.section.max_pixels, self.section.max_bytes).data
+                return Stored(bytes_digest(data), f"{prefix}{_tidy(name)}")
+        if self.bundles:
+            return self.index.get(name)
+        if not self.folders:
+            raise ImageProblem(Reason.MISSING_FILE, f"the row names {name!r}, and the source has no images")
+        folder, _ = self.folders[0]
+        images.inside(folder, _tidy(name))
+        raise ImageProblem(Reason.MISSING_FILE, f"there is no file {name!r} in the image folder")
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Read the archives for those of `names` that neither a folder nor an earlier session has.
+
+        Raises:
+            SourceError: an archive cannot be read.
+        """
+        wanted = {name for name in names if name not in self.index.entries and not self._lies_plain(name)}
+        if not wanted or not self.bundles:
+            return
+        with self.index as index:
+            for bundle in self.bundles:
+                self._scan(bundle, wanted, index)
+            for name in sorted(wanted - index.entries.keys()):
+                detail = f"there is no file {name!r} in {', '.join(bundle.name for bundle in self.bundles)}"
+                index.add(name, ImageProblem(Reason.MISSING_FILE, detail))
+
+    def _lies_plain(self, name: str) -> bool:
+        """Also true of a name that leads out of a folder: it is refused when its row is read."""
+        try:
+            return any(_plain(folder, name) is not None for folder, _ in self.folders)
+        except ImageProblem:
+            return True
+
+    def _scan(self, bundle: Path, wanted: set[str], index: Index) -> None:
+        """Keep what `bundle` has of `wanted`; a name that two different members fit becomes no image."""
+        names = _by_last_part(wanted)
+        for member in archives.members(bundle):
+            for name in _fitting(member.name, names.get(member.name.name, ())):
+                try:
+                    found: Stored | ImageProblem = self._keep(member)
+                except ImageProblem as problem:
+                    found = problem
+                before = index.entries.get(name)
+                if before is None:
+                    index.add(name, found)
+                elif isinstance(before, Stored) and isinstance(found, Stored) and before.image_id != found.image_id:
+                    index.add(name, ImageProblem(Reason.MISSING_FILE, f"{bundle.name} has several files {name!r}"))
+
+    def _keep(self, member: archives.Member) -> Stored:
+        return self.store.put(member.read(self.section.max_bytes), self.section.max_pixels, self.section.max_bytes)
+
+
+def _plain(folder: Path, name: str) -> Path | None:
+    """The file of that name in a folder; None where there is none, also where the name leads out."""
+    try:
+        return images.inside(folder, _tidy(name))
+    except ImageProblem as problem:
+        if problem.reason is Reason.PATH_ESCAPES:
+            raise
+        return None
+
+
+def _tidy(name: str) -> str:
+    """Upstream writes some names with a leading slash, meaning the image folder."""
+    return name.lstrip("/")
+
+
+def _by_last_part(names: Iterable[str]) -> Mapping[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        found[PurePosixPath(name).name].append(name)
+    return found
+
+
+def _fitting(member: PurePosixPath, names: Sequence[str]) -> list[str]:
+    """Of `names`, all with the member's last part, those that mean this member.
+
+    Archives differ in how many folders they put around their files, so a name fits if one of the two is the end of the
+    other. A member shorter than the names fits only a single one: of two it would be a guess.
+    """
+    inside = member.parts
+    longer = [name for name in names if inside[-len(_parts(name)) :] == _parts(name)]
+    shorter = [name for name in names if name not in longer and _parts(name)[-len(inside) :] == inside]
+    return longer + (shorter if len(shorter) == 1 and not longer else [])
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(_tidy(name)).parts

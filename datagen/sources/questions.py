@@ -1,0 +1,163 @@
+"""Problems of any origin become `Question` rows, or verdicts: one road for every problem source."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from capcurriculum import answers, prompts
+from capcurriculum.reasons import Reason
+from capcurriculum.rows import Outcome, Question, Stage, Verdict
+from datagen.images import ImageProblem
+from datagen.sources import choices
+from datagen.sources.lines import LineProblem
+from datagen.sources.pictures import Pictures
+from datagen.sources.records import Record
+from datagen.text import neutral
+
+FILTER = "source"
+_NO_LICENSE = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a source row says.
+
+    With `options`, `problem` is the question alone, and `answer` may name its option in any spelling. Without, and with
+    `options_in_text`, options at the end of `problem` are looked for, and count if `answer` names one. `letters_only`:
+    a letter without its options, or an answer beside them, is no answer, because the source is multiple choice.
+    `image` is what the row holds or names, None for none.
+    """
+
+    problem: str
+    answer: str
+    options: tuple[str, ...] = ()
+    options_in_text: bool = True
+    letters_only: bool = False
+    skill: str = "unknown"
+    image: object = None
+    source: str = ""
+    license: str = _NO_LICENSE
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSource:
+    """How to read one source: its records, always in the same order, and what each of them says.
+
+    `parse` raises `LineProblem` for a record that says nothing usable.
+    """
+
+    stage: Stage
+    records: Callable[[], Iterator[Record]]
+    parse: Callable[[Record], Problem]
+    pictures: Pictures | None = None
+
+
+def read(source: ProblemSource, known: Collection[str]) -> Iterator[Question | Verdict]:
+    """Questions, and verdicts on rows that gave none; ids in `known` are skipped.
+
+    Raises:
+        SourceError: the source as a whole cannot be read.
+    """
+    if source.pictures:
+        source.pictures.prepare(_image_names(source, known))
+    seen: set[str] = set()
+    for record in source.records():
+        if record.key in known:
+            continue
+        try:
+            question = _question(source, record)
+            if question.question_id in seen:
+                raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats a problem")
+            seen.add(question.question_id)
+            if question.question_id not in known:
+                _gradable(question, record)
+                yield question
+        except (LineProblem, ImageProblem) as problem:
+            yield Verdict(record.key, source.stage, FILTER, False, problem.reason, problem.detail)
+
+
+def _image_names(source: ProblemSource, known: Collection[str]) -> Iterator[str]:
+    """Names of the image files of usable rows."""
+    for record in source.records():
+        if record.key in known or record.problem:
+            continue
+        try:
+            image = source.parse(record).image
+        except LineProblem:
+            continue
+        if isinstance(image, str):
+            yield image
+
+
+def _question(source: ProblemSource, record: Record) -> Question:
+    if record.problem:
+        raise record.problem
+    said = source.parse(record)
+    options = tuple(neutral(option) for option in said.options)
+    text = neutral(choices.without_placeholders(said.problem))
+    answer = neutral(said.answer)
+    if not text or not answer:
+        raise LineProblem(Reason.EMPTY_PROBLEM, f"row {record.number} has an empty problem or answer")
+    shown = text
+    if options:
+        options = choices.cleaned(options)
+        shown = prompts.choice(text, _lettered(options, record))
+        answer = _letter(answer, options, record)
+    elif said.options_in_text:
+        options, answer = _found_in_text(said, text, answer, record)
+    image_id = image_path = ""
+    if source.stage is not Stage.TEXT:
+        if source.pictures is None:
+            raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no image")
+        found = source.pictures.find(said.image)
+        image_id, image_path = found.image_id, found.path
+    return Question(
+        question_id=Question.key(source.stage, image_id, shown, answer),
+        stage=source.stage,
+        problem=shown,
+        answer=answer,
+        options=options,
+        skill=neutral(said.skill) or "unknown",
+        image_id=image_id,
+        image_path=image_path,
+        caption="",
+        caption_id="",
+        source=said.source,
+        license=said.license or _NO_LICENSE,
+    )
+
+
+def _found_in_text(said: Problem, text: str, answer: str, record: Record) -> tuple[tuple[str, ...], str]:
+    """Options and letter, or no options and the answer as it is.
+
+    What merely looks like options ("let A: ...") and does not hold the answer is none.
+    """
+    options = choices.in_text(text)
+    letter = choices.letter(answer, options) if options else ""
+    if letter:
+        return options, letter
+    if said.letters_only and (options or (len(answer) == 1 and answer.isalpha())):
+        detail = f"row {record.number} answers {answer[:80]!r}, and no option read from its text is that"
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
+    return (), answer
+
+
+def _lettered(options: tuple[str, ...], record: Record) -> dict[str, str]:
+    if not choices.distinct(options):
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has options that cannot be told apart")
+    return dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options, strict=False))
+
+
+def _letter(answer: str, options: tuple[str, ...], record: Record) -> str:
+    letter = choices.letter(answer, options)
+    if not letter:
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} answers {answer[:80]!r}, which is no option")
+    return letter
+
+
+def _gradable(question: Question, record: Record) -> None:
+    """Refuse what no reply could ever be rewarded for: a trainer would refuse the row."""
+    grade = answers.grade(rf"\boxed{{{question.answer}}}", question.answer, question.options or None)
+    if grade.outcome is not Outcome.RIGHT:
+        raise LineProblem(
+            Reason.UNGRADABLE_ANSWER, f"row {record.number}: the grader does not take its answer as right"
+        )

@@ -1,0 +1,240 @@
+"""Several sources of a stage in one run, from recipe to stage files; what the run records of them; recipe errors."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from capcurriculum import recipe
+from capcurriculum.errors import RecipeError, SourceError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from curricula.build import build
+from datagen.images import ImageProblem
+from datagen.sources import archives, gather
+from tests import endpoint, worlds
+from tests import source_data as data
+
+
+def several(folder: Path, url: str, **changes: Any) -> Recipe:
+    """Two perception sources (a plain folder, an archive), two text sources, and the visual mix."""
+    small = worlds.recipe_over(folder, url).model_dump()
+    columns = {"image": "file", "caption": "says"}
+    more = {"kind": "captions", "path": str(folder / "more"), "images": "pictures.zip", "columns": columns}
+    more |= {"source": "more", "license": "cc0-1.0", "files": ["*.jsonl"]}
+    perception = small["perception"] | {"source": None}
+    perception["sources"] = [{"kind": "docci", "path": str(folder / "docci")}, more]
+    text = [{"kind": "problems", "path": str(folder / "text"), "source": "sums", "license": "mit"}]
+    text.append({"kind": "orz", "path": str(folder / "orz")})
+    visual = {"source": {"kind": "vlaa", "path": str(folder / "vlaa"), "revision": "fe9548a"}}
+    return recipe.parse(
+        small | {"perception": perception, "text": {"sources": text}, "visual": visual} | changes, "test"
+    )
+
+
+class Knowing(endpoint.Endpoint):
+    """An endpoint that also answers choices and problems it did not write itself, rightly or not."""
+
+    def _choice(self, text: str, options: dict[str, str], has_image: bool) -> str:
+        known = any(option.startswith("right") for option in options.values())
+        return super()._choice(text, options, has_image) if known else r"\boxed{A}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    worlds.docci(tmp_path / "docci")
+    rows = [{"file": f"{n}.png", "says": f"Another picture, number {n}."} for n in range(12)]
+    data.write_lines(tmp_path / "more/rows.jsonl", rows)
+    data.zipped(tmp_path / "more/pictures.zip", {f"{n}.png": data.picture(n + 50, side=48) for n in range(12)})
+    worlds.problems(tmp_path / "text")
+    data.orz(tmp_path / "orz/orz_math_13k_collection_hard.json", ("What is 20 + 1?", "21"), ("What is 30 + 1?", "31"))
+    data.vlaa(tmp_path / "vlaa")
+    return tmp_path
+
+
+def test_several_sources_reach_the_stage_files_with_their_images_and_licences(world: Path) -> None:
+    with endpoint.serving(Knowing(image_right=0.3)) as server:
+        run = build(several(world, server.url), Display())
+        wanted = several(world, server.url)
+    rows = [row for path in run.stages.glob("*/*.parquet") for row in pq.read_table(path).to_pylist()]
+    by_license = {(row["stage"], row["source"], row["license"]) for row in rows}
+    assert {("perception", "DOCCI", "cc-by-4.0"), ("perception", "more", "cc0-1.0")} <= by_license
+    assert ("text", "ORZ-Math-13k", "mit") in by_license
+    assert ("visual", "VLAA-Thinking-GRPO-25K/synthesis", "gpl-3.0") in by_license
+    assert ("visual", "VLAA-Thinking-GRPO-25K/arxivqa", "cc-by-sa-4.0") in by_license
+    assert all(row["images"][0]["bytes"] for row in rows if row["stage"] != "text")
+    where = gather.folders(run, wanted)
+    assert all((where["perception"] / c.image_path).is_file() for c in run.captions.rows())
+    assert {c.image_path.split("/")[0] for c in run.captions.rows()} == {"places", "images"}
+
+
+def test_the_run_records_upstream_pin_licence_and_rows_of_every_source_and_not_where_it_lay(world: Path) -> None:
+    wanted = several(world, "http://127.0.0.1:9/v1")
+    run = gathered(wanted)
+    text = (run.path / "sources.json").read_text()
+    found = json.loads(text)
+    assert str(world) not in text
+    assert [(s["stage"], s["kind"], s["upstream"], s["license"]) for s in found["sources"]] == [
+        ("perception", "docci", "google/docci", "cc-by-4.0"),
+        ("perception", "captions", "", "cc0-1.0"),
+        ("text", "problems", "", "mit"),
+        ("text", "orz", "https://github.com/Open-Reasoner-Zero/Open-Reasoner-Zero", "mit"),
+        ("visual", "vlaa", "UCSC-VLAA/VLAA-Thinking", "of each part"),
+    ]
+    assert found["sources"][4]["revision"] == "fe9548a"
+    counts = {(r["stage"], r["source"]): r["rows"] for r in found["rows"]}
+    assert counts["perception", "DOCCI"] == counts["perception", "more"] == 12
+    assert counts["text", "sums"] == 8
+    assert counts["text", "ORZ-Math-13k"] == 2
+    assert {row["license"] for row in found["rows"]} >= {"gpl-3.0", "cc-by-sa-4.0"}
+
+
+def gathered(wanted: Recipe) -> Any:
+    from capcurriculum.run import writing
+
+    with writing(wanted) as run:
+        gather.gather(run, wanted, Display())
+    return run
+
+
+def test_gathering_again_changes_nothing_and_moved_data_is_found(world: Path) -> None:
+    wanted = several(world, "http://127.0.0.1:9/v1")
+    run = gathered(wanted)
+    before = {path: path.read_bytes() for path in run.path.rglob("*.parquet")}
+    (world / "docci").rename(world / "moved")
+    sources = [s.model_dump() for s in wanted.perception.all_sources]  # type: ignore[union-attr]
+    sources[0]["path"] = str(world / "moved")
+    moved = recipe.parse(
+        wanted.model_dump() | {"perception": wanted.perception.model_dump() | {"sources": sources}}, "moved"  # type: ignore[union-attr]
+    )  # fmt: skip
+    gathered(moved)
+    assert {path: path.read_bytes() for path in run.path.rglob("*.parquet")} == before
+    assert all((gather.folders(run, moved)["perception"] / c.image_path).is_file() for c in run.captions.rows())
+
+
+def test_a_run_made_from_other_sources_is_refused_by_name(world: Path) -> None:
+    wanted = several(world, "http://127.0.0.1:9/v1")
+    gathered(wanted)
+    changed = [s.model_dump() for s in wanted.text.all_sources]  # type: ignore[union-attr]
+    changed[1]["limit"] = 1
+    with pytest.raises(RecipeError, match=r"differs in text\.sources\.1\.limit: None -> 1"):
+        gathered(recipe.parse(wanted.model_dump() | {"text": {"sources": changed}}, "changed"))
+
+
+def test_limit_takes_the_first_usable_rows(world: Path) -> None:
+    rows = data.read(
+        data.section("vlaa", world / "vlaa", parts={"geoqa170k": None, "synthesis": None}, limit=1), world / "r"
+    )
+    assert [q.skill for q in data.questions(rows)] == ["geoqa170k"]
+
+
+def test_a_stage_without_a_usable_row_names_its_sources(world: Path) -> None:
+    data.orz(world / "orz/orz_math_13k_collection_hard.json", ("Bad?", "}"))
+    wanted = several(world, "http://127.0.0.1:9/v1", text={"source": {"kind": "orz", "path": str(world / "orz")}})
+    with pytest.raises(SourceError, match=r"The text source .*orz gave no usable row"):
+        gathered(wanted)
+
+
+COMMIT = "85a6dca0e2bdc6f0268ae519be8913f83a83cafd"
+
+
+@pytest.mark.parametrize(
+    ("stage", "source", "sentence"),
+    [
+        ("text", {"kind": "docci", "path": "x"}, "does not feed the text stage; those that do are orz, problems"),
+        ("text", {"kind": "orz"}, "needs a path or a repo, and not both"),
+        (
+            "text",
+            {"kind": "orz", "path": "x", "repo": "a/b", "revision": COMMIT},
+            "needs a path or a repo, and not both",
+        ),
+        ("visual", {"kind": "arxivqa", "repo": "a/b"}, "needs a revision: the 40 hex digits"),
+        ("visual", {"kind": "arxivqa", "repo": "a/b", "revision": "main"}, "needs a revision: the 40 hex digits"),
+        ("visual", {"kind": "arxivqa", "path": "x", "parts": {"a": 1}}, "a arxivqa source has no parts"),
+        ("visual", {"kind": "vlaa", "path": "x", "license": "mit"}, "keeps the licence of its own upstream"),
+        ("text", {"kind": "reasoning_gym"}, "needs tasks"),
+        ("text", {"kind": "reasoning_gym", "tasks": {"gcd": {}}, "path": "x"}, "makes its rows itself"),
+        ("text", {"kind": "nonsense"}, "Input should be 'docci', 'pixmo'"),
+    ],
+)
+def test_a_source_that_makes_no_sense_is_one_sentence(
+    tmp_path: Path, stage: str, source: dict[str, object], sentence: str
+) -> None:
+    small = worlds.recipe_over(tmp_path, "http://127.0.0.1:9/v1").model_dump()
+    with pytest.raises(RecipeError, match=sentence):
+        recipe.parse(small | {stage: {"source": source}}, "test")
+
+
+def test_one_source_or_several_but_not_both_and_not_none(tmp_path: Path) -> None:
+    small = worlds.recipe_over(tmp_path, "http://127.0.0.1:9/v1").model_dump()
+    one = {"kind": "orz", "path": "x"}
+    for text in ({}, {"source": one, "sources": [one]}):
+        with pytest.raises(RecipeError, match="give either source"):
+            recipe.parse(small | {"text": text}, "test")
+
+
+def test_a_dumped_recipe_is_read_back_the_same(world: Path) -> None:
+    import yaml
+
+    wanted = several(world, "http://127.0.0.1:9/v1")
+    assert recipe.parse(yaml.safe_load(recipe.dump(wanted)), "again") == wanted
+
+
+def hostile_tar(path: Path) -> Path:
+    with tarfile.open(path, "w:gz") as bundle:
+        for name in ("../out.png", "/abs.png", "a/../../b.png", "good/x.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(data.picture(1))
+            bundle.addfile(info, io.BytesIO(data.picture(1)))
+        for kind, name in (
+            (tarfile.SYMTYPE, "good/link.png"),
+            (tarfile.LNKTYPE, "good/hard.png"),
+            (tarfile.FIFOTYPE, "p"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            bundle.addfile(info)
+    return path
+
+
+def test_links_and_names_that_lead_out_of_an_archive_are_passed_over(tmp_path: Path) -> None:
+    names = [str(member.name) for member in archives.members(hostile_tar(tmp_path / "x.tar.gz"))]
+    assert names == ["good/x.png"]
+    zipped = data.zipped(tmp_path / "x.zip", {"../o.png": b"x", "/a.png": b"x", "a\\b.png": b"x", "good/x.png": b"x"})
+    assert [str(member.name) for member in archives.members(zipped)] == ["good/x.png"]
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.zip"])
+def test_a_member_larger_than_the_limit_is_refused_and_the_rest_goes_on(tmp_path: Path, name: str) -> None:
+    write = data.tar if name.endswith("gz") else data.zipped
+    path = write(tmp_path / name, {"large.png": bytes(10_000_000), "small.png": b"small"})
+    found = {}
+    for member in archives.members(path):
+        try:
+            found[str(member.name)] = member.read(1000)
+        except ImageProblem as problem:
+            found[str(member.name)] = problem.reason.encode()
+    assert found == {"large.png": b"image_too_large", "small.png": b"small"}
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.zip"])
+def test_a_torn_archive_is_one_sentence(tmp_path: Path, name: str) -> None:
+    write = data.tar if name.endswith("gz") else data.zipped
+    path = write(tmp_path / name, {"a.png": data.picture(1), "b.png": data.picture(2)})
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(SourceError, match=r"cannot be read .*download it again"):
+        [member.read(10**6) for member in archives.members(path)]
+
+
+def test_a_name_that_two_members_fit_is_no_image(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    data.write_lines(folder / "rows.jsonl", [{"image": "x.png", "caption": "Which?"}])
+    data.zipped(folder / "p.zip", {"a/x.png": data.picture(1), "b/x.png": data.picture(2)})
+    section = data.section("captions", folder, columns={}, images="p.zip", files=["*.jsonl"], source="s")
+    from capcurriculum.rows import Stage
+
+    assert data.reasons(data.read(section, tmp_path / "run", Stage.PERCEPTION)) == ["missing_file"]
