@@ -19,6 +19,7 @@ from capcurriculum.recipe import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.run import Run
 from datagen import engines
+from datagen.accounting import Meter
 from datagen.asking import Ask, ask_missing
 from datagen.orders import rotated, written
 
@@ -113,7 +114,7 @@ class Solver:
         if self._engine is None:
             self._engine = self._open.enter_context(engines.create(self.model))
         with self.display.step(f"{self.purpose}, {self.name}", len(asks), before) as advance:
-            ask_missing(asks, done, self._engine, record, advance)
+            ask_missing(asks, done, self._engine, record, advance, Meter(self.run, self.purpose, self.name))
 
     def _done(self) -> set[tuple[str, str]]:
         """Request key and question of every answer this solver has given for this purpose."""

@@ -27,6 +27,7 @@ from capcurriculum.rows import (
 )
 from capcurriculum.run import Run
 from datagen import engines
+from datagen.accounting import Meter
 from datagen.asking import Ask, ask_missing
 from datagen.teacher import mcq, tasks
 from datagen.teacher.tasks import Task
@@ -71,7 +72,7 @@ def _round(
         run.attempts.append(_attempt(ask, response, PROMPTS[teacher.sees]) for ask, response in pairs)
 
     with display.step(_label(todo[0]), len(asks), sum(ask.key in done for ask in asks)) as advance:
-        ask_missing(asks, done, engine, record, advance)
+        ask_missing(asks, done, engine, record, advance, Meter(run, "teacher", teacher.model))
 
 
 def _label(task: Task) -> str:
