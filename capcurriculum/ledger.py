@@ -15,7 +15,7 @@ from capcurriculum.run import Run
 from capcurriculum.tables import arrow_schema
 
 #: The order in which the road meets its filters; others follow in the order of their names.
-FILTERS = ("source", "teacher", "perception", "rollouts")
+FILTERS = ("source", "teacher", "perception", "rollouts", "difficulty")
 
 
 @dataclass(frozen=True, slots=True)

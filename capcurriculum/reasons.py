@@ -36,3 +36,5 @@ class Reason(StrEnum):
     CAPTION_UNKNOWN = "unknown_from_caption"
     # rollouts
     NOT_MEASURED = "not_measured"
+    TOO_HARD = "pass_rate_too_low"
+    TOO_EASY = "pass_rate_too_high"

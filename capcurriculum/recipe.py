@@ -71,9 +71,14 @@ class ModelSection(Section):
 
 
 class TeacherSection(Section):
-    """Who writes the questions, about what, and how often a refused reply is asked again."""
+    """Who writes the questions, how many an image, about what, and how often a refused reply is asked again.
+
+    A teacher that `sees` the caption alone is a text model, as in the paper; one that sees the image too is a VLM.
+    """
 
     model: str
+    sees: Literal["caption", "image_and_caption"] = "caption"
+    questions: Annotated[int, Field(ge=1, le=4)] = 1
     skills: dict[str, PositiveInt] = {"spatial": 1, "attribute": 1, "count": 1}
     tries: PositiveInt = 3
     sampling: SamplingSection = SamplingSection()
@@ -88,10 +93,22 @@ class TeacherSection(Section):
 
 
 class ProbeSection(Section):
-    """Which solvers answer from the image and from the caption."""
+    """Which solvers answer, on which arms, and whether each question is also asked with its options rotated by one.
+
+    The perception rule needs the arms image and caption. Blind (the question alone) and swapped (another image) tell
+    how much of an answer needs no seeing.
+    """
 
     solvers: Annotated[tuple[str, ...], Field(min_length=1)]
+    arms: tuple[Literal["image", "caption", "blind", "swapped"], ...] = ("image", "caption", "blind", "swapped")
+    other_order: bool = False
     sampling: SamplingSection = SamplingSection()
+
+    @model_validator(mode="after")
+    def _rule_can_judge(self) -> "ProbeSection":
+        if not {"image", "caption"} <= set(self.arms):
+            raise ValueError("arms must hold image and caption, which the perception rule compares")
+        return self
 
 
 class PerceptionSection(StageSources):
@@ -106,11 +123,33 @@ class ProblemSection(StageSources):
 
 
 class RolloutSection(Section):
-    """The pass rate: K replies of the model that will be trained."""
+    """The pass rate: K replies of the model that will be trained, and which pass rates are kept.
+
+    A row is kept if `above` < pass rate < `below`; without a bound on a side, that side drops nothing. `stop` says when
+    fewer than K replies will do:
+
+    - `never`: every row gets all K;
+    - `decided`: as soon as the remaining replies cannot change whether the row is kept (for runs that only select);
+    - `dropped`: as `decided`, but rows that are kept get all K, or as many as make their 95 % interval narrower than
+      `interval`, since they are ordered by pass rate.
+    """
 
     model: str
     k: PositiveInt = 16
     sampling: SamplingSection = SamplingSection(temperature=0.7, top_p=0.9, top_k=20)
+    above: Annotated[float, Field(ge=0, lt=1)] | None = None
+    below: Annotated[float, Field(gt=0, le=1)] | None = None
+    stop: Literal["never", "decided", "dropped"] = "never"
+    chunk: PositiveInt = 4
+    interval: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _bounds_make_sense(self) -> "RolloutSection":
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError("above must be smaller than below")
+        if self.interval is not None and self.stop != "dropped":
+            raise ValueError("interval has a meaning only with stop: dropped")
+        return self
 
 
 class SplitSection(Section):

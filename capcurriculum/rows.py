@@ -6,7 +6,7 @@ agree between machines. What enters a key is listed here and nowhere else; raise
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 SCHEMA = 1
@@ -86,8 +86,9 @@ class CaptionedImage:
 class Question:
     """A problem with its gold answer: four options and a letter, or no options and free text.
 
-    `problem` is the text a solver reads, without any image placeholder; `image_path` is relative to its source's
-    folder. `attempt` is the teacher's try that gave it.
+    `problem` is the text a solver reads, without any image placeholder, and `text` the bare question of one with
+    options; `image_path` is relative to its source's folder. What follows `license` says how a teacher came to write
+    it: `attempt` is the try that gave it, `slot` which of the image's questions it is, `sampling` the record as JSON.
     """
 
     question_id: str
@@ -102,9 +103,14 @@ class Question:
     caption_id: str
     source: str
     license: str
+    text: str = ""
     model: str = ""
     prompt_digest: str = ""
     attempt: int = 0
+    slot: int = 0
+    sampling: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
 
     @staticmethod
     def key(stage: str, image_id: str, problem: str, answer: str) -> str:
@@ -129,6 +135,10 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0
     max_tokens: int = 512
+
+    def json(self) -> str:
+        """The record as one line of JSON, as tables keep it."""
+        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +188,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of the teacher; an empty `problem` means the reply became a question."""
+    """One try of the teacher for one of an image's questions; an empty `problem` means that it was taken."""
 
     request_key: str
     caption_id: str
@@ -191,11 +201,17 @@ class Attempt:
     tokens_out: int
     model: str
     prompt_digest: str
+    slot: int = 0
+    sampling: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A graded reply: the evidence that filters and pass rates read."""
+    """A graded reply: the evidence that filters and pass rates read.
+
+    `order` counts how far the options were rotated when it was asked; `answer` is the letter of the question as it is
+    written, whatever letter the reply named.
+    """
 
     request_key: str
     question_id: str
@@ -211,6 +227,7 @@ class Answer:
     tokens_out: int
     prompt_digest: str
     detail: str = ""
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Text from outside may hold terminal escape sequences; nothing reaches a terminal
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Table
 from capcurriculum import ledger
 from capcurriculum.ledger import FunnelLine
 from capcurriculum.run import Run
+from capcurriculum.spend import spends
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -67,11 +69,14 @@ def funnel(run: Run, console: Console) -> None:
 
 
 def status(run: Run, console: Console) -> None:
-    """How far the run is: rows of each table, tokens, stage files, training states, the last event."""
+    """How far the run is: rows of each table, what asking has cost, stage files, training states, the last event."""
     tables = (run.captions, run.attempts, run.questions, run.answers, run.verdicts)
     console.print(f"run {visible(run.path)}", markup=False, highlight=False)
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
+    if spent := spends(run):
+        numbers = ("replies", "tokens in", "tokens out", "seconds", "engine seconds")
+        console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
     for name, files in ledger.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
     for stage, state in _training_states(run.plan):

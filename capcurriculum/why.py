@@ -67,9 +67,10 @@ def _questions(run: Run, ids: _Ids) -> Iterator[str]:
 
 
 def _answers(answers: Iterable[Answer]) -> Iterator[str]:
-    for a in sorted(answers, key=lambda a: (a.purpose, a.solver, a.arm, a.rollout)):
+    for a in sorted(answers, key=lambda a: (a.purpose, a.solver, a.arm, a.order, a.rollout)):
         said = f"{a.outcome} {visible(a.answer)} {visible(a.detail)}".rstrip()
-        yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}: {said}"
+        order = ", options rotated" if a.order else ""
+        yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}{order}: {said}"
 
 
 def _places(run: Run, ids: _Ids) -> Iterator[str]:

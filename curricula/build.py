@@ -23,7 +23,7 @@ from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather
 from datagen.teacher.write import write_questions
-from filters import measured, perception, runner
+from filters import difficulty, measured, perception, runner
 
 
 def build(recipe: Recipe, display: Display) -> Run:
@@ -38,12 +38,12 @@ def build(recipe: Recipe, display: Display) -> Run:
         gather.gather(run, recipe, display)
         where = gather.folders(run, recipe)
         if recipe.perception:
-            write_questions(run, recipe, display)
+            write_questions(run, recipe, where, display)
             probe(run, recipe, where, display)
             _judge_perception(run, recipe)
         questions = _to_measure(run)
         roll_out(run, recipe, questions, where, display)
-        runner.apply(run, measured.FILTER, measured.judge, questions, Purpose.ROLLOUT)
+        _judge_rollouts(run, recipe, questions)
         for stage, rows in stage_rows(run, recipe).items():
             write_stage(rows, run.stages / stage, where[stage])
             display.note(f"stage {stage}: {len(rows)} rows")
@@ -62,6 +62,19 @@ def _judge_perception(run: Run, recipe: Recipe) -> None:
     runner.apply(run, perception.FILTER, judge, questions, Purpose.PROBE)
 
 
+def _judge_rollouts(run: Run, recipe: Recipe, questions: Sequence[Question]) -> None:
+    runner.apply(run, measured.FILTER, measured.judge, questions, Purpose.ROLLOUT)
+    section = recipe.rollouts
+    if section.above is None and section.below is None:
+        return
+
+    def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
+        return difficulty.judge(question, answers, section)
+
+    passed = runner.kept(run, measured.FILTER)
+    runner.apply(run, difficulty.FILTER, judge, [q for q in questions if q.question_id in passed], Purpose.ROLLOUT)
+
+
 def _to_measure(run: Run) -> list[Question]:
     """Perception questions that passed the probe, and every problem of the other stages."""
     passed = runner.kept(run, perception.FILTER)
@@ -77,11 +90,13 @@ def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:
     rollouts: defaultdict[str, list[Answer]] = defaultdict(list)
     for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT):
         rollouts[answer.question_id].append(answer)
-    measured_ids = runner.kept(run, measured.FILTER)
+    bounded = recipe.rollouts.above is not None or recipe.rollouts.below is not None
+    kept = runner.kept(run, difficulty.FILTER if bounded else measured.FILTER)
     stages: dict[str, list[StageRow]] = {stage: [] for stage in gather.sections(recipe)}
     for question in run.questions.rows():
-        if question.question_id in measured_ids:
-            row = StageRow.make(question, rollouts[question.question_id], split_of(question, recipe.split))
+        if question.question_id in kept:
+            replies, split = rollouts[question.question_id], split_of(question, recipe.split)
+            row = StageRow.make(question, replies, split, recipe.rollouts.k)
             stages[question.stage].append(row)
     for stage, rows in stages.items():
         if not rows:

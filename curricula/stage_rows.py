@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum import prompts
+from capcurriculum.passrate import PassRate, pass_rate
 from capcurriculum.rows import Answer, Outcome, Question
-from curricula.difficulty import PassRate, pass_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,13 @@ class StageRow:
     rollouts: tuple[Answer, ...]
     split: str
     rate: PassRate
+    full: bool
 
     @staticmethod
-    def make(question: Question, rollouts: Sequence[Answer], split: str) -> "StageRow":
-        """A row whose rollouts are in order and counted."""
+    def make(question: Question, rollouts: Sequence[Answer], split: str, k: int) -> "StageRow":
+        """A row whose rollouts are in order and counted; it is `full` if none of the K was left out."""
         ordered = tuple(sorted(rollouts, key=lambda a: a.rollout))
-        return StageRow(question, ordered, split, pass_rate(ordered))
+        return StageRow(question, ordered, split, pass_rate(ordered), len(ordered) >= k)
 
 
 def features() -> Any:
@@ -53,6 +54,7 @@ def features() -> Any:
             "pass_n": whole,
             "pass_low": real,
             "pass_high": real,
+            "pass_full": Value("bool"),
             "license": text,
             "split": text,
             "data_source": text,
@@ -74,7 +76,9 @@ def features() -> Any:
 def record(row: StageRow, index: int, folder: Path) -> dict[str, Any]:
     """The row as one Parquet record, picture bytes included; `index` is its place in the file.
 
-    `correctness` is null where a rollout's answer is unknown: unparsed is not wrong.
+    `correctness` is null where a rollout's answer is unknown: unparsed is not wrong. Where `pass_full` is false,
+    rollouts were stopped early, and pass rate and interval say so much and no more: which replies were left out
+    depended on those before, so they are no unbiased estimate.
     """
     question, rate = row.question, row.rate
     problem = ("<image>" if question.image_path else "") + question.problem
@@ -95,6 +99,7 @@ def record(row: StageRow, index: int, folder: Path) -> dict[str, Any]:
         "pass_n": rate.n,
         "pass_low": rate.low,
         "pass_high": rate.high,
+        "pass_full": row.full,
         "license": question.license,
         "split": row.split,
         "data_source": f"capcurriculum/{question.stage}",

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from capcurriculum.progress import Advance
 from capcurriculum.rows import Request, Response
+from datagen.accounting import Meter
 from datagen.engines import Engine
 from datagen.windows import windows
 
@@ -40,32 +41,39 @@ Record = Callable[[Sequence[tuple[Ask[Owner], Response]]], None]
 
 
 def ask_missing(
-    asks: Sequence[Ask[Owner]], done: Done, engine: Engine, record: Record[Owner], advance: Advance
+    asks: Sequence[Ask[Owner]], done: Done, engine: Engine, record: Record[Owner], advance: Advance, meter: Meter
 ) -> None:
     """Ask for every item of `asks` whose key is not in `done`, calling `record` once for each shard to write.
+
+    `meter` is told how long it took.
 
     Raises:
         EngineError: the engine as a whole cannot go on; everything recorded so far stays.
     """
+
+    def keep(pairs: Sequence[tuple[Ask[Owner], Response]]) -> None:
+        record(pairs)
+        advance(len(pairs))
+        meter.note(len(pairs))
+
     if engine.window:
         for window in windows(asks, engine.window):
             missing = [ask for ask in window if ask.key not in done]
             if missing:
-                record(_answered(window, missing, engine))
-                advance(len(missing))
+                keep(_answered(window, missing, engine, meter))
     else:
-        _stream([ask for ask in asks if ask.key not in done], engine, record, advance)
+        _stream([ask for ask in asks if ask.key not in done], engine, keep, meter)
 
 
 def _answered(
-    window: Sequence[Ask[Owner]], missing: Sequence[Ask[Owner]], engine: Engine
+    window: Sequence[Ask[Owner]], missing: Sequence[Ask[Owner]], engine: Engine, meter: Meter
 ) -> list[tuple[Ask[Owner], Response]]:
     unique = {ask.request.key: ask.request for ask in window}
-    responses = {response.key: response for response in engine.stream(unique.values())}
+    responses = {response.key: response for response in meter.waited(engine.stream(unique.values()))}
     return [(ask, responses[ask.request.key]) for ask in missing]
 
 
-def _stream(asks: Sequence[Ask[Owner]], engine: Engine, record: Record[Owner], advance: Advance) -> None:
+def _stream(asks: Sequence[Ask[Owner]], engine: Engine, keep: Record[Owner], meter: Meter) -> None:
     owners: dict[str, list[Ask[Owner]]] = {}
     for ask in asks:
         owners.setdefault(ask.request.key, []).append(ask)
@@ -73,13 +81,11 @@ def _stream(asks: Sequence[Ask[Owner]], engine: Engine, record: Record[Owner], a
     buffer: list[tuple[Ask[Owner], Response]] = []
     flushed = time.monotonic()
     try:
-        for response in engine.stream(requests):
+        for response in meter.waited(engine.stream(requests)):
             buffer += [(ask, response) for ask in owners[response.key]]
             if len(buffer) >= FLUSH_ROWS or time.monotonic() - flushed > FLUSH_SECONDS:
-                record(buffer)
-                advance(len(buffer))
+                keep(buffer)
                 buffer, flushed = [], time.monotonic()
     finally:
         # Also when the endpoint goes down or the user interrupts: what was paid for is kept.
-        record(buffer)
-        advance(len(buffer))
+        keep(buffer)

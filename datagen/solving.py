@@ -5,8 +5,13 @@ The system turn is the unified prompt, the user turn is the problem as training 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import polars as pl
 
 from capcurriculum import answers, prompts
 from capcurriculum.progress import Display
@@ -14,28 +19,44 @@ from capcurriculum.recipe import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.run import Run
 from datagen import engines
+from datagen.accounting import Meter
 from datagen.asking import Ask, ask_missing
+from datagen.orders import rotated, written
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file by its digest and its path below its source's folder."""
+
+    image_id: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One thing to ask: a question on one arm, for the `rollout`-th time."""
+    """One thing to ask: a question on one arm, for the `rollout`-th time, its options rotated by `order`.
+
+    `shown` is the picture of the swapped arm.
+    """
 
     question: Question
     arm: Arm
     rollout: int = 0
+    order: int = 0
+    shown: Picture | None = None
 
 
-def messages(question: Question, arm: Arm) -> tuple[Message, ...]:
+def messages(question: Question, arm: Arm, order: int = 0) -> tuple[Message, ...]:
     """The chat turns of a question on an arm."""
     system = Message("system", prompts.system())
+    problem, _, _ = rotated(question, order)
     match arm:
         case Arm.IMAGE | Arm.SWAPPED:
-            return system, Message("user", question.problem, images=1)
+            return system, Message("user", problem, images=1)
         case Arm.CAPTION:
-            return system, Message("user", prompts.caption_arm(question.caption, question.problem))
+            return system, Message("user", prompts.caption_arm(question.caption, problem))
         case Arm.BLIND | Arm.TEXT:
-            return system, Message("user", question.problem)
+            return system, Message("user", problem)
 
 
 def home_arm(question: Question) -> Arm:
@@ -43,50 +64,76 @@ def home_arm(question: Question) -> Arm:
     return Arm.IMAGE if question.image_path else Arm.TEXT
 
 
-def solve(
-    run: Run,
-    solver: str,
-    model: ModelSection,
-    sampling: Sampling,
-    purpose: Purpose,
-    asked: Sequence[Asked],
-    folders: Mapping[str, Path],
-    display: Display,
-) -> None:
-    """Append an answer for everything in `asked` that the run has none for.
+class Solver:
+    """One model under one name, asked for one purpose; its engine is started when there is something to ask.
 
     `folders` maps a stage to the folder its image paths are relative to.
-
-    Raises:
-        EngineError: the solver cannot be used.
     """
-    asks = [Ask(request(item, model.model, sampling, folders), item, item.question.question_id) for item in asked]
-    known = run.answers.frame("request_key", "question_id", "solver", "purpose")
-    done = {(k, q) for k, q, s, p in known.iter_rows() if s == solver and p == purpose}
-    if all(ask.key in done for ask in asks):
-        return
 
-    def record(pairs: Sequence[tuple[Ask[Asked], Response]]) -> None:
-        run.answers.append(_answer(ask, response, solver, purpose) for ask, response in pairs)
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        model: ModelSection,
+        sampling: Sampling,
+        purpose: Purpose,
+        folders: Mapping[str, Path],
+        display: Display,
+    ) -> None:
+        self.run, self.name, self.model, self.sampling = run, name, model, sampling
+        self.purpose, self.folders, self.display = purpose, folders, display
+        self._open = ExitStack()
+        self._engine: engines.Engine | None = None
 
-    label = f"{purpose}, {solver}"
-    before = sum(ask.key in done for ask in asks)
-    with engines.create(model) as engine, display.step(label, len(asks), before) as advance:
-        ask_missing(asks, done, engine, record, advance)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def ask(self, asked: Sequence[Asked]) -> None:
+        """Append an answer for everything in `asked` that the run has none for.
+
+        Raises:
+            EngineError: the model cannot be used.
+        """
+        asks = [
+            Ask(request(item, self.model.model, self.sampling, self.folders), item, item.question.question_id)
+            for item in asked
+        ]
+        done = self._done()
+        before = sum(ask.key in done for ask in asks)
+        if before == len(asks):
+            return
+
+        def record(pairs: Sequence[tuple[Ask[Asked], Response]]) -> None:
+            self.run.answers.append(_answer(ask, response, self.name, self.purpose) for ask, response in pairs)
+
+        if self._engine is None:
+            self._engine = self._open.enter_context(engines.create(self.model))
+        with self.display.step(f"{self.purpose}, {self.name}", len(asks), before) as advance:
+            ask_missing(asks, done, self._engine, record, advance, Meter(self.run, self.purpose, self.name))
+
+    def _done(self) -> set[tuple[str, str]]:
+        """Request key and question of every answer this solver has given for this purpose."""
+        known = self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
+        return set(known.select("request_key", "question_id").collect().iter_rows())
 
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
-    """What the engine is asked; `folders` as in `solve`."""
+    """What the engine is asked; `folders` as in `Solver`."""
     question = item.question
-    images: tuple[tuple[str, str], ...] = ()
-    if item.arm is Arm.IMAGE:
-        images = ((question.image_id, str(folders[question.stage] / question.image_path)),)
-    return Request.make(model, messages(question, item.arm), sampling, images=images, rollout=item.rollout)
+    shown = Picture(question.image_id, question.image_path) if item.arm is Arm.IMAGE else item.shown
+    images = ((shown.image_id, str(folders[question.stage] / shown.path)),) if shown else ()
+    turns = messages(question, item.arm, item.order)
+    return Request.make(model, turns, sampling, images=images, rollout=item.rollout)
 
 
 def _answer(ask: Ask[Asked], response: Response, solver: str, purpose: Purpose) -> Answer:
     item = ask.owner
-    outcome, answer, detail = graded(item.question, response)
+    outcome, answer, detail = graded(item.question, response, item.order)
     return Answer(
         request_key=response.key,
         question_id=item.question.question_id,
@@ -102,15 +149,17 @@ def _answer(ask: Ask[Asked], response: Response, solver: str, purpose: Purpose) 
         tokens_out=response.tokens_out,
         prompt_digest=prompts.digest("caption_arm" if item.arm is Arm.CAPTION else "system"),
         detail=detail,
+        order=item.order,
     )
 
 
-def graded(question: Question, response: Response) -> tuple[Outcome, str, str]:
-    """Outcome, answer and detail of a reply."""
+def graded(question: Question, response: Response, order: int = 0) -> tuple[Outcome, str, str]:
+    """Outcome, answer (in the letters of the question as it is written) and detail of a reply."""
     if response.finish == "error":
         return Outcome.FAILED, "", response.error
     if response.finish == "length":
         # A reply cut off before its answer says nothing about what the model sees.
         return Outcome.UNPARSED, "", "cut off at max_tokens"
-    grade = answers.grade(response.text, question.answer, question.options or None)
-    return grade.outcome, grade.answer, grade.detail
+    _, options, gold = rotated(question, order)
+    grade = answers.grade(response.text, gold, options or None)
+    return grade.outcome, written(grade.answer, order if options else 0), grade.detail

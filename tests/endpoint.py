@@ -48,7 +48,8 @@ class Endpoint:
         return self._choice(text, options, has_image) if options else self._sum(text)
 
     def _question(self, text: str) -> str:
-        mark = hashlib.sha256(text.split("Caption:")[-1].strip().encode()).hexdigest()[:6]
+        before = "".join(re.findall(r"^Already asked.*$", text, re.MULTILINE))
+        mark = hashlib.sha256((before + text.split("Caption:")[-1].strip()).encode()).hexdigest()[:6]
         options = {"A": f"right {mark}", "B": f"b {mark}", "C": f"c {mark}", "D": f"d {mark}"}
         return json.dumps({"question": f"What is at {mark}?", "options": options, "answer": "A"})
 

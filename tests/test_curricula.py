@@ -28,7 +28,7 @@ def row(number: int, outcomes: list[str], image: str = "", split: str = "train")
         Answer(f"k{number}-{i}", f"q{number:04d}", "p", "rollout", "text", i, "", "1", outcome, "stop", 1, 1, "d")
         for i, outcome in enumerate(outcomes)
     ]
-    return StageRow.make(question(number, image), answers, split)
+    return StageRow.make(question(number, image), answers, split, k=len(outcomes))
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.randoms(use_true_random=False), st.integers(0, 9))

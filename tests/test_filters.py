@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcurriculum.intervals import wilson
+from capcurriculum.passrate import pass_rate
 from capcurriculum.rows import Answer, Outcome, Question
-from curricula.difficulty import pass_rate
 from filters import measured, perception
 
 QUESTION = Question("q", "perception", "P?", "A", ("w", "x", "y", "z"), "count", "i", "p", "c", "cid", "s", "l")

@@ -58,6 +58,7 @@ def row(stage: str, number: int, split: str) -> dict[str, object]:
         "pass_n": 1,
         "pass_low": 0.2,
         "pass_high": 1.0,
+        "pass_full": True,
         "license": "cc0-1.0",
         "split": split,
         "data_source": f"capcurriculum/{stage}",

@@ -76,6 +76,14 @@ def caption_arm(caption: str, problem: str) -> str:
     return render("caption_arm", caption=caption, problem=problem)
 
 
+def teacher(name: str, caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
+    """What a teacher reads from template `name` (`teacher_caption` or `teacher_image`).
+
+    `asked` are earlier questions of the image, `problem` says why its last reply was refused.
+    """
+    return render(name, caption=caption, skill=SKILLS[skill], asked=asked, problem=problem)
+
+
 def teacher_caption(caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
-    """What the teacher reads: `asked` are earlier questions of the image, `problem` why its last reply was refused."""
-    return render("teacher_caption", caption=caption, skill=SKILLS[skill], asked=asked, problem=problem)
+    """What a teacher that sees the caption alone reads; see `teacher`."""
+    return teacher("teacher_caption", caption, skill, asked, problem)

@@ -1,0 +1,175 @@
+"""vLLM in this process: its queue is kept full while we read, parse and write, so a GPU never waits for us.
+
+Requests are handed over one group at a time (`grouping`) and outputs are taken as they finish; whenever fewer than the
+recipe's number are waiting, more are rendered. Nothing waits for the slowest request of a batch, as it would with one
+`LLM.chat` call after the other.
+
+Per-request seeds are not sent: vLLM on the CPU dies of them. The engine's own seed is fixed, but which requests share a
+step depends on timing, so sampled replies differ between runs.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from capcurriculum.errors import EngineError
+from capcurriculum.recipe import ModelSection
+from capcurriculum.rows import Message, Request, Response, Sampling
+from capcurriculum.torchvision_shim import ensure_torchvision
+from datagen import images
+from datagen.engines.checkpoints import resolve
+from datagen.engines.grouping import Group, grouped
+
+
+class VLLMEngine:
+    """A checkpoint run by vLLM's offline engine."""
+
+    def __init__(self, section: ModelSection) -> None:
+        self.section = section
+        self.llm = load(section)
+
+    @property
+    def window(self) -> int | None:
+        """See `Engine.window`."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.llm.llm_engine.engine_core.shutdown()
+        del self.llm
+
+    def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
+        """Responses as their groups finish; see `Engine.stream`."""
+        waiting, flying, exhausted = grouped(requests, self.section.max_n), {}, False
+        try:
+            while True:
+                while not exhausted and sum(map(len, flying.values())) < self.section.vllm.in_flight:
+                    group = next(waiting, ())
+                    if group is None:
+                        break
+                    if not group:
+                        exhausted = True
+                    elif problem := self._enqueue(group, flying):
+                        yield from (Response(request.key, "", "error", error=problem) for request in group)
+                if exhausted and not flying:
+                    return
+                for output in self.llm.llm_engine.step():
+                    if output.finished:
+                        yield from _responses(flying.pop(output.request_id), output)
+        finally:
+            self.llm.llm_engine.abort_request(list(flying))
+
+    def _enqueue(self, group: Group, flying: dict[str, Group]) -> str:
+        """Hand a group over; a sentence if vLLM refuses it, for example because the prompt is too long."""
+        try:
+            turns = conversation(group[0], self.section)
+            number = self.llm.enqueue_chat([turns], [_parameters(group, self.section)], use_tqdm=False)[0]
+        except (ValueError, images.ImageProblem) as error:
+            return " ".join(str(error).split())[:300]
+        # What comes back is `<number>-<random>`; outputs carry the number alone.
+        flying[number.split("-", 1)[0]] = group
+        return ""
+
+
+def load(section: ModelSection) -> Any:
+    """The `vllm.LLM` of a recipe's model.
+
+    Raises:
+        EngineError: the `vllm` extra is missing, or the checkpoint cannot be loaded.
+    """
+    cpu = _without_gpu()
+    if cpu:
+        # One process and little room for keys and values: the micro model needs neither.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    ensure_torchvision()
+    try:
+        from vllm import LLM
+    except ImportError as error:
+        raise EngineError(f"The vllm engine needs {error.name}; install capcurriculum[vllm].") from error
+    own = section.vllm
+    arguments: dict[str, Any] = {
+        "model": resolve(section.model),
+        "dtype": "float32" if cpu else own.dtype,
+        "seed": 0,
+        "max_model_len": own.max_model_len,
+        "max_num_seqs": own.max_num_seqs,
+        "tensor_parallel_size": own.tensor_parallel_size,
+        "data_parallel_size": own.data_parallel_size,
+        "limit_mm_per_prompt": {"image": 1, "video": 0},
+        "enable_prefix_caching": True,
+        "trust_remote_code": False,
+        "load_format": "safetensors",
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+        "disable_log_stats": True,
+    }
+    if cpu:
+        arguments |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
+    else:
+        arguments["gpu_memory_utilization"] = own.gpu_memory_utilization
+    try:
+        return LLM(**arguments)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EngineError(
+            f"vLLM cannot load the model {section.model}: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _without_gpu() -> bool:
+    try:
+        import torch
+    except ImportError as error:
+        raise EngineError("The vllm engine needs torch; install capcurriculum[vllm].") from error
+    return not torch.cuda.is_available()
+
+
+def conversation(request: Request, section: ModelSection) -> list[dict[str, Any]]:
+    """The request's turns as vLLM takes them, pictures opened.
+
+    Raises:
+        ImageProblem: a picture cannot be read.
+    """
+    paths = iter(request.image_paths)
+    return [{"role": turn.role, "content": _content(turn, paths, section)} for turn in request.messages]
+
+
+def _content(turn: Message, paths: Iterator[str], section: ModelSection) -> str | list[dict[str, Any]]:
+    if not turn.images:
+        return turn.text
+    shown = [{"type": "image_pil", "image_pil": images.picture(next(paths), section)} for _ in range(turn.images)]
+    return [*shown, {"type": "text", "text": turn.text}]
+
+
+def _parameters(group: Group, section: ModelSection) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    sampling: Sampling = group[0].sampling
+    schema = group[0].schema if section.structured else ""
+    return SamplingParams(
+        n=len(group),
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        max_tokens=sampling.max_tokens,
+        structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
+    )
+
+
+def _responses(group: Group, output: Any) -> Iterator[Response]:
+    """One response a request; the prompt's tokens are counted once, as they are processed once."""
+    prompt = len(output.prompt_token_ids or ())
+    for place, (request, completion) in enumerate(zip(group, output.outputs, strict=True)):
+        yield Response(
+            key=request.key,
+            text=completion.text,
+            finish=completion.finish_reason or "unknown",
+            tokens_in=0 if place else prompt,
+            tokens_out=len(completion.token_ids),
+        )

@@ -1,0 +1,136 @@
+"""What a build will ask for and cost, said before it asks for anything.
+
+Rows are counted where a run holds them already and taken from the source otherwise; tokens are the run's own means
+once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as many
+tokens out as the recipe allows. Where that makes a number an upper bound it says so.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from capcurriculum.recipe import ModelSection, Recipe
+from capcurriculum.rows import Purpose, Stage
+from capcurriculum.run import Run
+from capcurriculum.spend import Spend, spends
+
+CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What one request of a step is expected to hold; `measured` by this run, or `tokens_out` is its limit."""
+
+    tokens_in: float
+    tokens_out: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One step with one model. `bound`: a number is at most this, as rows may drop out or replies be shorter.
+
+    `seconds` needs the model's tokens_per_second (measured by this run, or stated in the recipe), `money` its prices;
+    None where they are unknown.
+    """
+
+    step: str
+    model: str
+    rows: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    bound: bool
+    seconds: float | None
+    money: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How many captions and problems there are, an average caption's and problem's characters, and an image's tokens.
+
+    `measured` is how many rows reach the rollouts: at most all questions before the probe has judged them.
+    """
+
+    captions: int
+    problems: int
+    characters: int
+    image_tokens: int
+    questions: int
+    reaching: int
+    judged: bool
+
+
+def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
+    """The steps that ask models, in the order of the road."""
+    spent = {(s.step, s.model): s for s in spends(run)} if run else {}
+    if recipe.perception:
+        teacher, probe = recipe.perception.teacher, recipe.perception.probe
+        image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
+        size = _size(spent.get(("teacher", teacher.model)), rows.characters, image, teacher.sampling.max_tokens)
+        requests = rows.captions * teacher.questions
+        yield _step("teacher", teacher.model, recipe, rows.captions, requests, size, spent, bound=False)
+        asked = rows.questions * len(probe.arms) * (2 if probe.other_order else 1)
+        seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
+        for name in probe.solvers:
+            own = spent.get((Purpose.PROBE, name))
+            size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens)
+            yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, bound=False)
+    section = recipe.rollouts
+    reaching = rows.reaching + rows.problems
+    own = spent.get((Purpose.ROLLOUT, section.model))
+    size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens)
+    bound = section.stop != "never" or not rows.judged
+    yield _step(Purpose.ROLLOUT, section.model, recipe, reaching, reaching * section.k, size, spent, bound=bound)
+
+
+def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int) -> Size:
+    if spent and spent.replies:
+        return Size(spent.tokens_in / spent.replies, spent.tokens_out / spent.replies, True)
+    return Size(characters / CHARACTERS_A_TOKEN + image_tokens, max_tokens, False)
+
+
+def _step(
+    step: str,
+    name: str,
+    recipe: Recipe,
+    rows: int,
+    requests: int,
+    size: Size,
+    spent: dict[tuple[str, str], Spend],
+    *,
+    bound: bool,
+) -> Forecast:
+    model = recipe.models[name]
+    tokens_in, tokens_out = round(requests * size.tokens_in), round(requests * size.tokens_out)
+    speed = _speed(spent.get((step, name)), model)
+    return Forecast(
+        step=step,
+        model=name,
+        rows=rows,
+        requests=requests,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        bound=bound or not size.measured,
+        seconds=None if speed is None else tokens_out / speed,
+        money=_money(model, tokens_in, tokens_out),
+    )
+
+
+def _speed(spent: Spend | None, model: ModelSection) -> float | None:
+    """Tokens out a second, measured by the run before anything stated."""
+    if spent and spent.seconds and spent.tokens_out:
+        return spent.tokens_out / spent.seconds
+    return model.tokens_per_second
+
+
+def _money(model: ModelSection, tokens_in: int, tokens_out: int) -> float | None:
+    """In the unit of the recipe's prices, which are a million tokens each."""
+    if model.price_in is None or model.price_out is None:
+        return None
+    return (tokens_in * model.price_in + tokens_out * model.price_out) / 1e6
+
+
+def stages_of(recipe: Recipe) -> Sequence[Stage]:
+    """The stages a recipe builds."""
+    named = {Stage.PERCEPTION: recipe.perception, Stage.TEXT: recipe.text, Stage.VISUAL: recipe.visual}
+    return [stage for stage, section in named.items() if section is not None]
