@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
+from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import Sampling, Stage
@@ -19,11 +20,7 @@ from capcurriculum.rows import Sampling, Stage
 #: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
 NO_EFFECT: tuple[str, ...] = (
     "runs",
-    "models.*.base_urls",
-    "models.*.api_key_env",
-    "models.*.concurrency",
-    "models.*.batch_size",
-    "models.*.timeout_seconds",
+    *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
     "training",
 )
@@ -46,28 +43,6 @@ class SamplingSection(Section):
     def record(self) -> Sampling:
         """The same values as a record."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_tokens)
-
-
-class ModelSection(Section):
-    """A model and the engine that runs it.
-
-    `model` is a name the engine understands: a Hub id, a folder, or `micro:NAME` for one shipped with the package.
-    """
-
-    engine: Literal["transformers", "openai"]
-    model: str
-    base_urls: tuple[str, ...] = ()
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: PositiveInt = 64
-    batch_size: PositiveInt = 64
-    timeout_seconds: Annotated[float, Field(gt=0)] = 600
-    structured: bool = True
-
-    @model_validator(mode="after")
-    def _endpoint_named(self) -> "ModelSection":
-        if self.engine == "openai" and not self.base_urls:
-            raise ValueError("an openai engine needs base_urls, for example [http://127.0.0.1:8000/v1]")
-        return self
 
 
 class TeacherSection(Section):

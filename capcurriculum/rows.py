@@ -157,6 +157,16 @@ class Request:
     rollout: int = 0
     schema: str = ""
 
+    @property
+    def prompt_key(self) -> str:
+        """The same for requests that differ in nothing but the rollout.
+
+        Images enter by their paths, so it is for comparing requests of one process, not for storing.
+        """
+        turns = [[m.role, m.text, m.images] for m in self.messages]
+        drawn = [self.sampling.temperature, self.sampling.top_p, self.sampling.top_k, self.sampling.max_tokens]
+        return digest(SCHEMA, "prompt", self.model, turns, self.image_paths, drawn, self.schema)
+
     @staticmethod
     def make(
         model: str,
@@ -176,7 +186,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: a text, or an error sentence when the engine could not give one (`finish` is then `error`)."""
+    """What came back: a text, or an error sentence when the engine could not give one (`finish` is then `error`).
+
+    Summed over responses, `tokens_in` and `tokens_out` are what was paid for: where several rollouts shared one prompt
+    the first carries its tokens and the others 0, and where an endpoint told only the sum of what they wrote it is
+    shared out by the length of their texts.
+    """
 
     key: str
     text: str

@@ -1,8 +1,8 @@
 """What a build will ask for and cost, said before it asks for anything.
 
 Rows are counted where a run holds them already and taken from the source otherwise; tokens are the run's own means
-once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as many
-tokens out as the recipe allows. Where that makes a number an upper bound it says so.
+once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as
+many tokens out as the recipe allows. Where that makes a number an upper bound it says so.
 """
 
 from collections.abc import Iterator, Sequence

@@ -5,6 +5,8 @@ the image folder, by `..` or through a link, is refused before the file is opene
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +17,7 @@ from capcurriculum.reasons import Reason
 
 #: Smaller than this on a side and a vision tower has nothing to see (Qwen3-VL's merged patch is 32 pixels).
 MIN_SIDE = 28
+MAX_BYTES = 200_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
@@ -56,24 +59,43 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def read(path: Path, max_pixels: int, max_bytes: int = 200_000_000) -> CheckedImage:
+def read(path: Path, max_pixels: int, max_bytes: int = MAX_BYTES) -> CheckedImage:
     """Read and fully decode an image once.
 
     Raises:
         ImageProblem: too many bytes or pixels, too small, an unexpected format, or not decodable.
     """
+    data = file_bytes(path, max_bytes)
+    with opened(data, max_pixels) as image:
+        width, height = image.size
+        if min(width, height) < MIN_SIDE:
+            raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
+        image.load()
+    return CheckedImage(data, width, height)
+
+
+def file_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a file that is not too large.
+
+    Raises:
+        ImageProblem: more bytes than that, or not readable.
+    """
     try:
         size = path.stat().st_size
         if size > max_bytes:
             raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{size} bytes, more than {max_bytes}")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageProblem(Reason.UNREADABLE_IMAGE, f"cannot be read: {error.strerror}") from error
-    width, height = _decode(data, max_pixels)
-    return CheckedImage(data, width, height)
 
 
-def _decode(data: bytes, max_pixels: int) -> tuple[int, int]:
+@contextmanager
+def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The image, its size checked and nothing decoded yet; what fails inside to decode is this error too.
+
+    Raises:
+        ImageProblem: too many pixels, an unexpected format, or not decodable.
+    """
     try:
         with warnings.catch_warnings():
             # Our own limit is checked below; Pillow's warning about large images would only repeat it.
@@ -84,11 +106,8 @@ def _decode(data: bytes, max_pixels: int) -> tuple[int, int]:
                     raise ImageProblem(
                         Reason.IMAGE_TOO_LARGE, f"{width} x {height} pixels, more than {max_pixels} in all"
                     )
-                if min(width, height) < MIN_SIDE:
-                    raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
-                image.load()
+                yield image
     except Image.DecompressionBombError as error:
         raise ImageProblem(Reason.IMAGE_TOO_LARGE, str(error)) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
         raise ImageProblem(Reason.UNREADABLE_IMAGE, f"cannot be decoded: {error}") from error
-    return width, height

@@ -15,7 +15,7 @@ import polars as pl
 
 from capcurriculum import answers, prompts
 from capcurriculum.progress import Display
-from capcurriculum.recipe import ModelSection
+from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.run import Run
 from datagen import engines

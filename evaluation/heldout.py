@@ -17,7 +17,8 @@ from rich.console import Console
 from capcurriculum import recipe, show
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
-from capcurriculum.recipe import ModelSection, Recipe
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Outcome, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically

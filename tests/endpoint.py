@@ -30,8 +30,12 @@ class Endpoint:
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    always: Fault | None = None  # once the faults are used up
     image_right: float = 0.5
     delay_seconds: float = 0.0
+    most_n: int = 64  # choices it gives at most, whatever it is asked for
+    flying: int = 0
+    most_flying: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reply(self, body: dict[str, Any]) -> str:
@@ -80,6 +84,11 @@ def status(code: int, retry_after: str | None = None) -> Fault:
     return fault
 
 
+def but_not_when_greeted(fault: Fault) -> Fault:
+    """The fault, except that the engine's question whether anybody is there is served."""
+    return lambda handler: handler.body["max_tokens"] > 1 and fault(handler)  # type: ignore[attr-defined]
+
+
 def hang_up(handler: BaseHTTPRequestHandler) -> bool:
     """Close the connection without a word."""
     handler.connection.shutdown(socket.SHUT_RDWR)
@@ -102,14 +111,40 @@ def saying(text: str, finish: str = "stop") -> Fault:
     return fault
 
 
-def _send(handler: BaseHTTPRequestHandler, text: str, finish: str = "stop") -> None:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-    body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+def sending(data: bytes, promised: int | None = None) -> Fault:
+    """Answer 200 with any bytes; a `promised` length above theirs makes a body cut off."""
+
+    def fault(handler: BaseHTTPRequestHandler) -> bool:
+        _send_bytes(handler, data, promised or len(data))
+        handler.close_connection = handler.close_connection or promised is not None
+        return True
+
+    return fault
+
+
+def sleeping(seconds: float) -> Fault:
+    """Say nothing for a while, then hang up."""
+
+    def fault(handler: BaseHTTPRequestHandler) -> bool:
+        threading.Event().wait(seconds)
+        return hang_up(handler)
+
+    return fault
+
+
+def _send(handler: BaseHTTPRequestHandler, text: str, finish: str = "stop", n: int = 1) -> None:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": i, "message": message, "finish_reason": finish} for i in range(n)]
+    usage = {"prompt_tokens": 10, "completion_tokens": 5 * n, "total_tokens": 10 + 5 * n}
+    body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices, "usage": usage}
     data = json.dumps(body).encode()
+    _send_bytes(handler, data, len(data))
+
+
+def _send_bytes(handler: BaseHTTPRequestHandler, data: bytes, length: int) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", str(len(data)))
+    handler.send_header("Content-Length", str(length))
     handler.end_headers()
     handler.wfile.write(data)
 
@@ -126,11 +161,18 @@ def serving(endpoint: Endpoint | None = None) -> Iterator[Endpoint]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with endpoint.lock:
                 endpoint.requests.append(body)
-                fault = endpoint.faults.pop(0) if endpoint.faults else None
-            if endpoint.delay_seconds:
-                threading.Event().wait(endpoint.delay_seconds)
-            if fault is None or not fault(self):
-                _send(self, endpoint.reply(body))
+                self.body = body
+                fault = endpoint.faults.pop(0) if endpoint.faults else endpoint.always
+                endpoint.flying += 1
+                endpoint.most_flying = max(endpoint.most_flying, endpoint.flying)
+            try:
+                if endpoint.delay_seconds:
+                    threading.Event().wait(endpoint.delay_seconds)
+                if fault is None or not fault(self):
+                    _send(self, endpoint.reply(body), n=min(body.get("n", 1), endpoint.most_n))
+            finally:
+                with endpoint.lock:
+                    endpoint.flying -= 1
 
         def log_message(self, *_: object) -> None:
             """Stay quiet."""

@@ -128,7 +128,7 @@ def test_a_refused_reply_is_asked_again_with_the_reason_and_given_up_after_its_t
 def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what_it_had(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datagen.engines.openai_engine.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("datagen.engines.pacing.FIRST_PAUSE_SECONDS", 0.001)
     with endpoint.serving() as server:
         wanted = worlds.recipe_over(small, server.url)
         server.faults += [endpoint.saying("no")] * 12  # a first round of the teacher that is kept

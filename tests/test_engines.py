@@ -9,7 +9,7 @@ from PIL import Image
 
 from capcurriculum import prompts
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe import ModelSection
+from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen import engines
 from datagen.engines.transformers_engine import TransformersEngine

@@ -1,5 +1,8 @@
 """One protocol for everything that answers: requests in, responses out as they finish, bounded in flight.
 
+An engine takes requests lazily, only as far as it has room. A source that does not know its next request before it has
+seen more replies gives None in between, and is asked again after the next response was consumed.
+
 An engine that batches says so through `window`: its replies may depend in the last bit on who shares a batch, so
 callers cut windows from the whole list of requests and ask an unfinished window again as a whole.
 """
@@ -8,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, assert_never
 
-from capcurriculum.recipe import ModelSection
+from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Request, Response
 
 
@@ -19,8 +22,12 @@ class Engine(AbstractContextManager["Engine"], Protocol):
     def window(self) -> int | None:
         """How many requests it takes at once; None when every reply is independent of the others."""
 
-    def stream(self, requests: Iterable[Request]) -> Iterator[Response]:
+    def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
         """One response a request, in any order.
+
+        `requests` is consumed in the caller's thread, as far as there is room. An item None means "nothing to ask right
+        now": the iterator is asked again after the next response was consumed, and giving None while no response is
+        outstanding is a mistake (RuntimeError). Its end means that nothing more will come.
 
         Raises:
             EngineError: the model or the endpoint as a whole cannot be used.
@@ -42,5 +49,9 @@ def create(section: ModelSection) -> Engine:
             from datagen.engines.openai_engine import OpenAIEngine
 
             return OpenAIEngine(section)
+        case "vllm":
+            from datagen.engines.vllm_engine import VLLMEngine
+
+            return VLLMEngine(section)
         case _:
             assert_never(section.engine)

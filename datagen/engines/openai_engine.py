@@ -1,48 +1,47 @@
 """Any OpenAI-compatible endpoint: `vllm serve`, SGLang, or a hosted model.
 
-Requests run at once up to the recipe's concurrency. A refusal that concerns one request (400, 413, 422) is that
-request's error; one that concerns the endpoint is tried again with growing pauses, and then stops the build with a
-sentence, because rows must not be marked as failed for a server that is down.
+The event loop runs in a thread of its own, so replies are read and failed requests repeated while the caller grades and
+writes. The caller's iterator of requests is consumed in the caller's thread, and only as far as there is room. What
+happens to one request is in `conversation`, how many fly in `pacing`, where they go in `endpoints`.
 """
 
 import asyncio
-import base64
-import json
-import os
-import random
+import threading
+import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from capcurriculum.errors import EngineError
-from capcurriculum.recipe import ModelSection
-from capcurriculum.rows import Message, Request, Response
+from capcurriculum.recipe_models import ModelSection
+from capcurriculum.rows import Request, Response
+from datagen.engines.conversation import Conversation
+from datagen.engines.encoding import DataURLs
+from datagen.engines.endpoints import Pool
+from datagen.engines.grouping import Group, grouped
+from datagen.engines.http_client import Wire
+from datagen.engines.pixels import PixelLimits
 
-TRIES = 7
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
-#: Statuses that say something about this request alone, so asking again would change nothing.
-REQUEST_STATUSES = frozenset({400, 413, 422})
-_MIME = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp", b"GI": "image/gif", b"BM": "image/bmp"}
+#: What comes from the loop's thread: a response, how many groups ended (0: look again), or what ends the stream.
+Event = Response | int | Exception
 
 
 class OpenAIEngine:
-    """Chat completions over HTTP."""
+    """Chat completions over HTTP.
+
+    Raises:
+        EngineError: the openai package is missing, or a base URL is none.
+    """
 
     def __init__(self, section: ModelSection) -> None:
-        try:
-            from openai import AsyncOpenAI
-        except ImportError as error:
-            raise EngineError("The openai engine needs the openai package; install capcurriculum again.") from error
         self.section = section
-        self.loop = asyncio.new_event_loop()
-        key = os.environ.get(section.api_key_env) or "EMPTY"
-        self.clients = [
-            AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=section.timeout_seconds)
-            for url in section.base_urls
-        ]
-        self.sent = 0
+        self.wire = Wire(section)
+        pool = Pool(self.wire.endpoints, section.concurrency, time.monotonic)
+        self.urls = DataURLs(PixelLimits.of(section), section.image_cache_mb * 2**20)
+        self.conversation = Conversation(section, self.wire, pool, self.urls)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
 
     @property
     def window(self) -> int | None:
@@ -50,118 +49,89 @@ class OpenAIEngine:
         return None
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for client in self.clients:
-            self.loop.run_until_complete(client.close())
-        self.loop.close()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self.urls.close()
 
-    def stream(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Responses as they finish, at most `concurrency` in flight; see `Engine.stream`."""
-        waiting = iter(requests)
-        flying: set[asyncio.Task[Response]] = set()
+    async def _close(self) -> None:
+        await self._cancel(self._tasks)
+        await self.wire.close()
+
+    async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
+        """Responses as they finish; see `Engine.stream`.
+
+        At most `concurrency` HTTP requests are in flight. What is taken from the iterator and not yet answered is that
+        many groups, a quarter more that wait their turn while the caller is busy, and one for each that rests before it
+        is asked again, of which at most `concurrency` count.
+        """
+        events: SimpleQueue[Event] = SimpleQueue()
+        groups: Iterator[Group | None] | None = grouped(requests, self.section.max_n)
+        tasks: set[asyncio.Task[None]] = set()
+        owed = unfinished = 0
+        told_to_wait = False
         try:
             while True:
-                while len(flying) < self.section.concurrency and (request := next(waiting, None)) is not None:
-                    flying.add(self.loop.create_task(self._ask(request)))
-                if not flying:
+                while groups is not None and not told_to_wait and unfinished < self._room():
+                    group = next(groups, ())
+                    if group == ():
+                        groups = None
+                    elif group is None:
+                        told_to_wait = True
+                    else:
+                        owed += len(group)
+                        unfinished += self._submit(group, events, tasks)
+                if owed == 0 and groups is None:
                     return
-                done, flying = self.loop.run_until_complete(asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))
-                for task in done:
-                    yield task.result()
+                if owed == 0 and told_to_wait:
+                    raise RuntimeError("the iterator of requests gave None while every request was answered")
+                event = events.get()
+                if isinstance(event, Exception):
+                    raise event
+                if isinstance(event, int):
+                    unfinished -= event
+                    continue
+                owed -= 1
+                yield event
+                told_to_wait = False
         finally:
-            for task in flying:
-                task.cancel()
-            if flying:
-                self.loop.run_until_complete(asyncio.wait(flying))
+            if not self._loop.is_closed():
+                asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
 
-    async def _ask(self, request: Request) -> Response:
-        import openai
+    def _room(self) -> int:
+        """How many groups may be unfinished."""
+        most = self.section.concurrency
+        return most + most // 4 + min(self.conversation.resting, most)
 
-        self.sent += 1
-        client = self.clients[self.sent % len(self.clients)]
-        arguments = await asyncio.to_thread(self._arguments, request)
-        problem = ""
-        for attempt in range(TRIES):
-            try:
-                return _response(request, await client.chat.completions.create(**arguments))
-            except openai.APIStatusError as error:
-                if error.status_code in REQUEST_STATUSES:
-                    return Response(request.key, "", "error", error=_sentence(error))
-                if error.status_code in (401, 403, 404):
-                    raise EngineError(self._refused(client, _sentence(error))) from error
-                problem = _sentence(error)
-                await asyncio.sleep(_pause(attempt, error.response.headers.get("retry-after")))
-            except openai.APIConnectionError as error:
-                problem = _sentence(error)
-                await asyncio.sleep(_pause(attempt, None))
-        raise EngineError(self._refused(client, problem))
+    def _submit(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> int:
+        """Hand over a group, in single requests where `n` is not taken; returns how many are now to be finished."""
+        parts: list[Group] = [(request,) for request in group] if self.conversation.singly else [group]
+        for part in parts:
+            self._loop.call_soon_threadsafe(self._start, part, events, tasks)
+        return len(parts)
 
-    def _refused(self, client: Any, problem: str) -> str:
-        return (
-            f"The endpoint {client.base_url} does not serve {self.section.model}: {problem}; "
-            "start or mend it and run the same command again, finished rows are kept."
-        )
+    def _start(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> None:
+        task = self._loop.create_task(self._serve(group, events))
+        for known in (tasks, self._tasks):
+            known.add(task)
+            task.add_done_callback(known.discard)
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
-        sampling = request.sampling
-        arguments: dict[str, Any] = {
-            "model": self.section.model,
-            "messages": list(_messages(request)),
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-        }
-        if sampling.top_k:
-            arguments["extra_body"] = {"top_k": sampling.top_k}
-        if request.schema and self.section.structured:
-            schema = {"name": "reply", "strict": True, "schema": json.loads(request.schema)}
-            arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return arguments
-
-
-def _messages(request: Request) -> Iterator[dict[str, Any]]:
-    images = iter(request.image_paths)
-    for message in request.messages:
-        yield {"role": message.role, "content": _content(message, images)}
-
-
-def _content(message: Message, images: Iterator[str]) -> str | list[dict[str, Any]]:
-    if not message.images:
-        return message.text
-    parts = [{"type": "image_url", "image_url": {"url": data_url(next(images))}} for _ in range(message.images)]
-    return [*parts, {"type": "text", "text": message.text}]
-
-
-def data_url(path: str) -> str:
-    """The image file as a data URL, its kind told by its first bytes."""
-    data = Path(path).read_bytes()
-    mime = _MIME.get(data[:2], "application/octet-stream")
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
-
-
-def _response(request: Request, completion: Any) -> Response:
-    choice = completion.choices[0]
-    usage = completion.usage
-    return Response(
-        key=request.key,
-        text=choice.message.content or "",
-        finish=choice.finish_reason or "unknown",
-        tokens_in=usage.prompt_tokens if usage else 0,
-        tokens_out=usage.completion_tokens if usage else 0,
-    )
-
-
-def _pause(attempt: int, retry_after: str | None) -> float:
-    """Seconds to wait: what the server asks for, else exponential, with jitter so that clients part."""
-    if retry_after and retry_after.isdigit():
-        return min(float(retry_after), LONGEST_PAUSE_SECONDS)
-    longest = min(FIRST_PAUSE_SECONDS * 2.0**attempt, LONGEST_PAUSE_SECONDS)
-    return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    async def _serve(self, group: Group, events: SimpleQueue[Event]) -> None:
+        try:
+            await self.conversation.serve(group, events.put, lambda: events.put(0))
+        except Exception as error:  # raised again in the caller's thread, after all that was answered before it
+            events.put(error)
+        else:
+            events.put(1)

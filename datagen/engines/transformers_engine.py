@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe import ModelSection
+from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Request, Response
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen.engines.checkpoints import resolve
-from datagen.windows import windows
+from datagen.engines.pixels import PixelLimits, fitted
+from datagen.windows import windows, windows_until_none
 
 BATCHES_A_WINDOW = 4
 SMALL_MODEL = 50_000_000
@@ -28,6 +29,7 @@ class TransformersEngine:
 
     def __init__(self, section: ModelSection) -> None:
         self.batch_size = section.batch_size
+        self.limits = PixelLimits.of(section)
         self.model, self.processor = load(section.model)
 
     @property
@@ -43,10 +45,10 @@ class TransformersEngine:
     ) -> None:
         del self.model, self.processor
 
-    def stream(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Responses batch by batch; see `Engine.stream`."""
+    def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
+        """Responses batch by batch; see `Engine.stream`. A None ends a window before it is full."""
         tokenizer = getattr(self.processor, "tokenizer", self.processor)
-        for window in windows(requests, self.batch_size * BATCHES_A_WINDOW):
+        for window in windows_until_none(requests, self.batch_size * BATCHES_A_WINDOW):
             rendered = [(request, self._render(request)) for request in window]
             rendered.sort(key=lambda pair: (repr(pair[0].sampling), len(tokenizer(pair[1]).input_ids), pair[0].key))
             for _, same in groupby(rendered, key=lambda pair: pair[0].sampling):
@@ -92,7 +94,9 @@ class TransformersEngine:
 
         with ExitStack() as open_files:
             pictures = [
-                open_files.enter_context(Image.open(path)).convert("RGB") for r in requests for path in r.image_paths
+                fitted(open_files.enter_context(Image.open(path)).convert("RGB"), self.limits)
+                for r in requests
+                for path in r.image_paths
             ]
         arguments: dict[str, Any] = {
             "text": list(texts),

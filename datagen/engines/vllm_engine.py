@@ -10,16 +10,21 @@ step depends on timing, so sampled replies differ between runs.
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from PIL import Image
+
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe import ModelSection
+from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import images
 from datagen.engines.checkpoints import resolve
+from datagen.engines.encoding import MOST_PIXELS
 from datagen.engines.grouping import Group, grouped
+from datagen.engines.pixels import PixelLimits, fitted
 
 
 class VLLMEngine:
@@ -45,7 +50,8 @@ class VLLMEngine:
 
     def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
         """Responses as their groups finish; see `Engine.stream`."""
-        waiting, flying, exhausted = grouped(requests, self.section.max_n), {}, False
+        waiting, exhausted = grouped(requests, self.section.max_n), False
+        flying: dict[str, Group] = {}
         try:
             while True:
                 while not exhausted and sum(map(len, flying.values())) < self.section.vllm.in_flight:
@@ -142,8 +148,13 @@ def conversation(request: Request, section: ModelSection) -> list[dict[str, Any]
 def _content(turn: Message, paths: Iterator[str], section: ModelSection) -> str | list[dict[str, Any]]:
     if not turn.images:
         return turn.text
-    shown = [{"type": "image_pil", "image_pil": images.picture(next(paths), section)} for _ in range(turn.images)]
+    shown = [{"type": "image_pil", "image_pil": _picture(next(paths), section)} for _ in range(turn.images)]
     return [*shown, {"type": "text", "text": turn.text}]
+
+
+def _picture(path: str, section: ModelSection) -> Image.Image:
+    with images.opened(images.file_bytes(Path(path)), MOST_PIXELS) as image:
+        return fitted(image, PixelLimits.of(section)).convert("RGB")
 
 
 def _parameters(group: Group, section: ModelSection) -> Any:

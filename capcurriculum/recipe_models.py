@@ -1,0 +1,97 @@
+"""The models part of a recipe: which engine runs a model, how hard it may be driven, and what it costs."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+#: Keys of a model that say where and how fast, not what; `capcurriculum.recipe.NO_EFFECT` takes them in.
+MODEL_NO_EFFECT: tuple[str, ...] = (
+    "base_urls",
+    "api_key_env",
+    "concurrency",
+    "batch_size",
+    "timeout_seconds",
+    "tries",
+    "patience_seconds",
+    "max_n",
+    "image_cache_mb",
+    "price_in",
+    "price_out",
+    "tokens_per_second",
+    "vllm.in_flight",
+    "vllm.tensor_parallel_size",
+    "vllm.data_parallel_size",
+    "vllm.max_num_seqs",
+    "vllm.gpu_memory_utilization",
+)
+
+
+class VLLMSection(BaseModel):
+    """How vLLM runs a model in this process; see vLLM's engine arguments of the same names.
+
+    `in_flight` replies are kept waiting in its queue, so that it always has a full batch to choose from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    in_flight: PositiveInt = 2048
+    tensor_parallel_size: PositiveInt = 1
+    data_parallel_size: PositiveInt = 1
+    max_model_len: PositiveInt = 8192
+    max_num_seqs: PositiveInt = 256
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+
+
+class ModelSection(BaseModel):
+    """A model and the engine that runs it.
+
+    `model` is a name the engine understands: a Hub id, a folder, or `micro:NAME` for one shipped with the package.
+
+    For `openai`: at most `concurrency` HTTP requests are in flight over all `base_urls`, and fewer where an endpoint
+    answers 429 or 503; `max_n` rollouts of one prompt go into one of them. A reply that has not come after
+    `timeout_seconds`, or is no reply, is asked for `tries` times; endpoints that have all served nothing for
+    `patience_seconds` stop the build.
+
+    An image whose pixels, with both sides rounded to multiples of `pixel_multiple` (the backbone's patch times merge:
+    32 for Qwen3-VL, 28 for Qwen2.5-VL), number more than `max_pixels` or less than `min_pixels` is resized by the
+    backbone's own rule before it is sent; without limits its file's bytes are sent as they are.
+
+    `price_in` and `price_out` (money per million tokens) and `tokens_per_second` (output, all requests together) are
+    what `build --dry-run` counts with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Literal["transformers", "openai", "vllm"]
+    model: str
+    base_urls: tuple[str, ...] = ()
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: PositiveInt = 64
+    batch_size: PositiveInt = 64
+    timeout_seconds: PositiveFloat = 600
+    tries: PositiveInt = 5
+    patience_seconds: PositiveFloat = 120
+    max_n: PositiveInt = 16
+    image_cache_mb: PositiveInt = 64
+    structured: bool = True
+    min_pixels: PositiveInt | None = None
+    max_pixels: PositiveInt | None = None
+    pixel_multiple: PositiveInt = 32
+    price_in: Annotated[float, Field(ge=0)] | None = None
+    price_out: Annotated[float, Field(ge=0)] | None = None
+    tokens_per_second: PositiveFloat | None = None
+    vllm: VLLMSection = VLLMSection()
+
+    @model_validator(mode="after")
+    def _endpoint_named(self) -> "ModelSection":
+        if self.engine == "openai" and not self.base_urls:
+            raise ValueError("an openai engine needs base_urls, for example [http://127.0.0.1:8000/v1]")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_leave_room(self) -> "ModelSection":
+        smallest = self.pixel_multiple**2
+        if self.max_pixels and self.max_pixels < max(smallest, self.min_pixels or 0):
+            raise ValueError(f"max_pixels must be at least min_pixels and at least {smallest}, one patch")
+        return self

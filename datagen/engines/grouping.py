@@ -1,0 +1,44 @@
+"""Rollouts of one prompt that stand next to each other are asked together, as one request with `n` completions.
+
+The prompt, and above all its image, is then sent, decoded and prefilled once instead of `n` times. A greedy request is
+never grouped: its completions would all be the same, and vLLM refuses `n` above 1 at temperature 0.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from capcurriculum.rows import Request
+
+Group = tuple[Request, ...]
+
+
+def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | None]:
+    """Groups of at most `max_n` consecutive requests that differ only in their rollout.
+
+    Consumed lazily: at most one request beyond the group is taken, and none where the group cannot grow. A None (see
+    `Engine.stream`) first closes the group that was growing and is then passed on.
+    """
+    growing: list[Request] = []
+    for request in requests:
+        if growing and (request is None or not same_prompt(growing[0], request)):
+            yield tuple(growing)
+            growing = []
+        if request is None:
+            yield None
+            continue
+        growing.append(request)
+        if len(growing) >= max_n or request.sampling.temperature == 0:
+            yield tuple(growing)
+            growing = []
+    if growing:
+        yield tuple(growing)
+
+
+def same_prompt(one: Request, two: Request) -> bool:
+    """Whether the two differ in nothing but the rollout: equal `prompt_key`s, without the cost of a digest."""
+    return (one.model, one.messages, one.image_paths, one.sampling, one.schema) == (
+        two.model,
+        two.messages,
+        two.image_paths,
+        two.sampling,
+        two.schema,
+    )

@@ -1,0 +1,102 @@
+"""One HTTP exchange with an endpoint, its every failure put into words that hold no secret."""
+
+import asyncio
+import json
+import os
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from capcurriculum.errors import EngineError
+from capcurriculum.recipe_models import ModelSection
+from datagen.engines.endpoints import Endpoint
+from datagen.engines.pacing import Pace, retry_after_seconds
+from datagen.engines.replies import Kind, NoReply, Reply, kind_of, parse
+
+CONNECT_SECONDS = 10.0
+ALIVE_SECONDS = 60.0
+NO_KEY = "EMPTY"
+
+
+class Wire:
+    """The clients of a model's endpoints; `endpoints` share the key that the recipe names.
+
+    Raises:
+        EngineError: the openai package is missing, or a base URL is none.
+    """
+
+    def __init__(self, section: ModelSection) -> None:
+        self.model = section.model
+        self.timeout = section.timeout_seconds
+        self._key = os.environ.get(section.api_key_env) or NO_KEY
+        self.endpoints = [self._endpoint(url, section) for url in dict.fromkeys(section.base_urls)]
+
+    def _endpoint(self, url: str, section: ModelSection) -> Endpoint:
+        try:
+            import httpx2
+            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+        except ImportError as error:
+            raise EngineError("The openai engine needs openai 3.54 or newer; install capcurriculum again.") from error
+        name = re.sub(r"//[^/@]*@", "//", url)
+        if not re.match(r"https?://[^/]", name):
+            raise EngineError(f"The endpoint {name} is no URL; base_urls look like http://127.0.0.1:8000/v1.")
+        # As many kept connections as requests: with fewer, finished ones would be closed and opened again.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=section.concurrency)
+        # A reply's time is limited as a whole by `post`, so that one that trickles in byte by byte ends too.
+        timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, self.timeout))
+        client = AsyncOpenAI(
+            base_url=url,
+            api_key=self._key,
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
+        )
+        return Endpoint(name, client, Pace(section.concurrency))
+
+    async def post(self, endpoint: Endpoint, body: bytes) -> Reply:
+        """Ask for completions.
+
+        Raises:
+            NoReply: whatever came instead.
+        """
+        import httpx2
+        import openai
+
+        options: Any = {"headers": {"Content-Type": "application/json"}}
+        try:
+            async with asyncio.timeout(self.timeout):
+                response = await endpoint.client.post(
+                    "/chat/completions", cast_to=httpx2.Response, content=body, options=options
+                )
+        except TimeoutError as error:
+            raise NoReply(Kind.SILENT, f"no reply within {self.timeout:g} seconds") from error
+        except openai.APIStatusError as error:
+            asked = retry_after_seconds(error.response.headers.get("retry-after"), datetime.now(UTC))
+            raise NoReply(kind_of(error.status_code), self._words(error), asked) from error
+        except openai.APIConnectionError as error:
+            cause = f" ({self._words(error.__cause__)})" if error.__cause__ else ""
+            raise NoReply(Kind.SILENT, self._words(error).removesuffix(".") + cause) from error
+        return parse(response.content)
+
+    async def alive(self, endpoint: Endpoint) -> bool:
+        """Whether it serves the smallest request there is: what tells a request nobody can serve from a dead server."""
+        turn = {"role": "user", "content": "Hi"}
+        body = json.dumps({"model": self.model, "messages": [turn], "max_tokens": 1, "temperature": 0}).encode()
+        try:
+            async with asyncio.timeout(ALIVE_SECONDS):
+                await self.post(endpoint, body)
+        except TimeoutError:
+            return False
+        except NoReply as problem:
+            return problem.kind is Kind.REQUEST
+        return True
+
+    def _words(self, error: BaseException) -> str:
+        """The error on one line, the key taken out in case the server said it back."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        text = re.sub(r"\b(Bearer|Basic) \S+", "[key]", text)
+        return (text if self._key == NO_KEY else text.replace(self._key, "[key]"))[:300]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for endpoint in self.endpoints:
+            await endpoint.client.close()

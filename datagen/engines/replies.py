@@ -1,0 +1,125 @@
+"""What an endpoint said, in our words: a reply with its completions, or which kind of failure it was.
+
+A body is believed only as far as it is understood: a completion that is not there, or is no text, is missing and is
+asked for again; it never becomes an empty answer.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import accumulate
+from typing import Any
+
+from capcurriculum.rows import Request, Response
+
+
+class Kind(Enum):
+    """Whom a failure concerns, and so what to do about it."""
+
+    REQUEST = "this request alone: asking again would change nothing"
+    BUSY = "the load: ask again later"
+    BROKEN = "the endpoint: ask again, elsewhere if there is another"
+    SILENT = "the endpoint, which did not even answer"
+    FORBIDDEN = "the recipe: nothing can be asked there"
+
+
+_FORBIDDEN = frozenset({401, 402, 403, 404, 405, 410})
+_BUSY = frozenset({429, 503, 529})
+_ASK_AGAIN = frozenset({408, 409, 425})
+
+
+def kind_of(status: int) -> Kind:
+    """The kind of failure that an HTTP status outside 2xx is."""
+    if status in _BUSY:
+        return Kind.BUSY
+    if status in _FORBIDDEN or status < 400:
+        return Kind.FORBIDDEN
+    return Kind.BROKEN if status >= 500 or status in _ASK_AGAIN else Kind.REQUEST
+
+
+class NoReply(Exception):
+    """A request that brought no reply; its text is why. `retry_after` is in seconds."""
+
+    def __init__(self, kind: Kind, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.kind = kind
+        self.why = why
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One choice: its text and its finish reason."""
+
+    text: str
+    finish: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The completions of one HTTP request, and its tokens as the endpoint counted them (0 where it did not)."""
+
+    completions: tuple[Completion, ...]
+    tokens_in: int
+    tokens_out: int
+
+
+def parse(body: bytes) -> Reply:
+    """Read the body of a 200.
+
+    Raises:
+        NoReply: it is not JSON, or holds no completion.
+    """
+    try:
+        data = json.loads(body)
+        choices = [_completion(choice) for choice in data["choices"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise NoReply(Kind.BROKEN, "the endpoint's reply is not a chat completion") from error
+    completions = tuple(choice for choice in choices if choice is not None)
+    if not completions:
+        raise NoReply(Kind.BROKEN, "the endpoint's reply holds no completion")
+    usage = data.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return Reply(completions, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+
+
+def _completion(choice: Any) -> Completion | None:
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        return None
+    text = choice["message"].get("content")
+    if text is not None and not isinstance(text, str):
+        return None
+    finish = choice.get("finish_reason")
+    return Completion(
+        _storable(text or ""), _storable(finish[:40]) if isinstance(finish, str) and finish else "unknown"
+    )
+
+
+def _storable(text: str) -> str:
+    """JSON can spell half a surrogate pair, and UTF-8 cannot: such a half becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _count(value: Any) -> int:
+    return min(value, 2**40) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def responses(requests: Sequence[Request], reply: Reply) -> Iterator[Response]:
+    """The first requests' responses, one a completion; see `Response` for how tokens are shared out."""
+    pairs = list(zip(requests, reply.completions, strict=False))
+    ends = list(accumulate(len(completion.text) + 1 for _, completion in pairs))
+    written = [reply.tokens_out * end // ends[-1] for end in ends]
+    for place, (request, completion) in enumerate(pairs):
+        yield Response(
+            key=request.key,
+            text=completion.text,
+            finish=completion.finish,
+            tokens_in=0 if place else reply.tokens_in,
+            tokens_out=written[place] - (written[place - 1] if place else 0),
+        )
+
+
+def failed(requests: Sequence[Request], why: str) -> Iterator[Response]:
+    """Error responses with the reason."""
+    return (Response(request.key, "", "error", error=why) for request in requests)
