@@ -21,8 +21,15 @@ def _build(arguments: argparse.Namespace) -> None:
     from capcurriculum.progress import Display
     from curricula.build import build
 
-    run = build(recipe.load(arguments.recipe), Display())
-    show.funnel(run, Console())
+    wanted = recipe.load(arguments.recipe)
+    if arguments.dry_run:
+        from capcurriculum.forecast import forecast
+        from datagen import expected
+
+        run = expected.existing_run(wanted)
+        show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
+    else:
+        show.funnel(build(wanted, Display()), Console())
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -87,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
 
     build = verb("build", _build, "build the stage sets of a recipe, or go on where it stopped")
     build.add_argument("recipe", type=Path, help="a recipe file, for example curricula/recipes/demo.yaml")
+    build.add_argument(
+        "--dry-run", action="store_true", help="print what it will ask of which model at what cost, and ask nothing"
+    )
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
     train.add_argument(

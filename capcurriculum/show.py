@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from capcurriculum import ledger
+from capcurriculum.forecast import Forecast
 from capcurriculum.ledger import FunnelLine
 from capcurriculum.run import Run
 from capcurriculum.spend import spends
@@ -84,6 +85,29 @@ def status(run: Run, console: Console) -> None:
     last = list(run.events())[-1:]
     if last:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
+
+
+def forecast(steps: Iterable[Forecast], console: Console) -> None:
+    """What each step will ask for and cost, then the sum of what is known."""
+    columns = ("rows", "requests", "tokens in", "tokens out", "hours", "cost")
+    rows: list[tuple[object, ...]] = []
+    found = list(steps)
+    for step in found:
+        most = "<= " if step.bound else ""
+        numbers = (f"{most}{number:,}" for number in (step.rows, step.requests, step.tokens_in, step.tokens_out))
+        rows.append((step.step, step.model, *numbers, _hours(step.seconds), _known(step.money)))
+    console.print(grid(("step", "model", *columns), rows, columns))
+    money = [step.money for step in found if step.money is not None]
+    if money:
+        console.print(f"cost of the steps with prices: {sum(money):,.2f}", highlight=False)
+
+
+def _hours(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds / 3600:,.2f}"
+
+
+def _known(money: float | None) -> str:
+    return "unknown" if money is None else f"{money:,.2f}"
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:

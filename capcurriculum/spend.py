@@ -35,8 +35,8 @@ def spends(run: Run) -> list[Spend]:
         names = [key for key in seconds if key[0] == step and model in ("", key[1])]
         wall, engine = (sum(seconds[key][place] for key in names) for place in (0, 1))
         name = str(model) or ", ".join(sorted(key[1] for key in names))
-        counts = (int(str(value)) for value in (replies, tokens_in, tokens_out))
-        found.append(Spend(str(step), name, *counts, round(wall, 1), round(engine, 1)))
+        count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
+        found.append(Spend(str(step), name, count, read, written, round(wall, 1), round(engine, 1)))
     order = ("teacher", "probe", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
 

@@ -5,11 +5,12 @@ once there are any, and otherwise a quarter of the prompt's characters, one toke
 many tokens out as the recipe allows. Where that makes a number an upper bound it says so.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capcurriculum.recipe import ModelSection, Recipe
-from capcurriculum.rows import Purpose, Stage
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_models import ModelSection
+from capcurriculum.rows import Purpose
 from capcurriculum.run import Run
 from capcurriculum.spend import Spend, spends
 
@@ -128,9 +129,3 @@ def _money(model: ModelSection, tokens_in: int, tokens_out: int) -> float | None
     if model.price_in is None or model.price_out is None:
         return None
     return (tokens_in * model.price_in + tokens_out * model.price_out) / 1e6
-
-
-def stages_of(recipe: Recipe) -> Sequence[Stage]:
-    """The stages a recipe builds."""
-    named = {Stage.PERCEPTION: recipe.perception, Stage.TEXT: recipe.text, Stage.VISUAL: recipe.visual}
-    return [stage for stage, section in named.items() if section is not None]

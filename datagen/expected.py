@@ -1,0 +1,105 @@
+"""How many rows a build will have and how large they are: from the run's tables, or from what the recipe says."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+from PIL import Image
+
+from capcurriculum import prompts, recipe
+from capcurriculum.errors import RecipeError
+from capcurriculum.forecast import Rows
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.rows import Stage
+from capcurriculum.run import Run
+from datagen.sources import gather
+
+#: What is assumed of rows that have not been read: characters of a caption or problem, and pixels of an image.
+ASSUMED_CHARACTERS = 800
+ASSUMED_PIXELS = 1_000_000
+#: Pixels of one image token: patch times merge, squared, for Qwen3-VL (FACTS of its processor: 16 and 2).
+PIXELS_A_TOKEN = 32 * 32
+_SAMPLE = 64
+
+
+def existing_run(wanted: Recipe) -> Run | None:
+    """The recipe's run, if it was begun under this very recipe.
+
+    Raises:
+        RecipeError: a run of that name was made with another recipe.
+    """
+    run = Run(wanted.run_dir)
+    if not (run.path / "recipe.yaml").is_file():
+        return None
+    if changed := recipe.differences(run.recipe(), wanted):
+        raise RecipeError(
+            f"The run {run.path} was made with another recipe; it differs in {'; '.join(changed)}. "
+            "Give the recipe another name, or set these keys back."
+        )
+    return run
+
+
+def rows(wanted: Recipe, run: Run | None) -> Rows:
+    """Counts and sizes of the recipe's rows.
+
+    Raises:
+        RecipeError: nothing was read yet and a source says neither how many items it has nor a limit.
+    """
+    system = len(prompts.system())
+    if run is None or not (run.captions.count() or run.questions.count()):
+        captions = _stated(wanted, (Stage.PERCEPTION,))
+        problems = _stated(wanted, (Stage.TEXT, Stage.VISUAL))
+        questions = captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+        image = ASSUMED_PIXELS // PIXELS_A_TOKEN
+        return Rows(captions, problems, system + ASSUMED_CHARACTERS, image, questions, questions, judged=False)
+    captions = run.captions.count()
+    asked = run.questions.frame("stage", "problem", "image_path")
+    made = asked.filter(pl.col("stage") == Stage.PERCEPTION).height
+    kept = run.verdicts.where(pl.col("filter") == "perception")
+    texts = run.captions.frame("caption")["caption"].to_list() or asked["problem"].to_list()
+    questions = made or captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+    return Rows(
+        captions=captions,
+        problems=asked.height - made,
+        characters=system + _mean(len(text) for text in texts[:1000]),
+        image_tokens=_image_tokens(run, wanted),
+        questions=questions,
+        reaching=sum(v.keep for v in kept) if kept else questions,
+        judged=bool(kept),
+    )
+
+
+def _stated(wanted: Recipe, stages: Sequence[Stage]) -> int:
+    found = gather.sections(wanted)
+    return sum(_items(stage, section) for stage in stages for section in found.get(stage, ()))
+
+
+def _items(stage: Stage, section: SourceSection) -> int:
+    if section.kind == "scenes":
+        return section.items
+    if section.limit is None:
+        raise RecipeError(
+            f"How many rows the {stage} source {section.path or section.repo or section.kind} has is not known before "
+            "it is read; give it a limit to plan with, or start the build: it reads all sources before it asks a model."
+        )
+    return section.limit
+
+
+def _image_tokens(run: Run, wanted: Recipe) -> int:
+    """Mean over the first images that can be opened; only their headers are read."""
+    folder = gather.folders(run, wanted).get(Stage.PERCEPTION)
+    if folder is None:
+        return 0
+    paths = (folder / name for name in run.captions.frame("image_path")["image_path"].head(_SAMPLE).to_list())
+    return _mean(_pixels(path) // PIXELS_A_TOKEN for path in paths if path.is_file())
+
+
+def _pixels(path: Path) -> int:
+    with Image.open(path) as image:
+        return image.width * image.height
+
+
+def _mean(values: Iterable[int]) -> int:
+    found = list(values)
+    return sum(found) // len(found) if found else 0

@@ -1,0 +1,72 @@
+"""`build --dry-run`: what will be asked and what it costs, before anything is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcurriculum import recipe
+from capcurriculum.cli import main
+from capcurriculum.errors import RecipeError
+from capcurriculum.forecast import Forecast, forecast
+from capcurriculum.progress import Display
+from curricula.build import build
+from datagen import expected
+from tests import endpoint, worlds
+
+
+def priced(folder: Path, url: str, **changes: Any) -> recipe.Recipe:
+    model = {"engine": "openai", "base_urls": [url], "price_in": 2.0, "price_out": 10.0, "tokens_per_second": 50}
+    models = {name: model | {"model": name} for name in ("teacher", "one", "two", "policy")}
+    perception = {
+        "source": {"kind": "docci", "path": str(folder / "docci"), "limit": 12},
+        "teacher": {"model": "teacher", "questions": 2, "sampling": {"max_tokens": 100}},
+        "probe": {"solvers": ["one", "two"], "other_order": True},
+    }
+    text = {"source": {"kind": "problems", "path": str(folder / "text"), "limit": 8}}
+    return worlds.recipe_over(folder, url, models=models, perception=perception, text=text, **changes)
+
+
+def steps(wanted: recipe.Recipe) -> dict[tuple[str, str], Forecast]:
+    run = expected.existing_run(wanted)
+    return {(s.step, s.model): s for s in forecast(wanted, run, expected.rows(wanted, run))}
+
+
+def test_a_fresh_plan_counts_requests_and_bounds_them(tmp_path: Path) -> None:
+    found = steps(priced(tmp_path, "http://127.0.0.1:1/v1"))
+    teacher, probe, rollout = found["teacher", "teacher"], found["probe", "one"], found["rollout", "policy"]
+    assert (teacher.rows, teacher.requests, teacher.tokens_out) == (12, 24, 2400)
+    assert probe.requests == 24 * 4 * 2  # questions, arms, orders
+    assert rollout.requests == (24 + 8) * 3
+    assert rollout.bound
+    assert teacher.seconds == 2400 / 50
+    assert teacher.money == pytest.approx((teacher.tokens_in * 2 + 2400 * 10) / 1e6)
+
+
+def test_a_begun_run_is_counted_from_its_tables(tmp_path: Path) -> None:
+    worlds.docci(tmp_path / "docci", 12)
+    worlds.problems(tmp_path / "text")
+    with endpoint.serving() as server:
+        wanted = priced(tmp_path, server.url)
+        run = build(wanted, Display())
+    found = steps(wanted)
+    kept = sum(v.keep for v in run.verdicts.rows() if v.filter == "perception")
+    assert found["probe", "two"].requests * 2 == sum(a.purpose == "probe" for a in run.answers.rows())
+    assert found["rollout", "policy"].requests == (kept + 8) * 3
+    assert found["probe", "one"].tokens_out == 5 * found["probe", "one"].requests
+    assert not found["probe", "one"].bound
+
+
+def test_rows_nobody_knows_are_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="give it a limit"):
+        steps(worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1"))
+
+
+def test_the_dry_run_prints_the_plan_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(recipe.dump(priced(tmp_path, "http://127.0.0.1:1/v1")), encoding="utf-8")
+    assert main(["build", str(file), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "cost of the steps with prices" in out
+    assert "rollout" in out
+    assert not (tmp_path / "runs").exists()
