@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import commands, grading, road
+from benchmarks import commands, grading, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "demo_true_keys": Benchmark(
         road.true_keys, "share", 0.9, "higher", "the demo's questions whose marked answer is true to the caption"
+    ),
+    "saturation_ratio": Benchmark(
+        saturation.ratio,
+        "",
+        1.05,
+        "lower",
+        "our rollout step over one raw LLM.chat of the same requests, vLLM on the CPU",
+    ),
+    "one_at_a_time_speedup": Benchmark(
+        saturation.speedup, "x", 5, "higher", "our rollout step against asking one at a time with K=16 copies"
     ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"

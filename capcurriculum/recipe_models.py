@@ -20,7 +20,6 @@ MODEL_NO_EFFECT: tuple[str, ...] = (
     "tokens_per_second",
     "vllm.in_flight",
     "vllm.tensor_parallel_size",
-    "vllm.data_parallel_size",
     "vllm.max_num_seqs",
     "vllm.gpu_memory_utilization",
 )
@@ -29,14 +28,15 @@ MODEL_NO_EFFECT: tuple[str, ...] = (
 class VLLMSection(BaseModel):
     """How vLLM runs a model in this process; see vLLM's engine arguments of the same names.
 
-    `in_flight` replies are kept waiting in its queue, so that it always has a full batch to choose from.
+    `in_flight` replies are kept waiting in its queue, so that it always has a full batch to choose from. For more than
+    one replica start one `vllm serve` each and name them all in the base_urls of an openai engine: vLLM itself offers
+    no data parallelism to a single process.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     in_flight: PositiveInt = 2048
     tensor_parallel_size: PositiveInt = 1
-    data_parallel_size: PositiveInt = 1
     max_model_len: PositiveInt = 8192
     max_num_seqs: PositiveInt = 256
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9

@@ -67,7 +67,8 @@ def home_arm(question: Question) -> Arm:
 class Solver:
     """One model under one name, asked for one purpose; its engine is started when there is something to ask.
 
-    `folders` maps a stage to the folder its image paths are relative to.
+    `folders` maps a stage to the folder its image paths are relative to. An `engine` that is given is used and left
+    open; otherwise one is started and closed here.
     """
 
     def __init__(
@@ -79,11 +80,12 @@ class Solver:
         purpose: Purpose,
         folders: Mapping[str, Path],
         display: Display,
+        engine: engines.Engine | None = None,
     ) -> None:
         self.run, self.name, self.model, self.sampling = run, name, model, sampling
         self.purpose, self.folders, self.display = purpose, folders, display
         self._open = ExitStack()
-        self._engine: engines.Engine | None = None
+        self._engine = engine
 
     def __enter__(self) -> Self:
         return self

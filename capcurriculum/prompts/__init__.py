@@ -61,6 +61,7 @@ def render(name: str, **values: object) -> str:
     return _template(name).render(**values)
 
 
+@cache
 def system() -> str:
     """The unified system prompt, the same bytes everywhere."""
     return render("system")

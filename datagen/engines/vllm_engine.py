@@ -72,10 +72,12 @@ class VLLMEngine:
 
     def _enqueue(self, group: Group, flying: dict[str, Group]) -> str:
         """Hand a group over; a sentence if vLLM refuses it, for example because the prompt is too long."""
+        from vllm.exceptions import VLLMValidationError
+
         try:
             turns = conversation(group[0], self.section)
             number = self.llm.enqueue_chat([turns], [_parameters(group, self.section)], use_tqdm=False)[0]
-        except (ValueError, images.ImageProblem) as error:
+        except (ValueError, VLLMValidationError, images.ImageProblem) as error:
             return " ".join(str(error).split())[:300]
         # What comes back is `<number>-<random>`; outputs carry the number alone.
         flying[number.split("-", 1)[0]] = group
@@ -93,7 +95,8 @@ def load(section: ModelSection) -> Any:
         # One process and little room for keys and values: the micro model needs neither.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     ensure_torchvision()
     try:
         from vllm import LLM
@@ -107,7 +110,6 @@ def load(section: ModelSection) -> Any:
         "max_model_len": own.max_model_len,
         "max_num_seqs": own.max_num_seqs,
         "tensor_parallel_size": own.tensor_parallel_size,
-        "data_parallel_size": own.data_parallel_size,
         "limit_mm_per_prompt": {"image": 1, "video": 0},
         "enable_prefix_caching": True,
         "trust_remote_code": False,
