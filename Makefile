@@ -37,7 +37,7 @@ test: $(STAMP)
 
 # What to run before every commit.
 check: static
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 # All four, even when one finds something.
 static: $(STAMP)
