@@ -17,10 +17,10 @@ LATEST = Path(__file__).with_name("latest.json")
 def _result(benchmark: Benchmark) -> dict[str, Any]:
     value = benchmark.measure()
     return {
-        "value": float(f"{value:.4g}"),
+        "value": None if value is None else float(f"{value:.4g}"),
         "unit": benchmark.unit,
         "target": benchmark.target,
-        "ok": benchmark.ok(value),
+        "ok": None if value is None else benchmark.ok(value),
         "how": benchmark.how,
     }
 
@@ -31,7 +31,8 @@ def _table(results: dict[str, dict[str, Any]]) -> Table:
         sign = "<=" if BENCHMARKS[name].better == "lower" else ">="
         target = "" if result["target"] is None else f"{sign} {result['target']:g}"
         verdict = {None: "", True: "ok", False: "MISSED"}[result["ok"]]
-        table.add_row(name, f"{result['value']:g} {result['unit']}", target, verdict, result["how"])
+        value = "not measured" if result["value"] is None else f"{result['value']:g} {result['unit']}"
+        table.add_row(name, value, target, verdict, result["how"])
     return table
 
 

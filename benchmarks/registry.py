@@ -4,14 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import commands, grading, road, saturation
+from benchmarks import client, commands, grading, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A measurement; `target` None means it is only watched. `how` says in a line what was measured."""
+    """A measurement; `target` None means it is only watched. `how` says in a line what was measured.
 
-    measure: Callable[[], float]
+    `measure` gives None where it needs something that is not installed.
+    """
+
+    measure: Callable[[], float | None]
     unit: str
     target: float | None
     better: Literal["lower", "higher"]
@@ -54,5 +57,29 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"
+    ),
+    "storm_time_ratio": Benchmark(
+        client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
+    ),
+    "request_memory_growth_mb": Benchmark(
+        client.request_memory_growth_mb, "MB", 200, "lower", "peak memory, 2,000 to 20,000 requests of 1 MB images"
+    ),
+    "client_requests_per_second": Benchmark(
+        client.requests_per_second, "1/s", None, "higher", "512 in flight, 100 kB image each, answered after 1 s"
+    ),
+    "client_cpu_ms_per_request": Benchmark(
+        client.cpu_ms_per_request, "ms", None, "lower", "CPU time of the client process, the same requests"
+    ),
+    "client_peer_requests_per_second": Benchmark(
+        client.peer_requests_per_second, "1/s", None, "higher", "the same by datatrove's runner (benchmarks/peer.py)"
+    ),
+    "client_peer_cpu_ms_per_request": Benchmark(
+        client.peer_cpu_ms_per_request, "ms", None, "lower", "CPU time of datatrove's runner (benchmarks/peer.py)"
+    ),
+    "client_script_requests_per_second": Benchmark(
+        client.script_requests_per_second, "1/s", None, "higher", "the same by AsyncOpenAI, a semaphore and gather"
+    ),
+    "client_script_cpu_ms_per_request": Benchmark(
+        client.script_cpu_ms_per_request, "ms", None, "lower", "CPU time of that script (benchmarks/peer.py)"
     ),
 }

@@ -87,6 +87,9 @@ class ModelSection(BaseModel):
     def _endpoint_named(self) -> "ModelSection":
         if self.engine == "openai" and not self.base_urls:
             raise ValueError("an openai engine needs base_urls, for example [http://127.0.0.1:8000/v1]")
+        if any("@" in url.split("://", 1)[-1].split("/", 1)[0] for url in self.base_urls):
+            # The recipe is written into the run, and secrets must not be.
+            raise ValueError("base_urls must hold no user name or password; put the key where api_key_env says")
         return self
 
     @model_validator(mode="after")

@@ -106,7 +106,7 @@ def test_a_pause_keeps_what_the_server_asked_and_grows_with_its_silence() -> Non
     assert 7.0 <= pause_seconds(1, 7.0, 0.0, 0.99) < 8.0
     assert pause_seconds(1, 1e9, 0.0, 0.0) == 600.0
     assert [pause_seconds(n, None, 1000.0, 1.0) for n in (1, 2, 3, 4, 50)] == [0.5, 1.0, 2.0, 4.0, 30.0]
-    assert [pause_seconds(n, None, 0.1, 1.0) for n in (1, 2, 3, 4, 50)] == [0.5, 1.0, 2.0, 2.0, 2.0]
+    assert [pause_seconds(n, None, 0.1, 1.0) for n in (1, 2, 3, 4, 50)] == [0.5, 1.0, 1.0, 1.0, 1.0]
     assert pause_seconds(3, None, 1000.0, 0.0) == 1.0
 
 

@@ -96,6 +96,7 @@ class Conversation:
             try:
                 return await self._send(lease, request, n)
             except NoReply as problem:
+                now = self.pool.clock()
                 if problem.kind is Kind.REQUEST:
                     raise
                 await self._check(lease.endpoint, problem)
@@ -103,7 +104,7 @@ class Conversation:
                     failures += await self._own_fault(lease, since)
                     if failures >= self.section.tries:
                         raise
-                    avoid, since = lease.endpoint, self.pool.clock()
+                    avoid, since = lease.endpoint, now
                 pause = self._pause(asked, problem, lease.endpoint)
             on_rest()
             self.resting += 1

@@ -18,7 +18,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
-    """One base URL: its client, its limit and its health. `name` is the URL without any credentials."""
+    """One base URL: its client, its limit and its health. `name` is the URL."""
 
     name: str
     client: Any

@@ -34,23 +34,22 @@ class Wire:
     def _endpoint(self, url: str, section: ModelSection) -> Endpoint:
         try:
             import httpx2
-            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+            from openai import AsyncOpenAI, DefaultAioHttpClient
         except ImportError as error:
             raise EngineError("The openai engine needs openai 3.54 or newer; install capcurriculum again.") from error
-        name = re.sub(r"//[^/@]*@", "//", url)
-        if not re.match(r"https?://[^/]", name):
-            raise EngineError(f"The endpoint {name} is no URL; base_urls look like http://127.0.0.1:8000/v1.")
-        # As many kept connections as requests: with fewer, finished ones would be closed and opened again.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=section.concurrency)
+        if not re.match(r"https?://[^/]", url):
+            raise EngineError(f"The endpoint {url} is no URL; base_urls look like http://127.0.0.1:8000/v1.")
+        # As many connections as requests, and one for the greeting; aiohttp allows 100 unless told otherwise.
+        limits = httpx2.Limits(max_connections=section.concurrency + 1, max_keepalive_connections=section.concurrency)
         # A reply's time is limited as a whole by `post`, so that one that trickles in byte by byte ends too.
         timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, self.timeout))
         client = AsyncOpenAI(
             base_url=url,
             api_key=self._key,
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
+            http_client=DefaultAioHttpClient(limits=limits, timeout=timeout),
         )
-        return Endpoint(name, client, Pace(section.concurrency))
+        return Endpoint(url, client, Pace(section.concurrency))
 
     async def post(self, endpoint: Endpoint, body: bytes) -> Reply:
         """Ask for completions.

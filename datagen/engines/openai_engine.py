@@ -75,7 +75,7 @@ class OpenAIEngine:
 
         At most `concurrency` HTTP requests are in flight. What is taken from the iterator and not yet answered is that
         many groups, a quarter more that wait their turn while the caller is busy, and one for each that rests before it
-        is asked again, of which at most `concurrency` count.
+        is asked again, up to twice `concurrency`.
         """
         events: SimpleQueue[Event] = SimpleQueue()
         groups: Iterator[Group | None] | None = grouped(requests, self.section.max_n)
@@ -113,7 +113,7 @@ class OpenAIEngine:
     def _room(self) -> int:
         """How many groups may be unfinished."""
         most = self.section.concurrency
-        return most + most // 4 + min(self.conversation.resting, most)
+        return most + most // 4 + min(self.conversation.resting, 2 * most)
 
     def _submit(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> int:
         """Hand over a group, in single requests where `n` is not taken; returns how many are now to be finished."""

@@ -20,7 +20,7 @@ FIRST_HOLD, LONGEST_HOLD = 4, 64
 ENOUGH = 32
 FIRST_PAUSE_SECONDS = 0.5
 #: How long a refused request waits at most while its endpoint serves others, and in any case.
-BUSY_PAUSE_SECONDS = 2.0
+BUSY_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 
