@@ -36,7 +36,7 @@ def spends(run: Run) -> list[Spend]:
         wall, engine = (sum(seconds[key][place] for key in names) for place in (0, 1))
         name = str(model) or ", ".join(sorted(key[1] for key in names))
         count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
-        found.append(Spend(str(step), name, count, read, written, round(wall, 1), round(engine, 1)))
+        found.append(Spend(str(step), name, count, read, written, round(wall, 2), round(engine, 2)))
     order = ("teacher", "probe", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
 

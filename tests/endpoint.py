@@ -156,6 +156,8 @@ def serving(endpoint: Endpoint | None = None) -> Iterator[Endpoint]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body in one packet: two would wait for each other (Nagle and delayed acknowledgement).
+        wbufsize = 2**16
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -177,7 +179,11 @@ def serving(endpoint: Endpoint | None = None) -> Iterator[Endpoint]:
         def log_message(self, *_: object) -> None:
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        # More connections at once than the default five, or the rest of them wait a second to try again.
+        request_queue_size = 256
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"

@@ -122,7 +122,15 @@ def test_a_build_that_stops_early_keeps_the_same_rows_and_marks_what_it_left_out
     for stop in ("never", "decided"):
         with endpoint.serving(Moody()) as server:
             keys = {"rollouts": base | {"stop": stop, "chunk": 2}, "name": stop, "perception": None}
-            one = {"policy": {"engine": "openai", "model": "policy", "base_urls": [server.url], "concurrency": 1}}
+            one = {
+                "policy": {
+                    "engine": "openai",
+                    "model": "policy",
+                    "base_urls": [server.url],
+                    "concurrency": 1,
+                    "max_n": 1,
+                }
+            }
             run = build(worlds.recipe_over(tmp_path, server.url, models=one, **keys), Display())
             counts[stop] = len(server.requests)
         rows = [row for path in run.stages.glob("*/*.parquet") for row in pq.read_table(path).to_pylist()]
