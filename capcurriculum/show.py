@@ -93,13 +93,21 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
     rows: list[tuple[object, ...]] = []
     found = list(steps)
     for step in found:
-        most = "<= " if step.bound else ""
-        numbers = (f"{most}{number:,}" for number in (step.rows, step.requests, step.tokens_in, step.tokens_out))
-        rows.append((step.step, step.model, *numbers, _hours(step.seconds), _known(step.money)))
-    console.print(grid(("step", "model", *columns), rows, columns))
+        numbers = (_short(number) for number in (step.rows, step.requests, step.tokens_in, step.tokens_out))
+        most = "at most" if step.bound else ""
+        rows.append((step.step, step.model, most, *numbers, _hours(step.seconds), _known(step.money)))
+    console.print(grid(("step", "model", "", *columns), rows, columns))
     money = [step.money for step in found if step.money is not None]
     if money:
         console.print(f"cost of the steps with prices: {sum(money):,.2f}", highlight=False)
+
+
+def _short(number: int) -> str:
+    """Three digits and a unit of thousands from a hundred thousand on: `9,647`, `2.6 M`, `1.28 G`."""
+    for least, size, unit in ((10**9, 10**9, "G"), (10**6, 10**6, "M"), (10**5, 10**3, "k")):
+        if number >= least:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:,}"
 
 
 def _hours(seconds: float | None) -> str:

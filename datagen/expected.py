@@ -21,6 +21,9 @@ ASSUMED_PIXELS = 1_000_000
 #: Pixels of one image token: patch times merge, squared, for Qwen3-VL (FACTS of its processor: 16 and 2).
 PIXELS_A_TOKEN = 32 * 32
 _SAMPLE = 64
+#: Rows of a whole upstream set as its makers state them: DOCCI by split (Onoe et al. 2024), ORZ-Math-13k as released.
+_DOCCI = {"train": 9647, "test": 5000, "qual_dev": 100, "qual_test": 100}
+_ORZ = 13_181
 
 
 def existing_run(wanted: Recipe) -> Run | None:
@@ -44,7 +47,7 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     """Counts and sizes of the recipe's rows.
 
     Raises:
-        RecipeError: nothing was read yet and a source says neither how many items it has nor a limit.
+        RecipeError: nothing was read yet, and how many rows a source has is neither documented nor limited.
     """
     system = len(prompts.system())
     if run is None or not (run.captions.count() or run.questions.count()):
@@ -76,14 +79,29 @@ def _stated(wanted: Recipe, stages: Sequence[Stage]) -> int:
 
 
 def _items(stage: Stage, section: SourceSection) -> int:
-    if section.kind == "scenes":
-        return section.items
-    if section.limit is None:
+    known = _documented(section)
+    if section.limit is None and known is None:
         raise RecipeError(
             f"How many rows the {stage} source {section.path or section.repo or section.kind} has is not known before "
             "it is read; give it a limit to plan with, or start the build: it reads all sources before it asks a model."
         )
-    return section.limit
+    return min(count for count in (section.limit, known) if count is not None)
+
+
+def _documented(section: SourceSection) -> int | None:
+    """Rows the source is said to have; None where nobody says."""
+    match section.kind:
+        case "scenes":
+            return section.items
+        case "docci":
+            return sum(_DOCCI.get(split, 0) for split in section.selected_splits) or None
+        case "orz":
+            return _ORZ
+        case "vlaa":
+            counts = [count for count in section.parts.values() if count is not None]
+            return sum(counts) if counts and len(counts) == len(section.parts) else None
+        case _:
+            return None
 
 
 def _image_tokens(run: Run, wanted: Recipe) -> int:

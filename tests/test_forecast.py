@@ -58,8 +58,15 @@ def test_a_begun_run_is_counted_from_its_tables(tmp_path: Path) -> None:
 
 
 def test_rows_nobody_knows_are_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="give it a limit"):
+    with pytest.raises(RecipeError, match=r"text source .* give it a limit"):
         steps(worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1"))
+
+
+def test_the_papers_recipe_has_a_plan_before_anything_is_downloaded() -> None:
+    found = steps(recipe.load(Path("curricula/recipes/qwen3_vl_8b.yaml")))
+    assert found["teacher", "teacher"].rows == 9647
+    assert found["probe", "filter_7b"].requests == 9647 * 2
+    assert found["rollout", "policy"].requests == (9647 + 13_181 + 16_195) * 16
 
 
 def test_the_dry_run_prints_the_plan_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
