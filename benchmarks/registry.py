@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import client, commands, grading, road, saturation
+from benchmarks import adaptive, client, commands, grading, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "demo_true_keys": Benchmark(
         road.true_keys, "share", 0.9, "higher", "the demo's questions whose marked answer is true to the caption"
+    ),
+    "adaptive_k_saved": Benchmark(
+        adaptive.saved, "share", 0.35, "higher", "rollouts of K=16 left out by stop: decided, with the same selection"
     ),
     "saturation_ratio": Benchmark(
         saturation.ratio,

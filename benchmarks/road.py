@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,16 +27,16 @@ SEED = 17
 
 def build_seconds() -> float:
     """Wall time of one build of the demo recipe (300 captions, 120 problems), model loading included."""
-    with _recipe("once") as (file, _):
+    with recipe_named("once") as (file, _):
         begun = time.perf_counter()
-        subprocess.run(_command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return time.perf_counter() - begun
 
 
 def true_keys() -> float:
     """Share of the demo's perception questions whose marked answer is true to the caption they were written from."""
-    with _recipe("keys") as (file, run):
-        subprocess.run(_command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with recipe_named("keys") as (file, run):
+        subprocess.run(command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         asked = [q for q in run.questions.rows() if q.stage == "perception"]
         kept = {v.question_id for v in run.verdicts.rows() if v.filter == "perception" and v.keep}
         right = {q.question_id for q in asked if _true(q)}
@@ -55,20 +55,20 @@ def kill_differences() -> float:
     Each kill comes after 2 to 40 % of the undisturbed build's duration, so that ten of them fall into all its steps.
     """
     moments = random.Random(SEED)
-    with _recipe("clean") as (file, clean), _recipe("killed") as (killed_file, killed):
+    with recipe_named("clean") as (file, clean), recipe_named("killed") as (killed_file, killed):
         begun = time.perf_counter()
-        subprocess.run(_command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         whole = time.perf_counter() - begun
         for _ in range(KILLS):
             _kill_after(killed_file, moments.uniform(0.02, 0.4) * whole)
-        subprocess.run(_command(killed_file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(command(killed_file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return float(_differing_rows(clean, killed))
 
 
 def _kill_after(file: Path, seconds: float) -> None:
     """Start a build, or go on with it, and kill its whole group unless it ends before."""
     process = subprocess.Popen(
-        _command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         process.wait(timeout=seconds)
@@ -90,14 +90,14 @@ def _differing_rows(one: Run, two: Run) -> int:
 
 
 @contextmanager
-def _recipe(name: str) -> Iterator[tuple[Path, Run]]:
-    """The demo recipe under another name in a folder of its own, and the run it will make."""
+def recipe_named(name: str, changes: Mapping[str, object] | None = None) -> Iterator[tuple[Path, Run]]:
+    """The demo recipe under another name in a folder of its own, changed if wanted, and the run it will make."""
     with tempfile.TemporaryDirectory() as folder:
-        changed = recipe.load(DEMO).model_copy(update={"name": name, "runs": folder})
+        changed = recipe.load(DEMO).model_copy(update={"name": name, "runs": folder, **(changes or {})})
         file = Path(folder) / f"{name}.yaml"
         file.write_text(recipe.dump(changed), encoding="utf-8")
         yield file, Run(changed.run_dir)
 
 
-def _command(file: Path) -> list[str]:
+def command(file: Path) -> list[str]:
     return [sys.executable, "-m", "capcurriculum.cli", "build", str(file)]

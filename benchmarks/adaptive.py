@@ -1,0 +1,52 @@
+"""How many rollouts a run that only selects can leave out, with exactly the selection of all of them.
+
+The demo's policy answers its text and visual problems K = 16 times; the early-stopping rule is then run over those very
+replies, as `rollouts.stop: decided` would have met them one chunk after the other.
+"""
+
+import subprocess
+from collections import defaultdict
+
+import polars as pl
+
+from benchmarks.road import command, recipe_named
+from capcurriculum.recipe import RolloutSection
+from capcurriculum.rows import Answer, Purpose
+from datagen.stopping import Tally, enough, rounds
+from filters import difficulty
+
+K, CHUNK = 16, 2
+
+
+def saved() -> float:
+    """Share of the rollouts that early stopping leaves out.
+
+    Raises:
+        AssertionError: the selection differs.
+    """
+    section = RolloutSection(model="policy", k=K, above=0.0, below=1.0, stop="decided", chunk=CHUNK)
+    keys = {"perception": None, "training": None}
+    full = {"rollouts": section.model_copy(update={"stop": "never"})}
+    with recipe_named("full", keys | full) as (file, run):
+        subprocess.run(command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        rollouts: defaultdict[str, list[Answer]] = defaultdict(list)
+        for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT):
+            rollouts[answer.question_id].append(answer)
+        questions = {q.question_id: q for q in run.questions.rows()}
+    asked = 0
+    for question_id, replies in rollouts.items():
+        stopped = _stopped(replies, section)
+        asked += len(stopped)
+        verdicts = [difficulty.judge(questions[question_id], some, section).reason for some in (replies, stopped)]
+        assert verdicts[0] == verdicts[1], question_id
+    total = sum(map(len, rollouts.values()))
+    print(f"{asked} of {total} rollouts of {len(rollouts)} questions give the same selection")
+    return 1 - asked / total
+
+
+def _stopped(replies: list[Answer], section: RolloutSection) -> list[Answer]:
+    """The replies that would have been asked for."""
+    for indices in rounds(section):
+        if indices.start and enough(Tally.of(replies, indices.start), section):
+            return [reply for reply in replies if reply.rollout < indices.start]
+    return replies
