@@ -25,9 +25,8 @@ def saved() -> float:
         AssertionError: the selection differs.
     """
     section = RolloutSection(model="policy", k=K, above=0.0, below=1.0, stop="decided", chunk=CHUNK)
-    keys = {"perception": None, "training": None}
-    full = {"rollouts": section.model_copy(update={"stop": "never"})}
-    with recipe_named("full", keys | full) as (file, run):
+    full = section.model_copy(update={"stop": "never"})
+    with recipe_named("full", {"perception": None, "training": None, "rollouts": full}) as (file, run):
         subprocess.run(command(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         rollouts: defaultdict[str, list[Answer]] = defaultdict(list)
         for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT):
