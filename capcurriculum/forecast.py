@@ -2,7 +2,7 @@
 
 Rows are counted where a run holds them already and taken from the source otherwise; tokens are the run's own means
 once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as
-many tokens out as the recipe allows. Where that makes a number an upper bound it says so.
+many tokens out as the recipe allows. A line of which anything is not measured or counted yet is called an estimate.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One step with one model. `bound`: a number is at most this, as rows may drop out or replies be shorter.
+    """One step with one model. `estimate`: rows and replies are taken at their most, and prompts by a rule of thumb.
 
     `seconds` needs the model's tokens_per_second (measured by this run, or stated in the recipe), `money` its prices;
     None where they are unknown.
@@ -40,7 +40,7 @@ class Forecast:
     requests: int
     tokens_in: int
     tokens_out: int
-    bound: bool
+    estimate: bool
     seconds: float | None
     money: float | None
 
@@ -49,7 +49,7 @@ class Forecast:
 class Rows:
     """How many captions and problems there are, an average caption's and problem's characters, and an image's tokens.
 
-    `measured` is how many rows reach the rollouts: at most all questions before the probe has judged them.
+    `reaching` is how many perception questions reach the rollouts: all of them until the probe has `judged`.
     """
 
     captions: int
@@ -69,19 +69,19 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
         image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
         size = _size(spent.get(("teacher", teacher.model)), rows.characters, image, teacher.sampling.max_tokens)
         requests = rows.captions * teacher.questions
-        yield _step("teacher", teacher.model, recipe, rows.captions, requests, size, spent, bound=False)
+        yield _step("teacher", teacher.model, recipe, rows.captions, requests, size, spent, estimate=False)
         asked = rows.questions * len(probe.arms) * (2 if probe.other_order else 1)
         seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
         for name in probe.solvers:
             own = spent.get((Purpose.PROBE, name))
             size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens)
-            yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, bound=False)
+            yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, estimate=False)
     section = recipe.rollouts
     reaching = rows.reaching + rows.problems
     own = spent.get((Purpose.ROLLOUT, section.model))
     size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens)
-    bound = section.stop != "never" or not rows.judged
-    yield _step(Purpose.ROLLOUT, section.model, recipe, reaching, reaching * section.k, size, spent, bound=bound)
+    open_end = section.stop != "never" or not rows.judged
+    yield _step(Purpose.ROLLOUT, section.model, recipe, reaching, reaching * section.k, size, spent, estimate=open_end)
 
 
 def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int) -> Size:
@@ -99,7 +99,7 @@ def _step(
     size: Size,
     spent: dict[tuple[str, str], Spend],
     *,
-    bound: bool,
+    estimate: bool,
 ) -> Forecast:
     model = recipe.models[name]
     tokens_in, tokens_out = round(requests * size.tokens_in), round(requests * size.tokens_out)
@@ -111,7 +111,7 @@ def _step(
         requests=requests,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        bound=bound or not size.measured,
+        estimate=estimate or not size.measured,
         seconds=None if speed is None else tokens_out / speed,
         money=_money(model, tokens_in, tokens_out),
     )

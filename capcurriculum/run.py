@@ -136,21 +136,29 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def same_recipe(run: Run, wanted: Recipe) -> bool:
+    """Whether the run was begun under this recipe; False if it was not begun at all.
+
+    Raises:
+        RecipeError: it was begun under one that differs where it matters; the sentence lists the keys.
+    """
+    if not (run.path / "recipe.yaml").is_file():
+        return False
+    if changed := recipe.differences(run.recipe(), wanted):
+        raise RecipeError(
+            f"The run {run.path} was made with another recipe; it differs in {'; '.join(changed)}. "
+            "Give the recipe another name, or set these keys back."
+        )
+    return True
+
+
 def _check_recipe(run: Run, wanted: Recipe) -> None:
-    file = run.path / "recipe.yaml"
-    if file.is_file():
-        changed = recipe.differences(run.recipe(), wanted)
-        if changed:
-            raise RecipeError(
-                f"The run {run.path} was made with another recipe; it differs in {'; '.join(changed)}. "
-                "Give the recipe another name, or set these keys back."
-            )
-    else:
+    if not same_recipe(run, wanted):
         versions = {name: _version(name) for name in _RECORDED}
         about = {"capcurriculum": __version__, "schema": SCHEMA, "seed": wanted.seed, "versions": versions}
         about |= {"python": platform.python_version(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         write_atomically(run.path / "run.json", (json.dumps(about, indent=1) + "\n").encode())
-    write_atomically(file, recipe.dump(wanted).encode())
+    write_atomically(run.path / "recipe.yaml", recipe.dump(wanted).encode())
 
 
 def _version(package: str) -> str | None:

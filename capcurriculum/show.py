@@ -94,8 +94,8 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
     found = list(steps)
     for step in found:
         numbers = (_short(number) for number in (step.rows, step.requests, step.tokens_in, step.tokens_out))
-        most = "at most" if step.bound else ""
-        rows.append((step.step, step.model, most, *numbers, _hours(step.seconds), _known(step.money)))
+        kind = "estimate" if step.estimate else ""
+        rows.append((step.step, step.model, kind, *numbers, _hours(step.seconds), _known(step.money)))
     console.print(grid(("step", "model", "", *columns), rows, columns))
     money = [step.money for step in found if step.money is not None]
     if money:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from capcurriculum import ledger
 from capcurriculum.run import Run
 
+#: The event in which a step notes rows, `seconds` and `engine_seconds` since its last note.
+ASKED = "asked"
+
 
 @dataclass(frozen=True, slots=True)
 class Spend:
@@ -45,7 +48,7 @@ def _seconds(run: Run) -> dict[tuple[str, str], tuple[float, float]]:
     """(step, model) -> wall and engine seconds."""
     total: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for event in run.events():
-        if event.get("event") == "asked":
+        if event.get("event") == ASKED:
             entry = total[str(event.get("step")), str(event.get("model"))]
             entry[0] += float(str(event.get("seconds", 0)))
             entry[1] += float(str(event.get("engine_seconds", 0)))

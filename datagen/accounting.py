@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from capcurriculum.run import Run
+from capcurriculum.spend import ASKED
 
 Item = TypeVar("Item")
-EVENT = "asked"
 
 
 class Meter:
@@ -41,7 +41,7 @@ class Meter:
         """Write down what passed since the last note."""
         now = time.monotonic()
         self.run.event(
-            EVENT,
+            ASKED,
             step=self.step,
             model=self.model,
             rows=rows,

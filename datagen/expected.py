@@ -4,15 +4,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
-from PIL import Image
 
-from capcurriculum import prompts, recipe
+from capcurriculum import prompts
 from capcurriculum.errors import RecipeError
 from capcurriculum.forecast import Rows
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Stage
-from capcurriculum.run import Run
+from capcurriculum.run import Run, same_recipe
+from datagen import images
+from datagen.engines.encoding import MOST_PIXELS
 from datagen.sources import gather
 
 #: What is assumed of rows that have not been read: characters of a caption or problem, and pixels of an image.
@@ -33,14 +34,7 @@ def existing_run(wanted: Recipe) -> Run | None:
         RecipeError: a run of that name was made with another recipe.
     """
     run = Run(wanted.run_dir)
-    if not (run.path / "recipe.yaml").is_file():
-        return None
-    if changed := recipe.differences(run.recipe(), wanted):
-        raise RecipeError(
-            f"The run {run.path} was made with another recipe; it differs in {'; '.join(changed)}. "
-            "Give the recipe another name, or set these keys back."
-        )
-    return run
+    return run if same_recipe(run, wanted) else None
 
 
 def rows(wanted: Recipe, run: Run | None) -> Rows:
@@ -105,17 +99,20 @@ def _documented(section: SourceSection) -> int | None:
 
 
 def _image_tokens(run: Run, wanted: Recipe) -> int:
-    """Mean over the first images that can be opened; only their headers are read."""
-    folder = gather.folders(run, wanted).get(Stage.PERCEPTION)
-    if folder is None:
-        return 0
-    paths = (folder / name for name in run.captions.frame("image_path")["image_path"].head(_SAMPLE).to_list())
-    return _mean(_pixels(path) // PIXELS_A_TOKEN for path in paths if path.is_file())
+    """Mean over the first images of each stage that can be opened; only their headers are read."""
+    shown = [(str(Stage.PERCEPTION), name) for (name,) in run.captions.frame("image_path").head(_SAMPLE).iter_rows()]
+    asked = run.questions.frame("stage", "image_path").filter(pl.col("stage") == Stage.VISUAL)
+    shown += list(asked.head(_SAMPLE).iter_rows())
+    folders = gather.folders(run, wanted)
+    return _mean(_tokens(folders[stage] / name) for stage, name in shown)
 
 
-def _pixels(path: Path) -> int:
-    with Image.open(path) as image:
-        return image.width * image.height
+def _tokens(path: Path) -> int:
+    try:
+        with images.opened(images.file_bytes(path), MOST_PIXELS) as image:
+            return image.width * image.height // PIXELS_A_TOKEN
+    except images.ImageProblem:
+        return ASSUMED_PIXELS // PIXELS_A_TOKEN
 
 
 def _mean(values: Iterable[int]) -> int:

@@ -38,7 +38,7 @@ def test_a_fresh_plan_counts_requests_and_bounds_them(tmp_path: Path) -> None:
     assert (teacher.rows, teacher.requests, teacher.tokens_out) == (12, 24, 2400)
     assert probe.requests == 24 * 4 * 2  # questions, arms, orders
     assert rollout.requests == (24 + 8) * 3
-    assert rollout.bound
+    assert rollout.estimate
     assert teacher.seconds == 2400 / 50
     assert teacher.money == pytest.approx((teacher.tokens_in * 2 + 2400 * 10) / 1e6)
 
@@ -54,7 +54,7 @@ def test_a_begun_run_is_counted_from_its_tables(tmp_path: Path) -> None:
     assert found["probe", "two"].requests * 2 == sum(a.purpose == "probe" for a in run.answers.rows())
     assert found["rollout", "policy"].requests == (kept + 8) * 3
     assert found["probe", "one"].tokens_out == 5 * found["probe", "one"].requests
-    assert not found["probe", "one"].bound
+    assert not found["probe", "one"].estimate
 
 
 def test_rows_nobody_knows_are_not_guessed(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection, VLLMSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen import engines
-from datagen.micro import captions
 from datagen.micro import evaluate as measure
 from datagen.micro.tasks import user
 from datagen.teacher import mcq
@@ -93,17 +92,23 @@ def test_rollouts_share_a_prompt_and_every_request_gets_its_own_reply(
 
 def test_a_schema_binds_and_the_teacher_is_taken(engine: engines.Engine) -> None:
     asked = measure.held_out(8, seed=4)
-    sampling = Sampling(temperature=1.0, max_tokens=160)
+    sampling = Sampling(temperature=measure.DEMO_TEACHING, max_tokens=160)
     requests = [
         Request.make("m", (Message("user", prompts.teacher_caption(q.caption, "spatial")),), sampling,
                      schema=mcq.JSON_SCHEMA)
         for q in asked
     ]  # fmt: skip
-    replies = list(engine.stream(requests))
-    whole = [r for r in replies if r.finish == "stop"]
+    replies = {r.key: r for r in engine.stream(requests)}
+    whole = [r for r in replies.values() if r.finish == "stop"]
     assert len(whole) >= 6
     assert all(json.loads(r.text).keys() == {"question", "options", "answer"} for r in whole)
-    assert all(captions.read(q.caption) for q in asked)
+    judged = [measure.judge(replies[r.key].text, q.caption) for r, q in zip(requests, asked, strict=True)]
+    assert sum(valid and true for valid, true in judged) >= 5
+
+
+def test_waiting_for_nothing_is_an_error_and_not_a_hang(engine: engines.Engine) -> None:
+    with pytest.raises(RuntimeError, match="gave None while every request was answered"):
+        list(engine.stream([None]))
 
 
 def test_what_vllm_refuses_is_one_requests_error(

@@ -9,7 +9,7 @@ step depends on timing, so sampled replies differ between runs.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,7 @@ from datagen.engines.checkpoints import resolve
 from datagen.engines.encoding import MOST_PIXELS
 from datagen.engines.grouping import Group, grouped
 from datagen.engines.pixels import PixelLimits, fitted
+from datagen.engines.replies import failed
 
 
 class VLLMEngine:
@@ -50,25 +51,32 @@ class VLLMEngine:
 
     def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
         """Responses as their groups finish; see `Engine.stream`."""
-        waiting, exhausted = grouped(requests, self.section.max_n), False
+        waiting = grouped(requests, self.section.max_n)
         flying: dict[str, Group] = {}
+        exhausted = told_to_wait = False
         try:
             while True:
-                while not exhausted and sum(map(len, flying.values())) < self.section.vllm.in_flight:
+                while not (exhausted or told_to_wait) and self._room(flying):
                     group = next(waiting, ())
                     if group is None:
-                        break
-                    if not group:
+                        told_to_wait = True
+                    elif not group:
                         exhausted = True
                     elif problem := self._enqueue(group, flying):
-                        yield from (Response(request.key, "", "error", error=problem) for request in group)
+                        yield from failed(group, problem)
                 if exhausted and not flying:
                     return
+                if not flying:
+                    raise RuntimeError("the iterator of requests gave None while every request was answered")
                 for output in self.llm.llm_engine.step():
                     if output.finished:
                         yield from _responses(flying.pop(output.request_id), output)
+                        told_to_wait = False
         finally:
             self.llm.llm_engine.abort_request(list(flying))
+
+    def _room(self, flying: Mapping[str, Group]) -> bool:
+        return sum(map(len, flying.values())) < self.section.vllm.in_flight
 
     def _enqueue(self, group: Group, flying: dict[str, Group]) -> str:
         """Hand a group over; a sentence if vLLM refuses it, for example because the prompt is too long."""
@@ -121,6 +129,10 @@ def load(section: ModelSection) -> Any:
         arguments |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
     else:
         arguments["gpu_memory_utilization"] = own.gpu_memory_utilization
+    if not hasattr(LLM, "enqueue_chat"):
+        raise EngineError(
+            "This vLLM has no LLM.enqueue_chat (0.27.1 does); upgrade it, or run `vllm serve` and an openai engine."
+        )
     try:
         return LLM(**arguments)
     except (OSError, ValueError, RuntimeError) as error:

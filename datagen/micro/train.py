@@ -4,8 +4,8 @@ A curriculum, because a small model learns in a fixed order: lookups and intervi
 short), then writing, then seeing pictures that grow harder, then every task at once with a falling learning rate, and
 at last a revision of what is read and written. Whoever starts with pictures loses the lookups and does not get them
 back. The two solvers differ in their seed alone; `start` is an early snapshot of a solver's run. The shipped weights
-are those of this schedule from nothing: 3,950 steps in 44 minutes with a core for each solver (AMD EPYC, AVX2). Another
-machine sums in another order, so its weights will differ from these a little.
+are those of this schedule from nothing, its two rounds run one after the other: 3,950 steps in 44 minutes with a core
+for each solver (AMD EPYC, AVX2). Another machine sums in another order, so its weights will differ from these a little.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.rows import CaptionedImage, Stage, Verdict
 from datagen.images import ImageProblem
 from datagen.sources.lines import LineProblem
-from datagen.sources.pictures import Pictures
+from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.records import Record
 from datagen.sources.store import Stored
 from datagen.text import neutral
@@ -44,7 +44,7 @@ def read(source: CaptionSource, known: Collection[str]) -> Iterator[CaptionedIma
     Raises:
         SourceError: the source as a whole cannot be read.
     """
-    source.pictures.prepare(_image_names(source, known))
+    source.pictures.prepare(image_names(source.records(), source.parse, known))
     seen: set[str] = set()
     for record in source.records():
         if record.key in known:
@@ -54,18 +54,6 @@ def read(source: CaptionSource, known: Collection[str]) -> Iterator[CaptionedIma
             yield unrepeated(row(record, said, source.pictures.find(said.image)), seen, known, record)
         except (LineProblem, ImageProblem) as problem:
             yield refusal(record, problem)
-
-
-def _image_names(source: CaptionSource, known: Collection[str]) -> Iterator[str]:
-    for record in source.records():
-        if record.key in known or record.problem:
-            continue
-        try:
-            image = source.parse(record).image
-        except LineProblem:
-            continue
-        if isinstance(image, str):
-            yield image
 
 
 def parsed(source: CaptionSource, record: Record) -> Caption:

@@ -5,9 +5,10 @@ embedded ones and members of archives are kept in the run. Archives are read onc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
@@ -16,7 +17,29 @@ from datagen import images
 from datagen.images import ImageProblem
 from datagen.sources import archives
 from datagen.sources.lines import LineProblem
+from datagen.sources.records import Record
 from datagen.sources.store import Index, Store, Stored
+
+
+class Showing(Protocol):
+    """What a source row says, as far as its image goes."""
+
+    @property
+    def image(self) -> object:
+        """What the row holds or names."""
+
+
+def image_names(records: Iterable[Record], parse: Callable[[Record], Showing], known: Collection[str]) -> Iterator[str]:
+    """Names of the image files of usable rows whose keys are not in `known`."""
+    for record in records:
+        if record.key in known or record.problem:
+            continue
+        try:
+            image = parse(record).image
+        except LineProblem:
+            continue
+        if isinstance(image, str):
+            yield image
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from capcurriculum.rows import Outcome, Question, Stage, Verdict
 from datagen.images import ImageProblem
 from datagen.sources import choices
 from datagen.sources.lines import LineProblem
-from datagen.sources.pictures import Pictures
+from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.records import Record
 from datagen.text import neutral
 
@@ -58,7 +58,7 @@ def read(source: ProblemSource, known: Collection[str]) -> Iterator[Question | V
         SourceError: the source as a whole cannot be read.
     """
     if source.pictures:
-        source.pictures.prepare(_image_names(source, known))
+        source.pictures.prepare(image_names(source.records(), source.parse, known))
     seen: set[str] = set()
     for record in source.records():
         if record.key in known:
@@ -73,19 +73,6 @@ def read(source: ProblemSource, known: Collection[str]) -> Iterator[Question | V
                 yield question
         except (LineProblem, ImageProblem) as problem:
             yield Verdict(record.key, source.stage, FILTER, False, problem.reason, problem.detail)
-
-
-def _image_names(source: ProblemSource, known: Collection[str]) -> Iterator[str]:
-    """Names of the image files of usable rows."""
-    for record in source.records():
-        if record.key in known or record.problem:
-            continue
-        try:
-            image = source.parse(record).image
-        except LineProblem:
-            continue
-        if isinstance(image, str):
-            yield image
 
 
 def _question(source: ProblemSource, record: Record) -> Question:
