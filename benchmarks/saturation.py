@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from capcurriculum.run import Run
 from datagen.engines.vllm_engine import VLLMEngine, conversation
 from datagen.micro import captions, export, questions
 from datagen.micro.scenes import named_seed
+from datagen.rollouts import asked_of
 from datagen.solving import Asked, Solver, home_arm, request
 
 QUESTIONS, K, ROUNDS, SINGLE = 96, 16, 5, 4
@@ -81,7 +82,7 @@ def _step(run: Run, world: Path, asked: Sequence[Asked], engine: VLLMEngine) -> 
     with Solver(
         run, "policy", SECTION, SAMPLING, Purpose.ROLLOUT, {"perception": world}, Display(), engine=engine
     ) as solver:
-        solver.ask(asked)
+        solver.ask_all([a.question for a in asked if not a.rollout], partial(asked_of, indices=range(K)))
     assert run.answers.count() == len(asked)
 
 

@@ -19,6 +19,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
     from capcurriculum import recipe, show
     from capcurriculum.progress import Display
+    from capcurriculum.share import Share
     from curricula.build import build
 
     wanted = recipe.load(arguments.recipe)
@@ -29,7 +30,13 @@ def _build(arguments: argparse.Namespace) -> None:
         run = expected.existing_run(wanted)
         show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
     else:
-        show.funnel(build(wanted, Display()), Console())
+        share = Share.parse(arguments.shard) if arguments.shard else None
+        show.funnel(build(wanted, Display(), share), Console())
+        if share:
+            print(
+                f"Shard {arguments.shard} is done. When all are, run the same command without --shard: it does what "
+                "a shard left undone and writes the stage sets."
+            )
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -96,6 +103,11 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("recipe", type=Path, help="a recipe file, for example curricula/recipes/demo.yaml")
     build.add_argument(
         "--dry-run", action="store_true", help="print what it will ask of which model at what cost, and ask nothing"
+    )
+    build.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="do share I (from 0) of N of the asking, beside other processes or machines on the same run folder",
     )
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")

@@ -1,12 +1,10 @@
 """A run directory is the truth about a build; everything else is a query over it.
 
-One process writes at a time (an advisory lock that dies with its process). A run is opened with a recipe, and refuses
-to go on under one that could change a result.
+One process writes at a time, or several that hold different shares of its rows (see `locks`). A run is opened with a
+recipe, and refuses to go on under one, or under prompts, that could change a result.
 """
 
-import fcntl
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -16,45 +14,58 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from capcurriculum import __version__, recipe
+from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Verdict
-from capcurriculum.tables import Table, write_atomically
+from capcurriculum.share import Share
+from capcurriculum.tables import Row, Table, write_atomically
 
 _RECORDED = ("datasets", "polars", "pyarrow", "pillow", "torch", "transformers", "openai", "vllm", "verl")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The tables and files of one run directory."""
+    """The tables and files of one run directory, and the share of its rows that this process works on (None: all)."""
 
     path: Path
+    share: Share | None = None
+
+    def _table(self, name: str, record: type[Row]) -> Table[Row]:
+        return Table(self.path / name, record, str(self.share or ""))
 
     @property
     def captions(self) -> Table[CaptionedImage]:
         """What the caption sources gave."""
-        return Table(self.path / "captions", CaptionedImage)
+        return self._table("captions", CaptionedImage)
 
     @property
     def attempts(self) -> Table[Attempt]:
         """Every try of the teacher."""
-        return Table(self.path / "attempts", Attempt)
+        return self._table("attempts", Attempt)
 
     @property
     def questions(self) -> Table[Question]:
         """Questions of all stages."""
-        return Table(self.path / "questions", Question)
+        return self._table("questions", Question)
 
     @property
     def answers(self) -> Table[Answer]:
         """Graded replies of solvers."""
-        return Table(self.path / "answers", Answer)
+        return self._table("answers", Answer)
 
     @property
     def verdicts(self) -> Table[Verdict]:
         """The ledger of keeping and dropping."""
-        return Table(self.path / "verdicts", Verdict)
+        return self._table("verdicts", Verdict)
+
+    def my_captions(self) -> Iterator[CaptionedImage]:
+        """The captions of this process's share."""
+        return (c for c in self.captions.rows() if self.share is None or self.share.holds(c.image_id))
+
+    def my_questions(self) -> Iterator[Question]:
+        """The questions of this process's share; one about an image goes with the image."""
+        return (q for q in self.questions.rows() if self.share is None or self.share.holds(q.image_id or q.question_id))
 
     @property
     def stages(self) -> Path:
@@ -71,19 +82,20 @@ class Run:
         return recipe.load(self.path / "recipe.yaml")
 
     def event(self, kind: str, **values: object) -> None:
-        """Append one line to events.jsonl; a torn last line of a killed process does not matter to readers."""
+        """Append one line to this process's events file; readers pass over a last line torn by a kill."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": kind, **values})
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as handle:
+        name = f"events-{self.share}.jsonl" if self.share else "events.jsonl"
+        with (self.path / name).open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
     def events(self) -> Iterator[dict[str, object]]:
-        """Whole lines of events.jsonl, oldest first."""
-        path = self.path / "events.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a line torn by a kill
+        """Whole lines of all events files, oldest first in each."""
+        for path in sorted(self.path.glob("events*.jsonl")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # a line torn by a kill
 
 
 def existing(path: Path) -> Run:
@@ -98,42 +110,29 @@ def existing(path: Path) -> Run:
 
 
 @contextmanager
-def writing(wanted: Recipe) -> Iterator[Run]:
-    """Open the recipe's run for writing, new or to be continued.
+def writing(wanted: Recipe, share: Share | None = None) -> Iterator[Run]:
+    """Open the recipe's run, or a share of it, for writing, new or to be continued.
 
     Raises:
-        RunError: another process is writing it.
+        RunError: another process is writing it, or it was made with other prompts.
         RecipeError: it was made with a recipe that differs where it matters; the sentence lists the keys.
     """
-    run = Run(wanted.run_dir)
+    run = Run(wanted.run_dir, share)
     run.path.mkdir(parents=True, exist_ok=True)
-    with _locked(run.path):
-        _check_recipe(run, wanted)
-        _sweep(run.path)
+    with locks.sharing(run.path, share) if share else locks.alone(run.path):
+        with locks.in_turn(run.path):
+            _check_recipe(run, wanted)
+        _sweep(run)
         yield run
 
 
-def _sweep(path: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for leftover in path.glob("*/.tmp-*"):
+def _sweep(run: Run) -> None:
+    """Remove what a killed process left half-written: all of it, or what was left by this share."""
+    for leftover in run.path.glob(f"*/.tmp-*-{run.share}.parquet" if run.share else "*/.tmp-*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise RunError(f"Another process is writing {path}; wait for it to end, or stop it.") from error
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def same_recipe(run: Run, wanted: Recipe) -> bool:
@@ -153,12 +152,27 @@ def same_recipe(run: Run, wanted: Recipe) -> bool:
 
 
 def _check_recipe(run: Run, wanted: Recipe) -> None:
-    if not same_recipe(run, wanted):
+    about = run.path / "run.json"
+    if same_recipe(run, wanted):
+        _check_prompts(about)
+    else:
         versions = {name: _version(name) for name in _RECORDED}
-        about = {"capcurriculum": __version__, "schema": SCHEMA, "seed": wanted.seed, "versions": versions}
-        about |= {"python": platform.python_version(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
-        write_atomically(run.path / "run.json", (json.dumps(about, indent=1) + "\n").encode())
+        facts = {"capcurriculum": __version__, "schema": SCHEMA, "seed": wanted.seed, "versions": versions}
+        facts |= {"python": platform.python_version(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+        facts |= {"prompts": {name: prompts.digest(name) for name in prompts.names()}}
+        write_atomically(about, (json.dumps(facts, indent=1) + "\n").encode())
     write_atomically(run.path / "recipe.yaml", recipe.dump(wanted).encode())
+
+
+def _check_prompts(about: Path) -> None:
+    """Answers are known by what was asked about, not by its wording, so the wording must not change under a run."""
+    before = json.loads(about.read_text(encoding="utf-8")).get("prompts", {}) if about.is_file() else {}
+    changed = [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
+    if changed:
+        raise RunError(
+            f"The run {about.parent} was made with other prompts ({', '.join(changed)}); go on with the version of "
+            "capcurriculum that run.json names, or give the recipe another name."
+        )
 
 
 def _version(package: str) -> str | None:

@@ -57,10 +57,14 @@ def publish(temporary: Path, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
-    """Rows of one record type below `folder`."""
+    """Rows of one record type below `folder`.
+
+    Several processes may append at once if each has a `writer` name of its own, which its shards then bear.
+    """
 
     folder: Path
     record: type[Row]
+    writer: str = ""
 
     def shards(self) -> list[Path]:
         """Finished shards, oldest first."""
@@ -73,8 +77,8 @@ class Table(Generic[Row]):
             return 0
         self.folder.mkdir(parents=True, exist_ok=True)
         last = self.shards()
-        number = int(last[-1].stem.removeprefix("part-")) + 1 if last else 0
-        path = self.folder / f"part-{number:06d}.parquet"
+        number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
+        path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
         temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
         pq.write_table(pa.Table.from_pylist(values, schema=arrow_schema(self.record)), temporary, compression="zstd")
         with temporary.open("rb") as handle:
@@ -96,9 +100,11 @@ class Table(Generic[Row]):
         Raises:
             RunError: a shard is damaged.
         """
-        lazy = self.scan()
+        return self._collected(self.scan().select(columns) if columns else self.scan())
+
+    def _collected(self, lazy: pl.LazyFrame) -> pl.DataFrame:
         try:
-            return (lazy.select(columns) if columns else lazy).collect()
+            return lazy.collect()
         except pl.exceptions.PolarsError as error:
             reason = " ".join(str(error).split())
             raise RunError(
@@ -118,9 +124,9 @@ class Table(Generic[Row]):
         """The rows for which every predicate holds."""
         return list(self._records(self.scan().filter(*predicates).collect()))
 
-    def keys(self, column: str) -> set[str]:
-        """The values of one string column."""
-        return set(self.frame(column)[column].to_list())
+    def keys(self, column: str, *predicates: pl.Expr) -> set[str]:
+        """The values of one string column, in the rows for which every predicate holds."""
+        return set(self._collected(self.scan().filter(*predicates).select(column))[column].to_list())
 
     def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
         lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]

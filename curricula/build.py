@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from capcurriculum import locks
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Answer, Purpose, Question, Stage, Verdict
 from capcurriculum.run import Run, writing
+from capcurriculum.share import Share
 from curricula.order import easy_to_hard
 from curricula.split import split_of
 from curricula.stage_rows import StageRow
@@ -26,16 +28,20 @@ from datagen.teacher.write import write_questions
 from filters import difficulty, measured, perception, runner
 
 
-def build(recipe: Recipe, display: Display) -> Run:
+def build(recipe: Recipe, display: Display, share: Share | None = None) -> Run:
     """Build, or go on building, the stage sets of a recipe.
+
+    With a `share`, everything that asks models is done for that share of the rows, beside other processes that do
+    theirs; a build without one then does what is left, if anything, and writes the stage sets.
 
     Raises:
         CapCurriculumError: with one sentence; everything finished so far stays.
     """
-    with writing(recipe) as run:
+    with writing(recipe, share) as run:
         run.event("build started")
         start = time.monotonic()
-        gather.gather(run, recipe, display)
+        with locks.in_turn(run.path):
+            gather.gather(run, recipe, display)
         where = gather.folders(run, recipe)
         if recipe.perception:
             write_questions(run, recipe, where, display)
@@ -44,9 +50,10 @@ def build(recipe: Recipe, display: Display) -> Run:
         questions = _to_measure(run)
         roll_out(run, recipe, questions, where, display)
         _judge_rollouts(run, recipe, questions)
-        for stage, rows in stage_rows(run, recipe).items():
-            write_stage(rows, run.stages / stage, where[stage])
-            display.note(f"stage {stage}: {len(rows)} rows")
+        if share is None:
+            for stage, rows in stage_rows(run, recipe).items():
+                write_stage(rows, run.stages / stage, where[stage])
+                display.note(f"stage {stage}: {len(rows)} rows")
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
 
@@ -58,7 +65,7 @@ def _judge_perception(run: Run, recipe: Recipe) -> None:
     def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
         return perception.judge(question, answers, solvers)
 
-    questions = [q for q in run.questions.rows() if q.stage == Stage.PERCEPTION]
+    questions = [q for q in run.my_questions() if q.stage == Stage.PERCEPTION]
     runner.apply(run, perception.FILTER, judge, questions, Purpose.PROBE)
 
 
@@ -78,7 +85,7 @@ def _judge_rollouts(run: Run, recipe: Recipe, questions: Sequence[Question]) -> 
 def _to_measure(run: Run) -> list[Question]:
     """Perception questions that passed the probe, and every problem of the other stages."""
     passed = runner.kept(run, perception.FILTER)
-    return [q for q in run.questions.rows() if q.stage != Stage.PERCEPTION or q.question_id in passed]
+    return [q for q in run.my_questions() if q.stage != Stage.PERCEPTION or q.question_id in passed]
 
 
 def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:

@@ -1,15 +1,14 @@
 """Ask an engine for what a table does not hold yet, and append what comes back.
 
-What is done is told by keys alone, so a step that was killed goes on where it stopped. With an engine that batches,
-windows are cut from the whole list and an unfinished one is asked again whole: its replies are then the same bytes as
-in an undisturbed run.
+What is done is told by keys alone, so a step that was killed goes on where it stopped; requests are made one by one as
+the engine has room, so a step's memory does not grow with what is asked. With an engine that batches, windows are cut
+from the whole list and an unfinished one is asked again whole: its replies are then the same bytes as in an undisturbed
+run.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from capcurriculum.progress import Advance
 from capcurriculum.rows import Request, Response
@@ -17,75 +16,89 @@ from datagen.accounting import Meter
 from datagen.engines import Engine
 from datagen.windows import windows
 
-Owner = TypeVar("Owner")
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+_In = TypeVar("_In", contravariant=True)
+_Row = TypeVar("_Row")
 FLUSH_ROWS = 256
 FLUSH_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ask(Generic[Owner]):
-    """A request, whom its reply is for, and the key under which the table will hold it."""
+class Job(Protocol[_In, _Row]):
+    """What is asked, and what becomes of the replies."""
 
-    request: Request
-    owner: Owner
-    owner_id: str
+    def done(self, item: _In) -> bool:
+        """Whether the table holds its reply."""
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells whether it was done before."""
-        return self.request.key, self.owner_id
+    def request(self, item: _In) -> Request:
+        """What the engine is asked."""
 
+    def row(self, item: _In, response: Response) -> _Row:
+        """The reply as a row. Called as soon as it is there, so that what depends on it can be asked next."""
 
-Done = AbstractSet[tuple[str, str]]
-Record = Callable[[Sequence[tuple[Ask[Owner], Response]]], None]
+    def append(self, rows: Sequence[_Row]) -> None:
+        """Write one shard."""
 
 
 def ask_missing(
-    asks: Sequence[Ask[Owner]], done: Done, engine: Engine, record: Record[Owner], advance: Advance, meter: Meter
+    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, advance: Advance, meter: Meter
 ) -> None:
-    """Ask for every item of `asks` whose key is not in `done`, calling `record` once for each shard to write.
+    """Ask for every item that is not done; `meter` is told how long it took.
 
-    `meter` is told how long it took.
+    A None among the items, for engines that do not batch, means what it means in `Engine.stream`.
 
     Raises:
         EngineError: the engine as a whole cannot go on; everything recorded so far stays.
     """
-
-    def keep(pairs: Sequence[tuple[Ask[Owner], Response]]) -> None:
-        record(pairs)
-        advance(len(pairs))
-        meter.note(len(pairs))
-
     if engine.window:
-        for window in windows(asks, engine.window):
-            missing = [ask for ask in window if ask.key not in done]
+        for window in windows((item for item in items if item is not None), engine.window):
+            missing = [item for item in window if not job.done(item)]
             if missing:
-                keep(_answered(window, missing, engine, meter))
+                _keep(_answered(window, missing, job, engine, meter), job, advance, meter)
     else:
-        _stream([ask for ask in asks if ask.key not in done], engine, keep, meter)
+        _stream(items, job, engine, advance, meter)
+
+
+def _keep(rows: Sequence[Row], job: Job[Item, Row], advance: Advance, meter: Meter) -> None:
+    job.append(rows)
+    advance(len(rows))
+    meter.note(len(rows))
 
 
 def _answered(
-    window: Sequence[Ask[Owner]], missing: Sequence[Ask[Owner]], engine: Engine, meter: Meter
-) -> list[tuple[Ask[Owner], Response]]:
-    unique = {ask.request.key: ask.request for ask in window}
+    window: Sequence[Item], missing: Sequence[Item], job: Job[Item, Row], engine: Engine, meter: Meter
+) -> list[Row]:
+    requests = {id(item): job.request(item) for item in window}
+    unique = {request.key: request for request in requests.values()}
     responses = {response.key: response for response in meter.waited(engine.stream(unique.values()))}
-    return [(ask, responses[ask.request.key]) for ask in missing]
+    return [job.row(item, responses[requests[id(item)].key]) for item in missing]
 
 
-def _stream(asks: Sequence[Ask[Owner]], engine: Engine, keep: Record[Owner], meter: Meter) -> None:
-    owners: dict[str, list[Ask[Owner]]] = {}
-    for ask in asks:
-        owners.setdefault(ask.request.key, []).append(ask)
-    requests: Iterator[Request] = (waiting[0].request for waiting in owners.values())
-    buffer: list[tuple[Ask[Owner], Response]] = []
+def _stream(items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, advance: Advance, meter: Meter) -> None:
+    waiting: dict[str, list[Item]] = {}
+    buffer: list[Row] = []
     flushed = time.monotonic()
     try:
-        for response in meter.waited(engine.stream(requests)):
-            buffer += [(ask, response) for ask in owners[response.key]]
+        for response in meter.waited(engine.stream(_requests(items, job, waiting))):
+            buffer += [job.row(item, response) for item in waiting.pop(response.key)]
             if len(buffer) >= FLUSH_ROWS or time.monotonic() - flushed > FLUSH_SECONDS:
-                keep(buffer)
+                _keep(buffer, job, advance, meter)
                 buffer, flushed = [], time.monotonic()
     finally:
         # Also when the endpoint goes down or the user interrupts: what was paid for is kept.
-        keep(buffer)
+        _keep(buffer, job, advance, meter)
+
+
+def _requests(
+    items: Iterable[Item | None], job: Job[Item, Row], waiting: dict[str, list[Item]]
+) -> Iterator[Request | None]:
+    """The requests of items that are not done; one that is in flight already is not sent again."""
+    for item in items:
+        if item is None:
+            yield None
+        elif not job.done(item):
+            request = job.request(item)
+            fellows = waiting.setdefault(request.key, [])
+            fellows.append(item)
+            if len(fellows) == 1:
+                yield request

@@ -3,7 +3,7 @@
 All that is asked about one image stands together, which is what engines that remember prefixes and images like best.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
@@ -25,27 +25,42 @@ def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Displa
     assert recipe.perception is not None
     section = recipe.perception.probe
     questions = sorted(
-        (q for q in run.questions.rows() if q.stage == Stage.PERCEPTION), key=lambda q: (q.image_id, q.question_id)
+        (q for q in run.my_questions() if q.stage == Stage.PERCEPTION), key=lambda q: (q.image_id, q.question_id)
     )
-    asked = list(everything(questions, section, recipe.seed))
+    asked = asked_of(section, swaps(run, section, recipe.seed))
     for solver in section.solvers:
         model, sampling = recipe.models[solver], section.sampling.record()
         with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:
-            opened.ask(asked)
+            opened.ask_all(questions, asked)
 
 
-def everything(questions: Sequence[Question], section: ProbeSection, seed: int) -> Iterator[Asked]:
-    """What one solver is asked about `questions`.
+def swaps(run: Run, section: ProbeSection, seed: int) -> Mapping[str, Picture]:
+    """Image id -> the picture that the swapped arm shows instead; empty if the recipe leaves that arm out.
+
+    Drawn over all images that were read, whatever became of their questions, so that every share of a run draws alike.
 
     Raises:
-        SourceError: the swapped arm is wanted and there is only one image.
+        SourceError: there is only one image.
     """
-    pictures = {q.image_id: Picture(q.image_id, q.image_path) for q in questions}
+    if Arm.SWAPPED not in section.arms:
+        return {}
+    frame = run.captions.frame("image_id", "image_path").unique("image_id", keep="first", maintain_order=True)
+    pictures = {image: Picture(image, path) for image, path in frame.iter_rows()}
     other = partners(pictures, seed)
-    if Arm.SWAPPED in section.arms and questions and not other:
+    if pictures and not other:
         raise SourceError("The swapped arm needs two images, and the source has one; leave the arm out of the recipe.")
-    for question in questions:
-        for arm in map(Arm, section.arms):
-            shown = pictures[other[question.image_id]] if arm is Arm.SWAPPED else None
-            for order in (0, 1) if section.other_order else (0,):
+    return {image: pictures[partner] for image, partner in other.items()}
+
+
+def asked_of(section: ProbeSection, swapped: Mapping[str, Picture]) -> Callable[[Question], Iterator[Asked]]:
+    """What one solver is asked about a question."""
+    orders = (0, 1) if section.other_order else (0,)
+    arms = tuple(map(Arm, section.arms))
+
+    def asked(question: Question) -> Iterator[Asked]:
+        for arm in arms:
+            shown = swapped[question.image_id] if arm is Arm.SWAPPED else None
+            for order in orders:
                 yield Asked(question, arm, order=order, shown=shown)
+
+    return asked

@@ -1,22 +1,21 @@
 """K replies of the model that will be trained, to questions of any stage, asked as training will ask them.
 
 With early stopping K is an upper bound: replies come in rounds, and a question leaves when the recipe's rule says that
-it has enough (see `stopping`). A round depends on the replies of the rounds before it and on nothing else, so a resumed
-build asks just what an undisturbed one would have.
+it has enough (see `stopping`). A question's round depends on its own replies of the rounds before and on nothing else,
+so a resumed build asks just what an undisturbed one would have, and questions need not wait for each other.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import polars as pl
-
 from capcurriculum.progress import Display
-from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Answer, Purpose, Question
+from capcurriculum.recipe import Recipe, RolloutSection
+from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run
 from datagen.solving import Asked, Solver, home_arm
 from datagen.stopping import Tally, enough, rounds
+from datagen.turns import Turns
 
 
 def roll_out(
@@ -31,16 +30,47 @@ def roll_out(
     ordered = sorted(questions, key=lambda q: (q.stage, q.image_id, q.question_id))
     model, sampling = recipe.models[section.model], section.sampling.record()
     with Solver(run, section.model, model, sampling, Purpose.ROLLOUT, folders, display) as solver:
-        for indices in rounds(section):
-            if indices.start:
-                tallies = _tallies(run, indices.start)
-                ordered = [q for q in ordered if not enough(tallies[q.question_id], section)]
-            solver.ask([Asked(question, home_arm(question), k) for question in ordered for k in indices])
+        if section.stop == "never":
+            solver.ask_all(ordered, partial(asked_of, indices=range(section.k)))
+            return
+        following = partial(_following, solver=solver, section=section)
+        if not any(map(following, ordered)):
+            return
+        if solver.engine().window:
+            _in_rounds(ordered, solver, section)
+        else:
+            by_id = {q.question_id: q for q in ordered}
+            turns = Turns(by_id, lambda key: following(by_id[key]), lambda item: item.question.question_id)
+            solver.ask_in_turns(turns, len(ordered))
 
 
-def _tallies(run: Run, below: int) -> Mapping[str, Tally]:
-    """Question id -> the count over its first `below` rollouts."""
-    found: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT, pl.col("rollout") < below):
-        found[answer.question_id].append(answer)
-    return defaultdict(Tally, {question: Tally.of(answers, below) for question, answers in found.items()})
+def asked_of(question: Question, indices: Iterable[int]) -> Iterator[Asked]:
+    """These rollouts of a question."""
+    arm = home_arm(question)
+    return (Asked(question, arm, k) for k in indices)
+
+
+def _in_rounds(ordered: Sequence[Question], solver: Solver, section: RolloutSection) -> None:
+    """All questions' first rounds, then all second ones: an engine that batches must see the same windows again."""
+    for indices in rounds(section):
+        if indices.start:
+            ordered = [q for q in ordered if not enough(_tally(q, solver, indices.start), section)]
+        part = f", {indices.start + 1} to {indices.stop}"
+        solver.ask_all(ordered, partial(asked_of, indices=indices), part)
+
+
+def _following(question: Question, solver: Solver, section: RolloutSection) -> list[Asked]:
+    """What the question's first incomplete round lacks; nothing if it has enough."""
+    arm, known = home_arm(question), solver.known.get(question.question_id, {})
+    for indices in rounds(section):
+        if indices.start and enough(_tally(question, solver, indices.start), section):
+            return []
+        if missing := [k for k in indices if (arm, k, 0) not in known]:
+            return list(asked_of(question, missing))
+    return []
+
+
+def _tally(question: Question, solver: Solver, below: int) -> Tally:
+    """The count over a question's first `below` rollouts."""
+    known = solver.known.get(question.question_id, {})
+    return Tally.count(outcome for (_, k, _), outcome in known.items() if k < below)

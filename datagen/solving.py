@@ -4,24 +4,31 @@ The system turn is the unified prompt, the user turn is the problem as training 
 `capcurriculum.answers.grade`, the function the reward calls, so a pass rate means what the reward will mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from sys import intern
 from types import TracebackType
 from typing import Self
 
 import polars as pl
 
 from capcurriculum import answers, prompts
-from capcurriculum.progress import Display
+from capcurriculum.progress import Advance, Display
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.run import Run
 from datagen import engines
 from datagen.accounting import Meter
-from datagen.asking import Ask, ask_missing
+from datagen.asking import ask_missing
 from datagen.orders import rotated, written
+from datagen.turns import Turns
+
+#: Arm, rollout, and how far the options were rotated.
+Variant = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,11 @@ class Asked:
     rollout: int = 0
     order: int = 0
     shown: Picture | None = None
+
+    @property
+    def variant(self) -> Variant:
+        """What tells it from the question's others."""
+        return self.arm, self.rollout, self.order
 
 
 def messages(question: Question, arm: Arm, order: int = 0) -> tuple[Message, ...]:
@@ -86,6 +98,7 @@ class Solver:
         self.purpose, self.folders, self.display = purpose, folders, display
         self._open = ExitStack()
         self._engine = engine
+        self._hear: Callable[[Asked], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -95,33 +108,83 @@ class Solver:
     ) -> None:
         self._open.__exit__(kind, error, trace)
 
-    def ask(self, asked: Sequence[Asked]) -> None:
-        """Append an answer for everything in `asked` that the run has none for.
+    @cached_property
+    def known(self) -> defaultdict[str, dict[Variant, str]]:
+        """Question id -> variant -> outcome of every answer this solver has given for this purpose, kept up to date.
+
+        Which model, sampling and prompt it was is no part of it: a run refuses to go on when one of them changes.
+        """
+        columns = ("question_id", "arm", "rollout", "order", "outcome")
+        mine = self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
+        found: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
+        variants: dict[Variant, Variant] = {}  # one object each: there are few, and answers are many
+        for frame in mine.select(columns).collect_batches():
+            for question, arm, rollout, order, outcome in frame.iter_rows():
+                variant = variants.setdefault((arm, rollout, order), (arm, rollout, order))
+                found[question][variant] = intern(outcome)
+        return found
+
+    def engine(self) -> engines.Engine:
+        """The engine, started.
+
+        Raises:
+            EngineError: it cannot be loaded or reached.
+        """
+        if self._engine is None:
+            self._engine = self._open.enter_context(engines.create(self.model))
+        return self._engine
+
+    def ask_all(
+        self, questions: Sequence[Question], asked: Callable[[Question], Iterable[Asked]], part: str = ""
+    ) -> None:
+        """Append an answer for everything `asked` names of every question that the run has none for.
 
         Raises:
             EngineError: the model cannot be used.
         """
-        asks = [
-            Ask(request(item, self.model.model, self.sampling, self.folders), item, item.question.question_id)
-            for item in asked
-        ]
-        done = self._done()
-        before = sum(ask.key in done for ask in asks)
-        if before == len(asks):
-            return
+        total = before = 0
+        for question in questions:
+            done = self.known.get(question.question_id, ())
+            for item in asked(question):
+                total += 1
+                before += item.variant in done
+        if before < total:
+            items = (item for question in questions for item in asked(question))
+            with self.display.step(f"{self.purpose}, {self.name}{part}", total, before) as advance:
+                self._ask(items, advance)
 
-        def record(pairs: Sequence[tuple[Ask[Asked], Response]]) -> None:
-            self.run.answers.append(_answer(ask, response, self.name, self.purpose) for ask, response in pairs)
+    def ask_in_turns(self, turns: Turns[Asked], total: int) -> None:
+        """Append the answers to what `turns`, `total` questions, come to want.
 
-        if self._engine is None:
-            self._engine = self._open.enter_context(engines.create(self.model))
-        with self.display.step(f"{self.purpose}, {self.name}", len(asks), before) as advance:
-            ask_missing(asks, done, self._engine, record, advance, Meter(self.run, self.purpose, self.name))
+        Raises:
+            EngineError: the model cannot be used.
+        """
+        self._hear = turns.heard
+        with self.display.step(f"{self.purpose}, {self.name}", total) as advance:
+            self._ask(turns, lambda _: advance(turns.newly_finished()))
 
-    def _done(self) -> set[tuple[str, str]]:
-        """Request key and question of every answer this solver has given for this purpose."""
-        known = self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
-        return set(known.select("request_key", "question_id").collect().iter_rows())
+    def _ask(self, items: Iterable[Asked | None], advance: Advance) -> None:
+        ask_missing(items, self, self.engine(), advance, Meter(self.run, self.purpose, self.name))
+
+    def done(self, item: Asked) -> bool:
+        """Whether the run holds the answer."""
+        return item.variant in self.known.get(item.question.question_id, ())
+
+    def request(self, item: Asked) -> Request:
+        """What the engine is asked."""
+        return request(item, self.model.model, self.sampling, self.folders)
+
+    def row(self, item: Asked, response: Response) -> Answer:
+        """The graded answer."""
+        answer = _answer(item, response, self.name, self.purpose)
+        self.known[answer.question_id][item.variant] = answer.outcome
+        if self._hear:
+            self._hear(item)
+        return answer
+
+    def append(self, rows: Sequence[Answer]) -> None:
+        """Write one shard of answers."""
+        self.run.answers.append(rows)
 
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
@@ -133,8 +196,7 @@ def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, P
     return Request.make(model, turns, sampling, images=images, rollout=item.rollout)
 
 
-def _answer(ask: Ask[Asked], response: Response, solver: str, purpose: Purpose) -> Answer:
-    item = ask.owner
+def _answer(item: Asked, response: Response, solver: str, purpose: Purpose) -> Answer:
     outcome, answer, detail = graded(item.question, response, item.order)
     return Answer(
         request_key=response.key,

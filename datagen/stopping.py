@@ -25,7 +25,12 @@ class Tally:
     @staticmethod
     def of(rollouts: Iterable[Answer], below: int) -> "Tally":
         """The count over the rollouts whose index is smaller than `below`."""
-        outcomes = [a.outcome for a in rollouts if a.rollout < below]
+        return Tally.count(a.outcome for a in rollouts if a.rollout < below)
+
+    @staticmethod
+    def count(outcomes: Iterable[str]) -> "Tally":
+        """The count over the outcomes of what was asked."""
+        outcomes = list(outcomes)
         answered = [outcome for outcome in outcomes if outcome != Outcome.FAILED]
         return Tally(answered.count(Outcome.RIGHT), len(answered), len(outcomes))
 

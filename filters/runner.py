@@ -11,21 +11,28 @@ import polars as pl
 
 from capcurriculum.rows import Answer, Purpose, Question, Verdict
 from capcurriculum.run import Run
+from datagen.windows import windows
 
+#: Questions whose evidence is in memory at once.
+BATCH = 2048
 Filter = Callable[[Question, Sequence[Answer]], Verdict]
 
 
 def apply(run: Run, name: str, judge: Filter, questions: Iterable[Question], purpose: Purpose) -> int:
     """Append the verdicts of filter `name` that are missing, on evidence of one purpose; returns how many."""
-    judged = run.verdicts.where(pl.col("filter") == name)
-    known = {verdict.question_id for verdict in judged}
-    evidence: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in run.answers.where(pl.col("purpose") == purpose):
-        evidence[answer.question_id].append(answer)
+    known = run.verdicts.keys("question_id", pl.col("filter") == name)
     missing = (q for q in questions if q.question_id not in known)
-    return run.verdicts.append(judge(q, evidence[q.question_id]) for q in missing)
+    return sum(_judge(run, judge, batch, purpose) for batch in windows(missing, BATCH))
+
+
+def _judge(run: Run, judge: Filter, questions: Sequence[Question], purpose: Purpose) -> int:
+    evidence: defaultdict[str, list[Answer]] = defaultdict(list)
+    ids = [q.question_id for q in questions]
+    for answer in run.answers.where(pl.col("purpose") == purpose, pl.col("question_id").is_in(ids)):
+        evidence[answer.question_id].append(answer)
+    return run.verdicts.append(judge(q, evidence[q.question_id]) for q in questions)
 
 
 def kept(run: Run, name: str) -> set[str]:
     """Ids that filter `name` keeps."""
-    return {verdict.question_id for verdict in run.verdicts.where(pl.col("filter") == name, pl.col("keep"))}
+    return run.verdicts.keys("question_id", pl.col("filter") == name, pl.col("keep"))

@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import polars as pl
@@ -112,18 +114,25 @@ def test_errors_of_an_endpoint_cost_no_row(small: Path) -> None:
 
 def test_a_refused_reply_is_asked_again_with_the_reason_and_given_up_after_its_tries(small: Path) -> None:
     with endpoint.serving() as server:
-        server.faults += [endpoint.saying('{"question": "Who?"}')] * 12  # every caption's first try
-        run = build(worlds.recipe_over(small, server.url), Display())
+        server.faults += [endpoint.saying('{"question": "Who?"}'), endpoint.well] * 12  # every caption's first try
+        run = build(worlds.recipe_over(small, server.url, models=serial_models(server.url)), Display())
         second = [str(body) for body in server.requests if "could not be used" in str(body)]
     assert len(second) == 12
     assert {q.attempt for q in run.questions.rows() if q.stage == "perception"} == {2}
 
     with endpoint.serving() as server:
-        server.faults += [endpoint.saying("never JSON")] * (12 * 2) + [endpoint.saying("still not")] * 3
+        server.always = stubborn
         run = build(worlds.recipe_over(small, server.url, name="stubborn"), Display())
     given_up = [v for v in run.verdicts.rows() if v.filter == "teacher" and not v.keep]
     assert [v.reason for v in given_up] == ["no_valid_question"] * 3
     assert all("JSON" in v.detail and len(v.evidence) == 3 for v in given_up)
+
+
+def stubborn(handler: BaseHTTPRequestHandler) -> bool:
+    """Write no question about three of the captions, however often it is asked."""
+    prompt = str(handler.body)  # type: ignore[attr-defined]
+    asked = "Reply with one JSON object" in prompt and re.search(r"picture, number [012]\.", prompt)
+    return bool(asked) and endpoint.saying("never JSON")(handler)
 
 
 def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what_it_had(
@@ -132,14 +141,17 @@ def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what
     monkeypatch.setattr("datagen.engines.pacing.FIRST_PAUSE_SECONDS", 0.001)
     with endpoint.serving() as server:
         wanted = worlds.recipe_over(small, server.url)
-        server.faults += [endpoint.saying("no")] * 12  # a first round of the teacher that is kept
+        server.faults += [endpoint.saying("no")] * 12  # first tries of the teacher
         server.faults += [endpoint.status(404)] * 100
         with pytest.raises(EngineError, match=r"does not serve teacher: .*run the same command again"):
             build(wanted, Display())
-        assert Run(wanted.run_dir).attempts.frame().height == 12
+        before = set(Run(wanted.run_dir).attempts.rows())
+        assert 0 < len(before) <= 12  # what was in flight when the first 404 came is asked again
+        assert all(attempt.problem for attempt in before)
         server.faults.clear()
         run = build(wanted, Display())
-    assert run.attempts.frame().height == 24
+    assert before < set(run.attempts.rows())
+    assert run.attempts.count() == 12 + len(before)
     assert not run.attempts.frame()["request_key"].is_duplicated().any()
 
 

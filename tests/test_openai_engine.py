@@ -450,8 +450,20 @@ def test_groups_are_lazy_bounded_and_let_none_through() -> None:
     groups = grouped(source(), 3)
     assert [len(next(groups) or ()), len(taken)] == [3, 3]  # full: nothing more is taken
     assert [len(next(groups) or ()), len(taken)] == [2, 6]
-    assert next(groups) is None
     assert [None if g is None else len(g) for g in groups] == [2, 1, 1, 1, None]
+
+
+def test_a_none_behind_a_group_is_not_kept_until_the_group_was_answered() -> None:
+    ready = rollouts(1, 2)
+
+    def source() -> Iterator[Request | None]:
+        for _ in range(4):
+            yield ready.pop() if ready else None
+
+    groups = grouped(source(), 3)
+    assert len(next(groups) or ()) == 2
+    ready += rollouts(2, 1)  # what the replies to the group opened
+    assert len(next(groups) or ()) == 1
 
 
 def test_prompt_keys_agree_with_what_is_grouped() -> None:

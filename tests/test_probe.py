@@ -10,10 +10,11 @@ from capcurriculum import prompts
 from capcurriculum.errors import RecipeError, SourceError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import ProbeSection
-from capcurriculum.rows import LETTERS, Arm, Question, Response
+from capcurriculum.rows import LETTERS, Arm, CaptionedImage, Question, Response
+from capcurriculum.run import Run
 from curricula.build import build
 from datagen.orders import rotated, written
-from datagen.probe import everything
+from datagen.probe import asked_of, swaps
 from datagen.solving import graded, messages
 from datagen.swapping import partners
 from tests import endpoint, worlds
@@ -27,6 +28,12 @@ def question(image: str = "i", answer: str = "B") -> Question:
         f"q-{image}", "perception", problem, answer, OPTIONS, "count", image, f"{image}.png", "A dog.", "c", "s", "l",
         text="What is it?",
     )  # fmt: skip
+
+
+def run_with(folder: Path, *images: str) -> Run:
+    run = Run(folder)
+    run.captions.append(CaptionedImage(f"c-{i}", f"r-{i}", i, f"{i}.png", "A dog.", "s", "l", i) for i in images)
+    return run
 
 
 @given(st.sampled_from(LETTERS), st.integers(0, 3))
@@ -53,16 +60,16 @@ def test_every_image_has_another_as_its_partner_and_is_one_once(ids: set[str], s
     assert partners(reversed(sorted(ids)), seed) == found
 
 
-def test_one_image_has_no_partner() -> None:
+def test_one_image_has_no_partner(tmp_path: Path) -> None:
     assert partners(["a", "a"], 0) == {}
     with pytest.raises(SourceError, match="needs two images"):
-        list(everything([question()], ProbeSection(solvers=("one",)), 0))
+        swaps(run_with(tmp_path, "a"), ProbeSection(solvers=("one",)), 0)
 
 
-def test_each_arm_shows_what_its_name_says() -> None:
-    own, other = question("i"), question("j")
+def test_each_arm_shows_what_its_name_says(tmp_path: Path) -> None:
+    own = question("i")
     section = ProbeSection(solvers=("one",), other_order=True)
-    items = [item for item in everything([own, other], section, 0) if item.question == own]
+    items = list(asked_of(section, swaps(run_with(tmp_path, "i", "j"), section, 0))(own))
     assert [(item.arm, item.order) for item in items] == [(arm, order) for arm in section.arms for order in (0, 1)]
     assert {item.shown.path for item in items if item.shown} == {"j.png"}
     by_arm = {item.arm: messages(own, item.arm)[1] for item in items}

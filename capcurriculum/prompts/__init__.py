@@ -29,6 +29,11 @@ SKILLS: Mapping[str, str] = {
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
 
 
+def names() -> list[str]:
+    """All prompts."""
+    return sorted(p.name.removesuffix(".jinja") for p in files(__package__).iterdir() if p.name.endswith(".jinja"))
+
+
 @cache
 def source(name: str) -> str:
     """The template's own text.
@@ -38,9 +43,7 @@ def source(name: str) -> str:
     """
     path = files(__package__) / f"{name}.jinja"
     if not path.is_file():
-        known = ", ".join(
-            sorted(p.name.removesuffix(".jinja") for p in files(__package__).iterdir() if p.name.endswith(".jinja"))
-        )
+        known = ", ".join(names())
         raise RecipeError(f"There is no prompt named {name!r}; the prompts are: {known}.") from TemplateNotFound(name)
     return path.read_text(encoding="utf-8")
 

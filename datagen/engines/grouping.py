@@ -15,15 +15,17 @@ def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | 
     """Groups of at most `max_n` consecutive requests that differ only in their rollout.
 
     Consumed lazily: at most one request beyond the group is taken, and none where the group cannot grow. A None (see
-    `Engine.stream`) first closes the group that was growing and is then passed on.
+    `Engine.stream`) closes the group that was growing, and is passed on only if none was: once a group was asked for
+    and perhaps answered, there may be more to ask.
     """
     growing: list[Request] = []
     for request in requests:
+        if request is None and not growing:
+            yield None
         if growing and (request is None or not same_prompt(growing[0], request)):
             yield tuple(growing)
             growing = []
         if request is None:
-            yield None
             continue
         growing.append(request)
         if len(growing) >= max_n or request.sampling.temperature == 0:

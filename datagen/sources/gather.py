@@ -125,22 +125,21 @@ def _append(run: Run, stage: Stage, items: Iterator[CaptionedImage | Question | 
 
 def _known(run: Run, stage: Stage) -> set[str]:
     """Keys of the lines and rows of a stage that were read before."""
-    dropped = run.verdicts.where(pl.col("filter") == FILTER, pl.col("stage") == stage, ~pl.col("keep"))
+    dropped = run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, ~pl.col("keep"))
     rows = (
         run.captions.keys("row_key") | run.captions.keys("caption_id")
         if stage is Stage.PERCEPTION
         else run.questions.keys("question_id")
     )
-    return rows | {verdict.question_id for verdict in dropped}
+    return rows | dropped
 
 
 def _keep_rows(run: Run, recipe: Recipe) -> None:
     """A kept verdict for every row that has none: rows and verdicts are two tables, and a kill may part them."""
-    judged = {verdict.question_id for verdict in run.verdicts.where(pl.col("filter") == FILTER)}
+    judged = run.verdicts.keys("question_id", pl.col("filter") == FILTER)
     run.verdicts.append(verdict for verdict in _kept(run) if verdict.question_id not in judged)
     for stage, found in sections(recipe).items():
-        kept = run.verdicts.where(pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep"))
-        if not kept:
+        if not run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep")):
             where = ", ".join(section.path or section.repo or section.kind for section in found)
             raise SourceError(f"The {stage} source {where} gave no usable row; `why` and `funnel` tell what it held.")
 

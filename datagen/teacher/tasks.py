@@ -61,6 +61,14 @@ def finished(captions: Iterable[CaptionedImage], attempts: Mapping[str, Sequence
     return all(ended(attempts.get(c.caption_id, ()), slot, t.tries) for c in captions for slot in range(t.questions))
 
 
+def following(caption: CaptionedImage, attempts: Sequence[Attempt], teacher: TeacherSection, seed: int) -> Task | None:
+    """The first try that is missing; None if every slot has ended."""
+    for slot in range(teacher.questions):
+        if not ended(attempts, slot, teacher.tries):
+            return _task(caption, attempts, teacher, seed, slot, 1 + sum(a.slot == slot for a in attempts))
+    return None
+
+
 def wanted(
     captions: Iterable[CaptionedImage],
     attempts: Mapping[str, Sequence[Attempt]],
@@ -76,8 +84,14 @@ def wanted(
     tasks: list[Task] = []
     for caption in captions:
         own = attempts.get(caption.caption_id, ())
-        problem = next((a.problem for a in own if a.slot == slot and a.attempt == attempt - 1), "")
-        if attempt == 1 or problem:
-            skill = skills(teacher, seed, caption.caption_id)[slot]
-            tasks.append(Task(caption, slot, attempt, skill, asked_before(own, slot), problem))
+        if attempt == 1 or any(a.problem for a in own if a.slot == slot and a.attempt == attempt - 1):
+            tasks.append(_task(caption, own, teacher, seed, slot, attempt))
     return tasks
+
+
+def _task(
+    caption: CaptionedImage, own: Sequence[Attempt], teacher: TeacherSection, seed: int, slot: int, attempt: int
+) -> Task:
+    problem = next((a.problem for a in own if a.slot == slot and a.attempt == attempt - 1), "")
+    skill = skills(teacher, seed, caption.caption_id)[slot]
+    return Task(caption, slot, attempt, skill, asked_before(own, slot), problem)

@@ -1,38 +1,35 @@
-"""Captions -> questions, in rounds: every caption is asked once before any refused reply is asked again.
+"""Captions -> questions: each caption is asked, and asked again where its reply was refused.
 
-All replies are kept as attempts, so the rounds, the questions and the verdicts can be derived from the table alone, and
-a killed build continues in the middle of a round.
+All replies are kept as attempts, and what is asked next depends on a caption's own attempts alone, so the questions and
+the verdicts can be derived from the table, and a killed build goes on anywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
-from capcurriculum.progress import Display
-from capcurriculum.reasons import Reason
+from capcurriculum.progress import Advance, Display
 from capcurriculum.recipe import Recipe, TeacherSection
 from capcurriculum.rows import (
-    LETTERS,
     Attempt,
     CaptionedImage,
     Message,
-    Question,
     Request,
     Response,
     Sampling,
     Stage,
-    Verdict,
 )
 from capcurriculum.run import Run
 from datagen import engines
 from datagen.accounting import Meter
-from datagen.asking import Ask, ask_missing
+from datagen.asking import ask_missing
 from datagen.teacher import mcq, tasks
+from datagen.teacher.derive import derive
 from datagen.teacher.tasks import Task
+from datagen.turns import Turns
 
-FILTER = "teacher"
 PROMPTS: Mapping[str, str] = {"caption": "teacher_caption", "image_and_caption": "teacher_image"}
 
 
@@ -46,33 +43,79 @@ def write_questions(run: Run, recipe: Recipe, folders: Mapping[str, Path], displ
     """
     assert recipe.perception is not None
     teacher = recipe.perception.teacher
-    captions = sorted(run.captions.rows(), key=lambda row: row.caption_id)
-    if not tasks.finished(captions, tasks.by_caption(run.attempts.rows()), teacher):
+    captions = sorted(run.my_captions(), key=lambda row: row.caption_id)
+    writing = Writing(run, recipe, folders[Stage.PERCEPTION])
+    if not tasks.finished(captions, writing.attempts, teacher):
         with engines.create(recipe.models[teacher.model]) as engine:
-            for slot in range(teacher.questions):
-                for attempt in range(1, teacher.tries + 1):
-                    todo = tasks.wanted(
-                        captions, tasks.by_caption(run.attempts.rows()), teacher, recipe.seed, slot, attempt
-                    )
-                    _round(run, recipe, todo, folders[Stage.PERCEPTION], engine, display)
-    _derive(run, captions, teacher)
+            if engine.window:
+                _in_rounds(captions, writing, engine, display)
+            else:
+                writing.ask_in_turns(captions, engine, display)
+    derive(run, captions, writing.attempts, teacher)
 
 
-def _round(
-    run: Run, recipe: Recipe, todo: Sequence[Task], folder: Path, engine: engines.Engine, display: Display
-) -> None:
-    if not todo:
-        return
-    assert recipe.perception is not None
-    teacher, model = recipe.perception.teacher, recipe.models[recipe.perception.teacher.model].model
-    asks = [Ask(request(teacher, model, task, folder), task, task.caption.caption_id) for task in todo]
-    done = {(a.request_key, a.caption_id) for a in run.attempts.rows()}
+class Writing:
+    """The teacher's work on one run: which tries there are, what each asks, and what came of it."""
 
-    def record(pairs: Sequence[tuple[Ask[Task], Response]]) -> None:
-        run.attempts.append(_attempt(ask, response, PROMPTS[teacher.sees]) for ask, response in pairs)
+    def __init__(self, run: Run, recipe: Recipe, folder: Path) -> None:
+        assert recipe.perception is not None
+        self.run, self.folder, self.seed = run, folder, recipe.seed
+        self.teacher = recipe.perception.teacher
+        self.model = recipe.models[self.teacher.model].model
+        self.attempts = tasks.by_caption(run.attempts.rows())
+        self._hear: Callable[[Task], None] | None = None
 
-    with display.step(_label(todo[0]), len(asks), sum(ask.key in done for ask in asks)) as advance:
-        ask_missing(asks, done, engine, record, advance, Meter(run, "teacher", teacher.model))
+    def ask_in_turns(self, captions: Sequence[CaptionedImage], engine: engines.Engine, display: Display) -> None:
+        """Append attempts until every caption has its questions or its tries are used up."""
+        by_id = {caption.caption_id: caption for caption in captions}
+
+        def following(key: str) -> list[Task]:
+            task = tasks.following(by_id[key], self.attempts.get(key, ()), self.teacher, self.seed)
+            return [task] if task else []
+
+        turns = Turns(by_id, following, lambda task: task.caption.caption_id)
+        self._hear = turns.heard
+        with display.step("teacher", len(captions)) as advance:
+            self._ask(turns, engine, lambda _: advance(turns.newly_finished()))
+
+    def ask_round(self, todo: Sequence[Task], engine: engines.Engine, display: Display) -> None:
+        """Append an attempt for every task that has none; all are of one slot and one try."""
+        before = sum(map(self.done, todo))
+        if before < len(todo):
+            with display.step(_label(todo[0]), len(todo), before) as advance:
+                self._ask(todo, engine, advance)
+
+    def _ask(self, items: Iterable[Task | None], engine: engines.Engine, advance: Advance) -> None:
+        ask_missing(items, self, engine, advance, Meter(self.run, "teacher", self.teacher.model))
+
+    def done(self, item: Task) -> bool:
+        """Whether the run holds this try."""
+        own = self.attempts.get(item.caption.caption_id, ())
+        return any(a.slot == item.slot and a.attempt == item.attempt for a in own)
+
+    def request(self, item: Task) -> Request:
+        """What the engine is asked."""
+        return request(self.teacher, self.model, item, self.folder)
+
+    def row(self, item: Task, response: Response) -> Attempt:
+        """The try with what is wrong with it, if anything is."""
+        attempt = _attempt(item, response, self.teacher, self.model)
+        self.attempts.setdefault(attempt.caption_id, []).append(attempt)
+        if self._hear:
+            self._hear(item)
+        return attempt
+
+    def append(self, rows: Sequence[Attempt]) -> None:
+        """Write one shard of attempts."""
+        self.run.attempts.append(rows)
+
+
+def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: engines.Engine, display: Display) -> None:
+    """Every caption's first try, then every second one: an engine that batches must see the same windows again."""
+    for slot in range(writing.teacher.questions):
+        for attempt in range(1, writing.teacher.tries + 1):
+            todo = tasks.wanted(captions, writing.attempts, writing.teacher, writing.seed, slot, attempt)
+            writing.ask_round(todo, engine, display)
 
 
 def _label(task: Task) -> str:
@@ -108,11 +151,10 @@ def _sampling(teacher: TeacherSection, attempt: int) -> Sampling:
     return replace(sampling, temperature=max(sampling.temperature, teacher.retry_temperature))
 
 
-def _attempt(ask: Ask[Task], response: Response, prompt: str) -> Attempt:
-    task = ask.owner
+def _attempt(task: Task, response: Response, teacher: TeacherSection, model: str) -> Attempt:
     return Attempt(
         request_key=response.key,
-        caption_id=ask.owner_id,
+        caption_id=task.caption.caption_id,
         attempt=task.attempt,
         skill=task.skill,
         text=response.text,
@@ -120,10 +162,10 @@ def _attempt(ask: Ask[Task], response: Response, prompt: str) -> Attempt:
         finish=response.finish,
         tokens_in=response.tokens_in,
         tokens_out=response.tokens_out,
-        model=ask.request.model,
-        prompt_digest=prompts.digest(prompt),
+        model=model,
+        prompt_digest=prompts.digest(PROMPTS[teacher.sees]),
         slot=task.slot,
-        sampling=ask.request.sampling.json(),
+        sampling=_sampling(teacher, task.attempt).json(),
     )
 
 
@@ -141,65 +183,3 @@ def _problem(response: Response, asked: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
-
-
-def _derive(run: Run, captions: Sequence[CaptionedImage], teacher: TeacherSection) -> None:
-    """Questions and verdicts that the attempts imply and the tables do not hold yet."""
-    attempts = tasks.by_caption(run.attempts.rows())
-    known = run.questions.keys("question_id")
-    # By id, as two captions of one image may lead to the same question.
-    made = {q.question_id: q for c in captions for a in attempts.get(c.caption_id, ()) if (q := _usable(c, a))}
-    run.questions.append(question for key, question in made.items() if key not in known)
-    judged = {v.question_id for v in run.verdicts.rows() if v.filter == FILTER}
-    verdicts = (_verdict(c, attempts[c.caption_id], teacher) for c in captions if c.caption_id in attempts)
-    run.verdicts.append(v for v in verdicts if v.question_id not in judged)
-
-
-def _usable(caption: CaptionedImage, attempt: Attempt) -> Question | None:
-    return None if attempt.problem else _question(caption, attempt)
-
-
-def _question(caption: CaptionedImage, attempt: Attempt) -> Question:
-    choice = mcq.permuted(mcq.parse(attempt.text, attempt.finish), caption.caption_id)
-    problem = prompts.choice(choice.question, dict(zip(LETTERS, choice.options, strict=True)))
-    return Question(
-        question_id=Question.key(Stage.PERCEPTION, caption.image_id, problem, choice.answer),
-        stage=Stage.PERCEPTION,
-        problem=problem,
-        answer=choice.answer,
-        options=choice.options,
-        skill=attempt.skill,
-        image_id=caption.image_id,
-        image_path=caption.image_path,
-        caption=caption.caption,
-        caption_id=caption.caption_id,
-        source=caption.source,
-        license=caption.license,
-        text=choice.question,
-        model=attempt.model,
-        prompt_digest=attempt.prompt_digest,
-        attempt=attempt.attempt,
-        slot=attempt.slot,
-        sampling=attempt.sampling,
-        tokens_in=attempt.tokens_in,
-        tokens_out=attempt.tokens_out,
-    )
-
-
-def _verdict(caption: CaptionedImage, tried: Sequence[Attempt], teacher: TeacherSection) -> Verdict:
-    """A caption is kept if it gave a question at all; the detail says what became of the others."""
-    lost = [_lost(tried, slot, teacher) for slot in range(teacher.questions)]
-    keep = any(not a.problem for a in tried)
-    reason = Reason.KEPT if keep else Reason.NO_VALID_QUESTION
-    detail = "; ".join(text for text in lost if text)
-    return Verdict(
-        caption.caption_id, Stage.PERCEPTION, FILTER, keep, reason, detail, tuple(a.request_key for a in tried)
-    )
-
-
-def _lost(tried: Sequence[Attempt], slot: int, teacher: TeacherSection) -> str:
-    own = [a for a in tried if a.slot == slot]
-    if any(not a.problem for a in own):
-        return ""
-    last = own[-1].problem if own else "it was never asked"
-    return f"question {slot + 1}: {last}" if teacher.questions > 1 else last
