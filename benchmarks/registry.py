@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import adaptive, client, commands, grading, road, saturation
+from benchmarks import adaptive, client, commands, grading, resume, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"
     ),
+    "resume_seconds": Benchmark(
+        resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"
+    ),
+    "resume_peak_mb": Benchmark(resume.peak_mb, "MB", 1000, "lower", "peak memory of that process up to then"),
     "storm_time_ratio": Benchmark(
         client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
     ),

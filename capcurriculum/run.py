@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import polars as pl
+
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
@@ -63,9 +65,10 @@ class Run:
         """The captions of this process's share."""
         return (c for c in self.captions.rows() if self.share is None or self.share.holds(c.image_id))
 
-    def my_questions(self) -> Iterator[Question]:
-        """The questions of this process's share; one about an image goes with the image."""
-        return (q for q in self.questions.rows() if self.share is None or self.share.holds(q.image_id or q.question_id))
+    def my_questions(self, *predicates: pl.Expr) -> Iterator[Question]:
+        """The questions of this process's share for which every predicate holds; one about an image goes with it."""
+        found = self.questions.rows(*predicates)
+        return (q for q in found if self.share is None or self.share.holds(q.image_id or q.question_id))
 
     @property
     def stages(self) -> Path:

@@ -111,10 +111,11 @@ class Table(Generic[Row]):
                 f"The table {self.folder} is damaged ({reason}); remove the shard it names and run again."
             ) from error
 
-    def rows(self) -> Iterator[Row]:
-        """All rows as records, shard by shard."""
+    def rows(self, *predicates: pl.Expr) -> Iterator[Row]:
+        """The rows for which every predicate holds as records, shard by shard."""
         for shard in self.shards():
-            yield from self._records(pl.read_parquet(shard))
+            frame = pl.read_parquet(shard)
+            yield from self._records(frame.filter(*predicates) if predicates else frame)
 
     def count(self) -> int:
         """How many rows there are, from the shards' own footers."""
@@ -129,11 +130,13 @@ class Table(Generic[Row]):
         return set(self._collected(self.scan().filter(*predicates).select(column))[column].to_list())
 
     def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
-        lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
-        for values in frame.iter_rows(named=True):
-            for name in lists:
-                values[name] = tuple(values[name])
-            yield self.record(**values)
+        names = [f.name for f in dataclasses.fields(typing.cast("typing.Any", self.record))]
+        lists = [place for place, name in enumerate(names) if isinstance(frame.schema[name], pl.List)]
+        for row in frame.select(names).iter_rows():
+            values = list(row)
+            for place in lists:
+                values[place] = tuple(values[place])
+            yield self.record(*values)
 
 
 def _plain(row: object) -> dict[str, object]:

@@ -65,7 +65,7 @@ def _judge_perception(run: Run, recipe: Recipe) -> None:
     def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
         return perception.judge(question, answers, solvers)
 
-    questions = [q for q in run.my_questions() if q.stage == Stage.PERCEPTION]
+    questions = run.my_questions(pl.col("stage") == Stage.PERCEPTION)
     runner.apply(run, perception.FILTER, judge, questions, Purpose.PROBE)
 
 

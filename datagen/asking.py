@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Row = TypeVar("Row")
 _In = TypeVar("_In", contravariant=True)
 _Row = TypeVar("_Row")
-FLUSH_ROWS = 256
+FLUSH_ROWS = 1024
 FLUSH_SECONDS = 5.0
 
 

@@ -6,6 +6,8 @@ All that is asked about one image stands together, which is what engines that re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import polars as pl
+
 from capcurriculum.errors import SourceError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import ProbeSection, Recipe
@@ -24,9 +26,8 @@ def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Displa
     """
     assert recipe.perception is not None
     section = recipe.perception.probe
-    questions = sorted(
-        (q for q in run.my_questions() if q.stage == Stage.PERCEPTION), key=lambda q: (q.image_id, q.question_id)
-    )
+    mine = run.my_questions(pl.col("stage") == Stage.PERCEPTION)
+    questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
     asked = asked_of(section, swaps(run, section, recipe.seed))
     for solver in section.solvers:
         model, sampling = recipe.models[solver], section.sampling.record()

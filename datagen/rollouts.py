@@ -33,6 +33,7 @@ def roll_out(
         if section.stop == "never":
             solver.ask_all(ordered, partial(asked_of, indices=range(section.k)))
             return
+        solver.remember(ordered)
         following = partial(_following, solver=solver, section=section)
         if not any(map(following, ordered)):
             return

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from sys import intern
 from types import TracebackType
@@ -99,6 +98,8 @@ class Solver:
         self._open = ExitStack()
         self._engine = engine
         self._hear: Callable[[Asked], None] | None = None
+        #: Question id -> variant -> outcome of its answers by this solver, of the questions in hand.
+        self.known: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
 
     def __enter__(self) -> Self:
         return self
@@ -108,21 +109,27 @@ class Solver:
     ) -> None:
         self._open.__exit__(kind, error, trace)
 
-    @cached_property
-    def known(self) -> defaultdict[str, dict[Variant, str]]:
-        """Question id -> variant -> outcome of every answer this solver has given for this purpose, kept up to date.
+    def remember(self, questions: Sequence[Question]) -> None:
+        """Read what these questions were answered before into `known`.
 
-        Which model, sampling and prompt it was is no part of it: a run refuses to go on when one of them changes.
+        Which model, sampling and prompt it was is not looked at: a run refuses to go on when one of them changes.
         """
-        columns = ("question_id", "arm", "rollout", "order", "outcome")
-        mine = self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
-        found: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
+        ids = {q.question_id for q in questions} - self.known.keys()
+        mine = self._mine().select("question_id", "arm", "rollout", "order", "outcome")
         variants: dict[Variant, Variant] = {}  # one object each: there are few, and answers are many
-        for frame in mine.select(columns).collect_batches():
+        for frame in mine.filter(pl.col("question_id").is_in(list(ids))).collect_batches():
             for question, arm, rollout, order, outcome in frame.iter_rows():
                 variant = variants.setdefault((arm, rollout, order), (arm, rollout, order))
-                found[question][variant] = intern(outcome)
-        return found
+                self.known[question][variant] = intern(outcome)
+
+    def _mine(self) -> pl.LazyFrame:
+        return self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
+
+    def _counts(self, rollouts: Iterable[int]) -> dict[str, int]:
+        """Question id -> how many different answers it has, over these rollouts."""
+        variant = pl.struct("arm", "rollout", "order")
+        found = self._mine().filter(pl.col("rollout").is_in(list(rollouts)))
+        return dict(found.group_by("question_id").agg(variant.n_unique()).collect().iter_rows())
 
     def engine(self) -> engines.Engine:
         """The engine, started.
@@ -139,19 +146,22 @@ class Solver:
     ) -> None:
         """Append an answer for everything `asked` names of every question that the run has none for.
 
+        It names as many things of each question, and of the same rollouts.
+
         Raises:
             EngineError: the model cannot be used.
         """
-        total = before = 0
-        for question in questions:
-            done = self.known.get(question.question_id, ())
-            for item in asked(question):
-                total += 1
-                before += item.variant in done
-        if before < total:
-            items = (item for question in questions for item in asked(question))
-            with self.display.step(f"{self.purpose}, {self.name}{part}", total, before) as advance:
-                self._ask(items, advance)
+        first = list(asked(questions[0])) if questions else []
+        counts = self._counts({item.rollout for item in first})
+        lacking = [q for q in questions if counts.get(q.question_id, 0) < len(first)]
+        if not lacking:
+            return
+        # What is finished need not be looked at, unless windows are cut from the whole list.
+        chosen = questions if self.engine().window else lacking
+        self.remember(chosen)
+        total, before = len(first) * len(questions), sum(counts.get(q.question_id, 0) for q in questions)
+        with self.display.step(f"{self.purpose}, {self.name}{part}", total, before) as advance:
+            self._ask((item for question in chosen for item in asked(question)), advance)
 
     def ask_in_turns(self, turns: Turns[Asked], total: int) -> None:
         """Append the answers to what `turns`, `total` questions, come to want.

@@ -13,6 +13,7 @@ from capcurriculum import recipe
 from capcurriculum.errors import RecipeError, SourceError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.run import writing
 from curricula.build import build
 from datagen.images import ImageProblem
 from datagen.sources import archives, gather
@@ -238,3 +239,25 @@ def test_a_name_that_two_members_fit_is_no_image(tmp_path: Path) -> None:
     from capcurriculum.rows import Stage
 
     assert data.reasons(data.read(section, tmp_path / "run", Stage.PERCEPTION)) == ["missing_file"]
+
+
+def test_a_source_read_to_its_end_is_not_read_again_until_its_files_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worlds.docci(tmp_path / "docci", 3)
+    worlds.problems(tmp_path / "text", 2)
+    wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1")
+    with writing(wanted) as run:
+        gather.gather(run, wanted, Display())
+    read: list[str] = []
+    real = gather.kinds.rows
+    monkeypatch.setattr(gather.kinds, "rows", lambda s, p, stage, k: read.append(stage) or real(s, p, stage, k))
+    with writing(wanted) as run:
+        gather.gather(run, wanted, Display())
+        assert read == []
+        with (tmp_path / "text" / "problems.jsonl").open("a") as handle:
+            handle.write('{"problem": "What is 7 + 8?", "answer": "15"}\n')
+        gather.gather(run, wanted, Display())
+        assert read == ["text"]
+        assert run.questions.count() == 3
+        assert run.captions.count() == 3

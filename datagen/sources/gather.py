@@ -18,6 +18,7 @@ from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run
 from datagen.sources import docci, inventory, kinds
+from datagen.sources.gathered import Gathered
 from datagen.sources.place import Place, link
 from datagen.sources.store import Store
 from datagen.windows import windows
@@ -61,12 +62,16 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
     Raises:
         SourceError: a source as a whole cannot be read, or gives no row at all.
     """
+    before = Gathered(run)
     for stage, found in sections(recipe).items():
         for number, section in enumerate(found):
             label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
             place = _place(run, stage, found, number)
+            if before.holds(stage, number, section, place.folder):
+                continue
             with display.step(label, None) as advance:
                 _append(run, stage, kinds.rows(section, place, stage, _known(run, stage)), advance)
+            before.note(stage, number, section, place.folder)
     _keep_rows(run, recipe)
     inventory.write(run, sections(recipe))
 
@@ -136,17 +141,15 @@ def _known(run: Run, stage: Stage) -> set[str]:
 
 def _keep_rows(run: Run, recipe: Recipe) -> None:
     """A kept verdict for every row that has none: rows and verdicts are two tables, and a kill may part them."""
-    judged = run.verdicts.keys("question_id", pl.col("filter") == FILTER)
-    run.verdicts.append(verdict for verdict in _kept(run) if verdict.question_id not in judged)
+    judged = run.verdicts.scan().filter(pl.col("filter") == FILTER)
+    captions = run.captions.scan().select(
+        pl.col("caption_id").alias("question_id"), stage=pl.lit(str(Stage.PERCEPTION))
+    )
+    problems = run.questions.scan().filter(pl.col("stage") != Stage.PERCEPTION).select("question_id", "stage")
+    rows = pl.concat([captions, problems])
+    missing = rows.join(judged, on="question_id", how="anti", maintain_order="left").collect()
+    run.verdicts.append(Verdict(row, stage, FILTER, True, Reason.KEPT) for row, stage in missing.iter_rows())
     for stage, found in sections(recipe).items():
         if not run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep")):
             where = ", ".join(section.path or section.repo or section.kind for section in found)
             raise SourceError(f"The {stage} source {where} gave no usable row; `why` and `funnel` tell what it held.")
-
-
-def _kept(run: Run) -> Iterator[Verdict]:
-    for caption in run.captions.rows():
-        yield Verdict(caption.caption_id, Stage.PERCEPTION, FILTER, True, Reason.KEPT)
-    for question in run.questions.rows():
-        if question.stage != Stage.PERCEPTION:
-            yield Verdict(question.question_id, question.stage, FILTER, True, Reason.KEPT)

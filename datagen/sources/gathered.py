@@ -1,0 +1,54 @@
+"""Which sources were read to their end, and what they looked like then: one that still looks so is not read again.
+
+A source is told by its part of the recipe, and its looks by the paths, sizes and times of its files, so that rows that
+are added later are found, and a resumed build opens no image that it has seen.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.rows import SCHEMA, Stage, digest
+from capcurriculum.run import Run
+from capcurriculum.tables import write_atomically
+
+FILE = "gathered.json"
+
+
+class Gathered:
+    """The sources of one run that were read to their end."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.path / FILE
+        self._looks: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.is_file() else {}
+
+    def holds(self, stage: Stage, number: int, section: SourceSection, folder: Path) -> bool:
+        """Whether the source was read to its end as it is now."""
+        return self._looks.get(_name(stage, number, section)) == _looks(folder)
+
+    def note(self, stage: Stage, number: int, section: SourceSection, folder: Path) -> None:
+        """Remember that the source was read to its end."""
+        self._looks[_name(stage, number, section)] = _looks(folder)
+        write_atomically(self._path, (json.dumps(self._looks, indent=1) + "\n").encode())
+
+
+def _name(stage: Stage, number: int, section: SourceSection) -> str:
+    # A source that lies somewhere else now is the same if its files look the same.
+    return digest(SCHEMA, "source", stage, number, section.model_dump(mode="json", exclude={"path"}))
+
+
+def _looks(folder: Path) -> str:
+    return digest(SCHEMA, "looks", sorted(_files(folder, ""))) if folder.is_dir() else ""
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
+    """Path, size and time of change of every file below `folder`; directories behind links are not entered."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(folder / entry.name, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                about = entry.stat()
+                yield f"{prefix}{entry.name}", about.st_size, about.st_mtime_ns
