@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import adaptive, client, commands, grading, resume, road, saturation
+from benchmarks import adaptive, client, commands, grading, kills, resume, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"
+    ),
+    "kill_lost_rows": Benchmark(
+        kills.lost_rows, "rows", 0, "lower", "lost, doubled or changed by 20 kills, ten of them inside a flush"
     ),
     "resume_seconds": Benchmark(
         resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"

@@ -150,9 +150,9 @@ def _send_bytes(handler: BaseHTTPRequestHandler, data: bytes, length: int) -> No
 
 
 @contextmanager
-def serving(endpoint: Endpoint | None = None) -> Iterator[Endpoint]:
+def serving(given: Endpoint | None = None) -> Iterator[Endpoint]:
     """The endpoint on a free loopback port."""
-    endpoint = endpoint or Endpoint()
+    endpoint = given or Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
