@@ -83,12 +83,13 @@ class Table(Generic[Row]):
         return len(values)
 
     def scan(self) -> pl.LazyFrame:
-        """All rows, lazily; an empty frame of the right schema when there is no shard."""
+        """All rows, lazily; an empty frame of the right schema when there is no shard.
+
+        A column that a shard of an older version lacks is null.
+        """
         shards = self.shards()
-        if not shards:
-            empty = arrow_schema(self.record).empty_table()
-            return typing.cast("pl.DataFrame", pl.from_arrow(empty)).lazy()
-        return pl.scan_parquet(shards)
+        empty = typing.cast("pl.DataFrame", pl.from_arrow(arrow_schema(self.record).empty_table()))
+        return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert") if shards else empty.lazy()
 
     def frame(self, *columns: str) -> pl.DataFrame:
         """Some or all columns, in memory.
@@ -123,11 +124,21 @@ class Table(Generic[Row]):
         return set(self.frame(column)[column].to_list())
 
     def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
-        lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
-        for values in frame.iter_rows(named=True):
-            for name in lists:
+        return records(frame, self.record)
+
+
+def records(frame: pl.DataFrame, record: type[Row]) -> Iterator[Row]:
+    """The rows of a frame as records; a null, which stands where an older shard has no such column, is the default."""
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    holes = [name for name in frame.columns if frame[name].null_count()]
+    for values in frame.iter_rows(named=True):
+        for name in lists:
+            if values[name] is not None:
                 values[name] = tuple(values[name])
-            yield self.record(**values)
+        for name in holes:
+            if values[name] is None:
+                del values[name]
+        yield record(**values)
 
 
 def _plain(row: object) -> dict[str, object]:

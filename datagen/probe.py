@@ -3,7 +3,7 @@
 All that is asked about one image stands together, which is what engines that remember prefixes and images like best.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
@@ -15,8 +15,10 @@ from datagen.solving import Asked, Picture, Solver
 from datagen.swapping import partners
 
 
-def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display) -> None:
-    """Append the answers that are missing.
+def probe(
+    run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display, only: Container[str] | None = None
+) -> None:
+    """Append the answers that are missing; `only` are the ids of the questions worth asking, by default all.
 
     Raises:
         EngineError: a solver cannot be used.
@@ -27,7 +29,11 @@ def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Displa
     questions = sorted(
         (q for q in run.questions.rows() if q.stage == Stage.PERCEPTION), key=lambda q: (q.image_id, q.question_id)
     )
-    asked = list(everything(questions, section, recipe.seed))
+    asked = [
+        item
+        for item in everything(questions, section, recipe.seed)
+        if only is None or item.question.question_id in only
+    ]
     for solver in section.solvers:
         model, sampling = recipe.models[solver], section.sampling.record()
         with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:

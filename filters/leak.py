@@ -1,0 +1,42 @@
+"""Keep what does not quote its answer: its words must not stand in the question, as they are or as the caption says.
+
+A question that quotes a wrong option as well ("the cat or the dog?") gives nothing away.
+"""
+
+from collections.abc import Iterator
+
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe_filters import LeakSection
+from capcurriculum.rows import LETTERS, Question, Verdict
+from filters.verdict import verdict
+from filters.words import content, holds, shared
+
+FILTER = "leak"
+
+
+def judge(question: Question, section: LeakSection) -> Verdict:
+    """The verdict on the question, its right option and its caption; without options nothing is looked for."""
+    quoted = _quoted(question, section)
+    reason = Reason.ANSWER_QUOTED if quoted else Reason.KEPT
+    return verdict(question, FILTER, not quoted, reason, quoted)
+
+
+def _quoted(question: Question, section: LeakSection) -> str:
+    """The words of the answer that the question quotes, or nothing."""
+    if question.answer not in LETTERS[: len(question.options)]:
+        return ""
+    place, asked = LETTERS.index(question.answer), content(question.text or question.problem.split("\n", 1)[0])
+    options = [content(option) for option in question.options]
+    if any(holds(asked, option) for number, option in enumerate(options) if number != place):
+        return ""
+    return next(
+        (" ".join(form) for form in _forms(options[place], question.caption, section) if holds(asked, form)), ""
+    )
+
+
+def _forms(answer: tuple[str, ...], caption: str, section: LeakSection) -> Iterator[tuple[str, ...]]:
+    yield answer
+    said = shared(answer, content(caption))
+    # One word of several is what a question has to name to be about anything.
+    if len(said) > 1 and len(said) >= section.share * len(answer):
+        yield said
