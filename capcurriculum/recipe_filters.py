@@ -57,8 +57,7 @@ class WellformedSection(FilterSection):
 class LeakSection(FilterSection):
     """The question does not quote its answer.
 
-    Of an answer that is worded otherwise in the question, what it shares with the caption is looked for if that is at
-    least `share` of its words.
+    Of an answer that is not there as a whole, a run of words that the caption has too must be less than `share` of it.
     """
 
     phase: ClassVar[Phase] = Phase.QUESTION

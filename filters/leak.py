@@ -3,8 +3,6 @@
 A question that quotes a wrong option as well ("the cat or the dog?") gives nothing away.
 """
 
-from collections.abc import Iterator
-
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_filters import LeakSection
 from capcurriculum.rows import LETTERS, Question, Verdict
@@ -29,14 +27,8 @@ def _quoted(question: Question, section: LeakSection) -> str:
     options = [content(option) for option in question.options]
     if any(holds(asked, option) for number, option in enumerate(options) if number != place):
         return ""
-    return next(
-        (" ".join(form) for form in _forms(options[place], question.caption, section) if holds(asked, form)), ""
-    )
-
-
-def _forms(answer: tuple[str, ...], caption: str, section: LeakSection) -> Iterator[tuple[str, ...]]:
-    yield answer
-    said = shared(answer, content(caption))
+    quoted = shared(options[place], asked)
+    whole = quoted == options[place]
     # One word of several is what a question has to name to be about anything.
-    if len(said) > 1 and len(said) >= section.share * len(answer):
-        yield said
+    most = len(quoted) > 1 and len(quoted) >= section.share * len(options[place])
+    return " ".join(quoted) if whole or (most and holds(content(question.caption), quoted)) else ""

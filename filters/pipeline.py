@@ -49,8 +49,8 @@ def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
 
 
 def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
-    """The questions of such ids, a batch in memory at a time."""
-    for batch in ids.select("question_id").collect().iter_slices(BATCH):
+    """The questions of such ids, a batch in memory at a time; they come by ranges of their ids."""
+    for batch in ids.select("question_id").collect().sort("question_id").iter_slices(BATCH):
         yield from evidence.questions(run, batch)
 
 

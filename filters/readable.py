@@ -4,6 +4,8 @@ The evidence is the file. Its size is read from the header before a pixel is dec
 path that leaves its source is refused before the file is opened.
 """
 
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from capcurriculum.reasons import Reason
@@ -14,16 +16,33 @@ from datagen.images import ImageProblem
 from filters.verdict import verdict
 
 FILTER = "readable"
+_REMEMBERED = 65_536
 
 
 def judge(question: Question, folder: Path, section: ReadableSection) -> Verdict:
     """The verdict on the question's image below `folder`; a problem without an image has nothing to read."""
+    return _verdict(question, problem(folder, question.image_path, section))
+
+
+def judging(folders: Mapping[str, Path], section: ReadableSection) -> Callable[[Question], Verdict]:
+    """The same for many questions: an image that several of them are about is decoded once."""
+    known = lru_cache(_REMEMBERED)(problem)
+    return lambda question: _verdict(question, known(folders[question.stage], question.image_path, section))
+
+
+def _verdict(question: Question, found: tuple[Reason, str]) -> Verdict:
+    reason, detail = found
+    return verdict(question, FILTER, reason is Reason.KEPT, reason, detail)
+
+
+def problem(folder: Path, name: str, section: ReadableSection) -> tuple[Reason, str]:
+    """What is wrong with an image file, and its detail; `KEPT` for nothing."""
     try:
-        if question.image_path:
-            _check(_file(folder, question.image_path), section)
-    except ImageProblem as problem:
-        return verdict(question, FILTER, False, problem.reason, problem.detail)
-    return verdict(question, FILTER, True, Reason.KEPT)
+        if name:
+            _check(_file(folder, name), section)
+    except ImageProblem as found:
+        return found.reason, found.detail
+    return Reason.KEPT, ""
 
 
 def _file(folder: Path, name: str) -> Path:

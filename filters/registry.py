@@ -38,8 +38,13 @@ Judge = Callable[[Question, Sequence[Answer]], Verdict]
 #: A section of one's own type and the setting -> how to judge.
 Maker = Callable[[Any, Setting], Judge]
 
+
+def _by_question(judge: Callable[[Question], Verdict]) -> Judge:
+    return lambda question, _: judge(question)
+
+
 MAKERS: Mapping[str, Maker] = {
-    readable.FILTER: lambda section, at: lambda q, _: readable.judge(q, at.folders[q.stage], section),
+    readable.FILTER: lambda section, at: _by_question(readable.judging(at.folders, section)),
     wellformed.FILTER: lambda section, at: lambda q, _: wellformed.judge(q, section),
     leak.FILTER: lambda section, at: lambda q, _: leak.judge(q, section),
     perception.FILTER: lambda section, at: lambda q, replies: perception.judge(q, replies, at.panel, section),
@@ -49,6 +54,8 @@ MAKERS: Mapping[str, Maker] = {
     measured.FILTER: lambda section, at: measured.judge,
     difficulty.FILTER: lambda section, at: lambda q, replies: difficulty.judge(q, replies, at.recipe.rollouts, section),
 }
+
+
 #: Filters that read files, and are asked about several questions at a time.
 READING = frozenset({readable.FILTER})
 #: Filters that read the replies' own words, which are not loaded for the others.

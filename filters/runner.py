@@ -21,8 +21,8 @@ from filters import evidence
 from filters.missing import missing
 from filters.registry import CORPUS, READING, WORDS_READ, Judge, Setting, judge_of
 
-#: Questions whose evidence is in memory at once.
-BATCH = 4096
+#: Questions whose evidence is in memory at once, about 200 MB of it at 16 replies each.
+BATCH = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,13 @@ def _rule(setting: Setting, section: FilterSection, within: pl.LazyFrame | None)
 
 
 def _batches(rules: Sequence[_Rule]) -> Iterator[pl.DataFrame]:
-    """`question_id` and the lists `rule` and `asked`: which rules owe a verdict, and which of them have evidence."""
+    """`question_id` and the lists `rule` and `asked`: which rules owe a verdict, and which of them have evidence.
+
+    In the order of the ids, as `evidence` likes it.
+    """
     if rules:
         owed = pl.concat([rule.todo.with_columns(rule=pl.lit(number)) for number, rule in enumerate(rules)])
-        yield from owed.group_by("question_id", "stage", maintain_order=True).agg("rule", "asked").iter_slices(BATCH)
+        yield from owed.group_by("question_id", "stage").agg("rule", "asked").sort("question_id").iter_slices(BATCH)
 
 
 def _judged(setting: Setting, rules: Sequence[_Rule], batch: pl.DataFrame) -> Iterator[Verdict]:
