@@ -60,16 +60,15 @@ def _most(reasons: Mapping[str, int]) -> str:
 
 
 def overlap_tables(lines: Sequence[CatchLine]) -> Iterator[Table]:
-    """For each stage, what each filter catches by itself, alone, and together with each other one."""
+    """For each stage, what each filter catches by itself, alone, and together with each other one, named by number."""
     for stage in dict.fromkeys(line.stage for line in lines):
         own = [line for line in lines if line.stage == stage]
-        names = [line.filter for line in own]
-        numbers = ("judged", "caught", "share", "alone", *(f"& {name}" for name in names))
+        numbers = ("judged", "caught", "share", "alone", *(f"& {number}" for number in range(1, len(own) + 1)))
         rows = []
-        for line in own:
-            both = [line.shared.get(name, "-") for name in names]
+        for number, line in enumerate(own, 1):
+            both = [line.shared.get(other.filter, "") for other in own]
             share = f"{line.caught / line.judged:.1%}"
-            rows.append((stage, line.filter, line.judged, line.caught, share, line.alone, *both))
+            rows.append((stage, f"{number} {line.filter}", line.judged, line.caught, share, line.alone, *both))
         yield grid(("stage", "filter", *numbers), rows, numbers)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -104,6 +104,7 @@ def test_an_answer_quoted_in_its_question_is_a_leak(asked: Question, quoted: str
     assert verdict.reason == ("answer_in_question" if quoted else "kept")
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=60), st.tuples(*(st.text(max_size=20) for _ in range(4))), st.sampled_from("ABCD"), st.text())
 def test_text_filters_take_any_text_and_say_the_same_twice(
     text: str, options: tuple[str, ...], answer: str, caption: str
