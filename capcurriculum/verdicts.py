@@ -29,12 +29,13 @@ def in_force(recipe: Recipe) -> pl.DataFrame:
     )
 
 
-def current(run: Run, recipe: Recipe) -> pl.LazyFrame:
+def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
     """The verdicts of the recipe's filters that count, in the order they were made.
 
+    `which` are predicates on the columns of `in_force`: those of other filters are left out before sorting.
     Columns: those of `Verdict`, with `seen` (how many replies it rests on) for `evidence`; `place` and `phase`.
     """
-    force = in_force(recipe).lazy()
+    force = in_force(recipe).lazy().filter(*which)
     verdicts = _ledger(run).join(force, on=["filter", "stage", "params"], maintain_order="left")
     return verdicts.unique(["filter", "stage", "question_id"], keep="last", maintain_order=True)
 
@@ -52,9 +53,8 @@ def everything(run: Run, recipe: Recipe) -> pl.LazyFrame:
 
 def dropped(run: Run, recipe: Recipe, through: int, but: str = "") -> pl.LazyFrame:
     """Ids (`question_id`) of the questions that a filter up to phase `through`, except the one named, drops."""
-    mine = (pl.col("phase") <= through) & (pl.col("filter") != but)
-    verdicts = current(run, recipe).filter(mine, ~pl.col("keep"))
-    return verdicts.select("question_id").unique()
+    verdicts = current(run, recipe, pl.col("phase") <= through, pl.col("filter") != but)
+    return verdicts.filter(~pl.col("keep")).select("question_id").unique()
 
 
 def _ledger(run: Run) -> pl.LazyFrame:

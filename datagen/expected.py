@@ -79,7 +79,7 @@ def _left(run: Run, wanted: Recipe, through: Phase) -> dict[str, int]:
 def _judged(run: Run, wanted: Recipe) -> bool:
     """Whether the last filters before the rollouts have begun to judge perception questions."""
     before = in_force(wanted).filter(pl.col("stage") == Stage.PERCEPTION, pl.col("phase") < int(Phase.ROLLOUT))
-    last = current(run, wanted).filter(pl.col("place") == (before["place"].max() if before.height else -1))
+    last = current(run, wanted, pl.col("place") == (before["place"].max() if before.height else -1))
     return not last.head(1).collect().is_empty()
 
 

@@ -24,7 +24,7 @@ def missing(run: Run, recipe: Recipe, section: FilterSection, within: pl.LazyFra
     scope = run.questions.scan().select("question_id", "stage").filter(pl.col("stage").is_in(list(section.stages)))
     if within is not None:
         scope = scope.join(within, on="question_id", how="semi", maintain_order="left")
-    verdicts = current(run, recipe).filter(pl.col("filter") == section.name).select("question_id", "reason", "seen")
+    verdicts = current(run, recipe, pl.col("filter") == section.name).select("question_id", "reason", "seen")
     rows = scope.join(verdicts, on="question_id", how="left", maintain_order="left")
     gone = dropped(run, recipe, section.phase - 1).with_columns(gone=pl.lit(True))
     rows = rows.join(gone, on="question_id", how="left", maintain_order="left")
