@@ -3,6 +3,8 @@
 A question that quotes a wrong option as well ("the cat or the dog?") gives nothing away.
 """
 
+import re
+
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_filters import LeakSection
 from capcurriculum.rows import LETTERS, Question, Verdict
@@ -10,6 +12,8 @@ from filters.verdict import verdict
 from filters.words import content, holds, shared
 
 FILTER = "leak"
+#: "How large is it?" asks for a size and does not say that it is large.
+_HOW = re.compile(r"\bhow \w+", re.IGNORECASE)
 
 
 def judge(question: Question, section: LeakSection) -> Verdict:
@@ -23,7 +27,8 @@ def _quoted(question: Question, section: LeakSection) -> str:
     """The words of the answer that the question quotes, or nothing."""
     if question.answer not in LETTERS[: len(question.options)]:
         return ""
-    place, asked = LETTERS.index(question.answer), content(question.text or question.problem.split("\n", 1)[0])
+    text = question.text or question.problem.split("\n", 1)[0]
+    place, asked = LETTERS.index(question.answer), content(_HOW.sub("how", text))
     options = [content(option) for option in question.options]
     if any(holds(asked, option) for number, option in enumerate(options) if number != place):
         return ""

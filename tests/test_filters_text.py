@@ -95,6 +95,7 @@ def test_the_lengths_are_those_of_the_recipe() -> None:
         ),
         (question("Why is the shiny red car here?", options=("the shiny red car leaks", *OPTIONS[1:]), caption=""), ""),
         (question("How many of the 2 dogs sit?", options=("two", "three", "four", "one")), "2"),
+        (question("How large is the car?", options=("large", "small", "tiny", "huge")), ""),
         (question("What is 2 + 2?", options=(), answer="4"), ""),
     ],
 )
