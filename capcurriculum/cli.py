@@ -59,7 +59,7 @@ def _funnel(arguments: argparse.Namespace) -> None:
 
     from capcurriculum import run, show
 
-    show.funnel(run.named(arguments.run), Console())
+    show.funnel(run.named(arguments.run), Console(), arguments.overlap)
 
 
 def _why(arguments: argparse.Namespace) -> None:
@@ -115,11 +115,12 @@ def parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )
     run_help = "a run folder, a run's name below runs/, or a recipe file"
-    for name, call, text in (
-        ("status", _status, "how far a run is"),
-        ("funnel", _funnel, "what each filter kept and dropped, and why"),
-    ):
-        verb(name, call, text).add_argument("run", help=run_help)
+    verb("status", _status, "how far a run is").add_argument("run", help=run_help)
+    funnel = verb("funnel", _funnel, "what each filter kept and dropped, and why")
+    funnel.add_argument("run", help=run_help)
+    funnel.add_argument(
+        "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
+    )
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=run_help)
     why.add_argument("row", help="the beginning of a caption's, question's or source line's id")

@@ -4,7 +4,6 @@ DuckDB reads the Parquet shards directly; every table is a view of its own name,
 `stages`.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -14,20 +13,6 @@ from capcurriculum.errors import RunError
 from capcurriculum.run import Run
 from capcurriculum.tables import arrow_schema
 
-#: The order in which the road meets its filters; others follow in the order of their names.
-FILTERS = ("source", "teacher", "perception", "rollouts", "difficulty")
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelLine:
-    """How many rows of a stage one filter met, kept, and dropped for which reasons."""
-
-    stage: str
-    filter: str
-    met: int
-    kept: int
-    dropped: dict[str, int]
-
 
 def connect(run: Run) -> duckdb.DuckDBPyConnection:
     """An in-memory database with a view on every table of the run."""
@@ -35,7 +20,7 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
     for table in (run.captions, run.attempts, run.questions, run.answers, run.verdicts):
         shards = [str(shard) for shard in table.shards()]
         if shards:
-            connection.read_parquet(shards).create_view(table.folder.name)
+            connection.read_parquet(shards, union_by_name=True).create_view(table.folder.name)
         else:
             empty: pa.Table = arrow_schema(table.record).empty_table()
             connection.register(table.folder.name, empty)
@@ -59,31 +44,6 @@ def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         raise RunError(
             f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
         ) from error
-
-
-def funnel(run: Run) -> list[FunnelLine]:
-    """The sequential funnel, stage by stage."""
-    _, rows = query(
-        run,
-        "select stage, filter, keep, reason, count(distinct question_id) from verdicts group by all",
-    )
-    lines: dict[tuple[str, str], FunnelLine] = {}
-    for stage, name, keep, reason, count in rows:
-        key = (str(stage), str(name))
-        line = lines.get(key) or FunnelLine(*key, 0, 0, {})
-        number = int(str(count))
-        dropped = line.dropped if keep else line.dropped | {str(reason): number}
-        lines[key] = FunnelLine(*key, line.met + number, line.kept + (number if keep else 0), dropped)
-    return sorted(lines.values(), key=lambda line: (_stage_place(line.stage), _filter_place(line.filter)))
-
-
-def _stage_place(stage: str) -> tuple[int, str]:
-    stages = ("perception", "text", "visual")
-    return (stages.index(stage) if stage in stages else len(stages), stage)
-
-
-def _filter_place(name: str) -> tuple[int, str]:
-    return (FILTERS.index(name) if name in FILTERS else len(FILTERS), name)
 
 
 def find(run: Run, prefix: str) -> str:

@@ -29,12 +29,40 @@ class Reason(StrEnum):
     ADDRESS_REFUSED = "address_refused"
     # teacher
     NO_VALID_QUESTION = "no_valid_question"
+    # any filter after the first
+    NOT_ASKED = "not_asked"
+    # readable, beside those of source
+    IMAGE_TOO_NARROW = "image_too_narrow"
+    # wellformed
+    NOT_FOUR_OPTIONS = "not_four_options"
+    OPTIONS_ALIKE = "options_alike"
+    KEY_MISSING = "key_missing"
+    NO_QUESTION = "not_a_question"
+    CAPTION_NAMED = "names_the_caption"
+    TOO_LONG = "text_too_long"
+    GIVEAWAY = "option_gives_itself_away"
+    # leak
+    ANSWER_QUOTED = "answer_in_question"
     # perception
     IMAGE_RIGHT = "right_from_image"
     CAPTION_WRONG = "wrong_from_caption"
     IMAGE_UNKNOWN = "unknown_from_image"
     CAPTION_UNKNOWN = "unknown_from_caption"
+    # blind
+    BLIND_RIGHT = "right_without_image"
+    BLIND_UNKNOWN = "unknown_without_image"
+    # swapped
+    SWAP_UNCHANGED = "unchanged_by_another_image"
+    SWAP_UNKNOWN = "unknown_with_another_image"
+    # consistent
+    INCONSISTENT = "choice_changes_with_order"
+    CONSISTENCY_UNKNOWN = "unknown_in_some_order"
     # rollouts
     NOT_MEASURED = "not_measured"
     TOO_HARD = "pass_rate_too_low"
     TOO_EASY = "pass_rate_too_high"
+    RATE_UNSURE = "pass_rate_unsure"
+
+
+#: Reasons of rows that are kept because the evidence that would speak against them is incomplete.
+UNDECIDED = frozenset({Reason.BLIND_UNKNOWN, Reason.SWAP_UNKNOWN, Reason.CONSISTENCY_UNKNOWN})

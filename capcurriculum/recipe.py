@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
+from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
@@ -23,6 +24,7 @@ NO_EFFECT: tuple[str, ...] = (
     *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
     "training",
+    "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
 )
 
 
@@ -151,6 +153,7 @@ class Recipe(Section):
     text: ProblemSection | None = None
     visual: ProblemSection | None = None
     rollouts: RolloutSection
+    filters: tuple[AnyFilter, ...] = DEFAULT
     split: SplitSection = SplitSection()
     training: TrainingRecipe | None = None
 
@@ -175,6 +178,11 @@ class Recipe(Section):
             raise ValueError(f"models has no entry for {', '.join(missing)}")
         if not (self.perception or self.text or self.visual):
             raise ValueError("at least one of perception, text, visual is needed")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_fit(self) -> "Recipe":
+        check_filters(self)
         return self
 
 

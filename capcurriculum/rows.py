@@ -33,9 +33,10 @@ class Arm(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why a solver was asked: to judge the question, or to measure how hard it is."""
+    """Why a model was asked: to judge the question, to check its marked answer, or to measure how hard it is."""
 
     PROBE = "probe"
+    AUDIT = "audit"
     ROLLOUT = "rollout"
 
 
@@ -250,7 +251,9 @@ class Verdict:
     """One filter's word on one row: the only place where keeping and dropping is recorded.
 
     `question_id` is the `caption_id` while no question exists yet, and the `row_key` of a source line that never became
-    a row. `evidence` are request keys.
+    a row. `evidence` are request keys. `params` is the digest of what the recipe tells the filter ("" for the steps
+    that no recipe lists): under another one the question is judged anew, and the last verdict under the recipe's own
+    counts (see `capcurriculum.verdicts`).
     """
 
     question_id: str
@@ -260,3 +263,4 @@ class Verdict:
     reason: str
     detail: str = ""
     evidence: tuple[str, ...] = field(default=())
+    params: str = ""

@@ -70,6 +70,14 @@ class Run:
         found = self.questions.rows(*predicates)
         return (q for q in found if self.share is None or self.share.holds(q.image_id or q.question_id))
 
+    def my_ids(self) -> pl.LazyFrame | None:
+        """`question_id` of the questions of this process's share; None if it works on all."""
+        if self.share is None:
+            return None
+        frame = self.questions.frame("question_id", "image_id")
+        held = [question for question, image in frame.iter_rows() if self.share.holds(image or question)]
+        return pl.LazyFrame({"question_id": held}, schema={"question_id": pl.String})
+
     @property
     def stages(self) -> Path:
         """Where the stage files are."""

@@ -5,16 +5,17 @@ Text from outside may hold terminal escape sequences; nothing reaches a terminal
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from capcurriculum import funnel as counts
 from capcurriculum import ledger
 from capcurriculum.forecast import Forecast
-from capcurriculum.ledger import FunnelLine
+from capcurriculum.funnel import CatchLine, FunnelLine
 from capcurriculum.run import Run
 from capcurriculum.spend import spends
 
@@ -43,19 +44,40 @@ def _cell(value: object) -> str:
 
 
 def funnel_table(lines: Sequence[FunnelLine]) -> Table:
-    """Stage by stage, what each filter met, kept and dropped and why."""
+    """Stage by stage, what each filter met, kept and dropped and why, and what it kept with a label."""
+    numbers = ("rows", "kept", "share")
+    columns, labels = ("stage", "filter", *numbers, "dropped because"), any(line.labelled for line in lines)
     rows = []
     for line in lines:
-        reasons = ", ".join(
-            f"{name} {n}" for name, n in sorted(line.dropped.items(), key=lambda item: (-item[1], item[0]))
-        )
-        rows.append((line.stage, line.filter, line.met, line.kept, f"{line.kept / line.met:.1%}", reasons))
-    return grid(("stage", "filter", "rows", "kept", "share", "dropped because"), rows, ("rows", "kept", "share"))
+        row = (line.stage, line.filter, line.met, line.kept, f"{line.kept / line.met:.1%}", _most(line.dropped))
+        rows.append((*row, _most(line.labelled)) if labels else row)
+    return grid((*columns, "kept, but labelled") if labels else columns, rows, numbers)
 
 
-def funnel(run: Run, console: Console) -> None:
-    """The funnel, then how many rows each stage file holds."""
-    console.print(funnel_table(ledger.funnel(run)))
+def _most(reasons: Mapping[str, int]) -> str:
+    """Reasons with their counts, the most frequent first."""
+    return ", ".join(f"{name} {n}" for name, n in sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def overlap_tables(lines: Sequence[CatchLine]) -> Iterator[Table]:
+    """For each stage, what each filter catches by itself, alone, and together with each other one, named by number."""
+    for stage in dict.fromkeys(line.stage for line in lines):
+        own = [line for line in lines if line.stage == stage]
+        numbers = ("judged", "caught", "share", "alone", *(f"& {number}" for number in range(1, len(own) + 1)))
+        rows = []
+        for number, line in enumerate(own, 1):
+            both = [line.shared.get(other.filter, "") for other in own]
+            share = f"{line.caught / line.judged:.1%}"
+            rows.append((stage, f"{number} {line.filter}", line.judged, line.caught, share, line.alone, *both))
+        yield grid(("stage", "filter", *numbers), rows, numbers)
+
+
+def funnel(run: Run, console: Console, overlap: bool = False) -> None:
+    """The funnel, then how many rows each stage file holds; with `overlap`, what the filters catch by themselves."""
+    console.print(funnel_table(counts.lines(run)))
+    for table in overlap_tables(counts.catches(run)) if overlap else ():
+        console.print()
+        console.print(table)
     columns = ("stage", "split", "rows", "mean pass rate")
     rows: list[tuple[object, ...]] = []
     if any(ledger.stage_files(run).values()):

@@ -87,12 +87,13 @@ class Table(Generic[Row]):
         return len(values)
 
     def scan(self) -> pl.LazyFrame:
-        """All rows, lazily; an empty frame of the right schema when there is no shard."""
+        """All rows, lazily; an empty frame of the right schema when there is no shard.
+
+        A column that a shard of an older version lacks is null.
+        """
         shards = self.shards()
-        if not shards:
-            empty = arrow_schema(self.record).empty_table()
-            return typing.cast("pl.DataFrame", pl.from_arrow(empty)).lazy()
-        return pl.scan_parquet(shards)
+        empty = typing.cast("pl.DataFrame", pl.from_arrow(arrow_schema(self.record).empty_table()))
+        return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert") if shards else empty.lazy()
 
     def frame(self, *columns: str) -> pl.DataFrame:
         """Some or all columns, in memory.
@@ -130,13 +131,20 @@ class Table(Generic[Row]):
         return set(self._collected(self.scan().filter(*predicates).select(column))[column].to_list())
 
     def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
-        names = [f.name for f in dataclasses.fields(typing.cast("typing.Any", self.record))]
-        lists = [place for place, name in enumerate(names) if isinstance(frame.schema[name], pl.List)]
-        for row in frame.select(names).iter_rows():
-            values = list(row)
-            for place in lists:
-                values[place] = tuple(values[place])
-            yield self.record(*values)
+        return records(frame, self.record)
+
+
+def records(frame: pl.DataFrame, record: type[Row]) -> Iterator[Row]:
+    """The rows of a frame as records; a null, which stands where an older shard has no such column, is the default."""
+    names = [f.name for f in dataclasses.fields(typing.cast("typing.Any", record)) if f.name in frame.columns]
+    lists = [name for name in names if isinstance(frame.schema[name], pl.List)]
+    holes = any(frame[name].null_count() for name in names)
+    for row in frame.select(names).iter_rows():
+        values = {name: value for name, value in zip(names, row, strict=True) if not holes or value is not None}
+        for name in lists:
+            if name in values:
+                values[name] = tuple(values[name])
+        yield record(**values)
 
 
 def _plain(row: object) -> dict[str, object]:

@@ -7,6 +7,7 @@ from capcurriculum import ledger
 from capcurriculum.rows import Answer
 from capcurriculum.run import Run
 from capcurriculum.show import visible
+from capcurriculum.verdicts import in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,13 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     yield from _questions(run, ids)
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
     yield from _answers(answers)
+    force = set(in_force(run.recipe())["params"])
     for verdict in run.verdicts.rows():
         if verdict.question_id in ids:
             kept = "keep" if verdict.keep else "drop"
-            yield f"verdict {verdict.filter}: {kept}, {verdict.reason} {visible(verdict.detail)}".rstrip()
+            said = f"verdict {verdict.filter}: {kept}, {verdict.reason} {visible(verdict.detail)}".rstrip()
+            # A verdict under parameters that the recipe no longer has is history.
+            yield said if not verdict.params or verdict.params in force else f"{said} (under other parameters)"
     yield from _places(run, ids)
 
 

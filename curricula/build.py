@@ -6,7 +6,6 @@ ends in the same tables, and calling it on a finished run does nothing.
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 
 import polars as pl
 
@@ -14,7 +13,7 @@ from capcurriculum import locks
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Answer, Purpose, Question, Stage, Verdict
+from capcurriculum.rows import Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
 from curricula.order import easy_to_hard
@@ -25,7 +24,7 @@ from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather
 from datagen.teacher.write import write_questions
-from filters import difficulty, measured, perception, runner
+from filters import pipeline
 
 
 def build(recipe: Recipe, display: Display, share: Share | None = None) -> Run:
@@ -45,47 +44,20 @@ def build(recipe: Recipe, display: Display, share: Share | None = None) -> Run:
         where = gather.folders(run, recipe)
         if recipe.perception:
             write_questions(run, recipe, where, display)
-            probe(run, recipe, where, display)
-            _judge_perception(run, recipe)
-        questions = _to_measure(run)
-        roll_out(run, recipe, questions, where, display)
-        _judge_rollouts(run, recipe, questions)
+        mine = run.my_ids()
+        worth_asking = pipeline.before_probe(run, recipe, mine)
+        if recipe.perception:
+            probe(run, recipe, where, display, set(worth_asking.collect()["question_id"]))
+        pipeline.after_probe(run, recipe, mine)
+        to_measure = pipeline.after_audit(run, recipe, mine)
+        roll_out(run, recipe, pipeline.questions(run, to_measure), where, display)
+        pipeline.after_rollouts(run, recipe, mine)
         if share is None:
             for stage, rows in stage_rows(run, recipe).items():
                 write_stage(rows, run.stages / stage, where[stage])
                 display.note(f"stage {stage}: {len(rows)} rows")
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
-
-
-def _judge_perception(run: Run, recipe: Recipe) -> None:
-    assert recipe.perception is not None
-    solvers = recipe.perception.probe.solvers
-
-    def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
-        return perception.judge(question, answers, solvers)
-
-    questions = run.my_questions(pl.col("stage") == Stage.PERCEPTION)
-    runner.apply(run, perception.FILTER, judge, questions, Purpose.PROBE)
-
-
-def _judge_rollouts(run: Run, recipe: Recipe, questions: Sequence[Question]) -> None:
-    runner.apply(run, measured.FILTER, measured.judge, questions, Purpose.ROLLOUT)
-    section = recipe.rollouts
-    if section.above is None and section.below is None:
-        return
-
-    def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
-        return difficulty.judge(question, answers, section)
-
-    passed = runner.kept(run, measured.FILTER)
-    runner.apply(run, difficulty.FILTER, judge, [q for q in questions if q.question_id in passed], Purpose.ROLLOUT)
-
-
-def _to_measure(run: Run) -> list[Question]:
-    """Perception questions that passed the probe, and every problem of the other stages."""
-    passed = runner.kept(run, perception.FILTER)
-    return [q for q in run.my_questions() if q.stage != Stage.PERCEPTION or q.question_id in passed]
 
 
 def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:
@@ -97,8 +69,7 @@ def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:
     rollouts: defaultdict[str, list[Answer]] = defaultdict(list)
     for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT):
         rollouts[answer.question_id].append(answer)
-    bounded = recipe.rollouts.above is not None or recipe.rollouts.below is not None
-    kept = runner.kept(run, difficulty.FILTER if bounded else measured.FILTER)
+    kept = set(pipeline.kept_ids(run, recipe).collect()["question_id"])
     stages: dict[str, list[StageRow]] = {stage: [] for stage in gather.sections(recipe)}
     for question in run.questions.rows():
         if question.question_id in kept:

@@ -7,11 +7,13 @@ import polars as pl
 
 from capcurriculum import prompts
 from capcurriculum.errors import RecipeError
+from capcurriculum.filter_section import Phase
 from capcurriculum.forecast import Rows
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, same_recipe
+from capcurriculum.verdicts import current, dropped, in_force
 from datagen import images
 from datagen.engines.encoding import MOST_PIXELS
 from datagen.sources import gather
@@ -53,18 +55,32 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     captions = run.captions.count()
     asked = run.questions.frame("stage", "problem", "image_path")
     made = asked.filter(pl.col("stage") == Stage.PERCEPTION).height
-    kept = run.verdicts.where(pl.col("filter") == "perception")
     texts = run.captions.frame("caption")["caption"].to_list() or asked["problem"].to_list()
-    questions = made or captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+    written = made or captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+    worth, left = _left(run, wanted, Phase.QUESTION), _left(run, wanted, Phase.AUDIT)
     return Rows(
         captions=captions,
-        problems=asked.height - made,
+        problems=sum(count for stage, count in left.items() if stage != Stage.PERCEPTION),
         characters=system + _mean(len(text) for text in texts[:1000]),
         image_tokens=_image_tokens(run, wanted),
-        questions=questions,
-        reaching=sum(v.keep for v in kept) if kept else questions,
-        judged=bool(kept),
+        questions=worth.get(Stage.PERCEPTION, 0) if made else written,
+        reaching=left.get(Stage.PERCEPTION, 0) if made else written,
+        judged=_judged(run, wanted),
     )
+
+
+def _left(run: Run, wanted: Recipe, through: Phase) -> dict[str, int]:
+    """Stage -> how many of its questions no filter has dropped so far."""
+    gone = dropped(run, wanted, through)
+    left = run.questions.scan().select("question_id", "stage").join(gone, on="question_id", how="anti")
+    return dict(left.group_by("stage").len().collect().iter_rows())
+
+
+def _judged(run: Run, wanted: Recipe) -> bool:
+    """Whether the last filters before the rollouts have begun to judge perception questions."""
+    before = in_force(wanted).filter(pl.col("stage") == Stage.PERCEPTION, pl.col("phase") < int(Phase.ROLLOUT))
+    last = current(run, wanted, pl.col("place") == (before["place"].max() if before.height else -1))
+    return not last.head(1).collect().is_empty()
 
 
 def _stated(wanted: Recipe, stages: Sequence[Stage]) -> int:

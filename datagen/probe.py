@@ -3,7 +3,7 @@
 All that is asked about one image stands together, which is what engines that remember prefixes and images like best.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +17,10 @@ from datagen.solving import Asked, Picture, Solver
 from datagen.swapping import partners
 
 
-def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display) -> None:
-    """Append the answers that are missing.
+def probe(
+    run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display, only: Container[str] | None = None
+) -> None:
+    """Append the answers that are missing; `only` are the ids of the questions worth asking, by default all.
 
     Raises:
         EngineError: a solver cannot be used.
@@ -26,7 +28,7 @@ def probe(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Displa
     """
     assert recipe.perception is not None
     section = recipe.perception.probe
-    mine = run.my_questions(pl.col("stage") == Stage.PERCEPTION)
+    mine = (q for q in run.my_questions(pl.col("stage") == Stage.PERCEPTION) if only is None or q.question_id in only)
     questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
     asked = asked_of(section, swaps(run, section, recipe.seed))
     for solver in section.solvers:

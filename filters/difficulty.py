@@ -6,27 +6,32 @@ not change this verdict.
 
 from collections.abc import Sequence
 
+from capcurriculum.intervals import wilson
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe_filters import DifficultySection
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.stopping import Tally, keeps
+from filters.verdict import verdict
 
 FILTER = "difficulty"
+_BY_RATE = DifficultySection()
 
 
-def judge(question: Question, answers: Sequence[Answer], section: RolloutSection) -> Verdict:
-    """The verdict on a question that was measured.
-
-    Raises:
-        ValueError: none of its rollouts was answered; the filter `rollouts` drops such questions first.
-    """
-    tally = Tally.of(answers, section.k)
+def judge(
+    question: Question, answers: Sequence[Answer], band: RolloutSection, section: DifficultySection = _BY_RATE
+) -> Verdict:
+    """The verdict on a question's rollouts; one with none answered has no pass rate and is not kept."""
+    tally = Tally.of(answers, band.k)
     if not tally.answered:
-        raise ValueError(f"Question {question.question_id} has no answered rollout.")
+        return verdict(question, FILTER, False, Reason.NOT_MEASURED, f"0 of {tally.asked} answered", answers)
+    reason = _reason(tally, band, section)
+    return verdict(question, FILTER, reason is Reason.KEPT, reason, f"{tally.right} of {tally.answered}", answers)
+
+
+def _reason(tally: Tally, band: RolloutSection, section: DifficultySection) -> Reason:
     rate = tally.right / tally.answered
-    reason = Reason.KEPT
-    if not keeps(rate, section):
-        reason = Reason.TOO_HARD if section.above is not None and rate <= section.above else Reason.TOO_EASY
-    evidence = tuple(sorted(a.request_key for a in answers))
-    detail = f"{tally.right} of {tally.answered}"
-    return Verdict(question.question_id, question.stage, FILTER, reason is Reason.KEPT, reason, detail, evidence)
+    if not keeps(rate, band):
+        return Reason.TOO_HARD if band.above is not None and rate <= band.above else Reason.TOO_EASY
+    sure = all(keeps(end, band) for end in wilson(tally.right, tally.answered))
+    return Reason.KEPT if sure or section.interval == "ignored" else Reason.RATE_UNSURE

@@ -1,38 +1,130 @@
-"""Run a filter over the questions it has no verdict on yet, and append what it says to the ledger.
+"""Run the filters of one phase over the questions they have still to judge, and append what they say to the ledger.
 
-A filter sees one question and all answers to it, and nothing else, so its verdict depends neither on the order of the
-rows nor on other rows.
+A filter sees one question and the replies to it, and nothing else, so its verdict depends neither on the order of the
+rows nor on other rows. Evidence is read for a batch of questions at a time, once for all filters of the phase.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import polars as pl
 
-from capcurriculum.rows import Answer, Purpose, Question, Verdict
-from capcurriculum.run import Run
+from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.reasons import Reason
+from capcurriculum.rows import Answer, Question, Verdict
+from capcurriculum.verdicts import dropped
 from datagen.windows import windows
+from filters import evidence
+from filters.missing import missing
+from filters.registry import CORPUS, READING, WORDS_READ, Judge, Setting, judge_of
 
-#: Questions whose evidence is in memory at once.
-BATCH = 2048
-Filter = Callable[[Question, Sequence[Answer]], Verdict]
-
-
-def apply(run: Run, name: str, judge: Filter, questions: Iterable[Question], purpose: Purpose) -> int:
-    """Append the verdicts of filter `name` that are missing, on evidence of one purpose; returns how many."""
-    known = run.verdicts.keys("question_id", pl.col("filter") == name)
-    missing = (q for q in questions if q.question_id not in known)
-    return sum(_judge(run, judge, batch, purpose) for batch in windows(missing, BATCH))
+#: Questions whose evidence is in memory at once, about 200 MB of it at 16 replies each.
+BATCH = 16_384
 
 
-def _judge(run: Run, judge: Filter, questions: Sequence[Question], purpose: Purpose) -> int:
-    evidence: defaultdict[str, list[Answer]] = defaultdict(list)
-    ids = [q.question_id for q in questions]
-    for answer in run.answers.where(pl.col("purpose") == purpose, pl.col("question_id").is_in(ids)):
-        evidence[answer.question_id].append(answer)
-    return run.verdicts.append(judge(q, evidence[q.question_id]) for q in questions)
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One filter of the recipe, ready to judge; `todo` is what `missing` says."""
+
+    section: FilterSection
+    params: str
+    judge: Judge
+    todo: pl.DataFrame
+
+    def reads(self, reply: Answer) -> bool:
+        """Whether the filter looks at this reply; the same rows as `evidence.read_by`."""
+        return not self.section.arms_read or reply.arm in self.section.arms_read
 
 
-def kept(run: Run, name: str) -> set[str]:
-    """Ids that filter `name` keeps."""
-    return run.verdicts.keys("question_id", pl.col("filter") == name, pl.col("keep"))
+def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> int:
+    """Append the verdicts that the filters of a phase owe; returns how many.
+
+    Filters that compare all questions are left out where `within` names a part of them.
+    """
+    sections = [section for section in setting.recipe.filters if section.phase is phase]
+    rules = [_rule(setting, section, within) for section in sections if section.name not in CORPUS]
+    count = sum(setting.run.verdicts.append(_judged(setting, rules, batch)) for batch in _batches(rules))
+    for section in sections:
+        if section.name in CORPUS and (within is None or not section.compares):
+            count += _over_corpus(setting, section, within)
+    return count
+
+
+def _rule(setting: Setting, section: FilterSection, within: pl.LazyFrame | None) -> _Rule:
+    todo = missing(setting.run, setting.recipe, section, within)
+    return _Rule(section, section.digest(setting.recipe), judge_of(section, setting), todo)
+
+
+def _batches(rules: Sequence[_Rule]) -> Iterator[pl.DataFrame]:
+    """`question_id` and the lists `rule` and `asked`: which rules owe a verdict, and which of them have evidence.
+
+    In the order of the ids, as `evidence` likes it.
+    """
+    if rules:
+        owed = pl.concat([rule.todo.with_columns(rule=pl.lit(number)) for number, rule in enumerate(rules)])
+        yield from owed.group_by("question_id", "stage").agg("rule", "asked").sort("question_id").iter_slices(BATCH)
+
+
+def _judged(setting: Setting, rules: Sequence[_Rule], batch: pl.DataFrame) -> Iterator[Verdict]:
+    asked = batch.filter(pl.col("asked").list.any()).select("question_id")
+    phase = rules[0].section.phase
+    text = any(rule.section.name in WORDS_READ for rule in rules)
+    found = {question.question_id: question for question in evidence.questions(setting.run, asked)}
+    replies = evidence.replies(setting.run, asked, phase, text)
+    for number, rule in enumerate(rules):
+        owed = batch.explode("rule", "asked").filter(pl.col("rule") == number)
+        for question_id, stage in owed.filter(~pl.col("asked")).select("question_id", "stage").iter_rows():
+            yield _not_asked(rule.section.name, rule.params, question_id, stage)
+        questions = [found[i] for i in owed.filter(pl.col("asked"))["question_id"]]
+        for verdict in _each(rule, questions, replies):
+            yield _finished(verdict, rule.section, rule.params)
+
+
+def _each(rule: _Rule, questions: Iterable[Question], replies: Mapping[str, Sequence[Answer]]) -> Iterator[Verdict]:
+    def judge(question: Question) -> Verdict:
+        return rule.judge(question, [r for r in replies.get(question.question_id, ()) if rule.reads(r)])
+
+    if rule.section.name not in READING:
+        yield from map(judge, questions)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(judge, questions)
+
+
+def _finished(verdict: Verdict, section: FilterSection, params: str) -> Verdict:
+    """The verdict as the ledger takes it: with the action carried out and the parameters it was made under."""
+    return replace(verdict, keep=verdict.keep or section.action == "label", params=params)
+
+
+def _not_asked(name: str, params: str, question_id: str, stage: str) -> Verdict:
+    return Verdict(question_id, stage, name, False, Reason.NOT_ASKED, "", (), params)
+
+
+def _over_corpus(setting: Setting, section: FilterSection, within: pl.LazyFrame | None) -> int:
+    """Append the verdicts of a filter that sees a frame of questions."""
+    params = section.digest(setting.recipe)
+    todo = missing(setting.run, setting.recipe, section, within)
+    if todo.is_empty():
+        return 0
+    blank = todo.filter(~pl.col("asked")).select("question_id", "stage").iter_rows()
+    judged = CORPUS[section.name].verdicts(section, setting, _corpus(setting, section, todo))
+    verdicts = chain(
+        (_not_asked(section.name, params, *row) for row in blank), (_finished(v, section, params) for v in judged)
+    )
+    return sum(setting.run.verdicts.append(part) for part in windows(verdicts, BATCH))
+
+
+def _corpus(setting: Setting, section: FilterSection, todo: pl.DataFrame) -> pl.LazyFrame:
+    """The questions that such a filter sees, with `alive`."""
+    run, recipe = setting.run, setting.recipe
+    scope = run.questions.scan().filter(pl.col("stage").is_in(list(section.stages)))
+    out = dropped(run, recipe, section.phase - 1)
+    scope = scope.join(out, on="question_id", how="anti", maintain_order="left")
+    if not section.compares:
+        scope = scope.join(todo.lazy(), on="question_id", how="semi", maintain_order="left")
+    gone = dropped(run, recipe, section.phase, but=section.name).select("question_id", alive=pl.lit(False))
+    scope = scope.join(gone, on="question_id", how="left", maintain_order="left")
+    return scope.with_columns(pl.col("alive").fill_null(True))

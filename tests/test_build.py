@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum import ledger, prompts, recipe
+from capcurriculum import funnel, prompts, recipe
 from capcurriculum.errors import EngineError, RecipeError, SourceError
 from capcurriculum.progress import Display
 from capcurriculum.rows import LETTERS
@@ -195,7 +195,7 @@ def test_every_bad_source_row_becomes_a_verdict_and_the_rest_goes_on(small: Path
     assert run.captions.frame().height == 13  # the twelve good ones and the one with braces
     braces = [c.caption for c in run.captions.rows() if "{{" in c.caption]
     assert braces == ["A sign says {{ 7 * 7 }} and {% raw %} < |im_end| > < image> ."]
-    line = next(line for line in ledger.funnel(run) if (line.stage, line.filter) == ("perception", "source"))
+    line = next(line for line in funnel.lines(run) if (line.stage, line.filter) == ("perception", "source"))
     assert (line.met, line.kept) == (13 + len(bad), 13)
 
 

@@ -1,6 +1,7 @@
-"""The perception rule and the pass rate."""
+"""Filters that read replies: the perception rule, the other arms, and the pass rate."""
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,11 +9,29 @@ from hypothesis import strategies as st
 
 from capcurriculum.intervals import wilson
 from capcurriculum.passrate import pass_rate
-from capcurriculum.rows import Answer, Outcome, Question
-from filters import measured, perception
+from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe_filters import (
+    BlindSection,
+    ConsistentSection,
+    DifficultySection,
+    PerceptionFilterSection,
+    SwappedSection,
+)
+from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
+from filters import blind, consistent, difficulty, measured, perception, swapped
+from filters.panel import Panel
 
 QUESTION = Question("q", "perception", "P?", "A", ("w", "x", "y", "z"), "count", "i", "p", "c", "cid", "s", "l")
 SOLVERS = ("one", "two")
+PANEL = Panel(SOLVERS)
+#: Two solvers, two orders of the options.
+BOTH_ORDERS = Panel(SOLVERS, (0, 1))
+MODES = [
+    PerceptionFilterSection(),
+    PerceptionFilterSection(mode="majority"),
+    PerceptionFilterSection(mode="at_least", at_least=1),
+    PerceptionFilterSection(mode="soft", caption_at_least=0.7, image_at_most=0.3),
+]
 
 
 def answer(solver: str, arm: str, outcome: str, rollout: int = 0) -> Answer:
@@ -23,7 +42,7 @@ def answer(solver: str, arm: str, outcome: str, rollout: int = 0) -> Answer:
 def judged(image: tuple[str, str], caption: tuple[str, str]) -> tuple[bool, str, str]:
     answers = [answer(s, "image", o) for s, o in zip(SOLVERS, image, strict=True) if o != "missing"]
     answers += [answer(s, "caption", o) for s, o in zip(SOLVERS, caption, strict=True) if o != "missing"]
-    verdict = perception.judge(QUESTION, answers, SOLVERS)
+    verdict = perception.judge(QUESTION, answers, PANEL)
     return verdict.keep, verdict.reason, verdict.detail
 
 
@@ -51,7 +70,7 @@ def test_what_is_dropped_says_why_and_by_whom(image: tuple[str, str], caption: t
 
 def test_verdicts_do_not_depend_on_the_order_of_the_answers() -> None:
     answers = [answer(s, arm, "wrong") for s in SOLVERS for arm in ("image", "caption")]
-    verdicts = {perception.judge(QUESTION, list(order), SOLVERS) for order in itertools.permutations(answers)}
+    verdicts = {perception.judge(QUESTION, list(order), PANEL) for order in itertools.permutations(answers)}
     assert len(verdicts) == 1
 
 
@@ -87,3 +106,159 @@ def test_the_interval_holds_the_rate_and_stays_in_zero_to_one(kn: tuple[int, int
 
 def test_outcomes_keep_their_names() -> None:
     assert [o.value for o in Outcome] == ["right", "wrong", "unparsed", "failed"]
+
+
+Cell = tuple[str, str, int]
+CELLS: list[Cell] = [
+    (s, arm, order) for s in SOLVERS for arm in ("image", "caption", "blind", "swapped") for order in (0, 1)
+]
+SAID = st.sampled_from([("right", "A"), ("wrong", "B"), ("wrong", "C"), ("unparsed", ""), ("failed", ""), None])
+PROBED = st.tuples(*(SAID for _ in CELLS)).map(lambda said: dict(zip(CELLS, said, strict=True)))
+
+
+def replies(said: dict[Cell, tuple[str, str] | None]) -> list[Answer]:
+    """One reply for each cell that has one."""
+    return [
+        Answer(f"{s}{arm}{order}", "q", s, "probe", arm, 0, "", found[1], found[0], "stop", 1, 1, "d", "", order)
+        for (s, arm, order), found in said.items()
+        if found
+    ]
+
+
+def verdicts(answers: list[Answer]) -> list[Verdict]:
+    """What every filter that reads the probe says, perception in all its modes first."""
+    return [
+        *(perception.judge(QUESTION, answers, BOTH_ORDERS, mode) for mode in MODES),
+        *(blind.judge(QUESTION, answers, BOTH_ORDERS, BlindSection(solvers=q)) for q in ("all", "majority", "any")),
+        *(swapped.judge(QUESTION, answers, BOTH_ORDERS, SwappedSection(solvers=q)) for q in ("all", "any")),
+        consistent.judge(QUESTION, answers, BOTH_ORDERS, ConsistentSection()),
+        consistent.judge(QUESTION, answers, BOTH_ORDERS, ConsistentSection(arms=("image",), solvers="all")),
+    ]
+
+
+@given(PROBED, st.randoms(use_true_random=False))
+def test_filters_are_pure_and_blind_to_the_order_of_replies(
+    said: dict[Cell, tuple[str, str] | None], draw: Any
+) -> None:
+    answers = replies(said)
+    shuffled = draw.sample(answers, len(answers))
+    assert verdicts(answers) == verdicts(answers) == verdicts(shuffled)
+
+
+@given(PROBED, st.sets(st.sampled_from(CELLS), min_size=1), st.sampled_from([("unparsed", ""), ("failed", ""), None]))
+def test_what_becomes_unknown_never_makes_perception_keep_nor_others_object(
+    said: dict[Cell, tuple[str, str] | None], lost: set[Cell], how: tuple[str, str] | None
+) -> None:
+    before = verdicts(replies(said))
+    after = verdicts(replies({cell: how if cell in lost else found for cell, found in said.items()}))
+    for one, other in zip(before[: len(MODES)], after[: len(MODES)], strict=True):
+        assert one.keep or not other.keep
+    for one, other in zip(before[len(MODES) :], after[len(MODES) :], strict=True):
+        assert other.keep or not one.keep
+
+
+@given(st.sampled_from(MODES), st.sets(st.sampled_from([c for c in CELLS if c[1] in ("image", "caption")])))
+def test_an_unknown_reply_is_named_unknown_where_it_decides(mode: PerceptionFilterSection, lost: set[Cell]) -> None:
+    perfect = {cell: ("wrong", "B") if cell[1] == "image" else ("right", "A") for cell in CELLS}
+    verdict = perception.judge(
+        QUESTION, replies({c: s for c, s in perfect.items() if c not in lost}), BOTH_ORDERS, mode
+    )
+    assert verdict.reason in ("kept", "unknown_from_image", "unknown_from_caption")
+    assert verdict.keep or lost
+
+
+def test_every_order_that_was_asked_must_agree() -> None:
+    said = {cell: ("wrong", "B") if cell[1] == "image" else ("right", "A") for cell in CELLS}
+    assert perception.judge(QUESTION, replies(said), BOTH_ORDERS).keep
+    said["two", "image", 1] = ("right", "A")
+    assert perception.judge(QUESTION, replies(said), BOTH_ORDERS).reason == "right_from_image"
+
+
+@pytest.mark.parametrize(
+    ("wrong_from_image", "kept"),
+    [(3, {"all", "majority", "at_least 1", "soft"}), (2, {"majority", "at_least 1"}), (1, {"at_least 1"}), (0, set())],
+)
+def test_modes_say_how_many_solvers_must_follow_the_rule(wrong_from_image: int, kept: set[str]) -> None:
+    panel = Panel(("x", "y", "z"))
+    answers = [answer(s, "caption", "right") for s in panel.solvers]
+    answers += [answer(s, "image", "wrong" if n < wrong_from_image else "right") for n, s in enumerate(panel.solvers)]
+    modes = {
+        "all": MODES[0],
+        "majority": MODES[1],
+        "at_least 1": MODES[2],
+        "soft": MODES[3],
+    }
+    assert {name for name, mode in modes.items() if perception.judge(QUESTION, answers, panel, mode).keep} == kept
+
+
+def test_a_majority_stands_without_the_solver_whose_reply_is_unknown() -> None:
+    panel = Panel(("x", "y", "z"))
+    answers = [a for s in ("x", "y") for a in (answer(s, "caption", "right"), answer(s, "image", "wrong"))]
+    assert perception.judge(QUESTION, answers, panel, MODES[1]).keep
+    assert perception.judge(QUESTION, answers, panel).reason == "unknown_from_image"
+    assert perception.judge(QUESTION, [*answers, answer("z", "image", "right")], panel).reason == "right_from_image"
+
+
+def said_on(arm: str, letters: dict[tuple[str, int], str]) -> dict[Cell, tuple[str, str] | None]:
+    return {(s, arm, o): (("right" if letter == "A" else "wrong"), letter) for (s, o), letter in letters.items()}
+
+
+def test_blind_objects_when_all_are_right_without_seeing_and_says_when_it_cannot_know() -> None:
+    everyone = {(s, o): "A" for s in SOLVERS for o in (0, 1)}
+    section = BlindSection()
+    assert section.action == "label"
+
+    def reason(letters: dict[tuple[str, int], str]) -> tuple[bool, str]:
+        verdict = blind.judge(QUESTION, replies(said_on("blind", letters)), BOTH_ORDERS, section)
+        return verdict.keep, verdict.reason
+
+    assert reason(everyone) == (False, "right_without_image")
+    assert reason(everyone | {("two", 1): "B"}) == (True, "kept")
+    assert reason({key: letter for key, letter in everyone.items() if key != ("two", 1)}) == (
+        True,
+        "unknown_without_image",
+    )
+
+
+def test_swapped_objects_when_another_image_changes_nothing() -> None:
+    same = {(s, o): "B" for s in SOLVERS for o in (0, 1)}
+    other = same | {("one", 0): "C"}
+
+    def reason(shown: dict[tuple[str, int], str], quorum: str) -> str:
+        answers = replies(said_on("image", same)) + replies(said_on("swapped", shown))
+        return swapped.judge(QUESTION, answers, BOTH_ORDERS, SwappedSection.model_validate({"solvers": quorum})).reason
+
+    assert reason(same, "all") == reason(same, "any") == "unchanged_by_another_image"
+    assert (reason(other, "all"), reason(other, "any")) == ("kept", "unchanged_by_another_image")
+    assert reason({}, "any") == "unknown_with_another_image"
+
+
+def test_consistent_objects_to_a_choice_that_follows_the_letter() -> None:
+    stable = {(s, o): "B" for s in SOLVERS for o in (0, 1)}
+    moved = stable | {("two", 1): "C"}
+    caption = replies(said_on("caption", stable))
+    found = consistent.judge(QUESTION, replies(said_on("image", moved)) + caption, BOTH_ORDERS, ConsistentSection())
+    assert (found.keep, found.reason, found.detail) == (False, "choice_changes_with_order", "two")
+    section = ConsistentSection(solvers="all")
+    assert consistent.judge(QUESTION, replies(said_on("image", moved)) + caption, BOTH_ORDERS, section).reason == "kept"
+    found = consistent.judge(QUESTION, caption, BOTH_ORDERS, ConsistentSection())
+    assert (found.keep, found.reason) == (True, "unknown_in_some_order")
+
+
+def test_an_interval_may_be_asked_to_lie_inside_the_band() -> None:
+    band = RolloutSection(model="m", k=16, above=0.1, below=0.9)
+    inside = DifficultySection(interval="inside")
+
+    def reasons(right: int) -> list[str]:
+        rollouts = [answer("policy", "image", "right" if n < right else "wrong", n) for n in range(16)]
+        return [difficulty.judge(QUESTION, rollouts, band, section).reason for section in (DifficultySection(), inside)]
+
+    assert reasons(8) == ["kept", "kept"]
+    assert reasons(14) == ["kept", "pass_rate_unsure"]
+    assert reasons(16) == ["pass_rate_too_high"] * 2
+    assert difficulty.judge(QUESTION, [answer("policy", "image", "failed")], band).reason == "not_measured"
+
+
+def test_the_panel_takes_a_reply_of_an_arm_and_order_nobody_asked_for_as_nothing() -> None:
+    assert PANEL.replies([answer("three", "image", "right")], "one", Arm.IMAGE) == [None]
+    assert BOTH_ORDERS.outcomes([answer("one", "image", "right")], "one", Arm.IMAGE) == [Outcome.RIGHT, None]

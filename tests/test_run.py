@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capcurriculum import ledger, recipe, run, show
+from capcurriculum import funnel, ledger, recipe, run, show
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.rows import CaptionedImage, Message, Question, Request, Sampling, Verdict, digest
 from capcurriculum.tables import Table
@@ -80,7 +80,7 @@ def filled(tmp_path: Path) -> run.Run:
 
 
 def test_the_funnel_counts_the_ledger_in_the_order_of_the_road(tmp_path: Path) -> None:
-    lines = ledger.funnel(filled(tmp_path))
+    lines = funnel.lines(filled(tmp_path))
     assert [(x.stage, x.filter, x.met, x.kept, x.dropped) for x in lines] == [
         ("perception", "source", 3, 2, {"empty_caption": 1}),
         ("perception", "perception", 2, 1, {"empty_caption": 1}),

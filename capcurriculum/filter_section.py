@@ -1,0 +1,63 @@
+"""What every filter section of a recipe has: a name, the stages it judges, and what becomes of a row it objects to."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from capcurriculum.rows import SCHEMA, Arm, Stage, digest
+
+if TYPE_CHECKING:
+    from capcurriculum.recipe import Recipe
+
+
+class Phase(IntEnum):
+    """When the evidence of a filter is there; what an earlier phase drops costs no request of a later one."""
+
+    QUESTION = 0  # the question itself, its caption, its image file, other questions
+    PROBE = 1
+    AUDIT = 2
+    ROLLOUT = 3
+
+
+class FilterSection(BaseModel):
+    """One filter of a recipe's list.
+
+    With `action: label` a row that the filter objects to is kept, and the reason stays with it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phase: ClassVar[Phase]
+    #: Arms of the phase's replies that the filter reads; none named means all of them.
+    arms_read: ClassVar[tuple[Arm, ...]] = ()
+    #: Whether a verdict depends on other questions too, and so on what other filters leave of them.
+    compares: ClassVar[bool] = False
+
+    name: str
+    stages: tuple[Stage, ...] = tuple(Stage)
+    action: Literal["drop", "label"] = "drop"
+
+    @model_validator(mode="after")
+    def _stages_named(self) -> FilterSection:
+        if not self.stages or len(set(self.stages)) < len(self.stages):
+            raise ValueError("stages must name at least one stage, and each of them once")
+        return self
+
+    def params(self, recipe: Recipe) -> dict[str, Any]:
+        """Everything in the recipe that a verdict of this filter depends on, beside the evidence."""
+        del recipe
+        return self.model_dump(mode="json", exclude={"name", "stages"})
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise ValueError if the rest of the recipe does not give what the filter needs."""
+
+    def digest(self, recipe: Recipe) -> str:
+        """The `params` of its verdicts; another one means that every question is judged anew."""
+        own = (SCHEMA, "filter", self.name, self.params(recipe))
+        if not self.compares:
+            return digest(*own)
+        before = (other for other in recipe.filters if other.phase <= self.phase and not other.compares)
+        return digest(*own, [(other.digest(recipe), other.stages) for other in before])

@@ -1,0 +1,63 @@
+"""Which verdicts count: for each question and filter the last one made under the recipe's present parameters.
+
+The ledger only grows. A recipe whose filters changed leaves the old verdicts where they are, so that changing it back
+finds them again, and everything that counts rows asks here first.
+"""
+
+import polars as pl
+
+from capcurriculum.recipe import Recipe
+from capcurriculum.run import Run
+
+_FORCE = {"filter": pl.String, "stage": pl.String, "params": pl.String, "place": pl.Int64, "phase": pl.Int64}
+
+
+def in_force(recipe: Recipe) -> pl.DataFrame:
+    """One row for each filter of the recipe and stage it judges.
+
+    `place` is its place on the road from 0 on: by phase, and inside a phase in the recipe's order.
+    """
+    ordered = sorted(recipe.filters, key=lambda section: section.phase)
+    return pl.DataFrame(
+        [
+            (section.name, str(stage), section.digest(recipe), place, int(section.phase))
+            for place, section in enumerate(ordered)
+            for stage in section.stages
+        ],
+        schema=_FORCE,
+        orient="row",
+    )
+
+
+def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
+    """The verdicts of the recipe's filters that count, in the order they were made.
+
+    `which` are predicates on the columns of `in_force`: those of other filters are left out before sorting.
+    Columns: those of `Verdict`, with `seen` (how many replies it rests on) for `evidence`; `place` and `phase`.
+    """
+    force = in_force(recipe).lazy().filter(*which)
+    verdicts = _ledger(run).join(force, on=["filter", "stage", "params"], maintain_order="left")
+    return verdicts.unique(["filter", "stage", "question_id"], keep="last", maintain_order=True)
+
+
+def everything(run: Run, recipe: Recipe) -> pl.LazyFrame:
+    """The same, with the verdicts of steps that no recipe lists (sources, teacher), whose `place` is null.
+
+    So are those of runs from before filters had parameters, until their questions are judged again.
+    """
+    counting = current(run, recipe)
+    others = _ledger(run).filter(pl.col("params") == "")
+    others = others.join(counting, on=["filter", "stage", "question_id"], how="anti", maintain_order="left")
+    return pl.concat([counting, others], how="diagonal")
+
+
+def dropped(run: Run, recipe: Recipe, through: int, but: str = "") -> pl.LazyFrame:
+    """Ids (`question_id`) of the questions that a filter up to phase `through`, except the one named, drops."""
+    verdicts = current(run, recipe, pl.col("phase") <= through, pl.col("filter") != but)
+    return verdicts.filter(~pl.col("keep")).select("question_id").unique()
+
+
+def _ledger(run: Run) -> pl.LazyFrame:
+    # Shards of before filters had parameters lack the column.
+    ledger = run.verdicts.scan().with_columns(pl.col("params").fill_null(""), seen=pl.col("evidence").list.len())
+    return ledger.drop("evidence")

@@ -1,0 +1,62 @@
+"""The filters of a recipe along the road: what is judged when, and what is left after each phase.
+
+Each function judges what its phase owes and gives the ids of the questions that nothing has dropped so far, lazily. A
+build that works on a share of the questions says which ones by `within`, a frame with `question_id`; filters that
+compare all questions wait for a call without it.
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from capcurriculum.filter_section import Phase
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import Question
+from capcurriculum.run import Run
+from capcurriculum.verdicts import current, dropped, in_force
+from datagen.sources import gather
+from filters import evidence
+from filters.registry import Setting
+from filters.runner import BATCH, judge_phase
+
+
+def before_probe(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """Judge the questions by themselves, before any of them costs a request."""
+    return _through(run, recipe, Phase.QUESTION, within)
+
+
+def after_probe(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """Judge by what the solvers replied."""
+    return _through(run, recipe, Phase.PROBE, within)
+
+
+def after_audit(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """Judge by what an auditor says of the marked answers."""
+    return _through(run, recipe, Phase.AUDIT, within)
+
+
+def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """Judge by the pass rates."""
+    return _through(run, recipe, Phase.ROLLOUT, within)
+
+
+def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
+    """`question_id` of every question that all filters for its stage have judged and kept, in the table's order."""
+    wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
+    verdicts = current(run, recipe).group_by("question_id", "stage").agg(pl.col("keep").all(), judged=pl.len())
+    kept = verdicts.join(wanted, on="stage").filter(pl.col("keep"), pl.col("judged") == pl.col("wanted"))
+    return run.questions.scan().select("question_id").join(kept, on="question_id", how="semi", maintain_order="left")
+
+
+def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
+    """The questions of such ids, a batch in memory at a time; they come by ranges of their ids."""
+    for batch in ids.select("question_id").collect().sort("question_id").iter_slices(BATCH):
+        yield from evidence.questions(run, batch)
+
+
+def _through(run: Run, recipe: Recipe, phase: Phase, within: pl.LazyFrame | None) -> pl.LazyFrame:
+    judge_phase(Setting(run, recipe, gather.folders(run, recipe)), phase, within)
+    left = run.questions.scan().select("question_id", "stage")
+    if within is not None:
+        left = left.join(within, on="question_id", how="semi", maintain_order="left")
+    return left.join(dropped(run, recipe, phase), on="question_id", how="anti", maintain_order="left")

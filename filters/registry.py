@@ -1,0 +1,82 @@
+"""How each filter of a recipe judges: from its section and its surroundings to a function of question and evidence.
+
+Most filters judge one question by the replies to it. Those of `CORPUS` compare questions with each other, or ask a
+whole table at once, and see a frame instead.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from capcurriculum.filter_section import FilterSection
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import Answer, Question, Verdict
+from capcurriculum.run import Run
+from filters import blind, consistent, difficulty, leak, measured, perception, readable, swapped, wellformed
+from filters.panel import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What filters may know beside the question; `folders` are what image paths of a stage are relative to."""
+
+    run: Run
+    recipe: Recipe
+    folders: Mapping[str, Path]
+
+    @property
+    def panel(self) -> Panel:
+        """Who the probe asks."""
+        probe = self.recipe.perception
+        return Panel.of(probe.probe) if probe else Panel(())
+
+
+Judge = Callable[[Question, Sequence[Answer]], Verdict]
+#: A section of one's own type and the setting -> how to judge.
+Maker = Callable[[Any, Setting], Judge]
+
+
+def _by_question(judge: Callable[[Question], Verdict]) -> Judge:
+    return lambda question, _: judge(question)
+
+
+MAKERS: Mapping[str, Maker] = {
+    readable.FILTER: lambda section, at: _by_question(readable.judging(at.folders, section)),
+    wellformed.FILTER: lambda section, at: lambda q, _: wellformed.judge(q, section),
+    leak.FILTER: lambda section, at: lambda q, _: leak.judge(q, section),
+    perception.FILTER: lambda section, at: lambda q, replies: perception.judge(q, replies, at.panel, section),
+    blind.FILTER: lambda section, at: lambda q, replies: blind.judge(q, replies, at.panel, section),
+    swapped.FILTER: lambda section, at: lambda q, replies: swapped.judge(q, replies, at.panel, section),
+    consistent.FILTER: lambda section, at: lambda q, replies: consistent.judge(q, replies, at.panel, section),
+    measured.FILTER: lambda section, at: measured.judge,
+    difficulty.FILTER: lambda section, at: lambda q, replies: difficulty.judge(q, replies, at.recipe.rollouts, section),
+}
+
+
+#: Filters that read files, and are asked about several questions at a time.
+READING = frozenset({readable.FILTER})
+#: Filters that read the replies' own words, which are not loaded for the others.
+WORDS_READ: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFilter:
+    """A filter that judges a frame of questions.
+
+    `verdicts` gets them with the columns of `Question` and `alive`, which is false where another filter of this phase
+    drops the question already; it gives one verdict for every row, in any order. Where its section says that it
+    `compares`, it sees all questions again as soon as one is new, and else the new ones.
+    """
+
+    verdicts: Callable[[Any, Setting, pl.LazyFrame], Iterable[Verdict]]
+
+
+CORPUS: Mapping[str, CorpusFilter] = {}
+
+
+def judge_of(section: FilterSection, setting: Setting) -> Judge:
+    """How a filter of `MAKERS` judges under these parameters."""
+    return MAKERS[section.name](section, setting)

@@ -1,0 +1,54 @@
+"""Text as filters compare it: the same words, however they are written."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_WORD = re.compile(r"[^\W_]+(?:[.'’][^\W_]+)*")
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - reads better
+    )
+}
+_ARTICLES = frozenset({"a", "an", "the"})
+#: Words that say how things hang together and nothing of what is seen.
+_FILLERS = _ARTICLES | frozenset({"of", "to", "in", "on", "at", "is", "are", "its", "it", "with", "and", "by", "for"})
+
+
+def folded(text: str) -> str:
+    """Compatibility forms and case folded, white space single."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words without articles, small numbers as digits; a text of signs alone is one word of its own."""
+    plain = folded(text)
+    found = tuple(_NUMBERS.get(word, word) for word in _WORD.findall(plain) if word not in _ARTICLES)
+    return found or (plain,)
+
+
+def content(text: str) -> tuple[str, ...]:
+    """The words that carry what is said, a plural ending left off; all of them if there is no other."""
+    every = words(text)
+    return tuple(map(_singular, (word for word in every if word not in _FILLERS))) or every
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def holds(text: Sequence[str], part: Sequence[str]) -> bool:
+    """Whether `part` stands in `text` as one run of words."""
+    size = len(part)
+    starts = (i for i in range(len(text) - size + 1) if size and text[i] == part[0])
+    return any(tuple(text[i : i + size]) == tuple(part) for i in starts)
+
+
+def shared(text: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    """The longest run of words that both hold, the first of several."""
+    for size in range(len(text), 0, -1):
+        for start in range(len(text) - size + 1):
+            if holds(other, text[start : start + size]):
+                return tuple(text[start : start + size])
+    return ()
