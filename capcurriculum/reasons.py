@@ -38,3 +38,6 @@ class Reason(StrEnum):
     NOT_MEASURED = "not_measured"
     TOO_HARD = "pass_rate_too_low"
     TOO_EASY = "pass_rate_too_high"
+    # corpus
+    NEAR_DUPLICATE = "near_duplicate"
+    CONTAMINATED = "contaminated"
