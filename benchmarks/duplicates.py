@@ -25,6 +25,7 @@ from filters import duplicates
 
 ROWS = 1_000_000
 PLANTED = 20
+SECTION = DuplicatesSection(image_distance=6)
 _CHUNK = 50_000
 
 
@@ -77,7 +78,7 @@ def judge(folder: Path) -> dict[str, float]:
     begun = time.perf_counter()
     questions = pl.scan_parquet(folder / "questions-*.parquet")
     hashes = pl.scan_parquet(folder / "hashes.parquet")
-    verdicts = duplicates.verdicts(questions, DuplicatesSection(), hashes)
+    verdicts = duplicates.verdicts(questions, SECTION, hashes)
     said = [(verdict.question_id, verdict.detail[3:19]) for verdict in verdicts if not verdict.keep]
     spent = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -32,7 +32,7 @@ class DuplicatesSection(CorpusFilterSection):
     name: Literal["duplicates"] = "duplicates"
     text_similarity: Similarity = 0.85
     image_text_similarity: Similarity = 0.9
-    image_distance: Distance | None = 6
+    image_distance: Distance | None = 4
     same_numbers: bool = True
     same_answer: bool = True
 

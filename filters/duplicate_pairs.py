@@ -3,7 +3,7 @@
 A node stands for all questions that say the same about the same picture; nodes are numbered by rank, the best 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,75 +35,76 @@ class Found:
 
 
 def checked(nodes: pl.DataFrame, section: DuplicatesSection) -> Found:
-    """All near-duplicates among the nodes."""
+    """All near-duplicates among the nodes.
+
+    Args:
+        nodes: `said`, `formula`, `right` (the text of the right answer), `picture` ("" for none) and `phash`, by rank.
+        section: what counts as a near-duplicate.
+    """
     must = nodes.select(pl.struct("formula", "right").hash()).to_series().to_numpy()
     tie = nodes["said"].rank("dense").cast(pl.Int64).to_numpy()
-    shown = (nodes["image_id"] != "").to_numpy()
-    texts = pairs.distinct(_alone(nodes, ~shown, must, tie), nodes.height)
-    pictures = pairs.distinct(_about_images(nodes, shown, must, tie, section.image_distance), nodes.height)
-    return _joined(
-        _alike(nodes["said"], *texts, section.text_similarity),
-        _alike(nodes["said"], *pictures, section.image_text_similarity),
-        nodes.height,
-    )
+    shown = (nodes["picture"] != "").to_numpy()
+    hashed = nodes["phash"].is_not_null().to_numpy() & (section.image_distance is not None)
+    alone = pairs.distinct(_alone(nodes["said"], np.flatnonzero(~shown), must, tie), nodes.height)
+    found = [_alike(nodes["said"], iter([alone]), section.text_similarity)]
+    for batches in (
+        _about_one(nodes["picture"], np.flatnonzero(shown & ~hashed), must, tie),
+        _about_near(nodes["phash"], np.flatnonzero(hashed), must, section.image_distance or 0),
+    ):
+        found.append(_alike(nodes["said"], batches, section.image_text_similarity))
+    return _joined(found, nodes.height)
 
 
-def _alone(nodes: pl.DataFrame, wanted: npt.NDArray[np.bool_], must: words.Hashes, tie: Rows) -> Iterator[Pairs]:
+def _alone(said: pl.Series, places: Rows, must: words.Hashes, tie: Rows) -> Iterator[Pairs]:
     """Candidates among problems without an image."""
-    places = np.flatnonzero(wanted)
     if len(places) < 2:
         return
     minima = [
-        minhash.sketch(words.words(nodes["said"].gather(places[begin : begin + _BATCH])))
+        minhash.sketch(words.words(said.gather(places[begin : begin + _BATCH])))
         for begin in range(0, len(places), _BATCH)
     ]
     for one, two in minhash.candidates(np.concatenate(minima), must[places], tie[places]):
         yield places[one], places[two]
 
 
-def _about_images(
-    nodes: pl.DataFrame, wanted: npt.NDArray[np.bool_], must: words.Hashes, tie: Rows, distance: int | None
-) -> Iterator[Pairs]:
-    """Candidates among questions about one picture, or about two whose hashes are near."""
-    places = np.flatnonzero(wanted)
-    if len(places) < 2:
-        return
-    scope = words.mixed(nodes["picture"].gather(places).hash().to_numpy() + must[places])
+def _about_one(picture: pl.Series, places: Rows, must: words.Hashes, tie: Rows) -> Iterator[Pairs]:
+    """Candidates among questions about one picture."""
+    scope = words.mixed(picture.gather(places).hash().to_numpy() + must[places])
     for one, two in pairs.sharing(scope, tie[places], minhash.WINDOW):
-        yield places[one], places[two]
-    if distance is not None:
-        yield from _near_pictures(nodes.with_columns(must=must).filter(pl.col("phash").is_not_null()), distance)
+        yield _ordered(places[one], places[two])
 
 
-def _near_pictures(nodes: pl.DataFrame, distance: int) -> Iterator[Pairs]:
-    pictures = np.sort(nodes["phash"].unique().to_numpy())
-    found = ((one[one < two], two[one < two]) for one, two in hamming.near(pictures, pictures, distance))
-    left, right = pairs.distinct(found, len(pictures))
-    near = pl.DataFrame({"phash": pictures[left], "other": pictures[right]})
-    about = nodes.select("phash", "must", pl.col("node").cast(pl.Int64))
-    both = near.lazy().join(about.lazy(), on="phash")
-    both = both.join(about.lazy(), left_on=["other", "must"], right_on=["phash", "must"], suffix="_other")
-    for part in both.select("node", "node_other").collect_batches(chunk_size=_CHECKED):
-        yield part["node"].to_numpy(), part["node_other"].to_numpy()
+def _about_near(phash: pl.Series, places: Rows, must: words.Hashes, distance: int) -> Iterator[Pairs]:
+    """Candidates among questions about pictures whose hashes are near or equal."""
+    hashes = phash.gather(places).to_numpy()
+    for one, two in hamming.near(hashes, hashes, distance, (must[places], must[places])):
+        once = one < two
+        yield places[one[once]], places[two[once]]
 
 
-def _alike(said: pl.Series, one: Rows, two: Rows, least: float) -> Found:
+def _ordered(one: Rows, two: Rows) -> Pairs:
+    return np.minimum(one, two), np.maximum(one, two)
+
+
+def _alike(said: pl.Series, batches: Iterator[Pairs], least: float) -> Found:
     """Those of the pairs whose texts are at least so alike."""
     from rapidfuzz import fuzz, process
 
-    kept: list[npt.NDArray[np.bool_]] = [np.empty(0, bool)]
-    ratios: list[Ratios] = [np.empty(0, np.float32)]
-    for begin in range(0, len(one), _CHECKED):
-        left = said.gather(one[begin : begin + _CHECKED]).to_list()
-        right = said.gather(two[begin : begin + _CHECKED]).to_list()
-        ratio = (process.cpdist(left, right, scorer=fuzz.ratio, workers=-1) / 100).astype(np.float32)
-        kept.append(ratio >= least)
-        ratios.append(ratio[kept[-1]])
-    keep = np.concatenate(kept)
-    return Found(one[keep], two[keep], np.concatenate(ratios))
+    better, worse, similarity = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for one, two in batches:
+        for begin in range(0, len(one), _CHECKED):
+            left, right = one[begin : begin + _CHECKED], two[begin : begin + _CHECKED]
+            ratios = process.cpdist(
+                said.gather(left).to_list(), said.gather(right).to_list(), scorer=fuzz.ratio, workers=-1
+            )
+            kept = ratios >= 100 * least
+            better.append(left[kept])
+            worse.append(right[kept])
+            similarity.append((ratios[kept] / 100).astype(np.float32))
+    return Found(np.concatenate(better), np.concatenate(worse), np.concatenate(similarity))
 
 
-def _joined(one: Found, two: Found, nodes: int) -> Found:
-    better, worse = np.concatenate([one.better, two.better]), np.concatenate([one.worse, two.worse])
+def _joined(found: Sequence[Found], nodes: int) -> Found:
+    better, worse = np.concatenate([f.better for f in found]), np.concatenate([f.worse for f in found])
     order = np.argsort(better * nodes + worse)
-    return Found(better[order], worse[order], np.concatenate([one.similarity, two.similarity])[order])
+    return Found(better[order], worse[order], np.concatenate([f.similarity for f in found])[order])

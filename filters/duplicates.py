@@ -63,7 +63,8 @@ def judged(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyF
 def _ranked(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyFrame | None) -> pl.DataFrame:
     """Rows by rank with what they say; `head` is the rank of the best row of a row's node."""
     scored = questions if "score" in questions.collect_schema() else questions.with_columns(score=pl.lit(0.0))
-    known = pl.LazyFrame(schema={"image_id": pl.String, "phash": pl.UInt64}) if hashes is None else hashes
+    none = pl.LazyFrame(schema={"image_id": pl.String, "phash": pl.UInt64})
+    known = none if hashes is None or section.image_distance is None else hashes
     said = words.asked(pl.col("text"), pl.col("problem"))
     return (
         scored.select(*_NEEDED, pl.col("score").cast(pl.Float64).fill_nan(None))

@@ -12,7 +12,7 @@ from math import comb
 import numpy as np
 
 from filters.pairs import Pairs
-from filters.words import Hashes
+from filters.words import Hashes, mixed
 
 _BITS = 64
 #: Comparisons that take as long as sorting and looking up one row.
@@ -20,15 +20,27 @@ _LOOK_UP = 30
 _CHUNK = 4_000_000
 
 
-def near(left: Hashes, right: Hashes, distance: int) -> Iterator[Pairs]:
-    """Places in `left` and `right` of every pair within `distance` bits; a pair may come several times.
+def near(left: Hashes, right: Hashes, distance: int, scopes: tuple[Hashes, Hashes] | None = None) -> Iterator[Pairs]:
+    """Places in `left` and `right` of every pair within `distance` bits, each pair once, in batches.
 
-    Time grows with the number of hashes that agree in a whole choice of blocks, so equal ones should come once.
+    With `scopes` (one a hash, of the left and of the right ones) only pairs of one scope are looked for. Time grows
+    with how many hashes of a scope agree in a whole choice of blocks; memory does not.
     """
     if not len(left) or not len(right):
         return
-    for mask in _masks(distance, max(len(left), len(right))):
-        yield from _equal_under(left, right, mask, distance)
+    masks = _masks(distance, max(len(left), len(right)))
+    for place, mask in enumerate(masks):
+        for one, two in _equal_under(left, right, mask, scopes):
+            differing = left[one] ^ right[two]
+            close = np.bitwise_count(differing) <= distance
+            if scopes is not None:
+                close &= scopes[0][one] == scopes[1][two]
+            one, two, differing = one[close], two[close], differing[close]
+            # A pair that agrees in an earlier choice was given there.
+            new = np.ones(len(one), bool)
+            for earlier in masks[:place]:
+                new &= (differing & earlier) != 0
+            yield one[new], two[new]
 
 
 def _masks(distance: int, rows: int) -> list[np.uint64]:
@@ -44,13 +56,15 @@ def _cost(distance: int, kept: int, rows: int) -> float:
     return comb(distance + kept, kept) * rows * (_LOOK_UP + float(rows * 2.0**-bits))
 
 
-def _equal_under(left: Hashes, right: Hashes, mask: np.uint64, distance: int) -> Iterator[Pairs]:
-    order = np.argsort(right & mask)
-    keys = (right & mask)[order]
-    wanted = left & mask
+def _equal_under(left: Hashes, right: Hashes, mask: np.uint64, scopes: tuple[Hashes, Hashes] | None) -> Iterator[Pairs]:
+    """Pairs that agree in the bits of `mask`, and, but for a rare collision, in their scopes."""
+    wanted, keys = left & mask, right & mask
+    if scopes is not None:
+        wanted, keys = mixed(wanted ^ scopes[0]), mixed(keys ^ scopes[1])
+    order = np.argsort(keys)
     rank = np.argsort(wanted)  # neighbours in `wanted` are neighbours in `keys`: the look-up stays in the cache
-    low = np.searchsorted(keys, wanted[rank], "left")
-    counts = np.searchsorted(keys, wanted[rank], "right") - low
+    low = np.searchsorted(keys[order], wanted[rank], "left")
+    counts = np.searchsorted(keys[order], wanted[rank], "right") - low
     ends = np.cumsum(counts)
     begin = 0
     while begin < len(rank):
@@ -59,7 +73,5 @@ def _equal_under(left: Hashes, right: Hashes, mask: np.uint64, distance: int) ->
         part = counts[begin:end]
         one = np.repeat(rank[begin:end], part)
         steps = np.arange(len(one)) - np.repeat(np.cumsum(part) - part, part)
-        two = order[np.repeat(low[begin:end], part) + steps]
-        close = np.bitwise_count(left[one] ^ right[two]) <= distance
-        yield one[close], two[close]
+        yield one, order[np.repeat(low[begin:end], part) + steps]
         begin = end

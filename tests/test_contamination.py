@@ -214,7 +214,7 @@ def test_a_picture_that_cannot_be_used_is_counted_and_left_out(tmp_path: Path, c
 
 def test_a_benchmark_that_gives_nothing_to_compare_with_is_an_error(tmp_path: Path) -> None:
     path = tsv(tmp_path / "empty.tsv", [{"index": 0, "image": "absent.png", "question": ""}])
-    with pytest.raises(SourceError, match="no question and no image .*missing_file 1"):
+    with pytest.raises(SourceError, match=r"no question and no image .*missing_file 1"):
         build.build(build.Wanted(path, "B", layouts.named("vlmevalkit")))
 
 

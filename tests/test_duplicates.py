@@ -198,10 +198,16 @@ def test_near_hashes_are_exactly_those_within_the_distance(distance: int) -> Non
     flips = np.bitwise_or.reduce(np.uint64(1) << rng.integers(0, 64, (400, 8), dtype=np.uint64), axis=1)
     flips &= rng.integers(0, 2**64, 400, dtype=np.uint64)
     values = np.concatenate([centres, centres[rng.integers(0, 20, 400)] ^ flips])
-    found = {(a, b) for one, two in hamming.near(values, values[:50], distance) for a, b in zip(one, two, strict=True)}
+    listed = [pair for one, two in hamming.near(values, values[:50], distance) for pair in zip(one, two, strict=True)]
+    found = set(listed)
+    assert len(listed) == len(found)
     apart = np.bitwise_count(values[:, None] ^ values[None, :50])
     assert found == set(zip(*np.nonzero(apart <= distance), strict=True))
     assert len(found) > 50
+    scopes = rng.integers(0, 3, len(values), dtype=np.uint64)
+    within = hamming.near(values, values[:50], distance, (scopes, scopes[:50]))
+    inside = {pair for one, two in within for pair in zip(one, two, strict=True)}
+    assert inside == {(a, b) for a, b in found if scopes[a] == scopes[b]}
 
 
 def test_words_hash_the_same_for_good() -> None:
