@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -180,6 +181,30 @@ def test_signatures_of_another_making_are_refused(
     monkeypatch.setattr(picture_hashes, "VERSION", 99)
     with pytest.raises(SourceError, match="build it again with this version"):
         file.load(harbour)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {},
+        {"name": ["a list"]},
+        {"counts": {"image": 3}},
+        {"counts": [["image", 0]]},
+        {"parameters": 7},
+        {"secret": 1},
+        None,
+    ],
+    ids=["no hashes", "name", "counts", "list of counts", "parameters", "unknown key", "no object"],
+)
+def test_a_signature_with_false_metadata_is_one_clear_error(tmp_path: Path, about: dict[str, object] | None) -> None:
+    sound: dict[str, object] = {"name": "B", "source": "s", "revision": "", "counts": {}, "options": {}}
+    sound |= {"parameters": file.parameters(), "tool": "t"}
+    said = json.dumps([] if about is None else sound | about).encode()
+    schema = pa.schema([("kind", pa.string()), ("hash", pa.uint64())], {b"capcurriculum.signature": said})
+    path = tmp_path / "false.parquet"
+    pq.write_table(schema.empty_table(), path)
+    with pytest.raises(SourceError, match=r"damaged|hashes otherwise"):
+        file.load(path)
 
 
 def bomb() -> bytes:

@@ -7,12 +7,13 @@ hashes). A hash cannot be turned back into words, though who has a text can tell
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from capcurriculum import __version__
@@ -95,8 +96,7 @@ def load(path: Path) -> Signature:
         raise SourceError(_damaged(path, error)) from error
     except pa.ArrowException as error:
         raise SourceError(_damaged(path, error)) from error
-    kinds, values = table["kind"].to_numpy(), table["hash"].to_numpy()
-    found = {kind: np.unique(values[kinds == kind]) for kind in KINDS}
+    found = {kind: np.unique(table.filter(pc.field("kind") == kind)["hash"].to_numpy()) for kind in KINDS}
     if any(len(found[kind]) != about.counts.get(kind) for kind in KINDS):
         raise SourceError(_damaged(path, "it does not hold as many hashes as it says"))
     return Signature(about, found)
@@ -108,12 +108,14 @@ def _about(path: Path, metadata: bytes | None) -> About:
     try:
         values: dict[str, Any] = json.loads(metadata)
         about = About(**values)
-        made, sizes = dict(about.parameters), dict(about.counts)
-    except (ValueError, TypeError) as error:
+        about = replace(about, parameters=dict(about.parameters), counts=dict(about.counts))
+    except (ValueError, TypeError, RecursionError) as error:
         raise SourceError(_damaged(path, error)) from error
-    if made != parameters() or not sizes:
+    if not all(isinstance(said, str) for said in (about.name, about.source, about.revision, about.tool)):
+        raise SourceError(_damaged(path, "its name is no text"))
+    if about.parameters != parameters():
         raise SourceError(
-            f"The signature {path} was made by {about.tool}, which hashes otherwise ({made}, here {parameters()}); "
+            f"The signature {path} was made by {about.tool}, which hashes otherwise ({about.parameters}, here {parameters()}); "
             "build it again with this version."
         )
     return about
