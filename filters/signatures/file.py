@@ -115,7 +115,8 @@ def _about(path: Path, metadata: bytes | None) -> About:
         raise SourceError(_damaged(path, "its name is no text"))
     if about.parameters != parameters():
         raise SourceError(
-            f"The signature {path} was made by {about.tool}, which hashes otherwise ({about.parameters}, here {parameters()}); "
+            f"The signature {path} was made by {about.tool}, which hashes otherwise "
+            f"({about.parameters}, here {parameters()}); "
             "build it again with this version."
         )
     return about
