@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import adaptive, client, commands, grading, kills, resume, road, saturation
+from benchmarks import adaptive, client, commands, duplicates, grading, kills, resume, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,20 @@ BENCHMARKS: dict[str, Benchmark] = {
     "adaptive_k_saved": Benchmark(
         adaptive.saved, "share", 0.35, "higher", "rollouts of K=16 left out by stop: decided, with the same selection"
     ),
+    "duplicates_recall": Benchmark(
+        duplicates.recall,
+        "share",
+        0.95,
+        "higher",
+        "planted copies found among 1,000,000 problems and as many images",
+    ),
+    "duplicates_precision": Benchmark(
+        duplicates.precision, "share", None, "higher", "rows dropped that are copies of the row they name"
+    ),
+    "duplicates_seconds": Benchmark(
+        duplicates.seconds, "s", 600, "lower", "the same, from the files to the last verdict"
+    ),
+    "duplicates_rss_gb": Benchmark(duplicates.rss_gb, "GB", 8, "lower", "peak memory of that process"),
     "saturation_ratio": Benchmark(
         saturation.ratio,
         "",

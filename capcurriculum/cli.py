@@ -85,6 +85,20 @@ def _query(arguments: argparse.Namespace) -> None:
         Console().print(show.grid(columns, rows))
 
 
+def _signatures_build(arguments: argparse.Namespace) -> None:
+    from filters.signatures import build, file, layouts
+
+    layout = layouts.named(arguments.layout or layouts.DEFAULT, tuple(arguments.question), tuple(arguments.image))
+    made = build.build(
+        build.Wanted(
+            arguments.data, arguments.name, layout, arguments.source, arguments.revision, arguments.images
+        )
+    )  # fmt: skip
+    file.save(made, arguments.out)
+    for line in build.summary(made):
+        print(line)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line, without importing any room."""
     top = argparse.ArgumentParser(
@@ -128,7 +142,25 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("run", help=run_help)
     query.add_argument("sql", help='for example "select reason, count(*) from verdicts group by all"')
     query.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    text = "hashes of benchmarks, against which the filter `contamination` compares"
+    _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top
+
+
+def _add_signatures(signatures: argparse.ArgumentParser) -> None:
+    text = "make a signature file, which holds hashes only, from a benchmark's data"
+    tasks = signatures.add_subparsers(dest="task", required=True, metavar="TASK")
+    build = tasks.add_parser("build", help=text, description=text)
+    build.set_defaults(call=_signatures_build)
+    build.add_argument("data", type=Path, help="a TSV, JSON lines, Parquet or CSV file, or a folder of such files")
+    build.add_argument("--name", required=True, help="what verdicts call the benchmark, for example MathVista")
+    build.add_argument("--out", required=True, type=Path, help="the signature file to write")
+    build.add_argument("--layout", default="", help="MathVista, MathVerse, ... (default: VLMEvalKit's TSV layout)")
+    build.add_argument("--question", action="append", default=[], help="a column of questions (may be repeated)")
+    build.add_argument("--image", action="append", default=[], help="a column of images (may be repeated)")
+    build.add_argument("--images", type=Path, help="the folder of images that the data names (default: beside it)")
+    build.add_argument("--source", default="", help="where the data comes from, for example a Hub id")
+    build.add_argument("--revision", default="", help="which revision of it")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

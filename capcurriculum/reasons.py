@@ -62,6 +62,9 @@ class Reason(StrEnum):
     TOO_HARD = "pass_rate_too_low"
     TOO_EASY = "pass_rate_too_high"
     RATE_UNSURE = "pass_rate_unsure"
+    # corpus
+    NEAR_DUPLICATE = "near_duplicate"
+    CONTAMINATED = "contaminated"
 
 
 #: Reasons of rows that are kept because the evidence that would speak against them is incomplete.

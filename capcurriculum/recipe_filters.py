@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.recipe_corpus_filters import ContaminationSection, DuplicatesSection
 from capcurriculum.rows import Arm, Stage
 
 if TYPE_CHECKING:
@@ -208,7 +209,9 @@ AnyFilter = Annotated[
     | SwappedSection
     | ConsistentSection
     | RolloutsSection
-    | DifficultySection,
+    | DifficultySection
+    | DuplicatesSection
+    | ContaminationSection,
     Field(discriminator="name"),
     BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
 ]

@@ -33,33 +33,34 @@ class Run:
     path: Path
     share: Share | None = None
 
-    def _table(self, name: str, record: type[Row]) -> Table[Row]:
+    def table(self, name: str, record: type[Row]) -> Table[Row]:
+        """A table of this run by the name of its folder."""
         return Table(self.path / name, record, str(self.share or ""))
 
     @property
     def captions(self) -> Table[CaptionedImage]:
         """What the caption sources gave."""
-        return self._table("captions", CaptionedImage)
+        return self.table("captions", CaptionedImage)
 
     @property
     def attempts(self) -> Table[Attempt]:
         """Every try of the teacher."""
-        return self._table("attempts", Attempt)
+        return self.table("attempts", Attempt)
 
     @property
     def questions(self) -> Table[Question]:
         """Questions of all stages."""
-        return self._table("questions", Question)
+        return self.table("questions", Question)
 
     @property
     def answers(self) -> Table[Answer]:
         """Graded replies of solvers."""
-        return self._table("answers", Answer)
+        return self.table("answers", Answer)
 
     @property
     def verdicts(self) -> Table[Verdict]:
         """The ledger of keeping and dropping."""
-        return self._table("verdicts", Verdict)
+        return self.table("verdicts", Verdict)
 
     def my_captions(self) -> Iterator[CaptionedImage]:
         """The captions of this process's share."""

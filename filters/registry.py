@@ -4,7 +4,7 @@ Most filters judge one question by the replies to it. Those of `CORPUS` compare 
 whole table at once, and see a frame instead.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,23 @@ import polars as pl
 
 from capcurriculum.filter_section import FilterSection
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_corpus_filters import ContaminationSection, DuplicatesSection
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run
-from filters import blind, consistent, difficulty, leak, measured, perception, readable, swapped, wellformed
+from filters import (
+    blind,
+    consistent,
+    contamination,
+    difficulty,
+    duplicates,
+    leak,
+    measured,
+    perception,
+    picture_hashes,
+    readable,
+    swapped,
+    wellformed,
+)
 from filters.panel import Panel
 
 
@@ -74,7 +88,20 @@ class CorpusFilter:
     verdicts: Callable[[Any, Setting, pl.LazyFrame], Iterable[Verdict]]
 
 
-CORPUS: Mapping[str, CorpusFilter] = {}
+def _duplicates(section: DuplicatesSection, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
+    hashes = None if section.image_distance is None else picture_hashes.fill(at.run, at.folders, questions)
+    return duplicates.verdicts(duplicates.scored(questions, at.run.answers.scan()), section, hashes)
+
+
+def _contamination(section: ContaminationSection, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
+    hashes = None if section.image_distance is None else picture_hashes.fill(at.run, at.folders, questions)
+    return contamination.verdicts(questions, section, hashes)
+
+
+CORPUS: Mapping[str, CorpusFilter] = {
+    duplicates.FILTER: CorpusFilter(_duplicates),
+    contamination.FILTER: CorpusFilter(_contamination),
+}
 
 
 def judge_of(section: FilterSection, setting: Setting) -> Judge:

@@ -1,5 +1,6 @@
 """The runner: phases, what is judged again and what is not, and what the funnel makes of it."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -387,3 +388,28 @@ def test_filters_are_no_part_of_a_runs_identity_and_survive_the_file(tmp_path: P
 
 def digests(wanted: Recipe) -> dict[str, str]:
     return {section.name: section.digest(wanted) for section in wanted.filters}
+
+
+def test_near_duplicates_and_benchmark_questions_are_dropped_by_a_build_and_the_best_is_kept(tmp_path: Path) -> None:
+    lines = [
+        {"problem": f"{who} has 12 apples and gives away 5 of them to a friend. How many are left?", "answer": "7"}
+        for who in ("Anna", "Hanna", "Benjamin the gardener of the old castle")
+    ]
+    lines.append({"problem": "What is the largest prime number below one hundred, counted from 2?", "answer": "97"})
+    (tmp_path / "text").mkdir()
+    worlds.write_lines(tmp_path / "text" / "problems.jsonl", [json.dumps(line) for line in lines])
+    benchmark = tmp_path / "bench.jsonl"
+    worlds.write_lines(benchmark, [json.dumps({"question": lines[3]["problem"].upper()})])
+    signature = tmp_path / "bench.parquet"
+    assert cli.main(["signatures", "build", str(benchmark), "--name", "bench", "--out", str(signature)]) == 0
+    filters = [{"name": "contamination", "signatures": [str(signature)]}, "rollouts", "difficulty", "duplicates"]
+    with endpoint.serving() as server:
+        wanted = worlds.recipe_over(tmp_path, server.url, perception=None, filters=filters, split={"val": 0, "test": 0})
+        run = build(wanted, Display())
+        asked = len(server.requests)
+        again = build(wanted, Display())
+        assert len(server.requests) == asked == 3
+    reasons = {(v.filter, v.reason) for v in run.verdicts.rows() if not v.keep}
+    assert reasons >= {("contamination", "contaminated"), ("duplicates", "near_duplicate")}
+    kept = pipeline.kept_ids(again, wanted).collect().height
+    assert kept == 2

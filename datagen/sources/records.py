@@ -20,7 +20,8 @@ from datagen.sources.lines import Line, LineProblem, read_lines
 BATCH_ROWS = 64
 #: So many rows are looked at before a column counts as missing from a file of JSON objects.
 LOOK_AHEAD = 20
-MAX_FIELD = 5_000_000
+#: A picture as base64 is one field of a TSV.
+MAX_FIELD = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)

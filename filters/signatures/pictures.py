@@ -1,0 +1,63 @@
+"""The pictures in a benchmark's cells, in the many ways that data sets write them.
+
+VLMEvalKit's TSVs hold base64, a printed list of base64, or, to save room, the index of another row that has the same
+picture; `datasets` holds bytes; JSON lines name a file. Nothing is decoded here but base64.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcurriculum.reasons import Reason
+from datagen import images
+from datagen.images import MAX_BYTES, ImageProblem
+
+Picture = Callable[[], bytes]
+#: What VLMEvalKit takes for an index rather than for base64.
+_INDEX_LENGTH = 64
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{65,}")
+_NAME = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Reads cells; files that they name lie below `folder`."""
+
+    folder: Path
+
+    def pictures(self, value: object) -> Iterator[Picture]:
+        """The pictures of a cell, each to be had by a call that may raise `ImageProblem`."""
+        match value:
+            case bytes() as data:
+                yield lambda: data
+            case {"bytes": bytes() as data}:
+                yield lambda: data
+            case {"path": str() as name} | str(name):
+                yield from self._written(name)
+            case list() | tuple():
+                for one in value:
+                    yield from self.pictures(one)
+
+    def _written(self, text: str) -> Iterator[Picture]:
+        if _NAME.search(text) and len(text) < 1000:
+            yield lambda: images.file_bytes(images.inside(self.folder, text))
+        elif text.startswith("["):
+            for part in _BASE64.findall(text):
+                yield _decoder(part)
+        elif len(text) > _INDEX_LENGTH:
+            yield _decoder(text.removeprefix("data:").rpartition(",")[2])
+
+
+def _decoder(text: str) -> Picture:
+    def decode() -> bytes:
+        if len(text) > MAX_BYTES * 4 // 3:
+            raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"more than {MAX_BYTES} bytes")
+        try:
+            return base64.b64decode(text, validate=False)
+        except (binascii.Error, ValueError) as error:
+            raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is no base64: {error}") from error
+
+    return decode

@@ -1,0 +1,112 @@
+"""Texts as hashes of their words, a batch at a time, the same on every machine and for good.
+
+A signature file is compared years after it was made, so the hash of a word is the first 8 bytes of its BLAKE2b and not
+that of a library that may change; what is made of it is plain 64-bit arithmetic.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+#: Enters signature files: raise it when `normal` or `grams` give something else for the same text.
+VERSION = 1
+WORD = r"[\p{L}\p{N}]+"
+#: A minus is one only where it does not join words: in `3-4`, `x-y` and `a - b`, not in `right-angled`.
+_FORMULA = r"[0-9]+(?:[.,][0-9]+)*|[+*/^=<>≤≥×÷√%]|\\(?:frac|sqrt|times|cdot|div|leq|geq|neq)|[-−][^\p{L}]|[-−]\p{L}\b"
+_OPTIONS = r"(?is)\b(?:options|choices)\s*:\s*[(\[]?A\b.*$"
+_PLACEHOLDER = r"(?i)<image(?:\s*\d+)?>"
+_BASE = 0x9E3779B97F4A7C15
+
+Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
+
+
+def asked(text: pl.Expr, problem: pl.Expr) -> pl.Expr:
+    """What a row asks: its bare text, else its problem, without the list of options and without image placeholders."""
+    said = pl.when(text.str.len_bytes() > 0).then(text).otherwise(problem)
+    return said.str.replace_all(_PLACEHOLDER, " ").str.replace(_OPTIONS, "")
+
+
+def normal(text: pl.Expr) -> pl.Expr:
+    """Lower-case words with one space between them (Unicode NFKC); a text without any word as it is, stripped."""
+    plain = text.str.normalize("NFKC").str.to_lowercase()
+    words = plain.str.extract_all(WORD).list.join(" ")
+    return pl.when(words.str.len_bytes() > 0).then(words).otherwise(plain.str.strip_chars())
+
+
+def formula(text: pl.Expr) -> pl.Expr:
+    """Numbers and operators in their order: what tells two problems of one template apart."""
+    found = text.str.normalize("NFKC").str.extract_all(_FORMULA).list.join(" ")
+    return found.str.replace_all(r"[-−]\s*", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Hashes of the words of many texts, one after the other; text `i` has those from `starts[i]` to `starts[i + 1]`.
+
+    `hashes` has one entry a word, `starts` one a text and one more.
+    """
+
+    hashes: Hashes
+    starts: Places
+
+    @property
+    def counts(self) -> Places:
+        """Words of each text."""
+        return np.diff(self.starts)
+
+    def grams(self, size: int) -> tuple[Hashes, Places]:
+        """Hashes of all runs of `size` words within a text, and the text each is of, in order of the texts."""
+        total = len(self.hashes) - size + 1
+        if total <= 0:
+            return np.empty(0, np.uint64), np.empty(0, np.int64)
+        rolled = np.zeros(total, np.uint64)
+        for place in range(size):
+            rolled *= np.uint64(_BASE)
+            rolled += self.hashes[place : place + total]
+        owner = np.repeat(np.arange(len(self.counts)), self.counts)
+        whole = owner[:total] == owner[size - 1 :]
+        return mixed(rolled[whole] + np.uint64(size)), owner[:total][whole]
+
+    def whole(self, shorter_than: int) -> tuple[Hashes, Places]:
+        """Hashes of whole texts of fewer than `shorter_than` words, and the text each is of."""
+        found = [self._of(size) for size in range(1, shorter_than) if (self.counts == size).any()]
+        if not found:
+            return np.empty(0, np.uint64), np.empty(0, np.int64)
+        return np.concatenate([h for h, _ in found]), np.concatenate([o for _, o in found])
+
+    def _of(self, size: int) -> tuple[Hashes, Places]:
+        texts = np.flatnonzero(self.counts == size)
+        rolled = np.zeros(len(texts), np.uint64)
+        for place in range(size):
+            rolled *= np.uint64(_BASE)
+            rolled += self.hashes[self.starts[texts] + place]
+        return mixed(rolled + np.uint64(size)), texts
+
+
+def words(normals: pl.Series) -> Words:
+    """The words of texts that `normal` gave."""
+    split = normals.str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
+    counts = split.list.len().to_numpy()
+    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    flat = split.explode(empty_as_null=False).rename("word").to_frame()
+    known = flat.unique().drop_nulls()
+    table = known.with_columns(hash=pl.Series([_stable(word) for word in known["word"]], dtype=pl.UInt64))
+    hashes = flat.drop_nulls().join(table, on="word", how="left", maintain_order="left")["hash"]
+    return Words(hashes.to_numpy().copy(), starts)
+
+
+def _stable(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def mixed(values: Hashes) -> Hashes:
+    """Values with every bit depending on every bit: the finalizer of MurmurHash3 (Appleby, public domain)."""
+    result = values.copy()
+    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
+        result ^= result >> np.uint64(shift)
+        result *= np.uint64(factor)
+    return result ^ (result >> np.uint64(33))
