@@ -2,36 +2,45 @@
 
 Rows are counted where a run holds them already and taken from the source otherwise; tokens are the run's own means
 once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as
-many tokens out as the recipe allows. A line of which anything is not measured or counted yet is called an estimate.
+many tokens out as the recipe allows. Disk is a row's share of its table, or its text uncompressed. A line of which
+anything is not measured or counted yet is called an estimate.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Purpose
 from capcurriculum.run import Run
 from capcurriculum.spend import Spend, spends
+from capcurriculum.tables import Table
 
 CHARACTERS_A_TOKEN = 4
+#: Of a reply without its text, uncompressed: two keys of 16 characters, names, numbers, a prompt's digest.
+ROW_BYTES = 150
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What one request of a step is expected to hold; `measured` by this run, or `tokens_out` is its limit."""
+    """What one request of a step is expected to hold; `measured` by this run, or `tokens_out` is its limit.
+
+    `row_bytes` is what one reply took on disk so far, 0 if there is none.
+    """
 
     tokens_in: float
     tokens_out: float
     measured: bool
+    row_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """One step with one model. `estimate`: rows and replies are taken at their most, and prompts by a rule of thumb.
 
-    `seconds` needs the model's tokens_per_second (measured by this run, or stated in the recipe), `money` its prices;
-    None where they are unknown.
+    `disk_mb` is what its rows will take. `seconds` needs the model's tokens_per_second (measured by this run, or stated
+    in the recipe), `money` its prices; None where they are unknown.
     """
 
     step: str
@@ -40,6 +49,7 @@ class Forecast:
     requests: int
     tokens_in: int
     tokens_out: int
+    disk_mb: float
     estimate: bool
     seconds: float | None
     money: float | None
@@ -49,7 +59,8 @@ class Forecast:
 class Rows:
     """How many captions and problems there are, an average caption's and problem's characters, and an image's tokens.
 
-    `reaching` is how many perception questions reach the rollouts: all of them until the probe has `judged`.
+    `image_bytes` are those of an average image file, 0 where none was seen. `reaching` is how many perception questions
+    reach the rollouts: all of them until the probe has `judged`.
     """
 
     captions: int
@@ -59,34 +70,47 @@ class Rows:
     questions: int
     reaching: int
     judged: bool
+    image_bytes: int = 0
 
 
 def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
     """The steps that ask models, in the order of the road."""
     spent = {(s.step, s.model): s for s in spends(run)} if run else {}
+    an_attempt, an_answer = (_row_bytes(run.attempts), _row_bytes(run.answers)) if run else (0.0, 0.0)
     if recipe.perception:
         teacher, probe = recipe.perception.teacher, recipe.perception.probe
         image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
-        size = _size(spent.get(("teacher", teacher.model)), rows.characters, image, teacher.sampling.max_tokens)
+        size = _size(
+            spent.get(("teacher", teacher.model)), rows.characters, image, teacher.sampling.max_tokens, an_attempt
+        )
         requests = rows.captions * teacher.questions
         yield _step("teacher", teacher.model, recipe, rows.captions, requests, size, spent, estimate=False)
         asked = rows.questions * len(probe.arms) * (2 if probe.other_order else 1)
         seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
         for name in probe.solvers:
             own = spent.get((Purpose.PROBE, name))
-            size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens)
+            size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens, an_answer)
             yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, estimate=False)
     section = recipe.rollouts
     reaching = rows.reaching + rows.problems
     own = spent.get((Purpose.ROLLOUT, section.model))
-    size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens)
+    size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens, an_answer)
     open_end = section.stop != "never" or not rows.judged
     yield _step(Purpose.ROLLOUT, section.model, recipe, reaching, reaching * section.k, size, spent, estimate=open_end)
+    # Every row with its K replies and its picture; filters after the rollouts will leave fewer.
+    stage_mb = reaching * (section.k * (size.row_bytes or ROW_BYTES) + rows.image_bytes) / 1e6
+    yield Forecast("stage files", "", reaching, 0, 0, 0, stage_mb, True, None, None)
 
 
-def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int) -> Size:
+def _row_bytes(table: Table[Any]) -> float:
+    """What a row of a table takes on disk, 0 while it has none."""
+    count = table.count()
+    return sum(shard.stat().st_size for shard in table.shards()) / count if count else 0.0
+
+
+def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int, row_bytes: float) -> Size:
     if spent and spent.replies:
-        return Size(spent.tokens_in / spent.replies, spent.tokens_out / spent.replies, True)
+        return Size(spent.tokens_in / spent.replies, spent.tokens_out / spent.replies, True, row_bytes)
     return Size(characters / CHARACTERS_A_TOKEN + image_tokens, max_tokens, False)
 
 
@@ -102,6 +126,7 @@ def _step(
     estimate: bool,
 ) -> Forecast:
     model = recipe.models[name]
+    row_bytes = size.row_bytes or ROW_BYTES + size.tokens_out * CHARACTERS_A_TOKEN
     tokens_in, tokens_out = round(requests * size.tokens_in), round(requests * size.tokens_out)
     speed = _speed(spent.get((step, name)), model)
     return Forecast(
@@ -111,6 +136,7 @@ def _step(
         requests=requests,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
+        disk_mb=requests * row_bytes / 1e6,
         estimate=estimate or not size.measured,
         seconds=None if speed is None else tokens_out / speed,
         money=_money(model, tokens_in, tokens_out),

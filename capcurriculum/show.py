@@ -98,7 +98,7 @@ def status(run: Run, console: Console) -> None:
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
     if spent := spends(run):
-        numbers = ("replies", "tokens in", "tokens out", "seconds", "engine seconds")
+        numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
         console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
     for name, files in ledger.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
@@ -111,14 +111,17 @@ def status(run: Run, console: Console) -> None:
 
 def forecast(steps: Iterable[Forecast], console: Console) -> None:
     """What each step will ask for and cost, then the sum of what is known."""
-    columns = ("rows", "requests", "tokens in", "tokens out", "hours", "cost")
+    columns = ("rows", "requests", "tokens in", "tokens out", "disk B", "hours", "cost")
     rows: list[tuple[object, ...]] = []
     found = list(steps)
     for step in found:
         numbers = (_short(number) for number in (step.rows, step.requests, step.tokens_in, step.tokens_out))
-        kind = "estimate" if step.estimate else ""
-        rows.append((step.step, step.model, kind, *numbers, _hours(step.seconds), _known(step.money)))
+        kind = "est." if step.estimate else ""
+        disk = _short(round(step.disk_mb * 1e6))
+        rows.append((step.step, step.model, kind, *numbers, disk, _hours(step.seconds), _known(step.money)))
     console.print(grid(("step", "model", "", *columns), rows, columns))
+    if any(step.requests and None in (step.seconds, step.money) for step in found):
+        console.print("?: unknown; tokens_per_second, price_in and price_out of a model tell them", highlight=False)
     money = [step.money for step in found if step.money is not None]
     if money:
         console.print(f"cost of the steps with prices: {sum(money):,.2f}", highlight=False)
@@ -133,11 +136,11 @@ def _short(number: int) -> str:
 
 
 def _hours(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{seconds / 3600:,.2f}"
+    return "?" if seconds is None else f"{seconds / 3600:,.2f}"
 
 
 def _known(money: float | None) -> str:
-    return "unknown" if money is None else f"{money:,.2f}"
+    return "?" if money is None else f"{money:,.2f}"
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:

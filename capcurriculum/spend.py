@@ -6,17 +6,25 @@ from dataclasses import dataclass
 from capcurriculum import ledger
 from capcurriculum.run import Run
 
-#: The event in which a step notes rows, `seconds` and `engine_seconds` since its last note.
+#: The event in which a step notes rows and the numbers of `_NOTED` since its last note.
 ASKED = "asked"
+_NOTED = ("requests", "retries", "seconds", "engine_seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """One step with one model: replies recorded, tokens, wall seconds and the engine's part of them."""
+    """One step with one model.
+
+    Replies recorded, requests that went out and the retries among them, tokens, wall seconds and the engine's part.
+
+    What was asked for in the last moments before a kill is in no account.
+    """
 
     step: str
     model: str
     replies: int
+    requests: int
+    retries: int
     tokens_in: int
     tokens_out: int
     seconds: float
@@ -31,25 +39,26 @@ def spends(run: Run) -> list[Spend]:
         "having count(*) > 0 union all "
         "select purpose, solver, count(*), sum(tokens_in), sum(tokens_out) from answers group by all",
     )
-    seconds = _seconds(run)
+    noted = _noted(run)
     found = []
     for step, model, replies, tokens_in, tokens_out in rows:
         # One model teaches; attempts know it by the engine's name for it, events by the recipe's.
-        names = [key for key in seconds if key[0] == step and model in ("", key[1])]
-        wall, engine = (sum(seconds[key][place] for key in names) for place in (0, 1))
+        names = [key for key in noted if key[0] == step and model in ("", key[1])]
+        sent, again, wall, engine = (sum(noted[key][place] for key in names) for place in range(len(_NOTED)))
         name = str(model) or ", ".join(sorted(key[1] for key in names))
         count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
-        found.append(Spend(str(step), name, count, read, written, round(wall, 2), round(engine, 2)))
+        times = round(wall, 2), round(engine, 2)
+        found.append(Spend(str(step), name, count, int(sent), int(again), read, written, *times))
     order = ("teacher", "probe", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
 
 
-def _seconds(run: Run) -> dict[tuple[str, str], tuple[float, float]]:
-    """(step, model) -> wall and engine seconds."""
-    total: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+def _noted(run: Run) -> dict[tuple[str, str], list[float]]:
+    """(step, model) -> the sums of what was noted."""
+    total: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(_NOTED))
     for event in run.events():
         if event.get("event") == ASKED:
             entry = total[str(event.get("step")), str(event.get("model"))]
-            entry[0] += float(str(event.get("seconds", 0)))
-            entry[1] += float(str(event.get("engine_seconds", 0)))
-    return {key: (wall, engine) for key, (wall, engine) in total.items()}
+            for place, name in enumerate(_NOTED):
+                entry[place] += float(str(event.get(name, 0)))
+    return dict(total)

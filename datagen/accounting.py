@@ -1,6 +1,6 @@
-"""How long a step and its engine worked, written as it happens, so that a kill loses one flush and resumes add up.
+"""How long a step and its engine worked and what went out, written as it happens: a kill loses one flush of it.
 
-Requests and tokens need no account of their own: they stand in the tables, row by row.
+Replies and tokens need no account of their own: they stand in the tables, row by row.
 """
 
 import time
@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from capcurriculum.run import Run
 from capcurriculum.spend import ASKED
+from datagen.engines.traffic import Traffic
 
 Item = TypeVar("Item")
 
@@ -19,8 +20,9 @@ class Meter:
     Wall time runs from making the meter; the engine's part of it is what passes while its next reply is waited for.
     """
 
-    def __init__(self, run: Run, step: str, model: str) -> None:
-        self.run, self.step, self.model = run, step, model
+    def __init__(self, run: Run, step: str, model: str, traffic: Traffic) -> None:
+        self.run, self.step, self.model, self.traffic = run, step, model, traffic
+        self._sent = (traffic.requests, traffic.retries)
         self._noted = time.monotonic()
         self._engine = 0.0
 
@@ -45,7 +47,10 @@ class Meter:
             step=self.step,
             model=self.model,
             rows=rows,
+            requests=self.traffic.requests - self._sent[0],
+            retries=self.traffic.retries - self._sent[1],
             seconds=round(now - self._noted, 3),
             engine_seconds=round(self._engine, 3),
         )
         self._noted, self._engine = now, 0.0
+        self._sent = (self.traffic.requests, self.traffic.retries)

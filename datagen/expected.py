@@ -57,15 +57,17 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     made = asked.filter(pl.col("stage") == Stage.PERCEPTION).height
     texts = run.captions.frame("caption")["caption"].to_list() or asked["problem"].to_list()
     written = made or captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+    pictures = _first_images(run, wanted)
     worth, left = _left(run, wanted, Phase.QUESTION), _left(run, wanted, Phase.AUDIT)
     return Rows(
         captions=captions,
         problems=sum(count for stage, count in left.items() if stage != Stage.PERCEPTION),
         characters=system + _mean(len(text) for text in texts[:1000]),
-        image_tokens=_image_tokens(run, wanted),
+        image_tokens=_mean(map(_tokens, pictures)),
         questions=worth.get(Stage.PERCEPTION, 0) if made else written,
         reaching=left.get(Stage.PERCEPTION, 0) if made else written,
         judged=_judged(run, wanted),
+        image_bytes=_mean(path.stat().st_size for path in pictures if path.is_file()),
     )
 
 
@@ -114,13 +116,13 @@ def _documented(section: SourceSection) -> int | None:
             return None
 
 
-def _image_tokens(run: Run, wanted: Recipe) -> int:
-    """Mean over the first images of each stage that can be opened; only their headers are read."""
+def _first_images(run: Run, wanted: Recipe) -> list[Path]:
+    """Files of the first images of each stage."""
     shown = [(str(Stage.PERCEPTION), name) for (name,) in run.captions.frame("image_path").head(_SAMPLE).iter_rows()]
     asked = run.questions.frame("stage", "image_path").filter(pl.col("stage") == Stage.VISUAL)
     shown += list(asked.head(_SAMPLE).iter_rows())
     folders = gather.folders(run, wanted)
-    return _mean(_tokens(folders[stage] / name) for stage, name in shown)
+    return [folders[stage] / name for stage, name in shown]
 
 
 def _tokens(path: Path) -> int:

@@ -174,7 +174,8 @@ class Solver:
             self._ask(turns, lambda _: advance(turns.newly_finished()))
 
     def _ask(self, items: Iterable[Asked | None], advance: Advance) -> None:
-        ask_missing(items, self, self.engine(), advance, Meter(self.run, self.purpose, self.name))
+        engine = self.engine()
+        ask_missing(items, self, engine, advance, Meter(self.run, self.purpose, self.name, engine.traffic))
 
     def done(self, item: Asked) -> bool:
         """Whether the run holds the answer."""

@@ -40,6 +40,7 @@ def test_a_fresh_plan_counts_requests_and_bounds_them(tmp_path: Path) -> None:
     assert rollout.requests == (24 + 8) * 3
     assert rollout.estimate
     assert teacher.seconds == 2400 / 50
+    assert teacher.disk_mb == pytest.approx(24 * (150 + 4 * 100) / 1e6)
     assert teacher.money == pytest.approx((teacher.tokens_in * 2 + 2400 * 10) / 1e6)
 
 
@@ -55,6 +56,10 @@ def test_a_begun_run_is_counted_from_its_tables(tmp_path: Path) -> None:
     assert found["rollout", "policy"].requests == (kept + 8) * 3
     assert found["probe", "one"].tokens_out == 5 * found["probe", "one"].requests
     assert not found["probe", "one"].estimate
+    answers = sum(path.stat().st_size for path in run.answers.shards()) / run.answers.count() / 1e6
+    assert found["probe", "one"].disk_mb == pytest.approx(answers * found["probe", "one"].requests)
+    stages = sum(path.stat().st_size for path in run.stages.glob("*/*.parquet")) / 1e6
+    assert 0 < found["stage files", ""].disk_mb < 10 * stages
 
 
 def test_rows_nobody_knows_are_not_guessed(tmp_path: Path) -> None:

@@ -24,13 +24,19 @@ def test_replies_tokens_and_seconds_add_up_over_sessions(tmp_path: Path) -> None
             build(wanted, Display())
         early = spends(Run(wanted.run_dir))
         server.faults.clear()
+        server.faults += [endpoint.status(500)] * 2
         run = build(wanted, Display())
+        sent = len(server.requests)
     spent = {(line.step, line.model): line for line in spends(run)}
     assert sum(line.replies for line in early) < sum(line.replies for line in spent.values())
     assert spent.keys() == {("teacher", "teacher"), ("probe", "one"), ("probe", "two"), ("rollout", "policy")}
     assert spent["teacher", "teacher"].replies == run.attempts.count() == 12
     assert sum(line.replies for line in spent.values()) == run.attempts.count() + run.answers.count()
+    assert sum(line.retries for line in spent.values()) == 2
+    # Those that were in flight when the session ended with an error were not noted.
+    assert sum(line.requests for line in spent.values()) <= sent
     for line in spent.values():
+        assert line.requests >= line.replies // (3 if line.step == "rollout" else 1)
         # Three rollouts are one request, whose prompt is paid for once.
         prompts = line.replies // (3 if line.step == "rollout" else 1)
         assert (line.tokens_in, line.tokens_out) == (10 * prompts, 5 * line.replies)

@@ -13,10 +13,15 @@ from typing import Protocol, assert_never
 
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Request, Response
+from datagen.engines.traffic import Traffic
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):
     """A model that can be asked."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went out so far."""
 
     @property
     def window(self) -> int | None:

@@ -21,6 +21,7 @@ from datagen.engines.grouping import Group
 from datagen.engines.http_client import Wire
 from datagen.engines.pacing import pause_seconds
 from datagen.engines.replies import Kind, NoReply, Reply, failed, responses
+from datagen.engines.traffic import Traffic
 from datagen.images import ImageProblem
 
 Emit = Callable[[Response], None]
@@ -38,6 +39,7 @@ class Conversation:
         self.wire = wire
         self.pool = pool
         self.urls = urls
+        self.traffic = Traffic()
         self.resting = 0
         self.singly = False
 
@@ -92,6 +94,8 @@ class Conversation:
         since = self.pool.clock()
         while True:
             lease = await self.pool.lease(avoid, first=asked > 0)
+            self.traffic.requests += 1
+            self.traffic.retries += asked > 0
             asked += 1
             try:
                 return await self._send(lease, request, n)

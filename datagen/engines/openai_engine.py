@@ -21,6 +21,7 @@ from datagen.engines.endpoints import Pool
 from datagen.engines.grouping import Group, grouped
 from datagen.engines.http_client import Wire
 from datagen.engines.pixels import PixelLimits
+from datagen.engines.traffic import Traffic
 
 #: What comes from the loop's thread: a response, how many groups ended (0: look again), or what ends the stream.
 Event = Response | int | Exception
@@ -42,6 +43,11 @@ class OpenAIEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
+
+    @property
+    def traffic(self) -> Traffic:
+        """See `Engine.traffic`."""
+        return self.conversation.traffic
 
     @property
     def window(self) -> int | None:

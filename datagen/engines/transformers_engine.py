@@ -18,6 +18,7 @@ from capcurriculum.rows import Request, Response
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen.engines.checkpoints import resolve
 from datagen.engines.pixels import PixelLimits, fitted
+from datagen.engines.traffic import Traffic
 from datagen.windows import windows, windows_until_none
 
 BATCHES_A_WINDOW = 4
@@ -28,6 +29,7 @@ class TransformersEngine:
     """A checkpoint folder or Hub id, run by `transformers`."""
 
     def __init__(self, section: ModelSection) -> None:
+        self.traffic = Traffic()
         self.batch_size = section.batch_size
         self.limits = PixelLimits.of(section)
         self.model, self.processor = load(section.model)
@@ -84,6 +86,7 @@ class TransformersEngine:
         draw = LogitsProcessorList([SeededSampling([r.key for r in requests], sampling)])
         with torch.inference_mode():
             output = self.model.generate(**inputs, generation_config=config, logits_processor=draw)
+        self.traffic.requests += len(requests)
         start = inputs["input_ids"].shape[1]
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         for request, tokens_in, row in zip(requests, prompt_tokens, output[:, start:].tolist(), strict=True):

@@ -26,6 +26,7 @@ from datagen.engines.encoding import MOST_PIXELS
 from datagen.engines.grouping import Group, grouped
 from datagen.engines.pixels import PixelLimits, fitted
 from datagen.engines.replies import failed
+from datagen.engines.traffic import Traffic
 
 
 class VLLMEngine:
@@ -33,6 +34,7 @@ class VLLMEngine:
 
     def __init__(self, section: ModelSection) -> None:
         self.section = section
+        self.traffic = Traffic()
         self.llm = load(section)
 
     @property
@@ -89,6 +91,7 @@ class VLLMEngine:
             return " ".join(str(error).split())[:300]
         # What comes back is `<number>-<random>`; outputs carry the number alone.
         flying[number.split("-", 1)[0]] = group
+        self.traffic.requests += 1
         return ""
 
 

@@ -86,7 +86,7 @@ class Writing:
                 self._ask(todo, engine, advance)
 
     def _ask(self, items: Iterable[Task | None], engine: engines.Engine, advance: Advance) -> None:
-        ask_missing(items, self, engine, advance, Meter(self.run, "teacher", self.teacher.model))
+        ask_missing(items, self, engine, advance, Meter(self.run, "teacher", self.teacher.model, engine.traffic))
 
     def done(self, item: Task) -> bool:
         """Whether the run holds this try."""
