@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_ray import RaySection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import Sampling, Stage
@@ -23,6 +24,7 @@ NO_EFFECT: tuple[str, ...] = (
     *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
     "training",
+    "ray",
 )
 
 
@@ -153,6 +155,7 @@ class Recipe(Section):
     rollouts: RolloutSection
     split: SplitSection = SplitSection()
     training: TrainingRecipe | None = None
+    ray: RaySection = RaySection()
 
     @model_validator(mode="after")
     def _sources_fit(self) -> "Recipe":
@@ -170,6 +173,7 @@ class Recipe(Section):
         named = {self.rollouts.model}
         if self.perception:
             named |= {self.perception.teacher.model, *self.perception.probe.solvers}
+        named |= set(self.ray.models)
         missing = sorted(named - set(self.models))
         if missing:
             raise ValueError(f"models has no entry for {', '.join(missing)}")

@@ -114,11 +114,15 @@ class Solver:
 
         Which model, sampling and prompt it was is no part of it: a run refuses to go on when one of them changes.
         """
+        return self.recorded()
+
+    def recorded(self, *predicates: pl.Expr) -> defaultdict[str, dict[Variant, str]]:
+        """As `known`, read afresh from the run's table, for the answers for which every predicate holds."""
         columns = ("question_id", "arm", "rollout", "order", "outcome")
-        mine = self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
+        mine = (pl.col("solver") == self.name, pl.col("purpose") == self.purpose, *predicates)
         found: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
         variants: dict[Variant, Variant] = {}  # one object each: there are few, and answers are many
-        for frame in mine.select(columns).collect_batches():
+        for frame in self.run.answers.scan().filter(*mine).select(columns).collect_batches():
             for question, arm, rollout, order, outcome in frame.iter_rows():
                 variant = variants.setdefault((arm, rollout, order), (arm, rollout, order))
                 found[question][variant] = intern(outcome)
