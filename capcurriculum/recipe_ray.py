@@ -36,7 +36,7 @@ class RaySection(RayWorkers):
     models: dict[str, RayWorkers] = {}
 
     def workers_for(self, name: str, model: ModelSection, gpus_there: bool) -> RayWorkers:
-        """What the model's workers get, everything but the number of workers filled in; `gpus_there`: in the cluster."""
+        """What the model's workers get, only their number left open; `gpus_there`: the cluster has some."""
         own = self.models.get(name, RayWorkers())
         workers = own.workers or self.workers or (1 if model.engine == "openai" else None)
         gpus = next((g for g in (own.gpus, self.gpus) if g is not None), None)

@@ -138,6 +138,10 @@ class Solver:
             self._engine = self._open.enter_context(engines.create(self.model))
         return self._engine
 
+    def use(self, engine: engines.Engine) -> None:
+        """Ask this engine from now on, and leave it open."""
+        self._engine = engine
+
     def ask_all(
         self, questions: Sequence[Question], asked: Callable[[Question], Iterable[Asked]], part: str = ""
     ) -> None:

@@ -1,0 +1,92 @@
+"""The callable that Ray Data keeps in an actor: reads keys, writes rows to the run's tables, gives back a count.
+
+What the user can mend comes back as a row too, since an exception in an actor would reach the driver as Ray's own, with
+a traceback and no sentence.
+"""
+
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capcurriculum import locks, recipe
+from capcurriculum.errors import CapCurriculumError, RunError
+from capcurriculum.run import Run, check_prompts
+from datagen import engines
+from datagen.distributed.desk import Desk
+from datagen.distributed.duties import Spec, duty
+from datagen.engines import Engine
+
+#: The event in which a worker tells its process id and node.
+STARTED = "worker started"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """All that a worker is told: no secret, as Ray keeps it. Keys of endpoints come from its own environment.
+
+    `cwd` is the folder the build was started in, which relative paths of the recipe begin at; `run` and the values of
+    `folders` (stage -> where its images lie) may be relative to it. `build` is the name given to `locks.employ`.
+    """
+
+    cwd: str
+    run: str
+    build: str
+    recipe: str
+    folders: Mapping[str, str]
+    spec: Spec
+
+
+class Worker:
+    """One actor: nothing happens before its first block, so that whatever fails then is told in a row."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self._open = ExitStack()
+        self._desk: Desk | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """One block: `keys` holds one list of them; `done` says how many, or `error` and `kind` what went wrong."""
+        keys = [str(key) for key in batch["keys"][0]]
+        try:
+            self._ready().do(keys)
+        except CapCurriculumError as error:
+            return {"done": [0], "error": [str(error)], "kind": [type(error).__name__]}
+        return {"done": [len(keys)], "error": [""], "kind": [""]}
+
+    def _ready(self) -> Desk:
+        with self._lock:
+            if self._desk is None:
+                self._desk = self._begin()
+            return self._desk
+
+    def _begin(self) -> Desk:
+        told = self.assignment
+        try:
+            os.chdir(told.cwd)
+        except OSError as error:
+            raise RunError(
+                f"The folder {told.cwd}, where the build was started, cannot be used on the node {os.uname().nodename} "
+                f"({error.strerror}); it must be on a file system that every node sees under the same path."
+            ) from error
+        with ExitStack() as until_checked:
+            until_checked.enter_context(locks.working(Path(told.run), told.build))
+            # A name of its own for each process, a restarted one too: its shards must not meet those of the dead one.
+            run = Run(Path(told.run), writer=f"ray-{uuid.uuid4().hex[:12]}")
+            check_prompts(run)
+            self._open = until_checked.pop_all()
+        wanted = recipe.parse(yaml.safe_load(told.recipe), "of the run")
+        folders = {stage: Path(folder) for stage, folder in told.folders.items()}
+        run.event(STARTED, pid=os.getpid(), node=os.uname().nodename, step=str(told.spec))
+
+        def start() -> AbstractContextManager[Engine]:
+            return engines.create(wanted.models[told.spec.model])
+
+        return Desk(duty(told.spec, run, wanted, folders), start)

@@ -1,0 +1,73 @@
+"""A build whose models are asked by workers on a real Ray of this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcurriculum import recipe
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.run import Run
+from curricula.build import build
+from datagen.distributed import worker
+from tests import endpoint, worlds
+from tests.test_build import content
+
+pytest.importorskip("ray.data")
+
+
+def on_ray(folder: Path, wanted: Recipe, *address: str) -> "subprocess.Popen[str]":
+    """`build --ray` in a process of its own, as a user starts it."""
+    file = folder / f"{wanted.name}.yaml"
+    file.write_text(recipe.dump(wanted))
+    command = [sys.executable, "-m", "capcurriculum.cli", "build", str(file), "--ray", *address]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def two_workers(folder: Path, url: str, **changes: Any) -> Recipe:
+    return worlds.recipe_over(folder, url, name="shared", ray={"workers": 2, "block": 4}, **changes)
+
+
+def started(run: Run, step: str) -> list[int]:
+    """Process ids of the workers of a step."""
+    return [int(str(e["pid"])) for e in run.events() if e.get("event") == worker.STARTED and e["step"] == step]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def keys(run: Run) -> list[tuple[Any, ...]]:
+    frame = run.answers.frame("purpose", "solver", "question_id", "arm", "rollout", "order")
+    return sorted(frame.iter_rows())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_workers_write_what_one_process_would(tmp_path: Path) -> None:
+    worlds.docci(tmp_path / "docci", 24)
+    worlds.problems(tmp_path / "text", 12)
+    with endpoint.serving() as server:
+        clean = build(worlds.recipe_over(tmp_path, server.url, name="clean"), Display())
+        alone = len(server.requests)
+        wanted = two_workers(tmp_path, server.url)
+        process = on_ray(tmp_path, wanted)
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+        run = Run(wanted.run_dir)
+        assert content(run) == content(clean)
+        assert len(set(started(run, "rollout, policy"))) == 2
+        asked = len(server.requests)
+        build(wanted, Display())
+        assert len(server.requests) == asked
+    print(out, err, alone, asked)
