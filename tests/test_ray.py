@@ -70,4 +70,26 @@ def test_workers_write_what_one_process_would(tmp_path: Path) -> None:
         asked = len(server.requests)
         build(wanted, Display())
         assert len(server.requests) == asked
-    print(out, err, alone, asked)
+    assert asked == 2 * alone
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_killed_worker_loses_its_window_and_nothing_else(tmp_path: Path) -> None:
+    worlds.docci(tmp_path / "docci", 24)
+    worlds.problems(tmp_path / "text", 12)
+    with endpoint.serving(endpoint.Endpoint(delay_seconds=0.15)) as server:
+        clean = build(worlds.recipe_over(tmp_path, server.url, name="clean"), Display())
+        wanted = two_workers(tmp_path, server.url)
+        slowly = {name: model.model_copy(update={"concurrency": 1}) for name, model in wanted.models.items()}
+        process = on_ray(tmp_path, wanted.model_copy(update={"models": slowly}))
+        run = Run(wanted.run_dir)
+        wait_for(lambda: run.answers.count() > 0 and bool(started(run, "probe, one")))
+        victim = started(run, "probe, one")[0]
+        os.kill(victim, signal.SIGKILL)
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+    assert keys(run) == keys(clean)
+    assert content(run) == content(clean)
+    assert len(started(run, "probe, one")) == 3
+    print(out, err)

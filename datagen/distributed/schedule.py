@@ -1,5 +1,6 @@
 """Ray Data over blocks of keys: it picks the worker for each, and gives out again what a dead worker held."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,20 +28,24 @@ def replies(
 
     # One row and one task a block. Actors that die are started again without limit (Ray Data's default).
     rows = ray.data.from_items([{"keys": list(block)} for block in blocks], override_num_blocks=len(blocks))
-    done = rows.map_batches(
-        Worker,
-        fn_constructor_args=(assignment,),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(
-            size=count,
-            max_tasks_in_flight_per_actor=IN_FLIGHT,
-            max_concurrent_calls_per_actor=IN_FLIGHT,
-            enable_true_multi_threading=True,
-        ),
-        num_cpus=each.cpus,
-        num_gpus=each.gpus,
-        max_task_retries=RETRIES,
+    compute = ray.data.ActorPoolStrategy(
+        size=count,
+        max_tasks_in_flight_per_actor=IN_FLIGHT,
+        max_concurrent_calls_per_actor=IN_FLIGHT,
+        enable_true_multi_threading=True,
     )
+    with warnings.catch_warnings():
+        # Ray 2.64 will not take `max_task_retries` here; the `ray` extra ends before it.
+        warnings.simplefilter("ignore")
+        done = rows.map_batches(
+            Worker,
+            fn_constructor_args=(assignment,),
+            batch_size=1,
+            compute=compute,
+            num_cpus=each.cpus,
+            num_gpus=each.gpus,
+            max_task_retries=RETRIES,
+        )
     try:
         yield from done.iter_rows()
     except RayTaskError:
