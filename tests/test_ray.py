@@ -62,7 +62,7 @@ def test_workers_write_what_one_process_would(tmp_path: Path) -> None:
         alone = len(server.requests)
         wanted = two_workers(tmp_path, server.url)
         process = on_ray(tmp_path, wanted)
-        out, err = process.communicate(timeout=200)
+        _, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         run = Run(wanted.run_dir)
         assert content(run) == content(clean)
@@ -87,9 +87,50 @@ def test_a_killed_worker_loses_its_window_and_nothing_else(tmp_path: Path) -> No
         wait_for(lambda: run.answers.count() > 0 and bool(started(run, "probe, one")))
         victim = started(run, "probe, one")[0]
         os.kill(victim, signal.SIGKILL)
-        out, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=240)
         assert process.returncode == 0, err
     assert keys(run) == keys(clean)
     assert content(run) == content(clean)
     assert len(started(run, "probe, one")) == 3
-    print(out, err)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ctrl_c_ends_the_workers_and_the_next_build_goes_on(tmp_path: Path) -> None:
+    worlds.docci(tmp_path / "docci", 24)
+    with endpoint.serving(endpoint.Endpoint(delay_seconds=0.15)) as server:
+        clean = build(worlds.recipe_over(tmp_path, server.url, name="clean", text=None), Display())
+        wanted = two_workers(tmp_path, server.url, text=None)
+        slowly = {name: model.model_copy(update={"concurrency": 1}) for name, model in wanted.models.items()}
+        process = on_ray(tmp_path, wanted.model_copy(update={"models": slowly}))
+        run = Run(wanted.run_dir)
+        wait_for(lambda: run.answers.count() > 0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Everything finished so far is kept" in err
+        wait_for(lambda: not any(alive(pid) for pid in started(run, "probe, one")), 30)
+        before = run.answers.count()
+        assert 0 < before < clean.answers.count()
+        build(wanted, Display())
+    assert keys(run) == keys(clean)
+    assert content(run) == content(clean)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and not been waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_model_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    worlds.problems(tmp_path / "text", 4)
+    wanted = two_workers(tmp_path, "http://127.0.0.1:1/v1", perception=None)
+    models = {name: model.model_copy(update={"patience_seconds": 0.2}) for name, model in wanted.models.items()}
+    _, err = on_ray(tmp_path, wanted.model_copy(update={"models": models})).communicate(timeout=100)
+    assert [line for line in err.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in err

@@ -13,6 +13,9 @@ from datagen.distributed.duties import Duty
 from datagen.distributed.feed import Block, Feed
 from datagen.engines import Engine
 
+#: An engine that has not ended by then is left to die with its process.
+CLOSE_SECONDS = 20.0
+
 
 class Desk:
     """Does what it is given; `start` gives the engine, loaded, and is called in the desk's own thread."""
@@ -22,7 +25,8 @@ class Desk:
         self.feed: Feed[Any] = Feed(duty.following, duty.owner, duty.learn, duty.forget)
         self._broken: BaseException | None = None
         self._lock = threading.Lock()
-        threading.Thread(target=self._work, name="desk", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
+        self._thread.start()
 
     def do(self, keys: Sequence[str]) -> None:
         """Return when everything about the keys is asked and written.
@@ -37,11 +41,15 @@ class Desk:
             self.feed.add(block)
         block.wait()
 
+    def close(self) -> None:
+        """End the engine; nothing is being done."""
+        self.feed.close()
+        self._thread.join(CLOSE_SECONDS)
+
     def _work(self) -> None:
         try:
             with self._start() as engine:
-                while True:
-                    self.feed.wait()
+                while self.feed.wait_for_block():
                     self.duty.ask(self.feed, _streaming(engine))
         except BaseException as error:  # whatever it is, those who wait for blocks are to hear it
             with self._lock:

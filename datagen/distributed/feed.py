@@ -40,7 +40,7 @@ class Block:
 
 
 class Feed(Turns[Item]):
-    """One iteration lasts as long as there is something to ask; `wait` for the next block, then iterate again.
+    """One iteration lasts as long as there is something to ask; `wait_for_block`, then iterate again.
 
     `learn` gets the facts of a block and those of its keys that are new; `forget` a key that is done and written. A key
     that is given again, as Ray may after a broken connection, is not asked again.
@@ -55,7 +55,7 @@ class Feed(Turns[Item]):
     ) -> None:
         super().__init__((), following, owner)
         self._learn, self._forget = learn, forget
-        self._coming: SimpleQueue[Block] = SimpleQueue()
+        self._coming: SimpleQueue[Block | None] = SimpleQueue()
         self._open: dict[str, list[Block]] = {}
         self._unwritten: list[str] = []
         self._done: set[str] = set()
@@ -64,9 +64,16 @@ class Feed(Turns[Item]):
         """Give a block; from any thread."""
         self._coming.put(block)
 
-    def wait(self) -> None:
-        """Return when there is a block to begin with."""
-        self._take(self._coming.get())
+    def close(self) -> None:
+        """No block will come any more; from any thread, when none is open."""
+        self._coming.put(None)
+
+    def wait_for_block(self) -> bool:
+        """Return when there is a block to begin with; False if there will be none."""
+        block = self._coming.get()
+        if block:
+            self._take(block)
+        return bool(block)
 
     def fail(self, error: BaseException) -> None:
         """Everything that is waited for fails."""
@@ -95,9 +102,13 @@ class Feed(Turns[Item]):
     def _take_all(self) -> None:
         while True:
             try:
-                self._take(self._coming.get_nowait())
+                block = self._coming.get_nowait()
             except Empty:
                 return
+            if block is None:
+                self.close()  # for whoever waits next
+                return
+            self._take(block)
 
     def _take(self, block: Block) -> None:
         new = [key for key in block.keys if key not in self._done and key not in self._open]

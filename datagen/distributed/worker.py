@@ -61,6 +61,17 @@ class Worker:
             return {"done": [0], "error": [str(error)], "kind": [type(error).__name__]}
         return {"done": [len(keys)], "error": [""], "kind": [""]}
 
+    def close(self) -> None:
+        """End the engine and give the run free."""
+        if self._desk:
+            self._desk.close()
+        self._desk = None
+        self._open.close()
+
+    def __del__(self) -> None:
+        # Ray Data lets go of it when the step is over; vLLM's own processes are to end with it.
+        self.close()
+
     def _ready(self) -> Desk:
         with self._lock:
             if self._desk is None:
