@@ -1,6 +1,7 @@
 """What Ray's workers do with the blocks they are given, without Ray."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,11 +14,12 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_ray import RayWorkers
 from capcurriculum.run import Run, writing
+from capcurriculum.spend import ASKED
 from curricula.build import build
 from datagen.distributed import cluster, duties
 from datagen.distributed.duties import Spec
 from datagen.distributed.feed import Block, Feed
-from datagen.distributed.worker import Assignment, Worker
+from datagen.distributed.worker import SPARE_DEATHS, STARTED, Assignment, Worker
 from datagen.sources import gather
 from datagen.teacher.write import write_questions
 from datagen.windows import windows
@@ -27,7 +29,7 @@ from tests.test_build import content
 
 def assignment(run: Run, wanted: Recipe, spec: Spec, build: str = "b") -> Assignment:
     folders = {str(stage): str(folder) for stage, folder in gather.folders(run, wanted).items()}
-    return Assignment(str(Path.cwd()), str(run.path), build, recipe.dump(wanted), folders, spec)
+    return Assignment(str(Path.cwd()), str(run.path), build, recipe.dump(wanted), folders, spec, 2)
 
 
 @contextmanager
@@ -165,6 +167,26 @@ def test_a_worker_of_another_build_or_without_the_folder_is_refused(tmp_path: Pa
         (run.path / ".lock-workers").unlink()
         blind = Worker(assignment(run, wanted, Spec("rollout", "policy")))
         assert "cannot be used here" in blind({"keys": [["x"]]})["error"][0]
+
+
+def test_dying_for_nothing_has_an_end_and_any_row_begins_the_count_anew(tmp_path: Path) -> None:
+    worlds.problems(tmp_path / "text", 3)
+    with endpoint.serving() as server:
+        wanted = worlds.recipe_over(tmp_path, server.url, perception=None)
+        with employing(wanted) as run:
+            told = assignment(run, wanted, Spec("rollout", "policy"))
+            first, *others = sorted(run.questions.keys("question_id"))
+            for _ in range(2 * told.workers + SPARE_DEATHS):
+                run.event(STARTED, build="b", step="rollout, policy")
+                run.event(STARTED, build="an older one", step="rollout, policy")
+            vain = Worker(told)({"keys": [[first]]})
+            assert vain["kind"] == ["EngineError"]
+            assert "have died 5 times without writing a row" in vain["error"][0]
+            time.sleep(1.1)  # events tell whole seconds
+            run.event(ASKED, step="rollout", model="policy", rows=1)
+            one = Worker(told)
+            assert one({"keys": [[first, *others]]})["done"] == [3]
+            one.close()
 
 
 def test_no_build_begins_while_workers_of_another_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,14 +71,16 @@ class Crew:
         size = max(1, min(self.recipe.ray.block, math.ceil(len(keys) / (BLOCKS_A_WORKER * count))))
         label = f"{spec}, {count} worker{'s' if count > 1 else ''}"
         with self.display.step(label, len(keys)) as advance:
-            for reply in schedule.replies(self._assignment(spec), list(windows(keys, size)), count, each):
+            for reply in schedule.replies(self._assignment(spec, count), list(windows(keys, size)), count, each):
                 if reply["error"]:
                     raise getattr(errors, str(reply["kind"]))(str(reply["error"]))
                 advance(int(reply["done"]))
 
-    def _assignment(self, spec: Spec) -> Assignment:
+    def _assignment(self, spec: Spec, workers: int) -> Assignment:
         folders = {str(stage): str(folder) for stage, folder in self.folders.items()}
-        return Assignment(os.getcwd(), str(self.run.path), self._build, recipe.dump(self.recipe), folders, spec)
+        return Assignment(
+            os.getcwd(), str(self.run.path), self._build, recipe.dump(self.recipe), folders, spec, workers
+        )
 
 
 @contextmanager
