@@ -134,3 +134,29 @@ def test_a_model_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     _, err = on_ray(tmp_path, wanted.model_copy(update={"models": models})).communicate(timeout=100)
     assert [line for line in err.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_lost_node_s_blocks_are_done_on_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes of one CPU and one worker each: there is room for the lost worker only when the other is done."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    worlds.problems(tmp_path / "text", 40)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        with endpoint.serving(endpoint.Endpoint(delay_seconds=0.2)) as server:
+            wanted = two_workers(tmp_path, server.url, perception=None)
+            slowly = {name: model.model_copy(update={"concurrency": 1}) for name, model in wanted.models.items()}
+            process = on_ray(tmp_path, wanted.model_copy(update={"models": slowly}), cluster.address)
+            run = Run(wanted.run_dir)
+            wait_for(lambda: len(started(run, "rollout, policy")) == 2 and run.answers.count() > 0)
+            cluster.remove_node(node, allow_graceful=False)
+            _, err = process.communicate(timeout=150)
+            assert process.returncode == 0, err
+    finally:
+        cluster.shutdown()
+    assert len(started(run, "rollout, policy")) == 3
+    assert len(keys(run)) == len(set(keys(run))) == 40 * 3
