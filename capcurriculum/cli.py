@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capcurriculum import __version__
-from capcurriculum.errors import CapCurriculumError
+from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
 
@@ -30,8 +30,10 @@ def _build(arguments: argparse.Namespace) -> None:
         run = expected.existing_run(wanted)
         show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
     else:
+        if arguments.shard and arguments.ray:
+            raise RunError("--shard and --ray are two ways to share the work; give one of them.")
         share = Share.parse(arguments.shard) if arguments.shard else None
-        show.funnel(build(wanted, Display(), share), Console())
+        show.funnel(build(wanted, Display(), share, arguments.ray), Console())
         if share:
             print(
                 f"Shard {arguments.shard} is done. When all are, run the same command without --shard: it does what "
@@ -122,6 +124,14 @@ def parser() -> argparse.ArgumentParser:
         "--shard",
         metavar="I/N",
         help="do share I (from 0) of N of the asking, beside other processes or machines on the same run folder",
+    )
+    build.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="have Ray workers ask the models: of the cluster at ADDRESS (auto, or host:port), else of this machine; "
+        "give it after the recipe",
     )
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")

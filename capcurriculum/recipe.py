@@ -14,6 +14,7 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_ray import RaySection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import Sampling, Stage
@@ -25,6 +26,7 @@ NO_EFFECT: tuple[str, ...] = (
     *SOURCE_NO_EFFECT,
     "training",
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
+    "ray",
 )
 
 
@@ -156,6 +158,7 @@ class Recipe(Section):
     filters: tuple[AnyFilter, ...] = DEFAULT
     split: SplitSection = SplitSection()
     training: TrainingRecipe | None = None
+    ray: RaySection = RaySection()
 
     @model_validator(mode="after")
     def _sources_fit(self) -> "Recipe":
@@ -173,6 +176,7 @@ class Recipe(Section):
         named = {self.rollouts.model}
         if self.perception:
             named |= {self.perception.teacher.model, *self.perception.probe.solvers}
+        named |= set(self.ray.models)
         missing = sorted(named - set(self.models))
         if missing:
             raise ValueError(f"models has no entry for {', '.join(missing)}")

@@ -28,14 +28,22 @@ _RECORDED = ("datasets", "polars", "pyarrow", "pillow", "torch", "transformers",
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The tables and files of one run directory, and the share of its rows that this process works on (None: all)."""
+    """The tables and files of one run directory, and the share of its rows that this process works on (None: all).
+
+    `writer` is what this process's shards and events are called where several write at once; a share's name is one.
+    """
 
     path: Path
     share: Share | None = None
+    writer: str = ""
+
+    @property
+    def _writer(self) -> str:
+        return self.writer or str(self.share or "")
 
     def table(self, name: str, record: type[Row]) -> Table[Row]:
         """A table of this run by the name of its folder."""
-        return Table(self.path / name, record, str(self.share or ""))
+        return Table(self.path / name, record, self._writer)
 
     @property
     def captions(self) -> Table[CaptionedImage]:
@@ -96,7 +104,7 @@ class Run:
     def event(self, kind: str, **values: object) -> None:
         """Append one line to this process's events file; readers pass over a last line torn by a kill."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": kind, **values})
-        name = f"events-{self.share}.jsonl" if self.share else "events.jsonl"
+        name = f"events-{self._writer}.jsonl" if self._writer else "events.jsonl"
         with (self.path / name).open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
@@ -166,7 +174,7 @@ def same_recipe(run: Run, wanted: Recipe) -> bool:
 def _check_recipe(run: Run, wanted: Recipe) -> None:
     about = run.path / "run.json"
     if same_recipe(run, wanted):
-        _check_prompts(about)
+        check_prompts(run)
     else:
         versions = {name: _version(name) for name in _RECORDED}
         facts = {"capcurriculum": __version__, "schema": SCHEMA, "seed": wanted.seed, "versions": versions}
@@ -176,8 +184,13 @@ def _check_recipe(run: Run, wanted: Recipe) -> None:
     write_atomically(run.path / "recipe.yaml", recipe.dump(wanted).encode())
 
 
-def _check_prompts(about: Path) -> None:
-    """Answers are known by what was asked about, not by its wording, so the wording must not change under a run."""
+def check_prompts(run: Run) -> None:
+    """Answers are known by what was asked about, not by its wording, so the wording must not change under a run.
+
+    Raises:
+        RunError: the run was made with other prompts than this version's.
+    """
+    about = run.path / "run.json"
     before = json.loads(about.read_text(encoding="utf-8")).get("prompts", {}) if about.is_file() else {}
     changed = [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
     if changed:

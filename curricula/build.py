@@ -20,6 +20,7 @@ from curricula.order import easy_to_hard
 from curricula.split import split_of
 from curricula.stage_rows import StageRow
 from curricula.write import write_stage
+from datagen.distributed.crew import hired
 from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather
@@ -27,29 +28,39 @@ from datagen.teacher.write import write_questions
 from filters import pipeline
 
 
-def build(recipe: Recipe, display: Display, share: Share | None = None) -> Run:
+def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str | None = None) -> Run:
     """Build, or go on building, the stage sets of a recipe.
 
     With a `share`, everything that asks models is done for that share of the rows, beside other processes that do
-    theirs; a build without one then does what is left, if anything, and writes the stage sets.
+    theirs; a build without one then does what is left, if anything, and writes the stage sets. With `ray`, an address
+    as in `datagen.distributed.cluster.joined`, models are asked by workers there.
 
     Raises:
         CapCurriculumError: with one sentence; everything finished so far stays.
     """
-    with writing(recipe, share) as run:
+    with writing(recipe, share) as run, hired(run, recipe, ray, display) as crew:
         run.event("build started")
         start = time.monotonic()
         with locks.in_turn(run.path):
             gather.gather(run, recipe, display)
         where = gather.folders(run, recipe)
+        if crew:
+            crew.folders = where
         if recipe.perception:
+            if crew:
+                crew.teach()
             write_questions(run, recipe, where, display)
         mine = run.my_ids()
         worth_asking = pipeline.before_probe(run, recipe, mine)
         if recipe.perception:
-            probe(run, recipe, where, display, set(worth_asking.collect()["question_id"]))
+            probed = set(worth_asking.collect()["question_id"])
+            if crew:
+                crew.probe(probed)
+            probe(run, recipe, where, display, probed)
         pipeline.after_probe(run, recipe, mine)
         to_measure = pipeline.after_audit(run, recipe, mine)
+        if crew:
+            crew.roll_out(pipeline.questions(run, to_measure))
         roll_out(run, recipe, pipeline.questions(run, to_measure), where, display)
         pipeline.after_rollouts(run, recipe, mine)
         if share is None:

@@ -34,14 +34,14 @@ def roll_out(
             solver.ask_all(ordered, partial(asked_of, indices=range(section.k)))
             return
         solver.remember(ordered)
-        following = partial(_following, solver=solver, section=section)
-        if not any(map(following, ordered)):
+        wanted = partial(following, solver=solver, section=section)
+        if not any(map(wanted, ordered)):
             return
         if solver.engine().window:
             _in_rounds(ordered, solver, section)
         else:
             by_id = {q.question_id: q for q in ordered}
-            turns = Turns(by_id, lambda key: following(by_id[key]), lambda item: item.question.question_id)
+            turns = Turns(by_id, lambda key: wanted(by_id[key]), lambda item: item.question.question_id)
             solver.ask_in_turns(turns, len(ordered))
 
 
@@ -60,7 +60,7 @@ def _in_rounds(ordered: Sequence[Question], solver: Solver, section: RolloutSect
         solver.ask_all(ordered, partial(asked_of, indices=indices), part)
 
 
-def _following(question: Question, solver: Solver, section: RolloutSection) -> list[Asked]:
+def following(question: Question, solver: Solver, section: RolloutSection) -> list[Asked]:
     """What the question's first incomplete round lacks; nothing if it has enough."""
     arm, known = home_arm(question), solver.known.get(question.question_id, {})
     for indices in rounds(section):

@@ -115,12 +115,18 @@ class Solver:
         Which model, sampling and prompt it was is not looked at: a run refuses to go on when one of them changes.
         """
         ids = {q.question_id for q in questions} - self.known.keys()
-        mine = self._mine().select("question_id", "arm", "rollout", "order", "outcome")
+        self.known |= self.recorded(pl.col("question_id").is_in(list(ids)))
+
+    def recorded(self, *predicates: pl.Expr) -> dict[str, dict[Variant, str]]:
+        """As `known`, read afresh from the run's table, for the answers for which every predicate holds."""
+        mine = self._mine().filter(*predicates).select("question_id", "arm", "rollout", "order", "outcome")
+        found: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
         variants: dict[Variant, Variant] = {}  # one object each: there are few, and answers are many
-        for frame in mine.filter(pl.col("question_id").is_in(list(ids))).collect_batches():
+        for frame in mine.collect_batches():
             for question, arm, rollout, order, outcome in frame.iter_rows():
                 variant = variants.setdefault((arm, rollout, order), (arm, rollout, order))
-                self.known[question][variant] = intern(outcome)
+                found[question][variant] = intern(outcome)
+        return found
 
     def _mine(self) -> pl.LazyFrame:
         return self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
@@ -140,6 +146,10 @@ class Solver:
         if self._engine is None:
             self._engine = self._open.enter_context(engines.create(self.model))
         return self._engine
+
+    def use(self, engine: engines.Engine) -> None:
+        """Ask this engine from now on, and leave it open."""
+        self._engine = engine
 
     def ask_all(
         self, questions: Sequence[Question], asked: Callable[[Question], Iterable[Asked]], part: str = ""

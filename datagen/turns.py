@@ -27,7 +27,7 @@ class Turns(Generic[Item]):
         self._finished = 0
 
     def __iter__(self) -> Iterator[Item | None]:
-        while self._ready or self._owed:
+        while self._more() or self._owed:
             if not self._ready:
                 yield None
                 continue
@@ -36,7 +36,15 @@ class Turns(Generic[Item]):
                 self._owed[key] = len(items)
                 yield from items
             else:
-                self._finished += 1
+                self._ended(key)
+
+    def _more(self) -> bool:
+        """Whether an owner's turn has come."""
+        return bool(self._ready)
+
+    def _ended(self, key: str) -> None:
+        """An owner needs no more."""
+        self._finished += 1
 
     def heard(self, item: Item) -> None:
         """A reply was recorded; the last one of a turn opens the owner's next."""
@@ -48,6 +56,6 @@ class Turns(Generic[Item]):
             self._ready.appendleft(key)
 
     def newly_finished(self) -> int:
-        """How many owners turned out to need no more since this was last asked."""
+        """How many owners turned out to need no more since this was last asked, which is whenever rows were written."""
         finished, self._finished = self._finished, 0
         return finished

@@ -50,32 +50,37 @@ def write_questions(run: Run, recipe: Recipe, folders: Mapping[str, Path], displ
             if engine.window:
                 _in_rounds(captions, writing, engine, display)
             else:
-                writing.ask_in_turns(captions, engine, display)
+                by_id = {caption.caption_id: caption for caption in captions}
+                turns = Turns(by_id, lambda key: writing.following(by_id[key]), lambda task: task.caption.caption_id)
+                writing.ask_in_turns(turns, len(by_id), engine, display)
     derive(run, captions, writing.attempts, teacher)
 
 
 class Writing:
-    """The teacher's work on one run: which tries there are, what each asks, and what came of it."""
+    """The teacher's work on one run: which tries there are, what each asks, and what came of it.
 
-    def __init__(self, run: Run, recipe: Recipe, folder: Path) -> None:
+    `attempts` are the run's, by caption, unless the caller knows better which of them matter.
+    """
+
+    def __init__(
+        self, run: Run, recipe: Recipe, folder: Path, attempts: dict[str, list[Attempt]] | None = None
+    ) -> None:
         assert recipe.perception is not None
         self.run, self.folder, self.seed = run, folder, recipe.seed
         self.teacher = recipe.perception.teacher
         self.model = recipe.models[self.teacher.model].model
-        self.attempts = tasks.by_caption(run.attempts.rows())
+        self.attempts = tasks.by_caption(run.attempts.rows()) if attempts is None else attempts
         self._hear: Callable[[Task], None] | None = None
 
-    def ask_in_turns(self, captions: Sequence[CaptionedImage], engine: engines.Engine, display: Display) -> None:
-        """Append attempts until every caption has its questions or its tries are used up."""
-        by_id = {caption.caption_id: caption for caption in captions}
+    def following(self, caption: CaptionedImage) -> list[Task]:
+        """The caption's next try; nothing if it has its questions or its tries are used up."""
+        task = tasks.following(caption, self.attempts.get(caption.caption_id, ()), self.teacher, self.seed)
+        return [task] if task else []
 
-        def following(key: str) -> list[Task]:
-            task = tasks.following(by_id[key], self.attempts.get(key, ()), self.teacher, self.seed)
-            return [task] if task else []
-
-        turns = Turns(by_id, following, lambda task: task.caption.caption_id)
+    def ask_in_turns(self, turns: Turns[Task], total: int, engine: engines.Engine, display: Display) -> None:
+        """Append the attempts that `turns`, `total` captions, come to want."""
         self._hear = turns.heard
-        with display.step("teacher", len(captions)) as advance:
+        with display.step("teacher", total) as advance:
             self._ask(turns, engine, lambda _: advance(turns.newly_finished()))
 
     def ask_round(self, todo: Sequence[Task], engine: engines.Engine, display: Display) -> None:
