@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__
+from capcurriculum import __version__, curriculum_options
 from capcurriculum.errors import CapCurriculumError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -30,6 +30,12 @@ def _build(arguments: argparse.Namespace) -> None:
         show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
     else:
         show.funnel(build(wanted, Display()), Console())
+
+
+def _curriculum(arguments: argparse.Namespace) -> None:
+    from curricula import command
+
+    print(command.execute(arguments))
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -97,6 +103,9 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--dry-run", action="store_true", help="print what it will ask of which model at what cost, and ask nothing"
     )
+    order = verb("curriculum", _curriculum, "write the rows of a built run in another order, asking no model")
+    order.add_argument("run", help="a run folder, a run's name below runs/, or a recipe file")
+    curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
     train.add_argument(

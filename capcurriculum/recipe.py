@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
+from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
@@ -22,6 +23,7 @@ NO_EFFECT: tuple[str, ...] = (
     "runs",
     *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
+    "curriculum",
     "training",
 )
 
@@ -152,6 +154,7 @@ class Recipe(Section):
     visual: ProblemSection | None = None
     rollouts: RolloutSection
     split: SplitSection = SplitSection()
+    curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
 
     @model_validator(mode="after")

@@ -1,0 +1,90 @@
+"""`order.json`: how an order came about, which rows its sets hold, and which files belong to them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capcurriculum import prompts
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.rows import digest
+from capcurriculum.run import Run
+from capcurriculum.tables import write_atomically
+from curricula.keys import STAGES, Indices, Keys
+from curricula.order import OrderedSet
+from curricula.split import SPLITS
+
+NAME = "order.json"
+#: Raised when the same rows would be written as other bytes.
+VERSION = 1
+
+
+def describe(order: OrderSection, sets: list[OrderedSet], keys: Keys, recipe: Recipe) -> dict[str, Any]:
+    """What makes an order this one; equal descriptions mean equal files."""
+    rows = keys.digest()
+    about = {"version": VERSION, "order": order.model_dump(mode="json"), "seed": recipe.seed, "rows": rows}
+    basis = digest(VERSION, rows, recipe.rollouts.k, prompts.system())
+    return about | {"sets": [_set(ordered, keys, basis) for ordered in sets]}
+
+
+def _set(ordered: OrderedSet, keys: Keys, basis: str) -> dict[str, Any]:
+    splits = {split: _split(rows, keys) for split, rows in zip(SPLITS, ordered.rows, strict=True)}
+    ids = [split["ids"] for split in splits.values()]
+    return {"name": ordered.name, "digest": digest(basis, ids), "splits": splits}
+
+
+def _split(rows: Indices, keys: Keys) -> dict[str, Any]:
+    """Counts, and the first 16 hex digits of the sha256 of the rows' ids in their order, eight bytes each."""
+    numbers = np.bincount(keys.stage[rows], minlength=len(STAGES)).tolist()
+    stages = {stage: number for stage, number in zip(STAGES, numbers, strict=True) if number}
+    ids = hashlib.sha256(keys.key[rows].astype(">u8").tobytes()).hexdigest()[:16]
+    return {"rows": len(rows), "stages": stages, "ids": ids}
+
+
+def write(folder: Path, about: dict[str, Any], run: Run) -> None:
+    """Put the description, the files and the run's tables into `folder`; the sets must be complete."""
+    sets = [one | {"files": _files(folder / one["name"])} for one in about["sets"]]
+    tables = {table.folder.name: _table(table.shards()) for table in (run.questions, run.answers, run.verdicts)}
+    text = json.dumps(about | {"sets": sets, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(folder / NAME, text.encode())
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(folder.glob("*.parquet"))}
+
+
+def _table(shards: list[Path]) -> dict[str, Any]:
+    return {"shards": len(shards), "digest": digest([[path.name, path.stat().st_size] for path in shards])}
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The order in `folder`, None when there is none whose files are all there."""
+    try:
+        found: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        there = all(one["files"] and _files(folder / one["name"]) == one["files"] for one in found["sets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # to be written again
+    return found if there else None
+
+
+def complete(folder: Path, about: dict[str, Any]) -> bool:
+    """Whether `folder` holds exactly the order described."""
+    found = read(folder)
+    if found is None:
+        return False
+    bare = [{key: value for key, value in one.items() if key != "files"} for one in found["sets"]]
+    return {key: value for key, value in found.items() if key != "tables"} | {"sets": bare} == about
+
+
+def folders(run: Run) -> list[Path]:
+    """Where orders of the run lie."""
+    return [run.stages, *sorted(path for path in (run.path / "curricula").glob("[!.]*") if path.is_dir())]
+
+
+def known(run: Run) -> dict[str, Path]:
+    """Digest -> folder of every complete set of the run."""
+    orders = [(folder, found) for folder in folders(run) if (found := read(folder))]
+    return {one["digest"]: folder / one["name"] for folder, found in orders for one in found["sets"]}
