@@ -32,6 +32,8 @@ def text_key(text: str) -> int:
 
 def text_keys(texts: pl.Series) -> pl.Series:
     """`text_key` of every text, null where there is none."""
+    if texts.null_count() == len(texts):
+        return pl.Series([None], dtype=pl.UInt64).new_from_index(0, len(texts))
     keys = np.zeros(len(texts), dtype=np.uint64)
     there = texts.is_not_null().to_numpy()
     keys[there] = [text_key(text) for text in texts.drop_nulls()]

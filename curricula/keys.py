@@ -99,10 +99,10 @@ def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
 
 
 def counts(answers: pl.LazyFrame) -> pl.LazyFrame:
-    """question_id -> k, n, asked over a table of answers; see `capcurriculum.passrate`."""
+    """key -> k, n, asked over a table of answers; see `capcurriculum.passrate`."""
     rollouts = answers.filter(pl.col("purpose") == Purpose.ROLLOUT.value)
     right, failed = (pl.col("outcome") == outcome.value for outcome in (Outcome.RIGHT, Outcome.FAILED))
-    return rollouts.group_by("question_id").agg(
+    return rollouts.group_by(key=hashing.id_key(pl.col("question_id"))).agg(
         k=right.sum().cast(pl.UInt32), n=(~failed).sum().cast(pl.UInt32), asked=pl.len().cast(pl.UInt32)
     )
 
@@ -113,11 +113,11 @@ def keys(run: Run, recipe: Recipe) -> Keys:
     Raises:
         RunError: a stage of the recipe would be empty, or a table is damaged.
     """
-    questions = run.questions.scan().join(kept_ids(run, recipe), on="question_id", how="semi")
+    identity = hashing.id_key(pl.col("question_id"))
+    kept = kept_ids(run, recipe).select(key=identity)
     labels = (pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill"))
-    chosen = questions.select("question_id", *labels, unit=split.unit())
-    counted = chosen.join(counts(run.answers.scan()), on="question_id", how="inner")
-    lazy = counted.with_columns(key=hashing.id_key(pl.col("question_id"))).drop("question_id")
+    questions = run.questions.scan().select(*labels, key=identity, unit=split.unit())
+    lazy = questions.join(kept, on="key", how="semi").join(counts(run.answers.scan()), on="key", how="inner")
     try:
         frame = lazy.collect(engine="streaming")
     except pl.exceptions.PolarsError as error:

@@ -22,7 +22,8 @@ from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, writing
 from curricula import order_file, store
-from curricula.keys import Indices, keys
+from curricula.keys import Indices, Keys
+from curricula.keys import keys as read_keys
 from curricula.order import OrderedSet, arrange
 from curricula.split import SPLITS
 from curricula.stage_rows import Content, StageRows
@@ -74,7 +75,7 @@ def curriculum(recipe: Recipe, order: OrderSection, display: Display) -> Path:
 
 def write_orders(run: Run, recipe: Recipe, orders: Sequence[OrderSection], display: Display) -> None:
     """Write those of the orders that are not there as the run's rows of today would have them."""
-    found = keys(run, recipe)
+    found = read_keys(run, recipe)
     wanted = {folder_of(run, order): (order, arrange(order, found, recipe.seed)) for order in orders}
     about = {folder: order_file.describe(order, made, found, recipe) for folder, (order, made) in wanted.items()}
     todo = [folder for folder in wanted if not order_file.complete(folder, about[folder])]
@@ -82,14 +83,14 @@ def write_orders(run: Run, recipe: Recipe, orders: Sequence[OrderSection], displ
         with store.opened(run, found, run.path / "curricula" / ".tmp-rows") as rows:
             content = StageRows(rows, found, gather.folders(run, recipe), recipe.rollouts.k)
             for folder in todo:
-                write_order(run, folder, wanted[folder][1], about[folder], content)
+                write_order(run, folder, wanted[folder][1], found, about[folder], content)
     for folder, (_, made) in wanted.items():
         for ordered in made:
             display.note(f"{folder.name}/{ordered.name}: {sum(map(len, ordered.rows))} rows")
 
 
 def write_order(
-    run: Run, folder: Path, ordered: Sequence[OrderedSet], about: Mapping[str, Any], content: Content
+    run: Run, folder: Path, ordered: Sequence[OrderedSet], keys: Keys, about: Mapping[str, Any], content: Content
 ) -> None:
     """Write an order's sets and its `order.json` into a temporary folder, which then takes the place of `folder`."""
     temporary = run.path / "curricula" / f".tmp-{folder.name}"
@@ -101,6 +102,7 @@ def write_order(
         if not _linked(known.get(said["digest"]), temporary / one.name):
             jobs += [(rows, temporary / one.name, split) for rows, split in zip(one.rows, SPLITS, strict=True)]
     _write_all(jobs, content)
+    order_file.listing(list(ordered), keys).write_parquet(temporary / order_file.LISTING)
     order_file.write(temporary, dict(about), run)
     _replace(temporary, folder)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 
 from capcurriculum import prompts
 from capcurriculum.recipe import Recipe
@@ -13,11 +15,14 @@ from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
+from curricula import hashing
 from curricula.keys import STAGES, Indices, Keys
 from curricula.order import OrderedSet
 from curricula.split import SPLITS
 
 NAME = "order.json"
+#: Every row of the order in its order, without texts and pictures.
+LISTING = "rows.parquet"
 #: Raised when the same rows would be written as other bytes.
 VERSION = 1
 
@@ -42,6 +47,41 @@ def _split(rows: Indices, keys: Keys) -> dict[str, Any]:
     stages = {stage: number for stage, number in zip(STAGES, numbers, strict=True) if number}
     ids = hashlib.sha256(keys.key[rows].astype(">u8").tobytes()).hexdigest()[:16]
     return {"rows": len(rows), "stages": stages, "ids": ids}
+
+
+def listing(sets: list[OrderedSet], keys: Keys) -> pl.DataFrame:
+    """Every row of an order, in its order: set, split, index, and the numbers and labels it was ordered by.
+
+    `question_id` is written from the key, so it is the row's own wherever ids are 16 hex digits, as ours are.
+    """
+    parts = [(one.name, split, rows) for one in sets for split, rows in zip(SPLITS, one.rows, strict=True)]
+    places = np.concatenate([rows for _, _, rows in parts])
+    sizes = [len(rows) for _, _, rows in parts]
+    labels = {name: keys.labels(name) for name in ("stage", "skill", "source")}
+    return pl.DataFrame(
+        {
+            "set": _repeated([name for name, _, _ in parts], sizes),
+            "split": _repeated([split for _, split, _ in parts], sizes),
+            "index": np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes]),
+            "question_id": _hex(keys.key[places]),
+            **{name: pl.Series(codes.names).gather(codes.codes[places]) for name, codes in labels.items()},
+            "pass_k": keys.k[places],
+            "pass_n": keys.n[places],
+            "pass_rate": keys.k[places] / keys.n[places],
+        }
+    )
+
+
+def _repeated(names: list[str], sizes: list[int]) -> pl.Series:
+    return pl.Series(names).gather(np.repeat(np.arange(len(names)), sizes))
+
+
+def _hex(keys: hashing.Keys) -> pl.Series:
+    """Numbers as 16 hex digits each, cut out of one long text."""
+    digits = keys.astype(">u8").tobytes().hex().encode()
+    offsets = np.arange(len(keys) + 1, dtype=np.int64) * 16
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(digits)]
+    return pl.Series(pa.Array.from_buffers(pa.large_string(), len(keys), buffers))
 
 
 def write(folder: Path, about: dict[str, Any], run: Run) -> None:

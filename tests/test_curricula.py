@@ -257,6 +257,22 @@ def test_order_json_says_how_it_came_about(run: Run) -> None:
     assert len(rows(sets(run, order.folder)[2][1])) == visual["rows"]
 
 
+def test_the_listing_says_every_row_of_the_files_in_their_order(run: Run) -> None:
+    order = OrderSection(order="capability", replay=0.5)
+    write(run, order)
+    listing = pq.read_table(folder_of(run, order) / "rows.parquet").to_pylist()
+    assert len(listing) > sum(COUNTS.values())
+    for name, folder in sets(run, order.folder):
+        for split in ("train", "val", "test"):
+            listed = [row for row in listing if (row["set"], row["split"]) == (name, split)]
+            written = rows(folder, split)
+            shared = listed[0].keys() & written[0].keys() - {"index"}
+            assert len(shared) == 8
+            assert [row | {"index": str(row["index"])} for row in listed] == [
+                {key: row[key] for key in shared} | {"set": name, "index": row["index"]} for row in written
+            ]
+
+
 def test_the_verb_makes_an_order_from_a_built_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["curriculum", str(run.path), "--order", "interleaved", "--proportions", "text=3,visual=1"]
     assert cli.main(words) == 0
