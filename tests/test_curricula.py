@@ -240,7 +240,9 @@ def test_without_hard_links_sets_are_written(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr("os.link", refuse)
     order = OrderSection.model_validate({"order": "capability_x_difficulty", "stages": ["visual", "text"]})
     write(run, STAGES, order)
-    assert files(folder_of(run, order)) == files(run.stages)
+    for name, folder in sets(run, order.folder):
+        assert files(folder) == files(run.stages / name)
+        assert not any(os.path.samefile(path, run.stages / name / path.name) for path in folder.iterdir())
 
 
 def test_order_json_says_how_it_came_about(run: Run) -> None:

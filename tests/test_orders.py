@@ -75,6 +75,7 @@ def places(made: list[OrderedSet], number: int) -> list[int]:
     return [int(place) for one in made for place in one.rows[number]]
 
 
+@settings(max_examples=40)
 @given(ROWS, st.integers(0, 3))
 def test_every_order_is_a_permutation_of_its_rows_in_every_split(rows: list[Any], seed: int) -> None:
     keys = from_frame(frame(rows), RECIPE)
@@ -88,6 +89,7 @@ def test_every_order_is_a_permutation_of_its_rows_in_every_split(rows: list[Any]
             assert sorted(places(made, number)) == sorted(expected * order.epochs)
 
 
+@settings(max_examples=40)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_orders_do_not_depend_on_how_the_rows_came(rows: list[Any], shuffler: Any) -> None:
     whole = frame(rows)
@@ -101,6 +103,7 @@ def test_orders_do_not_depend_on_how_the_rows_came(rows: list[Any], shuffler: An
             assert all((a == b).all() for a, b in zip(one.rows, other.rows, strict=True))
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_easy_rows_come_first_or_last_and_ties_are_drawn_by_the_seed(rows: list[Any]) -> None:
     keys = from_frame(frame(rows), RECIPE)
@@ -119,6 +122,7 @@ def test_another_seed_or_epoch_breaks_ties_otherwise_and_keeps_the_rows() -> Non
     assert len({tuple(one.rows[0].tolist()) for one in (first, second, other)}) == 3
 
 
+@settings(max_examples=40)
 @given(ROWS, SHARE)
 def test_replay_adds_exactly_the_share_of_each_earlier_stage_to_training_alone(rows: list[Any], share: float) -> None:
     keys = from_frame(frame(rows), RECIPE)
@@ -146,6 +150,7 @@ def test_every_batch_holds_each_share_to_within_one_row(codes: list[int], batch:
         assert (np.abs(np.bincount(part, minlength=6) - ideal) < 1).all()
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 60), min_size=2, max_size=5), st.lists(st.floats(0.1, 10), min_size=5, max_size=5))
 def test_every_prefix_of_an_interleaving_holds_the_proportions_until_one_runs_out(
     sizes: list[int], weights: list[float]
