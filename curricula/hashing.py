@@ -17,10 +17,15 @@ _HEX_DIGITS = 16
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def id_key(text: pl.Expr) -> pl.Expr:
-    """An id column as numbers: its 16 hex digits read as one; what is no id of ours is hashed."""
+def number_of(text: pl.Expr) -> pl.Expr:
+    """An id column as numbers: its 16 hex digits read as one, null where it is anything else."""
     whole = pl.when(text.str.len_bytes() == _HEX_DIGITS).then(text)
-    number = whole.str.decode("hex", strict=False).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    return whole.str.decode("hex", strict=False).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+
+
+def id_key(text: pl.Expr) -> pl.Expr:
+    """An id column as numbers, whatever its ids look like: what is no id of ours is hashed, which takes longer."""
+    number = number_of(text)
     other = pl.when(number.is_null()).then(text).map_batches(text_keys, return_dtype=pl.UInt64, is_elementwise=True)
     return pl.coalesce(number, other)
 

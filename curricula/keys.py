@@ -98,11 +98,11 @@ def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
     return kept.select("question_id").unique()
 
 
-def counts(answers: pl.LazyFrame) -> pl.LazyFrame:
+def counts(answers: pl.LazyFrame, identity: pl.Expr) -> pl.LazyFrame:
     """key -> k, n, asked over a table of answers; see `capcurriculum.passrate`."""
     rollouts = answers.filter(pl.col("purpose") == Purpose.ROLLOUT.value)
     right, failed = (pl.col("outcome") == outcome.value for outcome in (Outcome.RIGHT, Outcome.FAILED))
-    return rollouts.group_by(key=hashing.id_key(pl.col("question_id"))).agg(
+    return rollouts.group_by(key=identity).agg(
         k=right.sum().cast(pl.UInt32), n=(~failed).sum().cast(pl.UInt32), asked=pl.len().cast(pl.UInt32)
     )
 
@@ -113,19 +113,30 @@ def keys(run: Run, recipe: Recipe) -> Keys:
     Raises:
         RunError: a stage of the recipe would be empty, or a table is damaged.
     """
-    identity = hashing.id_key(pl.col("question_id"))
-    kept = kept_ids(run, recipe).select(key=identity)
-    labels = (pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill"))
-    questions = run.questions.scan().select(*labels, key=identity, unit=split.unit())
-    lazy = questions.join(kept, on="key", how="semi").join(counts(run.answers.scan()), on="key", how="inner")
     try:
-        frame = lazy.collect(engine="streaming")
+        frame = _frame(run, recipe)
     except pl.exceptions.PolarsError as error:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
     found = from_frame(frame, recipe)
     wanted = [stage for stage in STAGES if getattr(recipe, stage) is not None]
     _refuse_empty(run, wanted, found.stages)
     return found
+
+
+def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
+    """One pass over each table after the other, so that only one is being read at a time."""
+
+    def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
+        return lazy.collect(engine="streaming")
+
+    ids, identity = pl.col("question_id"), hashing.number_of(pl.col("question_id"))
+    if not collected(run.questions.scan().select(identity.is_not_null().all())).item():
+        identity = hashing.id_key(ids)
+    kept = collected(kept_ids(run, recipe).select(key=identity))
+    labels = (pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill"))
+    questions = collected(run.questions.scan().select(*labels, key=identity, unit=split.unit()))
+    counted = collected(counts(run.answers.scan(), identity))
+    return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
 
 
 def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:

@@ -16,7 +16,7 @@ from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from curricula import hashing
-from curricula.keys import STAGES, Indices, Keys
+from curricula.keys import STAGES, Indices, Keys, Numbers
 from curricula.order import OrderedSet
 from curricula.split import SPLITS
 
@@ -64,7 +64,7 @@ def listing(sets: list[OrderedSet], keys: Keys) -> pl.DataFrame:
             "split": _repeated([split for _, split, _ in parts], sizes),
             "index": np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes]),
             "question_id": _hex(keys.key[places]),
-            **{name: pl.Series(codes.names).gather(codes.codes[places]) for name, codes in labels.items()},
+            **{name: _named(codes.names, codes.codes[places]) for name, codes in labels.items()},
             "pass_k": keys.k[places],
             "pass_n": keys.n[places],
             "pass_rate": keys.k[places] / keys.n[places],
@@ -73,7 +73,13 @@ def listing(sets: list[OrderedSet], keys: Keys) -> pl.DataFrame:
 
 
 def _repeated(names: list[str], sizes: list[int]) -> pl.Series:
-    return pl.Series(names).gather(np.repeat(np.arange(len(names)), sizes))
+    found = tuple(dict.fromkeys(names))
+    return _named(found, np.repeat([found.index(name) for name in names], sizes))
+
+
+def _named(names: tuple[str, ...], codes: Numbers) -> pl.Series:
+    """Codes as the names they stand for, which Parquet then keeps as a dictionary."""
+    return pl.Series(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names, pa.string())))
 
 
 def _hex(keys: hashing.Keys) -> pl.Series:
