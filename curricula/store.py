@@ -1,12 +1,12 @@
 """The kept rows' text and predictions on disk, in home order, so that any order can be written with little memory.
 
-Questions and answers lie in their tables in whatever order they were made. They are dealt out by polars into blocks of
-neighbouring home places, in one streaming pass each; then each block is put together by itself. Reading rows in another
-order maps a few blocks at a time, and lets go of them again.
+Questions and answers lie in their tables in whatever order they were made. polars deals them out into blocks of
+neighbouring home places, in portions that bound what it keeps meanwhile; then each block is put together by itself.
+Reading rows in another order maps a few blocks at a time, and lets go of them again.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from capcurriculum.errors import RunError
 from capcurriculum.rows import Outcome, Purpose
@@ -24,6 +25,8 @@ from curricula.keys import Indices, Keys
 
 #: Rows of a block: about 60 MB with 16 predictions a row.
 BLOCK = 65_536
+#: Rows of a table that are dealt at a time: while it deals, polars keeps much of what it has read.
+QUESTIONS, ANSWERS = 200_000, 3_200_000
 #: What the store keeps of a question; `predictions` and `correctness` come beside it.
 COLUMNS = ("question_id", "stage", "problem", "answer", "options", "skill", "image_path", "source", "license")
 
@@ -65,9 +68,12 @@ def opened(run: Run, keys: Keys, folder: Path) -> Iterator[Store]:
     folder.mkdir(parents=True)
     try:
         home = pl.DataFrame({"key": keys.key, "home": np.arange(len(keys), dtype=np.uint32)}).lazy()
-        _deal(run.questions.scan().select(COLUMNS), home, folder / "questions")
-        rollouts = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT.value)
-        _deal(rollouts.select("question_id", "rollout", "answer", "outcome"), home, folder / "answers")
+        for number, shards in enumerate(_portions(run.questions.shards(), QUESTIONS)):
+            _deal(pl.scan_parquet(shards).select(COLUMNS), home, folder / "questions" / str(number))
+        for number, shards in enumerate(_portions(run.answers.shards(), ANSWERS)):
+            rollouts = pl.scan_parquet(shards).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
+            replies = rollouts.select("question_id", "rollout", "answer", "outcome")
+            _deal(replies, home, folder / "answers" / str(number), drop="question_id")
         for number, start in enumerate(range(0, len(keys), BLOCK)):
             _put_together(folder, number, start, min(BLOCK, len(keys) - start))
         yield Store(folder, len(keys))
@@ -77,14 +83,25 @@ def opened(run: Run, keys: Keys, folder: Path) -> Iterator[Store]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deal(table: pl.LazyFrame, home: pl.LazyFrame, folder: Path) -> None:
-    """Write a table's rows, each with its home place, into one folder for each block."""
+def _portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:
+    """The shards in portions of about so many rows."""
+    portion, size = list[Path](), 0
+    for shard in shards:
+        portion.append(shard)
+        size += pq.read_metadata(shard).num_rows
+        if size >= rows:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _deal(table: pl.LazyFrame, home: pl.LazyFrame, folder: Path, drop: str = "key") -> None:
+    """Write rows, each with its home place, into one folder for each block."""
     keyed = table.with_columns(key=hashing.id_key(pl.col("question_id")))
-    placed = keyed.join(home, on="key", how="inner").drop("key").with_columns(block=pl.col("home") // BLOCK)
-    if folder.name == "answers":
-        placed = placed.drop("question_id")
+    placed = keyed.join(home, on="key", how="inner").with_columns(block=pl.col("home") // BLOCK)
     parts = pl.PartitionBy(folder, key="block", include_key=False)
-    placed.sink_ipc(parts, mkdir=True, compression="lz4", engine="streaming", maintain_order=False)
+    placed.drop({"key", drop}).sink_ipc(parts, mkdir=True, compression="lz4", engine="streaming", maintain_order=False)
 
 
 def _put_together(folder: Path, number: int, start: int, rows: int) -> None:
@@ -106,11 +123,12 @@ def _put_together(folder: Path, number: int, start: int, rows: int) -> None:
     with pa.OSFile(str(_block_path(folder, number)), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
         writer.write_batch(batch)
     for part in ("questions", "answers"):
-        shutil.rmtree(folder / part / f"block={number}", ignore_errors=True)
+        for dealt in (folder / part).glob(f"*/block={number}"):
+            shutil.rmtree(dealt)
 
 
 def _dealt(folder: Path, number: int) -> pl.DataFrame:
-    return pl.scan_ipc(sorted((folder / f"block={number}").glob("*.ipc"))).collect()
+    return pl.scan_ipc(sorted(folder.glob(f"*/block={number}/*.ipc"))).collect()
 
 
 def _correct() -> pl.Expr:
