@@ -17,6 +17,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Outcome, Purpose, Stage
 from capcurriculum.run import Run
 from curricula import hashing, split
+from curricula.portions import QUESTIONS, portions
 from filters import difficulty, measured
 
 Numbers = np.ndarray[tuple[int], np.dtype[Any]]
@@ -124,7 +125,7 @@ def keys(run: Run, recipe: Recipe) -> Keys:
 
 
 def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
-    """One pass over each table after the other, so that only one is being read at a time."""
+    """One pass over each table after the other, so that only one is being read at a time, and its texts in portions."""
 
     def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
         return lazy.collect(engine="streaming")
@@ -133,8 +134,10 @@ def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
     if not collected(run.questions.scan().select(identity.is_not_null().all())).item():
         identity = hashing.id_key(ids)
     kept = collected(kept_ids(run, recipe).select(key=identity))
-    labels = (pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill"))
-    questions = collected(run.questions.scan().select(*labels, key=identity, unit=split.unit()))
+    labels = [pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill")]
+    chosen = [*labels, identity.alias("key"), split.unit().alias("unit")]
+    tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
+    questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
     counted = collected(counts(run.answers.scan(), identity))
     return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
 

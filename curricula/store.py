@@ -6,7 +6,7 @@ Reading rows in another order maps a few blocks at a time, and lets go of them a
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,18 +15,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capcurriculum.errors import RunError
 from capcurriculum.rows import Outcome, Purpose
 from capcurriculum.run import Run
 from curricula import hashing
 from curricula.keys import Indices, Keys
+from curricula.portions import ANSWERS, QUESTIONS, portions
 
 #: Rows of a block: about 60 MB with 16 predictions a row.
 BLOCK = 65_536
-#: Rows of a table that are dealt at a time: while it deals, polars keeps much of what it has read.
-QUESTIONS, ANSWERS = 200_000, 3_200_000
 #: What the store keeps of a question; `predictions` and `correctness` come beside it.
 COLUMNS = ("question_id", "stage", "problem", "answer", "options", "skill", "image_path", "source", "license")
 
@@ -68,9 +66,9 @@ def opened(run: Run, keys: Keys, folder: Path) -> Iterator[Store]:
     folder.mkdir(parents=True)
     try:
         home = pl.DataFrame({"key": keys.key, "home": np.arange(len(keys), dtype=np.uint32)}).lazy()
-        for number, shards in enumerate(_portions(run.questions.shards(), QUESTIONS)):
+        for number, shards in enumerate(portions(run.questions.shards(), QUESTIONS)):
             _deal(pl.scan_parquet(shards).select(COLUMNS), home, folder / "questions" / str(number))
-        for number, shards in enumerate(_portions(run.answers.shards(), ANSWERS)):
+        for number, shards in enumerate(portions(run.answers.shards(), ANSWERS)):
             rollouts = pl.scan_parquet(shards).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
             replies = rollouts.select("question_id", "rollout", "answer", "outcome")
             _deal(replies, home, folder / "answers" / str(number), drop="question_id")
@@ -81,19 +79,6 @@ def opened(run: Run, keys: Keys, folder: Path) -> Iterator[Store]:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:
-    """The shards in portions of about so many rows."""
-    portion, size = list[Path](), 0
-    for shard in shards:
-        portion.append(shard)
-        size += pq.read_metadata(shard).num_rows
-        if size >= rows:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
 
 
 def _deal(table: pl.LazyFrame, home: pl.LazyFrame, folder: Path, drop: str = "key") -> None:

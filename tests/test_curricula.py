@@ -199,7 +199,13 @@ def test_small_blocks_shards_and_groups_hold_every_row_in_order(run: Run, monkey
     write(run, order)
     ((_, folder),) = sets(run, "merged")
     expected = rows(folder)
-    for name, value in (("store.BLOCK", 7), ("store.ANSWERS", 9), ("stage_rows.CHUNK", 9), ("stage_rows.ROW_GROUP", 4)):
+    for name, value in (
+        ("store.BLOCK", 7),
+        ("store.ANSWERS", 9),
+        ("keys.QUESTIONS", 9),
+        ("stage_rows.CHUNK", 9),
+        ("stage_rows.ROW_GROUP", 4),
+    ):
         monkeypatch.setattr(f"curricula.{name}", value)
     monkeypatch.setattr("curricula.write.SHARD_ROWS", 10)
     (folder_of(run, order) / "order.json").unlink()
