@@ -5,7 +5,7 @@ whatever is computed from them cannot depend on how the rows came.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Outcome, Purpose, Stage
 from capcurriculum.run import Run
 from curricula import hashing, split
-from curricula.portions import QUESTIONS, portions
+from curricula.portions import ANSWERS, QUESTIONS, portions
 from filters import difficulty, measured
 
 Numbers = np.ndarray[tuple[int], np.dtype[Any]]
@@ -125,7 +125,7 @@ def keys(run: Run, recipe: Recipe) -> Keys:
 
 
 def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
-    """One pass over each table after the other, so that only one is being read at a time, and its texts in portions."""
+    """One pass over each table after the other, so that only one is being read at a time, in portions."""
 
     def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
         return lazy.collect(engine="streaming")
@@ -138,8 +138,19 @@ def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
     chosen = [*labels, identity.alias("key"), split.unit().alias("unit")]
     tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
     questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
-    counted = collected(counts(run.answers.scan(), identity))
+    tables = [pl.scan_parquet(shards) for shards in portions(run.answers.shards(), ANSWERS)]
+    counted = _summed(collected(counts(table, identity)) for table in tables or [run.answers.scan()])
     return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
+
+
+def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Counts over all parts; those that wait are added up when they outweigh the sum so far, so no row often."""
+    waiting: list[pl.DataFrame] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(one.height for one in waiting[1:]) > waiting[0].height:
+            waiting = [pl.concat(waiting).group_by("key").sum()]
+    return pl.concat(waiting).group_by("key").sum()
 
 
 def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:

@@ -203,6 +203,7 @@ def test_small_blocks_shards_and_groups_hold_every_row_in_order(run: Run, monkey
         ("store.BLOCK", 7),
         ("store.ANSWERS", 9),
         ("keys.QUESTIONS", 9),
+        ("keys.ANSWERS", 9),
         ("stage_rows.CHUNK", 9),
         ("stage_rows.ROW_GROUP", 4),
     ):
