@@ -4,7 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import adaptive, client, commands, duplicates, grading, kills, resume, road, saturation
+from benchmarks import (
+    adaptive,
+    client,
+    commands,
+    duplicates,
+    grading,
+    kills,
+    ordering,
+    resume,
+    road,
+    saturation,
+    writing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,26 @@ BENCHMARKS: dict[str, Benchmark] = {
         resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"
     ),
     "resume_peak_mb": Benchmark(resume.peak_mb, "MB", 1000, "lower", "peak memory of that process up to then"),
+    "order_speedup": Benchmark(
+        ordering.speedup,
+        "x",
+        10,
+        "higher",
+        "13 orders of 1,000,000 rows with K=16 answers, tables to listings, vs a script",
+    ),
+    "order_files_speedup": Benchmark(
+        ordering.files_speedup, "x", None, "higher", "the same with all texts and predictions written in every order"
+    ),
+    "order_memory_ratio": Benchmark(
+        ordering.memory_ratio, "", 0.2, "lower", "peak memory of the worse of these two over the script's"
+    ),
+    "order_10m_rss_gb": Benchmark(
+        ordering.ten_million_rss_gb, "GB", 16, "lower", "peak memory, listings of 13 orders of 10,000,000 rows"
+    ),
+    "image_write_mb_s": Benchmark(
+        writing.mb_per_second, "MB/s", 150, "higher", "20,000 rows with 1 MB pictures in shuffled order, fsync included"
+    ),
+    "image_write_rss_mb": Benchmark(writing.rss_mb, "MB", 1500, "lower", "peak memory of the process that writes them"),
     "storm_time_ratio": Benchmark(
         client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
     ),

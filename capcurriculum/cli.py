@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__
+from capcurriculum import __version__, curriculum_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -39,6 +39,12 @@ def _build(arguments: argparse.Namespace) -> None:
                 f"Shard {arguments.shard} is done. When all are, run the same command without --shard: it does what "
                 "a shard left undone and writes the stage sets."
             )
+
+
+def _curriculum(arguments: argparse.Namespace) -> None:
+    from curricula import command
+
+    print(command.execute(arguments))
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -133,6 +139,9 @@ def parser() -> argparse.ArgumentParser:
         help="have Ray workers ask the models: of the cluster at ADDRESS (auto, or host:port), else of this machine; "
         "give it after the recipe",
     )
+    order = verb("curriculum", _curriculum, "write the rows of a built run in another order, asking no model")
+    order.add_argument("run", help="a run folder, a run's name below runs/, or a recipe file")
+    curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
     train.add_argument(

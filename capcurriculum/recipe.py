@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
+from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_ray import RaySection
@@ -24,6 +25,7 @@ NO_EFFECT: tuple[str, ...] = (
     "runs",
     *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
+    "curriculum",
     "training",
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
     "ray",
@@ -157,6 +159,7 @@ class Recipe(Section):
     rollouts: RolloutSection
     filters: tuple[AnyFilter, ...] = DEFAULT
     split: SplitSection = SplitSection()
+    curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
     ray: RaySection = RaySection()
 

@@ -5,21 +5,13 @@ ends in the same tables, and calling it on a finished run does nothing.
 """
 
 import time
-from collections import defaultdict
-
-import polars as pl
 
 from capcurriculum import locks
-from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
-from curricula.order import easy_to_hard
-from curricula.split import split_of
-from curricula.stage_rows import StageRow
-from curricula.write import write_stage
+from curricula.make import STAGES, write_orders
 from datagen.distributed.crew import hired
 from datagen.probe import probe
 from datagen.rollouts import roll_out
@@ -64,32 +56,6 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         roll_out(run, recipe, pipeline.questions(run, to_measure), where, display)
         pipeline.after_rollouts(run, recipe, mine)
         if share is None:
-            for stage, rows in stage_rows(run, recipe).items():
-                write_stage(rows, run.stages / stage, where[stage])
-                display.note(f"stage {stage}: {len(rows)} rows")
+            write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
-
-
-def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:
-    """Stage -> its rows, easy to hard, for every stage of the recipe.
-
-    Raises:
-        RunError: a stage would be empty.
-    """
-    rollouts: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in run.answers.where(pl.col("purpose") == Purpose.ROLLOUT):
-        rollouts[answer.question_id].append(answer)
-    kept = set(pipeline.kept_ids(run, recipe).collect()["question_id"])
-    stages: dict[str, list[StageRow]] = {stage: [] for stage in gather.sections(recipe)}
-    for question in run.questions.rows():
-        if question.question_id in kept:
-            replies, split = rollouts[question.question_id], split_of(question, recipe.split)
-            row = StageRow.make(question, replies, split, recipe.rollouts.k)
-            stages[question.stage].append(row)
-    for stage, rows in stages.items():
-        if not rows:
-            raise RunError(
-                f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went."
-            )
-    return {stage: easy_to_hard(rows, recipe.seed) for stage, rows in stages.items()}

@@ -1,11 +1,118 @@
-"""Order inside a stage: easy to hard by pass rate, ties in an order drawn from the rows' own content."""
+"""Orders: pure functions from the rows' numbers to named sets, each a list of row places for every split.
 
-from collections.abc import Iterable
+Nothing here reads a file or a text. Every order is a permutation of the rows of its stages, with one exception: replay
+adds rows of earlier stages to the training split.
+"""
 
-from capcurriculum.rows import SCHEMA, digest
-from curricula.stage_rows import StageRow
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.recipe_curriculum import STAGED, OrderSection
+from curricula import hashing, merge
+from curricula.keys import STAGES, Indices, Keys
+from curricula.split import SPLITS
+
+#: Puts some rows in order.
+Sorting = Callable[[Indices], Indices]
 
 
-def easy_to_hard(rows: Iterable[StageRow], seed: int) -> list[StageRow]:
-    """Highest pass rate first; the order does not depend on how the rows came."""
-    return sorted(rows, key=lambda r: (-r.rate.k / r.rate.n, digest(SCHEMA, "tie", seed, r.question.question_id)))
+@dataclass(frozen=True, slots=True)
+class OrderedSet:
+    """A named set: for every split, in the order of `SPLITS`, its rows as places in the `Keys`."""
+
+    name: str
+    rows: tuple[Indices, ...]
+
+
+def arrange(order: OrderSection, keys: Keys, seed: int) -> list[OrderedSet]:
+    """The sets of an order, in the order they are trained; with epochs, one set for each epoch of each.
+
+    Raises:
+        RecipeError: the order names a stage or a proportion that the rows do not have.
+    """
+    stages = _stages(order, keys)
+    made: list[OrderedSet] = []
+    for number in range(len(stages) if order.order in STAGED else 1):
+        for epoch in range(1, order.epochs + 1):
+            salt = (seed,) if order.epochs == 1 else (seed, "epoch", epoch)
+            name = stages[number] if order.order in STAGED else order.order
+            chosen = [*stages[: number + 1]] if order.order in STAGED else stages
+            rows = tuple(_rows(order, keys, chosen, salt, split) for split in range(len(SPLITS)))
+            made.append(OrderedSet(name if order.epochs == 1 else f"{name}/epoch-{epoch:02d}", rows))
+    return made
+
+
+def _stages(order: OrderSection, keys: Keys) -> list[str]:
+    there = keys.stages
+    wanted = [stage.value for stage in order.stages] or there
+    if missing := [stage for stage in wanted if stage not in there]:
+        raise RecipeError(
+            f"The order {order.folder} wants the stage {missing[0]}, and the run has rows of {' and '.join(there)}; "
+            f"name only those."
+        )
+    return wanted
+
+
+def _rows(order: OrderSection, keys: Keys, stages: Sequence[str], salt: tuple[object, ...], split: int) -> Indices:
+    """One split of one set; of a staged order, `stages` are the set's own, last, and those before it."""
+    own = stages[-1:] if order.order in STAGED else stages
+    in_order = _sorting(order, keys, salt)
+    rows = in_order(_of(keys, own, split))
+    if order.order == "interleaved":
+        rows = rows[_proportions(order, keys, rows)]
+    elif order.replay and SPLITS[split] == "train":
+        rows = _with_replay(order, keys, rows, stages, salt, in_order)
+    if order.balance:
+        rows = rows[merge.balance(keys.labels(order.balance.by).codes[rows].astype(np.int64), order.balance.batch)]
+    return rows
+
+
+def _of(keys: Keys, stages: Sequence[str], split: int) -> Indices:
+    codes = [STAGES.index(stage) for stage in stages]
+    return np.flatnonzero(np.isin(keys.stage, codes) & (keys.split == split))
+
+
+def _sorting(order: OrderSection, keys: Keys, salt: tuple[object, ...]) -> Sorting:
+    def shuffled(rows: Indices) -> Indices:
+        return rows[np.argsort(hashing.mixed(keys.key[rows], "tie", *salt))]
+
+    def by_rate(rows: Indices) -> Indices:
+        mixed = shuffled(rows)
+        rate = keys.k[mixed] / keys.n[mixed]
+        return mixed[np.argsort(rate if order.reverse else -rate, kind="stable")]
+
+    return shuffled if order.order in ("merged", "capability") else by_rate
+
+
+def _proportions(order: OrderSection, keys: Keys, rows: Indices) -> Indices:
+    labels = keys.labels(order.by)
+    codes = labels.codes[rows].astype(np.int64)
+    sizes = np.bincount(codes, minlength=len(labels.names))
+    if not order.proportions:
+        return merge.interleave(codes, np.maximum(sizes, 1))
+    there = {name for name, size in zip(labels.names, sizes.tolist(), strict=True) if size}
+    if odd := sorted(there - order.proportions.keys()) or sorted(order.proportions.keys() - set(labels.names)):
+        raise RecipeError(
+            f"The proportions of the order {order.folder} must name every {order.by} there is "
+            f"({', '.join(sorted(there))}) and no other; look at {odd[0]!r}."
+        )
+    return merge.interleave(codes, np.array([order.proportions.get(name, 1.0) for name in labels.names]))
+
+
+def _with_replay(
+    order: OrderSection, keys: Keys, own: Indices, stages: Sequence[str], salt: tuple[object, ...], in_order: Sorting
+) -> Indices:
+    """The set's rows with a share of each earlier stage's, spread evenly; which rows are drawn differs by stage."""
+    drawn = []
+    for stage in stages[:-1]:
+        rows = _of(keys, [stage], SPLITS.index("train"))
+        draw = np.argsort(hashing.mixed(keys.key[rows], "replay", stages[-1], *salt))
+        drawn.append(rows[draw[: round(order.replay * len(rows))]])
+    replayed = in_order(np.concatenate(drawn)) if drawn else own[:0]
+    codes = np.repeat([0, 1], [len(own), len(replayed)])
+    sizes = np.array([max(len(own), 1), max(len(replayed), 1)])
+    together: Indices = np.concatenate([own, replayed])
+    return together[merge.interleave(codes, sizes)]

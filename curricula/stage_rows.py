@@ -1,34 +1,42 @@
-"""One row schema for all three stages, which the Hub viewer and verl's RLHFDataset both read unconverted.
+"""One row schema for all sets, which the Hub viewer and verl's RLHFDataset both read unconverted.
 
 The human columns keep the released data's names; the trainer columns are verl's. Pictures are embedded bytes, and a
-text row has an empty list of the same type, so stages can be concatenated.
+text row has an empty list of the same type, so sets can be concatenated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from capcurriculum import prompts
-from capcurriculum.passrate import PassRate, pass_rate
-from capcurriculum.rows import Answer, Outcome, Question
+from capcurriculum.intervals import wilson
+from curricula import pictures
+from curricula.keys import Indices, Keys
+from curricula.store import Store
+
+#: The dataset viewer decodes a whole row group at once.
+ROW_GROUP = 100
+#: Rows whose text is in memory at once.
+CHUNK = 8_192
 
 
-@dataclass(frozen=True, slots=True)
-class StageRow:
-    """A kept question with its rollouts; its picture is read only when its shard is written."""
+class Content(Protocol):
+    """What is written of rows: their schema, and one table for each row group."""
 
-    question: Question
-    rollouts: tuple[Answer, ...]
-    split: str
-    rate: PassRate
-    full: bool
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of every table."""
+        ...
 
-    @staticmethod
-    def make(question: Question, rollouts: Sequence[Answer], split: str, k: int) -> "StageRow":
-        """A row whose rollouts are in order and counted; it is `full` if none of the K was left out."""
-        ordered = tuple(sorted(rollouts, key=lambda a: a.rollout))
-        return StageRow(question, ordered, split, pass_rate(ordered), len(ordered) >= k)
+    def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]:
+        """Row groups that hold these home places in this order."""
+        ...
 
 
 def features() -> Any:
@@ -73,56 +81,106 @@ def features() -> Any:
     )
 
 
-def record(row: StageRow, index: int, folder: Path) -> dict[str, Any]:
-    """The row as one Parquet record, picture bytes included; `index` is its place in the file.
+@dataclass(frozen=True)
+class StageRows:
+    """Whole stage rows; `folders` lead from a stage to what its picture paths are relative to, `k` is the recipe's."""
+
+    store: Store
+    keys: Keys
+    folders: Mapping[str, Path]
+    k: int
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with what `datasets` needs to see pictures in it."""
+        return features().arrow_schema
+
+    def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]:
+        """Row groups; pictures are read when their group is asked for, and no other is in memory then."""
+        for start in range(0, len(rows), CHUNK):
+            places = rows[start : start + CHUNK]
+            taken = self.store.take(places)
+            columns = human(taken, self.keys, places, start, split, self.k)
+            columns |= trainer(columns)
+            stages, paths = taken["stage"].to_pylist(), taken["image_path"].to_pylist()
+            names = [(self.folders[stage], path) if path else None for stage, path in zip(stages, paths, strict=True)]
+            for first, images in pictures.groups(names, ROW_GROUP):
+                part = {name: column.slice(first, len(images)) for name, column in columns.items()}
+                part["images"] = embedded([name and name[1] for name in names[first : first + len(images)]], images)
+                yield self._table(part)
+
+    def _table(self, columns: Mapping[str, pa.Array]) -> pa.Table:
+        return pa.Table.from_arrays([columns[f.name].cast(f.type) for f in self.schema], schema=self.schema)
+
+
+def human(taken: pa.Table, keys: Keys, rows: Indices, start: int, split: str, k: int) -> dict[str, pa.Array]:
+    """The columns for people, pictures aside; `start` is the first row's `index`, its place in the set's split.
 
     `correctness` is null where a rollout's answer is unknown: unparsed is not wrong. Where `pass_full` is false,
     rollouts were stopped early, and pass rate and interval say so much and no more: which replies were left out
     depended on those before, so they are no unbiased estimate.
     """
-    question, rate = row.question, row.rate
-    problem = ("<image>" if question.image_path else "") + question.problem
-    return {
-        "index": str(index),
-        "problem": problem,
-        "answer": question.answer,
-        "images": _images(question, folder),
-        "source": question.source,
-        "predictions": [a.answer for a in row.rollouts],
-        "correctness": [_correct(a) for a in row.rollouts],
-        "pass_rate": rate.rate,
-        "question_id": question.question_id,
-        "stage": question.stage,
-        "skill": question.skill,
-        "options": list(question.options),
-        "pass_k": rate.k,
-        "pass_n": rate.n,
-        "pass_low": rate.low,
-        "pass_high": rate.high,
-        "pass_full": row.full,
-        "license": question.license,
-        "split": row.split,
-        "data_source": f"capcurriculum/{question.stage}",
-        "prompt": [{"role": "system", "content": prompts.system()}, {"role": "user", "content": problem}],
-        "ability": question.stage,
-        "reward_model": {"style": "rule", "ground_truth": question.answer},
-        "extra_info": {
-            "index": index,
-            "split": row.split,
-            "question_id": question.question_id,
-            "stage": question.stage,
-            "skill": question.skill,
-            "options": list(question.options),
-        },
+    right, answered = keys.k[rows].astype(np.int64), keys.n[rows].astype(np.int64)
+    low, high = _intervals(right, answered)
+    given = ("answer", "source", "predictions", "correctness", "question_id", "stage", "skill", "options", "license")
+    columns = {name: taken[name].combine_chunks() for name in given}
+    placeholder = pc.if_else(pc.equal(taken["image_path"], ""), "", "<image>")
+    columns["problem"] = pc.binary_join_element_wise(placeholder, taken["problem"], "").combine_chunks()
+    return columns | {
+        "index": pa.array(np.arange(start, start + len(rows))).cast(pa.string()),
+        "pass_rate": pa.array(right / answered),
+        "pass_k": pa.array(right),
+        "pass_n": pa.array(answered),
+        "pass_low": pa.array(low),
+        "pass_high": pa.array(high),
+        "pass_full": pa.array(keys.asked[rows] >= k),
+        "split": _constant(split, len(rows)),
     }
 
 
-def _images(question: Question, folder: Path) -> list[dict[str, Any]]:
-    if not question.image_path:
-        return []
-    path = folder / question.image_path
-    return [{"bytes": path.read_bytes(), "path": path.name}]
+def trainer(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """verl's columns, made from those for people."""
+    rows = len(columns["problem"])
+    number = pc.cast(columns["index"], pa.int64())
+    told = {name: columns[name] for name in ("split", "question_id", "stage", "skill", "options")}
+    return {
+        "data_source": pc.binary_join_element_wise("capcurriculum/", columns["stage"], ""),
+        "prompt": _turns(columns["problem"]),
+        "ability": columns["stage"],
+        "reward_model": _struct({"style": _constant("rule", rows), "ground_truth": columns["answer"]}),
+        "extra_info": _struct({"index": number} | told),
+    }
 
 
-def _correct(answer: Answer) -> bool | None:
-    return {Outcome.RIGHT: True, Outcome.WRONG: False}.get(Outcome(answer.outcome))
+def embedded(paths: list[str | None], images: list[bytes | None]) -> pa.Array:
+    """The `images` column: a list of one picture as `datasets.Image` stores it, or an empty list."""
+    there = np.array([data is not None for data in images], dtype=np.int64)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(there)]), pa.int32())
+    data = pa.array([data for data in images if data is not None], pa.binary())
+    names = pa.array([Path(path).name for path in paths if path], pa.string())
+    return pa.ListArray.from_arrays(offsets, _struct({"bytes": data, "path": names}))
+
+
+def _turns(problems: pa.Array) -> pa.Array:
+    """Two chat turns a row: the unified system prompt, which is stored once in memory, and the problem."""
+    rows = len(problems)
+    texts = pa.concat_arrays([pa.array([prompts.system()]), problems])
+    pairs = np.stack([np.zeros(rows, dtype=np.int64), np.arange(1, rows + 1)], axis=1).ravel()
+    roles = pa.array(["system", "user"]).take(pa.array(np.tile([0, 1], rows)))
+    turns = _struct({"role": roles, "content": texts.take(pa.array(pairs))})
+    return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * 2, pa.int32()), turns)
+
+
+def _intervals(right: Indices, answered: Indices) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Wilson intervals, each pair of counts computed once."""
+    pairs, place = np.unique(np.stack([right, answered], axis=1), axis=0, return_inverse=True)
+    found = np.array([wilson(k, n) for k, n in pairs.tolist()])[place.ravel()]
+    return found[:, 0], found[:, 1]
+
+
+def _constant(text: str, rows: int) -> pa.Array:
+    return pa.array([text]).take(pa.array(np.zeros(rows, dtype=np.int64)))
+
+
+def _struct(fields: Mapping[str, pa.Array]) -> pa.Array:
+    return pa.StructArray.from_arrays(list(fields.values()), names=list(fields))

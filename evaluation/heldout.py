@@ -19,11 +19,10 @@ from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_models import ModelSection
-from capcurriculum.rows import Outcome, Sampling, digest
+from capcurriculum.rows import Outcome, Question, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically
-from curricula.build import stage_rows
-from curricula.stage_rows import StageRow
+from curricula.held_out import held_out
 from datagen import engines
 from datagen.solving import Asked, graded, home_arm, request
 from datagen.sources import gather
@@ -61,14 +60,14 @@ def models(run: Run, wanted: Recipe) -> list[tuple[str, str]]:
 
 
 def measure(
-    label: str, checkpoint: str, held: Mapping[str, Sequence[StageRow]], folders: Mapping[str, Path], rollouts: int
+    label: str, checkpoint: str, held: Mapping[str, Sequence[Question]], folders: Mapping[str, Path], rollouts: int
 ) -> Iterator[Score]:
     """A score for every stage that has held-out rows."""
     section = ModelSection(engine="transformers", model=checkpoint)
     sampling = Sampling(temperature=1.0, max_tokens=96)
     with engines.create(section) as engine:
         for stage, rows in held.items():
-            asked = [Asked(r.question, home_arm(r.question), k) for r in rows for k in range(rollouts)]
+            asked = [Asked(question, home_arm(question), k) for question in rows for k in range(rollouts)]
             # The seed of a reply comes from the key, so the label stands for the model: the same draws for all of them.
             requests = {request(item, "held-out", sampling, folders).key: item for item in asked}
             replies = engine.stream(request(item, "held-out", sampling, folders) for item in asked)
@@ -104,8 +103,7 @@ def evaluate(wanted: Recipe, rollouts: int, display: Display) -> list[Score]:
     """
     run = existing(wanted.run_dir)
     folders = gather.folders(run, wanted)
-    held = {stage: [r for r in rows if r.split != "train"] for stage, rows in stage_rows(run, wanted).items()}
-    held = {stage: rows for stage, rows in held.items() if rows}
+    held = held_out(run, wanted)
     scores: list[Score] = []
     (run.path / "evaluation").mkdir(exist_ok=True)
     for label, checkpoint in models(run, wanted):
@@ -124,8 +122,8 @@ def _weights(checkpoint: str) -> list[str]:
     return [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(folder.glob("*.safetensors"))]
 
 
-def _ids(held: Mapping[str, Sequence[StageRow]]) -> list[str]:
-    return sorted(row.question.question_id for rows in held.values() for row in rows)
+def _ids(held: Mapping[str, Sequence[Question]]) -> list[str]:
+    return sorted(question.question_id for rows in held.values() for question in rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,80 @@
+"""What `capcurriculum curriculum` was asked for, as an order of the recipe."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from capcurriculum import recipe, run
+from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.rows import Stage
+from curricula import make
+
+
+def execute(options: argparse.Namespace) -> Path:
+    """Write the order; returns its folder.
+
+    Raises:
+        CapCurriculumError: with one sentence; what the run had before stays.
+    """
+    wanted = _recipe(options.run)
+    return make.curriculum(wanted, order_of(options, wanted), Display())
+
+
+def _recipe(named: str) -> Recipe:
+    """The recipe file's own words where one is named, so that orders may be added to it; else what the run keeps."""
+    found = run.named(named)
+    if Path(named).is_file():
+        return recipe.load(Path(named))
+    wanted = found.recipe()
+    folder = found.path.absolute()
+    if folder.name != wanted.name:
+        raise RunError(f"The run {found.path} was made under the name {wanted.name}; give its folder that name again.")
+    return wanted.model_copy(update={"runs": str(folder.parent)})  # it may have been moved since
+
+
+def order_of(options: argparse.Namespace, wanted: Recipe) -> OrderSection:
+    """The order that the options describe.
+
+    Raises:
+        RecipeError: there is no such order, or an option does not fit it.
+    """
+    values = {
+        "stages": options.stages and [_stage(word) for word in options.stages.split("-")],
+        "reverse": options.reverse,
+        "by": options.by,
+        "proportions": options.proportions and _proportions(options.proportions),
+        "replay": options.replay,
+        "balance": options.balance and _balance(options.balance),
+        "epochs": options.epochs,
+        "name": options.name,
+    }
+    given = {key: value for key, value in values.items() if value}
+    known = {order.folder: order for order in wanted.curriculum.orders}
+    if options.order in known:
+        if given:
+            raise RecipeError(f"The recipe says how the order {options.order} is made; leave out {', '.join(given)}.")
+        return known[options.order]
+    try:
+        return OrderSection.model_validate({"order": options.order} | given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"The order is not right: {wrong}.") from error
+
+
+def _stage(word: str) -> str:
+    return list(Stage)[int(word) - 1].value if word in ("1", "2", "3") else word
+
+
+def _proportions(text: str) -> dict[str, Any]:
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    return {name: weight for name, _, weight in pairs}
+
+
+def _balance(text: str) -> dict[str, Any]:
+    by, _, batch = text.partition(":")
+    return {"by": by, "batch": batch}

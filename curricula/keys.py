@@ -1,0 +1,179 @@
+"""What orders are computed from: a few numbers for each kept row, about 40 bytes, and none of its text.
+
+The numbers lie in `home` order (stage, easy to hard, ties by a content-seeded hash), whatever order the tables had, so
+whatever is computed from them cannot depend on how the rows came.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from capcurriculum.errors import RunError
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import Outcome, Purpose, Stage
+from capcurriculum.run import Run
+from curricula import hashing, split
+from curricula.portions import ANSWERS, QUESTIONS, portions
+from filters.pipeline import kept_ids
+
+Numbers = np.ndarray[tuple[int], np.dtype[Any]]
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+STAGES = tuple(stage.value for stage in Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A text column as codes into its sorted values."""
+
+    names: tuple[str, ...]
+    codes: Numbers
+
+    @classmethod
+    def of(cls, values: pl.Series) -> Self:
+        """Codes that depend on the values alone."""
+        found = tuple(sorted(values.unique().to_list()))
+        codes = values.cast(pl.Enum(found)).to_physical()
+        return cls(found, codes.to_numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """One entry a row in every array, in home order: `k` right of `n` answered of `asked` rollouts, all >= 0, n >= 1.
+
+    `stage` are codes into `STAGES`, `split` into `curricula.split.SPLITS`, `key` the id as a number.
+    """
+
+    key: hashing.Keys
+    stage: Numbers
+    split: Numbers
+    k: Numbers
+    n: Numbers
+    asked: Numbers
+    source: Labels
+    skill: Labels
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @property
+    def rate(self) -> Numbers:
+        """The pass rate of every row."""
+        return np.asarray(self.k / self.n)
+
+    def labels(self, by: str) -> Labels:
+        """Stage, source or skill of every row."""
+        return Labels(STAGES, self.stage) if by == "stage" else self.source if by == "source" else self.skill
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that have rows, as they are taught."""
+        return [name for code, name in enumerate(STAGES) if (self.stage == code).any()]
+
+    def digest(self) -> str:
+        """First 16 hex digits of a sha256 over all that can change an order or a row's numbers."""
+        total = hashlib.sha256(repr((self.source.names, self.skill.names)).encode())
+        for array in (
+            self.key,
+            self.stage,
+            self.split,
+            self.k,
+            self.n,
+            self.asked,
+            self.source.codes,
+            self.skill.codes,
+        ):
+            total.update(np.ascontiguousarray(array).astype("<u8").data)
+        return total.hexdigest()[:16]
+
+
+def counts(answers: pl.LazyFrame, identity: pl.Expr) -> pl.LazyFrame:
+    """key -> k, n, asked over a table of answers; see `capcurriculum.passrate`."""
+    rollouts = answers.filter(pl.col("purpose") == Purpose.ROLLOUT.value)
+    right, failed = (pl.col("outcome") == outcome.value for outcome in (Outcome.RIGHT, Outcome.FAILED))
+    return rollouts.group_by(key=identity).agg(
+        k=right.sum().cast(pl.UInt32), n=(~failed).sum().cast(pl.UInt32), asked=pl.len().cast(pl.UInt32)
+    )
+
+
+def keys(run: Run, recipe: Recipe) -> Keys:
+    """The numbers of every kept row of the run.
+
+    Raises:
+        RunError: a stage of the recipe would be empty, or a table is damaged.
+    """
+    try:
+        frame = _frame(run, recipe)
+    except pl.exceptions.PolarsError as error:
+        raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
+    found = from_frame(frame, recipe)
+    wanted = [stage for stage in STAGES if getattr(recipe, stage) is not None]
+    _refuse_empty(run, wanted, found.stages)
+    return found
+
+
+def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
+    """One pass over each table after the other, so that only one is being read at a time, in portions."""
+
+    def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
+        return lazy.collect(engine="streaming")
+
+    ids, identity = pl.col("question_id"), hashing.number_of(pl.col("question_id"))
+    if not collected(run.questions.scan().select(identity.is_not_null().all())).item():
+        identity = hashing.id_key(ids)
+    kept = collected(kept_ids(run, recipe).select(key=identity))
+    labels = [pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill")]
+    chosen = [*labels, identity.alias("key"), split.unit().alias("unit")]
+    tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
+    questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
+    tables = [pl.scan_parquet(shards) for shards in portions(run.answers.shards(), ANSWERS)]
+    counted = _summed(collected(counts(table, identity)) for table in tables or [run.answers.scan()])
+    return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
+
+
+def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Counts over all parts; those that wait are added up when they outweigh the sum so far, so no row often."""
+    waiting: list[pl.DataFrame] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(one.height for one in waiting[1:]) > waiting[0].height:
+            waiting = [pl.concat(waiting).group_by("key").sum()]
+    return pl.concat(waiting).group_by("key").sum()
+
+
+def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
+    """`Keys` from columns `key, unit, stage, source, skill, k, n, asked`, in whatever order the rows are."""
+    stage = frame["stage"].cast(pl.Enum(STAGES)).to_physical()
+    tie = hashing.mixed(frame["key"].to_numpy(), "tie", recipe.seed)
+    sorting = pl.DataFrame({"stage": stage, "rate": -(frame["k"] / frame["n"]), "tie": tie})
+    home = sorting.select(pl.arg_sort_by("stage", "rate", "tie")).to_series()
+    del sorting
+    frame = _once(frame.with_columns(stage.alias("stage"))[home])
+    return Keys(
+        key=frame["key"].to_numpy(),
+        stage=frame["stage"].to_numpy(),
+        split=split.places(frame["unit"].to_numpy(), recipe.split),
+        k=frame["k"].to_numpy(),
+        n=frame["n"].to_numpy(),
+        asked=frame["asked"].to_numpy(),
+        source=Labels.of(frame["source"].cast(pl.String)),
+        skill=Labels.of(frame["skill"].cast(pl.String)),
+    )
+
+
+def _once(frame: pl.DataFrame) -> pl.DataFrame:
+    """Without repeated rows: mixing ties is a bijection, so the same id twice lies side by side."""
+    again = (frame["key"] == frame["key"].shift()).fill_null(False)
+    return frame.filter(~again) if again.any() else frame
+
+
+def _refuse_empty(run: Run, wanted: Sequence[str], found: Sequence[str]) -> None:
+    for stage in wanted:
+        if stage not in found:
+            raise RunError(
+                f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went."
+            )

@@ -1,0 +1,64 @@
+"""Read the pictures of rows that are being written, and nothing else that a path could lead to."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from capcurriculum.errors import SourceError
+from datagen import images
+from datagen.sources.place import LINKS
+
+#: Bytes of pictures in one row group at most, unless one alone is larger; the dataset viewer gives up at 286 MiB.
+GROUP_BYTES = 250_000_000
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """The picture `name` below `folder`, or below one of the source folders that the run's own links lead to.
+
+    Raises:
+        SourceError: it is gone, or leads somewhere else.
+    """
+    parts = PurePosixPath(name).parts
+    path = folder / name
+    linked = folder.joinpath(*parts[:2]) if parts[:1] == (LINKS,) else folder
+    try:
+        if parts[:1] == ("/",) or ".." in parts:
+            raise SourceError(f"The picture path {name!r} leads out of {folder}; remove the row that has it.")
+        resolved = path.resolve(strict=True)
+        homes = (linked.resolve(), path.parent.resolve())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SourceError(
+            f"The picture {name!r} is no longer in {folder}; put it back and run the same command again."
+        ) from error
+    if not any(resolved.is_relative_to(home) for home in homes):
+        raise SourceError(f"The picture {name!r} is a link that leads out of {folder}; put the file itself there.")
+    return path
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a picture.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        return images.file_bytes(path)
+    except images.ImageProblem as problem:
+        raise SourceError(f"The picture {path} {problem}; mend it and run the same command again.") from problem
+
+
+def groups(paths: Sequence[tuple[Path, str] | None], rows: int) -> Iterator[tuple[int, list[bytes | None]]]:
+    """(start, bytes) of stretches of at most `rows` rows and `GROUP_BYTES`; None where a row has no picture.
+
+    `paths` are folders and names below them.
+    """
+    start, group, size = 0, list[bytes | None](), 0
+    for place, name in enumerate(paths):
+        data = read(file_of(*name)) if name else None
+        length = len(data or b"")
+        if group and (len(group) == rows or size + length > GROUP_BYTES):
+            yield start, group
+            start, group, size = place, [], 0
+        group.append(data)
+        size += length
+    if group:
+        yield start, group

@@ -1,0 +1,22 @@
+"""Tables read in portions: polars keeps much of what it streams, so a pass over a whole one is not flat in memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+#: Rows of a portion of each table: about 100 MB of text, or of ids.
+QUESTIONS, ANSWERS = 200_000, 3_200_000
+
+
+def portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:
+    """The shards in portions of about so many rows."""
+    portion, size = list[Path](), 0
+    for shard in shards:
+        portion.append(shard)
+        size += pq.read_metadata(shard).num_rows
+        if size >= rows:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
