@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_models import ModelSection
-from capcurriculum.rows import Purpose
+from capcurriculum.rows import Arm, Purpose
 from capcurriculum.run import Run
 from capcurriculum.spend import Spend, spends
 
@@ -76,12 +77,28 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
             own = spent.get((Purpose.PROBE, name))
             size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens)
             yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, estimate=False)
+        yield from _audits(recipe, rows, spent)
     section = recipe.rollouts
     reaching = rows.reaching + rows.problems
     own = spent.get((Purpose.ROLLOUT, section.model))
     size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens)
     open_end = section.stop != "never" or not rows.judged
     yield _step(Purpose.ROLLOUT, section.model, recipe, reaching, reaching * section.k, size, spent, estimate=open_end)
+
+
+def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend]) -> Iterator[Forecast]:
+    """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
+    for section in recipe.filters:
+        if isinstance(section, AuditorSection):
+            name, asker = section.model, section.asker(recipe.models)
+            own: dict[tuple[str, str], Spend] = {}
+            if (Purpose.AUDIT, asker) in spent:
+                own[Purpose.AUDIT, name] = spent[Purpose.AUDIT, asker]
+            image = 0 if section.arm is Arm.CAPTION else rows.image_tokens
+            size = _size(own.get((Purpose.AUDIT, name)), rows.characters, image, section.sampling.max_tokens)
+            asked = rows.questions if section.questions == "probed" or not rows.judged else rows.reaching
+            open_end = section.questions == "kept"
+            yield _step(Purpose.AUDIT, name, recipe, asked, asked * section.votes, size, own, estimate=open_end)
 
 
 def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int) -> Size:

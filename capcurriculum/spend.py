@@ -40,7 +40,7 @@ def spends(run: Run) -> list[Spend]:
         name = str(model) or ", ".join(sorted(key[1] for key in names))
         count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
         found.append(Spend(str(step), name, count, read, written, round(wall, 2), round(engine, 2)))
-    order = ("teacher", "probe", "rollout")
+    order = ("teacher", "probe", "audit", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
 
 

@@ -6,6 +6,8 @@ ends in the same tables, and calling it on a finished run does nothing.
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
 
 import polars as pl
 
@@ -13,6 +15,7 @@ from capcurriculum import locks
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.rows import Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
@@ -20,6 +23,7 @@ from curricula.order import easy_to_hard
 from curricula.split import split_of
 from curricula.stage_rows import StageRow
 from curricula.write import write_stage
+from datagen.auditing import audit
 from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather
@@ -48,7 +52,8 @@ def build(recipe: Recipe, display: Display, share: Share | None = None) -> Run:
         worth_asking = pipeline.before_probe(run, recipe, mine)
         if recipe.perception:
             probe(run, recipe, where, display, set(worth_asking.collect()["question_id"]))
-        pipeline.after_probe(run, recipe, mine)
+        kept = pipeline.after_probe(run, recipe, mine)
+        _audit(run, recipe, {"probed": worth_asking, "kept": kept}, where, display)
         to_measure = pipeline.after_audit(run, recipe, mine)
         roll_out(run, recipe, pipeline.questions(run, to_measure), where, display)
         pipeline.after_rollouts(run, recipe, mine)
@@ -58,6 +63,16 @@ def build(recipe: Recipe, display: Display, share: Share | None = None) -> Run:
                 display.note(f"stage {stage}: {len(rows)} rows")
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
+
+
+def _audit(
+    run: Run, recipe: Recipe, reached: Mapping[str, pl.LazyFrame], where: Mapping[str, Path], display: Display
+) -> None:
+    """Ask the auditors of the recipe's filters; `reached` are the questions before and after the probe's filters."""
+    for section in recipe.filters:
+        if isinstance(section, AuditorSection):
+            ids = reached[section.questions].filter(pl.col("stage").is_in(list(section.stages)))
+            audit(run, recipe, section, pipeline.questions(run, ids), where, display)
 
 
 def stage_rows(run: Run, recipe: Recipe) -> dict[str, list[StageRow]]:

@@ -1,0 +1,29 @@
+"""Print the rates of wrong labels that an audit found."""
+
+from rich.console import Console
+
+from capcurriculum.show import grid, visible
+from filters.audit_run import Report
+from filters.noise import Rate
+
+_NUMBERS = ("rows", "asked", "wrong", "right", "unknown", "share wrong", "95 %", "with the unknown")
+
+
+def show(report: Report, console: Console) -> None:
+    """One line a stratum, then what the numbers mean."""
+    console.print(grid(("stratum", *_NUMBERS), map(_row, report.rates), _NUMBERS))
+    said = f"Opinions of {visible(report.asker)}; its own mistakes are in the rates."
+    if not report.independent:
+        said += " It filtered this run itself, so it finds little wrong in what it kept: name another with --model."
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _row(rate: Rate) -> tuple[object, ...]:
+    asked = rate.right + rate.wrong + rate.unknown
+    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
+    ends = f"{rate.low:.1%}-{rate.high:.1%}"
+    return rate.stratum, rate.rows, asked, rate.wrong, rate.right, rate.unknown, share, ends, _bounds(rate)
+
+
+def _bounds(rate: Rate) -> str:
+    return f"{rate.least:.1%}-{rate.most:.1%}" if rate.unknown else ""
