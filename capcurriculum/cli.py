@@ -152,11 +152,16 @@ def parser() -> argparse.ArgumentParser:
     )
     audit = verb("audit", _audit, "have a model check a sample of a run's marked answers: how many are wrong")
     audit.add_argument("run", help=f"{run_help}; a recipe file may name an auditor that the run does not know yet")
-    audit.add_argument("--model", help="one of the recipe's models (default: that of its filter auditor)")
+    audit.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="one of the recipe's models (default: its filter's; may be repeated)",
+    )
     audit.add_argument("--size", type=int, default=200, help="questions in the sample (default 200)")
     audit.add_argument("--mode", choices=("judge", "answer"), help="judge the marked answer, or answer the question")
-    audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what the auditor is shown")
-    audit.add_argument("--votes", type=int, help="how often it is asked about each question")
+    audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what is shown")
+    audit.add_argument("--votes", type=int, help="how often each is asked about a question")
     audit.add_argument("--seed", type=int, default=0, help="another seed draws another sample")
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=run_help)

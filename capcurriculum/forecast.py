@@ -88,17 +88,15 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
 
 def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend]) -> Iterator[Forecast]:
     """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
-    for section in recipe.filters:
-        if isinstance(section, AuditorSection):
-            name, asker = section.model, section.asker(recipe.models)
-            own: dict[tuple[str, str], Spend] = {}
-            if (Purpose.AUDIT, asker) in spent:
-                own[Purpose.AUDIT, name] = spent[Purpose.AUDIT, asker]
-            image = 0 if section.arm is Arm.CAPTION else rows.image_tokens
+    for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
+        image = 0 if section.arm is Arm.CAPTION else rows.image_tokens
+        kept = section.questions == "kept"
+        asked = rows.reaching if kept and rows.judged else rows.questions
+        for name in section.models:
+            # Spent under the auditor's own name, forecast under the model's.
+            own = {(s, name): line for (s, m), line in spent.items() if m == section.asker(name, recipe.models)}
             size = _size(own.get((Purpose.AUDIT, name)), rows.characters, image, section.sampling.max_tokens)
-            asked = rows.questions if section.questions == "probed" or not rows.judged else rows.reaching
-            open_end = section.questions == "kept"
-            yield _step(Purpose.AUDIT, name, recipe, asked, asked * section.votes, size, own, estimate=open_end)
+            yield _step(Purpose.AUDIT, name, recipe, asked, asked * section.votes, size, own, estimate=kept)
 
 
 def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int) -> Size:

@@ -1,13 +1,13 @@
-"""The auditor part of a recipe: an independent model that checks the marked answers."""
+"""The auditor part of a recipe: independent models that check the marked answers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from capcurriculum.filter_section import FilterSection, Phase, Quorum
+from capcurriculum.filter_section import FilterSection, Phase
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 ARMS: Mapping[str, Arm] = {"image_and_caption": Arm.BOTH, "image": Arm.IMAGE, "caption": Arm.CAPTION}
 
 
-class AuditSection(BaseModel):
-    """How an auditor is asked about a question; see `AuditorSection` for what becomes of its votes.
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
-    `mode` says what it is asked: to `judge` whether the marked answer is right, and the only right one, or to `answer`
-    the question itself as any solver, its choice then being compared with the key. It `sees` the image, the caption, or
-    both. Vote v is asked with the options rotated by v, so that no preference for a letter decides.
+
+class AuditSection(BaseModel):
+    """How auditors are asked about a question; see `AuditorSection` for what becomes of their votes.
+
+    `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, or to
+    `answer` the question themselves as any solver, their choice then being compared with the key. What it `sees` is the
+    image, the caption, or both. Each of `models` gives `votes` votes; vote v is asked with the options rotated by v, so
+    that no preference for a letter decides.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str
+    models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
     mode: Literal["judge", "answer"] = "judge"
     sees: Literal["image_and_caption", "image", "caption"] = "image_and_caption"
     votes: Annotated[int, Field(ge=1, le=64)] = 3
@@ -36,6 +41,8 @@ class AuditSection(BaseModel):
 
     @model_validator(mode="after")
     def _votes_differ(self) -> AuditSection:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("models names one of them twice; give it more votes instead")
         if self.votes > len(LETTERS) and not self.sampling.temperature:
             raise ValueError(
                 f"more than {len(LETTERS)} votes need a sampling.temperature above 0: the options have no more "
@@ -45,26 +52,29 @@ class AuditSection(BaseModel):
 
     @property
     def arm(self) -> Arm:
-        """What the auditor is shown beside the question."""
+        """What the auditors are shown beside the question."""
         return ARMS[self.sees]
 
-    def asker(self, models: Mapping[str, ModelSection]) -> str:
-        """Whose votes these are: the model's name and a digest of all that can change a vote.
+    def asker(self, name: str, models: Mapping[str, ModelSection]) -> str:
+        """Under which name the votes of the model `name` are known: with a digest of all that can change a vote.
 
-        A recipe may change its auditor without becoming another run, so votes are told apart by this name.
+        A recipe may change its auditors without becoming another run, so nothing else tells their votes apart.
         """
-        model = models[self.model].model_dump(mode="json", exclude=_excluded())
-        told = self.model_dump(mode="json", exclude={"votes", "model"})
-        own = {key: told[key] for key in AuditSection.model_fields if key in told}
-        return f"{self.model}/{digest(SCHEMA, 'auditor', own, model)[:8]}"
+        model = models[name].model_dump(mode="json", exclude=_excluded())
+        told = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
+        return f"{name}/{digest(SCHEMA, 'auditor', told, model)[:8]}"
+
+    def askers(self, models: Mapping[str, ModelSection]) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.asker(name, models) for name in self.models)
 
 
 class AuditorSection(FilterSection, AuditSection):
-    """An auditor's votes on the marked answer.
+    """Auditors' votes on the marked answer.
 
-    A question is dropped if enough of the votes that could be read disagree, as `disagree` says. It is `unsure`, and
-    kept or dropped as that key says, if no more than half of the votes could be read, if those that could not decide
-    would decide it, or if a majority is wanted and there is none. Asked about are the questions that are `kept` by the
+    Of the votes that could be read at least the share `agree_at_least` must agree. A question is dropped if they do
+    not, even if all that could not decide had agreed. Where those would decide, or no more than half of the votes could
+    be read, it is `unsure`, and kept or dropped as that key says. Asked about are the questions that are `kept` by the
     phases before, or all that were `probed`.
     """
 
@@ -73,28 +83,28 @@ class AuditorSection(FilterSection, AuditSection):
     name: Literal["auditor"] = "auditor"
     stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
     questions: Literal["kept", "probed"] = "kept"
-    disagree: Quorum = "majority"
+    agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
     unsure: Literal["keep", "drop"] = "keep"
 
     @model_validator(mode="after")
     def _perception_only(self) -> AuditorSection:
         if self.stages != (Stage.PERCEPTION,):
-            raise ValueError("auditor checks perception questions only, which have options and a caption; leave stages")
+            raise ValueError("auditor checks perception questions only, which have options; leave stages out")
         return self
 
     def params(self, recipe: Recipe) -> dict[str, Any]:
-        """Which model it is too; whose questions are asked about does not change what is said of one."""
+        """Which models they are too; whose questions are asked about does not change what is said of one."""
         own = {key: value for key, value in super().params(recipe).items() if key != "questions"}
-        return own | {"asker": self.asker(recipe.models)}
+        return own | {"askers": self.askers(recipe.models)}
 
     def reads(self, recipe: Recipe) -> Mapping[str, Collection[object]]:
-        """The votes of this very auditor."""
-        return {"solver": (self.asker(recipe.models),), "rollout": tuple(range(self.votes))}
+        """The votes of these very auditors."""
+        return {"solver": self.askers(recipe.models), "rollout": tuple(range(self.votes))}
 
     def check(self, recipe: Recipe) -> None:
-        """The model must be one of the recipe's."""
-        if self.model not in recipe.models:
-            raise ValueError(f"the filter auditor names the model {self.model}, and models has no entry for it")
+        """The auditors must be among the recipe's models."""
+        if missing := sorted(set(self.models) - set(recipe.models)):
+            raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
 
 
 def _excluded() -> dict[str, Any]:

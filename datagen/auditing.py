@@ -1,4 +1,4 @@
-"""Ask an auditor whether marked answers are right; its votes become `answers` rows with the purpose audit.
+"""Ask auditors whether marked answers are right; their votes become `answers` rows with the purpose audit.
 
 An auditor that answers is a solver like any other, and its choice is compared with the key. One that judges is shown
 the marked answer and replies with one JSON object, which is checked whatever the engine was told to keep to.
@@ -80,31 +80,32 @@ def audit(
         EngineError: the auditor cannot be used.
     """
     ordered = sorted(questions, key=lambda q: (q.image_id, q.question_id))
-    with Auditor(run, recipe, section, folders, display) as auditor:
-        auditor.ask_all(ordered, lambda question: votes(question, section))
+    for name in section.models:
+        with Auditor(run, recipe, section, name, folders, display) as auditor:
+            auditor.ask_all(ordered, lambda question: votes(question, section))
 
 
 def votes(question: Question, section: AuditSection) -> Iterator[Asked]:
-    """What is asked about one question."""
+    """What one auditor is asked about one question."""
     for vote in range(section.votes):
         yield Asked(question, section.arm, vote, order=vote % len(LETTERS))
 
 
 class Auditor(Solver):
-    """One auditor; known in the run by a name that changes with all that can change its votes."""
+    """One of a section's models, `name` in the recipe; the run knows its votes by `AuditSection.asker`."""
 
     def __init__(
         self,
         run: Run,
         recipe: Recipe,
         section: AuditSection,
+        name: str,
         folders: Mapping[str, Path],
         display: Display,
         engine: engines.Engine | None = None,
     ) -> None:
-        model, sampling = recipe.models[section.model], section.sampling.record()
-        name = section.asker(recipe.models)
-        super().__init__(run, name, model, sampling, Purpose.AUDIT, folders, display, engine)
+        known, model = section.asker(name, recipe.models), recipe.models[name]
+        super().__init__(run, known, model, section.sampling.record(), Purpose.AUDIT, folders, display, engine)
         self.section = section
 
     def request(self, item: Asked) -> Request:

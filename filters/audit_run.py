@@ -6,7 +6,7 @@ neither probe nor pass rate can see them.
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ FILE = "audit.json"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The rates, who gave the opinions, and whether that is a model that has not filtered the run itself."""
+    """The rates, who gave the opinions, and whether none of them has filtered the run itself."""
 
-    asker: str
+    askers: tuple[str, ...]
     independent: bool
     rates: tuple[Rate, ...]
 
@@ -43,25 +43,29 @@ def filtering(recipe: Recipe) -> AuditorSection | None:
 
 
 def auditor(
-    recipe: Recipe, model: str | None = None, mode: str | None = None, sees: str | None = None, votes: int | None = None
+    recipe: Recipe,
+    models: Sequence[str] = (),
+    mode: str | None = None,
+    sees: str | None = None,
+    votes: int | None = None,
 ) -> AuditSection:
-    """The auditor a user names; what is left out is as in the recipe's filter, if it has one.
+    """The auditors a user names; what is left out is as in the recipe's filter, if it has one.
 
     More votes than the options have rotations are drawn at temperature 0.7.
 
     Raises:
-        RecipeError: none is named and the recipe has none, or it cannot be asked so.
+        RecipeError: none is named and the recipe has none, or they cannot be asked so.
     """
     own = filtering(recipe)
-    given = {"model": model, "mode": mode, "sees": sees, "votes": votes}
+    given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes}
     told = (_plain(own) if own else {}) | {key: value for key, value in given.items() if value is not None}
     names = ", ".join(sorted(recipe.models))
-    if "model" not in told:
+    if "models" not in told:
         raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
-    if told["model"] not in recipe.models:
+    if missing := sorted(set(told["models"]) - set(recipe.models)):
         raise RecipeError(
-            f"The recipe has no model {told['model']!r} (it has {names}); add it under models, which does not change "
-            "the run, and name the recipe file instead of the run."
+            f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
+            "change the run, and name the recipe file instead of the run."
         )
     if told.get("votes", 0) > len(LETTERS) and not told.get("sampling", {}).get("temperature"):
         told["sampling"] = told.get("sampling", {}) | {"temperature": 0.7}
@@ -69,7 +73,7 @@ def auditor(
         return AuditSection.model_validate(told)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'auditor'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The auditor cannot be asked so: {wrong}.") from error
+        raise RecipeError(f"The auditors cannot be asked so: {wrong}.") from error
 
 
 def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:
@@ -92,8 +96,8 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
         audit(opened, recipe, section, pipeline.questions(opened, ids), gather.folders(opened, recipe), display)
         opinions = _opinions(opened, recipe, section, ids)
         own = filtering(recipe)
-        independent = own is None or own.model != section.model
-        report = Report(section.asker(recipe.models), independent, tuple(noise.estimate(sample, opinions)))
+        independent = own is None or not set(own.models) & set(section.models)
+        report = Report(section.askers(recipe.models), independent, tuple(noise.estimate(sample, opinions)))
         _write(opened, report, section, sample, opinions, seed)
     return report
 
@@ -109,7 +113,7 @@ def _lying_at(recipe: Recipe, run: Run) -> Recipe:
 
 def _opinions(run: Run, recipe: Recipe, section: AuditSection, ids: pl.LazyFrame) -> dict[str, Opinion]:
     asked = ids.collect()["question_id"].to_list()
-    mine = pl.col("purpose") == Purpose.AUDIT, pl.col("solver") == section.asker(recipe.models)
+    mine = pl.col("purpose") == Purpose.AUDIT, pl.col("solver").is_in(section.askers(recipe.models))
     votes: defaultdict[str, list[Opinion]] = defaultdict(list)
     for vote in run.answers.where(*mine, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
         votes[vote.question_id].append(opinion(vote))
@@ -120,7 +124,7 @@ def _write(
     run: Run, report: Report, section: AuditSection, sample: Sample, opinions: Mapping[str, Opinion], seed: int
 ) -> None:
     facts = {
-        "asker": report.asker,
+        "askers": report.askers,
         "auditor": _plain(section),
         "independent": report.independent,
         "seed": seed,

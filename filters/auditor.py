@@ -1,4 +1,4 @@
-"""Object to a marked answer that an auditor does not find right.
+"""Object to a marked answer that auditors do not find right.
 
 Votes that could not be read (unparsed, failed, missing) count for neither side, and neither do those that cannot tell.
 """
@@ -9,29 +9,30 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.auditing import Opinion, opinion
-from filters.panel import needed
 from filters.verdict import verdict
 
 FILTER = "auditor"
 
 
 def judge(question: Question, answers: Sequence[Answer], section: AuditorSection) -> Verdict:
-    """The verdict over the votes of the section's auditor."""
+    """The verdict over the votes of the section's auditors."""
     votes = [opinion(answer) for answer in answers]
     count = {said: votes.count(said) for said in Opinion}
     reason = _reason(count[Opinion.AGREE], count[Opinion.DISAGREE], count[Opinion.UNSURE], section)
     keep = reason is Reason.KEPT or (reason is not Reason.AUDIT_DISAGREES and section.unsure == "keep")
-    detail = ", ".join(f"{said} {count[said]}" for said in Opinion if count[said])
-    return verdict(question, FILTER, keep, reason, f"{detail or 'none'} of {section.votes}", answers)
+    detail = ", ".join(f"{said} {count[said]}" for said in Opinion if count[said]) or "none"
+    return verdict(question, FILTER, keep, reason, f"{detail} of {_asked(section)}", answers)
 
 
 def _reason(agree: int, disagree: int, unsure: int, section: AuditorSection) -> Reason:
     known = agree + disagree + unsure
-    if 2 * known <= section.votes:
+    if 2 * known <= _asked(section):
         return Reason.AUDIT_UNKNOWN
-    wanted = needed(section.disagree, known)
-    if disagree >= wanted:
-        return Reason.AUDIT_DISAGREES
-    # Half of the votes are no majority for either side.
-    open_from = (known + 1) // 2 if section.disagree == "majority" else wanted
-    return Reason.AUDIT_UNSURE if disagree + unsure >= open_from else Reason.KEPT
+    wanted = section.agree_at_least * known
+    if agree >= wanted:
+        return Reason.KEPT
+    return Reason.AUDIT_UNSURE if agree + unsure >= wanted else Reason.AUDIT_DISAGREES
+
+
+def _asked(section: AuditorSection) -> int:
+    return section.votes * len(section.models)

@@ -12,9 +12,9 @@ _NUMBERS = ("rows", "asked", "wrong", "right", "unknown", "share wrong", "95 %",
 def show(report: Report, console: Console) -> None:
     """One line a stratum, then what the numbers mean."""
     console.print(grid(("stratum", *_NUMBERS), map(_row, report.rates), _NUMBERS))
-    said = f"Opinions of {visible(report.asker)}; its own mistakes are in the rates."
+    said = f"Opinions of {visible(', '.join(report.askers))}; their own mistakes are in the rates."
     if not report.independent:
-        said += " It filtered this run itself, so it finds little wrong in what it kept: name another with --model."
+        said += " Who filtered a run finds little wrong in what is kept of it: name another auditor with --model."
     console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
