@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import adaptive, client, commands, duplicates, grading, kills, resume, road, saturation
+from benchmarks import adaptive, client, commands, duplicates, grading, kills, label_noise, resume, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         duplicates.seconds, "s", 600, "lower", "the same, from the files to the last verdict"
     ),
     "duplicates_rss_gb": Benchmark(duplicates.rss_gb, "GB", 8, "lower", "peak memory of that process"),
+    "label_noise_ratio": Benchmark(
+        label_noise.ratio,
+        "",
+        0.2,
+        "lower",
+        "wrong labels kept with auditors over those of the paper's rule alone, 10 % of the captions lying",
+    ),
+    "good_row_recall": Benchmark(
+        label_noise.recall, "share", 0.8, "higher", "good perception-hard rows that the same auditors leave"
+    ),
     "saturation_ratio": Benchmark(
         saturation.ratio,
         "",

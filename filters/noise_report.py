@@ -6,7 +6,7 @@ from capcurriculum.show import grid, visible
 from filters.audit_run import Report
 from filters.noise import Rate
 
-_NUMBERS = ("rows", "asked", "wrong", "right", "unknown", "share wrong", "95 %", "with the unknown")
+_NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
 
 
 def show(report: Report, console: Console) -> None:
@@ -21,9 +21,4 @@ def show(report: Report, console: Console) -> None:
 def _row(rate: Rate) -> tuple[object, ...]:
     asked = rate.right + rate.wrong + rate.unknown
     share = "unknown" if rate.share is None else f"{rate.share:.1%}"
-    ends = f"{rate.low:.1%}-{rate.high:.1%}"
-    return rate.stratum, rate.rows, asked, rate.wrong, rate.right, rate.unknown, share, ends, _bounds(rate)
-
-
-def _bounds(rate: Rate) -> str:
-    return f"{rate.least:.1%}-{rate.most:.1%}" if rate.unknown else ""
+    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"

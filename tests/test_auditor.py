@@ -65,14 +65,19 @@ class World:
         model = {"engine": "openai", "base_urls": [self.server.url]}
         models = {name: model | {"model": name} for name in ("teacher", "one", "two", "policy")}
         models["judge"] = model | {"model": "judge"} | (judge or {})
-        return worlds.recipe_over(self.folder, self.server.url, models=models, filters=filters, **changes)
+        perception = {
+            "source": {"kind": "docci", "path": str(self.folder / "docci")},
+            "teacher": {"model": "teacher"},
+            "probe": {"solvers": ["one", "two"], "arms": ["image", "caption"]},
+        }
+        few: dict[str, Any] = {"perception": perception, "text": None, "rollouts": {"model": "policy", "k": 1}}
+        return worlds.recipe_over(self.folder, self.server.url, models=models, filters=filters, **few | changes)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("audited")
     worlds.docci(folder / "docci", 12)
-    worlds.problems(folder / "text", 2)
     with endpoint.serving(Judging()) as server:
         yield World(folder, server)
 
@@ -174,7 +179,7 @@ def test_what_cannot_be_read_keeps_and_drops_nothing(world: World, tmp_path: Pat
 def test_a_plan_counts_the_auditors_requests(world: World, tmp_path: Path) -> None:
     source = {"kind": "docci", "path": str(world.folder / "docci"), "limit": 12}
     perception = {"source": source, "teacher": {"model": "teacher"}, "probe": {"solvers": ["one", "two"]}}
-    wanted = world.recipe([AUDIT, "rollouts"], runs=str(tmp_path), perception=perception, text=None)
+    wanted = world.recipe([AUDIT, "rollouts"], runs=str(tmp_path), perception=perception)
     plan = {step.step: step for step in forecast(wanted, None, expected.rows(wanted, None))}
     assert (plan["audit"].model, plan["audit"].requests, plan["audit"].estimate) == ("judge", 36, True)
 

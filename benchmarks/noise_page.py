@@ -1,0 +1,70 @@
+"""The label-noise measurement as a section of docs/experiments.md, and its plot."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.label_noise import Line
+
+BEGIN, END = "<!-- label_noise: begin -->", "<!-- label_noise: end -->"
+PLOT = "label_noise.png"
+#: Okabe and Ito's colours, which differ for every kind of colour vision; markers differ as well.
+_STYLES = {"stronger": ("#0072B2", "o"), "equal": ("#D55E00", "s")}
+
+
+def write(lines: Sequence["Line"], folder: Path) -> None:
+    """Replace what stands between the marks of `experiments.md`, and draw the plot beside it."""
+    page = folder / "experiments.md"
+    text = page.read_text(encoding="utf-8")
+    head, tail = text.split(BEGIN)[0], text.split(END)[1]
+    page.write_text(f"{head}{BEGIN}\n" + "\n".join(_tables(lines)) + f"\n{END}{tail}", encoding="utf-8")
+    plot(lines, folder / PLOT)
+
+
+def _tables(lines: Sequence["Line"]) -> Iterator[str]:
+    for setup in dict.fromkeys(line.setup for line in lines):
+        own = [line for line in lines if line.setup == setup]
+        yield from ("", f"### Set-up `{setup}`", "")
+        yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | requests / 1,000 captions |"
+        yield "|---|---|---|---|---|---|"
+        for line in own:
+            wrong, good, part = (
+                f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
+                for value, (low, high) in (
+                    (line.wrong, line.wrong_interval),
+                    (line.recall, line.recall_interval),
+                    (line.ratio, line.ratio_interval),
+                )
+            )
+            yield f"| {100 * line.lies:.0f} % | {line.set} | {wrong} | {part} | {good} | {line.requests:,.0f} |"
+    yield ""
+
+
+def plot(lines: Sequence["Line"], file: Path) -> None:
+    """At 10 % lies: recall of good rows against the share of wrong labels over that of the paper's rule."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=150)
+    for setup, (colour, marker) in _STYLES.items():
+        own = [line for line in lines if line.setup == setup and line.lies == 0.10]
+        votes = [line for line in own if "auditors" in line.set]
+        rest = [line for line in own if "auditors" not in line.set]
+        label = {"stronger": "auditors see better than the solvers", "equal": "auditors see no better"}[setup]
+        axes.plot([v.recall for v in votes], [v.ratio for v in votes], color=colour, marker=marker, label=label)
+        axes.scatter(
+            [r.recall for r in rest], [r.ratio for r in rest], marker=marker, facecolors="none", edgecolors=colour
+        )
+        for line in rest:
+            axes.annotate(line.set.removeprefix("paper + "), (line.recall, line.ratio), fontsize=6, color=colour)
+    axes.axhline(0.2, color="black", linestyle=":", linewidth=1)
+    axes.axvline(0.8, color="black", linestyle=":", linewidth=1)
+    axes.set(xlabel="good perception-hard rows kept", ylabel="wrong labels kept, over the paper's rule", xlim=(0, 1.05))
+    axes.set_ylim(0, None)
+    axes.legend(loc="upper left", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(file)
+    plt.close(figure)
