@@ -25,6 +25,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import noise_page
+from benchmarks.noise_page import AGREE, AT, RECOMMENDED
 from benchmarks.noise_world import EQUAL, STRONGER, Setup, built, truth
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
@@ -35,12 +37,7 @@ from filters import agreed_other, auditor, blind, consistent, perception, swappe
 from filters.panel import Panel
 
 SHARES = (0.0, 0.05, 0.10, 0.20)
-#: The share of lies at which the targets hold.
-AT = 0.10
 BOOTSTRAPS = 2000
-#: The share of votes that must agree, chosen on other scenes (seed 0 of a first look, 1,200 captions).
-AGREE = 0.3
-RECOMMENDED = f"paper + auditors >= {AGREE}"
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 Judge = Callable[[Question, Sequence[Answer]], bool]
@@ -184,8 +181,6 @@ def recall() -> float:
 
 def main() -> None:
     """Measure both set-ups, and write the table and the plot."""
-    from benchmarks import noise_page
-
     parser = argparse.ArgumentParser(prog="python -m benchmarks.label_noise", description=__doc__)
     parser.add_argument("--keep", type=Path, help="a folder for the runs, gone on with if they are there")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where experiments.md is (default docs)")

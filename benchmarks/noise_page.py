@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
 
+#: The share of lies at which the targets hold, and the set they are about.
+AT = 0.10
+#: The share of votes that must agree, chosen on other scenes (a first look at 1,200 captions).
+AGREE = 0.3
+RECOMMENDED = f"paper + auditors >= {AGREE}"
 BEGIN, END = "<!-- label_noise: begin -->", "<!-- label_noise: end -->"
 PLOT = "label_noise.png"
 #: Okabe and Ito's colours, which differ for every kind of colour vision; markers differ as well.
@@ -24,7 +29,7 @@ def write(lines: Sequence["Line"], folder: Path) -> None:
 
 def _tables(lines: Sequence["Line"]) -> Iterator[str]:
     for setup in dict.fromkeys(line.setup for line in lines):
-        own = [line for line in lines if line.setup == setup]
+        own = [line for line in lines if line.setup == setup and _told(line)]
         yield from ("", f"### Set-up `{setup}`", "")
         yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | requests / 1,000 captions |"
         yield "|---|---|---|---|---|---|"
@@ -41,6 +46,11 @@ def _tables(lines: Sequence["Line"]) -> Iterator[str]:
     yield ""
 
 
+def _told(line: "Line") -> bool:
+    """The whole frontier of thresholds at one share of lies is enough."""
+    return line.lies == AT or line.set == RECOMMENDED or "auditors" not in line.set
+
+
 def plot(lines: Sequence["Line"], file: Path) -> None:
     """At 10 % lies: recall of good rows against the share of wrong labels over that of the paper's rule."""
     import matplotlib as mpl
@@ -50,7 +60,7 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4.5), dpi=150)
     for setup, (colour, marker) in _STYLES.items():
-        own = [line for line in lines if line.setup == setup and line.lies == 0.10]
+        own = [line for line in lines if line.setup == setup and line.lies == AT]
         votes = [line for line in own if "auditors" in line.set]
         rest = [line for line in own if "auditors" not in line.set]
         label = {"stronger": "auditors see better than the solvers", "equal": "auditors see no better"}[setup]
