@@ -148,9 +148,14 @@ def lines(found: Measured) -> Iterator[Line]:
         for each in found.sets:
             here = _numbers(found, each.kept, paper, weights, np.arange(len(weights)))
             spread = np.array([_numbers(found, each.kept, paper, weights, rows) for rows in draws])
-            low, high = np.nanquantile(spread, (0.025, 0.975), axis=0)
-            wrong, recall, ratio = ((float(a), float(b)) for a, b in zip(low, high, strict=True))
+            wrong, recall, ratio = map(_ends, spread.T)
             yield Line(found.setup, share, each.name, here[0], wrong, here[1], recall, here[2], ratio, each.requests)
+
+
+def _ends(values: Numbers) -> tuple[float, float]:
+    """The middle 95 % of the draws in which there is a value at all."""
+    known = values[~np.isnan(values)]
+    return (float(np.quantile(known, 0.025)), float(np.quantile(known, 0.975))) if len(known) else (np.nan, np.nan)
 
 
 def _numbers(found: Measured, kept: Flags, paper: Flags, weights: Numbers, rows: npt.NDArray[np.intp]) -> Numbers:

@@ -1,5 +1,6 @@
 """The label-noise measurement as a section of docs/experiments.md, and its plot."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,16 +35,15 @@ def _tables(lines: Sequence["Line"]) -> Iterator[str]:
         yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | requests / 1,000 captions |"
         yield "|---|---|---|---|---|---|"
         for line in own:
-            wrong, good, part = (
-                f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-                for value, (low, high) in (
-                    (line.wrong, line.wrong_interval),
-                    (line.recall, line.recall_interval),
-                    (line.ratio, line.ratio_interval),
-                )
-            )
+            wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
+            part = _share(line.ratio, line.ratio_interval)
             yield f"| {100 * line.lies:.0f} % | {line.set} | {wrong} | {part} | {good} | {line.requests:,.0f} |"
     yield ""
+
+
+def _share(value: float, ends: tuple[float, float]) -> str:
+    low, high = ends
+    return "" if math.isnan(value) else f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def _told(line: "Line") -> bool:
