@@ -2,7 +2,8 @@
 
 Definitions, over the questions of one build whose scenes are known:
 
-- A label is wrong if the marked answer is false in the *image*, also where the image has no answer to the question.
+- A label is wrong if the marked answer is not true in the *image*: another answer is (a false label), or none is, since
+  the question asks about what only the caption tells of (a void one).
 - A row is a good perception-hard one if its label is right and the paper's rule keeps it: every solver wrong from the
   image and right from the caption, in the order of the options in which the question is written. Recall counts those.
 - A world with a share s of lying captions is the build's own rows, of which half lie, weighted: lying ones by s/share,
@@ -59,6 +60,7 @@ class Measured:
     setup: str
     lied: Flags
     true: Flags
+    void: Flags
     sets: tuple[FilterSet, ...]
 
     def weights(self, share: float) -> Numbers:
@@ -69,7 +71,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One set in one world; pairs are 95 % intervals, `ratio` is the wrong labels' share over the paper's own."""
+    """One set in one world; pairs are 95 % intervals, `ratio` is the wrong labels' share over the paper's own.
+
+    `false_kept` and `void_kept` are the shares of the paper's false and void labels that the set keeps too.
+    """
 
     setup: str
     lies: float
@@ -80,6 +85,8 @@ class Line:
     recall_interval: tuple[float, float]
     ratio: float
     ratio_interval: tuple[float, float]
+    false_kept: float
+    void_kept: float
     requests: float
 
 
@@ -88,8 +95,10 @@ def measured(setup: Setup, folder: Path) -> Measured:
     run, recipe = built(setup, folder)
     known = truth(run)
     asked = [q for q in run.questions.rows() if q.question_id in known]
-    lied, true = (np.array([getattr(known[q.question_id], name) for q in asked]) for name in ("lied", "true"))
-    return Measured(setup.name, lied, true, tuple(_sets(run, recipe, asked, setup)))
+    lied, true, void = (
+        np.array([getattr(known[q.question_id], name) for q in asked]) for name in ("lied", "true", "void")
+    )
+    return Measured(setup.name, lied, true, void, tuple(_sets(run, recipe, asked, setup)))
 
 
 def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> Iterator[FilterSet]:
@@ -149,7 +158,27 @@ def lines(found: Measured) -> Iterator[Line]:
             here = _numbers(found, each.kept, paper, weights, np.arange(len(weights)))
             spread = np.array([_numbers(found, each.kept, paper, weights, rows) for rows in draws])
             wrong, recall, ratio = map(_ends, spread.T)
-            yield Line(found.setup, share, each.name, here[0], wrong, here[1], recall, here[2], ratio, each.requests)
+            false, void = (_left(each.kept, paper & kind, weights) for kind in (~found.true & ~found.void, found.void))
+            yield Line(
+                setup=found.setup,
+                lies=share,
+                set=each.name,
+                wrong=float(here[0]),
+                wrong_interval=wrong,
+                recall=float(here[1]),
+                recall_interval=recall,
+                ratio=float(here[2]),
+                ratio_interval=ratio,
+                false_kept=false,
+                void_kept=void,
+                requests=each.requests,
+            )
+
+
+def _left(kept: Flags, of: Flags, weights: Numbers) -> float:
+    """Share of those rows that are kept."""
+    total = float((weights * of).sum())
+    return float((weights * of * kept).sum()) / total if total else float("nan")
 
 
 def _ends(values: Numbers) -> tuple[float, float]:

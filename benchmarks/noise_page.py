@@ -32,12 +32,14 @@ def _tables(lines: Sequence["Line"]) -> Iterator[str]:
     for setup in dict.fromkeys(line.setup for line in lines):
         own = [line for line in lines if line.setup == setup and _told(line)]
         yield from ("", f"### Set-up `{setup}`", "")
-        yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | requests / 1,000 captions |"
-        yield "|---|---|---|---|---|---|"
+        yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | false | void | requests |"
+        yield "|---|---|---|---|---|---|---|---|"
         for line in own:
             wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
             part = _share(line.ratio, line.ratio_interval)
-            yield f"| {100 * line.lies:.0f} % | {line.set} | {wrong} | {part} | {good} | {line.requests:,.0f} |"
+            kinds = " | ".join("" if math.isnan(k) else f"{100 * k:.0f} %" for k in (line.false_kept, line.void_kept))
+            cells = (f"{100 * line.lies:.0f} %", line.set, wrong, part, good, kinds, f"{line.requests:,.0f}")
+            yield f"| {' | '.join(cells)} |"
     yield ""
 
 

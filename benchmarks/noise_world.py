@@ -46,10 +46,14 @@ EQUAL = Setup("equal", ("solver_a", "solver_b"), ("solver_a", "solver_b", "start
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is true of one question: whether its caption lies, and whether its marked answer is true in the image."""
+    """What is true of one question: whether its caption lies, and whether its marked answer is true in the image.
+
+    A `void` one asks about what is not there.
+    """
 
     lied: bool
     true: bool
+    void: bool
 
 
 def built(setup: Setup, folder: Path) -> tuple[Run, Recipe]:
@@ -97,7 +101,8 @@ def truth(run: Run) -> Mapping[str, Row]:
         fact = scenes[examples[question.caption_id]]
         things = [Thing(o["shape"], o["colour"], o["size"], o["cell"]) for o in fact["objects"]]
         marked = question.options[LETTERS.index(question.answer)]
-        found[question.question_id] = Row(fact["lie"], questions.gold(things, question.text) == marked)
+        gold = questions.gold(things, question.text)
+        found[question.question_id] = Row(fact["lie"], gold == marked, gold is None)
     return found
 
 

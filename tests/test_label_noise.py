@@ -31,7 +31,8 @@ def measured() -> Measured:
     true[:10] = False
     some = paper.copy()
     some[:5] = False
-    return Measured("stronger", lied, true, (FilterSet("paper", paper, 3000.0), FilterSet("some", some, 3500.0)))
+    void = ~true & (np.arange(100) < 5)
+    return Measured("stronger", lied, true, void, (FilterSet("paper", paper, 3000.0), FilterSet("some", some, 3500.0)))
 
 
 def test_worlds_with_other_shares_of_lies_are_the_same_rows_weighted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +46,7 @@ def test_worlds_with_other_shares_of_lies_are_the_same_rows_weighted(monkeypatch
     assert lines[0.1, "some"].wrong == pytest.approx(0.1 * 5 / (0.1 * 15 + 0.9 * 10))
     assert lines[0.1, "some"].recall == lines[0.1, "paper"].recall == 1
     assert lines[0.1, "some"].ratio == pytest.approx(lines[0.1, "some"].wrong / lines[0.1, "paper"].wrong)
+    assert (lines[0.1, "some"].false_kept, lines[0.1, "some"].void_kept) == (1, 0)
     low, high = lines[0.1, "some"].wrong_interval
     assert low < lines[0.1, "some"].wrong < high
 
