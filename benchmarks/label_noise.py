@@ -18,16 +18,18 @@ import argparse
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from benchmarks import noise_page
-from benchmarks.noise_page import AGREE, AT, RECOMMENDED
+from benchmarks.noise_describe import SOLVER, VOTES, describe
+from benchmarks.noise_page import AGREE, AT, DESCRIBED, RECOMMENDED
 from benchmarks.noise_world import EQUAL, STRONGER, Setup, built, truth
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
@@ -103,7 +105,8 @@ def measured(setup: Setup, folder: Path) -> Measured:
 
 def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> Iterator[FilterSet]:
     replies: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in run.answers.rows():
+    described: defaultdict[str, list[Answer]] = defaultdict(list)
+    for answer in run.answers.rows(~pl.col("solver").str.starts_with(SOLVER)):
         replies[answer.question_id].append(answer)
 
     def keeps(judge: Judge) -> Flags:
@@ -117,6 +120,10 @@ def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> 
     firm = keeps(lambda q, a: consistent.judge(q, _probed(a), both, ConsistentSection()).keep)
     unlike = keeps(lambda q, a: agreed_other.judge(q, _probed(a), both, AgreedOtherSection()).keep)
     solvers, votes, n = len(setup.solvers), section.votes * len(section.models), len(asked)
+
+    describe(run, recipe, setup, (q for q, kept in zip(asked, paper, strict=True) if kept))
+    for vote in run.answers.where(pl.col("solver").str.starts_with(SOLVER), pl.col("rollout") < VOTES):
+        described[vote.question_id].append(vote)
 
     def one(name: str, kept: Flags, arms: int, audited: Flags | None = None) -> FilterSet:
         cost = 1 + solvers * arms + (votes * audited.sum() / n if audited is not None else 0)
@@ -138,8 +145,23 @@ def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> 
         yield one("paper + blind, swapped", paper & others, 7)
     for share in (0.05, 0.1, 0.2, 0.25, AGREE, 0.35, 0.4, 0.5, 0.6, 0.75):
         yield one(f"paper + auditors >= {share}", paper & audited(share), 2, paper)
+    for count in range(1, 5):
+        seen = keeps(partial(_looks, described, told=_describing(section, count)))
+        cost = 1000 * (1 + solvers * 2 + VOTES * len(setup.auditors) * paper.sum() / n)
+        yield FilterSet(DESCRIBED.format(count), paper & seen, float(cost))
     rest = paper & steady & others
-    yield one("all ours", rest & audited(AGREE), 8 if "blind" in setup.arms else 3, rest)
+    yield one("all that answer", rest & audited(AGREE), 8 if "blind" in setup.arms else 3, rest)
+
+
+def _describing(section: AuditorSection, count: int) -> AuditorSection:
+    """A rule by which so many descriptions must bear the marked answer out."""
+    return section.model_copy(update={"votes": VOTES, "agree_at_least": count / (VOTES * len(section.models))})
+
+
+def _looks(
+    described: Mapping[str, Sequence[Answer]], question: Question, _: Sequence[Answer], told: AuditorSection
+) -> bool:
+    return auditor.judge(question, described.get(question.question_id, ()), told).keep
 
 
 def _probed(answers: Sequence[Answer]) -> list[Answer]:

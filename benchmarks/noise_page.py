@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
 
-#: The share of lies at which the targets hold, and the set they are about.
+#: The share of lies at which the targets hold.
 AT = 0.10
 #: The share of votes that must agree, chosen on other scenes (a first look at 1,200 captions).
 AGREE = 0.3
-RECOMMENDED = f"paper + auditors >= {AGREE}"
+DESCRIBED = "paper + descriptions, {} agree"
+#: The set that the targets are about.
+RECOMMENDED = DESCRIBED.format(1)
+ANSWERED = f"paper + auditors >= {AGREE}"
 BEGIN, END = "<!-- label_noise: begin -->", "<!-- label_noise: end -->"
 PLOT = "label_noise.png"
 #: Okabe and Ito's colours, which differ for every kind of colour vision; markers differ as well.
@@ -50,7 +53,8 @@ def _share(value: float, ends: tuple[float, float]) -> str:
 
 def _told(line: "Line") -> bool:
     """The whole frontier of thresholds at one share of lies is enough."""
-    return line.lies == AT or line.set == RECOMMENDED or "auditors" not in line.set
+    frontier = "auditors" in line.set or "descriptions" in line.set
+    return line.lies == AT or line.set in (RECOMMENDED, ANSWERED) or not frontier
 
 
 def plot(lines: Sequence["Line"], file: Path) -> None:
@@ -64,9 +68,12 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
     for setup, (colour, marker) in _STYLES.items():
         own = [line for line in lines if line.setup == setup and line.lies == AT]
         votes = [line for line in own if "auditors" in line.set]
-        rest = [line for line in own if "auditors" not in line.set]
+        looks = [line for line in own if "descriptions" in line.set]
+        rest = [line for line in own if line not in votes and line not in looks]
         label = {"stronger": "auditors see better than the solvers", "equal": "auditors see no better"}[setup]
         axes.plot([v.recall for v in votes], [v.ratio for v in votes], color=colour, marker=marker, label=label)
+        spots = ([v.recall for v in looks], [v.ratio for v in looks])
+        axes.plot(*spots, color=colour, marker=marker, linestyle="--", label=f"{label}, by description")
         axes.scatter(
             [r.recall for r in rest], [r.ratio for r in rest], marker=marker, facecolors="none", edgecolors=colour
         )
