@@ -11,6 +11,7 @@ from benchmarks import (
     duplicates,
     grading,
     kills,
+    label_noise,
     ordering,
     resume,
     road,
@@ -74,6 +75,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         duplicates.seconds, "s", 600, "lower", "the same, from the files to the last verdict"
     ),
     "duplicates_rss_gb": Benchmark(duplicates.rss_gb, "GB", 8, "lower", "peak memory of that process"),
+    "label_noise_ratio": Benchmark(
+        label_noise.ratio,
+        "",
+        0.2,
+        "lower",
+        "wrong labels kept with auditors over those of the paper's rule alone, 10 % of the captions lying",
+    ),
+    "good_row_recall": Benchmark(
+        label_noise.recall, "share", 0.8, "higher", "good perception-hard rows that the same auditors leave"
+    ),
     "saturation_ratio": Benchmark(
         saturation.ratio,
         "",

@@ -93,6 +93,21 @@ def _query(arguments: argparse.Namespace) -> None:
         Console().print(show.grid(columns, rows))
 
 
+def _audit(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from capcurriculum import recipe, run
+    from capcurriculum.progress import Display
+    from filters import audit_run, noise_report
+
+    found = run.named(arguments.run)
+    named = Path(arguments.run)
+    wanted = recipe.load(named) if named.is_file() else found.recipe()
+    section = audit_run.auditor(wanted, arguments.model, arguments.mode, arguments.sees, arguments.votes)
+    report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
+    noise_report.show(report, Console())
+
+
 def _signatures_build(arguments: argparse.Namespace) -> None:
     from filters.signatures import build, file, layouts
 
@@ -154,6 +169,19 @@ def parser() -> argparse.ArgumentParser:
     funnel.add_argument(
         "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
     )
+    audit = verb("audit", _audit, "have a model check a sample of a run's marked answers: how many are wrong")
+    audit.add_argument("run", help=f"{run_help}; a recipe file may name an auditor that the run does not know yet")
+    audit.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="one of the recipe's models (default: its filter's; may be repeated)",
+    )
+    audit.add_argument("--size", type=int, default=200, help="questions in the sample (default 200)")
+    audit.add_argument("--mode", choices=("judge", "answer"), help="judge the marked answer, or answer the question")
+    audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what is shown")
+    audit.add_argument("--votes", type=int, help="how often each is asked about a question")
+    audit.add_argument("--seed", type=int, default=0, help="another seed draws another sample")
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=run_help)
     why.add_argument("row", help="the beginning of a caption's, question's or source line's id")

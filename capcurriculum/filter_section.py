@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,6 +12,9 @@ from capcurriculum.rows import SCHEMA, Arm, Stage, digest
 
 if TYPE_CHECKING:
     from capcurriculum.recipe import Recipe
+
+#: How many must agree: every one, more than half, or at least one.
+Quorum = Literal["all", "majority", "any"]
 
 
 class Phase(IntEnum):
@@ -53,6 +57,11 @@ class FilterSection(BaseModel):
 
     def check(self, recipe: Recipe) -> None:
         """Raise ValueError if the rest of the recipe does not give what the filter needs."""
+
+    def reads(self, recipe: Recipe) -> Mapping[str, Collection[object]]:
+        """Which of its phase's replies it reads: columns of `Answer` and the values they must have."""
+        del recipe
+        return {"arm": self.arms_read} if self.arms_read else {}
 
     def digest(self, recipe: Recipe) -> str:
         """The `params` of its verdicts; another one means that every question is judged anew."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_models import ModelSection
-from capcurriculum.rows import Purpose
+from capcurriculum.rows import Arm, Purpose
 from capcurriculum.run import Run
 from capcurriculum.spend import Spend, spends
 from capcurriculum.tables import Table
@@ -91,6 +92,7 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
             own = spent.get((Purpose.PROBE, name))
             size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens, an_answer)
             yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, estimate=False)
+        yield from _audits(recipe, rows, spent, an_answer)
     section = recipe.rollouts
     reaching = rows.reaching + rows.problems
     own = spent.get((Purpose.ROLLOUT, section.model))
@@ -106,6 +108,19 @@ def _row_bytes(table: Table[Any]) -> float:
     """What a row of a table takes on disk, 0 while it has none."""
     count = table.count()
     return sum(shard.stat().st_size for shard in table.shards()) / count if count else 0.0
+
+
+def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_answer: float) -> Iterator[Forecast]:
+    """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
+    for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
+        image = 0 if section.arm is Arm.CAPTION else rows.image_tokens
+        kept = section.questions == "kept"
+        asked = rows.reaching if kept and rows.judged else rows.questions
+        for name in section.models:
+            # Spent under the auditor's own name, forecast under the model's.
+            own = {(s, name): line for (s, m), line in spent.items() if m == section.asker(name, recipe.models)}
+            size = _size(own.get((Purpose.AUDIT, name)), rows.characters, image, section.sampling.max_tokens, an_answer)
+            yield _step(Purpose.AUDIT, name, recipe, asked, asked * section.votes, size, own, estimate=kept)
 
 
 def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int, row_bytes: float) -> Size:

@@ -57,6 +57,13 @@ class Reason(StrEnum):
     # consistent
     INCONSISTENT = "choice_changes_with_order"
     CONSISTENCY_UNKNOWN = "unknown_in_some_order"
+    # agreed_other
+    AGREED_OTHER = "solvers_agree_on_another"
+    AGREEMENT_UNKNOWN = "unknown_whether_solvers_agree"
+    # auditor
+    AUDIT_DISAGREES = "auditor_disagrees"
+    AUDIT_UNSURE = "auditor_unsure"
+    AUDIT_UNKNOWN = "unknown_from_auditor"
     # rollouts
     NOT_MEASURED = "not_measured"
     TOO_HARD = "pass_rate_too_low"
@@ -68,4 +75,13 @@ class Reason(StrEnum):
 
 
 #: Reasons of rows that are kept because the evidence that would speak against them is incomplete.
-UNDECIDED = frozenset({Reason.BLIND_UNKNOWN, Reason.SWAP_UNKNOWN, Reason.CONSISTENCY_UNKNOWN})
+UNDECIDED = frozenset(
+    {
+        Reason.BLIND_UNKNOWN,
+        Reason.SWAP_UNKNOWN,
+        Reason.CONSISTENCY_UNKNOWN,
+        Reason.AGREEMENT_UNKNOWN,
+        Reason.AUDIT_UNSURE,
+        Reason.AUDIT_UNKNOWN,
+    }
+)

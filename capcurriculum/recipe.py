@@ -16,9 +16,10 @@ from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_ray import RaySection
+from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_training import TrainingRecipe
-from capcurriculum.rows import Sampling, Stage
+from capcurriculum.rows import Stage
 
 #: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
 NO_EFFECT: tuple[str, ...] = (
@@ -36,19 +37,6 @@ class Section(BaseModel):
     """A part of a recipe: immutable, and no key it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SamplingSection(Section):
-    """How replies are drawn; see `capcurriculum.rows.Sampling`."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 0
-    max_tokens: PositiveInt = 512
-
-    def record(self) -> Sampling:
-        """The same values as a record."""
-        return Sampling(self.temperature, self.top_p, self.top_k, self.max_tokens)
 
 
 class TeacherSection(Section):
@@ -174,13 +162,16 @@ class Recipe(Section):
         """Where the build and the training of this recipe live."""
         return Path(self.runs) / self.name
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The models that write, probe and roll out."""
+        if self.perception is None:
+            return frozenset({self.rollouts.model})
+        return frozenset({self.rollouts.model, self.perception.teacher.model, *self.perception.probe.solvers})
+
     @model_validator(mode="after")
     def _models_defined(self) -> "Recipe":
-        named = {self.rollouts.model}
-        if self.perception:
-            named |= {self.perception.teacher.model, *self.perception.probe.solvers}
-        named |= set(self.ray.models)
-        missing = sorted(named - set(self.models))
+        missing = sorted((self.asked | set(self.ray.models)) - set(self.models))
         if missing:
             raise ValueError(f"models has no entry for {', '.join(missing)}")
         if not (self.perception or self.text or self.visual):
@@ -225,9 +216,13 @@ def dump(recipe: Recipe) -> str:
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
-    """Dotted key -> value for every key that can change a result."""
-    flat = _flatten(recipe.model_dump(mode="json"), "")
-    return {key: value for key, value in flat.items() if not _no_effect(key)}
+    """Dotted key -> value for every key that can change a result.
+
+    A model that nobody but an auditor asks is left out: its votes carry a digest of it.
+    """
+    data = recipe.model_dump(mode="json")
+    data["models"] = {name: model for name, model in data["models"].items() if name in recipe.asked}
+    return {key: value for key, value in _flatten(data, "").items() if not _no_effect(key)}
 
 
 def differences(before: Recipe, after: Recipe) -> list[str]:

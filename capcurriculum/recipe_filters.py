@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.filter_section import FilterSection, Phase, Quorum
+from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_corpus_filters import ContaminationSection, DuplicatesSection
 from capcurriculum.rows import Arm, Stage
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from capcurriculum.recipe import Recipe
 
 Share = Annotated[float, Field(ge=0, le=1)]
-#: How many solvers must agree: every one, more than half, or at least one.
-Quorum = Literal["all", "majority", "any"]
 
 
 class ReadableSection(FilterSection):
@@ -163,6 +162,26 @@ class ConsistentSection(ProbeFilterSection):
             raise ValueError("the filter consistent needs perception.probe.other_order: true")
 
 
+class AgreedOtherSection(ProbeFilterSection):
+    """Objects where `solvers` agree from the image on one option that is not the marked one, in every order asked.
+
+    Solvers that err do not often err alike; solvers that see what the label denies do. It asks nothing: the probe's
+    replies are its evidence.
+    """
+
+    arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE,)
+
+    name: Literal["agreed_other"] = "agreed_other"
+    solvers: Literal["all", "majority"] = "all"
+
+    def check(self, recipe: Recipe) -> None:
+        """One solver, asked once, always agrees with itself."""
+        super().check(recipe)
+        probe = recipe.perception.probe if recipe.perception else None
+        if probe and len(probe.solvers) * (1 + probe.other_order) < 2:
+            raise ValueError("the filter agreed_other needs two solvers, or perception.probe.other_order: true")
+
+
 class RolloutsSection(FilterSection):
     """A row has a pass rate: at least one rollout was answered. Nothing can be ordered without it."""
 
@@ -208,6 +227,8 @@ AnyFilter = Annotated[
     | BlindSection
     | SwappedSection
     | ConsistentSection
+    | AgreedOtherSection
+    | AuditorSection
     | RolloutsSection
     | DifficultySection
     | DuplicatesSection

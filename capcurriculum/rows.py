@@ -29,6 +29,7 @@ class Arm(StrEnum):
     CAPTION = "caption"
     BLIND = "blind"
     SWAPPED = "swapped"
+    BOTH = "both"  # image and caption together
     TEXT = "text"  # a problem that never had an image
 
 

@@ -49,7 +49,7 @@ def spends(run: Run) -> list[Spend]:
         count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
         times = round(wall, 2), round(engine, 2)
         found.append(Spend(str(step), name, count, int(sent), int(again), read, written, *times))
-    order = ("teacher", "probe", "rollout")
+    order = ("teacher", "probe", "audit", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
 
 

@@ -5,13 +5,19 @@ ends in the same tables, and calling it on a finished run does nothing.
 """
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
 
 from capcurriculum import locks
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
 from curricula.make import STAGES, write_orders
+from datagen.auditing import audit
 from datagen.distributed.crew import hired
 from datagen.probe import probe
 from datagen.rollouts import roll_out
@@ -49,7 +55,8 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
             if crew:
                 crew.probe(probed)
             probe(run, recipe, where, display, probed)
-        pipeline.after_probe(run, recipe, mine)
+        kept = pipeline.after_probe(run, recipe, mine)
+        _audit(run, recipe, {"probed": worth_asking, "kept": kept}, where, display)
         to_measure = pipeline.after_audit(run, recipe, mine)
         if crew:
             crew.roll_out(pipeline.questions(run, to_measure))
@@ -59,3 +66,13 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
             write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
+
+
+def _audit(
+    run: Run, recipe: Recipe, reached: Mapping[str, pl.LazyFrame], where: Mapping[str, Path], display: Display
+) -> None:
+    """Ask the auditors of the recipe's filters; `reached` are the questions before and after the probe's filters."""
+    for section in recipe.filters:
+        if isinstance(section, AuditorSection):
+            ids = reached[section.questions].filter(pl.col("stage").is_in(list(section.stages)))
+            audit(run, recipe, section, pipeline.questions(run, ids), where, display)

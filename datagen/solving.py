@@ -64,10 +64,16 @@ def messages(question: Question, arm: Arm, order: int = 0) -> tuple[Message, ...
     match arm:
         case Arm.IMAGE | Arm.SWAPPED:
             return system, Message("user", problem, images=1)
+        case Arm.BOTH:
+            return system, Message("user", prompts.both_arm(question.caption, problem), images=1)
         case Arm.CAPTION:
             return system, Message("user", prompts.caption_arm(question.caption, problem))
         case Arm.BLIND | Arm.TEXT:
             return system, Message("user", problem)
+
+
+#: The template that an arm's prompt is known by; the others show the problem as it is.
+_TEMPLATES = {Arm.CAPTION: "caption_arm", Arm.BOTH: "both_arm"}
 
 
 def home_arm(question: Question) -> Arm:
@@ -197,11 +203,16 @@ class Solver:
 
     def row(self, item: Asked, response: Response) -> Answer:
         """The graded answer."""
-        answer = _answer(item, response, self.name, self.purpose)
+        answer = self.graded(item, response)
         self.known[answer.question_id][item.variant] = answer.outcome
         if self._hear:
             self._hear(item)
         return answer
+
+    def graded(self, item: Asked, response: Response) -> Answer:
+        """The reply as a row."""
+        found = graded(item.question, response, item.order)
+        return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
 
     def append(self, rows: Sequence[Answer]) -> None:
         """Write one shard of answers."""
@@ -210,15 +221,23 @@ class Solver:
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
     """What the engine is asked; `folders` as in `Solver`."""
+    turns = messages(item.question, item.arm, item.order)
+    return Request.make(model, turns, sampling, images=images(item, folders), rollout=item.rollout)
+
+
+def images(item: Asked, folders: Mapping[str, Path]) -> tuple[tuple[str, str], ...]:
+    """Digest and path of the picture that is shown, if one is."""
     question = item.question
-    shown = Picture(question.image_id, question.image_path) if item.arm is Arm.IMAGE else item.shown
-    images = ((shown.image_id, str(folders[question.stage] / shown.path)),) if shown else ()
-    turns = messages(question, item.arm, item.order)
-    return Request.make(model, turns, sampling, images=images, rollout=item.rollout)
+    own = Picture(question.image_id, question.image_path) if item.arm in (Arm.IMAGE, Arm.BOTH) else None
+    shown = own or item.shown
+    return ((shown.image_id, str(folders[question.stage] / shown.path)),) if shown else ()
 
 
-def _answer(item: Asked, response: Response, solver: str, purpose: Purpose) -> Answer:
-    outcome, answer, detail = graded(item.question, response, item.order)
+def answer_row(
+    item: Asked, response: Response, solver: str, purpose: Purpose, found: tuple[Outcome, str, str], template: str
+) -> Answer:
+    """A reply with what was `found` in it, as `graded` gives that, and the prompt template that it answers."""
+    outcome, answer, detail = found
     return Answer(
         request_key=response.key,
         question_id=item.question.question_id,
@@ -232,7 +251,7 @@ def _answer(item: Asked, response: Response, solver: str, purpose: Purpose) -> A
         finish=response.finish,
         tokens_in=response.tokens_in,
         tokens_out=response.tokens_out,
-        prompt_digest=prompts.digest("caption_arm" if item.arm is Arm.CAPTION else "system"),
+        prompt_digest=prompts.digest(template),
         detail=detail,
         order=item.order,
     )

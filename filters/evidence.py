@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Answer, Purpose, Question
 from capcurriculum.run import Run
 from capcurriculum.tables import records
@@ -20,12 +21,14 @@ _COLUMNS = ("request_key", "question_id", "solver", "purpose", "arm", "rollout",
 _UNREAD = {"text": "", "finish": "", "tokens_in": 0, "tokens_out": 0, "prompt_digest": ""}
 
 
-def read_by(section: FilterSection) -> pl.Expr:
+def read_by(section: FilterSection, recipe: Recipe) -> pl.Expr:
     """Which rows of the answers table are evidence for a filter."""
     if section.phase not in PURPOSES:
         return pl.lit(False)
-    mine = pl.col("purpose") == str(PURPOSES[section.phase])
-    return mine & pl.col("arm").is_in([str(arm) for arm in section.arms_read]) if section.arms_read else mine
+    found = pl.col("purpose") == str(PURPOSES[section.phase])
+    for column, values in section.reads(recipe).items():
+        found &= pl.col(column).is_in([str(value) if isinstance(value, str) else value for value in values])
+    return found
 
 
 def questions(run: Run, ids: pl.DataFrame) -> list[Question]:

@@ -28,7 +28,7 @@ def missing(run: Run, recipe: Recipe, section: FilterSection, within: pl.LazyFra
     rows = scope.join(verdicts, on="question_id", how="left", maintain_order="left")
     gone = dropped(run, recipe, section.phase - 1).with_columns(gone=pl.lit(True))
     rows = rows.join(gone, on="question_id", how="left", maintain_order="left")
-    rows = rows.join(_replies(run, section), on="question_id", how="left", maintain_order="left")
+    rows = rows.join(_replies(run, recipe, section), on="question_id", how="left", maintain_order="left")
     asked = pl.col("gone").is_null() | pl.col("there").is_not_null()
     more = pl.col("there").fill_null(0) != pl.col("seen")
     let_through = (pl.col("reason") == Reason.NOT_ASKED) & asked
@@ -38,7 +38,7 @@ def missing(run: Run, recipe: Recipe, section: FilterSection, within: pl.LazyFra
     return rows.filter(stale).select("question_id", "stage", asked=asked).collect()
 
 
-def _replies(run: Run, section: FilterSection) -> pl.LazyFrame:
+def _replies(run: Run, recipe: Recipe, section: FilterSection) -> pl.LazyFrame:
     """How many replies there are for the filter to read, by question."""
-    replies = run.answers.scan().filter(read_by(section))
+    replies = run.answers.scan().filter(read_by(section, recipe))
     return replies.group_by("question_id").agg(there=pl.len())

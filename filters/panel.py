@@ -7,9 +7,9 @@ counts for either side.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from capcurriculum.filter_section import Quorum
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import ProbeSection
-from capcurriculum.recipe_filters import Quorum
 from capcurriculum.rows import Answer, Arm, Outcome
 
 KNOWN = frozenset({Outcome.RIGHT, Outcome.WRONG})

@@ -17,6 +17,8 @@ from capcurriculum.recipe_corpus_filters import ContaminationSection, Duplicates
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run
 from filters import (
+    agreed_other,
+    auditor,
     blind,
     consistent,
     contamination,
@@ -65,6 +67,8 @@ MAKERS: Mapping[str, Maker] = {
     blind.FILTER: lambda section, at: lambda q, replies: blind.judge(q, replies, at.panel, section),
     swapped.FILTER: lambda section, at: lambda q, replies: swapped.judge(q, replies, at.panel, section),
     consistent.FILTER: lambda section, at: lambda q, replies: consistent.judge(q, replies, at.panel, section),
+    agreed_other.FILTER: lambda section, at: lambda q, replies: agreed_other.judge(q, replies, at.panel, section),
+    auditor.FILTER: lambda section, at: lambda q, replies: auditor.judge(q, replies, section),
     measured.FILTER: lambda section, at: measured.judge,
     difficulty.FILTER: lambda section, at: lambda q, replies: difficulty.judge(q, replies, at.recipe.rollouts, section),
 }

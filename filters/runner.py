@@ -5,7 +5,7 @@ rows nor on other rows. Evidence is read for a batch of questions at a time, onc
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -33,10 +33,11 @@ class _Rule:
     params: str
     judge: Judge
     todo: pl.DataFrame
+    reading: Mapping[str, Collection[object]]
 
     def reads(self, reply: Answer) -> bool:
         """Whether the filter looks at this reply; the same rows as `evidence.read_by`."""
-        return not self.section.arms_read or reply.arm in self.section.arms_read
+        return all(getattr(reply, column) in values for column, values in self.reading.items())
 
 
 def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> int:
@@ -55,7 +56,8 @@ def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = No
 
 def _rule(setting: Setting, section: FilterSection, within: pl.LazyFrame | None) -> _Rule:
     todo = missing(setting.run, setting.recipe, section, within)
-    return _Rule(section, section.digest(setting.recipe), judge_of(section, setting), todo)
+    recipe = setting.recipe
+    return _Rule(section, section.digest(recipe), judge_of(section, setting), todo, section.reads(recipe))
 
 
 def _batches(rules: Sequence[_Rule]) -> Iterator[pl.DataFrame]:

@@ -80,6 +80,16 @@ def caption_arm(caption: str, problem: str) -> str:
     return render("caption_arm", caption=caption, problem=problem)
 
 
+def both_arm(caption: str, problem: str) -> str:
+    """`problem` as it is asked about an image whose caption is given too."""
+    return render("both_arm", caption=caption, problem=problem)
+
+
+def auditor(question: str, options: Mapping[str, str], answer: str, caption: str, *, image: bool) -> str:
+    """What an auditor reads: a question with its marked answer, a letter. An empty `caption` is not shown."""
+    return render("auditor", question=question, options=options, answer=answer, caption=caption, image=image)
+
+
 def teacher(name: str, caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
     """What a teacher reads from template `name` (`teacher_caption` or `teacher_image`).
 

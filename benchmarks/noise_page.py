@@ -1,0 +1,89 @@
+"""The label-noise measurement as a section of docs/experiments.md, and its plot."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.label_noise import Line
+
+#: The share of lies at which the targets hold.
+AT = 0.10
+#: The share of votes that must agree, chosen on other scenes (a first look at 1,200 captions).
+AGREE = 0.3
+DESCRIBED = "paper + descriptions, {} agree"
+#: The set that the targets are about.
+RECOMMENDED = DESCRIBED.format(1)
+ANSWERED = f"paper + auditors >= {AGREE}"
+BEGIN, END = "<!-- label_noise: begin -->", "<!-- label_noise: end -->"
+PLOT = "label_noise.png"
+#: Okabe and Ito's colours, which differ for every kind of colour vision; markers differ as well.
+_STYLES = {"stronger": ("#0072B2", "o"), "equal": ("#D55E00", "s")}
+
+
+def write(lines: Sequence["Line"], folder: Path) -> None:
+    """Replace what stands between the marks of `experiments.md`, and draw the plot beside it."""
+    page = folder / "experiments.md"
+    text = page.read_text(encoding="utf-8")
+    head, tail = text.split(BEGIN)[0], text.split(END)[1]
+    page.write_text(f"{head}{BEGIN}\n" + "\n".join(_tables(lines)) + f"\n{END}{tail}", encoding="utf-8")
+    plot(lines, folder / PLOT)
+
+
+def _tables(lines: Sequence["Line"]) -> Iterator[str]:
+    for setup in dict.fromkeys(line.setup for line in lines):
+        own = [line for line in lines if line.setup == setup and _told(line)]
+        yield from ("", f"### Set-up `{setup}`", "")
+        yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | false | void | requests |"
+        yield "|---|---|---|---|---|---|---|---|"
+        for line in own:
+            wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
+            part = _share(line.ratio, line.ratio_interval)
+            kinds = " | ".join("" if math.isnan(k) else f"{100 * k:.0f} %" for k in (line.false_kept, line.void_kept))
+            cells = (f"{100 * line.lies:.0f} %", line.set, wrong, part, good, kinds, f"{line.requests:,.0f}")
+            yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _share(value: float, ends: tuple[float, float]) -> str:
+    low, high = ends
+    return "" if math.isnan(value) else f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def _told(line: "Line") -> bool:
+    """The whole frontier of thresholds at one share of lies is enough."""
+    frontier = "auditors" in line.set or "descriptions" in line.set
+    return line.lies == AT or line.set in (RECOMMENDED, ANSWERED) or not frontier
+
+
+def plot(lines: Sequence["Line"], file: Path) -> None:
+    """At 10 % lies: recall of good rows against the share of wrong labels over that of the paper's rule."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=150)
+    for setup, (colour, marker) in _STYLES.items():
+        own = [line for line in lines if line.setup == setup and line.lies == AT]
+        votes = [line for line in own if "auditors" in line.set]
+        looks = [line for line in own if "descriptions" in line.set]
+        rest = [line for line in own if line not in votes and line not in looks]
+        label = {"stronger": "auditors see better than the solvers", "equal": "auditors see no better"}[setup]
+        axes.plot([v.recall for v in votes], [v.ratio for v in votes], color=colour, marker=marker, label=label)
+        spots = ([v.recall for v in looks], [v.ratio for v in looks])
+        axes.plot(*spots, color=colour, marker=marker, linestyle="--", label=f"{label}, by description")
+        axes.scatter(
+            [r.recall for r in rest], [r.ratio for r in rest], marker=marker, facecolors="none", edgecolors=colour
+        )
+        for line in rest:
+            axes.annotate(line.set.removeprefix("paper + "), (line.recall, line.ratio), fontsize=6, color=colour)
+    axes.axhline(0.2, color="black", linestyle=":", linewidth=1)
+    axes.axvline(0.8, color="black", linestyle=":", linewidth=1)
+    axes.set(xlabel="good perception-hard rows kept", ylabel="wrong labels kept, over the paper's rule", xlim=(0, 1.05))
+    axes.set_ylim(0, None)
+    axes.legend(loc="upper left", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(file)
+    plt.close(figure)

@@ -1,0 +1,116 @@
+"""The auditor part of a recipe: independent models that check the marked answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_sampling import SamplingSection
+from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
+
+if TYPE_CHECKING:
+    from capcurriculum.recipe import Recipe
+
+ARMS: Mapping[str, Arm] = {"image_and_caption": Arm.BOTH, "image": Arm.IMAGE, "caption": Arm.CAPTION}
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class AuditSection(BaseModel):
+    """How auditors are asked about a question; see `AuditorSection` for what becomes of their votes.
+
+    `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, or to
+    `answer` the question themselves as any solver, their choice then being compared with the key. What it `sees` is the
+    image, the caption, or both. Each of `models` gives `votes` votes; vote v is asked with the options rotated by v, so
+    that no preference for a letter decides.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+    mode: Literal["judge", "answer"] = "judge"
+    sees: Literal["image_and_caption", "image", "caption"] = "image_and_caption"
+    votes: Annotated[int, Field(ge=1, le=64)] = 3
+    sampling: SamplingSection = SamplingSection()
+
+    @model_validator(mode="after")
+    def _votes_differ(self) -> AuditSection:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("models names one of them twice; give it more votes instead")
+        if self.votes > len(LETTERS) and not self.sampling.temperature:
+            raise ValueError(
+                f"more than {len(LETTERS)} votes need a sampling.temperature above 0: the options have no more "
+                "rotations, so the others would be copies"
+            )
+        return self
+
+    @property
+    def arm(self) -> Arm:
+        """What the auditors are shown beside the question."""
+        return ARMS[self.sees]
+
+    def asker(self, name: str, models: Mapping[str, ModelSection]) -> str:
+        """Under which name the votes of the model `name` are known: with a digest of all that can change a vote.
+
+        A recipe may change its auditors without becoming another run, so nothing else tells their votes apart.
+        """
+        model = models[name].model_dump(mode="json", exclude=_excluded())
+        told = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
+        return f"{name}/{digest(SCHEMA, 'auditor', told, model)[:8]}"
+
+    def askers(self, models: Mapping[str, ModelSection]) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.asker(name, models) for name in self.models)
+
+
+class AuditorSection(FilterSection, AuditSection):
+    """Auditors' votes on the marked answer.
+
+    Of the votes that could be read at least the share `agree_at_least` must agree. A question is dropped if they do
+    not, even if all that could not decide had agreed. Where those would decide, or no more than half of the votes could
+    be read, it is `unsure`, and kept or dropped as that key says. Asked about are the questions that are `kept` by the
+    phases before, or all that were `probed`.
+    """
+
+    phase: ClassVar[Phase] = Phase.AUDIT
+
+    name: Literal["auditor"] = "auditor"
+    stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
+    questions: Literal["kept", "probed"] = "kept"
+    agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
+    unsure: Literal["keep", "drop"] = "keep"
+
+    @model_validator(mode="after")
+    def _perception_only(self) -> AuditorSection:
+        if self.stages != (Stage.PERCEPTION,):
+            raise ValueError("auditor checks perception questions only, which have options; leave stages out")
+        return self
+
+    def params(self, recipe: Recipe) -> dict[str, Any]:
+        """Which models they are too; whose questions are asked about does not change what is said of one."""
+        own = {key: value for key, value in super().params(recipe).items() if key != "questions"}
+        return own | {"askers": self.askers(recipe.models)}
+
+    def reads(self, recipe: Recipe) -> Mapping[str, Collection[object]]:
+        """The votes of these very auditors."""
+        return {"solver": self.askers(recipe.models), "rollout": tuple(range(self.votes))}
+
+    def check(self, recipe: Recipe) -> None:
+        """The auditors must be among the recipe's models."""
+        if missing := sorted(set(self.models) - set(recipe.models)):
+            raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
+
+
+def _excluded() -> dict[str, Any]:
+    """The keys of a model that cannot change a reply, as pydantic's `exclude`."""
+    found: dict[str, Any] = {}
+    for key in MODEL_NO_EFFECT:
+        first, _, rest = key.partition(".")
+        found[first] = found.get(first, set()) | {rest} if rest else True
+    return found

@@ -1,0 +1,150 @@
+"""Ask auditors whether marked answers are right; their votes become `answers` rows with the purpose audit.
+
+An auditor that answers is a solver like any other, and its choice is compared with the key. One that judges is shown
+the marked answer and replies with one JSON object, which is checked whatever the engine was told to keep to.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from capcurriculum import prompts
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditSection
+from capcurriculum.rows import LETTERS, Answer, Arm, Message, Outcome, Purpose, Question, Request, Response
+from capcurriculum.run import Run
+from datagen import engines
+from datagen.orders import rotated
+from datagen.solving import Asked, Solver, answer_row, images
+
+MAX_SEEN = 400
+_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
+
+
+class Opinion(StrEnum):
+    """What a vote says of a marked answer; UNKNOWN ones were not given or cannot be read."""
+
+    AGREE = "agree"
+    DISAGREE = "disagree"
+    UNSURE = "unsure"
+    UNKNOWN = "unknown"
+
+
+#: What the engine is asked to keep to; its digest is part of the request. Looking comes before judging.
+JSON_SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {
+            "seen": {"type": "string", "maxLength": MAX_SEEN},
+            "verdict": {"enum": [Opinion.AGREE, Opinion.DISAGREE, Opinion.UNSURE]},
+        },
+        "required": ["seen", "verdict"],
+        "additionalProperties": False,
+    },
+    separators=(",", ":"),
+)
+_OUTCOMES = {"agree": Outcome.RIGHT, "disagree": Outcome.WRONG, "unsure": Outcome.UNPARSED}
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seen: str
+    verdict: Literal["agree", "disagree", "unsure"]
+
+
+def opinion(vote: Answer) -> Opinion:
+    """What an `answers` row with the purpose audit says."""
+    if vote.outcome in (Outcome.RIGHT, Outcome.WRONG):
+        return Opinion.AGREE if vote.outcome == Outcome.RIGHT else Opinion.DISAGREE
+    return Opinion.UNSURE if vote.outcome == Outcome.UNPARSED and vote.answer == "unsure" else Opinion.UNKNOWN
+
+
+def audit(
+    run: Run,
+    recipe: Recipe,
+    section: AuditSection,
+    questions: Iterable[Question],
+    folders: Mapping[str, Path],
+    display: Display,
+) -> None:
+    """Append the votes that are missing on perception questions; `folders` maps a stage to where its images are.
+
+    Raises:
+        EngineError: the auditor cannot be used.
+    """
+    ordered = sorted(questions, key=lambda q: (q.image_id, q.question_id))
+    for name in section.models:
+        with Auditor(run, recipe, section, name, folders, display) as auditor:
+            auditor.ask_all(ordered, lambda question: votes(question, section))
+
+
+def votes(question: Question, section: AuditSection) -> Iterator[Asked]:
+    """What one auditor is asked about one question."""
+    for vote in range(section.votes):
+        yield Asked(question, section.arm, vote, order=vote % len(LETTERS))
+
+
+class Auditor(Solver):
+    """One of a section's models, `name` in the recipe; the run knows its votes by `AuditSection.asker`."""
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        section: AuditSection,
+        name: str,
+        folders: Mapping[str, Path],
+        display: Display,
+        engine: engines.Engine | None = None,
+    ) -> None:
+        known, model = section.asker(name, recipe.models), recipe.models[name]
+        super().__init__(run, known, model, section.sampling.record(), Purpose.AUDIT, folders, display, engine)
+        self.section = section
+
+    def request(self, item: Asked) -> Request:
+        """What the engine is asked."""
+        if self.section.mode == "answer":
+            return super().request(item)
+        turns, shown = (messages(item),), images(item, self.folders)
+        return Request.make(
+            self.model.model, turns, self.sampling, images=shown, rollout=item.rollout, schema=JSON_SCHEMA
+        )
+
+    def graded(self, item: Asked, response: Response) -> Answer:
+        """The vote."""
+        if self.section.mode == "answer":
+            return super().graded(item, response)
+        return answer_row(item, response, self.name, self.purpose, parse(response), "auditor")
+
+
+def messages(item: Asked) -> Message:
+    """The turn that asks for a judgement."""
+    question, image = item.question, item.arm is not Arm.CAPTION
+    _, options, answer = rotated(question, item.order)
+    lettered = dict(zip(LETTERS, options, strict=True))
+    caption = "" if item.arm is Arm.IMAGE else question.caption
+    text = prompts.auditor(question.text or question.problem, lettered, answer, caption, image=image)
+    return Message("user", text, images=int(image))
+
+
+def parse(response: Response) -> tuple[Outcome, str, str]:
+    """Outcome (right: it agrees), the verdict's word, and why there is none or what the auditor saw."""
+    if response.finish == "error":
+        return Outcome.FAILED, "", response.error
+    if response.finish == "length":
+        return Outcome.UNPARSED, "", "cut off at max_tokens"
+    fenced = _FENCE.match(response.text)
+    try:
+        reply = _Reply.model_validate_json(fenced.group(1) if fenced else response.text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Outcome.UNPARSED, "", f"not the JSON object asked for ({where or 'reply'}: {first['msg']})"
+    return _OUTCOMES[reply.verdict], reply.verdict, reply.seen[:MAX_SEEN]

@@ -1,0 +1,64 @@
+"""The label-noise measurement: its scripted teacher, its weighting, and the page it writes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import label_noise, noise_page, noise_world
+from benchmarks.label_noise import FilterSet, Measured
+from datagen.micro import captions, questions
+from datagen.micro.scenes import scenes
+
+
+def test_the_scripted_teacher_answers_by_the_caption_but_for_one_key_in_twenty() -> None:
+    told = [captions.describe(scene.things) for scene in scenes(600, seed=3)]
+    true = 0
+    for caption in told:
+        said = json.loads(noise_world.written(caption))
+        assert noise_world.written(caption) == json.dumps(said)
+        true += questions.gold(captions.read(caption), said["question"]) == said["options"][said["answer"]]
+    assert 0.92 < true / len(told) < 0.98
+
+
+def measured() -> Measured:
+    """Of a hundred questions half lie; of either half 20 and 10 are kept, and of those that lie half are wrong."""
+    lied = np.repeat([True, False], 50)
+    paper = np.tile(np.arange(50) < 20, 2)
+    paper[50:] &= np.arange(50) < 10
+    true = np.ones(100, bool)
+    true[:10] = False
+    some = paper.copy()
+    some[:5] = False
+    void = ~true & (np.arange(100) < 5)
+    return Measured("stronger", lied, true, void, (FilterSet("paper", paper, 3000.0), FilterSet("some", some, 3500.0)))
+
+
+def test_worlds_with_other_shares_of_lies_are_the_same_rows_weighted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_noise, "BOOTSTRAPS", 20)
+    found = measured()
+    assert found.weights(0.1)[:50].sum() / found.weights(0.1).sum() == pytest.approx(0.1)
+    lines = {(line.lies, line.set): line for line in label_noise.lines(found)}
+    assert lines[0.0, "paper"].wrong == 0
+    # One in ten lies: 0.1 x 20/50 of it kept, half of it wrong, beside 0.9 x 10/50.
+    assert lines[0.1, "paper"].wrong == pytest.approx(0.1 * 10 / (0.1 * 20 + 0.9 * 10))
+    assert lines[0.1, "some"].wrong == pytest.approx(0.1 * 5 / (0.1 * 15 + 0.9 * 10))
+    assert lines[0.1, "some"].recall == lines[0.1, "paper"].recall == 1
+    assert lines[0.1, "some"].ratio == pytest.approx(lines[0.1, "some"].wrong / lines[0.1, "paper"].wrong)
+    assert (lines[0.1, "some"].false_kept, lines[0.1, "some"].void_kept) == (1, 0)
+    low, high = lines[0.1, "some"].wrong_interval
+    assert low < lines[0.1, "some"].wrong < high
+
+
+def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_noise, "BOOTSTRAPS", 5)
+    page = tmp_path / "experiments.md"
+    page.write_text(f"before\n{noise_page.BEGIN}\nold\n{noise_page.END}\nafter\n")
+    monkeypatch.setattr(noise_page, "plot", lambda lines, file: None)
+    noise_page.write(list(label_noise.lines(measured())), tmp_path)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert text.count("| some |") == len(label_noise.SHARES)
