@@ -83,7 +83,7 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
     axes.axvline(0.8, color="black", linestyle=":", linewidth=1)
     axes.set(xlabel="good perception-hard rows kept", ylabel="wrong labels kept, over the paper's rule", xlim=(0, 1.05))
     axes.set_ylim(0, None)
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(loc="center left", bbox_to_anchor=(0, 0.83), fontsize=7)
     figure.tight_layout()
     figure.savefig(file)
     plt.close(figure)
