@@ -13,8 +13,8 @@ from markupsafe import Markup
 from capcurriculum.funnel import FunnelLine
 from cards.report.numbers import OUTCOMES, Cross, Histogram
 
-_WIDTH = 760
-_LABEL, _COUNTS = 118, 172
+_WIDTH = 1100
+_LABEL, _COUNTS = 124, 180
 _ROW, _BAR = 34, 20
 
 
@@ -48,7 +48,7 @@ def funnel(stage: str, lines: Sequence[FunnelLine]) -> Markup:
 
 def histogram(chart: Histogram, width: int = 372, height: int = 168) -> Markup:
     """Stacked bars over a labelled axis."""
-    left, bottom, top = 34, 34, 10
+    left, bottom, top = 34, 40, 10
     bars = len(chart.labels)
     totals = [sum(series[bar] for series in chart.series.values()) for bar in range(bars)]
     most = max(totals, default=0) or 1
@@ -68,7 +68,7 @@ def histogram(chart: Histogram, width: int = 372, height: int = 168) -> Markup:
         if bar % _every(chart.labels, step) == 0:
             parts.append(_text(left + (bar + 0.5) * step, base + 12, label, "tick middle"))
     parts.append(f'<line class="axis" x1="{left}" x2="{width}" y1="{base}" y2="{base}"/>')
-    parts.append(_text(left + (width - left) / 2, height - 4, chart.axis, "tick middle"))
+    parts.append(_text(left + (width - left) / 2, height - 9, chart.axis, "tick middle"))
     return _svg(width, height, f"{chart.title}: rows by {chart.axis}", parts)
 
 
@@ -78,7 +78,7 @@ def _every(labels: Sequence[str], step: float) -> int:
     return max(1, -(-int(longest * 6.2 + 6) // max(1, int(step))))
 
 
-def outcomes(counts: Mapping[str, int], width: int = 420, height: int = 22) -> Markup:
+def outcomes(counts: Mapping[str, int], width: int = 640, height: int = 22) -> Markup:
     """One bar of the four outcomes; a part wide enough carries its share."""
     total = sum(counts.values()) or 1
     x, parts = 0.0, []
@@ -104,14 +104,13 @@ def bars(counts: Mapping[str, int], width: int = 372) -> Markup:
     most, total = max(counts.values()) or 1, sum(counts.values()) or 1
     left, right, row = 24, 96, 26
     scale = (width - left - right) / most
-    parts = []
+    even = left + total / len(counts) * scale
+    parts = [f'<line class="even" x1="{even:.1f}" x2="{even:.1f}" y1="0" y2="{len(counts) * row}"/>']
     for number, (name, count) in enumerate(counts.items()):
         y = number * row
         parts.append(_text(left - 10, y + row / 2, name, "name end"))
         parts.append(_rect(left, y + 4, count * scale, row - 8, "kept", f"{name}: {count:,}"))
         parts.append(_text(left + count * scale + 8, y + row / 2, f"{count:,} ({count / total:.0%})", "count"))
-    even = left + total / len(counts) * scale
-    parts.append(f'<line class="even" x1="{even:.1f}" x2="{even:.1f}" y1="0" y2="{len(counts) * row}"/>')
     said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     return _svg(width, len(counts) * row, f"Answer keys: {said}", parts)
 

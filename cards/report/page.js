@@ -133,12 +133,13 @@
   }
 
   function filter(wanted) {
-    const terms = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
+    const terms = [...wanted.text.toLowerCase().matchAll(/"([^"]+)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
     const counts = Object.fromEntries(FACETS.map((facet) => [facet, new Map()]));
     found = [];
     for (let at = 0; at < rows.length; at++) {
-      if (!terms.every((term) => lower[at].includes(term))) continue;
       const row = rows[at];
+      // Any short run of digits stands in many ids, so an id is found by its beginning only.
+      if (!terms.every((term) => lower[at].includes(term) || (term.length > 3 && row.id.startsWith(term)))) continue;
       const missed = FACETS.filter((f) => wanted[f] && !values(row, f, wanted).includes(wanted[f]));
       if (missed.length === 0) found.push(at);
       // A choice shows how many rows it would give, so it counts what only this facet keeps out.
@@ -202,7 +203,7 @@
     for (const button of document.querySelectorAll(".pager.end button")) button.hidden = pages === 1;
     const all = rows.length === setup.rows ? "" : ` (${number(rows.length)} of ${number(setup.rows)} loaded)`;
     const many = found.length === rows.length ? number(found.length) : `${number(found.length)} of ${number(rows.length)}`;
-    byId("count").textContent = `${many} ${found.length === 1 ? "row" : "rows"}${all}`;
+    byId("count").textContent = `${many} ${rows.length === 1 || found.length === 1 ? "row" : "rows"}${all}`;
   }
 
   function turn(by, focus) {
@@ -291,6 +292,8 @@
     const chips = [chip(row.fate, row.fate === "dropped" ? `dropped by ${row.filter}: ${words(row.reason)}` : row.fate)];
     if (row.n) chips.push(chip("", `pass rate ${row.k} of ${row.n}`));
     problem.append(make("p", { class: "chips" }, ...chips));
+    const probes = detail.answers.filter((a) => a[0] === "probe");
+    if (probes.length) problem.append(make("h3", { text: "What solvers answered" }), matrix(probes));
     const side = make("div", {});
     if (row.image) side.append(picture(row, false));
     if (detail.caption) side.append(make("h3", { text: "Caption" }), make("p", { class: "caption", dir: "auto", text: detail.caption }));
@@ -321,9 +324,9 @@
     const parts = [];
     for (const purpose of ["probe", "audit", "rollout"]) {
       const own = detail.answers.filter((a) => a[0] === purpose);
+      own.sort((a, b) => collator.compare(a[1], b[1]) || ARMS.indexOf(a[2]) - ARMS.indexOf(b[2]) || a[3] - b[3] || a[4] - b[4]);
       if (!own.length) continue;
-      parts.push(make("h3", { text: { probe: "Solvers' answers", audit: "Audit", rollout: "Rollouts" }[purpose] }));
-      if (purpose === "probe") parts.push(matrix(own));
+      parts.push(make("h3", { text: { probe: "Their replies", audit: "Audit", rollout: "Rollouts" }[purpose] }));
       parts.push(make("div", {}, ...own.map(reply)));
     }
     return parts;
@@ -454,7 +457,7 @@
       for (const row of more) {
         places.set(row.id, rows.length);
         rows.push(row);
-        lower.push([row.id, row.text, row.key, row.source, row.skill, ...row.options].join("\n").toLowerCase());
+        lower.push([row.text, row.key, row.source, row.skill, ...row.options].join("\n").toLowerCase());
       }
       loaded.delete(`index-${at}`);
       if (at === 0) show();

@@ -209,13 +209,14 @@ def _numbers(run: Run, found: Any) -> dict[str, Any]:
     lines = funnel.lines(run)
     questions = found.filter(found["kind"] == QUESTION)
     fate = dict(questions["fate"].value_counts().iter_rows())
+    kept = dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows())
     about = run.path / "run.json"
     return {
         "about": json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {},
         "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages(x.stage for x in lines)},
         "questions": questions.height,
         "fate": {name: fate.get(name, 0) for name in (KEPT, OPEN, DROPPED)},
-        "kept": dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows()),
+        "kept": {stage: kept[stage] for stage in numbers.stages(kept)},
         "pass_rates": numbers.pass_rates(found),
         "question_lengths": numbers.question_lengths(run, found),
         "reply_lengths": numbers.reply_lengths(run),
