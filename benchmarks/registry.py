@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import adaptive, client, commands, duplicates, grading, kills, resume, road, saturation
+from benchmarks import adaptive, client, commands, duplicates, grading, kills, report, resume, road, saturation
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "resume_peak_mb": Benchmark(resume.peak_mb, "MB", 1000, "lower", "peak memory of that process up to then"),
     "storm_time_ratio": Benchmark(
         client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
+    ),
+    "report_freeze_ms": Benchmark(
+        report.longest_freeze_ms, "ms", 300, "lower", "longest task of the page of 22,200 rows while it is used"
     ),
     "request_memory_growth_mb": Benchmark(
         client.request_memory_growth_mb, "MB", 200, "lower", "peak memory, 2,000 to 20,000 requests of 1 MB images"

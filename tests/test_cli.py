@@ -23,7 +23,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return build(worlds.recipe_over(folder, server.url), Display())
 
 
-@pytest.mark.parametrize("verb", ["build", "train", "status", "funnel", "why", "query", "signatures"])
+@pytest.mark.parametrize("verb", ["build", "train", "status", "funnel", "why", "query", "report", "signatures"])
 def test_every_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,7 @@ def test_a_report_written_again_takes_the_place_of_the_last(planted: Run, tmp_pa
         patch.setattr(write, "ONE_FILE_ROWS", 10)
         report(planted, out, Display(), rows=30)
         (data_folder(out) / "detail-99.js").touch()
+        (tmp_path / ".tmp-new-report-again.data").mkdir()  # what a kill left
         report(planted, out, Display(), rows=30)
     assert not (data_folder(out) / "detail-99.js").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.data", "again.html"]
@@ -280,7 +282,8 @@ def test_charts_add_up_to_what_they_count(planted: Run) -> None:
 
 
 def test_one_endless_text_does_not_flatten_the_others() -> None:
-    rows = pl.DataFrame({"stage": "text", "fate": "kept", "length": [*range(100, 200), *range(100, 200), 100_000]})
+    lengths = [*range(100, 200), *range(100, 200), 100_000]
+    rows = pl.LazyFrame({"stage": "text", "fate": "kept", "length": lengths})
     chart = numbers._lengths(rows, "fate", ("kept",), "characters")[0]
     assert chart.labels[-1] == "200+"
     assert chart.series["kept"][-1] == 1
@@ -310,6 +313,17 @@ def test_a_run_without_rows_has_a_page(planted: Run, tmp_path: Path) -> None:
     assert path == empty.path / "report.html"
     assert "No verdict yet" in path.read_text("utf-8")
     assert blocks(path, "index") == []
+
+
+@pytest.mark.parametrize("table", ["questions", "answers", "verdicts"])
+def test_a_damaged_shard_is_one_sentence(planted: Run, tmp_path: Path, table: str) -> None:
+    run = Run(Path(shutil.copytree(planted.path, tmp_path / "run")))
+    shard = sorted((run.path / table).glob("*.parquet"))[0]
+    data = shard.read_bytes()
+    shard.write_bytes(data[:4] + b"\xff" * (len(data) // 2) + data[4 + len(data) // 2 :])
+    with pytest.raises(RunError, match=r"damaged .* build again"):
+        report(run, None, Display())
+    assert not (run.path / "report.html").exists()
 
 
 def test_the_verb_writes_the_page_and_says_where(

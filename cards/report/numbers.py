@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from capcurriculum import ledger
-from capcurriculum.rows import LETTERS, Arm, Outcome, Stage
+from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose, Stage
 from capcurriculum.run import Run
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION
 
@@ -79,30 +79,31 @@ def pass_rates(fates: pl.DataFrame) -> list[Histogram]:
 def question_lengths(run: Run, fates: pl.DataFrame) -> list[Histogram]:
     """For every stage the questions by the number of characters that a solver reads."""
     lengths = run.questions.scan().select("question_id", "stage", length=pl.col("problem").str.len_chars())
-    rows = fates.lazy().select("question_id", "stage", "fate").join(lengths, on=["question_id", "stage"]).collect()
+    rows = fates.lazy().select("question_id", "stage", "fate").join(lengths, on=["question_id", "stage"])
     return _lengths(rows, "fate", FATES, "characters of the question")
 
 
 def reply_lengths(run: Run) -> list[Histogram]:
     """For every stage the replies that measured its pass rates by their number of tokens, parted by outcome."""
     staged = run.questions.scan().select("question_id", "stage")
-    replies = run.answers.scan().filter(pl.col("purpose") == "rollout", pl.col("outcome") != Outcome.FAILED)
-    columns = ("question_id", pl.col("outcome"), pl.col("tokens_out").alias("length"))
-    rows = replies.select(*columns).join(staged, on="question_id").select("stage", "outcome", "length").collect()
+    replies = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
+    rows = replies.select("question_id", "outcome", length="tokens_out").join(staged, on="question_id")
     return _lengths(rows, "outcome", OUTCOMES[:3], "tokens of a reply")
 
 
-def _lengths(rows: pl.DataFrame, parted: str, names: Sequence[str], axis: str) -> list[Histogram]:
+def _lengths(rows: pl.LazyFrame, parted: str, names: Sequence[str], axis: str) -> list[Histogram]:
+    # Millions of replies have a few thousand lengths; only how many have each comes into memory.
+    kinds = rows.group_by("stage", parted, pl.col("length").cast(pl.Int64)).len().collect()
     found = []
-    for stage in stages(rows["stage"]):
-        own = rows.filter(pl.col("stage") == stage)
+    for stage in stages(kinds["stage"]):
+        own = kinds.filter(pl.col("stage") == stage).sort("length")
         # One endless text must not flatten all others into the first bar: the last bar holds all that is longer.
-        top = int(own["length"].quantile(0.99, "higher") or 0)
+        below = own.filter(pl.col("len").cum_sum() <= 0.99 * pl.col("len").sum())["length"].to_list()
+        top = below[-1] if below else own["length"][0]
         step = _step(top)
         bars = top // step + 1
-        place = (pl.col("length") // step).clip(0, bars).cast(pl.Int64)
-        counts = own.group_by(parted, bar=place).len()
-        longer = int(own["length"].to_numpy().max()) >= bars * step
+        counts = own.group_by(parted, bar=(pl.col("length") // step).clip(0, bars)).agg(pl.col("len").sum())
+        longer = own["length"][-1] >= bars * step
         labels = tuple(str(bar * step) for bar in range(bars)) + ((f"{bars * step}+",) if longer else ())
         found.append(Histogram(stage, axis, labels, _series(counts, names, len(labels))))
     return found

@@ -369,8 +369,11 @@
     const at = found.indexOf(places.get(opened));
     const next = found[at + by];
     if (at < 0 || next === undefined) return;
-    page = Math.floor((at + by) / PAGE);
-    draw();
+    const there = Math.floor((at + by) / PAGE);
+    if (there !== page) {
+      page = there;
+      draw();
+    }
     go({ q: rows[next].id }, true);
   }
 

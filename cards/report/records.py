@@ -24,7 +24,7 @@ from cards.report.pictures import Picture
 #: Characters of a text kept in the index, of a problem or caption kept in the detail, and of a probe's and a rollout's
 #: reply: of a longer reply its beginning and its end, where the answer stands.
 INDEX_TEXT, TEXT, PROBE_REPLY, ROLLOUT_REPLY = 600, 20_000, 1_600, 800
-_MEMORY = "1GB"
+_MEMORY = "512MB"
 _FETCH = 256
 
 _ROWS = """

@@ -8,7 +8,6 @@ text of the run can know.
 import base64
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -79,18 +80,25 @@ def report(run: Run, out: Path | None, display: Display, rows: int = ROWS) -> Pa
         RecipeError: the run's own recipe cannot be read.
     """
     path = out or run.path / "report.html"
-    recipe = run.recipe()
-    found = fates(run, recipe)
-    shown = chosen(found, rows)
     _check(path)
+    recipe = run.recipe()
     try:
+        found = fates(run, recipe)
+        shown = chosen(found, rows)
         with _blocks(path, beside=shown.rows.height > ONE_FILE_ROWS) as blocks:
             pictures = _write_rows(blocks, records(run, recipe, shown.rows), display, shown.rows.height)
             _write_pictures(blocks, pictures, gather.folders(run, recipe), path, display)
             page = _page(run, recipe, found, shown, blocks, path)
         write_atomically(path, page.encode())
+        if blocks.folder is None:
+            shutil.rmtree(data_folder(path), ignore_errors=True)  # of an earlier, larger report
     except OSError as error:
         raise RunError(f"The report {path} cannot be written ({error.strerror}); give another --out.") from error
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(
+            f"The tables of {run.path} are damaged ({reason}); remove the shard it names and build again."
+        ) from error
     return path
 
 
@@ -117,9 +125,10 @@ def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
     folder = data_folder(path)
     if not beside:
         yield _Blocks(None)
-        shutil.rmtree(folder, ignore_errors=True)
         return
-    temporary, before = (folder.with_name(f".tmp-{os.getpid()}-{kind}-{folder.name}") for kind in ("new", "old"))
+    for killed in folder.parent.glob(f".tmp-*-report-{folder.name}"):
+        shutil.rmtree(killed)
+    temporary, before = (folder.with_name(f".tmp-{kind}-report-{folder.name}") for kind in ("new", "old"))
     try:
         temporary.mkdir()
         (temporary / _MARK).touch()
@@ -170,7 +179,7 @@ def _write_pictures(
             advance(1)
 
 
-def _page(run: Run, recipe: Recipe, found: Any, shown: Chosen, blocks: _Blocks, path: Path) -> str:
+def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: _Blocks, path: Path) -> str:
     package = files(__package__)
     script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
     nonce = secrets.token_urlsafe(16) if blocks.folder else ""
@@ -204,7 +213,7 @@ def _page(run: Run, recipe: Recipe, found: Any, shown: Chosen, blocks: _Blocks, 
     )
 
 
-def _numbers(run: Run, found: Any) -> dict[str, Any]:
+def _numbers(run: Run, found: pl.DataFrame) -> dict[str, Any]:
     """Everything the page counts."""
     lines = funnel.lines(run)
     questions = found.filter(found["kind"] == QUESTION)
