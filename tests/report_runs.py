@@ -48,6 +48,7 @@ def make(folder: Path, questions: int, images: int = 12, nasty: bool = False, k:
             run.questions.append(window)
             run.answers.append(a for q in window for a in _replies(q, k, nasty, drawn))
         run.captions.append(_caption(number, nasty) for number in range(images))
+        run.verdicts.append(Verdict(f"c{n}", "perception", "teacher", True, "kept") for n in range(images))
         run.verdicts.append(_lost(number, nasty) for number in range(max(3, questions // 100)))
         for judge in (pipeline.before_probe, pipeline.after_probe, pipeline.after_audit, pipeline.after_rollouts):
             judge(run, wanted)

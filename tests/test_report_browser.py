@@ -125,6 +125,11 @@ def test_a_part_of_the_funnel_leads_to_its_rows(browser: Any, planted: Run, file
     assert {text for text in shown if text != "any"} == {
         f"{name.replace('_', ' ')} ({number})" for name, number in line.dropped.items()
     }
+    label = next(x for x in funnel.lines(planted) if x.labelled)
+    reader.page.go_back()
+    for why, number in label.labelled.items():
+        reader.page.locator(f"#funnel table a[href*='reason={why}']").click()
+        assert reader.count().startswith(f"{number} of ")
     reader.page.go_back()
     assert reader.count().startswith(f"{planted.questions.count() + 3} rows")
     reader.close()

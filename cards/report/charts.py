@@ -35,7 +35,7 @@ def funnel(stage: str, lines: Sequence[FunnelLine]) -> Markup:
         parts.append(_rect(_LABEL, y + 7, line.kept * scale, _BAR, "kept", f"{line.filter} kept {line.kept:,}"))
         x = _LABEL + line.kept * scale
         for reason, count in sorted(line.dropped.items(), key=lambda item: (-item[1], item[0])):
-            where = link(stage=stage, filter=line.filter, reason=reason, decided="1")
+            where = link(stage=stage, filter=line.filter, reason=reason, funnel="1")
             title = f"{line.filter} dropped {count:,}: {words(reason)}"
             bar = _rect(x, y + 7, count * scale, _BAR, "dropped", title)
             parts.append(f'<a href="{escape(where)}" aria-label="{escape(title)}">{bar}</a>')
@@ -48,15 +48,17 @@ def funnel(stage: str, lines: Sequence[FunnelLine]) -> Markup:
 
 def histogram(chart: Histogram, width: int = 372, height: int = 168) -> Markup:
     """Stacked bars over a labelled axis."""
-    left, bottom, top = 34, 40, 10
+    left, right, bottom, top = 34, 12, 40, 10
     bars = len(chart.labels)
     totals = [sum(series[bar] for series in chart.series.values()) for bar in range(bars)]
     most = max(totals, default=0) or 1
-    step = (width - left) / bars
+    step = (width - left - right) / bars
     scale = (height - bottom - top) / most
     base = height - bottom
     parts = [_text(left - 6, top + 4, f"{most:,}", "tick end"), _text(left - 6, base - 2, "0", "tick end")]
-    parts += [f'<line class="grid" x1="{left}" x2="{width}" y1="{y}" y2="{y}"/>' for y in (top, (top + base) / 2)]
+    parts += [
+        f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y}" y2="{y}"/>' for y in (top, (top + base) / 2)
+    ]
     for bar, label in enumerate(chart.labels):
         y = float(base)
         for name, series in chart.series.items():
@@ -67,8 +69,8 @@ def histogram(chart: Histogram, width: int = 372, height: int = 168) -> Markup:
                 parts.append(_rect(left + bar * step + 1, y, step - 2, size, name, title))
         if bar % _every(chart.labels, step) == 0:
             parts.append(_text(left + (bar + 0.5) * step, base + 12, label, "tick middle"))
-    parts.append(f'<line class="axis" x1="{left}" x2="{width}" y1="{base}" y2="{base}"/>')
-    parts.append(_text(left + (width - left) / 2, height - 9, chart.axis, "tick middle"))
+    parts.append(f'<line class="axis" x1="{left}" x2="{width - right}" y1="{base}" y2="{base}"/>')
+    parts.append(_text(left + (width - left - right) / 2, height - 9, chart.axis, "tick middle"))
     return _svg(width, height, f"{chart.title}: rows by {chart.axis}", parts)
 
 

@@ -74,7 +74,8 @@
     const frame = make("div", { class: "frame" });
     if (!row.image) {
       frame.classList.add("text");
-      frame.textContent = row.kind === "question" ? row.text : "no image";
+      frame.dir = "auto";
+      frame.textContent = row.text || "no image";
       return frame;
     }
     const image = make("img", { alt: `Image of ${row.kind} ${row.id}`, decoding: "async" });
@@ -121,7 +122,7 @@
     if (facet === "filter" || facet === "reason") {
       const place = facet === "filter" ? 0 : 1;
       const other = facet === "filter" ? "reason" : "filter";
-      const remarks = wanted.decided ? (row.filter ? [[row.filter, row.reason]] : []) : row.remarks;
+      const remarks = wanted.funnel ? row.remarks.filter((r) => r[2]) : row.remarks;
       const mine = wanted[other] ? remarks.filter((r) => r[1 - place] === wanted[other]) : remarks;
       return mine.map((r) => r[place]);
     }
@@ -129,7 +130,7 @@
   };
 
   function wantedNow() {
-    return Object.fromEntries([...FACETS, "text", "decided"].map((name) => [name, current.get(name) ?? ""]));
+    return Object.fromEntries([...FACETS, "text", "funnel"].map((name) => [name, current.get(name) ?? ""]));
   }
 
   function filter(wanted) {
@@ -167,7 +168,7 @@
       select.value = wanted[facet];
       select.classList.toggle("set", Boolean(wanted[facet]));
     }
-    byId("filters").elements.decided.checked = Boolean(wanted.decided);
+    byId("filters").elements.funnel.checked = Boolean(wanted.funnel);
     if (document.activeElement !== byId("search")) byId("search").value = wanted.text;
   }
 
@@ -179,7 +180,7 @@
     chips.push(chip("", row.kind === "question" ? row.stage : `${row.stage} ${row.kind}`));
     if (row.skill) chips.push(chip("", row.skill));
     const about = make("div", { class: "about" });
-    if (row.image || row.kind !== "question") about.append(make("p", { class: "words", dir: "auto", text: row.text }));
+    if (row.image) about.append(make("p", { class: "words", dir: "auto", text: row.text }));
     about.append(make("div", { class: "chips" }, ...chips));
     const link = make("a", { class: "card", href: address(row.id), "data-at": at }, picture(row, true), about);
     return make("li", {}, link);
@@ -407,14 +408,14 @@
     const form = byId("filters");
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const facet of FACETS) form.elements[facet].addEventListener("change", (e) => go({ [facet]: e.target.value }));
-    form.elements.decided.addEventListener("change", (e) => go({ decided: e.target.checked ? "1" : "" }));
+    form.elements.funnel.addEventListener("change", (e) => go({ funnel: e.target.checked ? "1" : "" }));
     byId("search").addEventListener("input", (event) => {
       clearTimeout(pause);
       pause = setTimeout(() => go({ text: event.target.value.trim() }, true), 120);
     });
     byId("reset").addEventListener("click", () => {
       byId("search").value = "";
-      go(Object.fromEntries([...FACETS, "text", "decided"].map((name) => [name, ""])));
+      go(Object.fromEntries([...FACETS, "text", "funnel"].map((name) => [name, ""])));
     });
     for (const end of ["", "-end"]) {
       byId(`before${end}`).addEventListener("click", () => turn(-1));

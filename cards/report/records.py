@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from capcurriculum import ledger
+from capcurriculum.funnel import STEPS
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
@@ -28,7 +29,7 @@ _MEMORY = "512MB"
 _FETCH = 256
 
 _ROWS = """
-select s.at, s.question_id, s.stage, s.kind, s.fate, s.filter, s.reason, s.pass_k, s.pass_n,
+select s.at, s.question_id, s.stage, s.kind, s.fate, s.filter, s.reason, s.place, s.pass_k, s.pass_n,
        coalesce(q.source, c.source, '') as source, coalesce(q.skill, '') as skill,
        coalesce(q.license, c.license, '') as license,
        left(coalesce(nullif(q.text, ''), q.problem, ''), $text) as problem,
@@ -51,8 +52,13 @@ join shown s using (question_id)
 order by s.at, a.purpose, a.solver, a.arm, coalesce(a."order", 0), a.rollout
 """
 _VERDICTS = """
-select s.at, v.filter, v.keep, v.reason, left(coalesce(v.detail, ''), 400)
-from judged v join shown s using (question_id, stage) order by s.at, coalesce(v.place, -1), v.filter
+select v.at, v.filter, v.keep, v.reason, left(coalesce(v.detail, ''), 400), v.place
+from (
+    select s.at, v.* from judged v join shown s using (question_id, stage)
+    union all
+    select s.at, v.* from judged v join questions q on v.question_id = q.caption_id and v.stage = q.stage
+    join shown s on s.question_id = q.question_id and s.stage = q.stage where q.caption_id <> q.question_id
+) v order by v.at, coalesce(v.place, list_position($steps, v.filter) - 100, 1000), v.filter
 """
 _PLACES = 'select s.at, t.split, t."index" from stages t join shown s using (question_id) order by s.at'
 
@@ -69,6 +75,9 @@ class Record:
 def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
     """The rows `shown` (see `cards.report.fates.chosen`), in their order."""
     ids = shown.lazy().select("question_id", "stage")
+    # What was said of a caption before it gave a question is part of the question's life.
+    asked = run.questions.scan().join(ids, on=["question_id", "stage"], how="semi")
+    ids = pl.concat([ids, asked.select("stage", question_id="caption_id").select("question_id", "stage")]).unique()
     judged = everything(run, recipe).join(ids, on=["question_id", "stage"], how="semi")
     judged = judged.select("question_id", "stage", "filter", "keep", "reason", "detail", "place")
     frames = {"shown": shown, "judged": judged.collect()}
@@ -87,7 +96,7 @@ def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
         places = rows(_PLACES) if any(ledger.stage_files(run).values()) else iter(())
         answers, verdicts, stages = (
             _Beside(rows(_ANSWERS, rollout=ROLLOUT_REPLY, probe=PROBE_REPLY)),
-            _Beside(rows(_VERDICTS)),
+            _Beside(rows(_VERDICTS, steps=list(STEPS))),
             _Beside(places),
         )
         for row in rows(_ROWS, text=TEXT):
@@ -118,10 +127,10 @@ class _Beside:
 def _record(
     row: tuple[Any, ...], answers: list[tuple[Any, ...]], verdicts: list[tuple[Any, ...]], places: list[tuple[Any, ...]]
 ) -> Record:
-    _, key, stage, kind, fate, name, reason, right, asked, source, skill, license_, *rest = row
+    _, key, stage, kind, fate, name, reason, last, right, asked, source, skill, license_, *rest = row
     problem, options, answer, caption, image_id, image_path, model = rest
     picture = Picture.of(stage, image_id, image_path)
-    said = next((detail for who, keep, _, detail in verdicts if who == name and not keep), "")
+    said = next((detail for who, keep, _, detail, _ in verdicts if who == name and not keep), "")
     index = {
         "id": key,
         "kind": kind,
@@ -132,8 +141,13 @@ def _record(
         # What decided: the first filter to drop it.
         "filter": name,
         "reason": reason,
-        # What every filter remarked, whether it dropped the row or only labelled it.
-        "remarks": [[who, why] for who, _, why, _ in verdicts if why not in (Reason.KEPT, Reason.NOT_ASKED)],
+        # What every filter remarked, whether it dropped the row or only labelled it, and whether the funnel counts it:
+        # a row counts up to the first filter that drops it. Steps before the filters have no place.
+        "remarks": [
+            [who, why, int(None in (place, last) or place <= last)]
+            for who, _, why, _, place in verdicts
+            if why not in (Reason.KEPT, Reason.NOT_ASKED)
+        ],
         "k": right,
         "n": asked,
         "text": (problem or caption or said)[:INDEX_TEXT],
@@ -150,7 +164,7 @@ def _record(
         "path": image_path,
         "teacher": model,
         "answers": answers,
-        "verdicts": verdicts,
+        "verdicts": [verdict[:-1] for verdict in verdicts],
         "places": places,
     }
     return Record(index, detail, picture)
