@@ -13,6 +13,7 @@ from benchmarks import (
     kills,
     label_noise,
     ordering,
+    report,
     resume,
     road,
     saturation,
@@ -127,6 +128,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "image_write_rss_mb": Benchmark(writing.rss_mb, "MB", 1500, "lower", "peak memory of the process that writes them"),
     "storm_time_ratio": Benchmark(
         client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
+    ),
+    "report_freeze_ms": Benchmark(
+        report.longest_freeze_ms, "ms", 300, "lower", "longest task of the page of 22,200 rows while it is used"
     ),
     "request_memory_growth_mb": Benchmark(
         client.request_memory_growth_mb, "MB", 200, "lower", "peak memory, 2,000 to 20,000 requests of 1 MB images"

@@ -108,6 +108,15 @@ def _audit(arguments: argparse.Namespace) -> None:
     noise_report.show(report, Console())
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from capcurriculum import run
+    from capcurriculum.progress import Display
+    from cards.report import write
+
+    path = write.report(run.named(arguments.run), arguments.out, Display(), arguments.rows or write.ROWS)
+    print(f"The report is {path}; open it with any browser.")
+
+
 def _signatures_build(arguments: argparse.Namespace) -> None:
     from filters.signatures import build, file, layouts
 
@@ -189,9 +198,21 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("run", help=run_help)
     query.add_argument("sql", help='for example "select reason, count(*) from verdicts group by all"')
     query.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    report = verb("report", _report, "one page on a run: its numbers, and every question with what became of it")
+    report.add_argument("run", help=run_help)
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="the HTML file (default: report.html in the run folder)"
+    )
+    report.add_argument("--rows", type=_positive, metavar="N", help="show at most N rows (default: 20000)")
     text = "hashes of benchmarks, against which the filter `contamination` compares"
     _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _add_signatures(signatures: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ def lines(run: Run) -> list[FunnelLine]:
     Raises:
         RecipeError: the run's own recipe cannot be read.
     """
-    verdicts = _placed(run).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = placed(run).filter(pl.col("reason") != Reason.NOT_ASKED)
     first = verdicts.filter(~pl.col("keep")).group_by("stage", "question_id").agg(last=pl.col("place").min())
     met = verdicts.join(first, on=["stage", "question_id"], how="left")
     met = met.filter(pl.col("last").is_null() | (pl.col("place") <= pl.col("last")))
@@ -112,8 +112,14 @@ def _counts(frame: pl.LazyFrame) -> dict[tuple[str, ...], int]:
     return {tuple(row[:-1]): row[-1] for row in frame.collect().iter_rows()}
 
 
-def _placed(run: Run) -> pl.LazyFrame:
-    """Every verdict that counts, with its filter's place on the road, negative for the steps before the filters."""
+def placed(run: Run) -> pl.LazyFrame:
+    """Every verdict that counts, with its filter's place on the road, negative for the steps before the filters.
+
+    Columns: `stage, filter, question_id, keep, reason, place`.
+
+    Raises:
+        RecipeError: the run's own recipe cannot be read.
+    """
     recipe = run.recipe()
     by_name = in_force(recipe).lazy().select("filter", "stage", listed="place")
     steps = pl.LazyFrame({"filter": STEPS, "step": range(-len(STEPS), 0)})

@@ -23,7 +23,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return build(worlds.recipe_over(folder, server.url), Display())
 
 
-@pytest.mark.parametrize("verb", ["build", "train", "status", "funnel", "why", "query", "signatures", "audit"])
+@pytest.mark.parametrize(
+    "verb", ["build", "curriculum", "train", "status", "funnel", "why", "query", "report", "signatures", "audit"]
+)
 def test_every_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])

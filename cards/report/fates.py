@@ -1,0 +1,85 @@
+"""What became of every row of a run, and which rows the gallery shows.
+
+A row is a question, a caption that gave none, or a source line that never became either, so that each number of the
+funnel can be looked at.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from capcurriculum import funnel
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import Outcome, Purpose, Stage
+from capcurriculum.run import Run
+from filters import pipeline
+
+KEPT, OPEN, DROPPED = "kept", "open", "dropped"
+QUESTION, CAPTION, LINE = "question", "caption", "line"
+_STAGES = [str(stage) for stage in Stage]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The rows shown, in the order of the page, and how many there are in all.
+
+    Columns of `rows`: those of `fates`, and `at`, the row's place on the page from 0 on.
+    """
+
+    rows: pl.DataFrame
+    total: int
+
+
+def fates(run: Run, recipe: Recipe) -> pl.DataFrame:
+    """One line a row of the run.
+
+    Columns: `question_id, stage, kind, fate` (kept, dropped, or open while filters have yet to judge it); of what was
+    dropped the first `filter` to do so, its `place` on the road and the `reason`; `pass_k` right of `pass_n` rollouts.
+
+    Raises:
+        RecipeError: the run's own recipe cannot be read.
+    """
+    key = ["stage", "question_id"]
+    drops = funnel.placed(run).filter(~pl.col("keep"), pl.col("reason") != Reason.NOT_ASKED)
+    first = drops.group_by(key).agg(pl.col("place", "filter", "reason").sort_by("place", "filter").first())
+    questions = run.questions.scan().select(*key, kind=pl.lit(QUESTION)).unique(key)
+    captions = run.captions.scan().select(question_id="caption_id", caption=pl.lit(CAPTION)).unique("question_id")
+    rows = questions.join(first, on=key, how="full", coalesce=True).join(captions, on="question_id", how="left")
+    kept = pipeline.kept_ids(run, recipe).with_columns(kept=pl.lit(True)).unique("question_id")
+    rows = rows.join(kept, on="question_id", how="left").join(_pass_rates(run), on="question_id", how="left")
+    fate = pl.when(pl.col("place").is_not_null()).then(pl.lit(DROPPED))
+    return rows.select(
+        *key,
+        kind=pl.coalesce("kind", "caption", pl.lit(LINE)),
+        fate=fate.when(pl.col("kept")).then(pl.lit(KEPT)).otherwise(pl.lit(OPEN)),
+        place=pl.col("place"),
+        filter=pl.col("filter").fill_null(""),
+        reason=pl.col("reason").fill_null(""),
+        pass_k=pl.col("pass_k").fill_null(0),
+        pass_n=pl.col("pass_n").fill_null(0),
+    ).collect()
+
+
+def chosen(found: pl.DataFrame, limit: int) -> Chosen:
+    """At most `limit` rows of `fates`, stage by stage: first the kept from easy to hard, the dropped by their reason.
+
+    What is more is left out where most rows share one fate, so that a rare reason keeps all its rows; which ones stay
+    is told by their ids, and the same every time.
+    """
+    group = ["stage", "fate", "filter", "reason"]
+    ranked = found.sort("question_id").with_columns(rank=pl.int_range(pl.len()).over(group))
+    rows = ranked.sort("rank", *group, nulls_last=True).head(limit)
+    stage = pl.col("stage").replace_strict(_STAGES, range(len(_STAGES)), default=len(_STAGES), return_dtype=pl.Int64)
+    fate = pl.col("fate").replace_strict([KEPT, OPEN, DROPPED], range(3), return_dtype=pl.Int64)
+    # What counts is the order only, so a row that was never measured may stand as a row of rate 0.
+    rate = pl.col("pass_k") / pl.max_horizontal("pass_n", 1)
+    ordered = rows.sort(stage, "stage", fate, "place", "reason", -rate, "question_id", nulls_last=True)
+    return Chosen(ordered.drop("rank").with_row_index("at"), found.height)
+
+
+def _pass_rates(run: Run) -> pl.LazyFrame:
+    """As `capcurriculum.passrate`: a rollout that the engine failed to give is no attempt."""
+    rollouts = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
+    right = (pl.col("outcome") == Outcome.RIGHT).sum().cast(pl.Int64)
+    return rollouts.group_by("question_id").agg(pass_k=right, pass_n=pl.len().cast(pl.Int64))

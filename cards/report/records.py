@@ -1,0 +1,170 @@
+"""The rows of the page as JSON values, streamed from the run's tables in the order of the page.
+
+An index entry holds what filtering and searching need, a detail the rest. The tables are joined and sorted by DuckDB,
+which goes to disk when it must, so memory does not grow with the run.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import polars as pl
+
+from capcurriculum import ledger
+from capcurriculum.funnel import STEPS
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe import Recipe
+from capcurriculum.run import Run
+from capcurriculum.verdicts import everything
+from cards.report.pictures import Picture
+
+#: Characters of a text kept in the index, of a problem or caption kept in the detail, and of a probe's and a rollout's
+#: reply: of a longer reply its beginning and its end, where the answer stands.
+INDEX_TEXT, TEXT, PROBE_REPLY, ROLLOUT_REPLY = 600, 20_000, 1_600, 800
+_MEMORY = "512MB"
+_FETCH = 256
+
+_ROWS = """
+select s.at, s.question_id, s.stage, s.kind, s.fate, s.filter, s.reason, s.place, s.pass_k, s.pass_n,
+       coalesce(q.source, c.source, '') as source, coalesce(q.skill, '') as skill,
+       coalesce(q.license, c.license, '') as license,
+       left(coalesce(nullif(q.text, ''), q.problem, ''), $text) as problem,
+       list_transform(coalesce(q.options, []), lambda x: left(x, $text)) as options,
+       left(coalesce(q.answer, ''), $text) as answer,
+       left(coalesce(nullif(q.caption, ''), c.caption, ''), $text) as caption,
+       coalesce(q.image_id, c.image_id, '') as image_id, coalesce(q.image_path, c.image_path, '') as image_path,
+       coalesce(q.model, '') as model
+from shown s left join questions q using (question_id)
+left join captions c on c.caption_id = coalesce(nullif(q.caption_id, ''), s.question_id)
+order by s.at
+"""
+_ANSWERS = """
+select s.at, a.purpose, a.solver, a.arm, coalesce(a."order", 0), a.rollout, a.outcome, left(a.answer, 200), a.finish,
+       left(coalesce(a.detail, ''), 400), a.tokens_out,
+       case when length(a.text) <= a.size then a.text
+       else left(a.text, a.size // 2) || ' […] ' || right(a.text, a.size // 2) end
+from (select *, case when purpose = 'rollout' then $rollout else $probe end as size from answers) a
+join shown s using (question_id)
+order by s.at, a.purpose, a.solver, a.arm, coalesce(a."order", 0), a.rollout
+"""
+_VERDICTS = """
+select v.at, v.filter, v.keep, v.reason, left(coalesce(v.detail, ''), 400), v.place
+from (
+    select s.at, v.* from judged v join shown s using (question_id, stage)
+    union all
+    select s.at, v.* from judged v join questions q on v.question_id = q.caption_id and v.stage = q.stage
+    join shown s on s.question_id = q.question_id and s.stage = q.stage where q.caption_id <> q.question_id
+) v order by v.at, coalesce(v.place, list_position($steps, v.filter) - 100, 1000), v.filter
+"""
+_PLACES = 'select s.at, t.split, t."index" from stages t join shown s using (question_id) order by s.at'
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the page; `index` and `detail` can be written as JSON."""
+
+    index: dict[str, Any]
+    detail: dict[str, Any]
+    picture: Picture | None
+
+
+def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
+    """The rows `shown` (see `cards.report.fates.chosen`), in their order."""
+    ids = shown.lazy().select("question_id", "stage")
+    # What was said of a caption before it gave a question is part of the question's life.
+    asked = run.questions.scan().join(ids, on=["question_id", "stage"], how="semi")
+    ids = pl.concat([ids, asked.select("stage", question_id="caption_id").select("question_id", "stage")]).unique()
+    judged = everything(run, recipe).join(ids, on=["question_id", "stage"], how="semi")
+    judged = judged.select("question_id", "stage", "filter", "keep", "reason", "detail", "place")
+    frames = {"shown": shown, "judged": judged.collect()}
+    with ExitStack() as stack:
+        spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="capcurriculum-report-"))
+
+        def rows(sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
+            connection = stack.enter_context(ledger.connect(run))
+            connection.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = '{spill}'")
+            for name, frame in frames.items():
+                connection.register(name, frame.to_arrow())
+            result = connection.execute(sql, values or None)
+            while batch := result.fetchmany(_FETCH):
+                yield from batch
+
+        places = rows(_PLACES) if any(ledger.stage_files(run).values()) else iter(())
+        answers, verdicts, stages = (
+            _Beside(rows(_ANSWERS, rollout=ROLLOUT_REPLY, probe=PROBE_REPLY)),
+            _Beside(rows(_VERDICTS, steps=list(STEPS))),
+            _Beside(places),
+        )
+        for row in rows(_ROWS, text=TEXT):
+            at = row[0]
+            yield _record(row, answers.at(at), verdicts.at(at), stages.at(at))
+
+
+class _Beside:
+    """Rows of another stream in the same order, taken group by group; a row may have none."""
+
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._groups = groupby(rows, key=itemgetter(0))
+        self._next: tuple[int, list[tuple[Any, ...]]] | None = None
+
+    def at(self, place: int) -> list[tuple[Any, ...]]:
+        """The rows of `place`, without it; places are asked for in ascending order."""
+        if self._next is None:
+            for key, group in self._groups:
+                self._next = key, [row[1:] for row in group]
+                break
+        if self._next is None or self._next[0] != place:
+            return []
+        found = self._next[1]
+        self._next = None
+        return found
+
+
+def _record(
+    row: tuple[Any, ...], answers: list[tuple[Any, ...]], verdicts: list[tuple[Any, ...]], places: list[tuple[Any, ...]]
+) -> Record:
+    _, key, stage, kind, fate, name, reason, last, right, asked, source, skill, license_, *rest = row
+    problem, options, answer, caption, image_id, image_path, model = rest
+    picture = Picture.of(stage, image_id, image_path)
+    said = next((detail for who, keep, _, detail, _ in verdicts if who == name and not keep), "")
+    index = {
+        "id": key,
+        "kind": kind,
+        "stage": stage,
+        "source": source,
+        "skill": skill,
+        "fate": fate,
+        # What decided: the first filter to drop it.
+        "filter": name,
+        "reason": reason,
+        # What every filter remarked, whether it dropped the row or only labelled it, and whether the funnel counts it:
+        # a row counts up to the first filter that drops it. Steps before the filters have no place.
+        "remarks": [
+            [who, why, int(None in (place, last) or place <= last)]
+            for who, _, why, _, place in verdicts
+            if why not in (Reason.KEPT, Reason.NOT_ASKED)
+        ],
+        "k": right,
+        "n": asked,
+        "text": (problem or caption or said)[:INDEX_TEXT],
+        "options": [option[:INDEX_TEXT] for option in options],
+        "key": answer[:INDEX_TEXT],
+        "image": picture.key if picture else "",
+    }
+    detail = {
+        "problem": problem,
+        "options": list(options),
+        "key": answer,
+        "caption": caption,
+        "license": license_,
+        "path": image_path,
+        "teacher": model,
+        "answers": answers,
+        "verdicts": [verdict[:-1] for verdict in verdicts],
+        "places": places,
+    }
+    return Record(index, detail, picture)

@@ -1,0 +1,256 @@
+"""Write the page: one HTML file, and beside it a folder of data where the run is too large for one.
+
+The page may run its own script, known by its hash, and nothing else. Where data lies beside the page, it comes as
+scripts that hand over one JSON value each, since pages opened from a disk may not fetch; they carry a nonce that no
+text of the run can know.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from capcurriculum import __version__, funnel, spend
+from capcurriculum.errors import RunError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.run import Run
+from capcurriculum.tables import write_atomically
+from cards.report import charts, numbers
+from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, chosen, fates
+from cards.report.pictures import Picture, each
+from cards.report.records import Record, records
+from datagen.sources import gather
+
+#: Up to so many rows everything is in the one file.
+ONE_FILE_ROWS = 1_000
+#: Rows of one block of the index, and of one block of details.
+INDEX_ROWS, DETAIL_ROWS = 1_000, 50
+#: Rows the gallery shows unless told otherwise.
+ROWS = 20_000
+_MARK = "capcurriculum-report"
+
+
+@dataclass(slots=True)
+class _Blocks:
+    """Where data goes: into the page, or into files of `folder`."""
+
+    folder: Path | None
+    inside: dict[str, Markup] = field(default_factory=dict)
+
+    def data(self, name: str, value: object) -> None:
+        """One JSON value. No `<` is left in it, so that no text can end the element it stands in."""
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for character in "<>&\u2028\u2029":
+            text = text.replace(character, f"\\u{ord(character):04x}")
+        if self.folder is None:
+            self.inside[name] = Markup(text)  # noqa: S704 (it holds no character that means anything to HTML)
+        else:
+            (self.folder / f"{name}.js").write_text(f'capcurriculumBlock("{name}",{text})', encoding="utf-8")
+
+    def picture(self, picture: Picture, data: bytes) -> None:
+        """One small picture."""
+        if self.folder is None:
+            address = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+            self.data(f"picture-{picture.key}", address)
+        else:
+            (self.folder / f"{picture.key}.webp").write_bytes(data)
+
+
+def report(run: Run, out: Path | None, display: Display, rows: int = ROWS) -> Path:
+    """Write the page of a run to `out` (None: `report.html` in the run's folder) and return its path.
+
+    At most `rows` rows are shown in the gallery; the numbers are always those of the whole run.
+
+    Raises:
+        RunError: `out` cannot be written, or the run is damaged.
+        RecipeError: the run's own recipe cannot be read.
+    """
+    path = out or run.path / "report.html"
+    _check(path)
+    recipe = run.recipe()
+    try:
+        found = fates(run, recipe)
+        shown = chosen(found, rows)
+        with _blocks(path, beside=shown.rows.height > ONE_FILE_ROWS) as blocks:
+            pictures = _write_rows(blocks, records(run, recipe, shown.rows), display, shown.rows.height)
+            _write_pictures(blocks, pictures, gather.folders(run, recipe), path, display)
+            page = _page(run, recipe, found, shown, blocks, path)
+        write_atomically(path, page.encode())
+        if blocks.folder is None:
+            shutil.rmtree(data_folder(path), ignore_errors=True)  # of an earlier, larger report
+    except OSError as error:
+        raise RunError(f"The report {path} cannot be written ({error.strerror}); give another --out.") from error
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(
+            f"The tables of {run.path} are damaged ({reason}); remove the shard it names and build again."
+        ) from error
+    return path
+
+
+def data_folder(path: Path) -> Path:
+    """The folder beside the page `path` that holds a large run's data."""
+    return path.with_name(f"{path.stem}.data")
+
+
+def _check(path: Path) -> None:
+    folder = data_folder(path)
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; give --out the name of a file, for example {path / 'report.html'}.")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise RunError(f"{path} does not end in .html, so no browser would open it; give --out such a name.")
+    if not path.parent.is_dir():
+        raise RunError(f"There is no folder {path.parent} to write the report to; make it, or give another --out.")
+    if folder.exists() and not (folder / _MARK).is_file():
+        raise RunError(f"{folder} is needed for the report's data and holds something else; give another --out.")
+
+
+@contextmanager
+def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
+    """Somewhere for data; a folder takes the place of an earlier report's only once it is whole."""
+    folder = data_folder(path)
+    if not beside:
+        yield _Blocks(None)
+        return
+    for killed in folder.parent.glob(f".tmp-*-report-{folder.name}"):
+        shutil.rmtree(killed)
+    temporary, before = (folder.with_name(f".tmp-{kind}-report-{folder.name}") for kind in ("new", "old"))
+    try:
+        temporary.mkdir()
+        (temporary / _MARK).touch()
+        yield _Blocks(temporary)
+        if folder.exists():
+            folder.rename(before)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def _write_rows(blocks: _Blocks, rows: Iterator[Record], display: Display, total: int) -> dict[str, Picture]:
+    """Index and details, block by block; returns the pictures that they name."""
+    pictures: dict[str, Picture] = {}
+    index: list[dict[str, Any]] = []
+    number = 0
+    with display.step("report, rows", total) as advance:
+        while window := list(islice(rows, DETAIL_ROWS)):
+            blocks.data(f"detail-{number}", [row.detail for row in window])
+            index += [row.index for row in window]
+            number += 1
+            if len(index) == INDEX_ROWS:
+                blocks.data(f"index-{(number * DETAIL_ROWS - 1) // INDEX_ROWS}", index)
+                index = []
+            pictures |= {row.picture.key: row.picture for row in window if row.picture}
+            advance(len(window))
+    if index:
+        blocks.data(f"index-{(number - 1) * DETAIL_ROWS // INDEX_ROWS}", index)
+    return pictures
+
+
+def _write_pictures(
+    blocks: _Blocks, pictures: Mapping[str, Picture], folders: Mapping[str, Path], path: Path, display: Display
+) -> None:
+    """Small pictures, of which an earlier report of the run may have made some already."""
+    missing = []
+    with display.step("report, pictures", len(pictures)) as advance:
+        for picture in pictures.values():
+            earlier = data_folder(path) / f"{picture.key}.webp"
+            if blocks.folder is not None and earlier.is_file():
+                shutil.copy2(earlier, blocks.folder / earlier.name)
+                advance(1)
+            else:
+                missing.append(picture)
+        for picture, data in each(missing, folders):
+            blocks.picture(picture, data)
+            advance(1)
+
+
+def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: _Blocks, path: Path) -> str:
+    package = files(__package__)
+    script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
+    nonce = secrets.token_urlsafe(16) if blocks.folder else ""
+    setup = {
+        "rows": shown.rows.height,
+        "total": shown.total,
+        "indexRows": INDEX_ROWS,
+        "detailRows": DETAIL_ROWS,
+        "folder": data_folder(path).name if blocks.folder else "",
+        "nonce": nonce,
+    }
+    aside = _Blocks(None)
+    aside.data("setup", setup)
+    environment = Environment(
+        loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"words": charts.words}
+    return environment.get_template("page.html.jinja").render(
+        policy=_policy(script, style, nonce),
+        script=Markup(script),  # noqa: S704 (our own file)
+        style=Markup(style),  # noqa: S704 (our own file)
+        blocks=aside.inside | blocks.inside,
+        nonce=nonce,
+        version=__version__,
+        name=recipe.name,
+        shown=shown,
+        charts=charts,
+        outcomes=numbers.OUTCOMES,
+        **_numbers(run, found),
+    )
+
+
+def _numbers(run: Run, found: pl.DataFrame) -> dict[str, Any]:
+    """Everything the page counts."""
+    lines = funnel.lines(run)
+    questions = found.filter(found["kind"] == QUESTION)
+    fate = dict(questions["fate"].value_counts().iter_rows())
+    kept = dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows())
+    about = run.path / "run.json"
+    return {
+        "about": json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {},
+        "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages(x.stage for x in lines)},
+        "questions": questions.height,
+        "fate": {name: fate.get(name, 0) for name in (KEPT, OPEN, DROPPED)},
+        "kept": {stage: kept[stage] for stage in numbers.stages(kept)},
+        "pass_rates": numbers.pass_rates(found),
+        "question_lengths": numbers.question_lengths(run, found),
+        "reply_lengths": numbers.reply_lengths(run),
+        "arms": numbers.arms(run),
+        "crosses": numbers.crosses(run),
+        "keys": numbers.keys(run, found),
+        "spends": spend.spends(run),
+    }
+
+
+def _policy(script: str, style: str, nonce: str) -> str:
+    """What the page may do: run its script and style, load its own data, and show pictures."""
+    extra = f" 'nonce-{nonce}'" if nonce else ""
+    rules = (
+        "default-src 'none'",
+        f"script-src '{_hash(script)}'{extra}",
+        f"style-src '{_hash(style)}'",
+        "img-src 'self' data:" if nonce else "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "trusted-types capcurriculum",
+        "require-trusted-types-for 'script'",
+    )
+    return "; ".join(rules)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
