@@ -64,7 +64,8 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=150)
+    figure, axes = plt.subplots(figsize=(8, 5), dpi=150)
+    signs: dict[str, str] = {}
     for setup, (colour, marker) in _STYLES.items():
         own = [line for line in lines if line.setup == setup and line.lies == AT]
         votes = [line for line in own if "auditors" in line.set]
@@ -78,12 +79,15 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
             [r.recall for r in rest], [r.ratio for r in rest], marker=marker, facecolors="none", edgecolors=colour
         )
         for line in rest:
-            axes.annotate(line.set.removeprefix("paper + "), (line.recall, line.ratio), fontsize=6, color=colour)
+            sign = signs.setdefault(line.set, "abcdefghij"[len(signs)])
+            axes.annotate(sign, (line.recall, line.ratio), (4, 4), textcoords="offset points", fontsize=8, color=colour)
     axes.axhline(0.2, color="black", linestyle=":", linewidth=1)
     axes.axvline(0.8, color="black", linestyle=":", linewidth=1)
     axes.set(xlabel="good perception-hard rows kept", ylabel="wrong labels kept, over the paper's rule", xlim=(0, 1.05))
-    axes.set_ylim(0, None)
-    axes.legend(loc="center left", bbox_to_anchor=(0, 0.83), fontsize=7)
-    figure.tight_layout()
+    axes.set_ylim(0, 1.6)
+    axes.legend(loc="upper left", fontsize=7)
+    listed = ",  ".join(f"{sign}: {name.removeprefix('paper + ')}" for name, sign in signs.items())
+    figure.text(0.5, 0.01, listed, ha="center", fontsize=7, wrap=True)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(file)
     plt.close(figure)
