@@ -12,6 +12,9 @@ from capcurriculum import __version__, curriculum_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
+#: Name, what it calls, and its help -> the parser of a new verb.
+AddVerb = Callable[[str, Verb, str], argparse.ArgumentParser]
+_RUN = "a run folder, a run's name below runs/, or a recipe file"
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -145,6 +148,16 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(call=call)
         return added
 
+    _add_making(verb)
+    _add_reading(verb)
+    _add_audit(verb)
+    text = "hashes of benchmarks, against which the filter `contamination` compares"
+    _add_signatures(verbs.add_parser("signatures", help=text, description=text))
+    return top
+
+
+def _add_making(verb: AddVerb) -> None:
+    """The verbs that make something of a recipe or a run."""
     build = verb("build", _build, "build the stage sets of a recipe, or go on where it stopped")
     build.add_argument("recipe", type=Path, help="a recipe file, for example curricula/recipes/demo.yaml")
     build.add_argument(
@@ -164,22 +177,41 @@ def parser() -> argparse.ArgumentParser:
         "give it after the recipe",
     )
     order = verb("curriculum", _curriculum, "write the rows of a built run in another order, asking no model")
-    order.add_argument("run", help="a run folder, a run's name below runs/, or a recipe file")
+    order.add_argument("run", help=_RUN)
     curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
     train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
     train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )
-    run_help = "a run folder, a run's name below runs/, or a recipe file"
-    verb("status", _status, "how far a run is").add_argument("run", help=run_help)
+
+
+def _add_reading(verb: AddVerb) -> None:
+    """The verbs that tell what a run holds."""
+    verb("status", _status, "how far a run is").add_argument("run", help=_RUN)
     funnel = verb("funnel", _funnel, "what each filter kept and dropped, and why")
-    funnel.add_argument("run", help=run_help)
+    funnel.add_argument("run", help=_RUN)
     funnel.add_argument(
         "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
     )
+    why = verb("why", _why, "the whole life of one row")
+    why.add_argument("run", help=_RUN)
+    why.add_argument("row", help="the beginning of a caption's, question's or source line's id")
+    query = verb("query", _query, "one SQL statement over a run's tables")
+    query.add_argument("run", help=_RUN)
+    query.add_argument("sql", help='for example "select reason, count(*) from verdicts group by all"')
+    query.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    report = verb("report", _report, "one page on a run: its numbers, and every question with what became of it")
+    report.add_argument("run", help=_RUN)
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="the HTML file (default: report.html in the run folder)"
+    )
+    report.add_argument("--rows", type=_positive, metavar="N", help="show at most N rows (default: 20000)")
+
+
+def _add_audit(verb: AddVerb) -> None:
     audit = verb("audit", _audit, "have a model check a sample of a run's marked answers: how many are wrong")
-    audit.add_argument("run", help=f"{run_help}; a recipe file may name an auditor that the run does not know yet")
+    audit.add_argument("run", help=f"{_RUN}; a recipe file may name an auditor that the run does not know yet")
     audit.add_argument(
         "--model",
         action="append",
@@ -191,22 +223,6 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what is shown")
     audit.add_argument("--votes", type=int, help="how often each is asked about a question")
     audit.add_argument("--seed", type=int, default=0, help="another seed draws another sample")
-    why = verb("why", _why, "the whole life of one row")
-    why.add_argument("run", help=run_help)
-    why.add_argument("row", help="the beginning of a caption's, question's or source line's id")
-    query = verb("query", _query, "one SQL statement over a run's tables")
-    query.add_argument("run", help=run_help)
-    query.add_argument("sql", help='for example "select reason, count(*) from verdicts group by all"')
-    query.add_argument("--csv", action="store_true", help="print CSV instead of a table")
-    report = verb("report", _report, "one page on a run: its numbers, and every question with what became of it")
-    report.add_argument("run", help=run_help)
-    report.add_argument(
-        "--out", type=Path, metavar="FILE", help="the HTML file (default: report.html in the run folder)"
-    )
-    report.add_argument("--rows", type=_positive, metavar="N", help="show at most N rows (default: 20000)")
-    text = "hashes of benchmarks, against which the filter `contamination` compares"
-    _add_signatures(verbs.add_parser("signatures", help=text, description=text))
-    return top
 
 
 def _positive(text: str) -> int:
