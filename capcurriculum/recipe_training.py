@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from capcurriculum.recipe_stages import StageName
 from capcurriculum.rows import Stage
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -66,7 +67,7 @@ class KnobChanges(TrainingSection):
 class StageRun(TrainingSection):
     """One link of the chain: a stage's rows, and what its run changes."""
 
-    stage: Stage
+    stage: StageName
     knobs: KnobChanges = KnobChanges()
 
 
@@ -83,7 +84,7 @@ class TrainingRecipe(TrainingSection):
     gpus: PositiveInt | None = None
     nodes: PositiveInt = 1
     seed: int = 42
-    stages: Annotated[tuple[StageRun, ...], Field(min_length=1)] = tuple(StageRun(stage=s) for s in Stage)
+    stages: Annotated[tuple[StageRun, ...], Field(min_length=1)] = tuple(StageRun(stage=s.value) for s in Stage)
     knobs: KnobChanges = KnobChanges()
     stall_minutes: PositiveFloat = 20
 

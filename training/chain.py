@@ -88,7 +88,7 @@ class _Chain:
         per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
         config = overrides.identity(self.config(link, self.first_parent, total))
         return StagePlan(
-            stage=link.run.stage.value,
+            stage=link.run.stage,
             state=State.PENDING,
             dataset_digest=files.digest,
             config_digest=plan.config_digest(config),

@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import RecipeError
+from capcurriculum.recipe_stages import StageName
 from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
-from capcurriculum.rows import Stage
 
 
 class Knobs(BaseModel):
@@ -59,7 +59,7 @@ class Backbone(BaseModel):
     image_patch_size: int
     dtype: Literal["float32", "bfloat16"]
     knobs: KnobChanges
-    stages: dict[Stage, KnobChanges] = {}
+    stages: dict[StageName, KnobChanges] = {}
 
 
 def backbone(name: str) -> Backbone:

@@ -106,7 +106,7 @@ def config(
         "reward.custom_reward_function.reward_kwargs.accuracy_weight": knobs.accuracy_weight,
         "reward.custom_reward_function.reward_kwargs.format_weight": knobs.format_weight,
         "trainer.project_name": "capcurriculum",
-        "trainer.experiment_name": run.stage.value,
+        "trainer.experiment_name": run.stage,
         "trainer.logger": ["console", "file"],
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.nnodes": recipe.nodes,
