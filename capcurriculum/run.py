@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Stage, Verdict
+from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Description, Question, Stage, Verdict
 from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
@@ -61,6 +62,11 @@ class Run:
         return self.table("questions", Question)
 
     @property
+    def descriptions(self) -> Table[Description]:
+        """What auditors wrote of images."""
+        return self.table("descriptions", Description)
+
+    @property
     def answers(self) -> Table[Answer]:
         """Graded replies of solvers."""
         return self.table("answers", Answer)
@@ -69,6 +75,11 @@ class Run:
     def verdicts(self) -> Table[Verdict]:
         """The ledger of keeping and dropping."""
         return self.table("verdicts", Verdict)
+
+    @property
+    def tables(self) -> tuple[Table[Any], ...]:
+        """All of them, in the order of the road."""
+        return (self.captions, self.attempts, self.questions, self.descriptions, self.answers, self.verdicts)
 
     def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
         """The captions of this process's share that questions of a stage are made from."""
