@@ -54,7 +54,8 @@ def _train(arguments: argparse.Namespace) -> None:
     from capcurriculum import recipe
     from training.chain import train
 
-    train(recipe.load(arguments.recipe), dry_run=arguments.dry_run)
+    wanted = recipe.load(arguments.recipe)
+    train(wanted, dry_run=arguments.dry_run, backbone=arguments.backbone, stage=arguments.stage)
 
 
 def _status(arguments: argparse.Namespace) -> None:
@@ -180,7 +181,9 @@ def _add_making(verb: AddVerb) -> None:
     order.add_argument("run", help=_RUN)
     curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
-    train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
+    train.add_argument("recipe", type=Path, help="a recipe of the run, for example curricula/recipes/demo.yaml")
+    train.add_argument("--backbone", help="another one than the recipe's, in a training of its own: qwen2_5_vl_7b, ...")
+    train.add_argument("--stage", help="train this stage alone; those before it must be done")
     train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )

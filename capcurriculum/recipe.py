@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from capcurriculum import recipe_file
 from capcurriculum.errors import RecipeError
 from capcurriculum.prompts import SKILLS
 from capcurriculum.recipe_curriculum import CurriculumSection
@@ -163,6 +164,12 @@ class Recipe(Section):
         return Path(self.runs) / self.name
 
     @property
+    def training_dir(self) -> Path:
+        """Where the training of this recipe lives: `training/`, or below `trainings/` for one with a name."""
+        name = self.training.name if self.training else ""
+        return self.run_dir / "trainings" / name if name else self.run_dir / "training"
+
+    @property
     def asked(self) -> frozenset[str]:
         """The models that write, probe and roll out."""
         if self.perception is None:
@@ -188,15 +195,10 @@ def load(path: Path) -> Recipe:
     """Read and check a recipe file.
 
     Raises:
-        RecipeError: the file is missing, not YAML, or does not describe a recipe; the sentence names each key.
+        RecipeError: the file (or one it extends) is missing, not YAML, or does not describe a recipe; the sentence
+            names each key.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    return parse(data, str(path))
+    return parse(recipe_file.read(path), str(path))
 
 
 def parse(data: object, name: str) -> Recipe:

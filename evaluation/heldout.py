@@ -20,7 +20,7 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Outcome, Question, Sampling, digest
-from capcurriculum.run import Run, existing
+from capcurriculum.run import existing
 from capcurriculum.tables import write_atomically
 from curricula.held_out import held_out
 from datagen import engines
@@ -47,15 +47,16 @@ class Score:
     tokens: float
 
 
-def models(run: Run, wanted: Recipe) -> list[tuple[str, str]]:
+def models(wanted: Recipe) -> list[tuple[str, str]]:
     """(label, checkpoint) of the model before training and after every finished stage.
 
     Raises:
         RunError: nothing has been trained.
     """
-    stages = [stage for stage in plan.load(run.plan) if stage.state == plan.State.DONE]
+    file = wanted.training_dir / "plan.json"
+    stages = [stage for stage in plan.load(file) if stage.state == plan.State.DONE]
     if not stages:
-        raise RunError(f"{run.plan} has no finished stage; train first.")
+        raise RunError(f"{file} has no finished stage; train first.")
     return [("start", stages[0].parent), *((f"after {stage.stage}", stage.checkpoint) for stage in stages)]
 
 
@@ -106,7 +107,7 @@ def evaluate(wanted: Recipe, rollouts: int, display: Display) -> list[Score]:
     held = held_out(run, wanted)
     scores: list[Score] = []
     (run.path / "evaluation").mkdir(exist_ok=True)
-    for label, checkpoint in models(run, wanted):
+    for label, checkpoint in models(wanted):
         measured = run.path / "evaluation" / f"heldout-{digest(label, _weights(checkpoint), rollouts, _ids(held))}.json"
         if not measured.is_file():
             display.note(f"held-out rows, {label}")

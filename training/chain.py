@@ -6,14 +6,16 @@ stopped: done stages are left alone, a stage that died resumes from the trainer'
 """
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
+from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_training import TrainingRecipe
 from training import dataset, export
 from training.links import Links
 from training.plan import State
@@ -21,36 +23,74 @@ from training.show import show
 from training.stage import train_stage
 
 
-def train(recipe: Recipe, *, dry_run: bool = False, console: Console | None = None) -> None:
+def train(
+    recipe: Recipe,
+    *,
+    dry_run: bool = False,
+    console: Console | None = None,
+    backbone: str | None = None,
+    stage: str | None = None,
+) -> None:
     """Train `recipe`, or with `dry_run` print the plan and the commands and write nothing.
+
+    `backbone` takes the place of the recipe's, in a training of its own beside the recipe's. With `stage` only that
+    link is trained, and those before it must be done.
 
     Raises:
         TrainerError: the training may not start, does not fit what was begun, or a trainer failed; the plan keeps why.
         RecipeError: the training section or its backbone is not right.
+        RunError: the run does not have the rows or the order.
     """
     console = console or Console(stderr=True)
+    recipe = with_backbone(recipe, backbone)
     if recipe.training is None:
         raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
-    links = Links(recipe, recipe.training)
+    links = Links(recipe, recipe.training, None if dry_run else Display(console))
+    wanted = _wanted(links, stage)
     if dry_run:
-        preflight(links)
+        preflight(links, wanted)
         show(links, Console())
         return
     links.folder.mkdir(parents=True, exist_ok=True)
     with _alone(links.folder):
         links.stages = links.reconciled()  # another process may have trained since the first look
-        preflight(links)
+        preflight(links, _wanted(links, stage))
         links.save()
-        for number, stage in enumerate(links.stages):
-            if stage.state == State.DONE:
-                console.print(f"{stage.stage}: done, {stage.total_steps} steps, {stage.checkpoint}")
+        for number in wanted:
+            one = links.stages[number]
+            if one.state == State.DONE:
+                console.print(f"{one.stage}: done, {one.total_steps} steps, {one.checkpoint}")
             else:
                 train_stage(links, number, console)
 
 
-def preflight(links: Links) -> None:
+def with_backbone(recipe: Recipe, backbone: str | None) -> Recipe:
+    """The recipe with another backbone and that one's model, its training told apart by the backbone's name."""
+    before = recipe.training or TrainingRecipe()
+    if backbone is None or (recipe.training and backbone == before.backbone):
+        return recipe
+    name = f"{before.name}-{backbone}" if before.name else backbone
+    changed = before.model_dump(exclude_unset=True) | {"backbone": backbone, "name": name, "model": ""}
+    return recipe.model_copy(update={"training": TrainingRecipe.model_validate(changed)})
+
+
+def _wanted(links: Links, stage: str | None) -> list[int]:
+    """The numbers of the links to train, in their order."""
+    if stage is None:
+        return list(range(len(links.stages)))
+    names = [one.stage for one in links.stages]
+    if stage not in names:
+        raise TrainerError(f"This training has no stage {stage}; its stages are {', '.join(names)}.")
+    number = names.index(stage)
+    if left := [one.stage for one in links.stages[:number] if one.state != State.DONE]:
+        raise TrainerError(f"Stage {stage} follows {left[-1]}, which is not done; train that first.")
+    return [number]
+
+
+def preflight(links: Links, wanted: Sequence[int]) -> None:
     """Data of every stage to come, and the parent of each begun or next one."""
-    for number, (link, stage) in enumerate(zip(links.links, links.stages, strict=True)):
+    for number in wanted:
+        link, stage = links.links[number], links.stages[number]
         if stage.state != State.DONE:
             dataset.preflight(link.files)
         if number and links.stages[number - 1].state != State.DONE:
@@ -59,7 +99,7 @@ def preflight(links: Links) -> None:
         if stage.parent_digest not in ("", now):
             raise TrainerError(
                 f"Stage {stage.stage} was begun from a parent checkpoint of digest {stage.parent_digest}, and "
-                f"{links.parent(number)} now has {now}; restore it, or train under another recipe name."
+                f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
 
 

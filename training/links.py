@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capcurriculum.errors import RecipeError
+from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import dataset, export, overrides, parents, plan
+from training import dataset, export, overrides, parents, plan, sets
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
 
@@ -40,15 +42,17 @@ class Link:
 class Links:
     """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
 
-    def __init__(self, recipe: Recipe, settings: TrainingRecipe) -> None:
+    def __init__(self, recipe: Recipe, settings: TrainingRecipe, display: Display | None = None) -> None:
+        """With a `display`, an order that the run does not have yet is written first."""
         self.recipe = recipe
         self.settings = settings
         self.base: Backbone = backbone(settings.backbone)
         self.device = settings.device or self.base.device
-        self.folder = recipe.run_dir.absolute() / "training"
+        self.folder = recipe.training_dir.absolute()
         self.plan_file = self.folder / "plan.json"
+        self.order = sets.section(recipe, settings.order)
         self.first_parent = parents.locate(settings.model or self.base.model)
-        self.links = [self._link(run) for run in settings.stages]
+        self.links = [self._link(found) for found in sets.find(recipe, settings, display)]
         self.stages = self.reconciled()
 
     def reconciled(self) -> list[StagePlan]:
@@ -63,16 +67,22 @@ class Links:
             return dataclasses.replace(stage, state=State.PENDING)
         return stage
 
-    def _link(self, run: StageRun) -> Link:
-        files = dataset.stage_files(self.recipe.run_dir, run.stage)
-        return Link(run, resolve(self.settings, run), files, self.folder / run.stage)
+    def _link(self, found: sets.LinkSet) -> Link:
+        files = dataset.set_files(found.run.stage, found.folders)
+        knobs = resolve(self.settings, found.run)
+        if knobs.shuffle and sets.shuffling_undoes(self.order):
+            raise RecipeError(
+                f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
+                f"training.order to merged or capability, or leave shuffle out."
+            )
+        return Link(found.run, _passes(knobs, found), files, self.folder / found.run.stage)
 
     def _draft(self, link: Link) -> StagePlan:
         knobs, files = link.knobs, link.files
         per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
         config = overrides.identity(self.config(link, self.first_parent, total))
         return StagePlan(
-            stage=link.run.stage.value,
+            stage=link.run.stage,
             state=State.PENDING,
             dataset_digest=files.digest,
             config_digest=plan.config_digest(config),
@@ -110,3 +120,14 @@ class Links:
     def save(self) -> None:
         """Put the plan on disk."""
         plan.save(self.plan_file, self.recipe.name, self.stages)
+
+
+def _passes(knobs: Knobs, found: sets.LinkSet) -> Knobs:
+    """The knobs with as many epochs over all the link's files as give the recipe's number over the rows."""
+    written = len(found.folders)
+    if knobs.epochs % written:
+        raise RecipeError(
+            f"Set {found.run.stage} has files for {written} epochs, of which {knobs.epochs} epochs are no whole number "
+            f"of passes; set training.knobs.epochs to a multiple of {written}."
+        )
+    return knobs.model_copy(update={"epochs": knobs.epochs // written})

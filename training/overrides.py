@@ -1,9 +1,8 @@
 """The verl 0.9.1 configuration of one stage's run, as hydra overrides.
 
 One function for every machine: the GPU and the CPU configuration share all that is learned, and `_CPU` is the one place
-that says how a CPU differs. Order lives in the data, so nothing shuffles it, and nothing may drop a row: an overlong
-prompt is an error. Hook for freezing the vision tower: verl ignores `actor.freeze_vision_tower`, so a freeze goes in
-through `actor_rollout_ref.model.external_lib`.
+that says how a CPU differs. Order lives in the data, so nothing shuffles it unasked, and nothing may drop a row: an
+overlong prompt is an error.
 """
 
 import json
@@ -12,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from training import freeze
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
 
 #: Keys (or their beginnings) that say where things are, how a run is watched and how fast it goes, not what is learned.
 NO_EFFECT = (
+    "actor_rollout_ref.actor.fsdp_config.use_orig_params",
     "actor_rollout_ref.actor.checkpoint.",
     "actor_rollout_ref.model.path",
     "actor_rollout_ref.rollout.agent.",
     "actor_rollout_ref.rollout.checkpoint_engine.",
     "actor_rollout_ref.rollout.gpu_memory_utilization",
+    "data.custom_cls.path",
     "data.dataloader_num_workers",
     "data.train_files",
     "data.val_files",
@@ -76,12 +78,19 @@ _ADDED = (
     "actor_rollout_ref.model.override_config.",
     "actor_rollout_ref.rollout.enable_sleep_mode",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.",
+    "data.max_pixels",
+    "data.min_pixels",
     "ray_kwargs.ray_init.num_gpus",
     "ray_kwargs.ray_init.include_dashboard",
     "ray_kwargs.ray_init.object_store_memory",
     "ray_kwargs.ray_init._node_ip_address",
+    "ray_kwargs.ray_init.runtime_env.",
     "reward.custom_reward_function.reward_kwargs.",
 )
+
+
+#: Ray carries its environment to every node, which the shell's does not reach.
+_FREEZE = f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +108,14 @@ def config(
 ) -> dict[str, Any]:
     """verl's dotted keys and their values; `total_steps` is the plan's own number, so both count alike."""
     device = recipe.device or base.device
-    keys = _data(base, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= {
+    keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
+    keys |= _freeze(knobs) | {
         "reward.custom_reward_function.path": str(ROOT / "reward.py"),
         "reward.custom_reward_function.name": "compute_score",
         "reward.custom_reward_function.reward_kwargs.accuracy_weight": knobs.accuracy_weight,
         "reward.custom_reward_function.reward_kwargs.format_weight": knobs.format_weight,
         "trainer.project_name": "capcurriculum",
-        "trainer.experiment_name": run.stage.value,
+        "trainer.experiment_name": run.stage,
         "trainer.logger": ["console", "file"],
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.nnodes": recipe.nodes,
@@ -125,18 +134,23 @@ def config(
     return keys | (_CPU if device == "cpu" else {})
 
 
-def _data(base: Backbone, knobs: Knobs, paths: Paths) -> dict[str, Any]:
+def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
     return {
         "data.train_files": [str(path) for path in paths.train],
         "data.val_files": [str(path) for path in paths.val],
         "data.train_batch_size": knobs.batch_size,
         "data.max_prompt_length": knobs.max_prompt_tokens,
         "data.max_response_length": knobs.max_response_tokens,
-        "data.shuffle": False,
+        "data.shuffle": knobs.shuffle,
+        "data.seed": recipe.seed,
         "data.filter_overlong_prompts": False,
         "data.truncation": "error",
         "data.image_key": "images",
         "data.image_patch_size": base.image_patch_size,
+        "data.custom_cls.path": str(ROOT / "pixels.py"),
+        "data.custom_cls.name": "LimitedImages",
+        "data.min_pixels": knobs.min_pixels,
+        "data.max_pixels": knobs.max_pixels,
     }
 
 
@@ -192,6 +206,16 @@ def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths)
     }
 
 
+def _freeze(knobs: Knobs) -> dict[str, Any]:
+    if not knobs.freeze:
+        return {}
+    return {
+        "actor_rollout_ref.model.external_lib": freeze.__name__ + "_hook",
+        "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one
+        _FREEZE: knobs.freeze,
+    }
+
+
 def arguments(keys: dict[str, Any]) -> list[str]:
     """The command line's `key=value` words; JSON is what hydra's grammar reads for text, lists and truth values."""
     return [f"{'+' if key.startswith(_ADDED) else ''}{key}={_value(value)}" for key, value in keys.items()]
@@ -199,7 +223,7 @@ def arguments(keys: dict[str, Any]) -> list[str]:
 
 def identity(keys: dict[str, Any]) -> dict[str, Any]:
     """The keys that can change what is learned; their digest is the run's configuration in the plan."""
-    return {key: value for key, value in keys.items() if not key.startswith(NO_EFFECT)}
+    return {key: value for key, value in keys.items() if key == _FREEZE or not key.startswith(NO_EFFECT)}
 
 
 def _value(value: Any) -> str:

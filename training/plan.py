@@ -105,7 +105,7 @@ def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> li
     if before != now[: len(before)]:
         raise TrainerError(
             f"The training began with the stages {', '.join(before)}, and the recipe now lists {', '.join(now)}; "
-            f"restore that order, or train under another recipe name."
+            f"restore that order, or train under another name (training.name)."
         )
     for old, new in zip(begun, drafted, strict=False):
         _refuse_change(old, new)
@@ -113,7 +113,7 @@ def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> li
 
 
 def _refuse_change(old: StagePlan, new: StagePlan) -> None:
-    mend = "restore it, or train under another recipe name"
+    mend = "restore it, or train under another name (training.name)"
     if old.dataset_digest != new.dataset_digest:
         raise TrainerError(
             f"Stage {old.stage} was begun ({old.state}) with other data: {old.rows} rows, digest {old.dataset_digest}, "

@@ -12,7 +12,8 @@ from training.plan import State
 
 def show(links: Links, out: Console) -> None:
     """Print the plan and the commands of the stages that are not done."""
-    table = Table(title=f"Training of {links.recipe.name}: {links.settings.backbone} on {links.device}")
+    name = f"Training {links.settings.name} of {links.recipe.name}" if links.settings.name else links.recipe.name
+    table = Table(title=f"{name}: {links.settings.backbone} on {links.device}")
     columns = ("stage", "state", "rows", "batch", "epochs", "steps/epoch", "steps", "rollouts")
     for column in columns:
         table.add_column(column, justify="left" if column in ("stage", "state") else "right")
