@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.filter_section import FilterSection, Phase, check_captioned
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sampling import SamplingSection
+from capcurriculum.recipe_stages import StageName
 from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
 
 if TYPE_CHECKING:
@@ -81,16 +82,10 @@ class AuditorSection(FilterSection, AuditSection):
     phase: ClassVar[Phase] = Phase.AUDIT
 
     name: Literal["auditor"] = "auditor"
-    stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     questions: Literal["kept", "probed"] = "kept"
     agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
     unsure: Literal["keep", "drop"] = "keep"
-
-    @model_validator(mode="after")
-    def _perception_only(self) -> AuditorSection:
-        if self.stages != (Stage.PERCEPTION,):
-            raise ValueError("auditor checks perception questions only, which have options; leave stages out")
-        return self
 
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """Which models they are too; whose questions are asked about does not change what is said of one."""
@@ -102,7 +97,8 @@ class AuditorSection(FilterSection, AuditSection):
         return {"solver": self.askers(recipe.models), "rollout": tuple(range(self.votes))}
 
     def check(self, recipe: Recipe) -> None:
-        """The auditors must be among the recipe's models."""
+        """It judges questions made from captions, and the auditors must be among the recipe's models."""
+        check_captioned(self, recipe, "checks questions made from captions")
         if missing := sorted(set(self.models) - set(recipe.models)):
             raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
 

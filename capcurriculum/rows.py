@@ -42,7 +42,7 @@ class Purpose(StrEnum):
 
 
 class Stage(StrEnum):
-    """The capabilities, in the order they are taught."""
+    """The built-in capabilities, in the order they are taught; a recipe may name more, each made in the way of one."""
 
     PERCEPTION = "perception"
     TEXT = "text"
@@ -66,7 +66,7 @@ class CaptionedImage:
 
     `image_path` is relative to the source's folder, so a run does not depend on where its images lie; bytes are read
     only when a request or a shard needs them. `row_key` names the source line, so that a resumed run does not read
-    its image again.
+    its image again. `stage` is the one its questions will be of: two may be made from the same images.
     """
 
     caption_id: str
@@ -77,11 +77,13 @@ class CaptionedImage:
     source: str
     license: str
     example_id: str
+    stage: str = Stage.PERCEPTION.value
 
     @staticmethod
-    def key(image_id: str, caption: str) -> str:
+    def key(image_id: str, caption: str, stage: str = Stage.PERCEPTION) -> str:
         """The `caption_id`."""
-        return digest(SCHEMA, "caption", image_id, caption)
+        further = () if stage == Stage.PERCEPTION else (stage,)
+        return digest(SCHEMA, "caption", image_id, caption, *further)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import polars as pl
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Verdict
+from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Stage, Verdict
 from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
@@ -70,9 +70,10 @@ class Run:
         """The ledger of keeping and dropping."""
         return self.table("verdicts", Verdict)
 
-    def my_captions(self) -> Iterator[CaptionedImage]:
-        """The captions of this process's share."""
-        return (c for c in self.captions.rows() if self.share is None or self.share.holds(c.image_id))
+    def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
+        """The captions of this process's share that questions of a stage are made from."""
+        found = (c for c in self.captions.rows() if c.stage == stage)
+        return (c for c in found if self.share is None or self.share.holds(c.image_id))
 
     def my_questions(self, *predicates: pl.Expr) -> Iterator[Question]:
         """The questions of this process's share for which every predicate holds; one about an image goes with it."""
@@ -117,6 +118,11 @@ class Run:
                     yield json.loads(line)
                 except json.JSONDecodeError:
                     continue  # a line torn by a kill
+
+
+def stage_of_caption() -> pl.Expr:
+    """The column `stage` of the captions table; shards of before there were several lack it."""
+    return pl.col("stage").fill_null(Stage.PERCEPTION.value)
 
 
 def existing(path: Path) -> Run:

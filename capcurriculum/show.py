@@ -83,9 +83,11 @@ def funnel(run: Run, console: Console, overlap: bool = False) -> None:
     if any(ledger.stage_files(run).values()):
         sql = (
             "select * from (select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all) order by "
-            "list_position(['perception', 'text', 'visual'], stage), list_position(['train', 'val', 'test'], split)"
+            "list_position(['train', 'val', 'test'], split)"
         )
-        _, rows = ledger.query(run, sql)
+        _, found = ledger.query(run, sql)
+        place = counts.placing(run.recipe().taught)
+        rows = sorted(found, key=lambda row: place(str(row[0])))
     if rows:
         console.print()
         console.print(grid(columns, rows, ("rows", "mean pass rate")))

@@ -80,18 +80,18 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
     """Ask about a sample of an existing run of the recipe, estimate, and write `audit.json` into the run.
 
     Raises:
-        RecipeError: the recipe has no perception stage, or is not the run's.
+        RecipeError: the recipe makes no questions from captions, or is not the run's.
         RunError: no perception question has been judged yet, or another process is writing the run.
         EngineError: the auditor cannot be used; votes given so far stay.
     """
-    if recipe.perception is None:
-        raise RecipeError("Only perception questions are audited, and the recipe has no perception stage.")
+    if not recipe.captioned:
+        raise RecipeError("Only questions made from captions are audited, and the recipe has no such stage.")
     if size < 1:
         raise RunError(f"A sample of {size} questions says nothing; give a --size of at least 1.")
     with writing(_lying_at(recipe, run)) as opened:
         sample = noise.draw(opened, recipe, size, seed)
         if not sample.drawn:
-            raise RunError(f"The run {run.path} has no judged perception question yet; build it first.")
+            raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
         ids = pl.LazyFrame({"question_id": [drawn.question_id for drawn in sample.drawn]})
         audit(opened, recipe, section, pipeline.questions(opened, ids), gather.folders(opened, recipe), display)
         opinions = _opinions(opened, recipe, section, ids)

@@ -13,7 +13,7 @@ import polars as pl
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Stage, digest
+from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.run import Run
 from capcurriculum.verdicts import current
 from datagen.auditing import Opinion
@@ -60,7 +60,7 @@ class Rate:
 
 
 def draw(run: Run, recipe: Recipe, size: int, seed: int = 0) -> Sample:
-    """About `size` perception questions: half from what is kept, the rest evenly over the reasons of what is dropped.
+    """About `size` questions made from captions: half of what is kept, the rest evenly over the reasons of the dropped.
 
     A stratum that is smaller than its part is taken whole, and what it leaves goes to the others. The same seed gives
     the same questions, and a larger size those and more, so that no opinion is lost.
@@ -76,8 +76,9 @@ def draw(run: Run, recipe: Recipe, size: int, seed: int = 0) -> Sample:
 
 
 def _strata(run: Run, recipe: Recipe) -> pl.DataFrame:
-    """`question_id` and `stratum` of every perception question that a filter of the recipe has judged."""
-    verdicts = current(run, recipe, pl.col("stage") == Stage.PERCEPTION).filter(pl.col("reason") != Reason.NOT_ASKED)
+    """`question_id` and `stratum` of every question made from a caption that a filter of the recipe has judged."""
+    made = pl.col("stage").is_in(list(recipe.captioned))
+    verdicts = current(run, recipe, made).filter(pl.col("reason") != Reason.NOT_ASKED)
     dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
     named = dropped.select("question_id", stratum=pl.concat_str("filter", "reason", separator=": "))
     judged = verdicts.select("question_id").unique()

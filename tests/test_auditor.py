@@ -178,7 +178,7 @@ def test_a_plan_counts_the_auditors_requests(world: World, tmp_path: Path) -> No
         ({"models": "nobody"}, "names nobody, and models has no such entry"),
         ({"models": "one", "votes": 5}, "more than 4 votes need a sampling.temperature"),
         ({"models": ["one", "one"]}, "names one of them twice"),
-        ({"models": "one", "stages": ["text"]}, "perception questions only"),
+        ({"models": "one", "stages": ["text"]}, "made from captions"),
         ({"models": []}, "at least 1 item"),
         ({"models": "one", "rule": "kind"}, "Extra inputs"),
     ],
