@@ -33,7 +33,7 @@ class ToldReplayBuffer(ReplayBuffer):
 
 
 def means(extras: Iterable[Any]) -> dict[str, float]:
-    """Mean of every number of the replies' rewards, over the replies that have it; ``unparsed` and `failed` are shares."""
+    """Mean of every number of the replies' rewards, over the replies that have it; of outcomes, two shares."""
     values: dict[str, list[float]] = defaultdict(list)
     for extra in extras:
         told = extra.get("reward_extra_info") if isinstance(extra, Mapping) else None
