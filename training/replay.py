@@ -28,7 +28,7 @@ class ToldReplayBuffer(ReplayBuffer):
         if batch.partition_id != "val":
             fields = ["extra_fields"]
             data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-            metrics = metrics | means(getattr(extra, "data", extra) for extra in data["extra_fields"].tolist())
+            metrics = metrics | means(getattr(extra, "data", extra) for extra in data["extra_fields"])
         return batch, metrics
 
 
