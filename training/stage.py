@@ -3,6 +3,7 @@
 Every way out leaves a plan that says what happened, so running again goes on from the trainer's last checkpoint.
 """
 
+import importlib.util
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
-from training import environment, export, launch, metrics, selection
+from training import curves, environment, export, launch, metrics, selection
 from training.links import Link, Links
 from training.live import View
 from training.plan import StagePlan, State
@@ -33,7 +34,7 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         started=links.stages[number].started or _now(),
         error="",
     )
-    series = metrics.Series(links.folder / "metrics.parquet", stage.stage, stage.attempts)
+    series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts)
     try:
         _run_trainer(links, number, stage, series, console)
         chosen = selection.choose(link.select, series.steps(), stage.total_steps, link.checkpoints, link.best)
@@ -54,6 +55,8 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         reply=reply,
         finished=_now(),
     )
+    if importlib.util.find_spec("matplotlib"):
+        curves.draw({links.folder.name: metrics.load(series.path)}, links.folder / "curves")
     _say(console, f"{stage.stage}: done, {stage.total_steps} steps{_of(link, chosen)}, {link.exported}")
 
 
