@@ -17,6 +17,7 @@ from benchmarks import (
     resume,
     road,
     saturation,
+    stage1_gain,
     writing,
 )
 
@@ -95,6 +96,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "one_at_a_time_speedup": Benchmark(
         saturation.speedup, "x", 5, "higher", "our rollout step against asking one at a time with K=16 copies"
+    ),
+    "stage1_gain_low": Benchmark(
+        stage1_gain.gain_low,
+        "share",
+        0.0001,
+        "higher",
+        "stage 1 alone: lower end of the 95 % paired interval of the gain on every held-out perception question; 1 h",
     ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"

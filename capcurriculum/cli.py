@@ -58,6 +58,14 @@ def _train(arguments: argparse.Namespace) -> None:
     train(wanted, dry_run=arguments.dry_run, backbone=arguments.backbone, stage=arguments.stage)
 
 
+def _curves(arguments: argparse.Namespace) -> None:
+    from capcurriculum import run
+    from training import curves
+
+    for path in curves.write(run.named(arguments.run).path):
+        print(path)
+
+
 def _status(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
@@ -197,6 +205,8 @@ def _add_reading(verb: AddVerb) -> None:
     funnel.add_argument(
         "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
     )
+    text = "draw reward, accuracy and response length of a run's trainings against step, also while they run"
+    verb("curves", _curves, text).add_argument("run", help=_RUN)
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=_RUN)
     why.add_argument("row", help="the beginning of a caption's, question's or source line's id")

@@ -23,6 +23,7 @@ from pydantic import (
 from capcurriculum.recipe_curriculum import OrderSection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Selection = Literal["last", "best"]
 #: A name that is a folder below the run's.
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
@@ -84,10 +85,14 @@ class KnobChanges(TrainingSection):
 
 
 class StageRun(TrainingSection):
-    """One link of the chain: a set's rows, how they are taught, and what this run changes."""
+    """One link of the chain: a set's rows, how they are taught, and what this run changes.
+
+    `select` as in `TrainingRecipe`.
+    """
 
     stage: FolderName
     knobs: KnobChanges = KnobChanges()
+    select: Selection | None = None
 
 
 def _named(value: Any) -> Any:
@@ -103,8 +108,11 @@ class TrainingRecipe(TrainingSection):
 
     `name` tells this training apart from others over the same run. `as_in` takes the backbone's numbers from the paper
     or, where they differ, from its released scripts. `model` is the first parent: a checkpoint folder, a Hub id, or
-    `micro:NAME` for one shipped with the package; empty means the backbone's own. `stall_minutes` is how long the
-    trainer may print nothing before it counts as hung.
+    `micro:NAME` for one shipped with the package; empty means the backbone's own.
+
+    The trainer counts as hung when it prints nothing for `stall_minutes`, or finishes no step for `step_minutes` (the
+    first one with all that comes before it, each with its save and validation). `select` says which checkpoint of a
+    stage goes on: the `last`, or the `best` by accuracy on the stage's own validation rows.
     """
 
     name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$")] = ""
@@ -119,6 +127,8 @@ class TrainingRecipe(TrainingSection):
     stages: tuple[Annotated[StageRun, BeforeValidator(_named)], ...] = ()
     knobs: KnobChanges = KnobChanges()
     stall_minutes: PositiveFloat = 20
+    step_minutes: PositiveFloat = 180
+    select: Selection = "last"
 
     @model_validator(mode="after")
     def _stages_once(self) -> "TrainingRecipe":

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from capcurriculum import prompts
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests import training_data
-from training import chain, environment, export, launch, metrics, processes
+from training import chain, environment, export, launch, live, metrics, processes, selection
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -85,10 +86,14 @@ def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.M
     assert first["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
     for stage in (first, second):
         folder = Path(stage["checkpoint"]).parent
-        steps = metrics.Tail(folder / "metrics.jsonl").records()
-        assert [step["step"] for step in steps] == [1, 2]
-        assert all(0 <= step["critic/score/mean"] <= 1 for step in steps)
-        assert any(key.startswith("val-") and "accuracy" in key for key in steps[-1])
+        steps = metrics.load(folder.parent / "metrics.parquet").filter(pl.col("stage") == stage["stage"])
+        assert steps["step"].to_list() == [1, 2]
+        for shown in live.SHOWN:
+            assert steps[shown.metric].is_between(0, float("inf")).all(), shown
+        score = 0.9 * steps["reward/accuracy"] + 0.1 * steps["reward/format"]
+        assert (steps["critic/score/mean"] - score).abs().max() < 1e-6
+        assert list(selection.accuracies(steps)) == [2]
+        assert stage["reply"]
         assert processes.belonging(folder) == set()
         assert not launch.scratch(folder).exists()
     reload(Path(second["checkpoint"]))

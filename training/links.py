@@ -13,8 +13,8 @@ from typing import Any
 from capcurriculum.errors import RecipeError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import dataset, export, overrides, parents, plan, sets
+from capcurriculum.recipe_training import Selection, StageRun, TrainingRecipe
+from training import dataset, export, overrides, parents, plan, selection, sets
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
 
@@ -27,11 +27,17 @@ class Link:
     knobs: Knobs
     files: dataset.StageFiles
     folder: Path
+    select: Selection = "last"
 
     @property
     def checkpoints(self) -> Path:
         """Where the trainer keeps its own."""
         return self.folder / "trainer"
+
+    @property
+    def best(self) -> Path:
+        """Where the weights of its best validated step are kept aside."""
+        return self.folder / "best"
 
     @property
     def exported(self) -> Path:
@@ -69,18 +75,21 @@ class Links:
 
     def _link(self, found: sets.LinkSet) -> Link:
         files = dataset.set_files(found.run.stage, found.folders)
-        knobs = resolve(self.settings, found.run)
+        knobs, select = resolve(self.settings, found.run), found.run.select or self.settings.select
+        selection.check(select, knobs, found.run.stage)
         if knobs.shuffle and sets.shuffling_undoes(self.order):
             raise RecipeError(
                 f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
                 f"training.order to merged or capability, or leave shuffle out."
             )
-        return Link(found.run, _passes(knobs, found), files, self.folder / found.run.stage)
+        return Link(found.run, _passes(knobs, found), files, self.folder / found.run.stage, select)
 
     def _draft(self, link: Link) -> StagePlan:
         knobs, files = link.knobs, link.files
         per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
         config = overrides.identity(self.config(link, self.first_parent, total))
+        if link.select != "last":
+            config["select"] = link.select
         return StagePlan(
             stage=link.run.stage,
             state=State.PENDING,

@@ -61,8 +61,6 @@ _CPU: dict[str, Any] = {
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 64,
     "data.dataloader_num_workers": 0,
     "reward.num_workers": 1,
-    "trainer.v1.sampler.custom_sampler.path": str(ROOT / "replay.py"),
-    "trainer.v1.sampler.custom_sampler.name": "PromptReplayBuffer",
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
     "ray_kwargs.ray_init.num_cpus": 8,
     "ray_kwargs.ray_init.num_gpus": 1,
@@ -127,6 +125,9 @@ def config(
         "trainer.max_actor_ckpt_to_keep": knobs.keep_checkpoints,
         "trainer.default_local_dir": str(paths.checkpoints),
         "trainer.resume_mode": "auto",
+        # Only reads what passes through it, and says what the rewards said (see `replay`).
+        "trainer.v1.sampler.custom_sampler.path": str(ROOT / "replay.py"),
+        "trainer.v1.sampler.custom_sampler.name": "ToldReplayBuffer",
         # Loadable weights with every checkpoint (see `export`); resuming reads the trainer's own.
         "actor_rollout_ref.actor.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "actor_rollout_ref.actor.checkpoint.load_contents": ["model", "optimizer", "extra"],

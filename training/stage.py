@@ -3,6 +3,7 @@
 Every way out leaves a plan that says what happened, so running again goes on from the trainer's last checkpoint.
 """
 
+import importlib.util
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,16 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
-from training import environment, export, launch, metrics
-from training.links import Links
+from training import curves, environment, export, launch, metrics, selection
+from training.links import Link, Links
+from training.live import View
 from training.plan import StagePlan, State
-
-#: What a step's progress line shows: name, verl's metric, format. Tokens are the mean length of a reply.
-_SHOWN = (
-    ("reward", "critic/score/mean", ".3f"),
-    ("tokens", "response_length/mean", ".0f"),
-    ("seconds", "timing_s/step", ".1f"),
-)
 
 
 def train_stage(links: Links, number: int, console: Console) -> None:
@@ -39,43 +34,60 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         started=links.stages[number].started or _now(),
         error="",
     )
+    series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts)
     try:
-        _run_trainer(links, number, stage, console)
-        made = export.export(link.checkpoints, stage.total_steps, parent, link.exported, links.device)
+        _run_trainer(links, number, stage, series, console)
+        chosen = selection.choose(link.select, series.steps(), stage.total_steps, link.checkpoints, link.best)
+        made, reply = export.export(chosen.weights, parent, link.exported, links.device)
     except TrainerError as error:
         links.record(number, state=State.FAILED, error=str(error))
         raise
     except KeyboardInterrupt:
         links.record(number, state=State.FAILED, error="Interrupted; run again to resume.")
         raise
-    links.record(number, state=State.DONE, checkpoint=str(link.exported), checkpoint_digest=made, finished=_now())
-    console.print(f"{stage.stage}: done, {stage.total_steps} steps, {link.exported}")
+    links.record(
+        number,
+        state=State.DONE,
+        checkpoint=str(link.exported),
+        checkpoint_digest=made,
+        selected_step=chosen.step,
+        validation=chosen.accuracy,
+        reply=reply,
+        finished=_now(),
+    )
+    if importlib.util.find_spec("matplotlib"):
+        curves.draw({links.folder.name: metrics.load(series.path)}, links.folder / "curves")
+    _say(console, f"{stage.stage}: done, {stage.total_steps} steps{_of(link, chosen)}, {link.exported}")
 
 
-def _run_trainer(links: Links, number: int, stage: StagePlan, console: Console) -> None:
+def _run_trainer(links: Links, number: int, stage: StagePlan, series: metrics.Series, console: Console) -> None:
     """Bring the stage to its last step, from wherever it is."""
     link = links.links[number]
     export.forget_incomplete(link.checkpoints)
     reached = export.last_step(link.checkpoints)
+    job = launch.Job(
+        command=links.command(number),
+        environment=environment.trainer_environment(links.device),
+        folder=link.folder,
+        stall_seconds=links.settings.stall_minutes * 60,
+        step_seconds=links.settings.step_minutes * 60,
+    )
+    series.begin(reached, job.trainer_metrics)
     if reached < stage.total_steps:
         again = f", resuming after step {reached}" if reached else ""
-        console.print(f"{stage.stage}: {stage.total_steps} steps on {stage.rows} rows{again}")
-        series = link.folder / "metrics.jsonl"
-        metrics.begin(series, reached)
+        _say(console, f"{stage.stage}: {stage.total_steps} steps on {stage.rows} rows{again}")
+        view = View(stage.stage, stage.total_steps, reached, f"stage {number + 1} of {len(links.links)}")
 
         def on_step(step: Mapping[str, Any]) -> None:
-            metrics.append(series, step)
-            console.print(f"{stage.stage}: {_progress(step, stage.total_steps)}")
+            series.append(step)
+            if link.select == "best":
+                selection.keep_best(series.steps(), link.checkpoints, link.best)
+            view.step(step)
+            if not console.is_terminal:
+                _say(console, view.line())
 
-        launch.run(
-            launch.Job(
-                command=links.command(number),
-                environment=environment.trainer_environment(links.device),
-                folder=link.folder,
-                stall_seconds=links.settings.stall_minutes * 60,
-                on_step=on_step,
-            )
-        )
+        with view.shown(console):
+            launch.run(job.reporting(on_step))
         reached = export.last_step(link.checkpoints)
     if reached != stage.total_steps:
         raise TrainerError(
@@ -84,10 +96,14 @@ def _run_trainer(links: Links, number: int, stage: StagePlan, console: Console) 
         )
 
 
-def _progress(step: Mapping[str, Any], total: int) -> str:
-    data = step["data"]
-    values = [f"{name} {data[key]:{form}}" for name, key, form in _SHOWN if data.get(key) is not None]
-    return f"step {step['step']}/{total}  {'  '.join(values)}"
+def _of(link: Link, chosen: selection.Choice) -> str:
+    if link.select == "last":
+        return ""
+    return f" of which step {chosen.step} goes on (validation accuracy {chosen.accuracy:.1%})"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _now() -> str:
