@@ -50,6 +50,7 @@ class KnobChanges(TrainingSection):
     Batch sizes count prompts, micro-batches count sequences on one GPU, lengths count tokens, `min_pixels` and
     `max_pixels` are areas of an image. `freeze` is a regular expression that is searched for in the names of the
     model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew each epoch.
+    Validation asks each row once, at `val_temperature` (0 is greedy) and `val_top_p`.
     """
 
     epochs: PositiveInt | None = None
@@ -61,6 +62,8 @@ class KnobChanges(TrainingSection):
     rollouts: Annotated[int, Field(ge=2)] | None = None
     temperature: PositiveFloat | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    val_temperature: NonNegativeFloat | None = None
+    val_top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_prompt_tokens: PositiveInt | None = None
     max_response_tokens: PositiveInt | None = None
     min_pixels: PositiveInt | None = None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from safetensors import safe_open
 
 from capcurriculum import prompts
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests import training_data
-from training import chain, environment, export, launch, live, metrics, processes, selection
+from training import chain, environment, export, launch, live, metrics, parents, processes, selection
+from training.freeze import VISION
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -63,7 +66,7 @@ def recipe(root: Path) -> Recipe:
         "rollouts": {"model": "m"},
         "text": {"source": {"kind": "scenes"}},
         "training": {
-            "stages": [{"stage": "perception"}, {"stage": "text"}],
+            "stages": [{"stage": "perception", "knobs": {"freeze": "vision"}}, "merged"],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
         },
     }
@@ -77,7 +80,7 @@ def states(root: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(2400)
 def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in ("perception", "text"):
+    for stage in ("perception", "merged"):
         training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
     chain.train(recipe(tmp_path))
     first, second = states(tmp_path)
@@ -96,10 +99,38 @@ def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.M
         assert stage["reply"]
         assert processes.belonging(folder) == set()
         assert not launch.scratch(folder).exists()
-    reload(Path(second["checkpoint"]))
+    folders = (Path(first["parent"]), Path(first["checkpoint"]), Path(second["checkpoint"]))
+    start, frozen, trained = map(vision, folders)
+    assert frozen == start  # bit for bit
+    assert not [name for name, value in trained.items() if "weight" in name and value == frozen[name]]
+    tensors = len(parents.tensor_names(folders[2]))
+    assert optimized(folders[1]) == tensors - len(start)
+    assert optimized(folders[2]) == tensors
+    reload(folders[2])
     monkeypatch.setattr(launch, "run", never)
     chain.train(recipe(tmp_path))
     assert states(tmp_path) == [first, second]
+
+
+def vision(folder: Path) -> dict[str, bytes]:
+    """The bytes of the vision tower's weights in full precision (the start is kept in bfloat16)."""
+    (path,) = folder.glob("*.safetensors")
+    with safe_open(path, framework="pt") as file:
+        names = filter(re.compile(VISION).search, file.keys())
+        return {name: file.get_tensor(name).float().numpy().tobytes() for name in names}
+
+
+def optimized(checkpoint: Path) -> int:
+    """How many tensors the optimizer of the checkpoint's last step holds state for."""
+    code = (
+        "import sys, torch, torch.distributed.tensor\n"
+        "print(len(torch.load(sys.argv[1], weights_only=False, map_location='cpu')['state']))"
+    )
+    file = checkpoint.parent / "trainer/global_step_2/actor/optim_world_size_1_rank_0.pt"
+    environ = environment.trainer_environment("cpu")
+    done = subprocess.run([sys.executable, "-c", code, str(file)], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return int(done.stdout)
 
 
 def never(job: launch.Job) -> None:

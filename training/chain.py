@@ -16,8 +16,8 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
-from training import dataset, export
-from training.links import Links
+from training import dataset, export, freeze, parents
+from training.links import Link, Links
 from training.plan import State
 from training.show import show
 from training.stage import train_stage
@@ -88,11 +88,12 @@ def _wanted(links: Links, stage: str | None) -> list[int]:
 
 
 def preflight(links: Links, wanted: Sequence[int]) -> None:
-    """Data of every stage to come, and the parent of each begun or next one."""
+    """Data and frozen weights of every stage to come, and the parent of each begun or next one."""
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
         if stage.state != State.DONE:
             dataset.preflight(link.files)
+            _check_freeze(links, link)
         if number and links.stages[number - 1].state != State.DONE:
             continue  # its parent does not exist yet
         now = export.checkpoint_digest(links.parent(number))
@@ -101,6 +102,15 @@ def preflight(links: Links, wanted: Sequence[int]) -> None:
                 f"Stage {stage.stage} was begun from a parent checkpoint of digest {stage.parent_digest}, and "
                 f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
+
+
+def _check_freeze(links: Links, link: Link) -> None:
+    """Names of weights are those of the first parent all along the chain."""
+    if link.knobs.freeze:
+        try:
+            freeze.chosen(parents.tensor_names(links.first_parent), link.knobs.freeze)
+        except ValueError as error:
+            raise TrainerError(f"Stage {link.run.stage} cannot be trained: {error}; mend that knob.") from error
 
 
 @contextmanager

@@ -64,11 +64,14 @@ def checkpoint_digest(folder: Path) -> str:
     return files_digest([*weights, folder / "config.json"])
 
 
-def export(source: Path, parent: Path, target: Path, device: str) -> tuple[str, str]:
+def export(source: Path, parent: Path, target: Path, device: str, freeze: str = "") -> tuple[str, str]:
     """Write `target` from the weights that verl left in `source`; returns its digest and its first reply.
 
+    `freeze` is the knob they were trained with.
+
     Raises:
-        TrainerError: there are none, or they do not load, are not finite, equal the parent's, or answer with nothing.
+        TrainerError: there are none, or they do not load, are not finite, equal the parent's, differ from them where they
+            were frozen, or answer with nothing.
     """
     if not list(source.glob("*.safetensors")):
         raise TrainerError(f"The trainer left no weights in {source}; delete {source.parents[2]} and run again.")
@@ -80,15 +83,15 @@ def export(source: Path, parent: Path, target: Path, device: str) -> tuple[str, 
         if (parent / name).is_file():
             (temporary / name).unlink(missing_ok=True)
             shutil.copy2(parent / name, temporary / name)
-    reply = _verify(temporary, parent, device)
+    reply = _verify(temporary, parent, device, freeze)
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
     return checkpoint_digest(target), reply
 
 
-def _verify(folder: Path, parent: Path, device: str) -> str:
+def _verify(folder: Path, parent: Path, device: str, freeze: str) -> str:
     """The checkpoint's reply to one question; raises `TrainerError` with what is wrong with it."""
-    command = [sys.executable, "-m", "training.verify", str(folder), str(parent)]
+    command = [sys.executable, "-m", "training.verify", str(folder), str(parent), freeze]
     done = subprocess.run(command, env=trainer_environment(device), capture_output=True, text=True)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["it said nothing"]
     found = json.loads(said[-1]) if done.returncode == 0 else {"fault": said[-1]}

@@ -32,6 +32,8 @@ class Knobs(BaseModel):
     rollouts: int
     temperature: float
     top_p: float
+    val_temperature: float
+    val_top_p: float
     max_prompt_tokens: int
     max_response_tokens: int
     min_pixels: int

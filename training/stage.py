@@ -38,7 +38,7 @@ def train_stage(links: Links, number: int, console: Console) -> None:
     try:
         _run_trainer(links, number, stage, series, console)
         chosen = selection.choose(link.select, series.steps(), stage.total_steps, link.checkpoints, link.best)
-        made, reply = export.export(chosen.weights, parent, link.exported, links.device)
+        made, reply = export.export(chosen.weights, parent, link.exported, links.device, link.knobs.freeze)
     except TrainerError as error:
         links.record(number, state=State.FAILED, error=str(error))
         raise

@@ -1,10 +1,11 @@
 """Load a trained checkpoint once, as its users will, ask it one question, and say what is wrong with it.
 
-`python -m training.verify CHECKPOINT PARENT` prints one line of JSON, `{"fault": "", "reply": ...}` when nothing is. A
-process of its own, so that the caller imports no torch and gets all memory back.
+`python -m training.verify CHECKPOINT PARENT [FREEZE]` prints one line of JSON, `{"fault": "", "reply": ...}` when
+nothing is. A process of its own, so that the caller imports no torch and gets all memory back.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from capcurriculum import prompts
+from training.freeze import expression
 
 _QUESTION = "What colour is the picture?\nOptions:\nA: red\nB: green\nC: grey\nD: blue\n"
 _TOKENS = 24  # of the reply; enough to see that it can speak
 
 
-def examine(folder: Path, parent: Path) -> tuple[str, str]:
-    """(what is wrong with the checkpoint in `folder` as the offspring of `parent`, its reply); "" if nothing is."""
+def examine(folder: Path, parent: Path, freeze: str = "") -> tuple[str, str]:
+    """(what is wrong with the checkpoint in `folder` as the offspring of `parent`, its reply); "" if nothing is.
+
+    Weights that the `freeze` knob names must be the parent's, bit for bit.
+    """
     model, report = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto", output_loading_info=True)
     absent = sorted(report["missing_keys"])
     if absent:
@@ -30,8 +35,12 @@ def examine(folder: Path, parent: Path) -> tuple[str, str]:
     if broken:
         return f"{len(broken)} tensors are not finite, the first is {broken[0]}", ""
     before, after = _locate(parent), _locate(folder)
-    if not any(_differs(name, before, after) for name in before.keys() & after.keys()):
+    changed = [name for name in sorted(before.keys() & after.keys()) if _differs(name, before, after)]
+    if not changed:
         return "its weights equal the parent's, so the run has taught it nothing", ""
+    melted = [name for name in changed if freeze and re.search(expression(freeze), name)]
+    if melted:
+        return f"{len(melted)} weights that were to be frozen have changed, the first is {melted[0]}", ""
     reply = _reply(model, folder)
     return ("" if reply.strip() else "it answers a question about a picture with nothing"), reply
 
@@ -69,5 +78,5 @@ def _differs(name: str, before: dict[str, Path], after: dict[str, Path]) -> bool
 
 
 if __name__ == "__main__":
-    found, answered = examine(Path(sys.argv[1]), Path(sys.argv[2]))
+    found, answered = examine(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
     print(json.dumps({"fault": found, "reply": answered}))
