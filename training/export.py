@@ -70,8 +70,8 @@ def export(source: Path, parent: Path, target: Path, device: str, freeze: str = 
     `freeze` is the knob they were trained with.
 
     Raises:
-        TrainerError: there are none, or they do not load, are not finite, equal the parent's, differ from them where they
-            were frozen, or answer with nothing.
+        TrainerError: there are none, or they do not load, are not finite, equal the parent's, differ from them where
+            they were frozen, or answer with nothing.
     """
     if not list(source.glob("*.safetensors")):
         raise TrainerError(f"The trainer left no weights in {source}; delete {source.parents[2]} and run again.")
