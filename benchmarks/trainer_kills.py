@@ -65,16 +65,13 @@ def measured(folder: Path, seed: int = SEED) -> dict[str, int]:
         )
     subprocess.run(_command(file), check=True)
     steps = metrics.load(wanted.training_dir / curves.METRICS)
-    for kill, stage_plan in zip(kills, plan.load(wanted.training_dir / "plan.json"), strict=True):
+    for kill, one in zip(kills, plan.load(wanted.training_dir / "plan.json"), strict=True):
         own = steps.filter(steps["stage"] == kill.stage).sort("step")
-        wrong["steps missing or doubled"] += len(set(range(1, STEPS + 1)) ^ set(own["step"])) + (
-            len(own) - own["step"].n_unique()
-        )
-        first = own.filter(own["attempt"] == stage_plan.attempts)["step"].min()
-        wrong["stages begun anew"] += int(first != kill.saved + 1)
-        print(
-            f"{kill.stage}: {stage_plan.state}, {stage_plan.attempts} attempts, the last from step {first}", flush=True
-        )
+        there = own["step"].to_list()
+        wrong["steps missing or doubled"] += len(set(range(1, STEPS + 1)) ^ set(there)) + len(there) - len(set(there))
+        last = [int(step) for step in own.filter(own["attempt"] == one.attempts)["step"]]
+        wrong["stages begun anew"] += int(last[:1] != [kill.saved + 1])
+        print(f"{kill.stage}: {one.state}, {one.attempts} attempts, the last with steps {last}", flush=True)
     return wrong
 
 

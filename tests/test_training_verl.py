@@ -82,9 +82,10 @@ def states(root: Path) -> list[dict[str, Any]]:
 def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for stage in ("perception", "text"):
         training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
-    with monkeypatch.context() as patch, pytest.raises(TrainerError, match="was killed by SIGKILL"):
+    with monkeypatch.context() as patch:
         patch.setattr(launch, "run", killing_after_a_step(launch.run))
-        chain.train(recipe(tmp_path))
+        with pytest.raises(TrainerError, match="was killed by SIGKILL"):
+            chain.train(recipe(tmp_path))
     assert states(tmp_path)[0]["state"] == "failed"
     chain.train(recipe(tmp_path))
     first, second = states(tmp_path)
