@@ -66,7 +66,7 @@ def recipe(root: Path) -> Recipe:
         "rollouts": {"model": "m"},
         "text": {"source": {"kind": "scenes"}},
         "training": {
-            "stages": [{"stage": "perception"}, {"stage": "text"}],
+            "stages": [{"stage": "perception", "select": "best"}, {"stage": "text"}],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
         },
     }
@@ -103,6 +103,7 @@ def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.M
         score = 0.9 * steps["reward/accuracy"] + 0.1 * steps["reward/format"]
         assert (steps["critic/score/mean"] - score).abs().max() < 1e-6
         assert list(selection.accuracies(steps)) == [2]
+        assert stage["selected_step"] == 2
         assert stage["reply"]
         assert processes.belonging(folder) == set()
         assert not launch.scratch(folder).exists()
