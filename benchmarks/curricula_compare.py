@@ -41,7 +41,7 @@ WAYS: dict[str, Any] = {
     "capability x difficulty": {"order": "capability_x_difficulty", "stages": ["perception", "text", "visual"]},
     "staged 3-2-1": {"order": "capability", "stages": ["visual", "text", "perception"]},
 }
-ROWS, REPLIES = 300, 2  # held-out rows a stage at most, replies to each
+ROWS, REPLIES = 250, 2  # held-out rows a stage at most, replies to each
 
 
 @dataclass(frozen=True, slots=True)

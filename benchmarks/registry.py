@@ -18,6 +18,7 @@ from benchmarks import (
     road,
     saturation,
     stage1_gain,
+    trainer_kills,
     writing,
 )
 
@@ -103,6 +104,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         0.0001,
         "higher",
         "stage 1 alone: lower end of the 95 % paired interval of the gain on every held-out perception question; 1 h",
+    ),
+    "trainer_kill_lost_steps": Benchmark(
+        trainer_kills.lost_steps,
+        "steps",
+        0,
+        "lower",
+        "verl killed (-9) at a random step of each of three stages: steps lost or doubled, restarts, processes left",
     ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"

@@ -89,7 +89,8 @@ def test_a_fatal_line_ends_a_trainer_that_would_hang(tmp_path: Path, monkeypatch
     assert nothing_left(tmp_path)
 
 
-def test_ctrl_c_ends_the_tree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_an_impatient_second_one_end_the_tree(tmp_path: Path, number: signal.Signals) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import test_training_launch as t; from pathlib import Path\n"
         "t.launch.run(t.job(Path(sys.argv[2]), 'time.sleep(600)'))"
@@ -97,8 +98,10 @@ def test_ctrl_c_ends_the_tree(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as supervisor:
         wait_for(lambda: "stray" in (tmp_path / "verl.log").read_text() if (tmp_path / "verl.log").exists() else False)
-        supervisor.send_signal(signal.SIGINT)
-        supervisor.wait(60)
+        supervisor.send_signal(number)
+        time.sleep(0.1)
+        supervisor.send_signal(number)
+        assert b"KeyboardInterrupt" in supervisor.communicate(timeout=60)[1]
     assert nothing_left(tmp_path)
 
 

@@ -35,9 +35,10 @@ class Panel(NamedTuple):
     metric: str
 
 
+_ACCURACY = "reward/accuracy"
 PANELS = (
     Panel("reward", "critic/score/mean"),
-    Panel("accuracy", "reward/accuracy"),
+    Panel("accuracy", _ACCURACY),
     Panel("response length (tokens)", "response_length/mean"),
 )
 
@@ -78,7 +79,8 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
             for one, panel in zip(axes, panels, strict=False):
                 _line(one, frame, panel, name, number)
         for one, panel in zip(axes, panels, strict=False):
-            one.set_ylabel(panel.label)
+            circles = panel.metric == _ACCURACY and any(selection.accuracies(f) for f in series.values())
+            one.set_ylabel(f"{panel.label}\n(o: validation)" if circles else panel.label)
         if len(series) > 1:
             axes[0].legend(loc="best", frameon=False)
         axes[-1].set_xlabel("step")
@@ -106,32 +108,24 @@ def positions(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _line(axes: Any, frame: pl.DataFrame, panel: Panel, name: str, number: int) -> None:
+    """The steps as they are, thin, and their running mean; each stage by itself, for a border is a change of data."""
     if panel.metric not in frame.columns:
         return
     colour, dashes = _STYLES[number % len(_STYLES)]
     placed = positions(frame)
-    values = placed.select("x", "stage", y=pl.col(panel.metric)).drop_nulls()
-    few = len(values) <= _FEW
-    axes.plot(values["x"], values["y"], color=colour, linewidth=0.7, alpha=1 if few else 0.4, marker="." if few else "")
-    if not few:
-        window = max(3, len(values) // 25)
-        # Each stage by itself: a border is a change of data, which smoothing must not hide.
-        smooth = pl.col("y").rolling_mean(window, min_samples=1, center=True).over("stage")
-        axes.plot(values["x"], values.select(smooth)["y"], color=colour, linestyle=dashes, linewidth=1.8, label=name)
-    else:
-        axes.plot([], [], color=colour, label=name)
-    if panel.metric == "reward/accuracy":
-        _validation(axes, placed, colour)
-
-
-def _validation(axes: Any, placed: pl.DataFrame, colour: str) -> None:
-    """Circles: accuracy on a stage's validation rows."""
-    for stage in placed["stage"].unique(maintain_order=True):
-        own = placed.filter(pl.col("stage") == stage)
-        found = selection.accuracies(own)
-        first = int(own["x"][0] - own["step"][0])
-        spots = [first + step for step in found]
-        axes.plot(spots, list(found.values()), linestyle="", marker="o", markerfacecolor="none", color=colour)
+    for part, own in enumerate(placed.partition_by("stage", maintain_order=True)):
+        values = own.select("x", y=pl.col(panel.metric)).drop_nulls()
+        few, label = len(values) <= _FEW, name if part == 0 else None
+        thin = {"alpha": 1, "marker": ".", "linestyle": dashes, "label": label} if few else {"alpha": 0.4}
+        axes.plot(values["x"], values["y"], color=colour, linewidth=0.7, **thin)
+        if not few:
+            smooth = values["y"].rolling_mean(max(3, len(values) // 12), min_samples=1, center=True)
+            axes.plot(values["x"], smooth, color=colour, linestyle=dashes, linewidth=1.8, label=label)
+        if panel.metric == _ACCURACY:
+            first = int(own["x"][0] - own["step"][0])
+            found = selection.accuracies(own)
+            spots = [first + step for step in found]
+            axes.plot(spots, list(found.values()), linestyle="", marker="o", markerfacecolor="none", color=colour)
 
 
 def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:

@@ -13,8 +13,10 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,7 @@ def run(job: Job) -> None:
 
     Raises:
         TrainerError: it failed, crashed or stalled; the sentence holds its last error and the log's path.
-        KeyboardInterrupt: passed on, after the tree has been ended.
+        KeyboardInterrupt: passed on, after the tree has been ended; SIGTERM counts as one.
     """
     processes.end(job.folder)  # an attempt whose supervisor was killed
     folder = scratch(job.folder)
@@ -115,16 +117,36 @@ def run(job: Job) -> None:
         )
     memory: set[Path] = set()
     try:
-        _watch(job, child, start, memory)
+        with _signals({signal.SIGTERM: _interrupt}):  # as a batch system ends a job
+            _watch(job, child, start, memory)
     except TrainerError:
         _keep_ray_logs(folder, job.folder / "ray-logs")
         raise
     finally:
-        memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
-        processes.end(job.folder, child.pid)
-        child.wait()
-        processes.release(memory)
-        shutil.rmtree(folder, ignore_errors=True)
+        with _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN}):  # a second Ctrl-C can wait
+            memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
+            processes.end(job.folder, child.pid)
+            child.wait()
+            processes.release(memory)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Handle these signals so for a while; a thread that is not the main one cannot, and has none to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[Path]) -> None:
