@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from capcurriculum.recipe_reward import RewardSection
 from capcurriculum.rows import Stage
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -85,6 +86,7 @@ class TrainingRecipe(TrainingSection):
     seed: int = 42
     stages: Annotated[tuple[StageRun, ...], Field(min_length=1)] = tuple(StageRun(stage=s) for s in Stage)
     knobs: KnobChanges = KnobChanges()
+    reward: RewardSection = RewardSection()
     stall_minutes: PositiveFloat = 20
 
     @model_validator(mode="after")
