@@ -15,6 +15,7 @@ from benchmarks import (
     ordering,
     report,
     resume,
+    reward,
     road,
     saturation,
     stage1_gain,
@@ -168,5 +169,30 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_script_cpu_ms_per_request": Benchmark(
         client.script_cpu_ms_per_request, "ms", None, "lower", "CPU time of that script (benchmarks/peer.py)"
+    ),
+    "reward_mcq_per_s": Benchmark(
+        reward.mcq_per_second,
+        "1/s",
+        None,
+        "higher",
+        "rewards of four-option replies in eight forms, one core",
+    ),
+    "reward_mcq_math_verify_per_s": Benchmark(
+        reward.mcq_math_verify_per_second, "1/s", None, "higher", "the same by math-verify, in turns in one process"
+    ),
+    "reward_mcq_mathruler_per_s": Benchmark(
+        reward.mcq_mathruler_per_second, "1/s", None, "higher", "the same by mathruler, in turns in one process"
+    ),
+    "reward_maths_per_s": Benchmark(
+        reward.maths_per_second, "1/s", None, "higher", "rewards of free answers, half algebra, no two alike, one core"
+    ),
+    "reward_maths_math_verify_per_s": Benchmark(
+        reward.maths_math_verify_per_second, "1/s", None, "higher", "the same by math-verify, in turns in one process"
+    ),
+    "reward_maths_mathruler_per_s": Benchmark(
+        reward.maths_mathruler_per_second, "1/s", None, "higher", "the same by mathruler, in turns in one process"
+    ),
+    "reward_hang_ratio": Benchmark(
+        reward.hang_ratio, "", 1.5, "lower", "wall time of batches of free answers, 1 % endless, over that without"
     ),
 }

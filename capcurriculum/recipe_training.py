@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe_reward import RewardSection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Selection = Literal["last", "best"]
@@ -129,6 +130,7 @@ class TrainingRecipe(TrainingSection):
     order: FolderName | OrderSection | None = None
     stages: tuple[Annotated[StageRun, BeforeValidator(_named)], ...] = ()
     knobs: KnobChanges = KnobChanges()
+    reward: RewardSection = RewardSection()
     stall_minutes: PositiveFloat = 20
     step_minutes: PositiveFloat = 180
     select: Selection = "last"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze
+from training import freeze, reward_keys
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
@@ -84,7 +84,7 @@ _ADDED = (
     "ray_kwargs.ray_init.object_store_memory",
     "ray_kwargs.ray_init._node_ip_address",
     "ray_kwargs.ray_init.runtime_env.",
-    "reward.custom_reward_function.reward_kwargs.",
+    *reward_keys.ADDED,
 )
 
 
@@ -108,11 +108,8 @@ def config(
     """verl's dotted keys and their values; `total_steps` is the plan's own number, so both count alike."""
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= _freeze(knobs) | {
-        "reward.custom_reward_function.path": str(ROOT / "reward.py"),
-        "reward.custom_reward_function.name": "compute_score",
-        "reward.custom_reward_function.reward_kwargs.accuracy_weight": knobs.accuracy_weight,
-        "reward.custom_reward_function.reward_kwargs.format_weight": knobs.format_weight,
+    keys |= _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
+    keys |= {
         "trainer.project_name": "capcurriculum",
         "trainer.experiment_name": run.stage,
         "trainer.logger": ["console", "file"],
