@@ -8,6 +8,7 @@ from pathlib import Path
 
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
+from cards.publish import redact
 from cards.publish.staged import Staged, StagedSet
 from curricula import make
 from curricula.split import SPLITS
@@ -24,7 +25,7 @@ def staged(run: Run, order: str, wanted: Iterable[str], folder: Path, repo_id: s
     if missing := [name for name in names if name not in sets]:
         raise RunError(f"The run {run.path} has no set {', '.join(missing)}; it has {', '.join(sets)}.")
     found = [_set(name, sets[name], alone=len(names) == 1) for name in names]
-    recipe = run.recipe()
+    recipe = redact.published(run.recipe())
     repo = repo_id or f"NAMESPACE/{recipe.name}-{'-'.join(names) if len(names) == 1 else 'data'}"
     return Staged(run, recipe, folder, repo, order, tuple(found), (repo,))
 

@@ -54,6 +54,8 @@ def funnel_lines(run: Run, stages: Iterable[str]) -> list[FunnelLine]:
         RunError: the run's tables are damaged.
     """
     wanted = list(stages)
+    if not (run.path / "recipe.yaml").is_file():
+        return []  # what was downloaded has no ledger
     try:
         lines = funnel.lines(run)
     except (pl.exceptions.PolarsError, duckdb.Error) as error:
