@@ -54,7 +54,16 @@ def _train(arguments: argparse.Namespace) -> None:
     from capcurriculum import recipe
     from training.chain import train
 
-    train(recipe.load(arguments.recipe), dry_run=arguments.dry_run)
+    wanted = recipe.load(arguments.recipe)
+    train(wanted, dry_run=arguments.dry_run, backbone=arguments.backbone, stage=arguments.stage)
+
+
+def _curves(arguments: argparse.Namespace) -> None:
+    from capcurriculum import run
+    from training import curves
+
+    for path in curves.write(run.named(arguments.run).path):
+        print(path)
 
 
 def _status(arguments: argparse.Namespace) -> None:
@@ -181,7 +190,9 @@ def _add_making(verb: AddVerb) -> None:
     order.add_argument("run", help=_RUN)
     curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
-    train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
+    train.add_argument("recipe", type=Path, help="a recipe of the run, for example curricula/recipes/demo.yaml")
+    train.add_argument("--backbone", help="another one than the recipe's, in a training of its own: qwen2_5_vl_7b, ...")
+    train.add_argument("--stage", help="train this stage alone; those before it must be done")
     train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )
@@ -195,6 +206,8 @@ def _add_reading(verb: AddVerb) -> None:
     funnel.add_argument(
         "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
     )
+    text = "draw reward, accuracy and response length of a run's trainings against step, also while they run"
+    verb("curves", _curves, text).add_argument("run", help=_RUN)
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=_RUN)
     why.add_argument("row", help="the beginning of a caption's, question's or source line's id")

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from capcurriculum import recipe_file
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
@@ -28,7 +29,7 @@ from capcurriculum.recipe_ray import RaySection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_stages import Capability, PerceptionSection, ProblemSection, StageName
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import Stage
 
 #: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
@@ -116,15 +117,6 @@ class Recipe(Section):
         kinds = {name: Stage(one.kind) for name, one in info.data.get("capabilities", {}).items()}
         return tuple(section.over(kinds) for section in filters)
 
-    @field_validator("training")
-    @classmethod
-    def _all_stages_trained(cls, training: TrainingRecipe | None, info: ValidationInfo) -> TrainingRecipe | None:
-        if training is None or "stages" in training.model_fields_set:
-            return training
-        there = [stage for stage in Stage if info.data.get(stage)] + list(info.data.get("capabilities", {}))
-        taught = info.data["curriculum"].stages if "curriculum" in info.data else ()
-        return training.model_copy(update={"stages": tuple(StageRun(stage=stage) for stage in taught or there)})
-
     @model_validator(mode="after")
     def _sources_fit(self) -> "Recipe":
         if not self.stages:
@@ -139,7 +131,8 @@ class Recipe(Section):
             raise ValueError(f"{', '.join(taken)} is a stage of its own; give the capability another name")
         named: dict[str, Iterable[str]] = {f"the filter {one.name}": one.stages for one in self.filters}
         named |= {f"the order {order.folder}": order.stages for order in self.curriculum.orders}
-        named |= {"training": [run.stage for run in self.training.stages] if self.training else ()}
+        if self.training and not self.training.order:  # else these are sets of that order, which may have other names
+            named["training"] = [run.stage for run in self.training.stages]
         for who, stages in named.items():
             if unknown := [stage for stage in stages if stage not in {*Stage, *self.capabilities}]:
                 known = ", ".join((*Stage, *self.capabilities))
@@ -152,6 +145,12 @@ class Recipe(Section):
     def run_dir(self) -> Path:
         """Where the build and the training of this recipe live."""
         return Path(self.runs) / self.name
+
+    @property
+    def training_dir(self) -> Path:
+        """Where the training of this recipe lives: `training/`, or below `trainings/` for one with a name."""
+        name = self.training.name if self.training else ""
+        return self.run_dir / "trainings" / name if name else self.run_dir / "training"
 
     @property
     def stages(self) -> dict[str, StageSources]:
@@ -197,15 +196,10 @@ def load(path: Path) -> Recipe:
     """Read and check a recipe file.
 
     Raises:
-        RecipeError: the file is missing, not YAML, or does not describe a recipe; the sentence names each key.
+        RecipeError: the file (or one it extends) is missing, not YAML, or does not describe a recipe; the sentence
+            names each key.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    return parse(data, str(path))
+    return parse(recipe_file.read(path), str(path))
 
 
 def parse(data: object, name: str) -> Recipe:

@@ -105,9 +105,10 @@ class Run:
         return self.path / "stages"
 
     @property
-    def plan(self) -> Path:
-        """The chain of training runs."""
-        return self.path / "training" / "plan.json"
+    def plans(self) -> list[Path]:
+        """The plan of every training of this run: the one without a name, then the named ones."""
+        found = [self.path / "training" / "plan.json", *sorted(self.path.glob("trainings/*/plan.json"))]
+        return [plan for plan in found if plan.is_file()]
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with."""

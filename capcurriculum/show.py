@@ -104,8 +104,10 @@ def status(run: Run, console: Console) -> None:
         console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
     for name, files in ledger.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
-    for stage, state in _training_states(run.plan):
-        console.print(f"training {visible(stage)}: {visible(state)}", markup=False, highlight=False)
+    for plan in run.plans:
+        name = f"training {plan.parent.name}" if plan.parent.parent.name == "trainings" else "training"
+        for stage, state in _training_states(plan):
+            console.print(f"{visible(name)} {visible(stage)}: {visible(state)}", markup=False, highlight=False)
     last = list(run.events())[-1:]
     if last:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
@@ -146,7 +148,5 @@ def _known(money: float | None) -> str:
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:
-    if not plan.is_file():
-        return []
     runs = json.loads(plan.read_text(encoding="utf-8")).get("stages", [])
     return [(str(run.get("stage")), str(run.get("state"))) for run in runs]

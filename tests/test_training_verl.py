@@ -2,18 +2,25 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
+from safetensors import safe_open
 
 from capcurriculum import prompts
+from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests import training_data
-from training import chain, environment, export, launch, metrics, processes
+from training import chain, environment, export, launch, live, metrics, parents, processes, selection
+from training.freeze import VISION
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -62,7 +69,7 @@ def recipe(root: Path) -> Recipe:
         "rollouts": {"model": "m"},
         "text": {"source": {"kind": "scenes"}},
         "training": {
-            "stages": [{"stage": "perception"}, {"stage": "text"}],
+            "stages": [{"stage": "perception", "select": "best", "knobs": {"freeze": "vision"}}, "merged"],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
         },
     }
@@ -76,25 +83,80 @@ def states(root: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(2400)
 def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in ("perception", "text"):
+    for stage in ("perception", "merged"):
         training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "run", killing_after_a_step(launch.run))
+        with pytest.raises(TrainerError, match="was killed by SIGKILL"):
+            chain.train(recipe(tmp_path))
+    assert states(tmp_path)[0]["state"] == "failed"
     chain.train(recipe(tmp_path))
     first, second = states(tmp_path)
     assert (first["state"], second["state"]) == ("done", "done")
+    assert (first["attempts"], second["attempts"]) == (2, 1)
     assert second["parent_digest"] == first["checkpoint_digest"]
     assert first["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
     for stage in (first, second):
         folder = Path(stage["checkpoint"]).parent
-        steps = metrics.Tail(folder / "metrics.jsonl").records()
-        assert [step["step"] for step in steps] == [1, 2]
-        assert all(0 <= step["critic/score/mean"] <= 1 for step in steps)
-        assert any(key.startswith("val-") and "accuracy" in key for key in steps[-1])
+        steps = metrics.load(folder.parent / "metrics.parquet").filter(pl.col("stage") == stage["stage"])
+        assert steps["step"].to_list() == [1, 2]
+        assert steps["attempt"].to_list() == ([1, 2] if stage is first else [1, 1])
+        for shown in live.SHOWN:
+            assert steps[shown.metric].is_between(0, float("inf")).all(), shown
+        score = 0.9 * steps["reward/accuracy"] + 0.1 * steps["reward/format"]
+        assert (steps["critic/score/mean"] - score).abs().max() < 1e-6
+        assert list(selection.accuracies(steps)) == [2]
+        assert stage["selected_step"] == 2
+        assert stage["reply"]
         assert processes.belonging(folder) == set()
         assert not launch.scratch(folder).exists()
-    reload(Path(second["checkpoint"]))
+    folders = (Path(first["parent"]), Path(first["checkpoint"]), Path(second["checkpoint"]))
+    start, frozen, trained = map(vision, folders)
+    assert frozen == start  # bit for bit
+    assert not [name for name, value in trained.items() if "weight" in name and value == frozen[name]]
+    tensors = len(parents.tensor_names(folders[2]))
+    assert optimized(folders[1]) == tensors - len(start)
+    assert optimized(folders[2]) == tensors
+    reload(folders[2])
     monkeypatch.setattr(launch, "run", never)
     chain.train(recipe(tmp_path))
     assert states(tmp_path) == [first, second]
+
+
+def vision(folder: Path) -> dict[str, bytes]:
+    """The bytes of the vision tower's weights in full precision (the start is kept in bfloat16)."""
+    (path,) = folder.glob("*.safetensors")
+    with safe_open(path, framework="pt") as file:
+        names = filter(re.compile(VISION).search, file.keys())
+        return {name: file.get_tensor(name).float().numpy().tobytes() for name in names}
+
+
+def optimized(checkpoint: Path) -> int:
+    """How many tensors the optimizer of the checkpoint's last step holds state for."""
+    code = (
+        "import sys, torch, torch.distributed.tensor\n"
+        "print(len(torch.load(sys.argv[1], weights_only=False, map_location='cpu')['state']))"
+    )
+    file = checkpoint.parent / "trainer/global_step_2/actor/optim_world_size_1_rank_0.pt"
+    environ = environment.trainer_environment("cpu")
+    done = subprocess.run([sys.executable, "-c", code, str(file)], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return int(done.stdout)
+
+
+def killing_after_a_step(run: Callable[[launch.Job], None]) -> Callable[[launch.Job], None]:
+    """The trainer, killed when it has told of its first step."""
+
+    def killed(job: launch.Job) -> None:
+        def on_step(step: Mapping[str, Any]) -> None:
+            job.on_step(step)
+            for pid in processes.belonging(job.folder):
+                if b"verl.trainer.main_ppo" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+
+        run(job.reporting(on_step))
+
+    return killed
 
 
 def never(job: launch.Job) -> None:

@@ -27,7 +27,11 @@ def picture(colour: str, size: int = 64) -> bytes:
 
 
 def row(stage: str, number: int, split: str) -> dict[str, object]:
-    """A question about a colour; text rows ask for a sum and have neither picture nor options."""
+    """A question about a colour; text rows ask for a sum and have neither picture nor options; every other row of the
+    set "merged" is one of them.
+    """
+    if stage == "merged":
+        stage = "visual" if number % 2 else "text"
     names = list(COLOURS)
     turn = number % 4
     options = names[turn:] + names[:turn]

@@ -1,7 +1,8 @@
 """The environment variables of a trainer's process tree.
 
-The caller's own environment, plus what a run needs; on a CPU also the platform plugin, the bootstrap folder that
-patches every process (`bootstrap/sitecustomize.py`), and one thread a process: with two, small matrices mostly wait.
+The caller's own environment, plus what a run needs, and the bootstrap folder (`bootstrap/sitecustomize.py`), by which
+every process can be asked where it stands. On a CPU also the platform plugin, for which that folder patches every
+process, and one thread a process: with two, small matrices mostly wait.
 """
 
 import os
@@ -37,14 +38,12 @@ _SHARED = {
 def trainer_environment(device: str) -> dict[str, str]:
     """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there."""
     variables = dict(os.environ) | _SHARED
-    path = [str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else []
+    path = [str(_ROOT / "bootstrap")] + ([str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else [])
     if device == "cpu":
         variables |= _CPU
         variables.pop("RAY_ADDRESS", None)
-        path.insert(0, str(_ROOT / "bootstrap"))
     path += [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if path:
-        variables["PYTHONPATH"] = os.pathsep.join(path)
+    variables["PYTHONPATH"] = os.pathsep.join(path)
     return variables
 
 

@@ -1,0 +1,142 @@
+"""The links of a chain: each stage's data, knobs and folders, and the plan that they make together.
+
+A link is drafted from the recipe and the data of now and reconciled with the plan on disk, so whoever holds `Links` has
+what may be run. Nothing here starts anything; `record` alone writes, and only the plan.
+"""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_training import Selection, StageRun, TrainingRecipe
+from training import dataset, export, overrides, parents, plan, selection, sets
+from training.knobs import Backbone, Knobs, backbone, resolve
+from training.plan import StagePlan, State
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One stage with all that a run of it needs; `folder` is absolute."""
+
+    run: StageRun
+    knobs: Knobs
+    files: dataset.StageFiles
+    folder: Path
+    select: Selection = "last"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the trainer keeps its own."""
+        return self.folder / "trainer"
+
+    @property
+    def best(self) -> Path:
+        """Where the weights of its best validated step are kept aside."""
+        return self.folder / "best"
+
+    @property
+    def exported(self) -> Path:
+        """What the next stage starts from."""
+        return self.folder / "checkpoint"
+
+
+class Links:
+    """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
+
+    def __init__(self, recipe: Recipe, settings: TrainingRecipe, display: Display | None = None) -> None:
+        """With a `display`, an order that the run does not have yet is written first."""
+        self.recipe = recipe
+        self.settings = settings
+        self.base: Backbone = backbone(settings.backbone)
+        self.device = settings.device or self.base.device
+        self.folder = recipe.training_dir.absolute()
+        self.plan_file = self.folder / "plan.json"
+        self.order = sets.section(recipe, settings.order)
+        self.first_parent = parents.locate(settings.model or self.base.model)
+        self.links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        self.stages = self.reconciled()
+
+    def reconciled(self) -> list[StagePlan]:
+        """The plan on disk with the recipe and the data of now; raises what `plan.reconcile` raises."""
+        left = [self._as_left(stage) for stage in plan.load(self.plan_file)]
+        return plan.reconcile([self._draft(link) for link in self.links], left)
+
+    def _as_left(self, stage: StagePlan) -> StagePlan:
+        """A stage that ended before its first save has learned nothing, and so may begin anew with other settings."""
+        unfinished = stage.state in (State.RUNNING, State.FAILED)
+        if unfinished and export.last_step(self.folder / stage.stage / "trainer") == 0:
+            return dataclasses.replace(stage, state=State.PENDING)
+        return stage
+
+    def _link(self, found: sets.LinkSet) -> Link:
+        files = dataset.set_files(found.run.stage, found.folders)
+        knobs, select = resolve(self.settings, found.run), found.run.select or self.settings.select
+        selection.check(select, knobs, found.run.stage)
+        if knobs.shuffle and sets.shuffling_undoes(self.order):
+            raise RecipeError(
+                f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
+                f"training.order to merged or capability, or leave shuffle out."
+            )
+        return Link(found.run, _passes(knobs, found), files, self.folder / found.run.stage, select)
+
+    def _draft(self, link: Link) -> StagePlan:
+        knobs, files = link.knobs, link.files
+        per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
+        config = overrides.identity(self.config(link, self.first_parent, total))
+        if link.select != "last":
+            config["select"] = link.select
+        return StagePlan(
+            stage=link.run.stage,
+            state=State.PENDING,
+            dataset_digest=files.digest,
+            config_digest=plan.config_digest(config),
+            config=config,
+            rows=files.rows,
+            batch_size=knobs.batch_size,
+            rollouts=knobs.rollouts,
+            epochs=knobs.epochs,
+            steps_per_epoch=per_epoch,
+            total_steps=total,
+        )
+
+    def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
+        """The trainer's configuration of a link that starts from `parent` and makes `total` steps."""
+        paths = overrides.Paths(link.files.train, link.files.val, parent, link.checkpoints)
+        return overrides.config(self.settings, self.base, link.run, link.knobs, paths, total)
+
+    def parent(self, number: int) -> Path:
+        """The checkpoint that a link starts from; it may not exist yet."""
+        return self.links[number - 1].exported if number else self.first_parent
+
+    def command(self, number: int) -> list[str]:
+        """What trains a link."""
+        link = self.links[number]
+        keys = self.config(link, self.parent(number), self.stages[number].total_steps)
+        words = overrides.arguments(keys | {"hydra.run.dir": str(link.folder / "hydra")})
+        return [sys.executable, "-m", "verl.trainer.main_ppo", *words]
+
+    def record(self, number: int, **changes: Any) -> StagePlan:
+        """Change a stage and put the plan on disk."""
+        self.stages[number] = dataclasses.replace(self.stages[number], **changes)
+        self.save()
+        return self.stages[number]
+
+    def save(self) -> None:
+        """Put the plan on disk."""
+        plan.save(self.plan_file, self.recipe.name, self.stages)
+
+
+def _passes(knobs: Knobs, found: sets.LinkSet) -> Knobs:
+    """The knobs with as many epochs over all the link's files as give the recipe's number over the rows."""
+    written = len(found.folders)
+    if knobs.epochs % written:
+        raise RecipeError(
+            f"Set {found.run.stage} has files for {written} epochs, of which {knobs.epochs} epochs are no whole number "
+            f"of passes; set training.knobs.epochs to a multiple of {written}."
+        )
+    return knobs.model_copy(update={"epochs": knobs.epochs // written})
