@@ -1,7 +1,10 @@
 """The micro model: checkpoints load as any other, speak the project's prompts, and see about as well as claimed."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import torch
 from PIL import Image
 
 from capcurriculum import prompts
-from datagen.micro import CHECKPOINTS, checkpoint, corpus, questions, tasks, tokenizer
+from datagen.micro import CHECKPOINTS, captions, checkpoint, corpus, questions, tasks, tokenizer
 from datagen.micro import evaluate as measure
 from datagen.micro.batches import collate, patches
 from datagen.micro.learning import Rows, taught_logits
@@ -45,7 +48,7 @@ def test_checkpoints_differ_in_their_weights_alone() -> None:
     files = {path.name for path in checkpoint("solver_a").iterdir()}
     for name in files:
         contents = {(checkpoint(folder) / name).read_bytes() for folder in CHECKPOINTS}
-        assert len(contents) == (3 if name == "model.safetensors" else 1), name
+        assert len(contents) == (len(CHECKPOINTS) if name == "model.safetensors" else 1), name
 
 
 def test_a_checkpoint_loads_as_a_qwen3_vl(solver: Speaker) -> None:
@@ -96,7 +99,7 @@ def test_square_images_of_any_size_become_nine_tokens(solver: Speaker, side: int
     assert given["input_ids"].size(1) == 9
 
 
-@pytest.mark.parametrize("task", sorted(tasks.TASKS))
+@pytest.mark.parametrize("task", sorted({*tasks.TASKS, *tasks.FURTHER}))
 def test_training_rows_give_a_loss_on_what_is_taught(solver: Speaker, task: str) -> None:
     rows = Rows(solver.processor.tokenizer, seed=1)
     batch = rows.batch(task, rows=2)
@@ -104,6 +107,23 @@ def test_training_rows_give_a_loss_on_what_is_taught(solver: Speaker, task: str)
     logits, targets = taught_logits(solver.model, batch, rows.encoder.image)
     assert logits.shape == (len(targets), tokenizer.VOCABULARY)
     assert len(targets) == batch.said.sum()
+
+
+def test_a_reader_is_taught_what_its_text_tells(solver: Speaker) -> None:
+    teaching, rng = Rows(solver.processor.tokenizer, seed=3).teaching, Random(3)
+    letters = Counter[str]()
+    for _ in range(300):
+        asked, said = (text for text, _ in tasks.reading(teaching, rng).passages)
+        told = re.search(r"Image caption: (.+)\n\n(.+)\nOptions:\n", asked)
+        assert told
+        options = dict(re.findall(r"^([A-E]): (.+)$", asked, re.MULTILINE))
+        gold = questions.gold(captions.read(told[1]), told[2])
+        letter = measure.boxed(said)
+        assert letter
+        assert options["E"] == prompts.NOT_TOLD
+        assert letter == next((key for key, text in options.items() if text == gold), "E")
+        letters[letter] += 1
+    assert 0.3 < letters["E"] / letters.total() < 0.6
 
 
 def test_training_sees_what_generation_sees(solver: Speaker) -> None:
@@ -134,6 +154,13 @@ def test_the_solver_sees_pictures(solver: Speaker) -> None:
     asked = measure.held_out(24, seed=7)
     replies = measure.solve(solver, asked, "image")
     assert sum(measure.boxed(reply) == q.letter for reply, q in zip(replies, asked, strict=True)) >= 18
+
+
+def test_the_reader_answers_what_a_caption_tells_and_says_what_it_does_not() -> None:
+    reader = Speaker(checkpoint("reader"))
+    told, other = measure.held_out(24, seed=7), measure.not_told(24, seed=7)
+    assert sum(box == q.letter for box, q in zip(measure.read(reader, told), told, strict=True)) >= 22
+    assert measure.read(reader, other).count("E") >= 21
 
 
 def test_the_teacher_writes_true_questions(solver: Speaker) -> None:

@@ -25,8 +25,8 @@ SKILLS: Mapping[str, str] = {
     "state": "the state of an object",
 }
 
-#: The option that lets a reader say so.
-NOT_TOLD = "the caption does not tell"
+#: The last option of a reader.
+NOT_TOLD = "none of these, or the caption does not tell"
 
 # No autoescape: prompts are text for a model, not HTML.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
@@ -99,7 +99,7 @@ def describe() -> str:
 
 
 def reader(caption: str, problem: str, letter: str) -> str:
-    """`problem` as it is asked from a description, its last option, `letter`, being that this does not tell."""
+    """`problem` as it is asked from a description, whose last option, `letter`, is `NOT_TOLD`."""
     return render("reader", caption=caption, problem=problem, letter=letter)
 
 

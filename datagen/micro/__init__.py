@@ -8,8 +8,9 @@ from pathlib import Path
 
 from capcurriculum.torchvision_shim import ensure_torchvision
 
-#: Two finished solvers that differ in their seed, and a deliberately unfinished one that training can improve.
-CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start")
+#: Two finished solvers that differ in their seed, a deliberately unfinished one that training can improve, and one that
+#: was taught to read descriptions that need not tell the answer.
+CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start", "reader")
 
 # Before anything here imports transformers, whose vision models import torchvision; this itself imports neither.
 ensure_torchvision()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -160,6 +161,36 @@ def teacher(speaker: Speaker, n: int, temperature: float) -> Iterator[str]:
     yield line("teacher asks something new", fresh)
 
 
+def not_told(n: int, seed: int = 0) -> list[Held]:
+    """`n` questions that their captions do not answer, since they are about what a lie would have told."""
+    found: list[Held] = []
+    for index in count():
+        if len(found) == n:
+            return found
+        rng = named_seed("not told", seed, index)
+        about = scene(rng)
+        question = questions.ask(captions.lie(about.things, rng), rng)
+        if questions.gold(about.things, question.text) is None:
+            caption = captions.describe(captions.shuffled(about.things, rng))
+            found.append(Held(about, caption, question, questions.options(question, rng)))
+    raise AssertionError("there is no end of questions")
+
+
+def read(speaker: Speaker, asked: Sequence[Held]) -> list[str | None]:
+    """The letters a reader boxes from the captions; E says that they do not tell."""
+    offered = [prompts.choice(q.question.text, {**q.choices, "E": prompts.NOT_TOLD}) for q in asked]
+    chats = [user(prompts.reader(q.caption, text, "E")) for q, text in zip(asked, offered, strict=True)]
+    return [boxed(reply) for reply in speaker.say(chats)]
+
+
+def reading(speaker: Speaker, n: int) -> Iterator[str]:
+    """Lines on what captions tell, and on what they do not."""
+    told, other = held_out(n, seed=2), not_told(n)
+    for name, asked, right in (("told", told, [q.letter for q in told]), ("not told", other, ["E"] * n)):
+        hits = [box == letter for box, letter in zip(read(speaker, asked), right, strict=True)]
+        yield from _by(f"reading what is {name}", [f"{q.question.skill}/{q.question.kind}" for q in asked], hits)
+
+
 def report(folder: Path, n: int) -> Iterator[str]:
     """All lines for one checkpoint, as they are measured; draws from torch's generator, which is seeded first."""
     torch.manual_seed(0)
@@ -170,6 +201,7 @@ def report(folder: Path, n: int) -> Iterator[str]:
     yield from problems(speaker, n, temperature=1.0)
     yield from teacher(speaker, n, DEMO_TEACHING)
     yield from teacher(speaker, n, 1.0)
+    yield from reading(speaker, n)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ ROWS: dict[str, int] = {
     "interview_image": 28,
     "interview_caption": 24,
     "lookup": 48,
+    "reading": 32,
 }
 _SINGLE_WORD = 3
 #: Parameters of glibc's `mallopt`.
@@ -73,7 +74,8 @@ class Rows:
 
     def batch(self, task: str, difficulty: tuple[float, float] = (1.0, 1.0), rows: int | None = None) -> Batch:
         """A new batch; each picture's difficulty is uniform in the range given."""
-        made = [tasks.TASKS[task](self.teaching, self.rng) for _ in range(rows or ROWS[task])]
+        maker = tasks.TASKS.get(task) or tasks.FURTHER[task]
+        made = [maker(self.teaching, self.rng) for _ in range(rows or ROWS[task])]
         shown = [row.shown for row in made if row.shown is not None]
         pictures = np.stack([pixels(s, 0, self.rng.uniform(*difficulty)) for s in shown]) if shown else None
         return collate(self.encoder, made, pictures)

@@ -122,6 +122,30 @@ def options(question: Question, rng: Random, right: str | None = None) -> dict[s
     return dict(zip(LETTERS, texts, strict=True))
 
 
+def found(things: Sequence[Thing], text: str) -> str:
+    """What a reader looks at before it answers a question of this world from a text that names `things`.
+
+    Where a question names a shape, it comes last and right behind the one that the text gives to that colour: whether
+    two words are the same, a small model sees where they are neighbours.
+    """
+    if text == "How many objects are there?":
+        return f"objects: {NUMBERS[len(things)]}."
+    if counted := re.fullmatch(r"How many (.+) are there\?", text):
+        here = group(things, _singular(counted[1]) or "")
+        return f"{counted[1]}: {places(here)} = {NUMBERS[len(here)]}."
+    if placed := re.fullmatch(r"What (?:color|shape) is the object at the ([a-z-]+)\?", text):
+        here = [thing for thing in things if thing.place == placed[1]]
+        return f"At the {placed[1]}: {here[0].colour} {here[0].shape}." if here else f"At the {placed[1]}: none."
+    named = re.fullmatch(r"(Where is|How large is) the ([a-z]+) ([a-z]+)\?", text)
+    assert named, "no question of this world"
+    here = [thing for thing in things if thing.colour == named[2]]
+    if not here:
+        return f"The {named[2]} object is none: none for {named[3]}."
+    thing = here[0]
+    value = f"a {thing.shape} {thing.place}" if named[1] == "Where is" else f"{thing.size}, a {thing.shape}"
+    return f"The {named[2]} object is {value}: {thing.shape} for {named[3]}."
+
+
 def _singular(plural: str) -> str | None:
     for word in COLOURS + SHAPES:
         if noun(word) == plural:

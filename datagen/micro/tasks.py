@@ -33,6 +33,8 @@ _REFUSALS: tuple[str, ...] = (
 )
 _QUESTIONS_AN_INTERVIEW = 8
 _QUERIES_A_LOOKUP = 12
+#: Of the reader's questions, the share about what is not there, and of the others those whose answer is no option.
+_NOT_TOLD, _NONE_OF_THESE = 0.4, 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,26 @@ def from_caption(teaching: Teaching, rng: Random) -> Row:
     choices = questions.options(question, rng)
     asked = prompts.caption_arm(captions.describe(things), prompts.choice(question.text, choices))
     return _said(teaching, user(asked), thought(question.evidence, choices, _letter(question, choices)))
+
+
+def reading(teaching: Teaching, rng: Random) -> Row:
+    """A question and a text that need not tell its answer, or tells one that is none of the options."""
+    things = captions.shuffled(scene(rng).things, rng)
+    question = questions.ask(things, rng)
+    if rng.random() < _NOT_TOLD:
+        lies = (questions.ask(captions.lie(things, rng), rng) for _ in range(20))
+        question = next((lie for lie in lies if questions.gold(things, lie.text) is None), question)
+    choices = questions.options(question, rng)
+    right = questions.gold(things, question.text)
+    if right and len(question.pool) > len(choices) and rng.random() < _NONE_OF_THESE:
+        other = rng.choice([text for text in question.pool if text not in choices.values()])
+        choices = {letter: other if text == right else text for letter, text in choices.items()}
+    letter = next((letter for letter, text in choices.items() if text == right), "E")
+    choices["E"] = prompts.NOT_TOLD
+    said = choices[letter] if letter in questions.LETTERS else "none"
+    evidence = questions.found(things, question.text)
+    asked = prompts.reader(captions.describe(things), prompts.choice(question.text, choices), "E")
+    return _said(teaching, user(asked), f"<think> {evidence} {said} {letter} </think> \\boxed{{{letter}}}")
 
 
 def blind(teaching: Teaching, rng: Random) -> Row:
@@ -189,6 +211,8 @@ def lookup(teaching: Teaching, rng: Random) -> Row:
     return Row(tuple(passages))
 
 
+#: What a finished solver may be taught further; no part of the text that the tokenizer is made from.
+FURTHER: Mapping[str, Callable[[Teaching, Random], Row]] = {"reading": reading}
 TASKS: Mapping[str, Callable[[Teaching, Random], Row]] = {
     "from_image": from_image,
     "from_caption": from_caption,

@@ -1,11 +1,12 @@
-"""Train the shipped checkpoints: `python -m datagen.micro.train [--name solver_a|solver_b|start|all] [--out DIR]`.
+"""Train the shipped checkpoints: `python -m datagen.micro.train [--name solver_a|solver_b|start|reader|all]`.
 
 A curriculum, because a small model learns in a fixed order: lookups and interviews about captions first (text alone,
 short), then writing, then seeing pictures that grow harder, then every task at once with a falling learning rate, and
 at last a revision of what is read and written. Whoever starts with pictures loses the lookups and does not get them
-back. The two solvers differ in their seed alone; `start` is an early snapshot of a solver's run. The shipped weights
-are those of this schedule from nothing, its two rounds run one after the other: 3,950 steps in 44 minutes with a core
-for each solver (AMD EPYC, AVX2). Another machine sums in another order, so its weights will differ from these a little.
+back. The two solvers differ in their seed alone; `start` is an early snapshot of a solver's run, and `reader` a solver
+that then learned to read what need not tell the answer. The shipped weights are those of this schedule from nothing,
+its two rounds run one after the other: 3,950 steps in 44 minutes with a core for each solver (AMD EPYC, AVX2). Another
+machine sums in another order, so its weights will differ from these a little.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 import torch
-from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
 from datagen.micro import corpus, learning, model, tokenizer
 
@@ -92,6 +93,8 @@ TOTAL = sum(phase.steps for phases in ROUNDS for phase in phases)
 SEEDS: dict[str, int] = {"solver_a": 11, "solver_b": 23}
 #: `start` is this solver after so many steps.
 START: tuple[str, int] = ("solver_a", 2100)
+#: The reader begins as this finished solver, and is taught reading alone.
+READER: tuple[str, Phase] = ("solver_a", Phase(300, {"reading": 1.0}, (0.0, 0.0), (0.5, 0.0), adam=0.4))
 
 
 def _report(
@@ -108,9 +111,15 @@ class Run:
     `save_at` says after how many steps to write a checkpoint where; the run ends with the last of them.
     """
 
-    def __init__(self, words: PreTrainedTokenizerFast, seed: int, save_at: Mapping[int, Path]) -> None:
+    def __init__(
+        self,
+        words: PreTrainedTokenizerFast,
+        seed: int,
+        save_at: Mapping[int, Path],
+        network: Qwen3VLForConditionalGeneration | None = None,
+    ) -> None:
         self.words, self.seed, self.save_at = words, seed, save_at
-        self.network = model.new(words, seed)
+        self.network = network or model.new(words, seed)
         learning.quicken(self.network)
         self.probes = learning.Rows(words, -1 - seed)
         self.step, self.began = 0, time.monotonic()
@@ -166,10 +175,21 @@ def _run(seed: int, saves: Mapping[int, Path]) -> None:
     Run(tokenizer.train(corpus.texts()), seed, saves).go()
 
 
+def _read(solver: Path, out: Path) -> None:
+    """Teach a finished solver reading; its tokenizer stays as it is."""
+    name, phase = READER
+    torch.set_num_threads(1)
+    words = AutoTokenizer.from_pretrained(solver)
+    network = Qwen3VLForConditionalGeneration(model.config(words))
+    finished = Qwen3VLForConditionalGeneration.from_pretrained(solver, dtype=torch.float32)
+    network.load_state_dict(finished.state_dict())
+    Run(words, SEEDS[name], {phase.steps: out}, network).round(len(ROUNDS), (phase,))
+
+
 def main() -> None:
     """Train what the command line names, each solver in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--name", choices=[*SEEDS, "start", "all"], default="all")
+    parser.add_argument("--name", choices=[*SEEDS, "start", "reader", "all"], default="all")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("checkpoints"))
     asked = parser.parse_args()
     runs: dict[str, dict[int, Path]] = {name: {} for name in SEEDS}
@@ -182,6 +202,9 @@ def main() -> None:
     with ProcessPoolExecutor(len(runs), mp_context=get_context("spawn")) as processes:
         for done in [processes.submit(_run, SEEDS[name], saves) for name, saves in runs.items() if saves]:
             done.result()
+    if asked.name in ("reader", "all"):
+        logging.basicConfig(level=logging.INFO, format="reader: %(message)s")
+        _read(asked.out / READER[0], asked.out / "reader")
 
 
 if __name__ == "__main__":
