@@ -119,9 +119,11 @@ class AuditorSection(FilterSection, AuditSection):
     """Auditors' votes on the marked answer.
 
     Of the votes that could be read at least the share `agree_at_least` must agree. A question is dropped if they do
-    not, even if all that could not decide had agreed. Where those would decide, or no more than half of the votes could
-    be read, it is `unsure`, and kept or dropped as that key says. Asked about are the questions that are `kept` by the
-    phases before, or all that were `probed`.
+    not, even if all that could not decide had agreed, and also if one other option has more votes than the marked one,
+    by more than the share `ahead_at_most`: who sees badly errs in many ways, and who sees that a label is wrong in one.
+    Where those that could not decide would, or no more than half of the votes could be read, it is `unsure`, and kept
+    or dropped as that key says. Asked about are the questions that are `kept` by the phases before, or all that were
+    `probed`.
     """
 
     phase: ClassVar[Phase] = Phase.AUDIT
@@ -130,11 +132,19 @@ class AuditorSection(FilterSection, AuditSection):
     stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     questions: Literal["kept", "probed"] = "kept"
     agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
+    ahead_at_most: Annotated[float, Field(ge=0, le=1)] = 1.0
     unsure: Literal["keep", "drop"] = "keep"
+
+    @model_validator(mode="after")
+    def _options_named(self) -> AuditorSection:
+        if self.mode == "judge" and self.ahead_at_most < 1:
+            raise ValueError("ahead_at_most compares options, and a judge names none; use mode: answer or describe")
+        return self
 
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """Which models they are too; whose questions are asked about does not change what is said of one."""
         without = {"questions"} if self.reader else {"questions", "reader", "instruction"}
+        without |= {"ahead_at_most"} if self.ahead_at_most == 1 else set()
         own = {key: value for key, value in super().params(recipe).items() if key not in without}
         return own | {"askers": self.askers(recipe.models)}
 

@@ -8,6 +8,7 @@ describe are in `datagen.describing`.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -67,23 +68,34 @@ def opinion(vote: Answer) -> Opinion:
     return Opinion.UNSURE if vote.outcome == Outcome.UNPARSED and vote.answer == "unsure" else Opinion.UNKNOWN
 
 
-def opinions(votes: Iterable[Answer]) -> list[Opinion]:
-    """One a vote. Readings of one description in several orders of the options are one vote together.
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one vote says of a marked answer, and which option it is for, where it names one."""
+
+    opinion: Opinion
+    option: str = ""
+
+
+def votes_in(replies: Iterable[Answer]) -> list[Vote]:
+    """The votes of `answers` rows; readings of one description in several orders of the options are one together.
 
     They must choose the same option. Where they do not, the reader followed the letters, and the description tells
     nothing: UNSURE. Where one of them is unknown, so is the vote.
     """
     readings: dict[tuple[str, int], list[Answer]] = {}
-    for vote in votes:
-        readings.setdefault((vote.solver, vote.rollout), []).append(vote)
+    for reply in replies:
+        readings.setdefault((reply.solver, reply.rollout), []).append(reply)
     return [_together(own) for own in readings.values()]
 
 
-def _together(readings: Sequence[Answer]) -> Opinion:
-    said = {opinion(reading) for reading in readings}
+def _together(readings: Sequence[Answer]) -> Vote:
+    said, answers = {opinion(reading) for reading in readings}, {reading.answer for reading in readings}
     if Opinion.UNKNOWN in said:
-        return Opinion.UNKNOWN
-    return said.pop() if len({reading.answer for reading in readings}) == 1 else Opinion.UNSURE
+        return Vote(Opinion.UNKNOWN)
+    if len(answers) > 1:
+        return Vote(Opinion.UNSURE)
+    answer = answers.pop()
+    return Vote(said.pop(), answer if answer in LETTERS else "")
 
 
 def audit(

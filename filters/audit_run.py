@@ -20,7 +20,7 @@ from capcurriculum.recipe_auditor import AuditorSection, AuditSection
 from capcurriculum.rows import LETTERS, Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
-from datagen.auditing import Opinion, audit, opinions
+from datagen.auditing import Opinion, audit, votes_in
 from datagen.sources import gather
 from filters import noise, pipeline
 from filters.noise import Rate, Sample
@@ -122,7 +122,9 @@ def _opinions(run: Run, recipe: Recipe, section: AuditSection, ids: pl.LazyFrame
     votes: defaultdict[str, list[Answer]] = defaultdict(list)
     for vote in run.answers.where(*mine, *read, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
         votes[vote.question_id].append(vote)
-    return {question_id: noise.said_by(opinions(found)) for question_id, found in votes.items()}
+    return {
+        question_id: noise.said_by([vote.opinion for vote in votes_in(found)]) for question_id, found in votes.items()
+    }
 
 
 def _write(

@@ -3,12 +3,13 @@
 Votes that could not be read (unparsed, failed, missing) count for neither side, and neither do those that cannot tell.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.rows import Answer, Question, Verdict
-from datagen.auditing import Opinion, opinions
+from datagen.auditing import Opinion, votes_in
 from filters.verdict import verdict
 
 FILTER = "auditor"
@@ -16,18 +17,23 @@ FILTER = "auditor"
 
 def judge(question: Question, answers: Sequence[Answer], section: AuditorSection) -> Verdict:
     """The verdict over the votes of the section's auditors."""
-    votes = opinions(answers)
-    count = {said: votes.count(said) for said in Opinion}
-    reason = _reason(count[Opinion.AGREE], count[Opinion.DISAGREE], count[Opinion.UNSURE], section)
+    votes = votes_in(answers)
+    count = Counter(vote.opinion for vote in votes)
+    others = Counter(vote.option for vote in votes if vote.option and vote.opinion is Opinion.DISAGREE)
+    reason = _reason(count, max(others.values(), default=0), section)
     keep = reason is Reason.KEPT or (reason is not Reason.AUDIT_DISAGREES and section.unsure == "keep")
     detail = ", ".join(f"{said} {count[said]}" for said in Opinion if count[said]) or "none"
     return verdict(question, FILTER, keep, reason, f"{detail} of {_asked(section)}", answers)
 
 
-def _reason(agree: int, disagree: int, unsure: int, section: AuditorSection) -> Reason:
-    known = agree + disagree + unsure
+def _reason(count: Mapping[Opinion, int], other: int, section: AuditorSection) -> Reason:
+    """`other` is how many votes the option has that most of those that disagree are for."""
+    agree, unsure = count[Opinion.AGREE], count[Opinion.UNSURE]
+    known = agree + unsure + count[Opinion.DISAGREE]
     if 2 * known <= _asked(section):
         return Reason.AUDIT_UNKNOWN
+    if other - agree > section.ahead_at_most * known:
+        return Reason.AUDIT_DISAGREES
     wanted = section.agree_at_least * known
     if agree >= wanted:
         return Reason.KEPT

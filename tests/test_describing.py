@@ -17,11 +17,12 @@ from capcurriculum.forecast import forecast
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
-from capcurriculum.rows import Answer
+from capcurriculum.rows import Answer, Question
 from capcurriculum.run import Run
 from curricula.build import build
 from datagen import expected
-from datagen.auditing import Opinion, opinions
+from datagen.auditing import Opinion, votes_in
+from filters import auditor
 from tests import endpoint, worlds
 
 LABELLED = {"name": "perception", "action": "label"}
@@ -46,7 +47,7 @@ class Describing(endpoint.Endpoint):
         text = asked if isinstance(asked, str) else asked[-1]["text"]
         if text == prompts.describe():
             return f"A picture, {endpoint.unit(json.dumps(asked)):.6f}."
-        if text.startswith("Answer from this image caption alone. Where it does not tell"):
+        if text.startswith("Answer from this image caption alone. Where it does not tell, or"):
             return self._read(text)
         return super().reply(body)
 
@@ -133,7 +134,7 @@ def test_who_follows_the_letter_is_found_out_by_another_order(run: Run) -> None:
     assert {(r.order, r.answer) for r in followed} == {(0, "A"), (1, "B")}
     passed = [r for r in readings if 0.6 <= found[r.question_id] < 0.8]
     assert {(r.outcome, r.answer) for r in passed} == {("unparsed", "unsure")}
-    assert set(opinions([r for r in readings if found[r.question_id] >= 0.6])) == {Opinion.UNSURE}
+    assert {vote.opinion for vote in votes_in(r for r in readings if found[r.question_id] >= 0.6)} == {Opinion.UNSURE}
 
 
 def test_the_describer_sees_nothing_but_the_image_and_the_reader_nothing_but_the_text(world: World, run: Run) -> None:
@@ -221,6 +222,7 @@ def test_a_plan_counts_descriptions_and_readings(world: World, tmp_path: Path) -
         ({"mode": "judge", "reader": None, "instruction": "Look."}, "instruction goes with mode: describe"),
         ({"sees": "image"}, "sees has no meaning with mode: describe"),
         ({"sampling": {}}, "several descriptions need a sampling.temperature above 0"),
+        ({"mode": "judge", "reader": None, "ahead_at_most": 0.5}, "a judge names none"),
         ({"reader": "nobody"}, "names nobody, and models has no such entry"),
         ({"reader": {"model": "reader", "orders": 5}}, "less than or equal to 4"),
     ],
@@ -235,7 +237,7 @@ def test_a_section_that_cannot_be_is_refused(
 def test_auditors_of_before_are_known_by_the_names_they_had(world: World, tmp_path: Path) -> None:
     wanted = world.recipe({"name": "auditor", "models": "eyes"}, tmp_path)
     section = next(section for section in wanted.filters if isinstance(section, AuditorSection))
-    assert not {"reader", "instruction"} & section.params(wanted).keys()
+    assert not {"reader", "instruction", "ahead_at_most"} & section.params(wanted).keys()
     again = recipe.parse(json.loads(wanted.model_dump_json()), "again")
     assert again == wanted
 
@@ -263,6 +265,26 @@ def reading(said: str, order: int, vote: int = 0) -> Answer:
 )
 def test_readings_of_one_description_are_one_vote(said: list[str], opinion: Opinion) -> None:
     readings = [reading(letter, order) for order, letter in enumerate(said)]
-    assert opinions(readings) == opinions(readings[::-1]) == [opinion]
+    assert votes_in(readings) == votes_in(readings[::-1])
+    assert [vote.opinion for vote in votes_in(readings)] == [opinion]
     more = [*readings, *(reading("C", order, vote=1) for order in range(len(said)))]
-    assert sorted(opinions(more)) == sorted([opinion, Opinion.DISAGREE])
+    assert sorted(vote.opinion for vote in votes_in(more)) == sorted([opinion, Opinion.DISAGREE])
+
+
+@pytest.mark.parametrize(
+    ("said", "ahead", "reason"),
+    [
+        ("BCCCC", 1.0, "kept"),
+        ("BCCCC", 0.5, "auditor_disagrees"),
+        ("BCCCC", 0.6, "kept"),
+        ("BCCDD", 0.2, "kept"),
+        ("BCCuu", 0.1, "auditor_disagrees"),
+        ("BBCCu", 0.0, "kept"),
+        ("uuuuu", 0.0, "auditor_unsure"),
+    ],
+)
+def test_one_other_option_may_be_ahead_by_so_much(said: str, ahead: float, reason: str) -> None:
+    answers = [reading("unsure" if letter == "u" else letter, 0, vote) for vote, letter in enumerate(said)]
+    section = AuditorSection.model_validate(AUDIT | {"votes": 5, "agree_at_least": 0.2, "ahead_at_most": ahead})
+    question = Question("q", "perception", "P?", "B", ("w", "x", "y", "z"), "count", "i", "p", "c", "ci", "s", "l")
+    assert auditor.judge(question, answers, section).reason == reason
