@@ -9,17 +9,16 @@ Definitions, over the questions of one build whose scenes are known:
 - A world with a share s of lying captions is the build's own rows, of which half lie, weighted: lying ones by s/share,
   true ones by (1-s)/(1-share). Every filter here judges a row by itself, so this is what such a world gives.
 - Requests are those a build with that set would make for 1,000 captions: one to the teacher, the arms and orders that
-  the set reads, and votes on what the filters before let through.
+  the set reads, and votes on what the filters before let through; of auditors that describe, descriptions and readings.
 
 Intervals are 95 % percentiles of 2,000 bootstrap draws of whole rows, lying and true ones apart.
 """
 
 import argparse
 import json
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -27,18 +26,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks import noise_page
-from benchmarks.noise_describe import SOLVER, VOTES, describe
-from benchmarks.noise_page import AGREE, AT, DESCRIBED, RECOMMENDED
+from benchmarks import noise_audit, noise_page
+from benchmarks.noise_audit import ORDERS, VOTES
+from benchmarks.noise_page import AGREE, ANSWERING, AT, DESCRIBED, JUDGED, RECOMMENDED, RULES, SHARES_AGREED, told
 from benchmarks.noise_world import EQUAL, STRONGER, Setup, built, truth
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_filters import AgreedOtherSection, BlindSection, ConsistentSection, SwappedSection
-from capcurriculum.rows import Answer, Question
+from capcurriculum.rows import Answer, Purpose, Question
 from capcurriculum.run import Run
 from filters import agreed_other, auditor, blind, consistent, perception, swapped
 from filters.panel import Panel
 
+RUNS = Path("runs") / "label_noise"
 SHARES = (0.0, 0.05, 0.10, 0.20)
 BOOTSTRAPS = 2000
 Flags = npt.NDArray[np.bool_]
@@ -104,68 +104,59 @@ def measured(setup: Setup, folder: Path) -> Measured:
 
 
 def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> Iterator[FilterSet]:
-    replies: defaultdict[str, list[Answer]] = defaultdict(list)
-    described: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in run.answers.rows(~pl.col("solver").str.starts_with(SOLVER)):
-        replies[answer.question_id].append(answer)
+    probed: defaultdict[str, list[Answer]] = defaultdict(list)
+    for answer in run.answers.rows(pl.col("purpose") == str(Purpose.PROBE)):
+        probed[answer.question_id].append(answer)
+    keeps = partial(_keeps, asked, probed)
+    solvers, both = len(setup.solvers), Panel(setup.solvers, (0, 1))
+    paper = keeps(lambda q, a: perception.judge(q, a, Panel(setup.solvers)).keep)
 
-    def keeps(judge: Judge) -> Flags:
-        return np.array([judge(q, replies[q.question_id]) for q in asked])
-
-    both = Panel(setup.solvers, (0, 1))
-    section = next(f for f in recipe.filters if isinstance(f, AuditorSection))
-    paper = keeps(lambda q, a: perception.judge(q, _probed(a), Panel(setup.solvers)).keep)
-    strict = keeps(lambda q, a: perception.judge(q, _probed(a), both).keep)
-    steady = keeps(lambda q, a: consistent.judge(q, _probed(a), both, ConsistentSection(arms=("caption",))).keep)
-    firm = keeps(lambda q, a: consistent.judge(q, _probed(a), both, ConsistentSection()).keep)
-    unlike = keeps(lambda q, a: agreed_other.judge(q, _probed(a), both, AgreedOtherSection()).keep)
-    solvers, votes, n = len(setup.solvers), section.votes * len(section.models), len(asked)
-
-    describe(run, recipe, setup, (q for q, kept in zip(asked, paper, strict=True) if kept))
-    for vote in run.answers.where(pl.col("solver").str.starts_with(SOLVER), pl.col("rollout") < VOTES):
-        described[vote.question_id].append(vote)
-
-    def one(name: str, kept: Flags, arms: int, audited: Flags | None = None) -> FilterSet:
-        cost = 1 + solvers * arms + (votes * audited.sum() / n if audited is not None else 0)
-        return FilterSet(name, kept, 1000 * float(cost))
-
-    def audited(share: float) -> Flags:
-        told = section.model_copy(update={"agree_at_least": share})
-        return keeps(lambda q, a: auditor.judge(q, [v for v in a if v.purpose == "audit"], told).keep)
+    def one(name: str, kept: Flags, arms: int, votes: int = 0, audited: Flags = paper) -> FilterSet:
+        each = 1 + solvers * arms + votes * len(setup.auditors) * audited.mean()
+        return FilterSet(name, paper & kept, 1000 * float(each))
 
     yield one("paper", paper, 2)
-    yield one("paper, both orders", paper & strict, 4)
-    yield one("paper + consistent (caption)", paper & steady, 3)
-    yield one("paper + consistent (image, caption)", paper & firm, 4)
-    yield one("paper + agreed_other", paper & unlike, 3)
-    others = np.ones(n, bool)
+    yield one("paper, both orders", keeps(lambda q, a: perception.judge(q, a, both).keep), 4)
+    steady = keeps(lambda q, a: consistent.judge(q, a, both, ConsistentSection(arms=("caption",))).keep)
+    yield one("paper + consistent (caption)", steady, 3)
+    firm = keeps(lambda q, a: consistent.judge(q, a, both, ConsistentSection()).keep)
+    yield one("paper + consistent (image, caption)", firm, 4)
+    unlike = keeps(lambda q, a: agreed_other.judge(q, a, both, AgreedOtherSection()).keep)
+    yield one("paper + agreed_other", unlike, 3)
+    rest, arms = paper & steady, 3
     if "blind" in setup.arms:
-        others = keeps(lambda q, a: blind.judge(q, _probed(a), both, BlindSection()).keep)
-        others &= keeps(lambda q, a: swapped.judge(q, _probed(a), both, SwappedSection()).keep)
-        yield one("paper + blind, swapped", paper & others, 7)
-    for share in (0.05, 0.1, 0.2, 0.25, AGREE, 0.35, 0.4, 0.5, 0.6, 0.75):
-        yield one(f"paper + auditors >= {share}", paper & audited(share), 2, paper)
-    for count in range(1, 5):
-        seen = keeps(partial(_looks, described, told=_describing(section, count)))
-        cost = 1000 * (1 + solvers * 2 + VOTES * len(setup.auditors) * paper.sum() / n)
-        yield FilterSet(DESCRIBED.format(count), paper & seen, float(cost))
-    rest = paper & steady & others
-    yield one("all that answer", rest & audited(AGREE), 8 if "blind" in setup.arms else 3, rest)
+        others = keeps(lambda q, a: blind.judge(q, a, both, BlindSection()).keep)
+        others &= keeps(lambda q, a: swapped.judge(q, a, both, SwappedSection()).keep)
+        yield one("paper + blind, swapped", others, 7)
+        rest, arms = rest & others, 8
+    for name, kept, votes in _audited(run, recipe, asked, setup, paper):
+        yield one(name, kept, 2, votes)
+        if name == ANSWERING.format(AGREE):
+            yield one("all that answer", rest & kept, arms, votes, rest)
 
 
-def _describing(section: AuditorSection, count: int) -> AuditorSection:
-    """A rule by which so many descriptions must bear the marked answer out."""
-    return section.model_copy(update={"votes": VOTES, "agree_at_least": count / (VOTES * len(section.models))})
+def _audited(
+    run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup, paper: Flags
+) -> Iterator[tuple[str, Flags, int]]:
+    """Sets with auditors: which questions they keep, and the requests that each auditor gets about one."""
+    reached = [q for q, kept in zip(asked, paper, strict=True) if kept]
+    votes = noise_audit.heard(run, recipe, noise_audit.answering(setup, AGREE), reached)
+    for share in SHARES_AGREED:
+        yield ANSWERING.format(share), _keeps(asked, votes, _by(noise_audit.answering(setup, share))), setup.votes
+    section = noise_audit.describing(setup)
+    read = noise_audit.heard(run, recipe, section, reached)
+    judged = noise_audit.judged(run, recipe, section, reached)
+    for name, votes, requests in ((DESCRIBED, read, VOTES * (1 + ORDERS)), (JUDGED, judged, VOTES)):
+        for rule in RULES:
+            yield told(name, rule), _keeps(asked, votes, _by(noise_audit.describing(setup, *rule))), requests
 
 
-def _looks(
-    described: Mapping[str, Sequence[Answer]], question: Question, _: Sequence[Answer], told: AuditorSection
-) -> bool:
-    return auditor.judge(question, described.get(question.question_id, ()), told).keep
+def _keeps(asked: Sequence[Question], replies: Mapping[str, Sequence[Answer]], judge: Judge) -> Flags:
+    return np.array([judge(q, replies.get(q.question_id, ())) for q in asked])
 
 
-def _probed(answers: Sequence[Answer]) -> list[Answer]:
-    return [answer for answer in answers if answer.purpose == "probe"]
+def _by(section: AuditorSection) -> Judge:
+    return lambda question, votes: auditor.judge(question, votes, section).keep
 
 
 def lines(found: Measured) -> Iterator[Line]:
@@ -220,8 +211,7 @@ def _numbers(found: Measured, kept: Flags, paper: Flags, weights: Numbers, rows:
 @cache
 def _headline() -> Line:
     """The recommended set at the share of lies that the targets are about."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = measured(STRONGER, Path(folder))
+    found = measured(STRONGER, RUNS)
     return next(line for line in lines(found) if (line.lies, line.set) == (AT, RECOMMENDED))
 
 
@@ -238,12 +228,16 @@ def recall() -> float:
 def main() -> None:
     """Measure both set-ups, and write the table and the plot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.label_noise", description=__doc__)
-    parser.add_argument("--keep", type=Path, help="a folder for the runs, gone on with if they are there")
+    parser.add_argument("--keep", type=Path, default=RUNS, help="a folder for the runs, gone on with if they are there")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where experiments.md is (default docs)")
+    parser.add_argument(
+        "--seed", type=int, default=STRONGER.seed, help="of the world; another one to choose numbers on"
+    )
+    parser.add_argument("--setup", choices=[STRONGER.name, EQUAL.name], help="this one alone")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as own:
-        folder = arguments.keep or Path(own)
-        found = [line for setup in (STRONGER, EQUAL) for line in lines(measured(setup, folder))]
+    setups = [s for s in (STRONGER, EQUAL) if arguments.setup in (None, s.name)]
+    worlds = [measured(replace(setup, seed=arguments.seed), arguments.keep) for setup in setups]
+    found = [line for world in worlds for line in lines(world)]
     noise_page.write(found, arguments.out)
     print(json.dumps({"lines": len(found)}))
 

@@ -3,23 +3,34 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
 
 #: The share of lies at which the targets hold.
 AT = 0.10
-#: The share of votes that must agree, chosen on other scenes (a first look at 1,200 captions).
-AGREE = 0.3
-DESCRIBED = "paper + descriptions, {} agree"
-#: The set that the targets are about.
-RECOMMENDED = DESCRIBED.format(1)
-ANSWERED = f"paper + auditors >= {AGREE}"
+#: Auditors that answer: the share of votes that must agree, and the one told for every world, chosen on another.
+ANSWERING, SHARES_AGREED, AGREE = "paper + auditors >= {}", (0.05, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75), 0.3
+#: Auditors that describe: what a model reads from the descriptions, and what the world's judge does.
+DESCRIBED, JUDGED = "paper + descriptions", "paper + descriptions without misreading"
+Rule = tuple[int, int | None]
+#: So many descriptions must bear the marked answer out, and one other may have so many more (None: any number).
+RULES: tuple[Rule, ...] = ((1, None), (1, 2), (1, 1), (1, 0), (2, None), (2, 1), (2, 0), (3, None), (4, None))
 BEGIN, END = "<!-- label_noise: begin -->", "<!-- label_noise: end -->"
 PLOT = "label_noise.png"
 #: Okabe and Ito's colours, which differ for every kind of colour vision; markers differ as well.
 _STYLES = {"stronger": ("#0072B2", "o"), "equal": ("#D55E00", "s")}
+
+
+def told(name: str, rule: Rule) -> str:
+    """A set of auditors that describe in the words of the tables."""
+    agree, ahead = rule
+    return f"{name}, {agree} agree" + ("" if ahead is None else f", {ahead} ahead")
+
+
+#: The set that the targets are about, chosen on another world.
+RECOMMENDED = told(DESCRIBED, (1, 1))
 
 
 def write(lines: Sequence["Line"], folder: Path) -> None:
@@ -53,8 +64,34 @@ def _share(value: float, ends: tuple[float, float]) -> str:
 
 def _told(line: "Line") -> bool:
     """The whole frontier of thresholds at one share of lies is enough."""
-    frontier = "auditors" in line.set or "descriptions" in line.set
-    return line.lies == AT or line.set in (RECOMMENDED, ANSWERED) or not frontier
+    return line.lies == AT or line.set in (RECOMMENDED, ANSWERING.format(AGREE)) or not _audited(line)
+
+
+def _audited(line: "Line") -> bool:
+    return "auditors" in line.set or "descriptions" in line.set
+
+
+def frontier(lines: Sequence["Line"]) -> list["Line"]:
+    """Those that no other beats in both, by falling share of good rows kept."""
+    best: list[Line] = []
+    for line in sorted(lines, key=lambda line: (-line.recall, line.ratio)):
+        if not best or line.ratio < best[-1].ratio:
+            best.append(line)
+    return best
+
+
+def _curves(axes: Any, own: Sequence["Line"], colour: str, marker: str, setup: str) -> None:
+    """The frontier of each kind of auditors."""
+    kinds = (
+        ("auditors", "-", "answering"),
+        ("descriptions,", "--", "describing"),
+        ("without misreading", ":", "read well"),
+    )
+    for words, style, kind in kinds:
+        best = frontier([line for line in own if words in line.set])
+        spots = ([line.recall for line in best], [line.ratio for line in best])
+        label = f"{setup}: {kind}" if best else None
+        axes.plot(*spots, color=colour, marker=marker, markersize=4, linestyle=style, label=label)
 
 
 def plot(lines: Sequence["Line"], file: Path) -> None:
@@ -68,13 +105,8 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
     signs: dict[str, str] = {}
     for setup, (colour, marker) in _STYLES.items():
         own = [line for line in lines if line.setup == setup and line.lies == AT]
-        votes = [line for line in own if "auditors" in line.set]
-        looks = [line for line in own if "descriptions" in line.set]
-        rest = [line for line in own if line not in votes and line not in looks]
-        label = {"stronger": "auditors see better than the solvers", "equal": "auditors see no better"}[setup]
-        axes.plot([v.recall for v in votes], [v.ratio for v in votes], color=colour, marker=marker, label=label)
-        spots = ([v.recall for v in looks], [v.ratio for v in looks])
-        axes.plot(*spots, color=colour, marker=marker, linestyle="--", label=f"{label}, by description")
+        rest = [line for line in own if not _audited(line)]
+        _curves(axes, own, colour, marker, setup)
         axes.scatter(
             [r.recall for r in rest], [r.ratio for r in rest], marker=marker, facecolors="none", edgecolors=colour
         )

@@ -30,7 +30,10 @@ WRONG_KEYS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Who answers and who checks, over how many captions; `start` sees worse than the other two."""
+    """Who answers and who checks, over how many captions of which world; `start` sees worse than the other two.
+
+    `votes` are those of an auditor that answers.
+    """
 
     name: str
     solvers: tuple[str, ...]
@@ -38,6 +41,7 @@ class Setup:
     captions: int
     votes: int
     arms: tuple[str, ...] = ("image", "caption", "blind", "swapped")
+    seed: int = 37
 
 
 STRONGER = Setup("stronger", ("start",), ("solver_a", "solver_b"), 2400, 8)
@@ -64,25 +68,23 @@ def built(setup: Setup, folder: Path) -> tuple[Run, Recipe]:
 
 
 def recipe_of(setup: Setup, folder: Path, url: str) -> Recipe:
-    """The run's recipe: audited is everything that at least one order of the options would keep."""
-    names = sorted({*setup.solvers, *setup.auditors})
+    """The run's recipe: it probes every question, and leaves auditors to `benchmarks.noise_audit`."""
+    names = sorted({*setup.solvers, *setup.auditors, "reader"})
     models: dict[str, Any] = {name: {"engine": "transformers", "model": f"micro:{name}"} for name in names}
     models["teacher"] = {"engine": "openai", "model": "scripted", "base_urls": [url]}
-    audit = {"models": setup.auditors, "mode": "answer", "sees": "image", "votes": setup.votes}
-    some = {"name": "perception", "mode": "soft", "image_at_most": 0.5, "caption_at_least": 0.5}
     sampling = {"max_tokens": 96}
     data = {
-        "name": setup.name,
+        "name": f"{setup.name}-{setup.seed}",
         "seed": 5,
         "runs": str(folder),
         "models": models,
         "perception": {
-            "source": {"kind": "scenes", "items": setup.captions, "seed": 11, "lies": LIES},
+            "source": {"kind": "scenes", "items": setup.captions, "seed": setup.seed, "lies": LIES},
             "teacher": {"model": "teacher"},
             "probe": {"solvers": setup.solvers, "arms": setup.arms, "other_order": True, "sampling": sampling},
         },
         "rollouts": {"model": setup.solvers[0], "k": 1, "sampling": sampling},
-        "filters": [some, {"name": "auditor", **audit, "sampling": {"temperature": 1.0} | sampling}, "rollouts"],
+        "filters": ["perception", "rollouts"],
     }
     return recipe.parse(data, setup.name)
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import label_noise, noise_page, noise_world
+from benchmarks import label_noise, noise_audit, noise_page, noise_world
 from benchmarks.label_noise import FilterSet, Measured
+from capcurriculum.rows import Question
 from datagen.micro import captions, questions
 from datagen.micro.scenes import scenes
+from filters import auditor
 
 
 def test_the_scripted_teacher_answers_by_the_caption_but_for_one_key_in_twenty() -> None:
@@ -20,6 +22,33 @@ def test_the_scripted_teacher_answers_by_the_caption_but_for_one_key_in_twenty()
         assert noise_world.written(caption) == json.dumps(said)
         true += questions.gold(captions.read(caption), said["question"]) == said["options"][said["answer"]]
     assert 0.92 < true / len(told) < 0.98
+
+
+RED = "The image shows two objects. A small red circle is at the top. A large blue star is at the center."
+MOVED = RED.replace("at the top.", "at the left.")
+FAR = RED.replace("at the top.", "at the bottom-right.")
+GREEN = RED.replace("red", "green")
+
+
+@pytest.mark.parametrize(
+    ("told", "agree", "ahead", "keep"),
+    [
+        ([RED, GREEN, GREEN, FAR, GREEN, GREEN], 1, None, True),
+        ([GREEN, GREEN, GREEN, FAR, GREEN, "nothing"], 1, None, False),
+        ([RED, GREEN, GREEN, FAR, GREEN, GREEN], 2, None, False),
+        ([RED, MOVED, MOVED, GREEN, GREEN, GREEN], 1, 1, True),
+        ([RED, MOVED, MOVED, MOVED, GREEN, GREEN], 1, 1, False),
+    ],
+)
+def test_descriptions_bear_an_answer_out_or_another(told: list[str], agree: int, ahead: int | None, keep: bool) -> None:
+    options = ("left", "top", "center", "right")
+    asked = Question(
+        "q", "perception", "", "B", options, "spatial", "i", "p", RED, "c", "s", "l", "Where is the red circle?"
+    )
+    votes = [noise_audit.read_well(asked, "one", index, text) for index, text in enumerate(told)]
+    section = noise_audit.describing(noise_world.STRONGER, agree, ahead)
+    assert len(told) == noise_audit.VOTES * len(section.models)
+    assert auditor.judge(asked, votes, section).keep == keep
 
 
 def measured() -> Measured:

@@ -1,0 +1,105 @@
+"""The auditors of the label-noise measurement, as the filter has them, asked about what the paper's rule keeps.
+
+Some answer the question from the image. Others describe the image, and a micro model that was taught reading answers
+from what they wrote; beside it stand the same descriptions read without a mistake, by the world's own judge.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from benchmarks.noise_world import Setup
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
+from capcurriculum.rows import LETTERS, Answer, Arm, Outcome, Purpose, Question
+from capcurriculum.run import Run
+from datagen.auditing import audit
+from datagen.micro import captions, questions
+from datagen.sources import gather
+
+#: Descriptions of an image by each auditor, and in how many orders of the options each is read.
+VOTES, ORDERS = 3, 2
+JUDGE = "the world's judge"
+_TEMPERATURE = 1.0
+
+
+def answering(setup: Setup, agree: float) -> AuditorSection:
+    """The filter by which that share of the votes of auditors that answer must be for the marked option."""
+    return AuditorSection.model_validate(
+        {
+            "mode": "answer",
+            "sees": "image",
+            "models": setup.auditors,
+            "votes": setup.votes,
+            "sampling": {"temperature": _TEMPERATURE, "max_tokens": 96},
+            "agree_at_least": agree,
+        }
+    )
+
+
+def describing(setup: Setup, agree: int = 1, ahead: int | None = None) -> AuditorSection:
+    """The filter by which `agree` of all descriptions must bear the marked answer out.
+
+    With `ahead` no other answer may have more than that many votes more.
+    """
+    total = VOTES * len(setup.auditors)
+    return AuditorSection.model_validate(
+        {
+            "mode": "describe",
+            "models": setup.auditors,
+            "votes": VOTES,
+            "sampling": {"temperature": _TEMPERATURE, "max_tokens": 120},
+            "instruction": "Describe the image.",
+            "reader": {"model": "reader", "orders": ORDERS, "sampling": {"max_tokens": 96}},
+            "agree_at_least": agree / total,
+            "ahead_at_most": 1 if ahead is None else ahead / total,
+            "unsure": "drop",
+        }
+    )
+
+
+def heard(run: Run, recipe: Recipe, section: AuditorSection, asked: Iterable[Question]) -> Mapping[str, list[Answer]]:
+    """Question id -> its votes, asked for where the run does not hold them."""
+    wanted = list(asked)
+    audit(run, recipe, section, wanted, gather.folders(run, recipe), Display())
+    orders = section.reader.orders if section.reader else len(LETTERS)
+    mine = pl.col("solver").is_in(section.askers(recipe.models))
+    few = pl.col("rollout") < section.votes, pl.col("order") < orders
+    found: dict[str, list[Answer]] = {question.question_id: [] for question in wanted}
+    for vote in run.answers.where(mine, *few, pl.col("question_id").is_in(list(found))):
+        found[vote.question_id].append(vote)
+    return found
+
+
+def judged(run: Run, recipe: Recipe, section: AuditorSection, asked: Iterable[Question]) -> Mapping[str, list[Answer]]:
+    """The same without a reader: the answer that the world's judge finds in each description that the run holds."""
+    names = [section.describer(name, recipe.models) for name in section.models]
+    by_image: dict[str, list[tuple[str, int, str]]] = {}
+    for one in run.descriptions.where(pl.col("describer").is_in(names), pl.col("rollout") < section.votes):
+        by_image.setdefault(one.image_id, []).append((one.describer, one.rollout, one.text))
+    return {q.question_id: [read_well(q, *said) for said in by_image.get(q.image_id, ())] for q in asked}
+
+
+def read_well(question: Question, describer: str, rollout: int, text: str) -> Answer:
+    """The vote of a reader that makes no mistake."""
+    options = dict(zip(question.options, LETTERS, strict=True))
+    found = questions.gold(captions.read(text), question.text)
+    # Of no option, or of nothing that is told, a reader says that it is none of those it was offered.
+    letter = "" if found is None else options.get(found, "")
+    outcome = Outcome.UNPARSED if not letter else Outcome.RIGHT if letter == question.answer else Outcome.WRONG
+    return Answer(
+        request_key="",
+        question_id=question.question_id,
+        solver=f"{JUDGE}, {describer}",
+        purpose=Purpose.AUDIT,
+        arm=Arm.DESCRIPTION,
+        rollout=rollout,
+        text="",
+        answer=letter or "unsure",
+        outcome=outcome,
+        finish="stop",
+        tokens_in=0,
+        tokens_out=0,
+        prompt_digest="",
+    )
