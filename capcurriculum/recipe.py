@@ -26,6 +26,7 @@ from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_ray import RaySection
+from capcurriculum.recipe_review import ReviewSection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_stages import Capability, PerceptionSection, ProblemSection, StageName
@@ -41,6 +42,7 @@ NO_EFFECT: tuple[str, ...] = (
     "training",
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
     "ray",
+    "review",  # as with filters: a changed rule judges the same reviews anew
 )
 
 
@@ -110,6 +112,7 @@ class Recipe(Section):
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
     ray: RaySection = RaySection()
+    review: ReviewSection = ReviewSection()
 
     @field_validator("filters")
     @classmethod

@@ -19,7 +19,7 @@ import polars as pl
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Stage, Verdict
+from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Regrade, Review, Stage, Verdict
 from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
@@ -69,6 +69,16 @@ class Run:
     def verdicts(self) -> Table[Verdict]:
         """The ledger of keeping and dropping."""
         return self.table("verdicts", Verdict)
+
+    @property
+    def reviews(self) -> Table[Review]:
+        """What people said of questions."""
+        return self.table("reviews", Review)
+
+    @property
+    def regrades(self) -> Table[Regrade]:
+        """Answers graded again under keys that people corrected."""
+        return self.table("regrades", Regrade)
 
     def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
         """The captions of this process's share that questions of a stage are made from."""

@@ -32,6 +32,7 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     yield from _questions(run, ids)
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
     yield from _answers(answers)
+    yield from _reviews(run, ids)
     force = set(in_force(run.recipe())["params"])
     for verdict in run.verdicts.rows():
         if verdict.question_id in ids:
@@ -75,6 +76,14 @@ def _answers(answers: Iterable[Answer]) -> Iterator[str]:
         said = f"{a.outcome} {visible(a.answer)} {visible(a.detail)}".rstrip()
         order = ", options rotated" if a.order else ""
         yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}{order}: {said}"
+
+
+def _reviews(run: Run, ids: _Ids) -> Iterator[str]:
+    for review in run.reviews.rows():
+        if review.question_id in ids.questions:
+            said = ", ".join(filter(None, (review.right or "nothing", review.choice, review.kind, review.comment)))
+            state = "" if review.state == "submitted" else f" ({review.state})"
+            yield visible(f"review by {review.annotator}, {review.said_at}{state}: key right? {said}")
 
 
 def _places(run: Run, ids: _Ids) -> Iterator[str]:
