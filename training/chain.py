@@ -92,7 +92,8 @@ def preflight(links: Links, wanted: Sequence[int]) -> None:
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
         if stage.state != State.DONE:
-            dataset.preflight(link.files)
+            if not link.captions:  # the rewards and prompts of its set are nothing to captions
+                dataset.preflight(link.files)
             _check_freeze(links, link)
         if number and links.stages[number - 1].state != State.DONE:
             continue  # its parent does not exist yet

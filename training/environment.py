@@ -6,6 +6,7 @@ process, and one thread a process: with two, small matrices mostly wait.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
@@ -47,6 +48,6 @@ def trainer_environment(device: str) -> dict[str, str]:
     return variables
 
 
-def own_variables(device: str) -> dict[str, str]:
+def own_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Only what differs from the caller's environment: what a printed command has to set."""
-    return {name: value for name, value in trainer_environment(device).items() if os.environ.get(name) != value}
+    return {name: value for name, value in variables.items() if os.environ.get(name) != value}
