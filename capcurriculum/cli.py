@@ -115,7 +115,8 @@ def _audit(arguments: argparse.Namespace) -> None:
     found = run.named(arguments.run)
     named = Path(arguments.run)
     wanted = recipe.load(named) if named.is_file() else found.recipe()
-    section = audit_run.auditor(wanted, arguments.model, arguments.mode, arguments.sees, arguments.votes)
+    told = (arguments.mode, arguments.sees, arguments.votes, arguments.reader)
+    section = audit_run.auditor(wanted, arguments.model, *told)
     report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
     noise_report.show(report, Console())
 
@@ -232,7 +233,12 @@ def _add_audit(verb: AddVerb) -> None:
         help="one of the recipe's models (default: its filter's; may be repeated)",
     )
     audit.add_argument("--size", type=int, default=200, help="questions in the sample (default 200)")
-    audit.add_argument("--mode", choices=("judge", "answer"), help="judge the marked answer, or answer the question")
+    audit.add_argument(
+        "--mode",
+        choices=("judge", "answer", "describe"),
+        help="judge the marked answer, answer the question, or describe the image for a reader to answer from",
+    )
+    audit.add_argument("--reader", help="which of the recipe's models reads the descriptions")
     audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what is shown")
     audit.add_argument("--votes", type=int, help="how often each is asked about a question")
     audit.add_argument("--seed", type=int, default=0, help="another seed draws another sample")

@@ -120,15 +120,27 @@ def _row_bytes(table: Table[Any]) -> float:
 def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_answer: float) -> Iterator[Forecast]:
     """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
     for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
-        image = 0 if section.arm is Arm.CAPTION else rows.image_tokens
+        image = 0 if section.arm in (Arm.CAPTION, Arm.DESCRIPTION) else rows.image_tokens
+        readings = section.votes * (section.reader.orders if section.reader else 1)
+        limit = (section.reader or section).sampling.max_tokens
         kept = section.questions == "kept"
         reached = rows.reaching if kept and rows.judged else rows.questions
         asked = sum(reached.get(stage, 0) for stage in section.stages)
         for name in section.models:
-            # Spent under the auditor's own name, forecast under the model's.
-            own = {(s, name): line for (s, m), line in spent.items() if m == section.asker(name, recipe.models)}
-            size = _size(own.get((Purpose.AUDIT, name)), rows.characters, image, section.sampling.max_tokens, an_answer)
-            yield _step(Purpose.AUDIT, name, recipe, asked, asked * section.votes, size, own, estimate=kept)
+            if section.reader:
+                # Of two questions about one image the second costs nothing, so these are the most there can be.
+                own = _renamed(spent, "describe", section.describer(name, recipe.models), name)
+                size = _size(own.get(("describe", name)), 0, rows.image_tokens, section.sampling.max_tokens, an_answer)
+                yield _step("describe", name, recipe, asked, asked * section.votes, size, own, estimate=True)
+            asker = section.reader.model if section.reader else name
+            own = _renamed(spent, Purpose.AUDIT, section.asker(name, recipe.models), asker)
+            size = _size(own.get((Purpose.AUDIT, asker)), rows.characters, image, limit, an_answer)
+            yield _step(Purpose.AUDIT, asker, recipe, asked, asked * readings, size, own, estimate=kept)
+
+
+def _renamed(spent: Mapping[tuple[str, str], Spend], step: str, known: str, name: str) -> dict[tuple[str, str], Spend]:
+    """What was spent under an auditor's own name, under the recipe's name of its model."""
+    return {(step, name): spent[step, known]} if (step, known) in spent else {}
 
 
 def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int, row_bytes: float) -> Size:

@@ -5,20 +5,19 @@ DuckDB reads the Parquet shards directly; every table is a view of its own name,
 """
 
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
-from capcurriculum.tables import Table, arrow_schema
+from capcurriculum.tables import arrow_schema
 
 
 def connect(run: Run) -> duckdb.DuckDBPyConnection:
     """An in-memory database with a view on every table of the run."""
     connection = duckdb.connect()
-    for table in _tables(run):
+    for table in run.tables:
         shards = [str(shard) for shard in table.shards()]
         if shards:
             connection.read_parquet(shards, union_by_name=True).create_view(table.folder.name)
@@ -31,10 +30,6 @@ def connect(run: Run) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _tables(run: Run) -> tuple[Table[Any], ...]:
-    return run.captions, run.attempts, run.questions, run.answers, run.verdicts, run.reviews, run.regrades
-
-
 def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
     """Column names and rows of one SQL statement over the run.
 
@@ -45,7 +40,7 @@ def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         result = connect(run).execute(sql)
         return [column[0] for column in result.description or []], result.fetchall()
     except duckdb.Error as error:
-        tables = ", ".join([*(table.folder.name for table in _tables(run)), "stages"])
+        tables = ", ".join([*(table.folder.name for table in run.tables), "stages"])
         raise RunError(
             f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
         ) from error

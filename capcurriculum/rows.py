@@ -31,6 +31,7 @@ class Arm(StrEnum):
     SWAPPED = "swapped"
     BOTH = "both"  # image and caption together
     TEXT = "text"  # a problem that never had an image
+    DESCRIPTION = "description"  # what a model wrote of the image, instead of the caption
 
 
 class Purpose(StrEnum):
@@ -222,6 +223,25 @@ class Attempt:
     prompt_digest: str
     slot: int = 0
     sampling: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model wrote of an image, seeing nothing else; `text` is empty where it gave nothing (`finish` is `error`).
+
+    `describer` names the model with a digest of all that can change what it writes, `rollout` tells its descriptions of
+    one image apart.
+    """
+
+    request_key: str
+    image_id: str
+    describer: str
+    rollout: int
+    text: str
+    finish: str
+    tokens_in: int
+    tokens_out: int
+    prompt_digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Regrade, Review, Stage, Verdict
+from capcurriculum.rows import (
+    SCHEMA,
+    Answer,
+    Attempt,
+    CaptionedImage,
+    Description,
+    Question,
+    Regrade,
+    Review,
+    Stage,
+    Verdict,
+)
 from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
@@ -61,6 +73,11 @@ class Run:
         return self.table("questions", Question)
 
     @property
+    def descriptions(self) -> Table[Description]:
+        """What auditors wrote of images."""
+        return self.table("descriptions", Description)
+
+    @property
     def answers(self) -> Table[Answer]:
         """Graded replies of solvers."""
         return self.table("answers", Answer)
@@ -79,6 +96,12 @@ class Run:
     def regrades(self) -> Table[Regrade]:
         """Answers graded again under keys that people corrected."""
         return self.table("regrades", Regrade)
+
+    @property
+    def tables(self) -> tuple[Table[Any], ...]:
+        """All of them, in the order of the road, and then those of people."""
+        made = (self.captions, self.attempts, self.questions, self.descriptions, self.answers, self.verdicts)
+        return (*made, self.reviews, self.regrades)
 
     def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
         """The captions of this process's share that questions of a stage are made from."""

@@ -95,8 +95,7 @@ def funnel(run: Run, console: Console, overlap: bool = False) -> None:
 
 def status(run: Run, console: Console) -> None:
     """How far the run is: rows of each table, what asking has cost, stage files, training states, the last event."""
-    reviewed = (run.reviews, run.regrades) if run.reviews.shards() else ()
-    tables = (run.captions, run.attempts, run.questions, run.answers, run.verdicts, *reviewed)
+    tables = run.tables
     console.print(f"run {visible(run.path)}", markup=False, highlight=False)
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))

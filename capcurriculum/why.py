@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import polars as pl
+
 from capcurriculum import ledger
 from capcurriculum.rows import Answer
 from capcurriculum.run import Run
@@ -57,6 +59,8 @@ def _captions(run: Run, ids: _Ids) -> Iterator[str]:
             yield f"caption {caption.caption_id} from {visible(caption.source)}, {visible(caption.example_id)}"
             yield f"  image {visible(caption.image_path)} ({caption.image_id}), licence {visible(caption.license)}"
             yield f"  {visible(caption.caption)}"
+            for told in run.descriptions.where(pl.col("image_id") == caption.image_id):
+                yield f"description {told.rollout} by {visible(told.describer)}: {visible(told.text) or 'none'}"
     for attempt in run.attempts.rows():
         if attempt.caption_id in ids.captions:
             said = visible(attempt.problem) or "usable"

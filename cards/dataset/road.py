@@ -15,6 +15,7 @@ from capcurriculum import funnel, prompts, spend
 from capcurriculum.errors import RunError
 from capcurriculum.funnel import FunnelLine
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.run import Run
 from capcurriculum.spend import Spend
 
@@ -82,6 +83,8 @@ def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:
         asked += [(name, "solver: answers them on each arm", section.probe.sampling) for name in section.probe.solvers]
     for one in recipe.filters:
         asked += [(name, f"filter {one.name}", None) for name in getattr(one, "models", None) or ()]
+        if isinstance(one, AuditorSection) and one.reader:
+            asked.append((one.reader.model, f"filter {one.name}: answers from descriptions", one.reader.sampling))
     asked.append(
         (recipe.rollouts.model, "rollouts: its share of right replies is the pass rate", recipe.rollouts.sampling)
     )
@@ -116,8 +119,8 @@ def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]
     for section in sections.values():
         names += ["teacher_image" if section.teacher.sees == "image_and_caption" else "teacher_caption", "choice"]
         names += ["caption_arm"] if "caption" in section.probe.arms else []
-    if any(getattr(one, "models", None) for one in recipe.filters) and sections:
-        names += ["auditor"]
+    for one in recipe.filters if sections else ():
+        names += _auditors(one) if isinstance(one, AuditorSection) else []
     recorded = facts.get("prompts")
     recorded = recorded if isinstance(recorded, dict) else {}
     known = set(prompts.names())
@@ -127,6 +130,14 @@ def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]
         same = name in known and said == prompts.digest(name)
         found.append(Prompt(name, said, prompts.source(name) if same else ""))
     return found
+
+
+def _auditors(section: AuditorSection) -> list[str]:
+    """The prompts of an auditor; one that answers gets those of a solver."""
+    if section.reader:
+        own = [] if section.instruction else ["describe"]
+        return [*own, "reader" if section.reader.may_pass else "caption_arm"]
+    return ["auditor"] if section.mode == "judge" else []
 
 
 def costs(run: Run, recipe: Recipe) -> list[Cost]:
