@@ -4,7 +4,6 @@ The same run gives the same bytes, so that publishing twice changes nothing: no 
 path of this machine.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,19 +109,14 @@ def _plots(folder: Path, facts: limits.Facts) -> list[Path]:
     """The pictures of the numbers; those of rows that a set does not have are not drawn."""
     made: dict[str, bytes] = {}
     if facts.pass_rates:
-        charts = [(_title(one.stage), one.labels, one.counts) for one in facts.pass_rates]
+        charts = [(one.stage, one.labels, one.counts) for one in facts.pass_rates]
         made["pass_rates.png"] = plots.histograms(charts, "pass rate")
     if facts.keys:
-        made["answer_keys.png"] = plots.letters([(_title(one.stage), one.counts) for one in facts.keys])
+        made["answer_keys.png"] = plots.letters([(one.stage, one.counts) for one in facts.keys])
     folder.mkdir(exist_ok=True)
     for name, data in made.items():
         write_atomically(folder / name, data)
     return [folder / name for name in made]
-
-
-def _title(stage: str) -> str:
-    """A stage's name as fonts can show it."""
-    return re.sub(r"[^\x20-\x7e]", "?", stage)[:40]
 
 
 def _languages(origins: Mapping[str, citations.Origin]) -> list[str]:
