@@ -25,10 +25,10 @@ MAIN = [name for names in published.paper().suites["main"].values() for name in 
 def stage(name: str, **changes: Any) -> dict[str, Any]:
     """A finished stage as a plan has it."""
     config = {"actor_rollout_ref.actor.optim.lr": 1e-6, "data.max_prompt_length": 100, "data.max_response_length": 28}
-    values = {"stage": name, "state": "done", "dataset_digest": f"d-{name}", "config_digest": f"c-{name}",
-
-              "config": config, "rows": 3360, "batch_size": 512, "rollouts": 5, "epochs": 15, "steps_per_epoch": 6, "total_steps": 90,
-              "parent_digest": "p", "checkpoint": "/somewhere/secret", "checkpoint_digest": f"w-{name}"}  # fmt: skip
+    values: dict[str, Any] = {"stage": name, "state": "done", "config": config, "parent_digest": "p"}
+    values |= {"dataset_digest": f"d-{name}", "config_digest": f"c-{name}", "checkpoint_digest": f"w-{name}"}
+    values |= {"rows": 3360, "batch_size": 512, "rollouts": 5, "epochs": 15, "steps_per_epoch": 6, "total_steps": 90}
+    values |= {"checkpoint": "/somewhere/secret"}
     return values | changes
 
 
