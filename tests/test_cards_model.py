@@ -255,7 +255,7 @@ def test_the_verb_prints_a_card_or_writes_it(tmp_path: Path, capsys: pytest.Capt
     staged = trained(tmp_path, "perception", "text")
     run = str(tmp_path / "run")
     assert cli.main(["card", run, "--model", "--stage", "perception"]) == 0
-    assert "# `planted-perception`" in capsys.readouterr().out
+    assert "# planted-perception" in capsys.readouterr().out
     out = tmp_path / "out" / "card"
     checkpoint = str(tmp_path / "run" / "training" / "text" / "checkpoint")
     assert cli.main(["card", checkpoint, "--model", "--out", str(out)]) == 0

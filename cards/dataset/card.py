@@ -76,8 +76,7 @@ def _head(staged: Staged, splits: Mapping[str, Sequence[rows.Split]], stages: Se
     others = [repo for repo in staged.siblings if repo != staged.repo_id]
     found = order.order(staged)
     return {
-        "title": code(staged.repo_id.rpartition("/")[2]),
-        "repo": code(staged.repo_id),
+        "title": parts.title(staged.repo_id.rpartition("/")[2]),
         "what": [parts.stage(stage, staged.recipe) for stage in stages],
         "siblings": [parts.repo(name) for name in others],
         "place": staged.siblings.index(staged.repo_id) + 1 if others and staged.repo_id in staged.siblings else 0,

@@ -43,7 +43,7 @@ def render(staged: StagedModel) -> Sequence[Path]:
     body = templates.render(
         __package__,
         "README.md.jinja",
-        title=code(staged.repo_id.rpartition("/")[2]),
+        title=data_parts.title(staged.repo_id.rpartition("/")[2]),
         start=parts.start(start),
         path=parts.path(chain),
         architecture=parts.architecture(_config(staged.folder)),
