@@ -130,6 +130,12 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"The report is {path}; open it with any browser.")
 
 
+def _card(arguments: argparse.Namespace) -> None:
+    from cards import command
+
+    print(command.execute(arguments))
+
+
 def _signatures_build(arguments: argparse.Namespace) -> None:
     from filters.signatures import build, file, layouts
 
@@ -221,6 +227,16 @@ def _add_reading(verb: AddVerb) -> None:
         "--out", type=Path, metavar="FILE", help="the HTML file (default: report.html in the run folder)"
     )
     report.add_argument("--rows", type=_positive, metavar="N", help="show at most N rows (default: 20000)")
+    card = verb("card", _card, "the card of a run's sets, or with --model of a checkpoint, without publishing anything")
+    card.add_argument("run", help=f"{_RUN}; with --model also a checkpoint's folder")
+    card.add_argument(
+        "--stage", action="append", default=[], help="a set, or the stage of a model (default: all, the last)"
+    )
+    card.add_argument("--order", help="the order whose sets are meant (default: the stages)")
+    card.add_argument("--model", action="store_true", help="the card of the trained model instead of its data")
+    card.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write README.md and its pictures there, not to the screen"
+    )
 
 
 def _add_audit(verb: AddVerb) -> None:

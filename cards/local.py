@@ -3,6 +3,7 @@
 Nothing is copied: the records point at the run's own Parquet files, and the card goes where the user says.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,13 +25,18 @@ def staged(run: Run, order: str, wanted: Iterable[str], folder: Path, repo_id: s
     names = list(wanted) or list(sets)
     if missing := [name for name in names if name not in sets]:
         raise RunError(f"The run {run.path} has no set {', '.join(missing)}; it has {', '.join(sets)}.")
-    found = [_set(name, sets[name], alone=len(names) == 1) for name in names]
+    found = [a_set(name, sets[name], alone=len(names) == 1) for name in names]
     recipe = redact.published(run.recipe())
     repo = repo_id or f"NAMESPACE/{recipe.name}-{'-'.join(names) if len(names) == 1 else 'data'}"
     return Staged(run, recipe, folder, repo, order, tuple(found), (repo,))
 
 
-def _set(name: str, folder: Path, alone: bool) -> StagedSet:
+def a_set(name: str, folder: Path, alone: bool = True) -> StagedSet:
+    """The set in a folder as a configuration of a repo of its own, or of one that several share.
+
+    Raises:
+        RunError: there are no rows.
+    """
     files = {split: tuple(sorted(folder.glob(f"{split}-*.parquet"))) for split in SPLITS}
     files = {split: paths for split, paths in files.items() if paths}
     if not files:
@@ -38,3 +44,11 @@ def _set(name: str, folder: Path, alone: bool) -> StagedSet:
     prefix = "data" if alone else name
     patterns = {split: f"{prefix}/{split}-*.parquet" for split in files}
     return StagedSet(name, "default" if alone else name, patterns, files)
+
+
+def link_checkpoint(checkpoint: Path, folder: Path) -> None:
+    """What a model card reads of a checkpoint, as links in `folder`; they are no part of the card."""
+    for path in [checkpoint / "config.json", *checkpoint.glob("*.safetensors")]:
+        target = folder / path.name
+        if path.is_file() and not target.exists():
+            os.symlink(path.resolve(), target)

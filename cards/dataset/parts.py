@@ -1,5 +1,6 @@
 """The parts of a data set card as Markdown: every text of a run goes through `cards.markdown` here and nowhere else."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,11 @@ def repo(name: str) -> Md:
         return code(name)
 
 
+def title(name: str) -> Md:
+    """The name of a repo as a heading: as it is where it is plain, else as code."""
+    return Md(name) if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name) else code(name)
+
+
 def splits(staged: Staged, found: Mapping[str, Sequence[Split]]) -> Md:
     """Rows of every set and split."""
     lines = [
@@ -88,6 +94,7 @@ def example(one: Example, folder: str) -> dict[str, Any]:
         "set": code(one.set),
         "split": code(one.split),
         "picture": Md(f"![The picture of the example]({folder}/{one.picture})") if one.picture else None,
+        "scale": Md(f", its picture {one.enlarged} times as large as it is" if one.enlarged > 1 else ""),
         "problem": block(problem),
         "options": block(options) if options and options not in problem else None,
         "answer": code(str(row.get("answer") or "")),
