@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options
+from capcurriculum import __version__, curriculum_options, review_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -121,6 +121,12 @@ def _audit(arguments: argparse.Namespace) -> None:
     noise_report.show(report, Console())
 
 
+def _review(arguments: argparse.Namespace) -> None:
+    from filters.review import command
+
+    command.execute(arguments)
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from capcurriculum import run
     from capcurriculum.progress import Display
@@ -167,6 +173,8 @@ def parser() -> argparse.ArgumentParser:
     _add_making(verb)
     _add_reading(verb)
     _add_audit(verb)
+    text = "have people review a sample of a run's questions, and judge by what they say"
+    review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
     text = "hashes of benchmarks, against which the filter `contamination` compares"
     _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top
