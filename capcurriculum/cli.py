@@ -51,11 +51,9 @@ def _curriculum(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from capcurriculum import recipe
-    from training.chain import train
+    from training import command
 
-    wanted = recipe.load(arguments.recipe)
-    train(wanted, dry_run=arguments.dry_run, backbone=arguments.backbone, stage=arguments.stage)
+    command.execute(arguments)
 
 
 def _curves(arguments: argparse.Namespace) -> None:
@@ -207,6 +205,14 @@ def _add_making(verb: AddVerb) -> None:
     train.add_argument("recipe", type=Path, help="a recipe of the run, for example curricula/recipes/demo.yaml")
     train.add_argument("--backbone", help="another one than the recipe's, in a training of its own: qwen2_5_vl_7b, ...")
     train.add_argument("--stage", help="train this stage alone; those before it must be done")
+    train.add_argument(
+        "--engine",
+        choices=("verl", "easyr1"),
+        default="verl",
+        help="easyr1: write the same training as files for EasyR1, which is not run here",
+    )
+    train.add_argument("--ray", metavar="ADDRESS", help="join the Ray cluster at auto, host:port or ray://host:port")
+    train.add_argument("--sbatch", type=Path, metavar="FILE", help="write a Slurm script that trains, and do not train")
     train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )

@@ -72,7 +72,7 @@ def recipe(root: Path) -> Recipe:
             "stages": [
                 {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
                 {"stage": "visual", "select": "best", "knobs": {"freeze": "vision"}},
-                "merged",
+                "text",
             ],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
         },
@@ -88,8 +88,10 @@ def states(root: Path) -> list[dict[str, Any]]:
 @pytest.mark.timeout(2400)
 def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captions by the supervised trainer, then GRPO with frozen vision, killed once, then GRPO with nothing frozen."""
+    stages = tmp_path / "runs/demo/stages"
     for stage in ("perception", "visual", "merged"):
-        training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
+        training_data.write_stage(stages, stage)
+    (stages / "merged").rename(stages / "text")  # batches of rows with and without pictures
     training_data.write_captions(tmp_path / "runs" / "demo", "perception")
     with monkeypatch.context() as patch:
         patch.setattr(launch, "run", killing_after_a_step(launch.run))

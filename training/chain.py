@@ -16,7 +16,8 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
-from training import dataset, export, freeze, parents
+from training import dataset, export, freeze, interpreter, parents
+from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
 from training.show import show
@@ -28,13 +29,11 @@ def train(
     *,
     dry_run: bool = False,
     console: Console | None = None,
-    backbone: str | None = None,
     stage: str | None = None,
 ) -> None:
     """Train `recipe`, or with `dry_run` print the plan and the commands and write nothing.
 
-    `backbone` takes the place of the recipe's, in a training of its own beside the recipe's. With `stage` only that
-    link is trained, and those before it must be done.
+    With `stage` only that link is trained, and those before it must be done.
 
     Raises:
         TrainerError: the training may not start, does not fit what was begun, or a trainer failed; the plan keeps why.
@@ -42,15 +41,16 @@ def train(
         RunError: the run does not have the rows or the order.
     """
     console = console or Console(stderr=True)
-    recipe = with_backbone(recipe, backbone)
     if recipe.training is None:
         raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
+    check_place(recipe.training, backbone(recipe.training.backbone), dry_run=dry_run)
     links = Links(recipe, recipe.training, None if dry_run else Display(console))
     wanted = _wanted(links, stage)
     if dry_run:
         preflight(links, wanted)
         show(links, Console())
         return
+    interpreter.check(links.python, links.variables(wanted[0]))
     links.folder.mkdir(parents=True, exist_ok=True)
     with _alone(links.folder):
         links.stages = links.reconciled()  # another process may have trained since the first look
@@ -64,14 +64,33 @@ def train(
                 train_stage(links, number, console)
 
 
-def with_backbone(recipe: Recipe, backbone: str | None) -> Recipe:
+def with_backbone(recipe: Recipe, name: str | None) -> Recipe:
     """The recipe with another backbone and that one's model, its training told apart by the backbone's name."""
     before = recipe.training or TrainingRecipe()
-    if backbone is None or (recipe.training and backbone == before.backbone):
+    if name is None or (recipe.training and name == before.backbone):
         return recipe
-    name = f"{before.name}-{backbone}" if before.name else backbone
-    changed = before.model_dump(exclude_unset=True) | {"backbone": backbone, "name": name, "model": ""}
+    folder = f"{before.name}-{name}" if before.name else name
+    changed = before.model_dump(exclude_unset=True) | {"backbone": name, "name": folder, "model": ""}
     return recipe.model_copy(update={"training": TrainingRecipe.model_validate(changed)})
+
+
+def check_place(settings: TrainingRecipe, base: Backbone, *, sbatch: bool = False, dry_run: bool = False) -> None:
+    """Refuse a training on machines that it cannot have; a Slurm job starts a cluster of its own.
+
+    Raises:
+        TrainerError: saying what is missing.
+    """
+    if (settings.device or base.device) == "cpu" and (settings.ray or settings.nodes > 1 or sbatch):
+        raise TrainerError(
+            f"{settings.backbone} is trained on this machine's CPU, so training.nodes must be 1, and neither a Ray "
+            f"cluster nor a Slurm job is of use."
+        )
+    if settings.nodes > 1 and not (settings.ray or sbatch or dry_run):
+        raise TrainerError(
+            f"A training on {settings.nodes} nodes needs a Ray cluster: give its address (training.ray or --ray), or "
+            f"write a Slurm job that starts one (--sbatch FILE)."
+        )
+    interpreter.locate(settings)
 
 
 def _wanted(links: Links, stage: str | None) -> list[int]:

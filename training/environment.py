@@ -39,13 +39,24 @@ _SHARED = {
 def trainer_environment(device: str) -> dict[str, str]:
     """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there."""
     variables = dict(os.environ) | _SHARED
-    path = [str(_ROOT / "bootstrap")] + ([str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else [])
+    entries = path().split(os.pathsep)
     if device == "cpu":
         variables |= _CPU
         variables.pop("RAY_ADDRESS", None)
-    path += [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    variables["PYTHONPATH"] = os.pathsep.join(path)
+    entries += [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    variables["PYTHONPATH"] = os.pathsep.join(entries)
     return variables
+
+
+def path() -> str:
+    """What a trainer's interpreter needs on its path; of a package that is installed, only what Python runs first."""
+    entries = [str(_ROOT / "bootstrap")] + ([str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else [])
+    return os.pathsep.join(entries)
+
+
+def shared() -> dict[str, str]:
+    """What every node of a cluster has to set before its Ray is started."""
+    return dict(_SHARED)
 
 
 def own_variables(variables: Mapping[str, str]) -> dict[str, str]:

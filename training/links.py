@@ -5,7 +5,6 @@ what may be run. Nothing here starts anything; `record` alone writes, and only t
 """
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,20 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import Selection, StageRun, TrainingRecipe
 from capcurriculum.run import Run
-from training import captions, dataset, environment, export, overrides, parents, plan, selection, sets, sft, support
+from training import (
+    captions,
+    dataset,
+    environment,
+    export,
+    interpreter,
+    overrides,
+    parents,
+    plan,
+    selection,
+    sets,
+    sft,
+    support,
+)
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
 
@@ -64,7 +76,7 @@ class Links:
         self.settings = settings
         self.base: Backbone = backbone(settings.backbone)
         self.device = settings.device or self.base.device
-        self.python = str(Path(settings.python).expanduser()) if settings.python else sys.executable
+        self.python = interpreter.locate(settings)
         self.folder = recipe.training_dir.absolute()
         self.plan_file = self.folder / "plan.json"
         self.order = sets.section(recipe, settings.order)
