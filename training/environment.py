@@ -31,8 +31,10 @@ _SHARED = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    # verl's replay buffer says every minute that it still waits; silence is how the watchdog knows a hang.
+    # Silence is how the watchdog knows a hang. While verl waits for rollouts, its replay buffer says so every minute,
+    # and the transfer queue that it asks says every five how many requests it has had.
     "VERL_REPLAY_BUFFER_DEBUG_INTERVAL_SECONDS": "86400",
+    "TQ_PERF_LOG_FLUSH_INTERVAL": "86400",
 }
 
 
