@@ -251,7 +251,7 @@ def fuzzed(folder: Path, drawn: dict[str, str]) -> None:
     assert (folder / "README.md").stat().st_size < 60_000
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FUZZ)
 def test_no_text_breaks_a_card(tmp_path: Path, drawn: dict[str, str]) -> None:
     fuzzed(tmp_path / "card", drawn)

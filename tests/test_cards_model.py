@@ -237,7 +237,7 @@ def fuzzed(folder: Path, drawn: dict[str, str]) -> None:
     assert len(text) < 40_000
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries(dict.fromkeys(TEXTS, FOREIGN)))
 def test_no_text_breaks_a_model_card(tmp_path: Path, drawn: dict[str, str]) -> None:
     fuzzed(tmp_path / "model", drawn)
