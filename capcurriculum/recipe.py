@@ -15,6 +15,7 @@ from capcurriculum.prompts import SKILLS
 from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_publish import PublishSection
 from capcurriculum.recipe_ray import RaySection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
@@ -30,6 +31,7 @@ NO_EFFECT: tuple[str, ...] = (
     "training",
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
     "ray",
+    "publish",
 )
 
 
@@ -150,6 +152,7 @@ class Recipe(Section):
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
     ray: RaySection = RaySection()
+    publish: PublishSection = PublishSection()
 
     @model_validator(mode="after")
     def _sources_fit(self) -> "Recipe":

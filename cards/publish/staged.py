@@ -44,9 +44,15 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class StagedModel:
-    """One repo of a model, complete but for its card: `stage` is what it was last trained on, "" where unknown."""
+    """One repo of a model, complete but for its card.
+
+    `stage` is what it was last trained on, "" where unknown; `datasets` are the ids under which its training sets were
+    published, where that is known; `recipe` is the redacted one of `run`.
+    """
 
     folder: Path
     repo_id: str
     run: Run | None
     stage: str
+    datasets: tuple[str, ...] = ()
+    recipe: Recipe | None = None

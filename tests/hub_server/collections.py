@@ -45,6 +45,11 @@ def add(hub: Hub, request: Request, slug: str) -> Reply:
         raise Refused(409, "The item is already in the collection")
     note = {"text": body["note"]} if body.get("note") else None
     found["items"].append(
-        {"_id": hashlib.md5(item["id"].encode()).hexdigest()[:24], **item, "position": len(found["items"]), "note": note}
+        {
+            "_id": hashlib.md5(item["id"].encode()).hexdigest()[:24],
+            **item,
+            "position": len(found["items"]),
+            "note": note,
+        }
     )
     return Reply(found)

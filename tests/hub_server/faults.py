@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 #: `status`: an error answer. `drop`: no answer. `cut`: the connection breaks in the middle of the body that is sent or
-#: received. `lost`: the request is served, and its answer is lost.
-Kind = Literal["status", "drop", "cut", "lost"]
+#: received. `lost`: the request is served, and its answer is lost. `slow`: its body is taken slowly.
+Kind = Literal["status", "drop", "cut", "lost", "slow"]
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ _ALWAYS_LARGE = 10 * 2**20
 
 @route("POST", rf"{REPO}/preupload/([^/]+)")
 def preupload(hub: Hub, request: Request, kinds: str, name: str, revision: str) -> Reply:
-    found = repo(hub, request, kinds, name, write=not request.flag("create_pr"))
+    own_ref = request.flag("create_pr") or unquote(revision).startswith("refs/pr/")
+    found = repo(hub, request, kinds, name, write=not own_ref)
     files, body = found.tree(unquote(revision)), request.json()
     ignored = [line for line in (body.get("gitIgnore") or "").splitlines() if line and not line.startswith("#")]
     seen = []

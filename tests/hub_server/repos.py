@@ -30,7 +30,9 @@ def create(hub: Hub, request: Request) -> Reply:
     kind, name = body.get("type") or "model", f"{namespace}/{body['name']}"
     author = writer(hub, request, namespace)
     made = hub.create(kind, name, body.get("visibility") == "private" or bool(body.get("private")), author.name)
-    return Reply({"url": f"{hub.url}/{'' if kind == 'model' else kind + 's/'}{made.id}", "name": made.id, "id": made.id})
+    return Reply(
+        {"url": f"{hub.url}/{'' if kind == 'model' else kind + 's/'}{made.id}", "name": made.id, "id": made.id}
+    )
 
 
 @route("POST", "/api/validate-yaml")

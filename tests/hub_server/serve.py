@@ -79,9 +79,12 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
 
         def _body(self, path: str, fault: Fault | None) -> Iterator[bytes]:
             cut = fault is not None and fault.kind == "cut" and self.command != "GET"
+            slow = fault is not None and fault.kind == "slow"
             for number, piece in enumerate(self._pieces()):
                 served.faults.count(path, len(piece))
                 yield piece
+                if slow:
+                    threading.Event().wait(0.01)
                 if cut and number >= 1:
                     raise _Broken
 

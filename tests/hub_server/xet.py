@@ -9,6 +9,7 @@ import struct
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from tests.hub_server.state import Hub, Refused
 from tests.hub_server.web import REPO, Reply, Request, repo, route
@@ -31,7 +32,8 @@ def _printed(raw: bytes) -> str:
 
 @route("GET", rf"{REPO}/xet-(write|read)-token/([^/]+)")
 def token(hub: Hub, request: Request, kinds: str, name: str, what: str, revision: str) -> Reply:
-    repo(hub, request, kinds, name, write=what == "write" and not request.flag("create_pr"))
+    own_ref = request.flag("create_pr") or unquote(revision).startswith("refs/pr/")
+    repo(hub, request, kinds, name, write=what == "write" and not own_ref)
     until, address = int(time.time()) + 3600, f"{hub.url}/cas"
     headers = {
         "X-Xet-Access-Token": "x", "X-Xet-Token-Expiration": str(until), "X-Xet-Cas-Url": address,
@@ -134,7 +136,9 @@ def fetched(hub: Hub, sha256: str, size: int) -> str:
         temporary = hub.blob(sha256).with_name(f"{sha256}.xet")
         until = int(time.time()) + 3600
         session = get_xet_session()
-        with session.new_file_download_group(endpoint=f"{hub.url}/cas", token="x", token_expiry_unix_secs=until) as group:
+        with session.new_file_download_group(
+            endpoint=f"{hub.url}/cas", token="x", token_expiry_unix_secs=until
+        ) as group:
             group.start_download_file(hf_xet.XetFileInfo(name, size), str(temporary))
         with temporary.open("rb") as handle:
             if hashlib.file_digest(handle, "sha256").hexdigest() != sha256:
