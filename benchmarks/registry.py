@@ -15,8 +15,11 @@ from benchmarks import (
     ordering,
     report,
     resume,
+    reward,
     road,
     saturation,
+    stage1_gain,
+    trainer_kills,
     writing,
 )
 
@@ -96,6 +99,20 @@ BENCHMARKS: dict[str, Benchmark] = {
     "one_at_a_time_speedup": Benchmark(
         saturation.speedup, "x", 5, "higher", "our rollout step against asking one at a time with K=16 copies"
     ),
+    "stage1_gain_low": Benchmark(
+        stage1_gain.gain_low,
+        "share",
+        0.0001,
+        "higher",
+        "stage 1 alone: lower end of the 95 % paired interval of the gain on every held-out perception question; 1 h",
+    ),
+    "trainer_kill_lost_steps": Benchmark(
+        trainer_kills.lost_steps,
+        "steps",
+        0,
+        "lower",
+        "verl killed (-9) at a random step of each of three stages: steps lost or doubled, restarts, processes left",
+    ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"
     ),
@@ -152,5 +169,30 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_script_cpu_ms_per_request": Benchmark(
         client.script_cpu_ms_per_request, "ms", None, "lower", "CPU time of that script (benchmarks/peer.py)"
+    ),
+    "reward_mcq_per_s": Benchmark(
+        reward.mcq_per_second,
+        "1/s",
+        None,
+        "higher",
+        "rewards of four-option replies in eight forms, one core",
+    ),
+    "reward_mcq_math_verify_per_s": Benchmark(
+        reward.mcq_math_verify_per_second, "1/s", None, "higher", "the same by math-verify, in turns in one process"
+    ),
+    "reward_mcq_mathruler_per_s": Benchmark(
+        reward.mcq_mathruler_per_second, "1/s", None, "higher", "the same by mathruler, in turns in one process"
+    ),
+    "reward_maths_per_s": Benchmark(
+        reward.maths_per_second, "1/s", None, "higher", "rewards of free answers, half algebra, no two alike, one core"
+    ),
+    "reward_maths_math_verify_per_s": Benchmark(
+        reward.maths_math_verify_per_second, "1/s", None, "higher", "the same by math-verify, in turns in one process"
+    ),
+    "reward_maths_mathruler_per_s": Benchmark(
+        reward.maths_mathruler_per_second, "1/s", None, "higher", "the same by mathruler, in turns in one process"
+    ),
+    "reward_hang_ratio": Benchmark(
+        reward.hang_ratio, "", 1.5, "lower", "wall time of batches of free answers, 1 % endless, over that without"
     ),
 }

@@ -7,7 +7,7 @@ Only text after the thinking counts. With options no algebra is ever asked; with
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -32,8 +32,11 @@ _LETTER_CLAUSE = re.compile(
 )
 #: What may not follow a letter: a second letter, a joining word, an operator. "A, B" and "(a) + b" choose nothing.
 _SECOND_CHOICE = re.compile(
-    r"^(?:(?:and|or|nor|but|not)\b|[-+*/=^<>&]|[(\[]?[A-Za-z][)\]]?(?:$|[.,;:)]|\s(?:and|or)\b))", re.IGNORECASE
+    r"^(?:(?:and|or|nor|but|not)\b|(?:is|was)\s+(?:not|wrong|incorrect|false)\b|[-+*/=^<>&]"
+    r"|[(\[]?[A-Za-z][)\]]?(?:$|[.,;:)]|\s(?:and|or)\b))",
+    re.IGNORECASE,
 )
+_LONE_CAPITAL = re.compile(r"(?<![\w'’])[A-Z](?![\w'’])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,32 @@ def _stated(statement: str, options: Mapping[str, str]) -> str:
     if chosen:
         return chosen
     clause = _LETTER_CLAUSE.match(statement)
-    if clause and clause[1].upper() in options and not _SECOND_CHOICE.match(clause[2] or ""):
+    if clause and clause[1].upper() in options and not _takes_back(clause, options):
         # "A. red car": the letter must not contradict the option text after it.
         return clause[1].upper() if _by_text(clause[2] or "", options) in ("", clause[1].upper()) else ""
     return _named(_first_sentence(statement), options, lenient=False)
+
+
+def _takes_back(clause: re.Match[str], options: Mapping[str, str]) -> bool:
+    """Whether the words after a letter name another: "B, or A", and in the same sentence also "B, no, A"."""
+    rest = clause[2] or ""
+    if _SECOND_CHOICE.match(rest):
+        return True
+    same_sentence = "" if clause[0][: len(clause[0]) - len(rest)].rstrip().endswith((".", "!")) else rest
+    return _other_letter(_first_sentence(same_sentence), clause[1].upper(), options)
+
+
+def _other_letter(text: str, letter: str, options: Mapping[str, str]) -> bool:
+    """Whether a capital that stands alone in `text` is the letter of an option other than `letter`."""
+    return any(other[0] in options and other[0] != letter for other in _LONE_CAPITAL.finditer(text))
+
+
+def _other_text_first(text: str, letter: str, options: Mapping[str, str]) -> bool:
+    """Whether `text` begins with the text of an option other than that of `letter`, and not with its own."""
+    given = _peeled(text).casefold()
+    texts = {key: _peeled(option).casefold() for key, option in options.items()}
+    begins = {key for key, option in texts.items() if option and re.match(re.escape(option) + r"(?!\w)", given)}
+    return bool(begins) and letter not in begins
 
 
 def _named(content: str, options: Mapping[str, str], *, lenient: bool) -> str:
@@ -124,11 +149,11 @@ def _named(content: str, options: Mapping[str, str], *, lenient: bool) -> str:
     """
     if len(content) > _LONGEST_CHOICE:
         return ""
-    bare = _peeled(content)
-    alone = re.sub(r"^(?:option|choice)\s+", "", bare, flags=re.IGNORECASE)
-    if _peeled(alone).upper() in options:
-        return _peeled(alone).upper()
-    by_text = _by_text(bare, options)
+    bare = _peeled(content, _letters_as_written)
+    alone = _peeled(re.sub(r"^(?:option|choice)\s+", "", bare, flags=re.IGNORECASE), _letters_as_written)
+    if alone.isascii() and alone.upper() in options:
+        return alone.upper()
+    by_text = _by_text(content, options)
     dashed = _LETTER_DASH.match(bare)
     owner = dashed[1].upper() if dashed else ""
     if dashed and owner in options and _same_text(dashed[2], options[owner]):
@@ -138,6 +163,8 @@ def _named(content: str, options: Mapping[str, str], *, lenient: bool) -> str:
         return by_text
     letter, rest = first[1], first[2]
     if letter not in options or _SECOND_CHOICE.match(rest) or _by_text(rest, options):
+        return ""
+    if _other_letter(rest, letter, options) or _other_text_first(rest, letter, options):
         return ""
     return letter
 
@@ -154,9 +181,30 @@ def _same_text(content: str, option: str) -> bool:
     return bool(given) and (given == expected or canonical(given) == canonical(expected) != "")
 
 
-def _peeled(content: str) -> str:
-    """`content` without markup, enclosing brackets and final punctuation, spaces single, wide letters narrow."""
-    text = unicodedata.normalize("NFKC", unwrapped(content))
+def _narrow(content: str) -> str:
+    """Wide and styled signs as their plain ones."""
+    return unicodedata.normalize("NFKC", content)
+
+
+def _letters_as_written(content: str) -> str:
+    """`_narrow`, but a letter that only looks like a plain one (`Ⓑ`, `𝐁`) stays, as it is no option's letter.
+
+    The wide letters of East Asian typesetting are the same letters in another width.
+    """
+    if content.isascii():
+        return content
+    return "".join(written if _look_alike(written) else _narrow(written) for written in content)
+
+
+def _look_alike(written: str) -> bool:
+    if written.isascii() or unicodedata.decomposition(written).startswith("<wide>"):
+        return False
+    return any(part.isascii() and part.isalnum() for part in _narrow(written))
+
+
+def _peeled(content: str, plain: Callable[[str], str] = _narrow) -> str:
+    """`content` in `plain` signs, without markup, enclosing brackets and final punctuation, spaces single."""
+    text = plain(unwrapped(content))
     text = " ".join(_TYPESETTING.sub(" ", text).split())
     for _ in range(8):
         before = text

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options, hub_options
+from capcurriculum import __version__, curriculum_options, hub_options, review_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -51,10 +51,17 @@ def _curriculum(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from capcurriculum import recipe
-    from training.chain import train
+    from training import command
 
-    train(recipe.load(arguments.recipe), dry_run=arguments.dry_run)
+    command.execute(arguments)
+
+
+def _curves(arguments: argparse.Namespace) -> None:
+    from capcurriculum import run
+    from training import curves
+
+    for path in curves.write(run.named(arguments.run).path):
+        print(path)
 
 
 def _status(arguments: argparse.Namespace) -> None:
@@ -106,9 +113,16 @@ def _audit(arguments: argparse.Namespace) -> None:
     found = run.named(arguments.run)
     named = Path(arguments.run)
     wanted = recipe.load(named) if named.is_file() else found.recipe()
-    section = audit_run.auditor(wanted, arguments.model, arguments.mode, arguments.sees, arguments.votes)
+    told = (arguments.mode, arguments.sees, arguments.votes, arguments.reader)
+    section = audit_run.auditor(wanted, arguments.model, *told)
     report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
     noise_report.show(report, Console())
+
+
+def _review(arguments: argparse.Namespace) -> None:
+    from filters.review import command
+
+    command.execute(arguments)
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -136,6 +150,12 @@ def _download(arguments: argparse.Namespace) -> None:
     from cards.download import command
 
     command.download(arguments)
+
+
+def _card(arguments: argparse.Namespace) -> None:
+    from cards import command
+
+    print(command.execute(arguments))
 
 
 def _signatures_build(arguments: argparse.Namespace) -> None:
@@ -172,6 +192,8 @@ def parser() -> argparse.ArgumentParser:
     hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
     hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
     hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))
+    text = "have people review a sample of a run's questions, and judge by what they say"
+    review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
     text = "hashes of benchmarks, against which the filter `contamination` compares"
     _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top
@@ -201,7 +223,17 @@ def _add_making(verb: AddVerb) -> None:
     order.add_argument("run", help=_RUN)
     curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
-    train.add_argument("recipe", type=Path, help="the recipe the stages were built with")
+    train.add_argument("recipe", type=Path, help="a recipe of the run, for example curricula/recipes/demo.yaml")
+    train.add_argument("--backbone", help="another one than the recipe's, in a training of its own: qwen2_5_vl_7b, ...")
+    train.add_argument("--stage", help="train this stage alone; those before it must be done")
+    train.add_argument(
+        "--engine",
+        choices=("verl", "easyr1"),
+        default="verl",
+        help="easyr1: write the same training as files for EasyR1, which is not run here",
+    )
+    train.add_argument("--ray", metavar="ADDRESS", help="join the Ray cluster at auto, host:port or ray://host:port")
+    train.add_argument("--sbatch", type=Path, metavar="FILE", help="write a Slurm script that trains, and do not train")
     train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )
@@ -215,6 +247,8 @@ def _add_reading(verb: AddVerb) -> None:
     funnel.add_argument(
         "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
     )
+    text = "draw reward, accuracy and response length of a run's trainings against step, also while they run"
+    verb("curves", _curves, text).add_argument("run", help=_RUN)
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=_RUN)
     why.add_argument("row", help="the beginning of a caption's, question's or source line's id")
@@ -228,6 +262,16 @@ def _add_reading(verb: AddVerb) -> None:
         "--out", type=Path, metavar="FILE", help="the HTML file (default: report.html in the run folder)"
     )
     report.add_argument("--rows", type=_positive, metavar="N", help="show at most N rows (default: 20000)")
+    card = verb("card", _card, "the card of a run's sets, or with --model of a checkpoint, without publishing anything")
+    card.add_argument("run", help=f"{_RUN}; with --model also a checkpoint's folder")
+    card.add_argument(
+        "--stage", action="append", default=[], help="a set, or the stage of a model (default: all, the last)"
+    )
+    card.add_argument("--order", help="the order whose sets are meant (default: the stages)")
+    card.add_argument("--model", action="store_true", help="the card of the trained model instead of its data")
+    card.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write README.md and its pictures there, not to the screen"
+    )
 
 
 def _add_audit(verb: AddVerb) -> None:
@@ -240,7 +284,12 @@ def _add_audit(verb: AddVerb) -> None:
         help="one of the recipe's models (default: its filter's; may be repeated)",
     )
     audit.add_argument("--size", type=int, default=200, help="questions in the sample (default 200)")
-    audit.add_argument("--mode", choices=("judge", "answer"), help="judge the marked answer, or answer the question")
+    audit.add_argument(
+        "--mode",
+        choices=("judge", "answer", "describe"),
+        help="judge the marked answer, answer the question, or describe the image for a reader to answer from",
+    )
+    audit.add_argument("--reader", help="which of the recipe's models reads the descriptions")
     audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what is shown")
     audit.add_argument("--votes", type=int, help="how often each is asked about a question")
     audit.add_argument("--seed", type=int, default=0, help="another seed draws another sample")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from capcurriculum.recipe_stages import StageName
 from capcurriculum.rows import SCHEMA, Arm, Stage, digest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class FilterSection(BaseModel):
     compares: ClassVar[bool] = False
 
     name: str
-    stages: tuple[Stage, ...] = tuple(Stage)
+    stages: tuple[StageName, ...] = tuple(map(str, Stage))
     action: Literal["drop", "label"] = "drop"
 
     @model_validator(mode="after")
@@ -49,6 +50,17 @@ class FilterSection(BaseModel):
         if not self.stages or len(set(self.stages)) < len(self.stages):
             raise ValueError("stages must name at least one stage, and each of them once")
         return self
+
+    def over(self, capabilities: Mapping[str, Stage]) -> Self:
+        """The filter as it is in a recipe with these further capabilities, each with its kind.
+
+        One whose recipe names no stages judges the capabilities that are made like a stage it judges.
+        """
+        usual = type(self).model_fields["stages"].default
+        further = tuple(name for name, kind in capabilities.items() if kind in usual)
+        if "stages" in self.model_fields_set or not further:
+            return self
+        return self.model_copy(update={"stages": (*usual, *further)})
 
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """Everything in the recipe that a verdict of this filter depends on, beside the evidence."""
@@ -70,3 +82,13 @@ class FilterSection(BaseModel):
             return digest(*own)
         before = (other for other in recipe.filters if other.phase <= self.phase and not other.compares)
         return digest(*own, [(other.digest(recipe), other.stages) for other in before])
+
+
+def check_captioned(section: FilterSection, recipe: Recipe, why: str) -> None:
+    """Refuse stages that are not made from captions.
+
+    Raises:
+        ValueError: the section names one.
+    """
+    if other := [stage for stage in section.stages if recipe.kind(stage) is not Stage.PERCEPTION]:
+        raise ValueError(f"{section.name} {why}, and those of {other[0]} are not; leave stages out")

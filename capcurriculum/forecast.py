@@ -6,14 +6,14 @@ many tokens out as the recipe allows. Disk is a row's share of its table, or its
 anything is not measured or counted yet is called an estimate.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_models import ModelSection
-from capcurriculum.rows import Arm, Purpose
+from capcurriculum.rows import Arm, Purpose, Stage
 from capcurriculum.run import Run
 from capcurriculum.spend import Spend, spends
 from capcurriculum.tables import Table
@@ -60,16 +60,16 @@ class Forecast:
 class Rows:
     """How many captions and problems there are, an average caption's and problem's characters, and an image's tokens.
 
-    `image_bytes` are those of an average image file, 0 where none was seen. `reaching` is how many perception questions
-    reach the rollouts: all of them until the probe has `judged`.
+    `captions`, the `questions` made from them, and those `reaching` the rollouts (all until the probe has `judged`) are
+    counted by stage. `image_bytes` are those of an average image file, 0 where none was seen.
     """
 
-    captions: int
+    captions: Mapping[str, int]
     problems: int
     characters: int
     image_tokens: int
-    questions: int
-    reaching: int
+    questions: Mapping[str, int]
+    reaching: Mapping[str, int]
     judged: bool
     image_bytes: int = 0
 
@@ -78,23 +78,12 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
     """The steps that ask models, in the order of the road."""
     spent = {(s.step, s.model): s for s in spends(run)} if run else {}
     an_attempt, an_answer = (_row_bytes(run.attempts), _row_bytes(run.answers)) if run else (0.0, 0.0)
-    if recipe.perception:
-        teacher, probe = recipe.perception.teacher, recipe.perception.probe
-        image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
-        size = _size(
-            spent.get(("teacher", teacher.model)), rows.characters, image, teacher.sampling.max_tokens, an_attempt
-        )
-        requests = rows.captions * teacher.questions
-        yield _step("teacher", teacher.model, recipe, rows.captions, requests, size, spent, estimate=False)
-        asked = rows.questions * len(probe.arms) * (2 if probe.other_order else 1)
-        seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
-        for name in probe.solvers:
-            own = spent.get((Purpose.PROBE, name))
-            size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens, an_answer)
-            yield _step(Purpose.PROBE, name, recipe, rows.questions, asked, size, spent, estimate=False)
-        yield from _audits(recipe, rows, spent, an_answer)
+    for stage in recipe.captioned:
+        for step in _made(recipe, stage, rows, spent, (an_attempt, an_answer)):
+            yield step if stage == Stage.PERCEPTION else replace(step, step=f"{step.step}, {stage}")
+    yield from _audits(recipe, rows, spent, an_answer)
     section = recipe.rollouts
-    reaching = rows.reaching + rows.problems
+    reaching = sum(rows.reaching.values()) + rows.problems
     own = spent.get((Purpose.ROLLOUT, section.model))
     size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens, an_answer)
     open_end = section.stop != "never" or not rows.judged
@@ -102,6 +91,24 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
     # Every row with its K replies and its picture; filters after the rollouts will leave fewer.
     stage_mb = reaching * (section.k * (size.row_bytes or ROW_BYTES) + rows.image_bytes) / 1e6
     yield Forecast("stage files", "", reaching, 0, 0, 0, stage_mb, True, None, None)
+
+
+def _made(
+    recipe: Recipe, stage: str, rows: Rows, spent: dict[tuple[str, str], Spend], row_bytes: tuple[float, float]
+) -> Iterator[Forecast]:
+    """What is asked to make a stage's questions from captions; `row_bytes` of an attempt and of an answer."""
+    teacher, probe = recipe.captioned[stage].teacher, recipe.captioned[stage].probe
+    captions, questions = rows.captions[stage], rows.questions[stage]
+    image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
+    own = spent.get(("teacher", teacher.model))
+    size = _size(own, rows.characters, image, teacher.sampling.max_tokens, row_bytes[0])
+    yield _step("teacher", teacher.model, recipe, captions, captions * teacher.questions, size, spent, estimate=False)
+    asked = questions * len(probe.arms) * (2 if probe.other_order else 1)
+    seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
+    for name in probe.solvers:
+        own = spent.get((Purpose.PROBE, name))
+        size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens, row_bytes[1])
+        yield _step(Purpose.PROBE, name, recipe, questions, asked, size, spent, estimate=False)
 
 
 def _row_bytes(table: Table[Any]) -> float:
@@ -113,14 +120,27 @@ def _row_bytes(table: Table[Any]) -> float:
 def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_answer: float) -> Iterator[Forecast]:
     """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
     for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
-        image = 0 if section.arm is Arm.CAPTION else rows.image_tokens
+        image = 0 if section.arm in (Arm.CAPTION, Arm.DESCRIPTION) else rows.image_tokens
+        readings = section.votes * (section.reader.orders if section.reader else 1)
+        limit = (section.reader or section).sampling.max_tokens
         kept = section.questions == "kept"
-        asked = rows.reaching if kept and rows.judged else rows.questions
+        reached = rows.reaching if kept and rows.judged else rows.questions
+        asked = sum(reached.get(stage, 0) for stage in section.stages)
         for name in section.models:
-            # Spent under the auditor's own name, forecast under the model's.
-            own = {(s, name): line for (s, m), line in spent.items() if m == section.asker(name, recipe.models)}
-            size = _size(own.get((Purpose.AUDIT, name)), rows.characters, image, section.sampling.max_tokens, an_answer)
-            yield _step(Purpose.AUDIT, name, recipe, asked, asked * section.votes, size, own, estimate=kept)
+            if section.reader:
+                # Of two questions about one image the second costs nothing, so these are the most there can be.
+                own = _renamed(spent, "describe", section.describer(name, recipe.models), name)
+                size = _size(own.get(("describe", name)), 0, rows.image_tokens, section.sampling.max_tokens, an_answer)
+                yield _step("describe", name, recipe, asked, asked * section.votes, size, own, estimate=True)
+            asker = section.reader.model if section.reader else name
+            own = _renamed(spent, Purpose.AUDIT, section.asker(name, recipe.models), asker)
+            size = _size(own.get((Purpose.AUDIT, asker)), rows.characters, image, limit, an_answer)
+            yield _step(Purpose.AUDIT, asker, recipe, asked, asked * readings, size, own, estimate=kept)
+
+
+def _renamed(spent: Mapping[tuple[str, str], Spend], step: str, known: str, name: str) -> dict[tuple[str, str], Spend]:
+    """What was spent under an auditor's own name, under the recipe's name of its model."""
+    return {(step, name): spent[step, known]} if (step, known) in spent else {}
 
 
 def _size(spent: Spend | None, characters: int, image_tokens: int, max_tokens: int, row_bytes: float) -> Size:

@@ -3,7 +3,7 @@
 Both are queries over the ledger alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -14,7 +14,6 @@ from capcurriculum.verdicts import current, everything, in_force
 
 #: Steps before the recipe's filters, in the order of the road; others that no recipe lists come last, by their names.
 STEPS = ("source", "download", "teacher")
-_STAGES = ("perception", "text", "visual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,8 @@ def lines(run: Run) -> list[FunnelLine]:
             line.dropped if keep else {**line.dropped, **more},
             {**line.labelled, **more} if keep else line.labelled,
         )
-    return sorted(found.values(), key=lambda line: _stage_place(line.stage))
+    place = placing(run.recipe().taught)
+    return sorted(found.values(), key=lambda line: place(line.stage))
 
 
 def catches(run: Run) -> list[CatchLine]:
@@ -102,7 +102,7 @@ def catches(run: Run) -> list[CatchLine]:
             single.get((stage, name), 0),
             {other: both.get((stage, name, other), 0) for other in road if other != name and (stage, other) in judged},
         )
-        for stage in sorted({stage for stage, _ in judged}, key=_stage_place)
+        for stage in sorted({stage for stage, _ in judged}, key=placing(recipe.taught))
         for name in road
         if (stage, name) in judged
     ]
@@ -128,5 +128,6 @@ def placed(run: Run) -> pl.LazyFrame:
     return placed.with_columns(place=pl.coalesce("listed", "step", pl.lit(len(recipe.filters))))
 
 
-def _stage_place(stage: str) -> tuple[int, str]:
-    return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES), stage)
+def placing(taught: Sequence[str]) -> Callable[[str], tuple[int, str]]:
+    """A key that sorts stages as they are taught, any other last."""
+    return lambda stage: (taught.index(stage) if stage in taught else len(taught), stage)

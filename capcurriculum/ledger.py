@@ -17,7 +17,7 @@ from capcurriculum.tables import arrow_schema
 def connect(run: Run) -> duckdb.DuckDBPyConnection:
     """An in-memory database with a view on every table of the run."""
     connection = duckdb.connect()
-    for table in (run.captions, run.attempts, run.questions, run.answers, run.verdicts):
+    for table in run.tables:
         shards = [str(shard) for shard in table.shards()]
         if shards:
             connection.read_parquet(shards, union_by_name=True).create_view(table.folder.name)
@@ -40,7 +40,7 @@ def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         result = connect(run).execute(sql)
         return [column[0] for column in result.description or []], result.fetchall()
     except duckdb.Error as error:
-        tables = "captions, attempts, questions, answers, verdicts, stages"
+        tables = ", ".join([*(table.folder.name for table in run.tables), "stages"])
         raise RunError(
             f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
         ) from error

@@ -1,26 +1,15 @@
 r"""Whether two maths answers are equal, with a hard limit on what one answer may cost.
 
-Spelling and plain numbers are settled here, in microseconds. The rest goes to a pool of worker processes, started on
-first use; it works from any thread and from forked or daemonic processes, and never outlives its parent: an answer that
-hangs, crashes or eats memory is FAILED within `LIMIT_SECONDS`, and the next one finds a fresh worker. Starting a worker
-(it loads sympy) takes a second or two and is not charged to any answer.
+Spelling, plain numbers and lists of them are settled here, in microseconds. The rest goes to worker processes
+(`maths_pool`), where an answer that hangs, crashes or eats memory is FAILED and the next one finds a fresh worker. What
+a worker has said is remembered: the replies to one question repeat their answers.
 """
 
-import atexit
-import json
 import os
-import queue
-import select
-import signal
-import subprocess
-import sys
 import threading
-import time
-from contextlib import suppress
-from pathlib import Path
-from typing import IO, cast
+from collections import OrderedDict
 
-from capcurriculum.errors import EngineError
+from capcurriculum import maths_pool
 from capcurriculum.maths_text import (
     assigned,
     astronomical,
@@ -28,18 +17,16 @@ from capcurriculum.maths_text import (
     close,
     is_words,
     number,
+    numbers,
     without_thousands,
     without_unit,
 )
 from capcurriculum.rows import Outcome
 
-LIMIT_SECONDS = 2.0  # wall clock, for one answer, however busy the machine is
-CPU_SECONDS = 1.0  # of processor; honest answers take hundredths
-_MARGIN_SECONDS = 0.3  # how much earlier the worker gives up on its child, so that only a child must be replaced
-START_SECONDS = 120.0
 MAX_CHARACTERS = 1000  # no honest final answer is longer; the parser's cost grows faster than its input
-_WORDS = {"equal": Outcome.RIGHT, "different": Outcome.WRONG, "unparsed": Outcome.UNPARSED, "failed": Outcome.FAILED}
-_WORKER = Path(__file__).with_name("maths_worker.py")
+_REMEMBERED = 4096  # pairs of answers, at most a few kilobytes each
+
+workers = maths_pool.workers
 
 
 def compare(answer: str, gold: str) -> tuple[Outcome, str]:
@@ -68,7 +55,50 @@ def compare(answer: str, gold: str) -> tuple[Outcome, str]:
         return Outcome.FAILED, "a number of more than ten thousand digits"
     if max(len(given), len(expected)) > 2 * MAX_CHARACTERS:
         return Outcome.FAILED, "too long once its symbols are spelt out"
-    return _pool().ask(_hundredths(given), _hundredths(expected))
+    return _memory.ask(_hundredths(given), _hundredths(expected))
+
+
+class _Memory:
+    """The last verdicts of the workers that say something of the answers and not of the machine."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], tuple[Outcome, str]] = OrderedDict()
+
+    def ask(self, answer: str, gold: str) -> tuple[Outcome, str]:
+        with self._lock:
+            known = self._known.get((answer, gold))
+            if known is not None:
+                self._known.move_to_end((answer, gold))
+                return known
+        verdict = maths_pool.ask(answer, gold)
+        found = (verdict.outcome, verdict.detail)
+        if verdict.final:
+            with self._lock:
+                self._known[answer, gold] = found
+                if len(self._known) > self._size:
+                    self._known.popitem(last=False)
+        return found
+
+    def clear(self) -> None:
+        with self._lock:
+            self._known.clear()
+
+    def after_fork(self) -> None:
+        """Another thread may have held the lock, in the middle of a change."""
+        self._lock = threading.Lock()
+        self._known = OrderedDict()
+
+
+_memory = _Memory(_REMEMBERED)
+os.register_at_fork(after_in_child=_memory.after_fork)
+
+
+def shut_down() -> None:
+    """End the workers and forget what they said; the next comparison starts new ones."""
+    _memory.clear()
+    maths_pool.shut_down()
 
 
 def _hundredths(text: str) -> str:
@@ -82,9 +112,16 @@ def _settle(given: str, expected: str) -> Outcome | None:
         return Outcome.RIGHT
     if not given or not expected:
         return Outcome.UNPARSED if not given else Outcome.WRONG
+    rounded = "." in given + expected
     value, gold_value = number(given), number(expected)
     if value is not None and gold_value is not None:
-        return Outcome.RIGHT if close(value, gold_value, rounded="." in given + expected) else Outcome.WRONG
+        return Outcome.RIGHT if close(value, gold_value, rounded=rounded) else Outcome.WRONG
+    several, gold_several = numbers(given), numbers(expected)
+    if several is not None and gold_several is not None and several[0] == gold_several[0]:
+        same = len(several[1]) == len(gold_several[1]) and all(
+            close(a, b, rounded=rounded) for a, b in zip(several[1], gold_several[1], strict=True)
+        )
+        return Outcome.RIGHT if same else Outcome.WRONG
     if is_words(given) or is_words(expected):
         return Outcome.RIGHT if given.casefold() == expected.casefold() else Outcome.WRONG
     # math-verify takes a and A for one symbol. Names differ by case here, and two lone letters are two names.
@@ -92,150 +129,3 @@ def _settle(given: str, expected: str) -> Outcome | None:
     if lone or given.casefold() == expected.casefold():
         return Outcome.WRONG
     return None
-
-
-class _Worker:
-    """One supervising process (see `maths_worker`) and the pipes to it; used by one thread at a time."""
-
-    def __init__(self) -> None:
-        # By path and with -P: neither the caller's folder nor this package's modules can shadow a library.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER), str(CPU_SECONDS), str(LIMIT_SECONDS - _MARGIN_SECONDS)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C is for the caller; a kill reaches the whole group
-            bufsize=0,
-        )
-        self.usable = True
-        self._requests = cast(IO[bytes], self._process.stdin)  # both are PIPE, so neither is None
-        self._replies = cast(IO[bytes], self._process.stdout)
-        greeting = self._read(START_SECONDS)
-        if greeting != b"ready\n":
-            self.end()
-            said = (greeting or b"").decode(errors="replace").strip() or "it said nothing"
-            raise EngineError(f"The maths worker cannot start ({said}); install math-verify into {sys.prefix}.")
-
-    def ask(self, answer: str, gold: str) -> tuple[Outcome, str] | None:
-        """The worker's word, or None when its process is gone; `usable` says whether it can be asked again."""
-        self.usable = False
-        try:
-            os.write(self._requests.fileno(), json.dumps((answer, gold)).encode() + b"\n")
-            reply = self._read(LIMIT_SECONDS)
-        except BrokenPipeError:
-            return None
-        if reply is None:
-            return Outcome.FAILED, f"no verdict within {LIMIT_SECONDS:g} s"
-        if not reply.endswith(b"\n"):
-            return None
-        self.usable = True
-        word, detail = json.loads(reply)
-        return _WORDS[word], detail
-
-    def _read(self, seconds: float) -> bytes | None:
-        """One line; less than a line when the process ended; None when time ran out."""
-        deadline, line = time.monotonic() + seconds, b""
-        waiter = select.poll()  # select() cannot take descriptors above 1023
-        waiter.register(self._replies, select.POLLIN)
-        while not line.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0 or not waiter.poll(left * 1000):
-                return None
-            part = os.read(self._replies.fileno(), 65536)
-            if not part:
-                return line
-            line += part
-        return line
-
-    def end(self) -> None:
-        """Kill the process and its child, and collect it."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self.let_go()
-
-    def let_go(self) -> None:
-        """Close the pipes; in a forked process that is all that may be done with the parent's worker."""
-        self._process.returncode = self._process.returncode or 0  # no warning about a child it may not wait for
-        self._requests.close()
-        self._replies.close()
-
-
-class _Pool:
-    """At most `size` workers; a caller takes one, or starts one, or waits for one."""
-
-    def __init__(self, size: int) -> None:
-        # Last in, first out: one thread alone keeps using one worker, and the others are never started.
-        self._free: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
-        self._started: set[_Worker] = set()
-        for _ in range(size):
-            self._free.put(None)
-
-    def ask(self, answer: str, gold: str) -> tuple[Outcome, str]:
-        """The verdict of any worker, asked a second time if the first one turns out to be dead."""
-        for _ in range(2):
-            worker = self._free.get()
-            try:
-                if worker is None:
-                    worker = _Worker()
-                    self._started.add(worker)
-                verdict = worker.ask(answer, gold)
-            finally:
-                if worker is not None and not worker.usable:
-                    self._discard(worker)
-                    worker = None
-                self._free.put(worker)
-            if verdict is not None:
-                return verdict
-        return Outcome.FAILED, "the maths worker died twice"
-
-    def _discard(self, worker: _Worker) -> None:
-        self._started.discard(worker)
-        worker.end()
-
-    def end(self) -> None:
-        for worker in tuple(self._started):
-            self._discard(worker)
-
-    def let_go(self) -> None:
-        for worker in tuple(self._started):
-            worker.let_go()
-
-
-_shared: _Pool | None = None
-_lock = threading.Lock()
-
-
-def workers() -> int:
-    """Most worker processes one process will start."""
-    return max(1, min(4, os.cpu_count() or 1))
-
-
-def _pool() -> _Pool:
-    global _shared
-    with _lock:
-        if _shared is None:
-            _shared = _Pool(workers())
-            atexit.register(shut_down)
-        return _shared
-
-
-def shut_down() -> None:
-    """End the workers; the next comparison starts new ones."""
-    global _shared
-    with _lock:
-        pool, _shared = _shared, None
-    if pool is not None:
-        pool.end()
-
-
-def _forget_after_fork() -> None:
-    """A forked process must not share its parent's workers, nor keep their pipes open after the parent's death."""
-    global _shared, _lock
-    pool, _shared, _lock = _shared, None, threading.Lock()
-    if pool is not None:
-        pool.let_go()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)

@@ -112,6 +112,18 @@ def number(text: str) -> Fraction | None:
     return (-value if sign == "-" else value) / (100 if percent else 1)
 
 
+def numbers(text: str) -> tuple[str, list[Fraction]] | None:
+    r"""(kind of brackets, plain numbers in them) of a point or an interval, `(1,2)` or `[0,5)`; None for all else.
+
+    Sets are left out: in them order and repetition mean nothing.
+    """
+    if len(text) < 5 or text[0] not in "([" or text[-1] not in ")]":
+        return None
+    values = [number(part) for part in text[1:-1].split(",")]
+    known = [value for value in values if value is not None]
+    return (text[0] + text[-1], known) if len(values) == len(known) > 1 else None
+
+
 def close(answer: Fraction, gold: Fraction, *, rounded: bool) -> bool:
     """Equality; when one of the two was written with a decimal point, to a millionth (relative below 1)."""
     return answer == gold or (rounded and abs(answer - gold) <= Fraction(1, 10**6) * min(Fraction(1), abs(gold)))

@@ -1,6 +1,7 @@
 """The process that asks math-verify, so that an answer which never ends or eats all memory hurts nobody else.
 
-It speaks JSON lines: `[answer, gold]` in, `[word, detail]` out, the word `equal`, `different`, `unparsed` or `failed`.
+It speaks JSON lines: `[answer, gold, seconds it may use]` in, `[word, detail, seconds used]` out, seconds of processor,
+the word `equal`, `different`, `unparsed`, `failed` or `late` (out of wall time, which says nothing of the answer).
 This process loads sympy once and then only supervises: a forked child does the work, and when a request outlives its
 CPU or wall limit the child dies and the next is forked in milliseconds instead of seconds. It ends when its input does,
 so it never outlives its parent. Started by path, alone: it imports nothing of this package.
@@ -14,6 +15,7 @@ import resource
 import select
 import signal
 import sys
+import time
 from typing import Any
 
 MEMORY_BYTES = 1 << 30
@@ -57,8 +59,8 @@ def judge(answer: str, gold: str) -> tuple[str, str]:
     return ("equal" if verify(expected, given, timeout_seconds=None, raise_on_error=True) else "different"), ""
 
 
-def _child(requests: int, replies: int, cpu_seconds: float) -> None:
-    """Answer requests until the pipe closes; one that uses `cpu_seconds` of processor has the kernel end this process.
+def _child(requests: int, replies: int) -> None:
+    """Answer requests until the pipe closes; one that uses more processor than it may has the kernel end this process.
 
     Even a single endless C call cannot outlive that timer: it needs no Python to run.
     """
@@ -66,20 +68,22 @@ def _child(requests: int, replies: int, cpu_seconds: float) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with os.fdopen(requests, "rb") as lines:
         for line in lines:
+            answer, gold, cpu_seconds = json.loads(line)
             signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+            begun = time.process_time()
             try:
-                reply = judge(*json.loads(line))
+                word, why = judge(answer, gold)
             # Not swallowed: whatever sympy raises becomes this one answer's FAILED with its reason.
             except Exception as error:
-                reply = ("failed", f"math-verify raised {type(error).__name__}")
+                word, why = "failed", f"math-verify raised {type(error).__name__}"
             signal.setitimer(signal.ITIMER_PROF, 0)
-            os.write(replies, json.dumps(reply).encode() + b"\n")
+            os.write(replies, json.dumps((word, why, time.process_time() - begun)).encode() + b"\n")
 
 
 class _Child:
     """A forked worker and the two pipes to it."""
 
-    def __init__(self, unwanted: tuple[int, ...], cpu_seconds: float) -> None:
+    def __init__(self, unwanted: tuple[int, ...]) -> None:
         requests, self.requests = os.pipe()
         self.replies, replies = os.pipe()
         self.pid = os.fork()
@@ -87,7 +91,7 @@ class _Child:
             try:
                 for descriptor in (self.requests, self.replies, *unwanted):
                     os.close(descriptor)
-                _child(requests, replies, cpu_seconds)
+                _child(requests, replies)
             finally:
                 os._exit(0)
         os.close(requests)
@@ -103,16 +107,16 @@ class _Child:
             reply = b""
         return reply or None
 
-    def end(self) -> float:
-        """Kill and collect the child; the seconds of processor it had in its life."""
+    def end(self) -> bool:
+        """Kill and collect the child; whether it had died of its processor limit."""
         os.kill(self.pid, signal.SIGKILL)
-        _, _, usage = os.wait4(self.pid, 0)
+        _, status = os.waitpid(self.pid, 0)
         os.close(self.requests)
         os.close(self.replies)
-        return usage.ru_utime + usage.ru_stime
+        return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
 
 
-def main(cpu_seconds: float, wall_seconds: float) -> None:
+def main(wall_seconds: float) -> None:
     """Warm up, say ready, then serve standard input until it ends."""
     logging.disable(logging.CRITICAL)
     out = os.dup(1)
@@ -129,16 +133,20 @@ def main(cpu_seconds: float, wall_seconds: float) -> None:
     child: _Child | None = None
     with os.fdopen(0, "rb") as lines:
         for line in lines:
-            child = child or _Child((0, out), cpu_seconds)
+            child = child or _Child((0, out))
             reply = child.ask(line, wall_seconds)
             if reply is None:
-                used, child = child.end(), None
-                why = f"math-verify did not finish within its limits; this worker had used {used:.1f} s of processor"
-                reply = json.dumps(("failed", why)).encode() + b"\n"
+                limit = json.loads(line)[2]
+                word, why = (
+                    ("failed", f"math-verify did not finish within {limit:g} s of processor")
+                    if child.end()
+                    else ("late", f"math-verify did not finish within {wall_seconds:g} s, or its worker was killed")
+                )
+                child, reply = None, json.dumps((word, why, limit)).encode() + b"\n"
             os.write(out, reply)
     if child:
         child.end()
 
 
 if __name__ == "__main__":
-    main(cpu_seconds=float(sys.argv[1]), wall_seconds=float(sys.argv[2]))
+    main(wall_seconds=float(sys.argv[1]))

@@ -4,21 +4,33 @@ The resolved recipe is the identity of a run. `identity()` leaves out the keys t
 `NO_EFFECT`), and a run refuses to go on under a recipe whose identity differs, naming every key that does.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from capcurriculum import recipe_file
 from capcurriculum.errors import RecipeError
-from capcurriculum.prompts import SKILLS
 from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_publish import PublishSection
 from capcurriculum.recipe_ray import RaySection
+from capcurriculum.recipe_review import ReviewSection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
+from capcurriculum.recipe_stages import Capability, PerceptionSection, ProblemSection, StageName
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import Stage
 
@@ -32,6 +44,7 @@ NO_EFFECT: tuple[str, ...] = (
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
     "ray",
     "publish",
+    "review",  # as with filters: a changed rule judges the same reviews anew
 )
 
 
@@ -39,58 +52,6 @@ class Section(BaseModel):
     """A part of a recipe: immutable, and no key it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TeacherSection(Section):
-    """Who writes the questions, how many an image, about what, and how often a refused reply is asked again.
-
-    A teacher that `sees` the caption alone is a text model, as in the paper; one that sees the image too is a VLM.
-    """
-
-    model: str
-    sees: Literal["caption", "image_and_caption"] = "caption"
-    questions: Annotated[int, Field(ge=1, le=4)] = 1
-    skills: dict[str, PositiveInt] = {"spatial": 1, "attribute": 1, "count": 1}
-    tries: PositiveInt = 3
-    sampling: SamplingSection = SamplingSection()
-    retry_temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
-
-    @model_validator(mode="after")
-    def _skills_known(self) -> "TeacherSection":
-        unknown = sorted(set(self.skills) - set(SKILLS))
-        if unknown or not self.skills:
-            raise ValueError(f"skills must be some of {', '.join(SKILLS)}; not {', '.join(unknown) or 'none'}")
-        return self
-
-
-class ProbeSection(Section):
-    """Which solvers answer, on which arms, and whether each question is also asked with its options rotated by one.
-
-    The perception rule needs the arms image and caption. Blind (the question alone) and swapped (another image) tell
-    how much of an answer needs no seeing.
-    """
-
-    solvers: Annotated[tuple[str, ...], Field(min_length=1)]
-    arms: tuple[Literal["image", "caption", "blind", "swapped"], ...] = ("image", "caption", "blind", "swapped")
-    other_order: bool = False
-    sampling: SamplingSection = SamplingSection()
-
-    @model_validator(mode="after")
-    def _rule_can_judge(self) -> "ProbeSection":
-        if not {"image", "caption"} <= set(self.arms):
-            raise ValueError("arms must hold image and caption, which the perception rule compares")
-        return self
-
-
-class PerceptionSection(StageSources):
-    """Captioned images and everything that turns them into questions."""
-
-    teacher: TeacherSection
-    probe: ProbeSection
-
-
-class ProblemSection(StageSources):
-    """Problems that come with gold answers."""
 
 
 class RolloutSection(Section):
@@ -146,18 +107,44 @@ class Recipe(Section):
     perception: PerceptionSection | None = None
     text: ProblemSection | None = None
     visual: ProblemSection | None = None
+    capabilities: dict[StageName, Capability] = {}
     rollouts: RolloutSection
-    filters: tuple[AnyFilter, ...] = DEFAULT
+    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT
     split: SplitSection = SplitSection()
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
     ray: RaySection = RaySection()
     publish: PublishSection = PublishSection()
+    review: ReviewSection = ReviewSection()
+
+    @field_validator("filters")
+    @classmethod
+    def _capabilities_filtered(cls, filters: tuple[AnyFilter, ...], info: ValidationInfo) -> tuple[AnyFilter, ...]:
+        kinds = {name: Stage(one.kind) for name, one in info.data.get("capabilities", {}).items()}
+        return tuple(section.over(kinds) for section in filters)
 
     @model_validator(mode="after")
     def _sources_fit(self) -> "Recipe":
-        for stage in Stage:
-            check_stage(stage, getattr(self, stage))
+        if not self.stages:
+            raise ValueError("at least one of perception, text, visual, capabilities is needed")
+        for stage, section in self.stages.items():
+            check_stage(stage, self.kind(stage), section)
+        return self
+
+    @model_validator(mode="after")
+    def _stages_known(self) -> "Recipe":
+        if taken := sorted(set(self.capabilities) & set(Stage)):
+            raise ValueError(f"{', '.join(taken)} is a stage of its own; give the capability another name")
+        named: dict[str, Iterable[str]] = {f"the filter {one.name}": one.stages for one in self.filters}
+        named |= {f"the order {order.folder}": order.stages for order in self.curriculum.orders}
+        if self.training and not self.training.order:  # else these are sets of that order, which may have other names
+            named["training"] = [run.stage for run in self.training.stages]
+        for who, stages in named.items():
+            if unknown := [stage for stage in stages if stage not in {*Stage, *self.capabilities}]:
+                known = ", ".join((*Stage, *self.capabilities))
+                raise ValueError(f"{who} names the stage {unknown[0]}, and there is none; stages are {known}")
+        if self.curriculum.stages and sorted(self.curriculum.stages) != sorted(self.stages):
+            raise ValueError(f"curriculum.stages must name each stage of the recipe once: {', '.join(self.stages)}")
         return self
 
     @property
@@ -166,19 +153,43 @@ class Recipe(Section):
         return Path(self.runs) / self.name
 
     @property
+    def training_dir(self) -> Path:
+        """Where the training of this recipe lives: `training/`, or below `trainings/` for one with a name."""
+        name = self.training.name if self.training else ""
+        return self.run_dir / "trainings" / name if name else self.run_dir / "training"
+
+    @property
+    def stages(self) -> dict[str, StageSources]:
+        """Name -> section of the stages that the recipe has: the built-in ones, then its capabilities as written."""
+        built_in = {str(stage): getattr(self, stage) for stage in Stage}
+        return {stage: section for stage, section in built_in.items() if section is not None} | self.capabilities
+
+    @property
+    def captioned(self) -> dict[str, PerceptionSection]:
+        """Those of its stages whose questions a teacher writes from captions."""
+        return {stage: section for stage, section in self.stages.items() if isinstance(section, PerceptionSection)}
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """All stages by name in the order they are taught; built-in ones that the recipe does not have among them."""
+        return self.curriculum.stages or (*map(str, Stage), *self.capabilities)
+
+    def kind(self, stage: str) -> Stage:
+        """The built-in stage that a stage is made in the way of; its own, if it is one."""
+        return Stage(self.capabilities[stage].kind if stage in self.capabilities else stage)
+
+    @property
     def asked(self) -> frozenset[str]:
         """The models that write, probe and roll out."""
-        if self.perception is None:
-            return frozenset({self.rollouts.model})
-        return frozenset({self.rollouts.model, self.perception.teacher.model, *self.perception.probe.solvers})
+        made = self.captioned.values()
+        solvers = (solver for section in made for solver in section.probe.solvers)
+        return frozenset({self.rollouts.model, *(section.teacher.model for section in made), *solvers})
 
     @model_validator(mode="after")
     def _models_defined(self) -> "Recipe":
         missing = sorted((self.asked | set(self.ray.models)) - set(self.models))
         if missing:
             raise ValueError(f"models has no entry for {', '.join(missing)}")
-        if not (self.perception or self.text or self.visual):
-            raise ValueError("at least one of perception, text, visual is needed")
         return self
 
     @model_validator(mode="after")
@@ -191,15 +202,10 @@ def load(path: Path) -> Recipe:
     """Read and check a recipe file.
 
     Raises:
-        RecipeError: the file is missing, not YAML, or does not describe a recipe; the sentence names each key.
+        RecipeError: the file (or one it extends) is missing, not YAML, or does not describe a recipe; the sentence
+            names each key.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    return parse(data, str(path))
+    return parse(recipe_file.read(path), str(path))
 
 
 def parse(data: object, name: str) -> Recipe:
@@ -225,6 +231,8 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     """
     data = recipe.model_dump(mode="json")
     data["models"] = {name: model for name, model in data["models"].items() if name in recipe.asked}
+    if not recipe.capabilities:
+        del data["capabilities"]  # so that runs from before there were any are the same
     return {key: value for key, value in _flatten(data, "").items() if not _no_effect(key)}
 
 

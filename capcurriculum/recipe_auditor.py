@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.filter_section import FilterSection, Phase, check_captioned
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sampling import SamplingSection
+from capcurriculum.recipe_stages import StageName
 from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
 
 if TYPE_CHECKING:
@@ -22,27 +23,64 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _named(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class ReaderSection(BaseModel):
+    """Who answers from descriptions: a `model` that sees their text alone.
+
+    It is asked once in each of `orders` rotations of the options. One that does not find the answer and guesses is
+    likely to follow the letter, so a choice counts only if it is the same option in all of them. With `may_pass` it is
+    also offered to say that the description does not tell.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    orders: Annotated[int, Field(ge=1, le=len(LETTERS))] = 2
+    may_pass: bool = True
+    sampling: SamplingSection = SamplingSection()
+
+
 class AuditSection(BaseModel):
     """How auditors are asked about a question; see `AuditorSection` for what becomes of their votes.
 
-    `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, or to
-    `answer` the question themselves as any solver, their choice then being compared with the key. What it `sees` is the
-    image, the caption, or both. Each of `models` gives `votes` votes; vote v is asked with the options rotated by v, so
-    that no preference for a letter decides.
+    `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, to `answer`
+    the question themselves as any solver, their choice then being compared with the key, or to `describe` the image
+    without knowing caption or question, upon which a `reader` answers from each description. What those that judge or
+    answer `sees` is the image, the caption, or both; `instruction` is what those that describe are told, by default the
+    prompt `describe`. Each of `models` gives `votes` votes. Vote v of one that judges or answers is asked with the
+    options rotated by v, so that no preference for a letter decides.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
-    mode: Literal["judge", "answer"] = "judge"
+    mode: Literal["judge", "answer", "describe"] = "judge"
     sees: Literal["image_and_caption", "image", "caption"] = "image_and_caption"
     votes: Annotated[int, Field(ge=1, le=64)] = 3
     sampling: SamplingSection = SamplingSection()
+    reader: Annotated[ReaderSection, BeforeValidator(_named)] | None = None
+    instruction: str = ""
+
+    @model_validator(mode="after")
+    def _keys_fit_the_mode(self) -> AuditSection:
+        describes = self.mode == "describe"
+        if describes != (self.reader is not None):
+            raise ValueError("reader goes with mode: describe, and that mode needs it, for example {model: text_72b}")
+        if self.instruction and not describes:
+            raise ValueError("instruction goes with mode: describe")
+        if describes and self.sees != "image_and_caption":
+            raise ValueError("sees has no meaning with mode: describe, which shows the image alone")
+        return self
 
     @model_validator(mode="after")
     def _votes_differ(self) -> AuditSection:
         if len(set(self.models)) < len(self.models):
             raise ValueError("models names one of them twice; give it more votes instead")
+        if self.mode == "describe" and self.votes > 1 and not self.sampling.temperature:
+            raise ValueError("several descriptions need a sampling.temperature above 0; the others would be copies")
         if self.votes > len(LETTERS) and not self.sampling.temperature:
             raise ValueError(
                 f"more than {len(LETTERS)} votes need a sampling.temperature above 0: the options have no more "
@@ -52,17 +90,25 @@ class AuditSection(BaseModel):
 
     @property
     def arm(self) -> Arm:
-        """What the auditors are shown beside the question."""
-        return ARMS[self.sees]
+        """What is shown beside the question."""
+        return Arm.DESCRIPTION if self.reader else ARMS[self.sees]
 
     def asker(self, name: str, models: Mapping[str, ModelSection]) -> str:
         """Under which name the votes of the model `name` are known: with a digest of all that can change a vote.
 
         A recipe may change its auditors without becoming another run, so nothing else tells their votes apart.
         """
-        model = models[name].model_dump(mode="json", exclude=_excluded())
-        told = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
-        return f"{name}/{digest(SCHEMA, 'auditor', told, model)[:8]}"
+        told: dict[str, Any] = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
+        if self.reader:
+            # In how many orders it reads is left out: the same readings serve fewer, and are part of more.
+            told |= {"instruction": self.instruction, "reader": self.reader.model_dump(mode="json", exclude={"orders"})}
+            told |= {"reads": _plain(models[self.reader.model])}
+        return f"{name}/{digest(SCHEMA, 'auditor', told, _plain(models[name]))[:8]}"
+
+    def describer(self, name: str, models: Mapping[str, ModelSection]) -> str:
+        """Under which name the descriptions of the model `name` are known: whoever reads them, they are the same."""
+        told = self.model_dump(mode="json", include={"sampling", "instruction"})
+        return f"{name}/{digest(SCHEMA, 'describer', told, _plain(models[name]))[:8]}"
 
     def askers(self, models: Mapping[str, ModelSection]) -> tuple[str, ...]:
         """All of them."""
@@ -81,30 +127,33 @@ class AuditorSection(FilterSection, AuditSection):
     phase: ClassVar[Phase] = Phase.AUDIT
 
     name: Literal["auditor"] = "auditor"
-    stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     questions: Literal["kept", "probed"] = "kept"
     agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
     unsure: Literal["keep", "drop"] = "keep"
 
-    @model_validator(mode="after")
-    def _perception_only(self) -> AuditorSection:
-        if self.stages != (Stage.PERCEPTION,):
-            raise ValueError("auditor checks perception questions only, which have options; leave stages out")
-        return self
-
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """Which models they are too; whose questions are asked about does not change what is said of one."""
-        own = {key: value for key, value in super().params(recipe).items() if key != "questions"}
+        without = {"questions"} if self.reader else {"questions", "reader", "instruction"}
+        own = {key: value for key, value in super().params(recipe).items() if key not in without}
         return own | {"askers": self.askers(recipe.models)}
 
     def reads(self, recipe: Recipe) -> Mapping[str, Collection[object]]:
         """The votes of these very auditors."""
-        return {"solver": self.askers(recipe.models), "rollout": tuple(range(self.votes))}
+        read = {"order": tuple(range(self.reader.orders))} if self.reader else {}
+        return {"solver": self.askers(recipe.models), "rollout": tuple(range(self.votes))} | read
 
     def check(self, recipe: Recipe) -> None:
-        """The auditors must be among the recipe's models."""
-        if missing := sorted(set(self.models) - set(recipe.models)):
+        """It judges questions made from captions, and the auditors must be among the recipe's models."""
+        check_captioned(self, recipe, "checks questions made from captions")
+        named = {*self.models, *((self.reader.model,) if self.reader else ())}
+        if missing := sorted(named - set(recipe.models)):
             raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
+
+
+def _plain(model: ModelSection) -> dict[str, Any]:
+    """All of a model that can change a reply."""
+    return model.model_dump(mode="json", exclude=_excluded())
 
 
 def _excluded() -> dict[str, Any]:

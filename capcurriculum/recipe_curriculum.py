@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from capcurriculum.recipe_stages import StageName
 from capcurriculum.rows import Stage, digest
 
 Kind = Literal["merged", "difficulty", "capability", "capability_x_difficulty", "interleaved"]
@@ -49,7 +50,7 @@ class OrderSection(CurriculumModel):
 
     order: Kind
     name: Annotated[str, Field(pattern=_NAME)] | None = None
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageName, ...] = ()
     reverse: bool = False
     by: By = "stage"
     proportions: dict[str, PositiveFloat] = {}
@@ -79,8 +80,9 @@ class OrderSection(CurriculumModel):
         return self.name or (f"{self.order}-{digest(self.model_dump(mode='json'))}" if odd else said)
 
     def _words(self) -> list[str]:
-        numbers = [str(list(Stage).index(stage) + 1) for stage in self.stages]
-        words = [self.order, *numbers, "reverse" if self.reverse else "", "" if self.by == "stage" else self.by]
+        numbers = {str(stage): str(number) for number, stage in enumerate(Stage, 1)}
+        words = [self.order, *(numbers.get(stage, stage) for stage in self.stages)]
+        words += ["reverse" if self.reverse else "", "" if self.by == "stage" else self.by]
         words += [f"{name}.{weight:g}" for name, weight in self.proportions.items()]
         words += [f"replay{self.replay:g}" if self.replay else ""]
         words += [f"balance.{self.balance.by}.{self.balance.batch}" if self.balance else ""]
@@ -89,8 +91,12 @@ class OrderSection(CurriculumModel):
 
 
 class CurriculumSection(CurriculumModel):
-    """Orders written beside the stages, each below `curricula/` of the run under its own name."""
+    """In which order the stages are taught, and orders written beside them, each in its folder of `curricula/`.
 
+    Without `stages` they are taught as perception, text, visual and then the recipe's capabilities as written.
+    """
+
+    stages: tuple[StageName, ...] = ()
     orders: tuple[OrderSection, ...] = ()
 
     @model_validator(mode="after")

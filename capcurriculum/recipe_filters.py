@@ -6,13 +6,15 @@ To add a filter: its section into `AnyFilter`, and how it judges into `filters.r
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from capcurriculum.filter_section import FilterSection, Phase, Quorum
+from capcurriculum.filter_section import FilterSection, Phase, Quorum, check_captioned
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_corpus_filters import ContaminationSection, DuplicatesSection
+from capcurriculum.recipe_stages import ProbeSection, StageName
 from capcurriculum.rows import Arm, Stage
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class ReadableSection(FilterSection):
     phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["readable"] = "readable"
-    stages: tuple[Stage, ...] = (Stage.PERCEPTION, Stage.VISUAL)
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value, Stage.VISUAL.value)
     min_side: Annotated[int, Field(ge=28)] = 28
     max_pixels: PositiveInt = 100_000_000
     max_bytes: PositiveInt = 200_000_000
@@ -47,7 +49,7 @@ class WellformedSection(FilterSection):
     phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["wellformed"] = "wellformed"
-    stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     max_question: PositiveInt = 400
     max_option: PositiveInt = 120
     odd_characters: PositiveInt = 20
@@ -63,35 +65,39 @@ class LeakSection(FilterSection):
     phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["leak"] = "leak"
-    stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     share: Share = 0.6
 
 
 class ProbeFilterSection(FilterSection):
-    """A filter that reads the replies of the probe, which asks perception questions only."""
+    """A filter that reads the replies of the probe, which asks the questions that are made from captions."""
 
     phase: ClassVar[Phase] = Phase.PROBE
 
-    stages: tuple[Stage, ...] = (Stage.PERCEPTION,)
-
-    @model_validator(mode="after")
-    def _probed(self) -> ProbeFilterSection:
-        if self.stages != (Stage.PERCEPTION,):
-            raise ValueError(f"{self.name} reads the probe, which asks perception questions only; leave stages out")
-        return self
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
 
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """Solvers and orders too: who must have replied, and how often."""
-        probe = recipe.perception.probe if recipe.perception else None
-        asked = {"solvers": list(probe.solvers), "other_order": probe.other_order} if probe else {}
-        return super().params(recipe) | {"asked": asked}
+        asked = {
+            stage: {"solvers": list(probe.solvers), "other_order": probe.other_order}
+            for stage, probe in self._probes(recipe)
+        }
+        params = super().params(recipe) | {"asked": asked.pop(Stage.PERCEPTION, {})}
+        return params | ({"asked_of_others": asked} if asked else {})
 
     def check(self, recipe: Recipe) -> None:
-        """The arms it reads must be asked."""
-        if recipe.perception is None:
-            return
-        if missing := [arm for arm in self.arms_read if arm not in recipe.perception.probe.arms]:
-            raise ValueError(f"the filter {self.name} needs {' and '.join(missing)} in perception.probe.arms")
+        """It judges questions that are probed, and the arms it reads must be asked."""
+        check_captioned(self, recipe, "reads the probe, which asks questions made from captions")
+        for stage, probe in self._probes(recipe):
+            if missing := [arm for arm in self.arms_read if arm not in probe.arms]:
+                raise ValueError(f"the filter {self.name} needs {' and '.join(missing)} in {stage}.probe.arms")
+            self.check_probe(stage, probe)
+
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
+        """Raise ValueError if a stage's probe does not give what the filter needs."""
+
+    def _probes(self, recipe: Recipe) -> Iterator[tuple[str, ProbeSection]]:
+        return ((stage, made.probe) for stage, made in recipe.captioned.items() if stage in self.stages)
 
 
 class PerceptionFilterSection(ProbeFilterSection):
@@ -119,11 +125,10 @@ class PerceptionFilterSection(ProbeFilterSection):
             raise ValueError("caption_at_least and image_at_most go with mode: soft, and that mode needs both")
         return self
 
-    def check(self, recipe: Recipe) -> None:
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
         """There must be so many solvers."""
-        super().check(recipe)
-        if recipe.perception and self.at_least and self.at_least > len(recipe.perception.probe.solvers):
-            raise ValueError(f"at_least is {self.at_least}, and perception.probe has fewer solvers")
+        if self.at_least and self.at_least > len(probe.solvers):
+            raise ValueError(f"at_least is {self.at_least}, and {stage}.probe has fewer solvers")
 
 
 class BlindSection(ProbeFilterSection):
@@ -155,11 +160,10 @@ class ConsistentSection(ProbeFilterSection):
     arms: Annotated[tuple[Literal["image", "caption"], ...], Field(min_length=1)] = ("image", "caption")
     solvers: Quorum = "any"
 
-    def check(self, recipe: Recipe) -> None:
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
         """There must be a second order."""
-        super().check(recipe)
-        if recipe.perception and not recipe.perception.probe.other_order:
-            raise ValueError("the filter consistent needs perception.probe.other_order: true")
+        if not probe.other_order:
+            raise ValueError(f"the filter consistent needs {stage}.probe.other_order: true")
 
 
 class AgreedOtherSection(ProbeFilterSection):
@@ -174,12 +178,10 @@ class AgreedOtherSection(ProbeFilterSection):
     name: Literal["agreed_other"] = "agreed_other"
     solvers: Literal["all", "majority"] = "all"
 
-    def check(self, recipe: Recipe) -> None:
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
         """One solver, asked once, always agrees with itself."""
-        super().check(recipe)
-        probe = recipe.perception.probe if recipe.perception else None
-        if probe and len(probe.solvers) * (1 + probe.other_order) < 2:
-            raise ValueError("the filter agreed_other needs two solvers, or perception.probe.other_order: true")
+        if len(probe.solvers) * (1 + probe.other_order) < 2:
+            raise ValueError(f"the filter agreed_other needs two solvers, or {stage}.probe.other_order: true")
 
 
 class RolloutsSection(FilterSection):
@@ -253,7 +255,7 @@ def check_filters(recipe: Recipe) -> None:
     for section in recipe.filters:
         section.check(recipe)
     bounded = recipe.rollouts.above is not None or recipe.rollouts.below is not None
-    for stage in (stage for stage in Stage if getattr(recipe, stage) is not None):
+    for stage in recipe.stages:
         if not counts["rollouts", stage]:
             raise ValueError(f"filters must list rollouts for {stage}: rows without a pass rate have no place in order")
         if bounded and not counts["difficulty", stage]:

@@ -232,15 +232,15 @@ class StageSources(SourcesSection):
         return self.sources or ((self.source,) if self.source else ())
 
 
-def check_stage(stage: Stage, section: StageSources | None) -> None:
-    """Refuse sources that cannot feed a stage.
+def check_stage(stage: str, kind: Stage, section: StageSources) -> None:
+    """Refuse sources that cannot feed a stage made in the way of `kind`.
 
     Raises:
         ValueError: a source's kind gives rows of another stage.
     """
-    for source in section.all_sources if section else ():
-        if stage not in KINDS[source.kind].stages:
-            fitting = ", ".join(name for name in get_args(KindName) if stage in KINDS[name].stages)
+    for source in section.all_sources:
+        if kind not in KINDS[source.kind].stages:
+            fitting = ", ".join(name for name in get_args(KindName) if kind in KINDS[name].stages)
             raise ValueError(f"a {source.kind} source does not feed the {stage} stage; those that do are {fitting}")
 
 
@@ -252,5 +252,8 @@ def _is_commit(revision: str) -> bool:
 _WHERE = ("path", "images", *(f"download.{key}" for key in Download.model_fields))
 #: The same as dotted keys of a recipe.
 SOURCE_NO_EFFECT: tuple[str, ...] = tuple(
-    f"{stage}.{place}.{key}" for stage in Stage for place in ("source", "sources.*") for key in _WHERE
+    f"{stage}.{place}.{key}"
+    for stage in (*Stage, "capabilities.*")
+    for place in ("source", "sources.*")
+    for key in _WHERE
 )

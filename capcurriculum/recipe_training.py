@@ -1,14 +1,16 @@
-"""The `training` section of a recipe: which backbone, through which stages, with which knobs.
+"""The `training` section of a recipe: which backbone, over which sets in which order, with which knobs.
 
-A recipe says only what differs from its backbone (`training/backbones/<name>.yaml`); `training.overrides` merges the
-layers in one order, later wins: backbone, backbone's stage, recipe, recipe's stage. This module is pydantic only, so
-reading a recipe never imports torch, verl or ray.
+A recipe says only what differs from its backbone (`training/backbones/<name>.yaml`); `training.knobs` merges the layers
+in one order, later wins. This module is pydantic only, so reading a recipe never imports torch, verl or ray.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -18,9 +20,25 @@ from pydantic import (
     model_validator,
 )
 
-from capcurriculum.rows import Stage
+from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe_reward import RewardSection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Selection = Literal["last", "best"]
+Method = Literal["grpo", "sft"]
+_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:-]{0,63}$"
+#: A name that is a folder below the run's.
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    if "${" in pattern:
+        raise ValueError(f"{pattern!r} holds ${{, which the trainer's configuration takes for a reference")
+    return pattern
 
 
 class TrainingSection(BaseModel):
@@ -32,7 +50,10 @@ class TrainingSection(BaseModel):
 class KnobChanges(TrainingSection):
     """The knobs that a layer changes; what is left out keeps the value of the layer below.
 
-    Batch sizes count prompts, micro-batches count sequences on one GPU, lengths count tokens.
+    Batch sizes count prompts, micro-batches count sequences on one GPU, lengths count tokens, `min_pixels` and
+    `max_pixels` are areas of an image. `freeze` is a regular expression that is searched for in the names of the
+    model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew each epoch.
+    Validation asks each row once, at `val_temperature` (0 is greedy) and `val_top_p`.
     """
 
     epochs: PositiveInt | None = None
@@ -44,8 +65,14 @@ class KnobChanges(TrainingSection):
     rollouts: Annotated[int, Field(ge=2)] | None = None
     temperature: PositiveFloat | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    val_temperature: NonNegativeFloat | None = None
+    val_top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_prompt_tokens: PositiveInt | None = None
     max_response_tokens: PositiveInt | None = None
+    min_pixels: PositiveInt | None = None
+    max_pixels: PositiveInt | None = None
+    shuffle: bool | None = None
+    freeze: Annotated[str, AfterValidator(_compiles)] | None = None
     learning_rate: PositiveFloat | None = None
     warmup: Fraction | None = None
     weight_decay: NonNegativeFloat | None = None
@@ -63,29 +90,72 @@ class KnobChanges(TrainingSection):
     tensor_parallel: PositiveInt | None = None
 
 
-class StageRun(TrainingSection):
-    """One link of the chain: a stage's rows, and what its run changes."""
+class SlurmSection(TrainingSection):
+    """What `train --sbatch` asks Slurm for; `time` is as Slurm writes it, for example `1-12:00:00`."""
 
-    stage: Stage
+    partition: Annotated[str, Field(pattern=_WORD)] | None = None
+    account: Annotated[str, Field(pattern=_WORD)] | None = None
+    qos: Annotated[str, Field(pattern=_WORD)] | None = None
+    time: Annotated[str, Field(pattern=r"^[0-9][0-9:-]{0,19}$")] | None = None
+    cpus: PositiveInt | None = None
+    memory: Annotated[str, Field(pattern=r"^[0-9]{1,9}[KMGT]?$")] | None = None
+
+
+class StageRun(TrainingSection):
+    """One link of the chain: a set's rows, how they are taught, and what this run changes.
+
+    With `method: sft` the model is taught the captions of the set's images in place of the questions about them.
+    `select` as in `TrainingRecipe`.
+    """
+
+    stage: FolderName
+    method: Method = "grpo"
     knobs: KnobChanges = KnobChanges()
+    select: Selection | None = None
+
+
+def _named(value: Any) -> Any:
+    return {"stage": value} if isinstance(value, str) else value
 
 
 class TrainingRecipe(TrainingSection):
-    """A chain of GRPO runs, each starting from the checkpoint of the one before.
+    """A chain of runs, each starting from the checkpoint of the one before.
 
-    `model` is the first parent: a checkpoint folder, a Hub id, or `micro:NAME` for one shipped with the package; empty
-    means the backbone's own. `stall_minutes` is how long the trainer may print nothing before it counts as hung.
+    The links are the sets of `order`: an order of the run or of the recipe's `curriculum` by its name, a kind, or a
+    whole order section; empty means the stages as they were built. `stages` picks some of these sets, in the order in
+    which they are taught (default: all of them as they come), each a name or a name with knobs.
+
+    `name` tells this training apart from others over the same run. `as_in` takes the backbone's numbers from the paper
+    or, where they differ, from its released scripts. `model` is the first parent: a checkpoint folder, a Hub id, or
+    `micro:NAME` for one shipped with the package; empty means the backbone's own.
+
+    The trainer counts as hung when it prints nothing for `stall_minutes`, or finishes no step for `step_minutes` (the
+    first one with all that comes before it, each with its save and validation). `select` says which checkpoint of a
+    stage goes on: the `last`, or the `best` by accuracy on the stage's own validation rows.
+
+    `python` is the interpreter of the environment the trainer is installed in (empty: this one), with this package
+    beside it. `ray` is the address of a cluster that the trainer joins instead of starting one: `auto`, `host:port` or
+    `ray://host:port`; more than one node needs it.
     """
 
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$")] = ""
     backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "micro"
+    as_in: Literal["paper", "scripts"] = "paper"
     model: str = ""
     device: Literal["cpu", "cuda"] | None = None
     gpus: PositiveInt | None = None
     nodes: PositiveInt = 1
+    python: Annotated[str, Field(pattern=r"^$|^(/|~/)[^\x00\n]*/python[0-9.]*$")] = ""
+    ray: Annotated[str, Field(pattern=r"^$|^auto$|^(ray://)?[A-Za-z0-9_.-]+:[0-9]{1,5}$")] = ""
+    slurm: SlurmSection = SlurmSection()
     seed: int = 42
-    stages: Annotated[tuple[StageRun, ...], Field(min_length=1)] = tuple(StageRun(stage=s) for s in Stage)
+    order: FolderName | OrderSection | None = None
+    stages: tuple[Annotated[StageRun, BeforeValidator(_named)], ...] = ()
     knobs: KnobChanges = KnobChanges()
+    reward: RewardSection = RewardSection()
     stall_minutes: PositiveFloat = 20
+    step_minutes: PositiveFloat = 180
+    select: Selection = "last"
 
     @model_validator(mode="after")
     def _stages_once(self) -> "TrainingRecipe":

@@ -31,6 +31,7 @@ class Arm(StrEnum):
     SWAPPED = "swapped"
     BOTH = "both"  # image and caption together
     TEXT = "text"  # a problem that never had an image
+    DESCRIPTION = "description"  # what a model wrote of the image, instead of the caption
 
 
 class Purpose(StrEnum):
@@ -42,7 +43,7 @@ class Purpose(StrEnum):
 
 
 class Stage(StrEnum):
-    """The capabilities, in the order they are taught."""
+    """The built-in capabilities, in the order they are taught; a recipe may name more, each made in the way of one."""
 
     PERCEPTION = "perception"
     TEXT = "text"
@@ -66,7 +67,7 @@ class CaptionedImage:
 
     `image_path` is relative to the source's folder, so a run does not depend on where its images lie; bytes are read
     only when a request or a shard needs them. `row_key` names the source line, so that a resumed run does not read
-    its image again.
+    its image again. `stage` is the one its questions will be of: two may be made from the same images.
     """
 
     caption_id: str
@@ -77,11 +78,13 @@ class CaptionedImage:
     source: str
     license: str
     example_id: str
+    stage: str = Stage.PERCEPTION.value
 
     @staticmethod
-    def key(image_id: str, caption: str) -> str:
+    def key(image_id: str, caption: str, stage: str = Stage.PERCEPTION) -> str:
         """The `caption_id`."""
-        return digest(SCHEMA, "caption", image_id, caption)
+        further = () if stage == Stage.PERCEPTION else (stage,)
+        return digest(SCHEMA, "caption", image_id, caption, *further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """What a model wrote of an image, seeing nothing else; `text` is empty where it gave nothing (`finish` is `error`).
+
+    `describer` names the model with a digest of all that can change what it writes, `rollout` tells its descriptions of
+    one image apart.
+    """
+
+    request_key: str
+    image_id: str
+    describer: str
+    rollout: int
+    text: str
+    finish: str
+    tokens_in: int
+    tokens_out: int
+    prompt_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A graded reply: the evidence that filters and pass rates read.
 
@@ -245,6 +267,55 @@ class Answer:
     prompt_digest: str
     detail: str = ""
     order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Regrade:
+    """What an answer is worth under the key that people found right, while `answers` keeps what it was worth before.
+
+    The six columns after `key` name the answer; `outcome`, `answer` and `detail` are as in `Answer`.
+    """
+
+    question_id: str
+    key: str
+    solver: str
+    purpose: str
+    arm: str
+    rollout: int
+    order: int
+    outcome: str
+    answer: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What one person said of one question.
+
+    `version` is a digest of what the person was shown: what was said of another version never counts. Of the rows of
+    one person, question and version the last counts, and one whose `state` is `withdrawn` takes back those before it.
+    `right` is `yes`, `no` or `cannot_tell`; `choice` the right option's letter, `none`, or a free answer ("" if not
+    given); `kind` a kind of skill; `quality` 1 to 5 (0: not given). `origin` says by which way it came, `said_at` when
+    it was said (ISO 8601).
+    """
+
+    review_id: str
+    question_id: str
+    version: str
+    annotator: str
+    origin: str
+    said_at: str
+    state: str
+    right: str
+    choice: str = ""
+    kind: str = ""
+    quality: int = 0
+    comment: str = ""
+
+    @staticmethod
+    def key(question_id: str, version: str, annotator: str, origin: str, *said: object) -> str:
+        """The `review_id`: the same words at the same time by the same person are one review."""
+        return digest(SCHEMA, "review", question_id, version, annotator, origin, *said)
 
 
 @dataclass(frozen=True, slots=True)

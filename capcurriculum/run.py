@@ -13,13 +13,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Question, Verdict
+from capcurriculum.rows import (
+    SCHEMA,
+    Answer,
+    Attempt,
+    CaptionedImage,
+    Description,
+    Question,
+    Regrade,
+    Review,
+    Stage,
+    Verdict,
+)
 from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
@@ -61,6 +73,11 @@ class Run:
         return self.table("questions", Question)
 
     @property
+    def descriptions(self) -> Table[Description]:
+        """What auditors wrote of images."""
+        return self.table("descriptions", Description)
+
+    @property
     def answers(self) -> Table[Answer]:
         """Graded replies of solvers."""
         return self.table("answers", Answer)
@@ -70,9 +87,26 @@ class Run:
         """The ledger of keeping and dropping."""
         return self.table("verdicts", Verdict)
 
-    def my_captions(self) -> Iterator[CaptionedImage]:
-        """The captions of this process's share."""
-        return (c for c in self.captions.rows() if self.share is None or self.share.holds(c.image_id))
+    @property
+    def reviews(self) -> Table[Review]:
+        """What people said of questions."""
+        return self.table("reviews", Review)
+
+    @property
+    def regrades(self) -> Table[Regrade]:
+        """Answers graded again under keys that people corrected."""
+        return self.table("regrades", Regrade)
+
+    @property
+    def tables(self) -> tuple[Table[Any], ...]:
+        """All of them, in the order of the road, and then those of people."""
+        made = (self.captions, self.attempts, self.questions, self.descriptions, self.answers, self.verdicts)
+        return (*made, self.reviews, self.regrades)
+
+    def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
+        """The captions of this process's share that questions of a stage are made from."""
+        found = (c for c in self.captions.rows() if c.stage == stage)
+        return (c for c in found if self.share is None or self.share.holds(c.image_id))
 
     def my_questions(self, *predicates: pl.Expr) -> Iterator[Question]:
         """The questions of this process's share for which every predicate holds; one about an image goes with it."""
@@ -93,9 +127,10 @@ class Run:
         return self.path / "stages"
 
     @property
-    def plan(self) -> Path:
-        """The chain of training runs."""
-        return self.path / "training" / "plan.json"
+    def plans(self) -> list[Path]:
+        """The plan of every training of this run: the one without a name, then the named ones."""
+        found = [self.path / "training" / "plan.json", *sorted(self.path.glob("trainings/*/plan.json"))]
+        return [plan for plan in found if plan.is_file()]
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with."""
@@ -116,6 +151,11 @@ class Run:
                     yield json.loads(line)
                 except json.JSONDecodeError:
                     continue  # a line torn by a kill
+
+
+def stage_of_caption() -> pl.Expr:
+    """The column `stage` of the captions table; shards of before there were several lack it."""
+    return pl.col("stage").fill_null(Stage.PERCEPTION.value)
 
 
 def existing(path: Path) -> Run:

@@ -83,9 +83,11 @@ def funnel(run: Run, console: Console, overlap: bool = False) -> None:
     if any(ledger.stage_files(run).values()):
         sql = (
             "select * from (select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all) order by "
-            "list_position(['perception', 'text', 'visual'], stage), list_position(['train', 'val', 'test'], split)"
+            "list_position(['train', 'val', 'test'], split)"
         )
-        _, rows = ledger.query(run, sql)
+        _, found = ledger.query(run, sql)
+        place = counts.placing(run.recipe().taught)
+        rows = sorted(found, key=lambda row: place(str(row[0])))
     if rows:
         console.print()
         console.print(grid(columns, rows, ("rows", "mean pass rate")))
@@ -93,7 +95,7 @@ def funnel(run: Run, console: Console, overlap: bool = False) -> None:
 
 def status(run: Run, console: Console) -> None:
     """How far the run is: rows of each table, what asking has cost, stage files, training states, the last event."""
-    tables = (run.captions, run.attempts, run.questions, run.answers, run.verdicts)
+    tables = run.tables
     console.print(f"run {visible(run.path)}", markup=False, highlight=False)
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
@@ -102,8 +104,10 @@ def status(run: Run, console: Console) -> None:
         console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
     for name, files in ledger.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
-    for stage, state in _training_states(run.plan):
-        console.print(f"training {visible(stage)}: {visible(state)}", markup=False, highlight=False)
+    for plan in run.plans:
+        name = f"training {plan.parent.name}" if plan.parent.parent.name == "trainings" else "training"
+        for stage, state in _training_states(plan):
+            console.print(f"{visible(name)} {visible(stage)}: {visible(state)}", markup=False, highlight=False)
     last = list(run.events())[-1:]
     if last:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
@@ -144,7 +148,5 @@ def _known(money: float | None) -> str:
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:
-    if not plan.is_file():
-        return []
     runs = json.loads(plan.read_text(encoding="utf-8")).get("stages", [])
     return [(str(run.get("stage")), str(run.get("state"))) for run in runs]

@@ -37,6 +37,8 @@ def spends(run: Run) -> list[Spend]:
         run,
         "select 'teacher' as step, '' as model, count(*), sum(tokens_in), sum(tokens_out) from attempts "
         "having count(*) > 0 union all "
+        "select 'describe', describer, count(*), sum(tokens_in), sum(tokens_out) from descriptions group by all "
+        "union all "
         "select purpose, solver, count(*), sum(tokens_in), sum(tokens_out) from answers group by all",
     )
     noted = _noted(run)
@@ -49,7 +51,7 @@ def spends(run: Run) -> list[Spend]:
         count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
         times = round(wall, 2), round(engine, 2)
         found.append(Spend(str(step), name, count, int(sent), int(again), read, written, *times))
-    order = ("teacher", "probe", "audit", "rollout")
+    order = ("teacher", "probe", "describe", "audit", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
 
 

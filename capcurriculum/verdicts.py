@@ -6,7 +6,9 @@ finds them again, and everything that counts rows asks here first.
 
 import polars as pl
 
+from capcurriculum.filter_section import Phase
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_review import HUMAN
 from capcurriculum.run import Run
 
 _FORCE = {"filter": pl.String, "stage": pl.String, "params": pl.String, "place": pl.Int64, "phase": pl.Int64}
@@ -15,18 +17,18 @@ _FORCE = {"filter": pl.String, "stage": pl.String, "params": pl.String, "place":
 def in_force(recipe: Recipe) -> pl.DataFrame:
     """One row for each filter of the recipe and stage it judges.
 
-    `place` is its place on the road from 0 on: by phase, and inside a phase in the recipe's order.
+    `place` is its place on the road from 0 on: by phase, and inside a phase in the recipe's order. People come last,
+    since a question need not have their verdict; what they drop costs no rollout, as what auditors drop.
     """
     ordered = sorted(recipe.filters, key=lambda section: section.phase)
-    return pl.DataFrame(
-        [
-            (section.name, str(stage), section.digest(recipe), place, int(section.phase))
-            for place, section in enumerate(ordered)
-            for stage in section.stages
-        ],
-        schema=_FORCE,
-        orient="row",
-    )
+    rows: list[tuple[str, str, str, int, int]] = [
+        (section.name, str(stage), section.digest(recipe), place, int(section.phase))
+        for place, section in enumerate(ordered)
+        for stage in section.stages
+    ]
+    stages = dict.fromkeys(stage for _, stage, *_ in rows)
+    rows += [(HUMAN, stage, recipe.review.digest(), len(ordered), int(Phase.AUDIT)) for stage in stages]
+    return pl.DataFrame(rows, schema=_FORCE, orient="row")
 
 
 def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:

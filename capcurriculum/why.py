@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import polars as pl
+
 from capcurriculum import ledger
 from capcurriculum.rows import Answer
 from capcurriculum.run import Run
@@ -32,6 +34,7 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     yield from _questions(run, ids)
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
     yield from _answers(answers)
+    yield from _reviews(run, ids)
     force = set(in_force(run.recipe())["params"])
     for verdict in run.verdicts.rows():
         if verdict.question_id in ids:
@@ -56,6 +59,8 @@ def _captions(run: Run, ids: _Ids) -> Iterator[str]:
             yield f"caption {caption.caption_id} from {visible(caption.source)}, {visible(caption.example_id)}"
             yield f"  image {visible(caption.image_path)} ({caption.image_id}), licence {visible(caption.license)}"
             yield f"  {visible(caption.caption)}"
+            for told in run.descriptions.where(pl.col("image_id") == caption.image_id):
+                yield f"description {told.rollout} by {visible(told.describer)}: {visible(told.text) or 'none'}"
     for attempt in run.attempts.rows():
         if attempt.caption_id in ids.captions:
             said = visible(attempt.problem) or "usable"
@@ -75,6 +80,14 @@ def _answers(answers: Iterable[Answer]) -> Iterator[str]:
         said = f"{a.outcome} {visible(a.answer)} {visible(a.detail)}".rstrip()
         order = ", options rotated" if a.order else ""
         yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}{order}: {said}"
+
+
+def _reviews(run: Run, ids: _Ids) -> Iterator[str]:
+    for review in run.reviews.rows():
+        if review.question_id in ids.questions:
+            said = ", ".join(filter(None, (review.right or "nothing", review.choice, review.kind, review.comment)))
+            state = "" if review.state == "submitted" else f" ({review.state})"
+            yield visible(f"review by {review.annotator}, {review.said_at}{state}: key right? {said}")
 
 
 def _places(run: Run, ids: _Ids) -> Iterator[str]:

@@ -44,13 +44,13 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         where = gather.folders(run, recipe)
         if crew:
             crew.folders = where
-        if recipe.perception:
+        if recipe.captioned:
             if crew:
                 crew.teach()
             write_questions(run, recipe, where, display)
         mine = run.my_ids()
         worth_asking = pipeline.before_probe(run, recipe, mine)
-        if recipe.perception:
+        if recipe.captioned:
             probed = set(worth_asking.collect()["question_id"])
             if crew:
                 crew.probe(probed)

@@ -44,7 +44,7 @@ def order_of(options: argparse.Namespace, wanted: Recipe) -> OrderSection:
         RecipeError: there is no such order, or an option does not fit it.
     """
     values = {
-        "stages": options.stages and [_stage(word) for word in options.stages.split("-")],
+        "stages": options.stages and _stages(options.stages, wanted),
         "reverse": options.reverse,
         "by": options.by,
         "proportions": options.proportions and _proportions(options.proportions),
@@ -66,8 +66,13 @@ def order_of(options: argparse.Namespace, wanted: Recipe) -> OrderSection:
         raise RecipeError(f"The order is not right: {wrong}.") from error
 
 
-def _stage(word: str) -> str:
-    return list(Stage)[int(word) - 1].value if word in ("1", "2", "3") else word
+def _stages(words: str, wanted: Recipe) -> list[str]:
+    """Names as they are, and numbers of perception, text, visual and then the recipe's capabilities as written."""
+    names = {str(number): name for number, name in enumerate((*map(str, Stage), *wanted.capabilities), 1)}
+    stages = [names.get(word, word) for word in words.split("-")]
+    if unknown := [stage for stage in stages if stage not in wanted.taught]:
+        raise RecipeError(f"There is no stage {unknown[0]}; --stages takes some of {', '.join(wanted.taught)}.")
+    return stages
 
 
 def _proportions(text: str) -> dict[str, Any]:

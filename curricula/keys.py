@@ -6,12 +6,13 @@ whatever is computed from them cannot depend on how the rows came.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
+from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Outcome, Purpose, Stage
@@ -22,8 +23,6 @@ from filters.pipeline import kept_ids
 
 Numbers = np.ndarray[tuple[int], np.dtype[Any]]
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
-
-STAGES = tuple(stage.value for stage in Stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,11 @@ class Labels:
 class Keys:
     """One entry a row in every array, in home order: `k` right of `n` answered of `asked` rollouts, all >= 0, n >= 1.
 
-    `stage` are codes into `STAGES`, `split` into `curricula.split.SPLITS`, `key` the id as a number.
+    `stage` are codes into `taught` (as of the recipe), `split` into `curricula.split.SPLITS`, `key` the id as a number.
+    `corrected` is a digest of the answer keys that people corrected.
     """
 
+    taught: tuple[str, ...]
     key: hashing.Keys
     stage: Numbers
     split: Numbers
@@ -56,6 +57,7 @@ class Keys:
     asked: Numbers
     source: Labels
     skill: Labels
+    corrected: str = ""
 
     def __len__(self) -> int:
         return len(self.key)
@@ -67,16 +69,17 @@ class Keys:
 
     def labels(self, by: str) -> Labels:
         """Stage, source or skill of every row."""
-        return Labels(STAGES, self.stage) if by == "stage" else self.source if by == "source" else self.skill
+        return Labels(self.taught, self.stage) if by == "stage" else self.source if by == "source" else self.skill
 
     @property
     def stages(self) -> list[str]:
         """The stages that have rows, as they are taught."""
-        return [name for code, name in enumerate(STAGES) if (self.stage == code).any()]
+        return [name for code, name in enumerate(self.taught) if (self.stage == code).any()]
 
     def digest(self) -> str:
         """First 16 hex digits of a sha256 over all that can change an order or a row's numbers."""
-        total = hashlib.sha256(repr((self.source.names, self.skill.names)).encode())
+        further = () if self.taught == tuple(Stage) else (self.taught,)
+        total = hashlib.sha256(repr((self.source.names, self.skill.names, *further)).encode())
         for array in (
             self.key,
             self.stage,
@@ -88,6 +91,7 @@ class Keys:
             self.skill.codes,
         ):
             total.update(np.ascontiguousarray(array).astype("<u8").data)
+        total.update(self.corrected.encode())
         return total.hexdigest()[:16]
 
 
@@ -107,16 +111,16 @@ def keys(run: Run, recipe: Recipe) -> Keys:
         RunError: a stage of the recipe would be empty, or a table is damaged.
     """
     try:
-        frame = _frame(run, recipe)
+        corrected = corrections(run, recipe)
+        frame = _frame(run, recipe, corrected)
     except pl.exceptions.PolarsError as error:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
-    found = from_frame(frame, recipe)
-    wanted = [stage for stage in STAGES if getattr(recipe, stage) is not None]
-    _refuse_empty(run, wanted, found.stages)
+    found = replace(from_frame(frame, recipe), corrected=corrected.digest())
+    _refuse_empty(run, recipe.stages, found.stages)
     return found
 
 
-def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
+def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
     """One pass over each table after the other, so that only one is being read at a time, in portions."""
 
     def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
@@ -131,7 +135,8 @@ def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
     tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
     questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
     tables = [pl.scan_parquet(shards) for shards in portions(run.answers.shards(), ANSWERS)]
-    counted = _summed(collected(counts(table, identity)) for table in tables or [run.answers.scan()])
+    tables = [corrected.answers(table) for table in tables or [run.answers.scan()]]
+    counted = _summed(collected(counts(table, identity)) for table in tables)
     return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
 
 
@@ -147,13 +152,14 @@ def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
     """`Keys` from columns `key, unit, stage, source, skill, k, n, asked`, in whatever order the rows are."""
-    stage = frame["stage"].cast(pl.Enum(STAGES)).to_physical()
+    stage = frame["stage"].cast(pl.Enum(recipe.taught)).to_physical()
     tie = hashing.mixed(frame["key"].to_numpy(), "tie", recipe.seed)
     sorting = pl.DataFrame({"stage": stage, "rate": -(frame["k"] / frame["n"]), "tie": tie})
     home = sorting.select(pl.arg_sort_by("stage", "rate", "tie")).to_series()
     del sorting
     frame = _once(frame.with_columns(stage.alias("stage"))[home])
     return Keys(
+        taught=recipe.taught,
         key=frame["key"].to_numpy(),
         stage=frame["stage"].to_numpy(),
         split=split.places(frame["unit"].to_numpy(), recipe.split),
@@ -171,7 +177,7 @@ def _once(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(~again) if again.any() else frame
 
 
-def _refuse_empty(run: Run, wanted: Sequence[str], found: Sequence[str]) -> None:
+def _refuse_empty(run: Run, wanted: Iterable[str], found: Sequence[str]) -> None:
     for stage in wanted:
         if stage not in found:
             raise RunError(

@@ -12,7 +12,7 @@ import numpy as np
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_curriculum import STAGED, OrderSection
 from curricula import hashing, merge
-from curricula.keys import STAGES, Indices, Keys
+from curricula.keys import Indices, Keys
 from curricula.split import SPLITS
 
 #: Puts some rows in order.
@@ -47,7 +47,7 @@ def arrange(order: OrderSection, keys: Keys, seed: int) -> list[OrderedSet]:
 
 def _stages(order: OrderSection, keys: Keys) -> list[str]:
     there = keys.stages
-    wanted = [stage.value for stage in order.stages] or there
+    wanted = list(order.stages) or there
     if missing := [stage for stage in wanted if stage not in there]:
         raise RecipeError(
             f"The order {order.folder} wants the stage {missing[0]}, and the run has rows of {' and '.join(there)}; "
@@ -71,7 +71,7 @@ def _rows(order: OrderSection, keys: Keys, stages: Sequence[str], salt: tuple[ob
 
 
 def _of(keys: Keys, stages: Sequence[str], split: int) -> Indices:
-    codes = [STAGES.index(stage) for stage in stages]
+    codes = [keys.taught.index(stage) for stage in stages]
     return np.flatnonzero(np.isin(keys.stage, codes) & (keys.split == split))
 
 

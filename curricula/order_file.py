@@ -16,7 +16,7 @@ from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from curricula import hashing
-from curricula.keys import STAGES, Indices, Keys, Numbers
+from curricula.keys import Indices, Keys, Numbers
 from curricula.order import OrderedSet
 from curricula.split import SPLITS
 
@@ -43,8 +43,8 @@ def _set(ordered: OrderedSet, keys: Keys, basis: str) -> dict[str, Any]:
 
 def _split(rows: Indices, keys: Keys) -> dict[str, Any]:
     """Counts, and the first 16 hex digits of the sha256 of the rows' ids in their order, eight bytes each."""
-    numbers = np.bincount(keys.stage[rows], minlength=len(STAGES)).tolist()
-    stages = {stage: number for stage, number in zip(STAGES, numbers, strict=True) if number}
+    numbers = np.bincount(keys.stage[rows], minlength=len(keys.taught)).tolist()
+    stages = {stage: number for stage, number in zip(keys.taught, numbers, strict=True) if number}
     ids = hashlib.sha256(keys.key[rows].astype(">u8").tobytes()).hexdigest()[:16]
     return {"rows": len(rows), "stages": stages, "ids": ids}
 

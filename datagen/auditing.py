@@ -1,12 +1,13 @@
 """Ask auditors whether marked answers are right; their votes become `answers` rows with the purpose audit.
 
 An auditor that answers is a solver like any other, and its choice is compared with the key. One that judges is shown
-the marked answer and replies with one JSON object, which is checked whatever the engine was told to keep to.
+the marked answer and replies with one JSON object, which is checked whatever the engine was told to keep to. Those that
+describe are in `datagen.describing`.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditSection
 from capcurriculum.rows import LETTERS, Answer, Arm, Message, Outcome, Purpose, Question, Request, Response
 from capcurriculum.run import Run
-from datagen import engines
+from datagen import describing, engines
 from datagen.orders import rotated
 from datagen.solving import Asked, Solver, answer_row, images
 
@@ -66,6 +67,25 @@ def opinion(vote: Answer) -> Opinion:
     return Opinion.UNSURE if vote.outcome == Outcome.UNPARSED and vote.answer == "unsure" else Opinion.UNKNOWN
 
 
+def opinions(votes: Iterable[Answer]) -> list[Opinion]:
+    """One a vote. Readings of one description in several orders of the options are one vote together.
+
+    They must choose the same option. Where they do not, the reader followed the letters, and the description tells
+    nothing: UNSURE. Where one of them is unknown, so is the vote.
+    """
+    readings: dict[tuple[str, int], list[Answer]] = {}
+    for vote in votes:
+        readings.setdefault((vote.solver, vote.rollout), []).append(vote)
+    return [_together(own) for own in readings.values()]
+
+
+def _together(readings: Sequence[Answer]) -> Opinion:
+    said = {opinion(reading) for reading in readings}
+    if Opinion.UNKNOWN in said:
+        return Opinion.UNKNOWN
+    return said.pop() if len({reading.answer for reading in readings}) == 1 else Opinion.UNSURE
+
+
 def audit(
     run: Run,
     recipe: Recipe,
@@ -74,13 +94,16 @@ def audit(
     folders: Mapping[str, Path],
     display: Display,
 ) -> None:
-    """Append the votes that are missing on perception questions; `folders` maps a stage to where its images are.
+    """Append the votes that are missing on questions from captions; `folders` maps a stage to where its images are.
 
     Raises:
         EngineError: the auditor cannot be used.
     """
     ordered = sorted(questions, key=lambda q: (q.image_id, q.question_id))
     for name in section.models:
+        if section.reader:
+            describing.audit(run, recipe, section, name, ordered, folders, display)
+            continue
         with Auditor(run, recipe, section, name, folders, display) as auditor:
             auditor.ask_all(ordered, lambda question: votes(question, section))
 

@@ -1,6 +1,6 @@
 """How many rows a build will have and how large they are: from the run's tables, or from what the recipe says."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -11,8 +11,7 @@ from capcurriculum.filter_section import Phase
 from capcurriculum.forecast import Rows
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
-from capcurriculum.run import Run, same_recipe
+from capcurriculum.run import Run, same_recipe, stage_of_caption
 from capcurriculum.verdicts import current, dropped, in_force
 from datagen import images
 from datagen.engines.encoding import MOST_PIXELS
@@ -47,28 +46,34 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     """
     system = len(prompts.system())
     if run is None or not (run.captions.count() or run.questions.count()):
-        captions = _stated(wanted, (Stage.PERCEPTION,))
-        problems = _stated(wanted, (Stage.TEXT, Stage.VISUAL))
-        questions = captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+        captions = {stage: _stated(wanted, stage) for stage in wanted.captioned}
+        problems = sum(_stated(wanted, stage) for stage in wanted.stages if stage not in captions)
+        questions = _written(wanted, captions)
         image = ASSUMED_PIXELS // PIXELS_A_TOKEN
         return Rows(captions, problems, system + ASSUMED_CHARACTERS, image, questions, questions, judged=False)
-    captions = run.captions.count()
-    asked = run.questions.frame("stage", "problem", "image_path")
-    made = asked.filter(pl.col("stage") == Stage.PERCEPTION).height
+    captions = dict.fromkeys(wanted.captioned, 0)
+    captions |= dict(run.captions.scan().group_by(stage_of_caption()).len().collect().iter_rows())
+    asked = run.questions.frame("stage", "problem")
+    made = dict(asked.filter(pl.col("stage").is_in(list(captions))).group_by("stage").len().iter_rows())
     texts = run.captions.frame("caption")["caption"].to_list() or asked["problem"].to_list()
-    written = made or captions * (wanted.perception.teacher.questions if wanted.perception else 0)
+    written = _written(wanted, captions)
     pictures = _first_images(run, wanted)
     worth, left = _left(run, wanted, Phase.QUESTION), _left(run, wanted, Phase.AUDIT)
     return Rows(
         captions=captions,
-        problems=sum(count for stage, count in left.items() if stage != Stage.PERCEPTION),
+        problems=sum(count for stage, count in left.items() if stage not in captions),
         characters=system + _mean(len(text) for text in texts[:1000]),
         image_tokens=_mean(map(_tokens, pictures)),
-        questions=worth.get(Stage.PERCEPTION, 0) if made else written,
-        reaching=left.get(Stage.PERCEPTION, 0) if made else written,
+        questions={stage: worth.get(stage, 0) if stage in made else written[stage] for stage in captions},
+        reaching={stage: left.get(stage, 0) if stage in made else written[stage] for stage in captions},
         judged=_judged(run, wanted),
         image_bytes=_mean(path.stat().st_size for path in pictures if path.is_file()),
     )
+
+
+def _written(wanted: Recipe, captions: Mapping[str, int]) -> dict[str, int]:
+    """Stage -> how many questions its teacher will write, if every one succeeds."""
+    return {stage: count * wanted.captioned[stage].teacher.questions for stage, count in captions.items()}
 
 
 def _left(run: Run, wanted: Recipe, through: Phase) -> dict[str, int]:
@@ -79,18 +84,18 @@ def _left(run: Run, wanted: Recipe, through: Phase) -> dict[str, int]:
 
 
 def _judged(run: Run, wanted: Recipe) -> bool:
-    """Whether the last filters before the rollouts have begun to judge perception questions."""
-    before = in_force(wanted).filter(pl.col("stage") == Stage.PERCEPTION, pl.col("phase") < int(Phase.ROLLOUT))
+    """Whether the last filters before the rollouts have begun to judge questions made from captions."""
+    made = pl.col("stage").is_in(list(wanted.captioned))
+    before = in_force(wanted).filter(made, pl.col("phase") < int(Phase.ROLLOUT))
     last = current(run, wanted, pl.col("place") == (before["place"].max() if before.height else -1))
     return not last.head(1).collect().is_empty()
 
 
-def _stated(wanted: Recipe, stages: Sequence[Stage]) -> int:
-    found = gather.sections(wanted)
-    return sum(_items(stage, section) for stage in stages for section in found.get(stage, ()))
+def _stated(wanted: Recipe, stage: str) -> int:
+    return sum(_items(stage, section) for section in wanted.stages[stage].all_sources)
 
 
-def _items(stage: Stage, section: SourceSection) -> int:
+def _items(stage: str, section: SourceSection) -> int:
     known = _documented(section)
     if section.limit is None and known is None:
         raise RecipeError(
@@ -118,11 +123,12 @@ def _documented(section: SourceSection) -> int | None:
 
 def _first_images(run: Run, wanted: Recipe) -> list[Path]:
     """Files of the first images of each stage."""
-    shown = [(str(Stage.PERCEPTION), name) for (name,) in run.captions.frame("image_path").head(_SAMPLE).iter_rows()]
-    asked = run.questions.frame("stage", "image_path").filter(pl.col("stage") == Stage.VISUAL)
-    shown += list(asked.head(_SAMPLE).iter_rows())
+    captions = run.captions.scan().select(stage_of_caption(), "image_path")
+    problems = run.questions.scan().filter(pl.col("caption_id") == "", pl.col("image_path") != "")
+    shown = pl.concat([captions, problems.select("stage", "image_path")])
+    shown = shown.group_by("stage", maintain_order=True).head(_SAMPLE)
     folders = gather.folders(run, wanted)
-    return [folders[stage] / name for stage, name in shown]
+    return [folders[stage] / name for stage, name in shown.collect().iter_rows()]
 
 
 def _tokens(path: Path) -> int:

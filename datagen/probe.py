@@ -10,9 +10,10 @@ import polars as pl
 
 from capcurriculum.errors import SourceError
 from capcurriculum.progress import Display
-from capcurriculum.recipe import ProbeSection, Recipe
-from capcurriculum.rows import Arm, Purpose, Question, Stage
-from capcurriculum.run import Run
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_stages import ProbeSection
+from capcurriculum.rows import Arm, Purpose, Question
+from capcurriculum.run import Run, stage_of_caption
 from datagen.solving import Asked, Picture, Solver
 from datagen.swapping import partners
 
@@ -26,28 +27,30 @@ def probe(
         EngineError: a solver cannot be used.
         SourceError: the swapped arm is wanted and there is only one image.
     """
-    assert recipe.perception is not None
-    section = recipe.perception.probe
-    mine = (q for q in run.my_questions(pl.col("stage") == Stage.PERCEPTION) if only is None or q.question_id in only)
-    questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
-    asked = asked_of(section, swaps(run, section, recipe.seed))
-    for solver in section.solvers:
-        model, sampling = recipe.models[solver], section.sampling.record()
-        with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:
-            opened.ask_all(questions, asked)
+    for stage, made in recipe.captioned.items():
+        section = made.probe
+        mine = (q for q in run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
+        questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
+        asked = asked_of(section, swaps(run, section, recipe.seed, stage))
+        for solver in section.solvers:
+            model, sampling = recipe.models[solver], section.sampling.record()
+            with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:
+                opened.ask_all(questions, asked)
 
 
-def swaps(run: Run, section: ProbeSection, seed: int) -> Mapping[str, Picture]:
+def swaps(run: Run, section: ProbeSection, seed: int, stage: str) -> Mapping[str, Picture]:
     """Image id -> the picture that the swapped arm shows instead; empty if the recipe leaves that arm out.
 
-    Drawn over all images that were read, whatever became of their questions, so that every share of a run draws alike.
+    Drawn over all images that were read for the stage, whatever became of their questions, so that every share of a run
+    draws alike.
 
     Raises:
         SourceError: there is only one image.
     """
     if Arm.SWAPPED not in section.arms:
         return {}
-    frame = run.captions.frame("image_id", "image_path").unique("image_id", keep="first", maintain_order=True)
+    frame = run.captions.scan().filter(stage_of_caption() == stage).select("image_id", "image_path").collect()
+    frame = frame.unique("image_id", keep="first", maintain_order=True)
     pictures = {image: Picture(image, path) for image, path in frame.iter_rows()}
     other = partners(pictures, seed)
     if pictures and not other:

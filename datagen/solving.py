@@ -66,7 +66,7 @@ def messages(question: Question, arm: Arm, order: int = 0) -> tuple[Message, ...
             return system, Message("user", problem, images=1)
         case Arm.BOTH:
             return system, Message("user", prompts.both_arm(question.caption, problem), images=1)
-        case Arm.CAPTION:
+        case Arm.CAPTION | Arm.DESCRIPTION:
             return system, Message("user", prompts.caption_arm(question.caption, problem))
         case Arm.BLIND | Arm.TEXT:
             return system, Message("user", problem)
@@ -257,13 +257,18 @@ def answer_row(
     )
 
 
-def graded(question: Question, response: Response, order: int = 0) -> tuple[Outcome, str, str]:
-    """Outcome, answer (in the letters of the question as it is written) and detail of a reply."""
+def graded(
+    question: Question, response: Response, order: int = 0, further: tuple[str, ...] = ()
+) -> tuple[Outcome, str, str]:
+    """Outcome, answer (in the letters of the question as it is written) and detail of a reply.
+
+    `further` are options that it was offered behind the question's own, in no rotation.
+    """
     if response.finish == "error":
         return Outcome.FAILED, "", response.error
     if response.finish == "length":
         # A reply cut off before its answer says nothing about what the model sees.
         return Outcome.UNPARSED, "", "cut off at max_tokens"
     _, options, gold = rotated(question, order)
-    grade = answers.grade(response.text, gold, options or None)
+    grade = answers.grade(response.text, gold, (*options, *further) or None)
     return grade.outcome, written(grade.answer, order if options else 0), grade.detail

@@ -1,14 +1,15 @@
 """`python -m evaluation.heldout RECIPE`: how right the model is on held-out rows, before training and after each stage.
 
 Rows of the validation and test splits are asked as training asks them, `--rollouts` times each at temperature 1, and
-graded by the function that pays the reward. A model that has been measured is not asked again.
+graded by the function that pays the reward. A model that has been measured is not asked again. With `--every-question`
+the questions of held-out images that no filter kept are asked too, so that no choice of rows favours a model.
 """
 
 import argparse
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Outcome, Question, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically
-from curricula.held_out import held_out
+from curricula.held_out import held_out, unseen
 from datagen import engines
 from datagen.solving import Asked, graded, home_arm, request
 from datagen.sources import gather
+from evaluation.paired import gain
 from training import plan
+
+_VERSION = 2  # of what is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Score:
     """One model on one stage's held-out rows.
 
     `accuracy` is the share of right replies over all rows and rollouts, `half_width` that of its 95 % interval, from
-    the spread between rows (replies to one row are not independent); `tokens` is the mean length of a reply.
+    the spread between rows (replies to one row are not independent); `tokens` is the mean length of a reply, and
+    `rates` the share of right replies by question id.
     """
 
     model: str
@@ -45,17 +50,19 @@ class Score:
     half_width: float
     unparsed: float
     tokens: float
+    rates: dict[str, float]
 
 
-def models(run: Run, wanted: Recipe) -> list[tuple[str, str]]:
+def models(wanted: Recipe) -> list[tuple[str, str]]:
     """(label, checkpoint) of the model before training and after every finished stage.
 
     Raises:
         RunError: nothing has been trained.
     """
-    stages = [stage for stage in plan.load(run.plan) if stage.state == plan.State.DONE]
+    file = wanted.training_dir / "plan.json"
+    stages = [stage for stage in plan.load(file) if stage.state == plan.State.DONE]
     if not stages:
-        raise RunError(f"{run.plan} has no finished stage; train first.")
+        raise RunError(f"{file} has no finished stage; train first.")
     return [("start", stages[0].parent), *((f"after {stage.stage}", stage.checkpoint) for stage in stages)]
 
 
@@ -79,7 +86,8 @@ def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]
     by_row: dict[str, list[bool]] = {}
     for item, outcome, _ in outcomes:
         by_row.setdefault(item.question.question_id, []).append(outcome is Outcome.RIGHT)
-    rates = [sum(right) / len(right) for right in by_row.values()]
+    shares = {row: sum(right) / len(right) for row, right in by_row.items()}
+    rates = list(shares.values())
     mean = sum(rates) / len(rates)
     spread = math.sqrt(sum((r - mean) ** 2 for r in rates) / max(len(rates) - 1, 1) / len(rates))
     return Score(
@@ -91,11 +99,20 @@ def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]
         half_width=1.96 * spread,
         unparsed=sum(o is Outcome.UNPARSED for _, o, _ in outcomes) / len(outcomes),
         tokens=sum(tokens for _, _, tokens in outcomes) / len(outcomes),
+        rates=shares,
     )
 
 
-def evaluate(wanted: Recipe, rollouts: int, display: Display) -> list[Score]:
-    """Scores of every model on every stage, kept in `evaluation/` of the run.
+def evaluate(
+    wanted: Recipe,
+    rollouts: int,
+    display: Display,
+    *,
+    every_question: bool = False,
+    stages: Collection[str] | None = None,
+    labels: Collection[str] | None = None,
+) -> list[Score]:
+    """Scores kept in `evaluation/` of the run: of every model, or of `labels`, on every stage, or on `stages`.
 
     Raises:
         RunError: there is no run, or nothing was trained.
@@ -103,17 +120,33 @@ def evaluate(wanted: Recipe, rollouts: int, display: Display) -> list[Score]:
     """
     run = existing(wanted.run_dir)
     folders = gather.folders(run, wanted)
-    held = held_out(run, wanted)
+    found = unseen(run, wanted) if every_question else held_out(run, wanted)
+    held = {stage: rows for stage, rows in found.items() if stages is None or stage in stages}
     scores: list[Score] = []
-    (run.path / "evaluation").mkdir(exist_ok=True)
-    for label, checkpoint in models(run, wanted):
-        measured = run.path / "evaluation" / f"heldout-{digest(label, _weights(checkpoint), rollouts, _ids(held))}.json"
-        if not measured.is_file():
-            display.note(f"held-out rows, {label}")
-            found = [dataclasses.asdict(score) for score in measure(label, checkpoint, held, folders, rollouts)]
-            write_atomically(measured, json.dumps(found, indent=1).encode())
-        scores += [Score(**values) for values in json.loads(measured.read_text(encoding="utf-8"))]
+    for label, checkpoint in models(wanted):
+        if labels is None or label in labels:
+            scores += measured(run, label, checkpoint, held, folders, rollouts, display)
     return scores
+
+
+def measured(
+    run: Run,
+    label: str,
+    checkpoint: str,
+    held: Mapping[str, Sequence[Question]],
+    folders: Mapping[str, Path],
+    rollouts: int,
+    display: Display,
+) -> list[Score]:
+    """The scores of one checkpoint, from the run's folder if they are there."""
+    name = f"heldout-{digest(_VERSION, label, _weights(checkpoint), rollouts, _ids(held))}.json"
+    file = run.path / "evaluation" / name
+    if not file.is_file():
+        display.note(f"held-out rows, {label}")
+        found = [dataclasses.asdict(score) for score in measure(label, checkpoint, held, folders, rollouts)]
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, json.dumps(found, indent=1).encode())
+    return [Score(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def _weights(checkpoint: str) -> list[str]:
@@ -131,13 +164,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m evaluation.heldout", description="Accuracy on held-out rows.")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--rollouts", type=int, default=4, help="replies to every row (default 4)")
+    parser.add_argument("--every-question", action="store_true", help="also held-out questions that no filter kept")
+    parser.add_argument("--stage", action="append", help="only this stage's rows (may be repeated)")
     arguments = parser.parse_args(argv)
-    scores = evaluate(recipe.load(arguments.recipe), arguments.rollouts, Display())
+    scores = evaluate(
+        recipe.load(arguments.recipe),
+        arguments.rollouts,
+        Display(),
+        every_question=arguments.every_question,
+        stages=arguments.stage,
+    )
+    first = {score.stage: score for score in reversed(scores)}
     rows = [
-        (s.model, s.stage, s.rows, f"{s.accuracy:.1%} ± {s.half_width:.1%}", f"{s.unparsed:.1%}", f"{s.tokens:.1f}")
+        (
+            s.model,
+            s.stage,
+            s.rows,
+            f"{s.accuracy:.1%} ± {s.half_width:.1%}",
+            "" if s is first[s.stage] else str(gain(first[s.stage].rates, s.rates)),
+            f"{s.unparsed:.1%}",
+            f"{s.tokens:.1f}",
+        )
         for s in scores
     ]
-    columns = ("model", "held-out stage", "rows", "right", "unparsed", "tokens")
+    columns = ("model", "held-out stage", "rows", "right", "gain in points (95 %)", "unparsed", "tokens")
     Console().print(show.grid(columns, rows, columns[2:]))
     return 0
 

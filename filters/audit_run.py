@@ -17,10 +17,10 @@ from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection, AuditSection
-from capcurriculum.rows import LETTERS, Purpose
+from capcurriculum.rows import LETTERS, Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
-from datagen.auditing import Opinion, audit, opinion
+from datagen.auditing import Opinion, audit, opinions
 from datagen.sources import gather
 from filters import noise, pipeline
 from filters.noise import Rate, Sample
@@ -48,26 +48,30 @@ def auditor(
     mode: str | None = None,
     sees: str | None = None,
     votes: int | None = None,
+    reader: str | None = None,
 ) -> AuditSection:
     """The auditors a user names; what is left out is as in the recipe's filter, if it has one.
 
-    More votes than the options have rotations are drawn at temperature 0.7.
+    More votes than the options have rotations, and several descriptions, are drawn at temperature 0.7.
 
     Raises:
         RecipeError: none is named and the recipe has none, or they cannot be asked so.
     """
     own = filtering(recipe)
-    given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes}
-    told = (_plain(own) if own else {}) | {key: value for key, value in given.items() if value is not None}
+    given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes, "reader": reader}
+    describes = (mode or (own.mode if own else "")) == "describe"
+    foreign = {"sees"} if describes else {"reader", "instruction"}  # a filter of another mode may have them
+    told = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
+    told |= {key: value for key, value in given.items() if value is not None}
     names = ", ".join(sorted(recipe.models))
     if "models" not in told:
         raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
-    if missing := sorted(set(told["models"]) - set(recipe.models)):
+    if missing := sorted({*told["models"], reader or told["models"][0]} - set(recipe.models)):
         raise RecipeError(
             f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
             "change the run, and name the recipe file instead of the run."
         )
-    if told.get("votes", 0) > len(LETTERS) and not told.get("sampling", {}).get("temperature"):
+    if told.get("votes", 0) > (1 if describes else len(LETTERS)) and not told.get("sampling", {}).get("temperature"):
         told["sampling"] = told.get("sampling", {}) | {"temperature": 0.7}
     try:
         return AuditSection.model_validate(told)
@@ -80,18 +84,18 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
     """Ask about a sample of an existing run of the recipe, estimate, and write `audit.json` into the run.
 
     Raises:
-        RecipeError: the recipe has no perception stage, or is not the run's.
+        RecipeError: the recipe makes no questions from captions, or is not the run's.
         RunError: no perception question has been judged yet, or another process is writing the run.
         EngineError: the auditor cannot be used; votes given so far stay.
     """
-    if recipe.perception is None:
-        raise RecipeError("Only perception questions are audited, and the recipe has no perception stage.")
+    if not recipe.captioned:
+        raise RecipeError("Only questions made from captions are audited, and the recipe has no such stage.")
     if size < 1:
         raise RunError(f"A sample of {size} questions says nothing; give a --size of at least 1.")
     with writing(_lying_at(recipe, run)) as opened:
         sample = noise.draw(opened, recipe, size, seed)
         if not sample.drawn:
-            raise RunError(f"The run {run.path} has no judged perception question yet; build it first.")
+            raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
         ids = pl.LazyFrame({"question_id": [drawn.question_id for drawn in sample.drawn]})
         audit(opened, recipe, section, pipeline.questions(opened, ids), gather.folders(opened, recipe), display)
         opinions = _opinions(opened, recipe, section, ids)
@@ -114,10 +118,11 @@ def _lying_at(recipe: Recipe, run: Run) -> Recipe:
 def _opinions(run: Run, recipe: Recipe, section: AuditSection, ids: pl.LazyFrame) -> dict[str, Opinion]:
     asked = ids.collect()["question_id"].to_list()
     mine = pl.col("purpose") == Purpose.AUDIT, pl.col("solver").is_in(section.askers(recipe.models))
-    votes: defaultdict[str, list[Opinion]] = defaultdict(list)
-    for vote in run.answers.where(*mine, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
-        votes[vote.question_id].append(opinion(vote))
-    return {question_id: noise.said_by(found) for question_id, found in votes.items()}
+    read = [pl.col("order") < section.reader.orders] if section.reader else []
+    votes: defaultdict[str, list[Answer]] = defaultdict(list)
+    for vote in run.answers.where(*mine, *read, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
+        votes[vote.question_id].append(vote)
+    return {question_id: noise.said_by(opinions(found)) for question_id, found in votes.items()}
 
 
 def _write(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.rows import Answer, Question, Verdict
-from datagen.auditing import Opinion, opinion
+from datagen.auditing import Opinion, opinions
 from filters.verdict import verdict
 
 FILTER = "auditor"
@@ -16,7 +16,7 @@ FILTER = "auditor"
 
 def judge(question: Question, answers: Sequence[Answer], section: AuditorSection) -> Verdict:
     """The verdict over the votes of the section's auditors."""
-    votes = [opinion(answer) for answer in answers]
+    votes = opinions(answers)
     count = {said: votes.count(said) for said in Opinion}
     reason = _reason(count[Opinion.AGREE], count[Opinion.DISAGREE], count[Opinion.UNSURE], section)
     keep = reason is Reason.KEPT or (reason is not Reason.AUDIT_DISAGREES and section.unsure == "keep")

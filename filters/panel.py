@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capcurriculum.filter_section import Quorum
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import ProbeSection
+from capcurriculum.recipe_stages import ProbeSection
 from capcurriculum.rows import Answer, Arm, Outcome
 
 KNOWN = frozenset({Outcome.RIGHT, Outcome.WRONG})

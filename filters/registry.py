@@ -43,11 +43,9 @@ class Setting:
     recipe: Recipe
     folders: Mapping[str, Path]
 
-    @property
-    def panel(self) -> Panel:
-        """Who the probe asks."""
-        probe = self.recipe.perception
-        return Panel.of(probe.probe) if probe else Panel(())
+    def panel(self, question: Question) -> Panel:
+        """Whom the probe of the question's stage asks."""
+        return Panel.of(self.recipe.captioned[question.stage].probe)
 
 
 Judge = Callable[[Question, Sequence[Answer]], Verdict]
@@ -63,11 +61,11 @@ MAKERS: Mapping[str, Maker] = {
     readable.FILTER: lambda section, at: _by_question(readable.judging(at.folders, section)),
     wellformed.FILTER: lambda section, at: lambda q, _: wellformed.judge(q, section),
     leak.FILTER: lambda section, at: lambda q, _: leak.judge(q, section),
-    perception.FILTER: lambda section, at: lambda q, replies: perception.judge(q, replies, at.panel, section),
-    blind.FILTER: lambda section, at: lambda q, replies: blind.judge(q, replies, at.panel, section),
-    swapped.FILTER: lambda section, at: lambda q, replies: swapped.judge(q, replies, at.panel, section),
-    consistent.FILTER: lambda section, at: lambda q, replies: consistent.judge(q, replies, at.panel, section),
-    agreed_other.FILTER: lambda section, at: lambda q, replies: agreed_other.judge(q, replies, at.panel, section),
+    perception.FILTER: lambda section, at: lambda q, replies: perception.judge(q, replies, at.panel(q), section),
+    blind.FILTER: lambda section, at: lambda q, replies: blind.judge(q, replies, at.panel(q), section),
+    swapped.FILTER: lambda section, at: lambda q, replies: swapped.judge(q, replies, at.panel(q), section),
+    consistent.FILTER: lambda section, at: lambda q, replies: consistent.judge(q, replies, at.panel(q), section),
+    agreed_other.FILTER: lambda section, at: lambda q, replies: agreed_other.judge(q, replies, at.panel(q), section),
     auditor.FILTER: lambda section, at: lambda q, replies: auditor.judge(q, replies, section),
     measured.FILTER: lambda section, at: measured.judge,
     difficulty.FILTER: lambda section, at: lambda q, replies: difficulty.judge(q, replies, at.recipe.rollouts, section),

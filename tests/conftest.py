@@ -17,7 +17,7 @@ os.environ |= {
 import pytest
 from hypothesis import settings
 
-from capcurriculum import maths
+from capcurriculum import maths, maths_pool
 
 # Wall-clock deadlines measure a busy machine, not the code; pytest-timeout catches what hangs.
 settings.register_profile("project", deadline=None)
@@ -29,7 +29,7 @@ def patient_maths() -> Iterator[None]:
     """Maths limits that a busy machine does not reach, where a test asks what is equal and not how long it takes."""
     maths.shut_down()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maths, "LIMIT_SECONDS", 60.0)
-        patch.setattr(maths, "CPU_SECONDS", 30.0)
+        patch.setattr(maths_pool, "LIMIT_SECONDS", 60.0)
+        patch.setattr(maths_pool, "CPU_SECONDS", 30.0)
         yield
         maths.shut_down()

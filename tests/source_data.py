@@ -44,7 +44,7 @@ def read(
 ) -> list[Row]:
     """What a source gives, its images kept in `run` or linked as `link/`."""
     place = Place(kinds.folder(section), section.name or "s", Store(run), "link/")
-    return list(kinds.rows(section, place, stage, known))
+    return list(kinds.rows(section, place, stage, stage, known))
 
 
 def questions(rows: list[Row]) -> list[Question]:

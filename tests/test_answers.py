@@ -281,8 +281,8 @@ def test_grade_many_keeps_order() -> None:
 
 def test_choices_never_load_sympy_nor_start_a_worker() -> None:
     script = (
-        "import sys; from capcurriculum import answers, maths; heavy = {'sympy', 'math_verify', 'pydantic'};"
+        "import sys; from capcurriculum import answers, maths_pool; heavy = {'sympy', 'math_verify', 'pydantic'};"
         "answers.grade(r'\\boxed{B}', 'B', ['x', 'y']); answers.grade('42', '42'); answers.grade('1/2', '0.5');"
-        "assert maths._shared is None; assert not heavy & set(sys.modules), sys.modules.keys()"
+        "assert maths_pool._shared is None; assert not heavy & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -178,7 +178,7 @@ def test_a_plan_counts_the_auditors_requests(world: World, tmp_path: Path) -> No
         ({"models": "nobody"}, "names nobody, and models has no such entry"),
         ({"models": "one", "votes": 5}, "more than 4 votes need a sampling.temperature"),
         ({"models": ["one", "one"]}, "names one of them twice"),
-        ({"models": "one", "stages": ["text"]}, "perception questions only"),
+        ({"models": "one", "stages": ["text"]}, "made from captions"),
         ({"models": []}, "at least 1 item"),
         ({"models": "one", "rule": "kind"}, "Extra inputs"),
     ],
@@ -267,7 +267,7 @@ def test_votes_that_could_be_read_decide(said: str, share: float, reason: str) -
 @given(st.permutations("aadduufx"))
 def test_the_order_of_votes_leaves_no_trace_and_unknown_ones_count_for_nothing(said: list[str]) -> None:
     names = {"a": "agree", "d": "disagree", "u": "unsure", "f": "failed", "x": "garbled"}
-    votes = [vote(names[letter], "aadduufx".index(letter)) for letter in said]
+    votes = [vote(names[letter], number) for number, letter in enumerate(said)]
     assert sorted(map(auditing.opinion, votes)) == sorted(
         [Opinion.AGREE] * 2 + [Opinion.DISAGREE] * 2 + [Opinion.UNSURE] * 2 + [Opinion.UNKNOWN] * 2
     )

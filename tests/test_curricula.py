@@ -17,9 +17,10 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import Answer, Question, Verdict, digest
 from capcurriculum.run import Run, writing
-from curricula import make, pictures
+from curricula import held_out, make, pictures
 from curricula.keys import keys
 from curricula.make import STAGES, folder_of, sets, write_orders
+from curricula.split import split_of
 
 COUNTS = {"text": 30, "visual": 20}
 
@@ -75,6 +76,22 @@ def fill(made: Recipe) -> Run:
             run.answers.append(a for q in part for a in reversed(replies(q, outcomes(int(q.problem.split()[1][:-1])))))
         run.verdicts.append(kept(made, rows))
     return run
+
+
+def test_unseen_questions_are_kept_or_not_and_of_no_training_image(tmp_path: Path) -> None:
+    made = wanted(tmp_path)
+    run = fill(made)
+    dropped = question("text", 1000, "")
+    more = [question("text", number, "") for number in range(900, 920)]
+    run.questions.append([dropped, *more])  # without a verdict: kept by nobody
+    found, chosen = held_out.unseen(run, made), held_out.held_out(run, made)
+    for stage, rows in found.items():
+        ids = {row.question_id for row in rows}
+        assert {row.question_id for row in chosen[stage]} <= ids
+        assert all(split_of(row, made.split) != "train" for row in rows)
+    extra = {row.question_id for row in found["text"]} - {row.question_id for row in chosen["text"]}
+    assert extra == {row.question_id for row in [dropped, *more] if split_of(row, made.split) != "train"}
+    assert extra
 
 
 def kept(made: Recipe, rows: Iterable[Question]) -> Iterator[Verdict]:
@@ -316,7 +333,7 @@ def test_orders_of_the_recipe_are_found_by_name(run: Run, tmp_path: Path) -> Non
     ("words", "sentence"),
     [
         (["--order", "backwards"], "order: Input should be 'merged'"),
-        (["--order", "merged", "--stages", "4"], "stages.0: Input should be"),
+        (["--order", "merged", "--stages", "4"], "There is no stage 4"),
         (["--order", "merged", "--stages", "perception"], "wants the stage perception"),
         (["--order", "merged", "--balance", "skill"], "balance.batch: Input should be"),
         (["--order", "interleaved", "--proportions", "text"], "proportions."),

@@ -343,7 +343,7 @@ def test_each_filters_own_catch_counts_pairs_and_what_it_alone_objects_to(
         ({"filters": [{"name": "rollouts", "stages": ["text"]}]}, "must list rollouts for perception"),
         ({"filters": ["rollouts"], "rollouts": {"model": "policy", "above": 0.1}}, "must list difficulty"),
         ({"filters": ["consistent", "rollouts"]}, "consistent needs perception.probe.other_order: true"),
-        ({"filters": [{"name": "blind", "stages": ["text"]}, "rollouts"]}, "perception questions only"),
+        ({"filters": [{"name": "blind", "stages": ["text"]}, "rollouts"]}, "made from captions"),
         ({"filters": [{"name": "perception", "mode": "soft"}, "rollouts"]}, "that mode needs both"),
         ({"filters": [{"name": "perception", "mode": "at_least", "at_least": 3}, "rollouts"]}, "has fewer solvers"),
         ({"filters": [{"name": "perception", "at_least": 1}, "rollouts"]}, "at_least goes with mode: at_least"),

@@ -14,7 +14,7 @@ from capcurriculum.recipe import SplitSection
 from capcurriculum.recipe_curriculum import CurriculumSection, OrderSection
 from capcurriculum.rows import Question, digest
 from curricula import hashing, merge, split
-from curricula.keys import STAGES, Keys, from_frame
+from curricula.keys import Keys, from_frame
 from curricula.order import OrderedSet, arrange
 from curricula.split import SPLITS
 
@@ -29,6 +29,7 @@ RECIPE = recipe.parse(
     "test",
 )
 
+STAGES = RECIPE.taught
 ROWS = st.lists(
     st.tuples(
         st.sampled_from(STAGES), st.sampled_from(["red", "green", "blue"]), st.sampled_from(["a", "b"]),

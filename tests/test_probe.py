@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capcurriculum import prompts
 from capcurriculum.errors import RecipeError, SourceError
 from capcurriculum.progress import Display
-from capcurriculum.recipe import ProbeSection
+from capcurriculum.recipe_stages import ProbeSection
 from capcurriculum.rows import LETTERS, Arm, CaptionedImage, Question, Response
 from capcurriculum.run import Run
 from curricula.build import build
@@ -63,13 +63,13 @@ def test_every_image_has_another_as_its_partner_and_is_one_once(ids: set[str], s
 def test_one_image_has_no_partner(tmp_path: Path) -> None:
     assert partners(["a", "a"], 0) == {}
     with pytest.raises(SourceError, match="needs two images"):
-        swaps(run_with(tmp_path, "a"), ProbeSection(solvers=("one",)), 0)
+        swaps(run_with(tmp_path, "a"), ProbeSection(solvers=("one",)), 0, "perception")
 
 
 def test_each_arm_shows_what_its_name_says(tmp_path: Path) -> None:
     own = question("i")
     section = ProbeSection(solvers=("one",), other_order=True)
-    items = list(asked_of(section, swaps(run_with(tmp_path, "i", "j"), section, 0))(own))
+    items = list(asked_of(section, swaps(run_with(tmp_path, "i", "j"), section, 0, "perception"))(own))
     assert [(item.arm, item.order) for item in items] == [(arm, order) for arm in section.arms for order in (0, 1)]
     assert {item.shown.path for item in items if item.shown} == {"j.png"}
     by_arm = {item.arm: messages(own, item.arm)[1] for item in items}

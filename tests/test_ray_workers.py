@@ -97,7 +97,7 @@ def test_a_build_after_workers_asks_nothing_and_ends_as_one_alone(tmp_path: Path
         wanted = worlds.recipe_over(tmp_path, server.url, name="shared", text=None)
         with employing(wanted) as run:
             folders = gather.folders(run, wanted)
-            work(assignment(run, wanted, Spec("teacher", "teacher")), duties.untaught(run, wanted))
+            work(assignment(run, wanted, Spec("teacher", "teacher")), duties.untaught(run, wanted, "perception"))
             write_questions(run, wanted, folders, Display())
             for solver in ("one", "two"):
                 spec = Spec("probe", solver)
@@ -115,8 +115,8 @@ def test_a_refused_question_is_asked_again_by_the_worker(tmp_path: Path) -> None
     with endpoint.serving(endpoint.Endpoint(faults=[endpoint.saying("nonsense")] * 6)) as server:
         wanted = worlds.recipe_over(tmp_path, server.url, text=None)
         with employing(wanted) as run:
-            work(assignment(run, wanted, Spec("teacher", "teacher")), duties.untaught(run, wanted))
-            assert duties.untaught(run, wanted) == []
+            work(assignment(run, wanted, Spec("teacher", "teacher")), duties.untaught(run, wanted, "perception"))
+            assert duties.untaught(run, wanted, "perception") == []
     assert run.attempts.count() == len(server.requests) == 16
 
 

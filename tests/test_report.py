@@ -25,6 +25,8 @@ from cards.report.pictures import SIDE, Picture, each
 from cards.report.write import data_folder, report
 from tests import report_runs
 
+TAUGHT = ("perception", "text", "visual")
+
 
 class Page(HTMLParser):
     """Elements and script bodies of a page as a browser would part them."""
@@ -137,11 +139,13 @@ def test_kept_rows_come_first_and_from_easy_to_hard(page: Path) -> None:
 
 def test_rows_beyond_the_limit_are_left_out_where_most_share_a_fate(planted: Run) -> None:
     found = fates(planted, planted.recipe())
-    few = chosen(found, 20)
+    few = chosen(found, 20, TAUGHT)
     assert few.total == found.height
     assert few.rows.height == 20
     assert few.rows["at"].to_list() == list(range(20))
-    assert few.rows.drop("at").equals(chosen(found.sample(fraction=1, shuffle=True, seed=3), 20).rows.drop("at"))
+    assert few.rows.drop("at").equals(
+        chosen(found.sample(fraction=1, shuffle=True, seed=3), 20, TAUGHT).rows.drop("at")
+    )
     group = ["stage", "fate", "filter", "reason"]
     most = found.group_by(group).len().sort("len")
     shown = few.rows.group_by(group).len(name="shown")
@@ -264,9 +268,9 @@ def test_charts_add_up_to_what_they_count(planted: Run) -> None:
     found = fates(planted, planted.recipe())
     measured = found.filter(pl.col("pass_n") > 0).height
     for histograms, total in (
-        (numbers.pass_rates(found), measured),
-        (numbers.question_lengths(planted, found), planted.questions.count()),
-        (numbers.reply_lengths(planted), sum(a.purpose == "rollout" for a in planted.answers.rows())),
+        (numbers.pass_rates(found, TAUGHT), measured),
+        (numbers.question_lengths(planted, found, TAUGHT), planted.questions.count()),
+        (numbers.reply_lengths(planted, TAUGHT), sum(a.purpose == "rollout" for a in planted.answers.rows())),
     ):
         assert sum(sum(series) for chart in histograms for series in chart.series.values()) == total > 0
         assert all(len(series) == len(c.labels) <= 18 for c in histograms for series in c.series.values())
@@ -277,7 +281,7 @@ def test_charts_add_up_to_what_they_count(planted: Run) -> None:
         image = next(line for line in lines if (line.solver, line.arm) == (cross.solver, "image"))
         wrong = sum(n for (seen, _), n in cross.counts.items() if seen == "wrong")
         assert wrong == image.counts["wrong"]
-    keys = numbers.keys(planted, found)
+    keys = numbers.keys(planted, found, TAUGHT)
     assert [line.stage for line in keys] == ["perception"]
     assert (
         sum(keys[0].counts.values()) == found.filter(pl.col("stage") == "perception", pl.col("fate") == "kept").height
@@ -287,7 +291,7 @@ def test_charts_add_up_to_what_they_count(planted: Run) -> None:
 def test_one_endless_text_does_not_flatten_the_others() -> None:
     lengths = [*range(100, 200), *range(100, 200), 100_000]
     rows = pl.LazyFrame({"stage": "text", "fate": "kept", "length": lengths})
-    chart = numbers._lengths(rows, "fate", ("kept",), "characters")[0]
+    chart = numbers._lengths(rows, "fate", ("kept",), "characters", TAUGHT)[0]
     assert chart.labels[-1] == "200+"
     assert chart.series["kept"][-1] == 1
     assert max(chart.series["kept"]) == 40

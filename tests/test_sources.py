@@ -21,7 +21,7 @@ def section(folder: Path, kind: str = "problems", **changes: object) -> SourceSe
 
 
 def read(folder: Path, stage: Stage = Stage.TEXT, known: frozenset[str] = frozenset()) -> list[Question | Verdict]:
-    return list(read_problems(section(folder), folder, stage, known))
+    return list(read_problems(section(folder), folder, stage, stage is Stage.VISUAL, known))
 
 
 def lines(folder: Path, *rows: object) -> Path:
@@ -75,7 +75,7 @@ def test_the_same_line_has_the_same_key_wherever_it_stands(tmp_path: Path) -> No
 def test_the_downsampled_images_of_docci_are_found(tmp_path: Path) -> None:
     folder = worlds.docci(tmp_path / "docci", images=2)
     (folder / "images").rename(folder / "images_downsampled_2x")
-    rows = list(read_docci(section(folder, "docci"), folder, frozenset()))
+    rows = list(read_docci(section(folder, "docci"), folder, Stage.PERCEPTION, frozenset()))
     assert [row.image_path for row in rows] == [f"images_downsampled_2x/train_0000{n}.png" for n in range(2)]
     assert {row.license for row in rows} == {"mit"}
 
@@ -84,7 +84,7 @@ def test_a_missing_descriptions_file_is_one_sentence(tmp_path: Path) -> None:
     folder = worlds.docci(tmp_path / "docci", images=1)
     (folder / "docci_descriptions.jsonlines").unlink()
     with pytest.raises(SourceError, match=r"docci_descriptions.jsonlines cannot be read .* check the recipe's path"):
-        list(read_docci(section(folder, "docci"), folder, frozenset()))
+        list(read_docci(section(folder, "docci"), folder, Stage.PERCEPTION, frozenset()))
 
 
 @pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "a/../../x.png", "x\x00.png", "", "n" * 300])

@@ -297,7 +297,7 @@ def pixmo_rows(folder: Path, rows: list[tuple[object, object]]) -> Path:
 def read_pixmo(folder: Path, run: Path, known: frozenset[str] = frozenset()) -> list[CaptionedImage | Verdict]:
     download = {"timeout_seconds": 5, "tries": 1, "pause_seconds": 0, "per_host": 4}
     section = data.section("pixmo", folder, download=download, max_bytes=100_000, max_pixels=10**6)
-    return list(pixmo.read(section, Place(folder, "PixmoCap", Store(run)), known, policy=loopback))
+    return list(pixmo.read(section, Place(folder, "PixmoCap", Store(run)), "perception", known, policy=loopback))
 
 
 def test_pixmo_rows_are_fetched_kept_and_never_fetched_again(site: Site, tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_a_source_read_to_its_end_is_not_read_again_until_its_files_change(
         gather.gather(run, wanted, Display())
     read: list[str] = []
     real = gather.kinds.rows
-    monkeypatch.setattr(gather.kinds, "rows", lambda s, p, stage, k: read.append(stage) or real(s, p, stage, k))
+    monkeypatch.setattr(gather.kinds, "rows", lambda s, p, stage, *k: read.append(stage) or real(s, p, stage, *k))
     with writing(wanted) as run:
         gather.gather(run, wanted, Display())
         assert read == []

@@ -1,6 +1,5 @@
 """Supervision, with real process trees: success, crash, hang, fatal line, strays, Ctrl-C."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -25,9 +24,12 @@ def step(n):
 """
 
 
-def job(folder: Path, body: str, stall: float = 60, steps: list[Mapping[str, Any]] | None = None) -> launch.Job:
+def job(
+    folder: Path, body: str, stall: float = 60, steps: list[Mapping[str, Any]] | None = None, limit: float = 60
+) -> launch.Job:
     seen = steps if steps is not None else []
-    return launch.Job([sys.executable, "-c", TREE + body], dict(os.environ), folder, stall, seen.append)
+    environ = environment.trainer_environment("cuda")  # as on a GPU: no patches
+    return launch.Job([sys.executable, "-c", TREE + body], environ, folder, stall, limit, seen.append)
 
 
 def alive(pid: int) -> bool:
@@ -69,6 +71,16 @@ def test_silence_is_a_stall(tmp_path: Path) -> None:
     assert nothing_left(tmp_path)
 
 
+def test_a_step_that_does_not_end_is_a_stall_though_the_trainer_talks(tmp_path: Path) -> None:
+    body = "step(1)\ndef waiting():\n    while True:\n        print('alive', flush=True); time.sleep(0.2)\nwaiting()"
+    with pytest.raises(TrainerError, match=r"finished no step for 0\.05 minutes .* raise training\.step_minutes"):
+        launch.run(job(tmp_path, body, limit=3))
+    stacks = (tmp_path / "stacks.txt").read_text()
+    assert "in waiting" in stacks  # the function in which the trainer stood
+    assert stacks.count("Current thread") + stacks.count("Thread 0x") >= 2  # the stray process too
+    assert nothing_left(tmp_path)
+
+
 def test_a_fatal_line_ends_a_trainer_that_would_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "FATAL_GRACE", 1.0)
     body = "print('(Server pid=1) vllm.EngineDeadError: EngineCore encountered an issue', flush=True); time.sleep(600)"
@@ -77,7 +89,8 @@ def test_a_fatal_line_ends_a_trainer_that_would_hang(tmp_path: Path, monkeypatch
     assert nothing_left(tmp_path)
 
 
-def test_ctrl_c_ends_the_tree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_an_impatient_second_one_end_the_tree(tmp_path: Path, number: signal.Signals) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import test_training_launch as t; from pathlib import Path\n"
         "t.launch.run(t.job(Path(sys.argv[2]), 'time.sleep(600)'))"
@@ -85,8 +98,10 @@ def test_ctrl_c_ends_the_tree(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as supervisor:
         wait_for(lambda: "stray" in (tmp_path / "verl.log").read_text() if (tmp_path / "verl.log").exists() else False)
-        supervisor.send_signal(signal.SIGINT)
-        supervisor.wait(60)
+        supervisor.send_signal(number)
+        time.sleep(0.1)
+        supervisor.send_signal(number)
+        assert b"KeyboardInterrupt" in supervisor.communicate(timeout=60)[1]
     assert nothing_left(tmp_path)
 
 
@@ -126,16 +141,6 @@ def test_scratch_is_short_enough_for_a_socket() -> None:
     assert launch.scratch(deep) == launch.scratch(deep) != launch.scratch(Path("/y"))
 
 
-def test_metrics_keep_each_step_once_over_attempts(tmp_path: Path) -> None:
-    series = tmp_path / "metrics.jsonl"
-    metrics.begin(series, 0)
-    for step in (1, 2, 3):
-        metrics.append(series, {"step": step, "data": {"r": step}})
-    metrics.begin(series, 2)
-    metrics.append(series, {"step": 3, "data": {"r": 33}})
-    assert metrics.Tail(series).records() == [{"step": 1, "r": 1}, {"step": 2, "r": 2}, {"step": 3, "r": 33}]
-
-
 def test_a_tail_waits_for_whole_lines(tmp_path: Path) -> None:
     file = tmp_path / "log"
     tail = metrics.Tail(file)
@@ -156,4 +161,4 @@ def test_the_cpu_environment_is_only_for_the_cpu(monkeypatch: pytest.MonkeyPatch
     assert "RAY_ADDRESS" not in cpu
     assert cuda["RAY_ADDRESS"] == "10.0.0.1:6379"
     assert "VERL_PLATFORM" not in cuda
-    assert "bootstrap" not in cuda["PYTHONPATH"]
+    assert cuda["PYTHONPATH"].split(":")[0].endswith("training/bootstrap")

@@ -2,18 +2,25 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
+from safetensors import safe_open
 
 from capcurriculum import prompts
+from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests import training_data
-from training import chain, environment, export, launch, metrics, processes
+from training import chain, environment, export, launch, live, metrics, parents, processes, selection
+from training.freeze import VISION
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -62,7 +69,11 @@ def recipe(root: Path) -> Recipe:
         "rollouts": {"model": "m"},
         "text": {"source": {"kind": "scenes"}},
         "training": {
-            "stages": [{"stage": "perception"}, {"stage": "text"}],
+            "stages": [
+                {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
+                {"stage": "visual", "select": "best", "knobs": {"freeze": "vision"}},
+                "text",
+            ],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
         },
     }
@@ -75,26 +86,99 @@ def states(root: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(2400)
-def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in ("perception", "text"):
-        training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
+def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captions by the supervised trainer, then GRPO with frozen vision, killed once, then GRPO with nothing frozen."""
+    stages = tmp_path / "runs/demo/stages"
+    for stage in ("perception", "visual", "merged"):
+        training_data.write_stage(stages, stage)
+    (stages / "merged").rename(stages / "text")  # batches of rows with and without pictures
+    training_data.write_captions(tmp_path / "runs" / "demo", "perception")
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "run", killing_after_a_step(launch.run))
+        with pytest.raises(TrainerError, match="was killed by SIGKILL"):
+            chain.train(recipe(tmp_path))
+    assert [stage["state"] for stage in states(tmp_path)] == ["done", "failed", "pending"]
     chain.train(recipe(tmp_path))
-    first, second = states(tmp_path)
-    assert (first["state"], second["state"]) == ("done", "done")
-    assert second["parent_digest"] == first["checkpoint_digest"]
-    assert first["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
-    for stage in (first, second):
+    captions, first, second = states(tmp_path)
+    assert [stage["attempts"] for stage in (captions, first, second)] == [1, 2, 1]
+    assert captions["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
+    for before, stage in ((captions, first), (first, second)):
+        assert stage["state"] == "done"
+        assert stage["parent_digest"] == before["checkpoint_digest"]
         folder = Path(stage["checkpoint"]).parent
-        steps = metrics.Tail(folder / "metrics.jsonl").records()
-        assert [step["step"] for step in steps] == [1, 2]
-        assert all(0 <= step["critic/score/mean"] <= 1 for step in steps)
-        assert any(key.startswith("val-") and "accuracy" in key for key in steps[-1])
+        steps = metrics.load(folder.parent / "metrics.parquet").filter(pl.col("stage") == stage["stage"])
+        assert steps["step"].to_list() == [1, 2]
+        assert steps["attempt"].to_list() == ([1, 2] if stage is first else [1, 1])
+        for shown in live.SHOWN:
+            assert steps[shown.metric].is_between(0, float("inf")).all(), shown
+        score = 0.9 * steps["reward/accuracy"] + 0.1 * steps["reward/format"]
+        assert (steps["critic/score/mean"] - score).abs().max() < 1e-6
+        assert list(selection.accuracies(steps)) == [2]
+        assert stage["selected_step"] == 2
+        assert stage["reply"]
         assert processes.belonging(folder) == set()
         assert not launch.scratch(folder).exists()
-    reload(Path(second["checkpoint"]))
+    losses = metrics.load(tmp_path / "runs/demo/training/metrics.parquet")["train/loss"].drop_nulls().to_list()
+    assert losses[1] < losses[0]
+    start, told, frozen, trained = map(vision, (Path(captions["parent"]), *map(exported, (captions, first, second))))
+    assert changed(told, start) == []
+    assert frozen == told  # bit for bit
+    assert changed(trained, frozen) == []
+    tensors = len(parents.tensor_names(exported(second)))
+    assert [optimized(exported(stage)) for stage in (captions, first, second)] == [
+        tensors,
+        tensors - len(start),
+        tensors,
+    ]
+    reload(exported(second))
     monkeypatch.setattr(launch, "run", never)
     chain.train(recipe(tmp_path))
-    assert states(tmp_path) == [first, second]
+    assert states(tmp_path) == [captions, first, second]
+
+
+def exported(stage: Mapping[str, Any]) -> Path:
+    return Path(stage["checkpoint"])
+
+
+def changed(after: Mapping[str, bytes], before: Mapping[str, bytes]) -> list[str]:
+    """The weights that training should have changed and did not."""
+    return [name for name, value in after.items() if "weight" in name and value == before[name]]
+
+
+def vision(folder: Path) -> dict[str, bytes]:
+    """The bytes of the vision tower's weights in full precision (the start is kept in bfloat16)."""
+    (path,) = folder.glob("*.safetensors")
+    with safe_open(path, framework="pt") as file:
+        names = filter(re.compile(VISION).search, file.keys())
+        return {name: file.get_tensor(name).float().numpy().tobytes() for name in names}
+
+
+def optimized(checkpoint: Path) -> int:
+    """How many tensors the optimizer of the checkpoint's last step holds state for."""
+    code = (
+        "import sys, torch, torch.distributed.tensor\n"
+        "print(len(torch.load(sys.argv[1], weights_only=False, map_location='cpu')['state']))"
+    )
+    (file,) = (checkpoint.parent / "trainer/global_step_2").rglob("optim_world_size_1_rank_0.pt")
+    environ = environment.trainer_environment("cpu")
+    done = subprocess.run([sys.executable, "-c", code, str(file)], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return int(done.stdout)
+
+
+def killing_after_a_step(run: Callable[[launch.Job], None]) -> Callable[[launch.Job], None]:
+    """The trainer, killed when it has told of its first step."""
+
+    def killed(job: launch.Job) -> None:
+        def on_step(step: Mapping[str, Any]) -> None:
+            job.on_step(step)
+            for pid in processes.belonging(job.folder):
+                if b"verl.trainer.main_ppo" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+
+        run(job.reporting(on_step))
+
+    return killed
 
 
 def never(job: launch.Job) -> None:

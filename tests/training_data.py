@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from capcurriculum import prompts
-from capcurriculum.rows import Stage
+from capcurriculum.rows import Question, Stage
+from capcurriculum.run import Run
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "yellow": (230, 220, 30)}
 LETTERS = "ABCD"
@@ -27,7 +28,11 @@ def picture(colour: str, size: int = 64) -> bytes:
 
 
 def row(stage: str, number: int, split: str) -> dict[str, object]:
-    """A question about a colour; text rows ask for a sum and have neither picture nor options."""
+    """A question about a colour; text rows ask for a sum and have neither picture nor options; every other row of the
+    set "merged" is one of them.
+    """
+    if stage == "merged":
+        stage = "visual" if number % 2 else "text"
     names = list(COLOURS)
     turn = number % 4
     options = names[turn:] + names[:turn]
@@ -111,3 +116,16 @@ def write_stage(folder: Path, stage: str, train: int = 16, val: int = 4) -> Path
         pq.write_table(table, target / f"{split}-00000-of-00001.parquet")
     (target / "counts.json").write_text(json.dumps({"train": train, "val": val}))
     return target
+
+
+def write_captions(run: Path, stage: str, train: int = 16, val: int = 4) -> None:
+    """Write the questions of the stage's rows with a caption each; two questions are about one image."""
+    rows = [(split, number) for split, count in (("train", train), ("val", val)) for number in range(count)]
+    Run(run).questions.append(
+        Question(
+            question_id=f"{stage}-{split}-{number}", stage=stage, problem="What is the colour?", answer="A", options=(),
+            skill="attribute", image_id=f"{split}-{number // 2}", image_path="", caption_id="", source="test",
+            caption=f"A picture that is all of one colour, the {number // 2}th of its kind.", license="cc0-1.0",
+        )
+        for split, number in rows
+    )  # fmt: skip

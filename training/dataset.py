@@ -4,7 +4,7 @@ verl would notice most of it minutes later, or never: a row whose gold answer ca
 flat. Every row is read, image bytes are not decoded, and memory holds one batch of rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,23 +35,29 @@ class StageFiles:
 
 
 def stage_files(run_dir: Path, stage: str) -> StageFiles:
-    """Find a stage's files under `run_dir/stages`.
+    """The files of a stage under `run_dir/stages`; raises what `set_files` raises."""
+    return set_files(stage, [run_dir / "stages" / stage])
+
+
+def set_files(name: str, folders: Sequence[Path]) -> StageFiles:
+    """The files of a set: training files of its folders one after the other, validation files of the first.
 
     Raises:
         TrainerError: there are none, or one is not parquet.
     """
-    folder = (run_dir / "stages" / stage).absolute()
-    train, val = (tuple(sorted(folder.glob(f"{split}-*.parquet"))) for split in ("train", "val"))
+    there = [folder.absolute() for folder in folders]
+    train = tuple(path for folder in there for path in sorted(folder.glob("train-*.parquet")))
+    val = tuple(sorted(there[0].glob("val-*.parquet")))
     for split, paths in (("train", train), ("val", val)):
         if not paths:
             raise TrainerError(
-                f"Stage {stage} has no {split} files in {folder}; build the run first (capcurriculum build)."
+                f"Stage {name} has no {split} files in {there[0]}; build the run first (capcurriculum build)."
             )
     try:
         rows = sum(pq.read_metadata(path).num_rows for path in train)
     except (OSError, ValueError) as error:
-        raise TrainerError(f"A training file in {folder} cannot be read ({error}); build the run again.") from error
-    return StageFiles(stage, train, val, rows, files_digest([*train, *val]))
+        raise TrainerError(f"A training file in {there[0]} cannot be read ({error}); build the run again.") from error
+    return StageFiles(name, train, val, rows, files_digest([*train, *val]))
 
 
 def preflight(files: StageFiles) -> None:

@@ -1,4 +1,4 @@
-"""From verl's last checkpoint of a stage to a Hugging Face folder that the next stage, vLLM and a user can load.
+"""From a checkpoint that verl saved of a stage to a Hugging Face folder that the next stage, vLLM and a user can load.
 
 verl writes the weights in full precision with every checkpoint (`hf_model` in its save contents; its own merger rounds
 to bfloat16, which eats what a few steps have learned). Here they are joined by the parent's processor and generation
@@ -6,15 +6,15 @@ configuration, whose list of end tokens verl may lose, checked in a process of i
 """
 
 import json
-import os
 import shutil
 import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum.errors import TrainerError
 from training.environment import trainer_environment
 from training.plan import files_digest
+from training.selection import link
 
 _LATEST = "latest_checkpointed_iteration.txt"
 #: Files that describe the model to those who load it; the parent's are the reference, training does not change them.
@@ -64,41 +64,46 @@ def checkpoint_digest(folder: Path) -> str:
     return files_digest([*weights, folder / "config.json"])
 
 
-def export(checkpoints: Path, step: int, parent: Path, target: Path, device: str) -> str:
-    """Write `target` from the checkpoint of `step` and return its digest.
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """How a checkpoint is loaded to be checked, and the `freeze` knob it was trained with."""
+
+    python: str
+    device: str
+    freeze: str = ""
+
+
+def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[str, str]:
+    """Write `target` from the weights that verl left in `source`; returns its digest and its first reply.
 
     Raises:
-        TrainerError: there is no such checkpoint, or the weights do not load, are not finite, or equal the parent's.
+        TrainerError: there are none, or they do not load, are not finite, equal the parent's, differ from them where
+            they were frozen, or answer with nothing.
     """
-    source = checkpoints / f"global_step_{step}" / "actor" / "huggingface"
     if not list(source.glob("*.safetensors")):
-        raise TrainerError(f"The trainer left no weights in {source}; delete {checkpoints} and run again.")
+        raise TrainerError(f"The trainer left no weights in {source}; delete {source.parents[2]} and run again.")
     temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     # Links, not copies: verl never writes into a finished checkpoint, and an 8B model is 16 GB.
-    shutil.copytree(source, temporary, copy_function=_link)
+    shutil.copytree(source, temporary, copy_function=link)
     for name in _DESCRIPTION:
         if (parent / name).is_file():
             (temporary / name).unlink(missing_ok=True)
             shutil.copy2(parent / name, temporary / name)
-    _verify(temporary, parent, device)
+    reply = _verify(temporary, parent, checker)
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
-    return checkpoint_digest(target)
+    return checkpoint_digest(target), reply
 
 
-def _link(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
-    return target
-
-
-def _verify(folder: Path, parent: Path, device: str) -> None:
-    command = [sys.executable, "-m", "training.verify", str(folder), str(parent)]
-    done = subprocess.run(command, env=trainer_environment(device), capture_output=True, text=True)
+def _verify(folder: Path, parent: Path, checker: Checker) -> str:
+    """The checkpoint's reply to one question; raises `TrainerError` with what is wrong with it."""
+    command = [checker.python, "-m", "training.verify", str(folder), str(parent), checker.freeze]
+    done = subprocess.run(command, env=trainer_environment(checker.device), capture_output=True, text=True)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["it said nothing"]
-    fault = json.loads(said[-1])["fault"] if done.returncode == 0 else said[-1]
-    if fault:
-        raise TrainerError(f"The trained checkpoint {folder} is not usable: {fault}; see the stage's metrics and log.")
+    found = json.loads(said[-1]) if done.returncode == 0 else {"fault": said[-1]}
+    if found["fault"]:
+        raise TrainerError(
+            f"The trained checkpoint {folder} is not usable: {found['fault']}; see the stage's metrics and log."
+        )
+    return str(found["reply"])

@@ -1,18 +1,23 @@
-"""The knobs of one stage's run, every one settled: backbone, backbone's stage, recipe, recipe's stage, later wins.
+"""The knobs of one link's run, settled in layers, later wins: backbone, backbone's stage, recipe, recipe's stage.
 
 Nothing here has a default of its own: a backbone file that forgets a knob is an error, so a run never depends on what
 the trainer would have chosen. Divisions the trainer would trip over at step 1 are refused here.
 """
 
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import RecipeError
+from capcurriculum.recipe_curriculum import STAGED, Kind
 from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
-from capcurriculum.rows import Stage
+
+#: The backbone's layer for sets that mix stages.
+MIXED = "merged"
+#: The backbone's layer for stages that are taught captions.
+SFT = "sft"
 
 
 class Knobs(BaseModel):
@@ -29,8 +34,14 @@ class Knobs(BaseModel):
     rollouts: int
     temperature: float
     top_p: float
+    val_temperature: float
+    val_top_p: float
     max_prompt_tokens: int
     max_response_tokens: int
+    min_pixels: int
+    max_pixels: int
+    shuffle: bool
+    freeze: str
     learning_rate: float
     warmup: float
     weight_decay: float
@@ -49,17 +60,24 @@ class Knobs(BaseModel):
 
 
 class Backbone(BaseModel):
-    """A file of `training/backbones/`: a model, the machine it is trained on, and its knobs."""
+    """A file of `training/backbones/`: a model, the machine it is trained on, and its knobs.
+
+    `stages` are layers by the name of the set, `merged` for those that mix stages, `sft` for captions; `scripts` are
+    further layers where the released scripts differ from the paper (`training.as_in`). `processor` is the class of the
+    model's processor.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
+    processor: str
     device: Literal["cpu", "cuda"]
     gpus: Annotated[int, Field(ge=1)]
     image_patch_size: int
     dtype: Literal["float32", "bfloat16"]
     knobs: KnobChanges
-    stages: dict[Stage, KnobChanges] = {}
+    stages: dict[str, KnobChanges] = {}
+    scripts: dict[str, KnobChanges] = {}
 
 
 def backbone(name: str) -> Backbone:
@@ -87,29 +105,43 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
     """
     base = backbone(recipe.backbone)
     merged: dict[str, Any] = {}
-    for layer in (base.knobs, base.stages.get(run.stage, KnobChanges()), recipe.knobs, run.knobs):
-        merged |= layer.model_dump(exclude_unset=True)
+    layers = [base.knobs, base.stages.get(layer_name(run)), recipe.knobs, run.knobs]
+    if recipe.as_in == "scripts":
+        layers.insert(2, base.scripts.get(layer_name(run)))
+    for layer in layers:
+        merged |= layer.model_dump(exclude_none=True) if layer else {}
     try:
         knobs = Knobs.model_validate(merged)
     except ValidationError as error:
         raise RecipeError(f"The knobs of stage {run.stage} are not settled: {_sentence(error)}.") from error
-    _check_divisions(knobs, run.stage, (recipe.gpus or base.gpus) * recipe.nodes)
+    _check_divisions(knobs, run, (recipe.gpus or base.gpus) * recipe.nodes)
+    if knobs.min_pixels > knobs.max_pixels:
+        raise RecipeError(f"In stage {run.stage}, min_pixels is {knobs.min_pixels} and max_pixels {knobs.max_pixels}.")
     return knobs
 
 
-def _check_divisions(knobs: Knobs, stage: str, gpus: int) -> None:
+def layer_name(run: StageRun) -> str:
+    """The layer of a backbone that holds for a link."""
+    if run.method == "sft":
+        return SFT
+    return MIXED if run.stage in set(get_args(Kind)) - set(STAGED) else run.stage
+
+
+def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:
     """verl splits a step's sequences over GPUs and micro-batches, and stops at step 1 where that leaves a remainder."""
     sequences = knobs.batch_size * knobs.rollouts
     updates = knobs.mini_batch_size * knobs.rollouts
-    shares = (
+    shares: tuple[tuple[str, int, str, int], ...] = (
         ("batch_size", knobs.batch_size, "mini_batch_size", knobs.mini_batch_size),
         ("batch_size x rollouts", sequences, "log_prob_micro_batch x GPUs", knobs.log_prob_micro_batch * gpus),
         ("mini_batch_size x rollouts", updates, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),
     )
+    if run.method == "sft":
+        shares = (("batch_size", knobs.batch_size, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),)
     for whole_name, whole, part_name, part in shares:
         if whole % part:
             raise RecipeError(
-                f"In stage {stage}, {whole_name} is {whole} and {part_name} is {part}, which does not divide it; "
+                f"In stage {run.stage}, {whole_name} is {whole} and {part_name} is {part}, which does not divide it; "
                 f"change one of them under training.knobs."
             )
 

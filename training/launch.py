@@ -1,24 +1,28 @@
 """Run one trainer process tree under supervision.
 
 The child writes its own log file, so nothing it says is lost when we die; we only watch the file. verl hangs instead of
-exiting when its rollout engine dies, hence the watchdog: a fatal line, or silence for too long, ends the whole tree. On
-every way out, an exception or Ctrl-C included, no process of the tree and no scratch folder is left.
+exiting when its rollout engine dies, hence the watchdog: a fatal line, silence for too long, or no step for too long
+ends the whole tree, after the last two once every process has written down where it stands. On every way out, an
+exception or Ctrl-C included, no process of the tree and no scratch folder is left.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capcurriculum.errors import TrainerError
-from training import processes
+from training import processes, stacks
 from training.metrics import Tail
 
 #: Lines after which verl 0.9.1 never comes back although its process lives on.
@@ -33,20 +37,27 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 FATAL_GRACE = 10.0
 POLL = 0.5
 LOOK = 5.0
+_STACKS = "stacks"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to run and where its traces go; `folder` is absolute and is the job's working directory.
 
-    `on_step` gets each step's metrics as verl wrote them.
+    `stall_seconds` is how long it may print nothing, `step_seconds` how long a step may take, the first one's start
+    included. `on_step` gets each step's metrics as verl wrote them.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     stall_seconds: float
+    step_seconds: float = float("inf")
     on_step: Callable[[Mapping[str, Any]], None] = lambda step: None
+
+    def reporting(self, on_step: Callable[[Mapping[str, Any]], None]) -> "Job":
+        """The same job with another `on_step`."""
+        return dataclasses.replace(self, on_step=on_step)
 
     @property
     def log(self) -> Path:
@@ -57,6 +68,11 @@ class Job:
     def trainer_metrics(self) -> Path:
         """verl's own metrics file, which it starts afresh on every attempt."""
         return self.folder / "verl-metrics.jsonl"
+
+    @property
+    def stacks(self) -> Path:
+        """Where every process stood when the last attempt that stalled was ended."""
+        return self.folder / "stacks.txt"
 
 
 def scratch(folder: Path) -> Path:
@@ -70,12 +86,13 @@ def run(job: Job) -> None:
 
     Raises:
         TrainerError: it failed, crashed or stalled; the sentence holds its last error and the log's path.
-        KeyboardInterrupt: passed on, after the tree has been ended.
+        KeyboardInterrupt: passed on, after the tree has been ended; SIGTERM counts as one.
     """
     processes.end(job.folder)  # an attempt whose supervisor was killed
     folder = scratch(job.folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
+    (folder / _STACKS).mkdir()
     job.trainer_metrics.unlink(missing_ok=True)
     start = job.log.stat().st_size if job.log.exists() else 0
     environment = dict(job.environment) | {
@@ -83,6 +100,7 @@ def run(job: Job) -> None:
         "TMPDIR": str(folder),
         "RAY_TMPDIR": str(folder),
         "VERL_FILE_LOGGER_PATH": str(job.trainer_metrics),
+        stacks.FOLDER: str(folder / _STACKS),
     }
     with job.log.open("ab") as log:
         child = subprocess.Popen(
@@ -99,22 +117,42 @@ def run(job: Job) -> None:
         )
     memory: set[Path] = set()
     try:
-        _watch(job, child, start, memory)
+        with _signals({signal.SIGTERM: _interrupt}):  # as a batch system ends a job
+            _watch(job, child, start, memory)
     except TrainerError:
         _keep_ray_logs(folder, job.folder / "ray-logs")
         raise
     finally:
-        memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
-        processes.end(job.folder, child.pid)
-        child.wait()
-        processes.release(memory)
-        shutil.rmtree(folder, ignore_errors=True)
+        with _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN}):  # a second Ctrl-C can wait
+            memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
+            processes.end(job.folder, child.pid)
+            child.wait()
+            processes.release(memory)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Handle these signals so for a while; a thread that is not the main one cannot, and has none to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[Path]) -> None:
     """Wait for the child; note in `memory` what shared memory its tree uses, for after the end it cannot be seen."""
     log, metrics = Tail(job.log, start), Tail(job.trainer_metrics)
-    heard = looked = time.monotonic()
+    heard = stepped = looked = time.monotonic()
     fatal_at: float | None = None
     while True:
         code = child.poll()  # before reading, so that the last lines of an ended child are read
@@ -123,8 +161,8 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
         for step in steps:
             job.on_step(step)
         now = time.monotonic()
-        if lines or steps:
-            heard = now
+        heard = now if lines or steps else heard
+        stepped = now if steps else stepped
         if code is not None:
             break
         if now - looked > LOOK:
@@ -135,15 +173,24 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
         if fatal_at is not None and now - fatal_at > FATAL_GRACE:
             raise TrainerError(f"The trainer broke down: {_last_error(job.log, start)}; its log is {job.log}.")
         if now - heard > job.stall_seconds:
-            raise TrainerError(
-                f"The trainer said nothing for {job.stall_seconds / 60:g} minutes and was ended "
-                f"(last error: {_last_error(job.log, start)}); see {job.log}, raise training.stall_minutes if it was "
-                f"only slow, and run again to resume."
-            )
+            raise _stalled(job, child.pid, start, "said nothing", job.stall_seconds, "stall_minutes")
+        if now - stepped > job.step_seconds:
+            raise _stalled(job, child.pid, start, "finished no step", job.step_seconds, "step_minutes")
         time.sleep(POLL)
     if code != 0:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         raise TrainerError(f"The trainer {how}: {_last_error(job.log, start)}; its log is {job.log}.")
+
+
+def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: str) -> TrainerError:
+    """Write down where every process stands, and say so."""
+    where = stacks.dump(scratch(job.folder) / _STACKS, processes.belonging(job.folder, group))
+    job.stacks.write_text(where, encoding="utf-8")
+    return TrainerError(
+        f"The trainer {what} for {seconds / 60:g} minutes and was ended (last error: {_last_error(job.log, start)}); "
+        f"where every process stood is in {job.stacks}, its log is {job.log}; raise training.{key} if it was only "
+        f"slow, and run again to resume."
+    )
 
 
 def _keep_ray_logs(temporary: Path, target: Path) -> None:

@@ -1,13 +1,25 @@
-"""Read the trainer's growing files, and keep one `metrics.jsonl` for a stage over all its attempts.
+"""Read the trainer's growing files, and keep one `metrics.parquet` for a chain over all stages and attempts.
 
 verl starts its metrics file afresh on every attempt and repeats the steps after its last checkpoint; here each step
-stands once, as the attempt that counts wrote it.
+stands once, as the attempt that counts wrote it. The file is replaced whole with every step, which costs milliseconds
+beside a step's seconds, so a reader or a restart always finds a good one.
 """
 
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import polars as pl
+
+from capcurriculum.errors import TrainerError
+from capcurriculum.tables import write_atomically
+
+#: What every row has beside verl's numbers, each of which is a column of its own (float, null where it was not logged).
+_SCHEMA = {"stage": pl.String, "attempt": pl.Int64, "step": pl.Int64, "at": pl.String}
 
 
 class Tail:
@@ -35,13 +47,74 @@ class Tail:
         return [json.loads(line) for line in self.lines() if line.strip()]
 
 
-def begin(path: Path, last_step: int) -> None:
-    """Forget the steps that an attempt resuming after `last_step` is going to repeat."""
-    kept = [record for record in Tail(path).records() if record["step"] <= last_step]
-    path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+def load(path: Path) -> pl.DataFrame:
+    """The steps of a chain in the order they were made; no rows when there is no file.
+
+    Raises:
+        TrainerError: the file is damaged.
+    """
+    if not path.is_file():
+        return pl.DataFrame(schema=_SCHEMA)
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TrainerError(f"{path} is damaged ({reason}); move it away, only curves are drawn from it.") from error
 
 
-def append(path: Path, step: Mapping[str, Any]) -> None:
-    """Add one step as verl wrote it: `{"step": n, "data": {...}}` becomes one flat object."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step["step"], **step["data"]}) + "\n")
+@dataclass(slots=True)
+class Series:
+    """The steps of one stage's attempt, kept in the chain's file."""
+
+    path: Path
+    stage: str
+    attempt: int
+    _frame: pl.DataFrame = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._frame = load(self.path)
+
+    def begin(self, last_step: int, left: Path) -> None:
+        """Forget the steps after `last_step`, which the attempt repeats, and take up those that only verl wrote down.
+
+        `left` is verl's own file of the attempt before: a supervisor that was killed may not have read its last lines.
+        """
+        mine = pl.col("stage") == self.stage
+        self._frame = self._frame.filter(~mine | (pl.col("step") <= last_step))
+        known = set(self._frame.filter(mine)["step"])
+        lost = [record for record in Tail(left).records() if record["step"] <= last_step]
+        self._add((r for r in lost if r["step"] not in known), self.attempt - 1)
+        self._save()
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one step as verl wrote it, `{"step": n, "data": {...}}`."""
+        self._add([record], self.attempt)
+        self._save()
+
+    def steps(self) -> pl.DataFrame:
+        """The stage's steps so far, over all attempts."""
+        return self._frame.filter(pl.col("stage") == self.stage).sort("step")
+
+    def _add(self, records: Iterable[Mapping[str, Any]], attempt: int) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        rows = [
+            {"stage": self.stage, "attempt": attempt, "step": record["step"], "at": now, **_numbers(record["data"])}
+            for record in records
+        ]
+        if rows:
+            schema = _SCHEMA | {name: pl.Float64 for row in rows for name in row if name not in _SCHEMA}
+            added = pl.DataFrame(rows, schema=schema)
+            self._frame = pl.concat([self._frame, added], how="diagonal_relaxed")
+
+    def _save(self) -> None:
+        file = io.BytesIO()
+        self._frame.write_parquet(file)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, file.getvalue())
+
+
+def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
+    """verl's numbers; it writes null for what is not one, and texts only under names that nothing here reads."""
+    return {
+        name: float(value) for name, value in data.items() if isinstance(value, (int, float)) and name not in _SCHEMA
+    }

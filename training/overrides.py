@@ -1,9 +1,8 @@
 """The verl 0.9.1 configuration of one stage's run, as hydra overrides.
 
 One function for every machine: the GPU and the CPU configuration share all that is learned, and `_CPU` is the one place
-that says how a CPU differs. Order lives in the data, so nothing shuffles it, and nothing may drop a row: an overlong
-prompt is an error. Hook for freezing the vision tower: verl ignores `actor.freeze_vision_tower`, so a freeze goes in
-through `actor_rollout_ref.model.external_lib`.
+that says how a CPU differs. Order lives in the data, so nothing shuffles it unasked, and nothing may drop a row: an
+overlong prompt is an error.
 """
 
 import json
@@ -12,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from training import freeze, reward_keys
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
 
 #: Keys (or their beginnings) that say where things are, how a run is watched and how fast it goes, not what is learned.
 NO_EFFECT = (
+    "actor_rollout_ref.actor.fsdp_config.use_orig_params",
     "actor_rollout_ref.actor.checkpoint.",
     "actor_rollout_ref.model.path",
     "actor_rollout_ref.rollout.agent.",
     "actor_rollout_ref.rollout.checkpoint_engine.",
     "actor_rollout_ref.rollout.gpu_memory_utilization",
+    "actor_rollout_ref.rollout.val_kwargs.",
+    "data.custom_cls.path",
     "data.dataloader_num_workers",
     "data.train_files",
     "data.val_files",
@@ -59,8 +62,6 @@ _CPU: dict[str, Any] = {
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 64,
     "data.dataloader_num_workers": 0,
     "reward.num_workers": 1,
-    "trainer.v1.sampler.custom_sampler.path": str(ROOT / "replay.py"),
-    "trainer.v1.sampler.custom_sampler.name": "PromptReplayBuffer",
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
     "ray_kwargs.ray_init.num_cpus": 8,
     "ray_kwargs.ray_init.num_gpus": 1,
@@ -76,12 +77,20 @@ _ADDED = (
     "actor_rollout_ref.model.override_config.",
     "actor_rollout_ref.rollout.enable_sleep_mode",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.",
+    "data.max_pixels",
+    "data.min_pixels",
     "ray_kwargs.ray_init.num_gpus",
     "ray_kwargs.ray_init.include_dashboard",
     "ray_kwargs.ray_init.object_store_memory",
     "ray_kwargs.ray_init._node_ip_address",
-    "reward.custom_reward_function.reward_kwargs.",
+    "ray_kwargs.ray_init.address",
+    "ray_kwargs.ray_init.runtime_env.",
+    *reward_keys.ADDED,
 )
+
+
+#: Ray carries its environment to every node, which the shell's does not reach.
+_FREEZE = f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +108,11 @@ def config(
 ) -> dict[str, Any]:
     """verl's dotted keys and their values; `total_steps` is the plan's own number, so both count alike."""
     device = recipe.device or base.device
-    keys = _data(base, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
+    keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
+    keys |= _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
     keys |= {
-        "reward.custom_reward_function.path": str(ROOT / "reward.py"),
-        "reward.custom_reward_function.name": "compute_score",
-        "reward.custom_reward_function.reward_kwargs.accuracy_weight": knobs.accuracy_weight,
-        "reward.custom_reward_function.reward_kwargs.format_weight": knobs.format_weight,
         "trainer.project_name": "capcurriculum",
-        "trainer.experiment_name": run.stage.value,
+        "trainer.experiment_name": run.stage,
         "trainer.logger": ["console", "file"],
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.nnodes": recipe.nodes,
@@ -118,25 +124,35 @@ def config(
         "trainer.max_actor_ckpt_to_keep": knobs.keep_checkpoints,
         "trainer.default_local_dir": str(paths.checkpoints),
         "trainer.resume_mode": "auto",
+        # Only reads what passes through it, and says what the rewards said (see `replay`).
+        "trainer.v1.sampler.custom_sampler.path": str(ROOT / "replay.py"),
+        "trainer.v1.sampler.custom_sampler.name": "ToldReplayBuffer",
         # Loadable weights with every checkpoint (see `export`); resuming reads the trainer's own.
         "actor_rollout_ref.actor.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "actor_rollout_ref.actor.checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
+    if recipe.ray:
+        keys["ray_kwargs.ray_init.address"] = recipe.ray
     return keys | (_CPU if device == "cpu" else {})
 
 
-def _data(base: Backbone, knobs: Knobs, paths: Paths) -> dict[str, Any]:
+def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
     return {
         "data.train_files": [str(path) for path in paths.train],
         "data.val_files": [str(path) for path in paths.val],
         "data.train_batch_size": knobs.batch_size,
         "data.max_prompt_length": knobs.max_prompt_tokens,
         "data.max_response_length": knobs.max_response_tokens,
-        "data.shuffle": False,
+        "data.shuffle": knobs.shuffle,
+        "data.seed": recipe.seed,
         "data.filter_overlong_prompts": False,
         "data.truncation": "error",
         "data.image_key": "images",
         "data.image_patch_size": base.image_patch_size,
+        "data.custom_cls.path": str(ROOT / "pixels.py"),
+        "data.custom_cls.name": "LimitedImages",
+        "data.min_pixels": knobs.min_pixels,
+        "data.max_pixels": knobs.max_pixels,
     }
 
 
@@ -161,7 +177,8 @@ def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str
         f"{actor}.optim.lr_warmup_steps_ratio": knobs.warmup,
         f"{actor}.optim.weight_decay": knobs.weight_decay,
         f"{actor}.optim.clip_grad": knobs.grad_clip,
-        f"{actor}.fsdp_config.model_dtype": model_dtype,
+        # Updates of 1e-6 vanish in bfloat16 weights under plain AdamW, so the trained weights are float32 everywhere.
+        f"{actor}.fsdp_config.model_dtype": "fp32",
         f"{actor}.fsdp_config.dtype": base.dtype,
         f"{actor}.fsdp_config.optimizer_offload": knobs.offload_optimizer,
         f"{reference}.fsdp_config.model_dtype": model_dtype,
@@ -184,6 +201,9 @@ def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths)
         f"{rollout}.seed": recipe.seed,
         f"{rollout}.temperature": knobs.temperature,
         f"{rollout}.top_p": knobs.top_p,
+        f"{rollout}.val_kwargs.temperature": knobs.val_temperature,
+        f"{rollout}.val_kwargs.top_p": knobs.val_top_p,
+        f"{rollout}.val_kwargs.do_sample": knobs.val_temperature > 0,
         f"{rollout}.dtype": base.dtype,
         f"{rollout}.tensor_model_parallel_size": knobs.tensor_parallel,
         f"{rollout}.gpu_memory_utilization": knobs.gpu_memory,
@@ -192,14 +212,24 @@ def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths)
     }
 
 
-def arguments(keys: dict[str, Any]) -> list[str]:
+def _freeze(knobs: Knobs) -> dict[str, Any]:
+    if not knobs.freeze:
+        return {}
+    return {
+        "actor_rollout_ref.model.external_lib": freeze.HOOK,
+        "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one
+        _FREEZE: knobs.freeze,
+    }
+
+
+def arguments(keys: dict[str, Any], added: tuple[str, ...] = _ADDED) -> list[str]:
     """The command line's `key=value` words; JSON is what hydra's grammar reads for text, lists and truth values."""
-    return [f"{'+' if key.startswith(_ADDED) else ''}{key}={_value(value)}" for key, value in keys.items()]
+    return [f"{'+' if key.startswith(added) else ''}{key}={_value(value)}" for key, value in keys.items()]
 
 
 def identity(keys: dict[str, Any]) -> dict[str, Any]:
     """The keys that can change what is learned; their digest is the run's configuration in the plan."""
-    return {key: value for key, value in keys.items() if not key.startswith(NO_EFFECT)}
+    return {key: value for key, value in keys.items() if key == _FREEZE or not key.startswith(NO_EFFECT)}
 
 
 def _value(value: Any) -> str:

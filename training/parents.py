@@ -1,8 +1,10 @@
 """Where the first parent of a chain is: a folder, a checkpoint shipped with the package, or one in the Hub's cache.
 
-Nothing is downloaded here; a training that finds no weights says how to fetch them before it starts anything.
+Nothing is downloaded here; a training that finds no weights says how to fetch them before it starts anything. Weights
+are not read either: their names stand in the files' headers.
 """
 
+import json
 from pathlib import Path
 
 from capcurriculum.errors import TrainerError
@@ -32,3 +34,21 @@ def locate(model: str) -> Path:
             f"There is no checkpoint {model!r} on this machine: it is no folder, and the Hub's cache has no copy; "
             f"fetch it with `hf download {model}` or correct training.model."
         ) from error
+
+
+def tensor_names(folder: Path) -> list[str]:
+    """The names of a checkpoint's weights, in the order of its files.
+
+    Raises:
+        TrainerError: a file is no safetensors file.
+    """
+    names: list[str] = []
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(min(length, path.stat().st_size)))
+            names += [name for name in header if name != "__metadata__"]
+        except ValueError as error:
+            raise TrainerError(f"{path} is no safetensors file; fetch the checkpoint again.") from error
+    return names

@@ -35,7 +35,9 @@ class StagePlan:
     """One run. Rows and steps are counts, times are UTC in ISO 8601, paths are as the run uses them.
 
     `config` is the part of verl's configuration that can change what is learned (`overrides.identity`), kept so that a
-    refusal can say what differs. `parent_digest` is "" until the parent exists.
+    refusal can say what differs. `parent_digest` is "" until the parent exists. `selected_step` is the step whose
+    checkpoint went on, `validation` its accuracy on the stage's validation rows, None where it was not measured, and
+    `reply` what the exported checkpoint said when it was asked once.
     """
 
     stage: str
@@ -53,6 +55,9 @@ class StagePlan:
     parent_digest: str = ""
     checkpoint: str = ""
     checkpoint_digest: str = ""
+    selected_step: int = 0
+    validation: float | None = None
+    reply: str = ""
     attempts: int = 0
     started: str = ""
     finished: str = ""
@@ -105,7 +110,7 @@ def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> li
     if before != now[: len(before)]:
         raise TrainerError(
             f"The training began with the stages {', '.join(before)}, and the recipe now lists {', '.join(now)}; "
-            f"restore that order, or train under another recipe name."
+            f"restore that order, or train under another name (training.name)."
         )
     for old, new in zip(begun, drafted, strict=False):
         _refuse_change(old, new)
@@ -113,7 +118,7 @@ def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> li
 
 
 def _refuse_change(old: StagePlan, new: StagePlan) -> None:
-    mend = "restore it, or train under another recipe name"
+    mend = "restore it, or train under another name (training.name)"
     if old.dataset_digest != new.dataset_digest:
         raise TrainerError(
             f"Stage {old.stage} was begun ({old.state}) with other data: {old.rows} rows, digest {old.dataset_digest}, "

@@ -1,15 +1,46 @@
-"""verl's replay buffer with a poll that fits steps of seconds (verl: `trainer.v1.sampler.custom_sampler`).
+"""verl's replay buffer, with what the rewards say beside the score (verl: `trainer.v1.sampler.custom_sampler`).
 
-The trainer asks every 2 s whether the rollouts are done, which is most of a step of a micro model.
+verl 0.9.1 reports accuracy and format of validation replies only; here the mean of every number that the reward returns
+becomes a metric of the training batch too, `reward/<name>`. And it asks more often whether the rollouts are done: every
+2 s, as verl does, is most of a step of a micro model.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
+#: What the mean of a number of the reward's is called among verl's metrics, before its own name.
+PREFIX = "reward/"
 
-class PromptReplayBuffer(ReplayBuffer):
+
+class ToldReplayBuffer(ReplayBuffer):
     """`poll_interval` is seconds."""
 
     def __init__(self, *args: Any, poll_interval: float = 0.1, **kwargs: Any) -> None:
         super().__init__(*args, poll_interval=poll_interval, **kwargs)
+
+    def sample(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """As verl's own, with the rewards' numbers among the metrics of a training batch."""
+        batch, metrics = super().sample(*args, **kwargs)
+        if batch.partition_id != "val":
+            fields = ["extra_fields"]
+            data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+            metrics = metrics | means(getattr(extra, "data", extra) for extra in data["extra_fields"])
+        return batch, metrics
+
+
+def means(extras: Iterable[Any]) -> dict[str, float]:
+    """Mean of every number of the replies' rewards, over the replies that have it; of outcomes, two shares."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for extra in extras:
+        told = extra.get("reward_extra_info") if isinstance(extra, Mapping) else None
+        for name, value in (told or {}).items():
+            if isinstance(value, (int, float)):
+                values[name].append(float(value))
+        if told and "outcome" in told:
+            values["unparsed"].append(float(told["outcome"] == "unparsed"))
+            values["failed"].append(float(told["outcome"] == "failed"))
+    return {f"{PREFIX}{name}": sum(found) / len(found) for name, found in values.items() if found}

@@ -5,16 +5,18 @@ something followed by a boxed answer. verl loads this file by its path into ever
 `compute_score` from several threads, so it keeps no state and no text makes it raise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capcurriculum import answer_text
-from capcurriculum.answers import grade
+from capcurriculum.answers import Grade, grade, grade_many
 from capcurriculum.rows import Outcome
 
 ACCURACY_WEIGHT = 0.9
 FORMAT_WEIGHT = 0.1
 _OPEN, _CLOSE = "<think>", "</think>"
+
+Score = dict[str, float | str]
 
 
 def compute_score(
@@ -25,15 +27,17 @@ def compute_score(
     *,
     accuracy_weight: float = ACCURACY_WEIGHT,
     format_weight: float = FORMAT_WEIGHT,
+    unparsed_penalty: float = 0.0,
     **ignored: Any,
-) -> dict[str, float | str]:
-    """Score one reply (the signature is verl 0.9.1's).
+) -> Score:
+    """Score one reply: the signature that verl 0.9.1's reward loop calls (its managers `naive`, `dapo`, `remote`).
 
     Args:
         data_source: verl's name for where the row is from; it does not change the reward.
         solution_str: the whole reply, special tokens removed.
         ground_truth: the letter of the right option, or the right free answer.
         extra_info: `options`, the four texts, for a choice; empty or absent for a free answer.
+        unparsed_penalty: what a reply that holds no readable answer loses; a failed grader costs a reply nothing.
 
     Returns:
         `score` (what GRPO sees), `accuracy` and `format` (0 or 1), `outcome` (an `Outcome`'s value), `answer` (as read
@@ -42,13 +46,43 @@ def compute_score(
     Raises:
         ValueError: `ground_truth` is no option's letter; preflight refuses such a row before a run starts.
     """
+    graded = grade(solution_str, ground_truth, _options(extra_info))
+    return _score(graded, solution_str, accuracy_weight, format_weight, unparsed_penalty)
+
+
+def compute_scores(
+    data_sources: Sequence[str],
+    solution_strs: Sequence[str],
+    ground_truths: Sequence[str],
+    extra_infos: Sequence[Mapping[str, Any] | None] | None = None,
+    *,
+    accuracy_weight: float = ACCURACY_WEIGHT,
+    format_weight: float = FORMAT_WEIGHT,
+    unparsed_penalty: float = 0.0,
+    **ignored: Any,
+) -> list[Score]:
+    """Score a batch, as many replies at once as there are maths workers: the signature of verl's manager `batch`.
+
+    Arguments, results and errors are those of `compute_score`, in the order of the replies.
+    """
+    extras = [None] * len(solution_strs) if extra_infos is None else extra_infos
+    items = zip(solution_strs, ground_truths, map(_options, extras), strict=True)
+    graded = zip(grade_many(items), solution_strs, strict=True)
+    return [_score(one, text, accuracy_weight, format_weight, unparsed_penalty) for one, text in graded]
+
+
+def _options(extra_info: Mapping[str, Any] | None) -> list[str]:
     # A parquet list arrives as an array, whose truth value numpy refuses.
-    options = [] if extra_info is None else extra_info.get("options")
-    graded = grade(solution_str, ground_truth, list(options) if options is not None else [])
+    options = None if extra_info is None else extra_info.get("options")
+    return [] if options is None else list(options)
+
+
+def _score(graded: Grade, text: str, accuracy_weight: float, format_weight: float, unparsed_penalty: float) -> Score:
     accuracy = float(graded.outcome == Outcome.RIGHT)
-    formatted = float(well_formed(solution_str))
+    formatted = float(well_formed(text))
+    penalty = unparsed_penalty if graded.outcome == Outcome.UNPARSED else 0.0
     return {
-        "score": accuracy_weight * accuracy + format_weight * formatted,
+        "score": accuracy_weight * accuracy + format_weight * formatted - penalty,
         "accuracy": accuracy,
         "format": formatted,
         "outcome": graded.outcome.value,

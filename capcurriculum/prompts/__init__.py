@@ -25,6 +25,9 @@ SKILLS: Mapping[str, str] = {
     "state": "the state of an object",
 }
 
+#: The option that lets a reader say so.
+NOT_TOLD = "the caption does not tell"
+
 # No autoescape: prompts are text for a model, not HTML.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
 
@@ -88,6 +91,16 @@ def both_arm(caption: str, problem: str) -> str:
 def auditor(question: str, options: Mapping[str, str], answer: str, caption: str, *, image: bool) -> str:
     """What an auditor reads: a question with its marked answer, a letter. An empty `caption` is not shown."""
     return render("auditor", question=question, options=options, answer=answer, caption=caption, image=image)
+
+
+def describe() -> str:
+    """What an auditor that describes is told, unless the recipe has words of its own."""
+    return render("describe")
+
+
+def reader(caption: str, problem: str, letter: str) -> str:
+    """`problem` as it is asked from a description, its last option, `letter`, being that this does not tell."""
+    return render("reader", caption=caption, problem=problem, letter=letter)
 
 
 def teacher(name: str, caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:

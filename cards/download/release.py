@@ -92,9 +92,9 @@ def read(snapshot: Snapshot, rows: str, stage: Stage, store: Store) -> Iterator[
     def records() -> Iterator[Record]:
         return read_files([path], Keys(snapshot.repo_id), ("problem", "answer", "correctness"))
 
-    source = ProblemSource(stage, records, lambda record: problem(record, stage), pictures)
+    source = ProblemSource(records, lambda record: problem(record, stage), pictures)
     # Exactly one item comes for each record, in their order.
-    for record, item in zip(records(), questions.read(source, ()), strict=True):
+    for record, item in zip(records(), questions.read(source, stage, ()), strict=True):
         if isinstance(item, Question):
             yield ReleasedRow(item, answers(record, item), None)
         elif isinstance(item, Verdict):

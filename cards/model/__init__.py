@@ -1,16 +1,21 @@
-"""The card of a model, as little as the Hub needs."""
+"""The card of a model: how it was trained stage by stage, what was measured of it, how to use it and what not to."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
+if TYPE_CHECKING:
+    from cards.publish.staged import StagedModel
 
-from cards.publish.staged import StagedModel
 
+def render_model(staged: "StagedModel") -> Sequence[Path]:
+    """Write `README.md` and its pictures into the staged folder; returns their paths.
 
-def render_model(staged: StagedModel) -> Sequence[Path]:
-    """Write README.md into the staged folder."""
-    metadata = yaml.safe_dump({"library_name": "transformers", "tags": ["capcurriculum"]}, sort_keys=False)
-    path = staged.folder / "README.md"
-    path.write_text(f"---\n{metadata}---\n\n# {staged.repo_id.partition('/')[2]}\n", encoding="utf-8")
-    return [path]
+    Raises:
+        HubError: the Hub's own library would refuse the metadata.
+        RunError: results in the run are damaged.
+        TrainerError: the plan in the run is damaged.
+    """
+    from cards.model import card
+
+    return card.render(staged)

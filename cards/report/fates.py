@@ -4,6 +4,7 @@ A row is a question, a caption that gave none, or a source line that never becam
 funnel can be looked at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,13 +12,12 @@ import polars as pl
 from capcurriculum import funnel
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Outcome, Purpose, Stage
+from capcurriculum.rows import Outcome, Purpose
 from capcurriculum.run import Run
 from filters import pipeline
 
 KEPT, OPEN, DROPPED = "kept", "open", "dropped"
 QUESTION, CAPTION, LINE = "question", "caption", "line"
-_STAGES = [str(stage) for stage in Stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,16 @@ def fates(run: Run, recipe: Recipe) -> pl.DataFrame:
     ).collect()
 
 
-def chosen(found: pl.DataFrame, limit: int) -> Chosen:
+def chosen(found: pl.DataFrame, limit: int, taught: Sequence[str]) -> Chosen:
     """At most `limit` rows of `fates`, stage by stage: first the kept from easy to hard, the dropped by their reason.
 
     What is more is left out where most rows share one fate, so that a rare reason keeps all its rows; which ones stay
-    is told by their ids, and the same every time.
+    is told by their ids, and the same every time. Stages come as they are `taught`.
     """
     group = ["stage", "fate", "filter", "reason"]
     ranked = found.sort("question_id").with_columns(rank=pl.int_range(pl.len()).over(group))
     rows = ranked.sort("rank", *group, nulls_last=True).head(limit)
-    stage = pl.col("stage").replace_strict(_STAGES, range(len(_STAGES)), default=len(_STAGES), return_dtype=pl.Int64)
+    stage = pl.col("stage").replace_strict(list(taught), range(len(taught)), default=len(taught), return_dtype=pl.Int64)
     fate = pl.col("fate").replace_strict([KEPT, OPEN, DROPPED], range(3), return_dtype=pl.Int64)
     # What counts is the order only, so a row that was never measured may stand as a row of rate 0.
     rate = pl.col("pass_k") / pl.max_horizontal("pass_n", 1)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from capcurriculum import ledger
-from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose, Stage
+from capcurriculum.funnel import placing
+from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose
 from capcurriculum.run import Run
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION
 
@@ -55,17 +56,16 @@ class Keys:
     p: float | None
 
 
-def stages(found: Iterable[str]) -> list[str]:
-    """Stages in teaching order, any other last."""
-    known = [str(stage) for stage in Stage]
-    return sorted(set(found), key=lambda name: (known.index(name) if name in known else len(known), name))
+def stages(found: Iterable[str], taught: Sequence[str]) -> list[str]:
+    """Stages in the order they are `taught`, any other last."""
+    return sorted(set(found), key=placing(taught))
 
 
-def pass_rates(fates: pl.DataFrame) -> list[Histogram]:
+def pass_rates(fates: pl.DataFrame, taught: Sequence[str]) -> list[Histogram]:
     """For every stage the measured questions by pass rate, parted by what became of them."""
     measured = fates.filter(pl.col("kind") == QUESTION, pl.col("pass_n") > 0)
     found = []
-    for stage in stages(measured["stage"]):
+    for stage in stages(measured["stage"], taught):
         rows = measured.filter(pl.col("stage") == stage)
         most = int(rows["pass_n"].to_numpy().max())
         bars = most if most < MOST_BARS else 10
@@ -76,26 +76,28 @@ def pass_rates(fates: pl.DataFrame) -> list[Histogram]:
     return found
 
 
-def question_lengths(run: Run, fates: pl.DataFrame) -> list[Histogram]:
+def question_lengths(run: Run, fates: pl.DataFrame, taught: Sequence[str]) -> list[Histogram]:
     """For every stage the questions by the number of characters that a solver reads."""
     lengths = run.questions.scan().select("question_id", "stage", length=pl.col("problem").str.len_chars())
     rows = fates.lazy().select("question_id", "stage", "fate").join(lengths, on=["question_id", "stage"])
-    return _lengths(rows, "fate", FATES, "characters of the question")
+    return _lengths(rows, "fate", FATES, "characters of the question", taught)
 
 
-def reply_lengths(run: Run) -> list[Histogram]:
+def reply_lengths(run: Run, taught: Sequence[str]) -> list[Histogram]:
     """For every stage the replies that measured its pass rates by their number of tokens, parted by outcome."""
     staged = run.questions.scan().select("question_id", "stage")
     replies = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
     rows = replies.select("question_id", "outcome", length="tokens_out").join(staged, on="question_id")
-    return _lengths(rows, "outcome", OUTCOMES[:3], "tokens of a reply")
+    return _lengths(rows, "outcome", OUTCOMES[:3], "tokens of a reply", taught)
 
 
-def _lengths(rows: pl.LazyFrame, parted: str, names: Sequence[str], axis: str) -> list[Histogram]:
+def _lengths(
+    rows: pl.LazyFrame, parted: str, names: Sequence[str], axis: str, taught: Sequence[str]
+) -> list[Histogram]:
     # Millions of replies have a few thousand lengths; only how many have each comes into memory.
     kinds = rows.group_by("stage", parted, pl.col("length").cast(pl.Int64)).len().collect()
     found = []
-    for stage in stages(kinds["stage"]):
+    for stage in stages(kinds["stage"], taught):
         own = kinds.filter(pl.col("stage") == stage).sort("length")
         # One endless text must not flatten all others into the first bar: the last bar holds all that is longer.
         below = own.filter(pl.col("len").cum_sum() <= 0.99 * pl.col("len").sum())["length"].to_list()
@@ -154,14 +156,14 @@ def crosses(run: Run) -> list[Cross]:
     return [Cross(solver, counts) for solver, counts in sorted(found.items())]
 
 
-def keys(run: Run, fates: pl.DataFrame) -> list[Keys]:
+def keys(run: Run, fates: pl.DataFrame, taught: Sequence[str]) -> list[Keys]:
     """For every stage with options the letters of the kept questions' answers."""
     choices = run.questions.scan().filter(pl.col("options").list.len() == len(LETTERS))
     kept = fates.lazy().filter(pl.col("fate") == KEPT).select("question_id", "stage")
     rows = choices.select("question_id", "stage", "answer").join(kept, on=["question_id", "stage"])
     counts = rows.group_by("stage", "answer").len().collect()
     found = []
-    for stage in stages(counts["stage"]):
+    for stage in stages(counts["stage"], taught):
         own = dict(counts.filter(pl.col("stage") == stage).select("answer", "len").iter_rows())
         letters = {letter: own.get(letter, 0) for letter in LETTERS}
         found.append(Keys(stage, letters, *_uniform(list(letters.values()))))

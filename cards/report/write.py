@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -84,7 +84,7 @@ def report(run: Run, out: Path | None, display: Display, rows: int = ROWS) -> Pa
     recipe = run.recipe()
     try:
         found = fates(run, recipe)
-        shown = chosen(found, rows)
+        shown = chosen(found, rows, recipe.taught)
         with _blocks(path, beside=shown.rows.height > ONE_FILE_ROWS) as blocks:
             pictures = _write_rows(blocks, records(run, recipe, shown.rows), display, shown.rows.height)
             _write_pictures(blocks, pictures, gather.folders(run, recipe), path, display)
@@ -209,11 +209,11 @@ def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: 
         shown=shown,
         charts=charts,
         outcomes=numbers.OUTCOMES,
-        **_numbers(run, found),
+        **_numbers(run, found, recipe.taught),
     )
 
 
-def _numbers(run: Run, found: pl.DataFrame) -> dict[str, Any]:
+def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str]) -> dict[str, Any]:
     """Everything the page counts."""
     lines = funnel.lines(run)
     questions = found.filter(found["kind"] == QUESTION)
@@ -222,16 +222,16 @@ def _numbers(run: Run, found: pl.DataFrame) -> dict[str, Any]:
     about = run.path / "run.json"
     return {
         "about": json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {},
-        "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages(x.stage for x in lines)},
+        "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages((x.stage for x in lines), taught)},
         "questions": questions.height,
         "fate": {name: fate.get(name, 0) for name in (KEPT, OPEN, DROPPED)},
-        "kept": {stage: kept[stage] for stage in numbers.stages(kept)},
-        "pass_rates": numbers.pass_rates(found),
-        "question_lengths": numbers.question_lengths(run, found),
-        "reply_lengths": numbers.reply_lengths(run),
+        "kept": {stage: kept[stage] for stage in numbers.stages(kept, taught)},
+        "pass_rates": numbers.pass_rates(found, taught),
+        "question_lengths": numbers.question_lengths(run, found, taught),
+        "reply_lengths": numbers.reply_lengths(run, taught),
         "arms": numbers.arms(run),
         "crosses": numbers.crosses(run),
-        "keys": numbers.keys(run, found),
+        "keys": numbers.keys(run, found, taught),
         "spends": spend.spends(run),
     }
 

@@ -16,7 +16,7 @@ import polars as pl
 from capcurriculum import errors, locks, recipe
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Purpose, Question, Stage
+from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run
 from datagen.distributed import cluster, duties
 from datagen.distributed.duties import Spec
@@ -37,22 +37,21 @@ class Crew:
         locks.employ(run.path, self._build)
 
     def teach(self) -> None:
-        """Have the teacher asked until every caption has its questions or its tries are used up.
+        """Have each stage's teacher asked until every caption has its questions or its tries are used up.
 
         Raises:
             EngineError: the model, or Ray, cannot be used.
             RunError: a worker does not see the run's folder.
         """
-        assert self.recipe.perception is not None
-        spec = Spec("teacher", self.recipe.perception.teacher.model)
-        self._give_out(spec, duties.untaught(self.run, self.recipe))
+        for stage, made in self.recipe.captioned.items():
+            self._give_out(Spec("teacher", made.teacher.model, stage), duties.untaught(self.run, self.recipe, stage))
 
     def probe(self, only: Container[str]) -> None:
-        """Have every solver answer the perception questions with these ids on every arm. Raises as `teach`."""
-        assert self.recipe.perception is not None
-        for solver in self.recipe.perception.probe.solvers:
-            rows = self.run.questions.rows(pl.col("stage") == Stage.PERCEPTION)
-            self._answer(Spec(Purpose.PROBE, solver), (q for q in rows if q.question_id in only))
+        """Have every solver answer the questions with these ids on every arm. Raises as `teach`."""
+        for stage, made in self.recipe.captioned.items():
+            for solver in made.probe.solvers:
+                rows = self.run.questions.rows(pl.col("stage") == stage)
+                self._answer(Spec(Purpose.PROBE, solver, stage), (q for q in rows if q.question_id in only))
 
     def roll_out(self, questions: Iterable[Question]) -> None:
         """Have the questions' rollouts asked. Raises as `teach`."""

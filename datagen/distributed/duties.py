@@ -31,13 +31,18 @@ Facts = TypeVar("Facts")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A step of the build and the recipe's name of the model that it asks; `step` is teacher, probe or rollout."""
+    """A step of the build and the recipe's name of the model that it asks; `step` is teacher, probe or rollout.
+
+    `stage` is whose captions or questions it asks about; a rollout's may be of any.
+    """
 
     step: str
     model: str
+    stage: str = Stage.PERCEPTION.value
 
     def __str__(self) -> str:
-        return self.step if self.step == "teacher" else f"{self.step}, {self.model}"
+        said = self.step if self.step == "teacher" else f"{self.step}, {self.model}"
+        return said if self.stage == Stage.PERCEPTION else f"{said}, {self.stage}"
 
 
 class Duty(Protocol[Item, Facts]):
@@ -65,17 +70,17 @@ class Duty(Protocol[Item, Facts]):
 def duty(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> "Teaching | Answering":
     """The duty of a step; `folders` maps a stage to the folder its image paths are relative to."""
     if spec.step == "teacher":
-        return Teaching(run, recipe, folders[Stage.PERCEPTION])
+        return Teaching(run, recipe, spec.stage, folders[spec.stage])
     return Answering(spec, run, recipe, folders)
 
 
 class Teaching:
     """Keys are captions; each gets its questions from the teacher."""
 
-    def __init__(self, run: Run, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, run: Run, recipe: Recipe, stage: str, folder: Path) -> None:
         self.run = run
         self._captions: dict[str, CaptionedImage] = {}
-        self._writing = Writing(run, recipe, folder, attempts={})
+        self._writing = Writing(run, recipe, stage, folder, attempts={})
 
     def recall(self, keys: Sequence[str]) -> tuple[list[CaptionedImage], dict[str, list[Attempt]]]:
         """See `Duty`."""
@@ -150,11 +155,8 @@ class Answering:
 def solver(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> Solver:
     """The solver of a step, without an engine."""
     purpose = Purpose(spec.step)
-    if purpose is Purpose.PROBE:
-        assert recipe.perception is not None
-        sampling = recipe.perception.probe.sampling
-    else:
-        sampling = recipe.rollouts.sampling
+    probed = purpose is Purpose.PROBE
+    sampling = recipe.captioned[spec.stage].probe.sampling if probed else recipe.rollouts.sampling
     return Solver(run, spec.model, recipe.models[spec.model], sampling.record(), purpose, folders, _quiet())
 
 
@@ -162,9 +164,8 @@ def wanted(spec: Spec, run: Run, recipe: Recipe, by: Solver) -> Callable[[Questi
     """What a question lacks at its present turn, as far as `by` knows."""
     if spec.step == Purpose.ROLLOUT:
         return partial(rollouts.following, solver=by, section=recipe.rollouts)
-    assert recipe.perception is not None
-    section = recipe.perception.probe
-    asked = probe.asked_of(section, probe.swaps(run, section, recipe.seed))
+    section = recipe.captioned[spec.stage].probe
+    asked = probe.asked_of(section, probe.swaps(run, section, recipe.seed, spec.stage))
     return lambda question: [item for item in asked(question) if not by.done(item)]
 
 
@@ -178,11 +179,10 @@ def unanswered(
     return [key for _, key in sorted((q.image_id, q.question_id) for q in asked if lacks(q))]
 
 
-def untaught(run: Run, recipe: Recipe) -> list[str]:
-    """Ids of the captions that have neither all their questions nor used up their tries."""
-    assert recipe.perception is not None
-    writing = Writing(run, recipe, run.path)
-    return sorted({caption.caption_id for caption in run.captions.rows() if writing.following(caption)})
+def untaught(run: Run, recipe: Recipe, stage: str) -> list[str]:
+    """Ids of the stage's captions that have neither all their questions nor used up their tries."""
+    writing = Writing(run, recipe, stage, run.path)
+    return sorted({caption.caption_id for caption in run.my_captions(stage) if writing.following(caption)})
 
 
 def _quiet() -> Display:

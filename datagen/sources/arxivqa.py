@@ -7,7 +7,6 @@ key, in many spellings) and rationale. A label that names no option makes no row
 from collections.abc import Iterator
 
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
@@ -36,7 +35,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         return read_files(files, Keys(place.name), ("image", "question", "options", "label"))
 
     pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(Stage.VISUAL, records, lambda record: _problem(section, record), pictures)
+    return ProblemSource(records, lambda record: _problem(section, record), pictures)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import CaptionedImage, Stage, Verdict
+from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
@@ -38,8 +38,8 @@ class CaptionSource:
     pictures: Pictures
 
 
-def read(source: CaptionSource, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
-    """Rows, and verdicts on those that gave none; keys in `known` are skipped without touching their image.
+def read(source: CaptionSource, stage: str, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
+    """Rows of `stage`, and verdicts on those that gave none; keys in `known` are skipped without touching their image.
 
     Raises:
         SourceError: the source as a whole cannot be read.
@@ -51,9 +51,9 @@ def read(source: CaptionSource, known: Collection[str]) -> Iterator[CaptionedIma
             continue
         try:
             said = parsed(source, record)
-            yield unrepeated(row(record, said, source.pictures.find(said.image)), seen, known, record)
+            yield unrepeated(row(record, said, source.pictures.find(said.image), stage), seen, known, record)
         except (LineProblem, ImageProblem) as problem:
-            yield refusal(record, problem)
+            yield refusal(record, problem, stage)
 
 
 def parsed(source: CaptionSource, record: Record) -> Caption:
@@ -71,10 +71,10 @@ def parsed(source: CaptionSource, record: Record) -> Caption:
     return Caption(caption, said.image, said.example_id, said.source, said.license)
 
 
-def row(record: Record, said: Caption, image: Stored) -> CaptionedImage:
+def row(record: Record, said: Caption, image: Stored, stage: str) -> CaptionedImage:
     """The row of a caption and its image."""
     return CaptionedImage(
-        caption_id=CaptionedImage.key(image.image_id, said.caption),
+        caption_id=CaptionedImage.key(image.image_id, said.caption, stage),
         row_key=record.key,
         image_id=image.image_id,
         image_path=image.path,
@@ -82,6 +82,7 @@ def row(record: Record, said: Caption, image: Stored) -> CaptionedImage:
         source=said.source,
         license=said.license or "unknown",
         example_id=said.example_id,
+        stage=stage,
     )
 
 
@@ -97,6 +98,6 @@ def unrepeated(found: CaptionedImage, seen: set[str], known: Collection[str], re
     return found
 
 
-def refusal(record: Record, problem: LineProblem | ImageProblem) -> Verdict:
+def refusal(record: Record, problem: LineProblem | ImageProblem, stage: str) -> Verdict:
     """The verdict on a row that gave none."""
-    return Verdict(record.key, Stage.PERCEPTION, FILTER, False, problem.reason, problem.detail)
+    return Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)

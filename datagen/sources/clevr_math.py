@@ -12,7 +12,6 @@ from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
@@ -56,7 +55,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
             yield from _of_split(section, place.folder, split, keys)
 
     pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(Stage.VISUAL, records, lambda record: _problem(section, record), pictures)
+    return ProblemSource(records, lambda record: _problem(section, record), pictures)
 
 
 def _of_split(section: SourceSection, folder: Path, split: str, keys: Keys) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import KINDS, SourceSection
-from capcurriculum.rows import CaptionedImage, Stage, Verdict, bytes_digest
+from capcurriculum.rows import CaptionedImage, Verdict, bytes_digest
 from datagen import images
 from datagen.sources import hub
 from datagen.sources.captioned import Caption, CaptionSource
@@ -28,8 +28,10 @@ FOLDERS = ("images", "images_downsampled_2x")
 ARCHIVES = ("docci_images.tar.gz", "images.tar.gz", "data_docci_images.tar.gz")
 
 
-def read_docci(section: SourceSection, folder: Path, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
-    """Rows, and verdicts on lines that gave none.
+def read_docci(
+    section: SourceSection, folder: Path, stage: str, known: Collection[str]
+) -> Iterator[CaptionedImage | Verdict]:
+    """Rows of `stage`, and verdicts on lines that gave none.
 
     `known` holds the line keys and caption ids of an earlier session of the run; those lines are skipped.
 
@@ -52,14 +54,14 @@ def read_docci(section: SourceSection, folder: Path, known: Collection[str]) -> 
             if line.key in known:
                 continue
             _selected(section, line, fields)
-            row = _row(section, source, image_folder, line, fields, example_id)
+            row = _row(section, source, image_folder, stage, line, fields, example_id)
             if row.caption_id in captions or row.caption_id in known:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats an image and its caption")
             captions.add(row.caption_id)
             yield row
         except (LineProblem, images.ImageProblem) as problem:
             if line.key not in known:
-                yield Verdict(line.key, Stage.PERCEPTION, "source", False, problem.reason, problem.detail)
+                yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
 
 
 def _selected(section: SourceSection, line: Line, fields: dict[str, object]) -> None:
@@ -118,7 +120,13 @@ def folder_of(section: SourceSection) -> Path:
 
 
 def _row(
-    section: SourceSection, source: str, folder: Path, line: Line, fields: dict[str, object], example_id: str
+    section: SourceSection,
+    source: str,
+    folder: Path,
+    stage: str,
+    line: Line,
+    fields: dict[str, object],
+    example_id: str,
 ) -> CaptionedImage:
     caption = neutral(line.string(fields, "description"))
     if not caption:
@@ -126,7 +134,7 @@ def _row(
     name = line.string(fields, "image_file")
     image_id = bytes_digest(images.read(images.inside(folder, name), section.max_pixels).data)
     return CaptionedImage(
-        caption_id=CaptionedImage.key(image_id, caption),
+        caption_id=CaptionedImage.key(image_id, caption, stage),
         row_key=line.key,
         image_id=image_id,
         image_path=f"{folder.name}/{name}",
@@ -134,4 +142,5 @@ def _row(
         source=source,
         license=KINDS["docci"].license if section.license == "unknown" else section.license,
         example_id=example_id,
+        stage=stage,
     )

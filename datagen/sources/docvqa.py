@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
@@ -35,7 +34,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         return read_files(files, Keys(place.name), ("question", "image", "answers"))
 
     pictures = Pictures(section, place.store)
-    return ProblemSource(Stage.VISUAL, records, lambda record: _problem(section, record), pictures)
+    return ProblemSource(records, lambda record: _problem(section, record), pictures)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

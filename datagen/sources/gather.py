@@ -16,7 +16,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
-from capcurriculum.run import Run
+from capcurriculum.run import Run, stage_of_caption
 from datagen.sources import docci, inventory, kinds
 from datagen.sources.gathered import Gathered
 from datagen.sources.place import Place, link
@@ -27,10 +27,9 @@ FILTER = "source"
 FLUSH_ROWS = 256
 
 
-def sections(recipe: Recipe) -> dict[Stage, tuple[SourceSection, ...]]:
-    """The stages a recipe has, in teaching order, with their sources."""
-    named = {Stage.PERCEPTION: recipe.perception, Stage.TEXT: recipe.text, Stage.VISUAL: recipe.visual}
-    return {stage: section.all_sources for stage, section in named.items() if section is not None}
+def sections(recipe: Recipe) -> dict[str, tuple[SourceSection, ...]]:
+    """The stages a recipe has, with their sources."""
+    return {stage: section.all_sources for stage, section in recipe.stages.items()}
 
 
 def folders(run: Run, recipe: Recipe) -> dict[str, Path]:
@@ -38,7 +37,7 @@ def folders(run: Run, recipe: Recipe) -> dict[str, Path]:
     return {stage: _base(run, stage, found) for stage, found in sections(recipe).items()}
 
 
-def _base(run: Run, stage: Stage, found: Sequence[SourceSection]) -> Path:
+def _base(run: Run, stage: str, found: Sequence[SourceSection]) -> Path:
     """The one source's own folder where its images are plain files there, else the run."""
     if len(found) == 1 and _is_plain(found[0]):
         return _world(run, stage, found, 0) if found[0].kind == "scenes" else Path(found[0].path)
@@ -52,7 +51,7 @@ def _is_plain(section: SourceSection) -> bool:
     return section.kind == "scenes" or (section.kind == "problems" and bool(section.path) and section.columns is None)
 
 
-def _world(run: Run, stage: Stage, found: Sequence[SourceSection], number: int) -> Path:
+def _world(run: Run, stage: str, found: Sequence[SourceSection], number: int) -> Path:
     return run.path / "world" / (stage if len(found) == 1 else f"{stage}-{number}")
 
 
@@ -66,22 +65,23 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
     for stage, found in sections(recipe).items():
         for number, section in enumerate(found):
             label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
-            place = _place(run, stage, found, number)
+            kind = recipe.kind(stage)
+            place = _place(run, stage, kind, found, number)
             if before.holds(stage, number, section, place.folder):
                 continue
             with display.step(label, None) as advance:
-                _append(run, stage, kinds.rows(section, place, stage, _known(run, stage)), advance)
+                _append(run, kinds.rows(section, place, stage, kind, _known(run, stage, kind)), advance)
             before.note(stage, number, section, place.folder)
     _keep_rows(run, recipe)
     inventory.write(run, sections(recipe))
 
 
-def _place(run: Run, stage: Stage, found: Sequence[SourceSection], number: int) -> Place:
+def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], number: int) -> Place:
     """Where a source lies, its data fetched or made if need be."""
     section = found[number]
     if section.kind == "scenes":
         folder = _world(run, stage, found, number)
-        export_world(folder, stage, section)
+        export_world(folder, kind, section)
         prefix = "" if len(found) == 1 else f"{folder.relative_to(run.path).as_posix()}/"
         return Place(folder, section.name or folder.name, Store(run.path), prefix)
     folder = kinds.folder(section)
@@ -92,7 +92,7 @@ def _place(run: Run, stage: Stage, found: Sequence[SourceSection], number: int) 
     return Place(folder, section.name or folder.name, Store(run.path), prefix)
 
 
-def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
+def export_world(folder: Path, kind: Stage, section: SourceSection) -> None:
     """Write the embedded world in the format of a real source, once; a killed export leaves nothing behind."""
     from datagen.micro import export
 
@@ -101,7 +101,7 @@ def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
     temporary = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    match stage:
+    match kind:
         case Stage.PERCEPTION:
             export.export(
                 temporary,
@@ -118,34 +118,28 @@ def export_world(folder: Path, stage: Stage, section: SourceSection) -> None:
     temporary.rename(folder)
 
 
-def _append(run: Run, stage: Stage, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance) -> None:
+def _append(run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance) -> None:
     for window in windows(items, FLUSH_ROWS):
-        if stage is Stage.PERCEPTION:
-            run.captions.append(item for item in window if isinstance(item, CaptionedImage))
-        else:
-            run.questions.append(item for item in window if isinstance(item, Question))
+        run.captions.append(item for item in window if isinstance(item, CaptionedImage))
+        run.questions.append(item for item in window if isinstance(item, Question))
         run.verdicts.append(item for item in window if isinstance(item, Verdict))
         advance(len(window))
 
 
-def _known(run: Run, stage: Stage) -> set[str]:
+def _known(run: Run, stage: str, kind: Stage) -> set[str]:
     """Keys of the lines and rows of a stage that were read before."""
     dropped = run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, ~pl.col("keep"))
-    rows = (
-        run.captions.keys("row_key") | run.captions.keys("caption_id")
-        if stage is Stage.PERCEPTION
-        else run.questions.keys("question_id")
-    )
-    return rows | dropped
+    if kind is not Stage.PERCEPTION:
+        return dropped | run.questions.keys("question_id")
+    mine = stage_of_caption() == stage
+    return dropped | run.captions.keys("row_key", mine) | run.captions.keys("caption_id", mine)
 
 
 def _keep_rows(run: Run, recipe: Recipe) -> None:
     """A kept verdict for every row that has none: rows and verdicts are two tables, and a kill may part them."""
     judged = run.verdicts.scan().filter(pl.col("filter") == FILTER)
-    captions = run.captions.scan().select(
-        pl.col("caption_id").alias("question_id"), stage=pl.lit(str(Stage.PERCEPTION))
-    )
-    problems = run.questions.scan().filter(pl.col("stage") != Stage.PERCEPTION).select("question_id", "stage")
+    captions = run.captions.scan().select(pl.col("caption_id").alias("question_id"), stage_of_caption())
+    problems = run.questions.scan().filter(pl.col("caption_id") == "").select("question_id", "stage")
     rows = pl.concat([captions, problems])
     missing = rows.join(judged, on="question_id", how="anti", maintain_order="left").collect()
     run.verdicts.append(Verdict(row, stage, FILTER, True, Reason.KEPT) for row, stage in missing.iter_rows())

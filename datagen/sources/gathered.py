@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import SCHEMA, Stage, digest
+from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 
@@ -24,17 +24,17 @@ class Gathered:
         self._path = run.path / FILE
         self._looks: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.is_file() else {}
 
-    def holds(self, stage: Stage, number: int, section: SourceSection, folder: Path) -> bool:
+    def holds(self, stage: str, number: int, section: SourceSection, folder: Path) -> bool:
         """Whether the source was read to its end as it is now."""
         return self._looks.get(_name(stage, number, section)) == _looks(folder)
 
-    def note(self, stage: Stage, number: int, section: SourceSection, folder: Path) -> None:
+    def note(self, stage: str, number: int, section: SourceSection, folder: Path) -> None:
         """Remember that the source was read to its end."""
         self._looks[_name(stage, number, section)] = _looks(folder)
         write_atomically(self._path, (json.dumps(self._looks, indent=1) + "\n").encode())
 
 
-def _name(stage: Stage, number: int, section: SourceSection) -> str:
+def _name(stage: str, number: int, section: SourceSection) -> str:
     # A source that lies somewhere else now is the same if its files look the same.
     return digest(SCHEMA, "source", stage, number, section.model_dump(mode="json", exclude={"path"}))
 

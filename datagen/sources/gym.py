@@ -12,7 +12,7 @@ from typing import Any
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection, Task
-from capcurriculum.rows import SCHEMA, Stage, digest
+from capcurriculum.rows import SCHEMA, digest
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
 from datagen.sources.records import Record
@@ -30,7 +30,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         for name, generator in tasks.items():
             yield from _records(name, section.tasks[name], generator, section.seed)
 
-    return ProblemSource(Stage.TEXT, records, lambda record: _problem(section, record))
+    return ProblemSource(records, lambda record: _problem(section, record))
 
 
 def _task(name: str, task: Task, seed: int) -> Any:

@@ -10,14 +10,13 @@ from typing import Any
 import polars as pl
 
 from capcurriculum.recipe_sources import KINDS, SourceSection
-from capcurriculum.rows import Stage
-from capcurriculum.run import Run
+from capcurriculum.run import Run, stage_of_caption
 from capcurriculum.tables import write_atomically
 
 FILE = "sources.json"
 
 
-def write(run: Run, stages: Mapping[Stage, Sequence[SourceSection]]) -> None:
+def write(run: Run, stages: Mapping[str, Sequence[SourceSection]]) -> None:
     """Write the file, if it is new or changed."""
     declared = [_declared(stage, section) for stage, found in stages.items() for section in found]
     data = json.dumps({"sources": declared, "rows": _rows(run)}, indent=1, ensure_ascii=False).encode() + b"\n"
@@ -26,7 +25,7 @@ def write(run: Run, stages: Mapping[Stage, Sequence[SourceSection]]) -> None:
         write_atomically(path, data)
 
 
-def _declared(stage: Stage, section: SourceSection) -> dict[str, Any]:
+def _declared(stage: str, section: SourceSection) -> dict[str, Any]:
     kind = KINDS[section.kind]
     return {
         "stage": stage,
@@ -51,7 +50,7 @@ def _version(kind: str) -> str:
 def _rows(run: Run) -> list[dict[str, Any]]:
     """Rows by stage, source and licence: what a card needs to name every licence."""
     by = ["stage", "source", "license"]
-    captions = run.captions.scan().select(pl.lit(str(Stage.PERCEPTION)).alias("stage"), "source", "license")
-    questions = run.questions.scan().filter(pl.col("stage") != Stage.PERCEPTION).select(*by)
+    captions = run.captions.scan().select(stage_of_caption(), "source", "license")
+    questions = run.questions.scan().filter(pl.col("caption_id") == "").select(*by)
     counted = pl.concat([captions, questions]).group_by(by).agg(pl.len().alias("rows")).sort(by)
     return list(counted.collect().iter_rows(named=True))

@@ -70,28 +70,29 @@ def folder(section: SourceSection) -> Path:
     return hub.folder(section, ()) if section.path else Path(section.repo or section.kind)
 
 
-def rows(section: SourceSection, place: Place, stage: Stage, known: Collection[str]) -> Rows:
-    """Rows of a source for a stage, and verdicts on lines that gave none; keys in `known` are skipped.
+def rows(section: SourceSection, place: Place, stage: str, kind: Stage, known: Collection[str]) -> Rows:
+    """Rows of a source for a stage of a kind, and verdicts on lines that gave none; keys in `known` are skipped.
 
     Raises:
         SourceError: the source as a whole cannot be read.
     """
+    visual = kind is Stage.VISUAL
     plain = section.kind == "scenes" or (section.kind == "problems" and section.columns is None and section.path)
-    if plain and stage is not Stage.PERCEPTION:
-        return _prefixed(problems.read_problems(section, place.folder, stage, known), place.prefix)
+    if plain and kind is not Stage.PERCEPTION:
+        return _prefixed(problems.read_problems(section, place.folder, stage, visual, known), place.prefix)
     if section.kind == "scenes" or (section.kind == "docci" and docci.is_release(place.folder)):
-        return _prefixed(docci.read_docci(section, place.folder, known), place.prefix)
+        return _prefixed(docci.read_docci(section, place.folder, stage, known), place.prefix)
     match section.kind:
         case "docci":
-            return captioned.read(_first(docci.source(section, place), section), known)
+            return captioned.read(_first(docci.source(section, place), section), stage, known)
         case "captions":
-            return captioned.read(_first(mapped.captions(section, place), section), known)
+            return captioned.read(_first(mapped.captions(section, place), section), stage, known)
         case "pixmo":
-            return pixmo.read(section, place, known)
+            return pixmo.read(section, place, stage, known)
         case "problems":
-            return questions.read(_first(mapped.problems(section, place, stage), section), known)
-        case kind:
-            return questions.read(_first(PROBLEMS[kind](section, place), section), known)
+            return questions.read(_first(mapped.problems(section, place, visual), section), stage, known)
+        case name:
+            return questions.read(_first(PROBLEMS[name](section, place), section), stage, known)
 
 
 Source = TypeVar("Source", captioned.CaptionSource, ProblemSource)

@@ -10,7 +10,6 @@ from pathlib import Path
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources import archives, hub
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.pictures import Pictures
@@ -39,14 +38,13 @@ def captions(section: SourceSection, place: Place) -> CaptionSource:
     return CaptionSource(_records(section, place, columns, needed), parse, pictures(section, place))
 
 
-def problems(section: SourceSection, place: Place, stage: Stage) -> ProblemSource:
-    """A `problems` source with a column mapping.
+def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSource:
+    """A `problems` source with a column mapping; each has an image if they are `visual`.
 
     Raises:
         SourceError: its folder or files are not there.
     """
     columns = section.columns or Columns()
-    visual = stage is not Stage.TEXT
 
     def parse(record: Record) -> Problem:
         options = record.texts(columns.options) if columns.options else ()
@@ -62,9 +60,8 @@ def problems(section: SourceSection, place: Place, stage: Stage) -> ProblemSourc
 
     named = (columns.problem, columns.answer, columns.options, columns.skill, columns.split, columns.license)
     needed = tuple(filter(None, (*named, columns.image if visual else "")))
-    return ProblemSource(
-        stage, _records(section, place, columns, needed), parse, pictures(section, place) if visual else None
-    )
+    records = _records(section, place, columns, needed)
+    return ProblemSource(records, parse, pictures(section, place) if visual else None)
 
 
 def _answer(record: Record, columns: Columns, options: tuple[str, ...]) -> str:

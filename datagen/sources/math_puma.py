@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources import choices
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
@@ -41,7 +40,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
 
     folders = [(folder, place.inside(folder)) for folder in unpacked]
     pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(Stage.VISUAL, records, lambda record: _problem(section, record), pictures)
+    return ProblemSource(records, lambda record: _problem(section, record), pictures)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources.lines import LineProblem
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
@@ -30,7 +29,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     def records() -> Iterator[Record]:
         return _conversations(read_files(files, Keys(place.name), ("conversation",)), section)
 
-    return ProblemSource(Stage.TEXT, records, lambda record: _problem(section, record))
+    return ProblemSource(records, lambda record: _problem(section, record))
 
 
 def _conversations(records: Iterator[Record], section: SourceSection) -> Iterator[Record]:

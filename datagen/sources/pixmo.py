@@ -39,13 +39,18 @@ def patterns(section: SourceSection) -> tuple[str, ...]:
 
 
 def read(
-    section: SourceSection, place: Place, known: Collection[str], policy: addresses.Policy = addresses.public
+    section: SourceSection,
+    place: Place,
+    stage: str,
+    known: Collection[str],
+    policy: addresses.Policy = addresses.public,
 ) -> Iterator[CaptionedImage | Verdict]:
-    """Rows, and verdicts on those that gave none; keys in `known` are skipped.
+    """Rows of a stage, and verdicts on those that gave none; keys in `known` are skipped.
 
     Args:
         section: what to read, and how politely to fetch.
         place: where the rows lie and where images are kept.
+        stage: of which stage the rows are.
         known: keys of an earlier session.
         policy: which addresses may be asked.
 
@@ -67,16 +72,16 @@ def read(
             try:
                 if isinstance(found, ImageProblem):
                     raise ImageProblem(found.reason, f"row {wanted.record.number}: {found.detail}")
-                row = captioned.row(wanted.record, wanted.said, found)
+                row = captioned.row(wanted.record, wanted.said, found, stage)
                 return captioned.unrepeated(row, seen, known, wanted.record)
             except (LineProblem, ImageProblem) as problem:
-                return captioned.refusal(wanted.record, problem)
+                return captioned.refusal(wanted.record, problem, stage)
 
         ready: list[CaptionedImage | Verdict] = []
 
         def jobs() -> Iterator[_Wanted]:
             """Rows to fetch for; those that need no fetching are put into `ready` on the way."""
-            for item in _wanted(source, section.limit, known):
+            for item in _wanted(source, section.limit, stage, known):
                 if isinstance(item, Verdict):
                     ready.append(item)
                 elif item.url in index.entries:
@@ -108,7 +113,9 @@ def _source(section: SourceSection, place: Place) -> CaptionSource:
     return CaptionSource(records, parse, Pictures(section, place.store))
 
 
-def _wanted(source: CaptionSource, limit: int | None, known: Collection[str]) -> Iterator[_Wanted | Verdict]:
+def _wanted(
+    source: CaptionSource, limit: int | None, stage: str, known: Collection[str]
+) -> Iterator[_Wanted | Verdict]:
     for taken, record in enumerate(source.records()):
         if limit is not None and taken == limit:
             return
@@ -120,10 +127,10 @@ def _wanted(source: CaptionSource, limit: int | None, known: Collection[str]) ->
             addresses.checked_url(url)
             yield _Wanted(record, said, url)
         except LineProblem as problem:
-            yield captioned.refusal(record, problem)
+            yield captioned.refusal(record, problem, stage)
         except ImageProblem as problem:
             detail = f"row {record.number} {problem.detail}"
-            yield captioned.refusal(record, ImageProblem(Reason.ADDRESS_REFUSED, detail))
+            yield captioned.refusal(record, ImageProblem(Reason.ADDRESS_REFUSED, detail), stage)
 
 
 def _host(wanted: _Wanted) -> str:

@@ -9,7 +9,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcurriculum.rows import Stage
 from datagen.sources.store import Store
 
 LINKS = "places"
@@ -34,7 +33,7 @@ class Place:
         return self.prefix + ("" if below == "." else f"{below}/")
 
 
-def link(run: Path, stage: Stage, number: int, folder: Path) -> str:
+def link(run: Path, stage: str, number: int, folder: Path) -> str:
     """Make the link to a plain folder in the run, and give the prefix of paths through it."""
     name = f"{stage}-{number}"
     target = run / LINKS / name

@@ -9,7 +9,7 @@ from pathlib import Path
 from capcurriculum import answers
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Outcome, Question, Stage, Verdict, bytes_digest
+from capcurriculum.rows import Outcome, Question, Verdict, bytes_digest
 from datagen import images
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
@@ -18,15 +18,18 @@ PROBLEMS = "problems.jsonl"
 
 
 def read_problems(
-    section: SourceSection, folder: Path, stage: Stage, known: Collection[str]
+    section: SourceSection, folder: Path, stage: str, visual: bool, known: Collection[str]
 ) -> Iterator[Question | Verdict]:
-    """Questions of `stage`, and verdicts on lines that gave none; ids in `known` are skipped."""
+    """Questions of `stage`, and verdicts on lines that gave none; ids in `known` are skipped.
+
+    Each has an image if they are `visual`.
+    """
     seen: set[str] = set()
     for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit):
         if line.key in known:
             continue
         try:
-            question = _question(section, folder, stage, line)
+            question = _question(section, folder, stage, visual, line)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats a problem")
             seen.add(question.question_id)
@@ -36,7 +39,7 @@ def read_problems(
             yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
 
 
-def _question(section: SourceSection, folder: Path, stage: Stage, line: Line) -> Question:
+def _question(section: SourceSection, folder: Path, stage: str, visual: bool, line: Line) -> Question:
     fields = line.fields()
     problem = neutral(line.string(fields, "problem").removeprefix("<image>"))
     answer = neutral(line.string(fields, "answer"))
@@ -46,7 +49,7 @@ def _question(section: SourceSection, folder: Path, stage: Stage, line: Line) ->
         # No reply could ever be rewarded for it, so a trainer would refuse the row.
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number}: the grader does not take its answer as right")
     image_id = image_path = ""
-    if stage is not Stage.TEXT:
+    if visual:
         name = line.string(fields, "image_file")
         image_id = bytes_digest(images.read(images.inside(folder / "images", name), section.max_pixels).data)
         image_path = f"images/{name}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from capcurriculum import answers, prompts
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import Outcome, Question, Stage, Verdict
+from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
 from datagen.sources import choices
 from datagen.sources.lines import LineProblem
@@ -42,17 +42,16 @@ class Problem:
 class ProblemSource:
     """How to read one source: its records, always in the same order, and what each of them says.
 
-    `parse` raises `LineProblem` for a record that says nothing usable.
+    `parse` raises `LineProblem` for a record that says nothing usable. With `pictures` every problem has an image.
     """
 
-    stage: Stage
     records: Callable[[], Iterator[Record]]
     parse: Callable[[Record], Problem]
     pictures: Pictures | None = None
 
 
-def read(source: ProblemSource, known: Collection[str]) -> Iterator[Question | Verdict]:
-    """Questions, and verdicts on rows that gave none; ids in `known` are skipped.
+def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[Question | Verdict]:
+    """Questions of `stage`, and verdicts on rows that gave none; ids in `known` are skipped.
 
     Raises:
         SourceError: the source as a whole cannot be read.
@@ -64,7 +63,7 @@ def read(source: ProblemSource, known: Collection[str]) -> Iterator[Question | V
         if record.key in known:
             continue
         try:
-            question = _question(source, record)
+            question = _question(source, stage, record)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats a problem")
             seen.add(question.question_id)
@@ -72,10 +71,10 @@ def read(source: ProblemSource, known: Collection[str]) -> Iterator[Question | V
                 _gradable(question, record)
                 yield question
         except (LineProblem, ImageProblem) as problem:
-            yield Verdict(record.key, source.stage, FILTER, False, problem.reason, problem.detail)
+            yield Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)
 
 
-def _question(source: ProblemSource, record: Record) -> Question:
+def _question(source: ProblemSource, stage: str, record: Record) -> Question:
     if record.problem:
         raise record.problem
     said = source.parse(record)
@@ -92,14 +91,12 @@ def _question(source: ProblemSource, record: Record) -> Question:
     elif said.options_in_text:
         options, answer = _found_in_text(said, text, answer, record)
     image_id = image_path = ""
-    if source.stage is not Stage.TEXT:
-        if source.pictures is None:
-            raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no image")
+    if source.pictures:
         found = source.pictures.find(said.image)
         image_id, image_path = found.image_id, found.path
     return Question(
-        question_id=Question.key(source.stage, image_id, shown, answer),
-        stage=source.stage,
+        question_id=Question.key(stage, image_id, shown, answer),
+        stage=stage,
         problem=shown,
         answer=answer,
         options=options,

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Stage
 from datagen.sources import archives, choices
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
@@ -68,7 +67,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         return _chosen(read_files(files, Keys(place.name), ("image", "question", "gt")), chosen)
 
     pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(Stage.VISUAL, records, lambda record: _problem(section, record), pictures)
+    return ProblemSource(records, lambda record: _problem(section, record), pictures)
 
 
 def _bundle(images: Path, part: str) -> Path | None:

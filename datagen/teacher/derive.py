@@ -6,8 +6,8 @@ import polars as pl
 
 from capcurriculum import prompts
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import TeacherSection
-from capcurriculum.rows import LETTERS, Attempt, CaptionedImage, Question, Stage, Verdict
+from capcurriculum.recipe_stages import TeacherSection
+from capcurriculum.rows import LETTERS, Attempt, CaptionedImage, Question, Verdict
 from capcurriculum.run import Run
 from datagen.teacher import mcq
 
@@ -42,8 +42,8 @@ def _question(caption: CaptionedImage, attempt: Attempt) -> Question:
     choice = mcq.permuted(mcq.parse(attempt.text, attempt.finish), caption.caption_id)
     problem = prompts.choice(choice.question, dict(zip(LETTERS, choice.options, strict=True)))
     return Question(
-        question_id=Question.key(Stage.PERCEPTION, caption.image_id, problem, choice.answer),
-        stage=Stage.PERCEPTION,
+        question_id=Question.key(caption.stage, caption.image_id, problem, choice.answer),
+        stage=caption.stage,
         problem=problem,
         answer=choice.answer,
         options=choice.options,
@@ -71,9 +71,7 @@ def _verdict(caption: CaptionedImage, tried: Sequence[Attempt], teacher: Teacher
     keep = any(not a.problem for a in tried)
     reason = Reason.KEPT if keep else Reason.NO_VALID_QUESTION
     detail = "; ".join(text for text in lost if text)
-    return Verdict(
-        caption.caption_id, Stage.PERCEPTION, FILTER, keep, reason, detail, tuple(a.request_key for a in tried)
-    )
+    return Verdict(caption.caption_id, caption.stage, FILTER, keep, reason, detail, tuple(a.request_key for a in tried))
 
 
 def _lost(tried: Sequence[Attempt], slot: int, teacher: TeacherSection) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
 from capcurriculum.progress import Advance, Display
-from capcurriculum.recipe import Recipe, TeacherSection
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_stages import TeacherSection
 from capcurriculum.rows import (
     Attempt,
     CaptionedImage,
@@ -19,7 +20,6 @@ from capcurriculum.rows import (
     Request,
     Response,
     Sampling,
-    Stage,
 )
 from capcurriculum.run import Run
 from datagen import engines
@@ -34,17 +34,21 @@ PROMPTS: Mapping[str, str] = {"caption": "teacher_caption", "image_and_caption":
 
 
 def write_questions(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display) -> None:
-    """Ask the teacher until every caption has its questions or its tries are used up, then derive both tables.
+    """Ask each stage's teacher until every caption has its questions or its tries are used up, then derive both tables.
 
     `folders` maps a stage to the folder its image paths are relative to.
 
     Raises:
-        EngineError: the teacher cannot be used.
+        EngineError: a teacher cannot be used.
     """
-    assert recipe.perception is not None
-    teacher = recipe.perception.teacher
-    captions = sorted(run.my_captions(), key=lambda row: row.caption_id)
-    writing = Writing(run, recipe, folders[Stage.PERCEPTION])
+    for stage in recipe.captioned:
+        _write(run, recipe, stage, folders[stage], display)
+
+
+def _write(run: Run, recipe: Recipe, stage: str, folder: Path, display: Display) -> None:
+    teacher = recipe.captioned[stage].teacher
+    captions = sorted(run.my_captions(stage), key=lambda row: row.caption_id)
+    writing = Writing(run, recipe, stage, folder)
     if not tasks.finished(captions, writing.attempts, teacher):
         with engines.create(recipe.models[teacher.model]) as engine:
             if engine.window:
@@ -57,17 +61,16 @@ def write_questions(run: Run, recipe: Recipe, folders: Mapping[str, Path], displ
 
 
 class Writing:
-    """The teacher's work on one run: which tries there are, what each asks, and what came of it.
+    """The work of a stage's teacher on one run: which tries there are, what each asks, and what came of it.
 
     `attempts` are the run's, by caption, unless the caller knows better which of them matter.
     """
 
     def __init__(
-        self, run: Run, recipe: Recipe, folder: Path, attempts: dict[str, list[Attempt]] | None = None
+        self, run: Run, recipe: Recipe, stage: str, folder: Path, attempts: dict[str, list[Attempt]] | None = None
     ) -> None:
-        assert recipe.perception is not None
         self.run, self.folder, self.seed = run, folder, recipe.seed
-        self.teacher = recipe.perception.teacher
+        self.teacher = recipe.captioned[stage].teacher
         self.model = recipe.models[self.teacher.model].model
         self.attempts = tasks.by_caption(run.attempts.rows()) if attempts is None else attempts
         self._hear: Callable[[Task], None] | None = None

@@ -1,4 +1,4 @@
-"""Python runs this before anything else in every process of a CPU training run: the folder is first on its PYTHONPATH.
+"""Python runs this before anything else in every process of a training run: the folder is first on its PYTHONPATH.
 
 That reaches what no plugin hook of verl does: Ray's workers before they import verl, and vLLM's engine process. Another
 `sitecustomize` further down the path still runs.
@@ -10,6 +10,9 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from training import stacks
+
+stacks.register()
 if os.environ.get("VERL_PLATFORM") == "cpu":
     from training.cpu_patches import install
 

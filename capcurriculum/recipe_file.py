@@ -1,0 +1,62 @@
+"""Read a recipe file, together with the one it extends: `extends: base.yaml` takes all of that file's keys.
+
+Mappings are merged key by key, everything else is replaced, so recipes over one run say only what they mean. A recipe
+may be somebody else's, so it can name only YAML files in its own folder or below.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capcurriculum.errors import RecipeError
+
+_KEY = "extends"
+
+
+def read(path: Path) -> object:
+    """What the file and those it extends say; whether it is a recipe is for the caller to check.
+
+    Raises:
+        RecipeError: a file is missing or not YAML, names one outside of its folder, or they extend one another.
+    """
+    return _read(path, ())
+
+
+def _read(path: Path, below: tuple[Path, ...]) -> object:
+    if path.resolve() in below:
+        raise RecipeError(f"The recipe {path} extends itself by way of {below[-1].name}; leave out one `extends`.")
+    data = _load(path)
+    if not isinstance(data, dict) or _KEY not in data:
+        return data
+    base = _read(_base(path, data[_KEY]), (*below, path.resolve()))
+    if not isinstance(base, dict):
+        raise RecipeError(f"The recipe {path} extends {data[_KEY]}, which is no mapping of keys.")
+    return merged(base, {key: value for key, value in data.items() if key != _KEY})
+
+
+def merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
+    """`base` with `changes`: a mapping in both is merged, any other value is that of `changes`."""
+    both = dict(base)
+    for key, value in changes.items():
+        before = both.get(key)
+        both[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _base(path: Path, named: object) -> Path:
+    folder = path.resolve().parent
+    if not isinstance(named, str) or not named.endswith((".yaml", ".yml")):
+        raise RecipeError(f"In the recipe {path}, extends must name one YAML file, such as base.yaml, not {named!r}.")
+    if not (folder / named).resolve().is_relative_to(folder):
+        raise RecipeError(f"The recipe {path} extends {named!r}, which lies outside of its folder; copy it there.")
+    return path.parent / named
+
+
+def _load(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}.") from error

@@ -1,0 +1,93 @@
+"""Where a run's sources come from, how they are cited, how their licences are known: `sources.yaml` joined to a run.
+
+A source that has no entry there is called unknown, never guessed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from capcurriculum.run import Run
+from datagen.sources import inventory
+
+#: The paper that this project follows; its authors and title as on arXiv.
+PAPER = """\
+@inproceedings{wu2026seeing,
+  title     = {From Seeing to Thinking: Decoupling Perception and Reasoning Improves Post-Training of Vision-Language Models},
+  author    = {Wu, Juncheng and Chen, Hardy and Tu, Haoqin and Tang, Xianfeng and Shi, Freda and Liu, Hui and Lu, Hanqing and Xie, Cihang and Zhou, Yuyin},
+  booktitle = {International Conference on Machine Learning (ICML)},
+  year      = {2026},
+  note      = {arXiv:2605.20177}
+}
+"""  # noqa: E501 (BibTeX)
+
+
+class Entry(BaseModel):
+    """What `sources.yaml` says of a source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    kinds: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    url: str = ""
+    license: str
+    evidence: str
+    language: str = ""
+    bibtex: str = ""
+
+
+class Declared(BaseModel):
+    """A source of a run as its `sources.json` has it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    stage: str = ""
+    kind: str = ""
+    source: str = ""
+    upstream: str = ""
+    revision: str = ""
+    splits: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows of one source name come from; None and () where it is unknown.
+
+    `entries` are all that want to be cited for it: those of a part of a collection, and of the collection.
+    """
+
+    declared: Declared | None
+    entries: tuple[Entry, ...]
+
+
+@cache
+def known() -> Mapping[str, Entry]:
+    """All entries of `sources.yaml`."""
+    data = yaml.safe_load((files("cards") / "sources.yaml").read_text(encoding="utf-8"))
+    return {key: Entry.model_validate(value) for key, value in data.items()}
+
+
+def declared(run: Run) -> list[Declared]:
+    """The sources that the run names; none where it has no readable list."""
+    try:
+        data = json.loads((run.path / inventory.FILE).read_text(encoding="utf-8"))
+        return [Declared.model_validate(one) for one in data["sources"]]
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return []
+
+
+def origin(source: str, sources: Iterable[Declared]) -> Origin:
+    """Where rows come from that call their source `source`: `NAME`, or `NAME/PART` of a collection."""
+    for one in sources:
+        if one.source and (source == one.source or source.startswith(f"{one.source}/")):
+            part = source[len(one.source) + 1 :]
+            found = [e for e in known().values() if part and part in e.parts]
+            return Origin(one, tuple(found + [e for e in known().values() if one.kind in e.kinds]))
+    return Origin(None, ())

@@ -1,0 +1,124 @@
+"""Fill the template of a data set card with what is counted in the staged set and in its run.
+
+The same run gives the same bytes, so that publishing twice changes nothing: no clock, no version but the run's own, no
+path of this machine.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capcurriculum.tables import write_atomically
+from cards import citations, licences, plots, templates
+from cards.dataset import limits, metadata, order, parts, road, rows
+from cards.dataset.example import example
+from cards.estimates import estimates
+from cards.markdown import Md, block, code
+from cards.publish.staged import Staged
+
+PICTURES = "pictures"
+_RECIPE = 12_000
+
+
+def render(staged: Staged) -> Sequence[Path]:
+    """Write the card; see `cards.dataset.render`."""
+    folder = staged.folder / PICTURES
+    splits = {one.name: rows.splits(one) for one in staged.sets}
+    stages = tuple(rows.stages(staged.sets))
+    counted = rows.sources(staged.sets)
+    declared = citations.declared(staged.run)
+    origins = {one.source: citations.origin(one.source, declared) for one in counted}
+    names = {one.license for one in counted}
+    found = licences.of({name: sum(one.rows for one in counted if one.license == name) for name in names})
+    facts = limits.Facts(
+        recipe=staged.recipe,
+        stages=stages,
+        captioned=road.captioned(staged.recipe, stages),
+        roles=road.roles(staged.recipe, stages),
+        origins=tuple(origins.values()),
+        licences=found,
+        keys=rows.keys(staged.sets),
+        pass_rates=rows.pass_rates(staged.sets),
+        estimates=estimates(staged.run.path),
+    )
+    written = _plots(folder, facts)
+    examples = [one for one in (example(staged_set, folder) for staged_set in staged.sets) if one]
+    written += [folder / one.picture for one in examples if one.picture]
+    about = road.about(staged.run)
+    body = templates.render(
+        __package__,
+        "README.md.jinja",
+        **_head(staged, splits, stages),
+        examples=[parts.example(one, PICTURES) for one in examples],
+        funnel=parts.funnel(road.funnel_lines(staged.run, stages)),
+        sources=parts.sources(counted, origins),
+        licences=parts.licences(found),
+        evidence=parts.evidence(origins),
+        keys=parts.keys(facts.keys),
+        pass_rates=parts.pass_rates(facts.pass_rates),
+        estimates=[parts.estimate(one) for one in facts.estimates],
+        prompts=[parts.prompt(one) for one in road.used_prompts(about, staged.recipe, stages)],
+        roles=parts.roles(facts.roles),
+        costs=parts.costs(road.costs(staged.run, staged.recipe)),
+        limits=limits.limits(facts),
+        citation=parts.citation(origins),
+        **_made(staged, about),
+    )
+    text = f"---\n{metadata.card_data(staged, splits, found, _languages(origins))}\n---\n\n{body.strip()}\n"
+    card = staged.folder / "README.md"
+    write_atomically(card, text.encode())
+    return [*written, card]
+
+
+def _head(staged: Staged, splits: Mapping[str, Sequence[rows.Split]], stages: Sequence[str]) -> dict[str, Any]:
+    others = [repo for repo in staged.siblings if repo != staged.repo_id]
+    found = order.order(staged)
+    return {
+        "title": parts.title(staged.repo_id.rpartition("/")[2]),
+        "what": [parts.stage(stage, staged.recipe) for stage in stages],
+        "siblings": [parts.repo(name) for name in others],
+        "place": staged.siblings.index(staged.repo_id) + 1 if others and staged.repo_id in staged.siblings else 0,
+        "places": len(staged.siblings),
+        "splits": parts.splits(staged, splits),
+        "order": order.described(found),
+        "load": parts.load(staged),
+        "columns": parts.columns(staged),
+    }
+
+
+def _made(staged: Staged, about: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = yaml.safe_dump(
+        staged.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True
+    )
+    words = order.command(order.order(staged))
+    lines = ["capcurriculum build recipe.yaml"]
+    lines += [f"capcurriculum curriculum {staged.recipe.name} {words}"] if words else []
+    version = str(about.get("capcurriculum", ""))
+    return {
+        "commands": block("\n".join(lines), language="sh"),
+        "recipe": block(recipe, _RECIPE, language="yaml"),
+        "version": code(version) if version else Md("an unknown version"),
+        "versions": parts.versions(about),
+    }
+
+
+def _plots(folder: Path, facts: limits.Facts) -> list[Path]:
+    """The pictures of the numbers; those of rows that a set does not have are not drawn."""
+    made: dict[str, bytes] = {}
+    if facts.pass_rates:
+        charts = [(one.stage, one.labels, one.counts) for one in facts.pass_rates]
+        made["pass_rates.png"] = plots.histograms(charts, "pass rate")
+    if facts.keys:
+        made["answer_keys.png"] = plots.letters([(one.stage, one.counts) for one in facts.keys])
+    folder.mkdir(exist_ok=True)
+    for name, data in made.items():
+        write_atomically(folder / name, data)
+    return [folder / name for name in made]
+
+
+def _languages(origins: Mapping[str, citations.Origin]) -> list[str]:
+    """The language of all rows, if every source's is known."""
+    own = [{entry.language for entry in one.entries if entry.language} for one in origins.values()]
+    return sorted(set().union(*own)) if own and all(own) else []

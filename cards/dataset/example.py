@@ -1,0 +1,81 @@
+"""One row of a set as an example: the middle one of its training order, with its picture made anew."""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cards.publish.staged import StagedSet
+from datagen import images
+
+#: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG. A picture with no side
+#: longer than `TINY` is shown larger, pixel by pixel.
+SIDE, TINY, PNG_BYTES = 512, 128, 300_000
+MAX_PIXELS = 100_000_000
+_COLUMNS = ("problem", "answer", "options", "images", "source", "license", "skill", "stage", "pass_k", "pass_n")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row and the name of its picture below `pictures/`, "" where it has none that can be shown.
+
+    `enlarged` is how many times as large as it is the picture is shown.
+    """
+
+    set: str
+    split: str
+    row: dict[str, Any]
+    picture: str
+    enlarged: int
+
+
+def example(staged: StagedSet, folder: Path) -> Example | None:
+    """The middle row of the set's first split; its picture is written into `folder`. None for a set without rows."""
+    for split, paths in staged.files.items():
+        total = sum(pq.read_metadata(path).num_rows for path in paths)
+        if total:
+            row = _row(paths, total // 2)
+            data = next((image["bytes"] for image in row.pop("images") or [] if image and image["bytes"]), None)
+            picture, times = _picture(data, folder, staged.config) if data else ("", 1)
+            return Example(staged.name, split, row, picture, times)
+    return None
+
+
+def _row(paths: tuple[Path, ...], place: int) -> dict[str, Any]:
+    for path in paths:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if place < rows:
+                table = file.read_row_group(group, columns=[c for c in _COLUMNS if c in file.schema_arrow.names])
+                return dict(table.slice(place, 1).to_pylist()[0])
+            place -= rows
+    raise IndexError(place)
+
+
+def _picture(data: bytes, folder: Path, name: str) -> tuple[str, int]:
+    """Write the picture small and without its metadata; returns its name ("" where it cannot be read) and scale."""
+    from PIL import Image, ImageOps
+
+    try:
+        with images.opened(data, MAX_PIXELS) as image:
+            upright = ImageOps.exif_transpose(image)
+            upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+            small = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    except images.ImageProblem:
+        return "", 1
+    times = max(1, 2 * TINY // max(small.size))
+    if times > 1:
+        small = small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
+    buffer, ending = io.BytesIO(), "png"
+    small.save(buffer, "PNG", optimize=True)
+    if buffer.tell() > PNG_BYTES and small.mode == "RGB":
+        buffer, ending = io.BytesIO(), "jpg"
+        small.save(buffer, "JPEG", quality=88)
+    folder.mkdir(exist_ok=True)
+    file = f"example-{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.{ending}"
+    (folder / file).write_bytes(buffer.getvalue())
+    return file, times

@@ -1,0 +1,116 @@
+"""The YAML of a data set card: what the Hub, its viewer and `datasets.load_dataset` read of it.
+
+Nothing in it is text of a row: names of sets come from recipes, licences from the Hub's own list, the rest from the
+files' schema. `huggingface_hub` and `datasets` build it and read it back, so that what they would refuse never leaves
+this machine.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from capcurriculum.errors import HubError
+from cards import licences
+from cards.dataset.rows import Split
+from cards.licences import Licence
+from cards.publish.staged import Staged, StagedSet
+
+#: The Hub's size categories: the first whose number the rows are below (docs/hub, datasets-cards).
+SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+)
+LARGEST = "100M<n<1B"
+TAGS = ("capcurriculum", "curriculum-learning", "grpo", "reinforcement-learning-with-verifiable-rewards")
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for so many rows."""
+    return next((name for below, name in SIZES if rows < below), LARGEST)
+
+
+def tasks(splits: Mapping[str, Sequence[Split]]) -> list[str]:
+    """The Hub's task categories: by whether rows have pictures."""
+    rows = sum(split.rows for found in splits.values() for split in found)
+    pictures = sum(split.pictures for found in splits.values() for split in found)
+    found = ["visual-question-answering", "image-text-to-text"] if pictures else []
+    return found + (["question-answering"] if pictures < rows else [])
+
+
+def card_data(
+    staged: Staged, splits: Mapping[str, Sequence[Split]], found: Sequence[Licence], languages: Sequence[str]
+) -> str:
+    """The YAML, without the lines that part it from the card; `splits` are those of every set by its name.
+
+    Raises:
+        HubError: the Hub's own library or `datasets` would refuse it.
+    """
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    rows = sum(split.rows for own in splits.values() for split in own)
+    infos = DatasetInfosDict()
+    for one in staged.sets:
+        own = splits[one.name]
+        parts = {s.name: SplitInfo(name=s.name, num_bytes=s.memory, num_examples=s.rows) for s in own}
+        infos[one.config] = DatasetInfo(
+            features=_features(one),
+            splits=SplitDict(parts),
+            download_size=sum(split.disk for split in own),
+            dataset_size=sum(split.memory for split in own),
+        )
+    try:
+        data = DatasetCardData(
+            license=licences.metadata(found),
+            language=list(languages) or None,
+            task_categories=tasks(splits),
+            size_categories=[size_category(rows)],
+            pretty_name=staged.repo_id.rpartition("/")[2].replace("-", " "),
+            tags=list(TAGS),
+            configs=[_config(one, first=not place) for place, one in enumerate(staged.sets)],
+        )
+        infos.to_dataset_card_data(data)
+        return checked(data.to_yaml(), staged)
+    except (ValueError, TypeError, KeyError) as error:
+        raise HubError(
+            f"The card of {staged.repo_id} cannot be written ({error}); the staged files may be damaged."
+        ) from error
+
+
+def _config(one: StagedSet, first: bool) -> dict[str, Any]:
+    files = [{"split": split, "path": pattern} for split, pattern in one.data_files.items()]
+    return {"config_name": one.config, "data_files": files} | ({"default": True} if first else {})
+
+
+def _features(one: StagedSet) -> Any:
+    from datasets import Features
+
+    path = next(path for paths in one.files.values() for path in paths)
+    return Features.from_arrow_schema(pq.read_schema(path))
+
+
+def checked(text: str, staged: Staged) -> str:
+    """The same YAML, read back by the libraries that will read it.
+
+    Raises:
+        ValueError: they find something else in it than what was put in.
+    """
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCard
+
+    data = DatasetCard(f"---\n{text}\n---\n").data
+    configs = [one.config for one in staged.sets]
+    if list(MetadataConfigs.from_dataset_card_data(data)) != configs:
+        raise ValueError("its configurations do not survive")
+    data = DatasetCard(f"---\n{text}\n---\n").data  # what `datasets` reads of it, it takes out
+    infos = DatasetInfosDict.from_dataset_card_data(data)
+    if sorted(infos) != sorted(configs) or any(infos[one.config].features != _features(one) for one in staged.sets):
+        raise ValueError("its features do not survive")
+    return text

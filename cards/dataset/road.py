@@ -1,0 +1,152 @@
+"""How a set came about, from its run: funnel, models and what they did, prompts, what asking has cost.
+
+A run that was downloaded has stage files and nothing else; then there is nothing to tell, and the card says so.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from capcurriculum import funnel, prompts, spend
+from capcurriculum.errors import RunError
+from capcurriculum.funnel import FunnelLine
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_auditor import AuditorSection
+from capcurriculum.run import Run
+from capcurriculum.spend import Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A model of the recipe, what it was asked for, and how its replies were drawn (None: by the asker's own rule)."""
+
+    name: str
+    role: str
+    model: str
+    engine: str
+    sampling: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt by the digest that the run recorded; `text` is "" where this version words it differently."""
+
+    name: str
+    digest: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one step with one model took; `money` is None without prices in the recipe."""
+
+    spend: Spend
+    money: float | None
+
+
+def funnel_lines(run: Run, stages: Iterable[str]) -> list[FunnelLine]:
+    """The funnel of some stages, in their order.
+
+    Raises:
+        RunError: the run's tables are damaged.
+    """
+    wanted = list(stages)
+    if not (run.path / "recipe.yaml").is_file():
+        return []  # what was downloaded has no ledger
+    try:
+        lines = funnel.lines(run)
+    except (pl.exceptions.PolarsError, duckdb.Error) as error:
+        raise RunError(
+            f"The tables of {run.path} are damaged ({' '.join(str(error).split())}); remove the shard it names and "
+            "build again."
+        ) from error
+    return [line for stage in wanted for line in lines if line.stage == stage]
+
+
+def captioned(recipe: Recipe, stages: Iterable[str]) -> Mapping[str, Any]:
+    """Those of the stages whose questions a teacher wrote from captions, by name, with their sections."""
+    sections = getattr(recipe, "captioned", None)
+    if sections is None:
+        sections = {"perception": recipe.perception} if recipe.perception else {}
+    return {stage: sections[stage] for stage in stages if stage in sections}
+
+
+def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:
+    """Who wrote, probed, audited and rolled out, in the order of the road."""
+    asked: list[tuple[str, str, Any]] = []
+    for section in captioned(recipe, stages).values():
+        asked.append((section.teacher.model, "teacher: writes questions", section.teacher.sampling))
+        asked += [(name, "solver: answers them on each arm", section.probe.sampling) for name in section.probe.solvers]
+    for one in recipe.filters:
+        asked += [(name, f"filter {one.name}", None) for name in getattr(one, "models", None) or ()]
+        if isinstance(one, AuditorSection) and one.reader:
+            asked.append((one.reader.model, f"filter {one.name}: answers from descriptions", one.reader.sampling))
+    asked.append(
+        (recipe.rollouts.model, "rollouts: its share of right replies is the pass rate", recipe.rollouts.sampling)
+    )
+    found = []
+    for name, role, sampling in dict.fromkeys((name, role, sampling) for name, role, sampling in asked):
+        model = recipe.models.get(name)
+        if model:
+            found.append(Role(name, role, model.model, model.engine, sampling))
+    return found
+
+
+def about(run: Run) -> Mapping[str, Any]:
+    """The run's `run.json`: versions, seed, prompts. Empty where there is none.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    path = run.path / "run.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); move it away, and the card does without it.") from error
+    return data if isinstance(data, dict) else {}
+
+
+def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]) -> list[Prompt]:
+    """The prompts that rows of these stages met, by what the run recorded of them."""
+    sections = captioned(recipe, stages)
+    names = ["system"]
+    for section in sections.values():
+        names += ["teacher_image" if section.teacher.sees == "image_and_caption" else "teacher_caption", "choice"]
+        names += ["caption_arm"] if "caption" in section.probe.arms else []
+    for one in recipe.filters if sections else ():
+        names += _auditors(one) if isinstance(one, AuditorSection) else []
+    recorded = facts.get("prompts")
+    recorded = recorded if isinstance(recorded, dict) else {}
+    known = set(prompts.names())
+    found = []
+    for name in dict.fromkeys(names):
+        said = str(recorded.get(name, ""))
+        same = name in known and said == prompts.digest(name)
+        found.append(Prompt(name, said, prompts.source(name) if same else ""))
+    return found
+
+
+def _auditors(section: AuditorSection) -> list[str]:
+    """The prompts of an auditor; one that answers gets those of a solver."""
+    if section.reader:
+        own = [] if section.instruction else ["describe"]
+        return [*own, "reader" if section.reader.may_pass else "caption_arm"]
+    return ["auditor"] if section.mode == "judge" else []
+
+
+def costs(run: Run, recipe: Recipe) -> list[Cost]:
+    """What the whole run's asking has cost."""
+    found = []
+    for one in spend.spends(run):
+        model = recipe.models.get(one.model)
+        money = None
+        if model and model.price_in is not None and model.price_out is not None:
+            money = (one.tokens_in * model.price_in + one.tokens_out * model.price_out) / 1e6
+        found.append(Cost(one, money))
+    return found

@@ -1,0 +1,68 @@
+"""Curves of a training: the steps over all stages, and files that a light and a dark page can show."""
+
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from capcurriculum import cli
+from capcurriculum.errors import TrainerError
+from training import curves, metrics
+
+
+def trained(folder: Path, stages: tuple[str, ...] = ("perception", "text"), steps: int = 20) -> None:
+    for stage in stages:
+        series = metrics.Series(folder / curves.METRICS, stage, 1)
+        for step in range(1, steps + 1):
+            data = {"critic/score/mean": step / 30, "reward/accuracy": step / 40, "response_length/mean": 50 - step}
+            data |= {"val-aux/a/accuracy/mean@1": step / 50} if step % 5 == 0 else {}
+            series.append({"step": step, "data": data})
+
+
+def test_stages_follow_one_another(tmp_path: Path) -> None:
+    trained(tmp_path, ("text", "perception"), 3)
+    placed = curves.positions(metrics.load(tmp_path / curves.METRICS))
+    assert placed.select("stage", "step", "x").rows() == [
+        ("text", 1, 1), ("text", 2, 2), ("text", 3, 3), ("perception", 1, 4), ("perception", 2, 5), ("perception", 3, 6)
+    ]  # fmt: skip
+
+
+def test_each_training_is_drawn_and_all_of_them_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    run = tmp_path / "demo"
+    trained(run / "training")
+    trained(run / "trainings" / "merged", ("merged",))
+    files = curves.write(run)
+    assert [str(file.relative_to(run)) for file in files] == [
+        "training/curves.svg",
+        "training/curves.png",
+        "trainings/merged/curves.svg",
+        "trainings/merged/curves.png",
+        "curves.svg",
+        "curves.png",
+    ]
+    first = files[0].read_bytes()
+    assert b"fill: #ffffff" not in first  # no ground of its own
+    assert curves.draw({"training": metrics.load(run / "training" / curves.METRICS)}, run / "training/curves")
+    assert files[0].read_bytes() == first  # the same steps give the same file
+
+
+def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    series = metrics.Series(tmp_path / "training" / curves.METRICS, "text", 1)
+    series.append({"step": 1, "data": {"critic/score/mean": 0.5}})
+    assert len(curves.write(tmp_path)) == 2
+    assert curves.write(tmp_path)[0].read_text().count('id="axes_') == 1
+
+
+def test_nothing_to_draw_and_nothing_to_draw_with_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TrainerError, match="no trained step to draw; train first"):
+        curves.write(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(TrainerError, match="pip install matplotlib"):
+        curves.draw({"a": pl.DataFrame()}, tmp_path / "curves")
+
+
+def test_the_verb_is_there() -> None:
+    assert cli.parser().parse_args(["curves", "demo"]).run == "demo"

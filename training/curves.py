@@ -1,0 +1,161 @@
+"""Reward, accuracy and response length against step over all stages of a training, like the paper's figure.
+
+SVG and PNG with a transparent ground and one grey that has a contrast of 4.5 to white and to black, so that the same
+file serves a light page and a dark one; lines are Okabe and Ito's colours and differ in their dashes too. Matplotlib is
+loaded only here, when there is something to draw.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from capcurriculum.errors import TrainerError
+from training import metrics, selection
+
+METRICS = "metrics.parquet"
+_GREY = "#767676"
+#: Okabe and Ito 2008, those that stand out on white and on black.
+_STYLES = (
+    ("#0072B2", "-"),
+    ("#D55E00", (0, (6, 2))),
+    ("#009E73", (0, (4, 1.5, 1, 1.5))),
+    ("#CC79A7", (0, (2, 1.5))),
+    ("#E69F00", (0, (8, 2, 2, 2))),
+    ("#56B4E9", (0, (1, 1))),
+)
+_FEW = 12  # steps up to which every one is marked, and nothing smoothed
+
+
+class Panel(NamedTuple):
+    """What one of the axes shows: its label and verl's metric."""
+
+    label: str
+    metric: str
+
+
+_ACCURACY = "reward/accuracy"
+PANELS = (
+    Panel("reward", "critic/score/mean"),
+    Panel("accuracy", _ACCURACY),
+    Panel("response length (tokens)", "response_length/mean"),
+)
+
+
+def trainings(run_dir: Path) -> dict[str, Path]:
+    """Name -> folder of every training of a run that has steps."""
+    folders = [run_dir / "training", *sorted((run_dir / "trainings").glob("*"))]
+    return {folder.name: folder for folder in folders if (folder / METRICS).is_file()}
+
+
+def write(run_dir: Path) -> list[Path]:
+    """Draw each training of a run in its own folder, and several together in the run's; returns the files.
+
+    Raises:
+        TrainerError: no step has been trained, or matplotlib is missing.
+    """
+    found = trainings(run_dir)
+    if not found:
+        raise TrainerError(f"{run_dir} has no trained step to draw; train first (capcurriculum train).")
+    series = {name: metrics.load(folder / METRICS) for name, folder in found.items()}
+    files = [file for name, folder in found.items() for file in draw({name: series[name]}, folder / "curves")]
+    return files + (draw(series, run_dir / "curves") if len(series) > 1 else [])
+
+
+def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
+    """Draw the trainings over each other into `stem`.svg and `stem`.png; a panel that none has numbers for is left out.
+
+    Raises:
+        TrainerError: matplotlib is missing.
+    """
+    figure_class = _figure_class()
+    panels = [p for p in PANELS if any(p.metric in f.columns and f[p.metric].count() for f in series.values())]
+    with _style():
+        figure = figure_class(figsize=(8, 1 + 1.9 * max(len(panels), 1)), dpi=150)
+        axes = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
+        for number, (name, frame) in enumerate(series.items()):
+            _borders(axes, frame, _GREY if len(series) == 1 else _STYLES[number % len(_STYLES)][0], len(series) == 1)
+            for one, panel in zip(axes, panels, strict=False):
+                _line(one, frame, panel, name, number)
+        for one, panel in zip(axes, panels, strict=False):
+            circles = panel.metric == _ACCURACY and any(selection.accuracies(f) for f in series.values())
+            one.set_ylabel(f"{panel.label}\n(o: validation)" if circles else panel.label)
+        if len(series) > 1:
+            axes[0].legend(loc="best", frameon=False)
+        axes[-1].set_xlabel("step")
+        figure.align_ylabels()
+        figure.tight_layout()
+        files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
+        for file in files:
+            figure.savefig(file, transparent=True, metadata={"Date": None} if file.suffix == ".svg" else None)
+    return files
+
+
+def positions(frame: pl.DataFrame) -> pl.DataFrame:
+    """The steps with `x`, their place counted over all stages, in the order in which the stages were trained."""
+    order = {stage: number for number, stage in enumerate(frame["stage"].unique(maintain_order=True))}
+    sizes = frame.group_by("stage").agg(size=pl.col("step").max())
+    before, total = {}, 0
+    for stage in order:
+        before[stage] = total
+        total += sizes.filter(pl.col("stage") == stage)["size"][0]
+    placed = frame.with_columns(
+        x=pl.col("step") + pl.col("stage").replace_strict(before, return_dtype=pl.Int64),
+        _order=pl.col("stage").replace_strict(order, return_dtype=pl.Int64),
+    )
+    return placed.sort("_order", "step").drop("_order")
+
+
+def _line(axes: Any, frame: pl.DataFrame, panel: Panel, name: str, number: int) -> None:
+    """The steps as they are, thin, and their running mean; each stage by itself, for a border is a change of data."""
+    if panel.metric not in frame.columns:
+        return
+    colour, dashes = _STYLES[number % len(_STYLES)]
+    placed = positions(frame)
+    for part, own in enumerate(placed.partition_by("stage", maintain_order=True)):
+        values = own.select("x", y=pl.col(panel.metric)).drop_nulls()
+        few, label = len(values) <= _FEW, name if part == 0 else None
+        thin = {"alpha": 1, "marker": ".", "linestyle": dashes, "label": label} if few else {"alpha": 0.4}
+        axes.plot(values["x"], values["y"], color=colour, linewidth=0.7, **thin)
+        if not few:
+            smooth = values["y"].rolling_mean(max(3, len(values) // 12), min_samples=1, center=True)
+            axes.plot(values["x"], smooth, color=colour, linestyle=dashes, linewidth=1.8, label=label)
+        if panel.metric == _ACCURACY:
+            first = int(own["x"][0] - own["step"][0])
+            found = selection.accuracies(own)
+            spots = [first + step for step in found]
+            axes.plot(spots, list(found.values()), linestyle="", marker="o", markerfacecolor="none", color=colour)
+
+
+def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:
+    """A line between two stages, and the stages' names on top where there is one training."""
+    placed = positions(frame)
+    stages = placed.group_by("stage", maintain_order=True).agg(first=pl.col("x").min(), last=pl.col("x").max())
+    for number, (stage, first, last) in enumerate(stages.iter_rows()):
+        if number:
+            for one in axes:
+                one.axvline(first - 0.5, color=colour, linestyle=":", linewidth=1)
+        if named:
+            axes[0].text((first + last) / 2, 1.03, stage, transform=axes[0].get_xaxis_transform(), ha="center")
+
+
+def _figure_class() -> Any:
+    try:
+        from matplotlib.figure import Figure  # no pyplot: nothing global, no display
+    except ImportError as error:
+        raise TrainerError("Curves are drawn by matplotlib, which is not installed: pip install matplotlib.") from error
+    return Figure
+
+
+def _style() -> Any:
+    from matplotlib import rc_context
+
+    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    shape: dict[Any, Any] = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "svg.hashsalt": "capcurriculum",
+    }
+    return rc_context(shape | dict.fromkeys(names, _GREY))

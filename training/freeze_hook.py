@@ -1,0 +1,5 @@
+"""Imported by verl in every process of a stage with frozen weights (`actor_rollout_ref.model.external_lib`)."""
+
+from training.freeze import install
+
+install()

@@ -1,0 +1,188 @@
+"""The links of a chain: each stage's data, knobs and folders, and the plan that they make together.
+
+A link is drafted from the recipe and the data of now and reconciled with the plan on disk, so whoever holds `Links` has
+what may be run. Nothing here starts anything; `record` alone writes, and only the plan.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_training import Selection, StageRun, TrainingRecipe
+from capcurriculum.run import Run
+from training import (
+    captions,
+    dataset,
+    environment,
+    export,
+    interpreter,
+    overrides,
+    parents,
+    plan,
+    selection,
+    sets,
+    sft,
+    support,
+)
+from training.knobs import Backbone, Knobs, backbone, resolve
+from training.plan import StagePlan, State
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One stage with all that a run of it needs; `folder` is absolute.
+
+    `files` are what the trainer reads: those of the set, or made from the set's by `prepare`.
+    """
+
+    run: StageRun
+    knobs: Knobs
+    files: dataset.StageFiles
+    taught: dataset.StageFiles
+    folder: Path
+    select: Selection = "last"
+
+    @property
+    def captions(self) -> bool:
+        """Whether captions are taught, by the supervised trainer."""
+        return self.run.method == "sft"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the trainer keeps its own."""
+        return self.folder / "trainer"
+
+    @property
+    def best(self) -> Path:
+        """Where the weights of its best validated step are kept aside."""
+        return self.folder / "best"
+
+    @property
+    def exported(self) -> Path:
+        """What the next stage starts from."""
+        return self.folder / "checkpoint"
+
+
+class Links:
+    """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
+
+    def __init__(self, recipe: Recipe, settings: TrainingRecipe, display: Display | None = None) -> None:
+        """With a `display`, an order that the run does not have yet is written first."""
+        self.recipe = recipe
+        self.settings = settings
+        self.base: Backbone = backbone(settings.backbone)
+        self.device = settings.device or self.base.device
+        self.python = interpreter.locate(settings)
+        self.folder = recipe.training_dir.absolute()
+        self.plan_file = self.folder / "plan.json"
+        self.order = sets.section(recipe, settings.order)
+        if not settings.model:
+            support.check_processor(self.base.processor, settings.backbone)  # before anybody fetches its weights
+        self.first_parent = parents.locate(settings.model or self.base.model)
+        support.check_processor(support.processor(self.first_parent), settings.model or settings.backbone)
+        self.links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        self.stages = self.reconciled()
+
+    def reconciled(self) -> list[StagePlan]:
+        """The plan on disk with the recipe and the data of now; raises what `plan.reconcile` raises."""
+        left = [self._as_left(stage) for stage in plan.load(self.plan_file)]
+        return plan.reconcile([self._draft(link) for link in self.links], left)
+
+    def _as_left(self, stage: StagePlan) -> StagePlan:
+        """A stage that ended before its first save has learned nothing, and so may begin anew with other settings."""
+        unfinished = stage.state in (State.RUNNING, State.FAILED)
+        if unfinished and export.last_step(self.folder / stage.stage / "trainer") == 0:
+            return dataclasses.replace(stage, state=State.PENDING)
+        return stage
+
+    def _link(self, found: sets.LinkSet) -> Link:
+        taught = files = dataset.set_files(found.run.stage, found.folders)
+        folder, knobs = self.folder / found.run.stage, resolve(self.settings, found.run)
+        if found.run.method == "sft":
+            files = captions.files(Run(self.recipe.run_dir), taught, folder / "captions", knobs)
+            return Link(found.run, knobs, files, taught, folder)
+        select = found.run.select or self.settings.select
+        selection.check(select, knobs, found.run.stage)
+        if knobs.shuffle and sets.shuffling_undoes(self.order):
+            raise RecipeError(
+                f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
+                f"training.order to merged or capability, or leave shuffle out."
+            )
+        return Link(found.run, _passes(knobs, found), files, taught, folder, select)
+
+    def _draft(self, link: Link) -> StagePlan:
+        knobs, files = link.knobs, link.files
+        per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
+        config = self.config(link, self.first_parent, total)
+        config = sft.identity(config, knobs) if link.captions else overrides.identity(config)
+        if link.select != "last":
+            config["select"] = link.select
+        return StagePlan(
+            stage=link.run.stage,
+            state=State.PENDING,
+            dataset_digest=files.digest,
+            config_digest=plan.config_digest(config),
+            config=config,
+            rows=files.rows,
+            batch_size=knobs.batch_size,
+            rollouts=0 if link.captions else knobs.rollouts,
+            epochs=knobs.epochs,
+            steps_per_epoch=per_epoch,
+            total_steps=total,
+        )
+
+    def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
+        """The trainer's configuration of a link that starts from `parent` and makes `total` steps."""
+        paths = overrides.Paths(link.files.train, link.files.val, parent, link.checkpoints)
+        make = sft.config if link.captions else overrides.config
+        return make(self.settings, self.base, link.run, link.knobs, paths, total)
+
+    def parent(self, number: int) -> Path:
+        """The checkpoint that a link starts from; it may not exist yet."""
+        return self.links[number - 1].exported if number else self.first_parent
+
+    def command(self, number: int) -> list[str]:
+        """What trains a link."""
+        link = self.links[number]
+        keys = self.config(link, self.parent(number), self.stages[number].total_steps)
+        keys |= {"hydra.run.dir": str(link.folder / "hydra")}
+        if link.captions:
+            words = overrides.arguments(keys, sft.ADDED)
+            return sft.command(self.python, self.settings.gpus or self.base.gpus, words)
+        return [self.python, "-m", "verl.trainer.main_ppo", *overrides.arguments(keys)]
+
+    def variables(self, number: int) -> dict[str, str]:
+        """The environment of what trains a link."""
+        link = self.links[number]
+        return environment.trainer_environment(self.device) | (sft.variables(link.knobs) if link.captions else {})
+
+    def prepare(self, number: int) -> None:
+        """Write those of a link's files that are made from its set's, unless they are there."""
+        link = self.links[number]
+        if link.captions:
+            captions.write(Run(self.recipe.run_dir), link.taught, link.files, link.knobs)
+
+    def record(self, number: int, **changes: Any) -> StagePlan:
+        """Change a stage and put the plan on disk."""
+        self.stages[number] = dataclasses.replace(self.stages[number], **changes)
+        self.save()
+        return self.stages[number]
+
+    def save(self) -> None:
+        """Put the plan on disk."""
+        plan.save(self.plan_file, self.recipe.name, self.stages)
+
+
+def _passes(knobs: Knobs, found: sets.LinkSet) -> Knobs:
+    """The knobs with as many epochs over all the link's files as give the recipe's number over the rows."""
+    written = len(found.folders)
+    if knobs.epochs % written:
+        raise RecipeError(
+            f"Set {found.run.stage} has files for {written} epochs, of which {knobs.epochs} epochs are no whole number "
+            f"of passes; set training.knobs.epochs to a multiple of {written}."
+        )
+    return knobs.model_copy(update={"epochs": knobs.epochs // written})

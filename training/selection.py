@@ -1,0 +1,121 @@
+"""Which checkpoint of a stage goes on: the last, or the best by accuracy on the stage's own validation rows.
+
+verl deletes old checkpoints and knows nothing of the best one, so its loadable weights are linked aside as soon as its
+validation is known: no copy, and verl goes on deleting what it likes. Every validated step must have been saved, so the
+two periods have to agree, which is refused before anything starts.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from capcurriculum.errors import RecipeError, TrainerError
+from training.knobs import Knobs
+
+#: verl's validation metric of a number that the reward returns: one a data source, over n replies a row.
+_ACCURACY = re.compile(r"^val-(?:core|aux)/.+/accuracy/mean@\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A step, its validation accuracy (None where it was not looked at), and the folder of its weights."""
+
+    step: int
+    accuracy: float | None
+    weights: Path
+
+
+def check(select: str, knobs: Knobs, stage: str) -> None:
+    """Refuse periods under which the best step could not be had.
+
+    Raises:
+        RecipeError: validation is off, or steps are validated that are not saved.
+    """
+    if select != "best":
+        return
+    if not knobs.validate_every:
+        raise RecipeError(
+            f"Stage {stage} selects the best checkpoint and never validates; set training.knobs.validate_every to a "
+            f"multiple of save_every ({knobs.save_every}), or select: last."
+        )
+    if knobs.validate_every % knobs.save_every:
+        raise RecipeError(
+            f"Stage {stage} selects the best checkpoint, validates every {knobs.validate_every} steps and saves every "
+            f"{knobs.save_every}, so what is validated may not be there; make validate_every a multiple of save_every."
+        )
+
+
+def accuracies(steps: pl.DataFrame) -> dict[int, float]:
+    """Step -> mean accuracy over the validation sets, each counting as much; only validated steps."""
+    names = [name for name in steps.columns if _ACCURACY.match(name)]
+    if not names:
+        return {}
+    mean = steps.select("step", accuracy=pl.mean_horizontal(names)).drop_nulls().sort("step")
+    return dict(mean.iter_rows())
+
+
+def weights(checkpoints: Path, step: int) -> Path:
+    """Where verl puts the loadable weights of a step; its supervised trainer has no actor beside other models."""
+    folder = checkpoints / f"global_step_{step}"
+    return (folder / "huggingface") if (folder / "huggingface").is_dir() else folder / "actor" / "huggingface"
+
+
+def keep_best(steps: pl.DataFrame, checkpoints: Path, aside: Path) -> None:
+    """Link the weights of the best step so far to a folder of `aside`, unless they are there, and drop the one before.
+
+    Called after every step, so the checkpoint of a validated step is still there.
+    """
+    ranked = _ranked(steps)
+    if not ranked or not _saved(weights(checkpoints, ranked[0])):
+        return
+    target = aside / f"step_{ranked[0]}"
+    if not target.is_dir():
+        temporary = aside / f".step_{ranked[0]}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(weights(checkpoints, ranked[0]), temporary, copy_function=link)
+        temporary.replace(target)
+    for folder in aside.iterdir():
+        if folder != target:
+            shutil.rmtree(folder)
+
+
+def choose(select: str, steps: pl.DataFrame, last: int, checkpoints: Path, aside: Path) -> Choice:
+    """The checkpoint that goes on, of a stage that reached its `last` step; the earliest of equally good ones.
+
+    Raises:
+        TrainerError: `best` is wanted and no validated step has its weights any more.
+    """
+    found = accuracies(steps)
+    if select == "last":
+        return Choice(last, found.get(last), weights(checkpoints, last))
+    for step in _ranked(steps):
+        for folder in (aside / f"step_{step}", weights(checkpoints, step)):
+            if _saved(folder):
+                return Choice(step, found[step], folder)
+    raise TrainerError(
+        f"No step under {checkpoints} has both its weights and its validation (a kill between the two loses one); "
+        f"set select: last for this stage."
+    )
+
+
+def _ranked(steps: pl.DataFrame) -> list[int]:
+    """Validated steps, best first."""
+    found = accuracies(steps)
+    return sorted(found, key=lambda step: (-found[step], step))
+
+
+def _saved(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
+
+
+def link(source: str, target: str) -> str:
+    """A hard link where the file system has them, else a copy: verl never writes into a finished checkpoint."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+    return target
