@@ -274,8 +274,8 @@ def fuzzed(folder: Path, drawn: dict[str, str]) -> None:
     own = card_runs.plain(training={"backbone": "micro", "model": drawn["model"]})
     staged = trained(folder, "text", given=own)
     assert staged.run is not None
-    named = stage("text", config={"actor_rollout_ref.actor.optim.lr": drawn["config"], ".CAPCURRICULUM_FREEZE": drawn["config"]},
-                  dataset_digest=drawn["digest"])  # fmt: skip
+    config = dict.fromkeys(("actor_rollout_ref.actor.optim.lr", "env.CAPCURRICULUM_FREEZE"), drawn["config"])
+    named = stage("text", config=config, dataset_digest=drawn["digest"])
     first = stage("perception", parent=drawn["model"])
     (staged.run.path / "training" / "plan.json").write_text(json.dumps({"version": 1, "stages": [first, named]}))
     (staged.run.path / "evaluation").mkdir()
