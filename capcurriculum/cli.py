@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options, review_options
+from capcurriculum import __version__, curriculum_options, hub_options, review_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -140,6 +140,24 @@ def _card(arguments: argparse.Namespace) -> None:
     print(command.execute(arguments))
 
 
+def _publish(arguments: argparse.Namespace) -> None:
+    from cards.publish import command
+
+    command.publish(arguments)
+
+
+def _publish_model(arguments: argparse.Namespace) -> None:
+    from cards.publish import command
+
+    command.publish_model(arguments)
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from cards.download import command
+
+    command.download(arguments)
+
+
 def _signatures_build(arguments: argparse.Namespace) -> None:
     from filters.signatures import build, file, layouts
 
@@ -173,6 +191,9 @@ def parser() -> argparse.ArgumentParser:
     _add_audit(verb)
     text = "have people review a sample of a run's questions, and judge by what they say"
     review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
+    hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
+    hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
+    hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))
     text = "hashes of benchmarks, against which the filter `contamination` compares"
     _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top
