@@ -88,7 +88,7 @@ def states(root: Path) -> list[dict[str, Any]]:
     return stages
 
 
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(3600)
 def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captions by the supervised trainer, then GRPO with frozen vision, killed once, then GRPO with nothing frozen."""
     stages = tmp_path / "runs/demo/stages"
