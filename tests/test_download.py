@@ -78,7 +78,11 @@ def test_a_round_trip_gives_the_same_files_and_trains(built: Run, published: Ser
     target = bring("alice/small", tmp_path / "elsewhere" / "back")
     assert digests(target) == digests(built.path)
     for stage in ("perception", "text", "visual"):
-        assert not [one.sentence() for one in findings(dataset.stage_files(target, stage), tmp_path) if one.severity == Severity.ERROR]
+        assert not [
+            one.sentence()
+            for one in findings(dataset.stage_files(target, stage), tmp_path)
+            if one.severity == Severity.ERROR
+        ]
     wanted = recipe.load(target / "recipe.yaml")
     assert wanted.run_dir == target
     assert wanted.training is not None
