@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from capcurriculum import prompts, recipe
 from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.recipe import Recipe
@@ -18,6 +20,7 @@ from capcurriculum.rows import SCHEMA
 from capcurriculum.tables import write_atomically
 from cards.download.fetch import Snapshot
 from cards.download.sets import Brought, SaidSet
+from cards.publish import redact
 from cards.publish.stage import PUBLISHED, RECIPE, sha256
 from curricula import order_file
 
@@ -120,30 +123,35 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def recipe_of(snapshot: Snapshot, target: Path, stages: Sequence[str]) -> Recipe:
+def recipe_of(snapshot: Snapshot, target: Path, stages: Sequence[str], order: str) -> Recipe:
     """The published recipe, made that of the run in `target`: it trains the stages that are there.
 
     Raises:
         HubError: there is none that this version understands.
     """
     path = snapshot.file(RECIPE)
-    try:
-        found = recipe.load(path) if path else None
-    except RecipeError as error:
-        raise HubError(f"The recipe of {snapshot.repo_id} is not one of this version ({error})") from error
-    if found is None:
+    if path is None:
         raise HubError(f"{snapshot.repo_id} has no {RECIPE}; publish it again.")
-    return for_run(found, target, stages)
+    try:
+        # Nothing that it could extend, run or send anything to is taken over, whoever wrote it.
+        found = redact.published(recipe.parse(yaml.safe_load(path.read_text(encoding="utf-8")), RECIPE))
+    except (RecipeError, OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise HubError(f"The recipe of {snapshot.repo_id} is not one of this version ({reason}).") from error
+    return for_run(found, target, stages, order)
 
 
-def for_run(found: Recipe, target: Path, stages: Sequence[str]) -> Recipe:
-    """A recipe under the name and place of a run, whose training goes through these stages alone (none: as it says)."""
+def for_run(found: Recipe, target: Path, stages: Sequence[str], order: str = "") -> Recipe:
+    """A recipe under the name and place of a run, whose training goes through the sets that are there.
+
+    With `stages` these are its plain ones; else they are those of the order that was published.
+    """
     data = found.model_dump(mode="json")
     data |= {"name": name_of(target), "runs": str(target.absolute().parent)}
     training = data.get("training") or {"backbone": BACKBONE}
-    if stages:
-        own = {one["stage"]: one for one in training.get("stages") or ()}
-        data["training"] = training | {"stages": [own.get(stage, {"stage": stage}) for stage in stages]}
+    own = {one["stage"]: one for one in training.get("stages") or ()}
+    chosen = [own.get(stage, {"stage": stage}) for stage in stages]
+    data["training"] = training | ({"stages": [], "order": order} if order else {"stages": chosen, "order": None})
     return recipe.parse(data, "of the downloaded sets")
 
 

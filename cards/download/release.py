@@ -115,8 +115,18 @@ def problem(record: Record, stage: Stage) -> Problem:
         detail = f"row {record.number} has a pass rate of {rate} and {sum(correct)} of {len(correct)} right"
         raise LineProblem(Reason.MALFORMED_LINE, detail)
     name, license_ = origin(record)
-    image = None if stage is Stage.TEXT else record.get("images")
-    return Problem(text, record.text("answer"), options, image=image, source=name, license=license_)
+    return Problem(text, record.text("answer"), options, image=_image(record, stage), source=name, license=license_)
+
+
+def _image(record: Record, stage: Stage) -> object:
+    """The name of the row's one picture; whatever else stands there, for the reader of pictures to refuse."""
+    match record.get("images"):
+        case _ if stage is Stage.TEXT:
+            return None
+        case [single]:
+            return single
+        case other:
+            return other
 
 
 def _correctness(record: Record) -> list[bool]:

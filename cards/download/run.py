@@ -102,9 +102,8 @@ def _ours(hub: Hub, seen: Sequence[_Seen], wanted: Wanted, target: Path, display
         raise HubError(f"There is no set {', '.join(wanted.stages)} in {', '.join(s.snapshot.repo_id for s in seen)}.")
 
     def fill(folder: Path) -> None:
-        names = layout.put(folder, brought, wanted.stages)
-        stages = names if not brought[0].said.order else []
-        layout.describe(folder, layout.recipe_of(brought[0].snapshot, target, stages), files)
+        names, order = layout.put(folder, brought, wanted.stages), brought[0].said.order
+        layout.describe(folder, layout.recipe_of(brought[0].snapshot, target, names, order), files)
 
     layout.assemble(target, fill)
 
