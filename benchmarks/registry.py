@@ -14,6 +14,7 @@ from benchmarks import (
     label_noise,
     ordering,
     preflight,
+    publish,
     report,
     resume,
     reward,
@@ -144,6 +145,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         writing.mb_per_second, "MB/s", 150, "higher", "20,000 rows with 1 MB pictures in shuffled order, fsync included"
     ),
     "image_write_rss_mb": Benchmark(writing.rss_mb, "MB", 1500, "lower", "peak memory of the process that writes them"),
+    "publish_rss_mb": Benchmark(
+        publish.rss_mb, "MB", 1000, "lower", "peak memory, 20,000 rows with 100 kB pictures published on loopback"
+    ),
+    "publish_resume_resent": Benchmark(
+        publish.resume_resent, "", 1, "lower", "bytes sent again after kill -9 over those of the interrupted file"
+    ),
     "storm_time_ratio": Benchmark(
         client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
     ),

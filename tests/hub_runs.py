@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from capcurriculum import prompts, recipe
@@ -15,6 +16,8 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import LETTERS, Answer, Question, Verdict
 from capcurriculum.run import Run, writing
+from cards.publish import run as publishing
+from cards.publish.staged import Staged
 from curricula.make import STAGES, write_orders
 from tests.hub_server import Served
 
@@ -108,6 +111,18 @@ def _replies(q: Question) -> Iterator[Answer]:
         yield Answer(key, q.question_id, "policy", "rollout", "image", rollout, "", answer, outcome, "stop", 1, 1, "d")
 
 
+def plain_card(staged: Staged) -> list[Path]:
+    """A card with what `datasets` needs; the real one has tests of its own, and draws pictures, which take time."""
+    configs = [
+        {"config_name": one.config, "data_files": [{"split": s, "path": p} for s, p in one.data_files.items()]}
+        for one in staged.sets
+    ]
+    metadata = yaml.safe_dump({"license": "mit", "tags": ["capcurriculum"], "configs": configs})
+    path = staged.folder / "README.md"
+    path.write_text(f"---\n{metadata}---\n\n# {staged.recipe.name}\n", encoding="utf-8")
+    return [path]
+
+
 def environment(served: Served, home: Path, token: str = TOKEN) -> dict[str, str]:
     """What a process needs to take the server for the Hub."""
     return {
@@ -120,8 +135,8 @@ def environment(served: Served, home: Path, token: str = TOKEN) -> dict[str, str
     }
 
 
-def connect(patch: pytest.MonkeyPatch, served: Served, home: Path, *, xet: bool = False, quick: bool = True) -> None:
-    """The same for this process, whose libraries read their settings long ago; with `quick`, waits are short."""
+def connect(patch: pytest.MonkeyPatch, served: Served, home: Path, *, xet: bool = False) -> None:
+    """The same for this process, whose libraries read their settings long ago; waits are short and cards plain."""
     import datasets
     import huggingface_hub
     from huggingface_hub import constants
@@ -143,5 +158,5 @@ def connect(patch: pytest.MonkeyPatch, served: Served, home: Path, *, xet: bool 
     patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(home / "datasets"))
     huggingface_hub.HfFileSystem.clear_instance_cache()
     huggingface_hub.utils.disable_progress_bars()
-    if quick:
-        patch.setattr(_http.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.01)))
+    patch.setattr(_http.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.01)))
+    patch.setattr(publishing, "render", plain_card)

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from huggingface_hub import DatasetCard
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.progress import Display
 from capcurriculum.run import Run
+from cards.dataset import render
 from cards.hub.patience import Patience
 from cards.publish import card_merge
+from cards.publish import run as publishing
 from cards.publish.run import Wanted, publish
 from curricula import order_file
 from tests import hub_runs
@@ -52,9 +55,12 @@ def sent(served: Served) -> list[str]:
     return [line for line in served.asked() if line.startswith("PUT") or "/commit/" in line]
 
 
-def test_a_run_is_three_repos_that_load_by_their_names(built: Run, served: Served) -> None:
+def test_a_run_is_three_repos_that_load_by_their_names(
+    built: Run, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import datasets
 
+    monkeypatch.setattr(publishing, "render", render)  # the real card, here and not in the tests below
     put(built)
     assert sorted(name for _, name in served.hub.repos) == NAMES
     for name in NAMES:
@@ -64,6 +70,8 @@ def test_a_run_is_three_repos_that_load_by_their_names(built: Run, served: Serve
         assert loaded["train"][0]["images"] or "Text" in name
     (collection,) = served.hub.collections.values()
     assert [item["id"] for item in collection["items"]] == NAMES
+    put(built)
+    assert [len(served.hub.commits(name)) for name in NAMES] == [2, 2, 2]
 
 
 def test_publishing_again_sends_nothing_and_commits_nothing(single: Run, served: Served) -> None:
@@ -82,7 +90,7 @@ def test_all_of_a_repo_comes_in_one_commit(single: Run, served: Served) -> None:
     assert {name for name in files if name.endswith(".parquet")} == set(about["published"]["files"])
     assert {"README.md", "recipe.yaml", "funnel.json"} <= set(files)
     assert len([line for line in sent(served) if "/commit/" in line]) == 1
-    recipe.parse(recipe.yaml.safe_load(files["recipe.yaml"]), "published")
+    recipe.parse(yaml.safe_load(files["recipe.yaml"]), "published")
 
 
 def test_one_repo_has_a_configuration_for_each_set(built: Run, served: Served) -> None:
@@ -194,6 +202,11 @@ def test_a_tag_marks_what_was_read_back_and_moves_for_nobody(single: Run, served
     repo = served.hub.repos["dataset", VISUAL]
     assert repo.tags == {"v1": repo.branches["main"]}
     more = hub_runs.build(tmp_path / "more", rows=25, stages=("visual",))
+    served.faults.clear()
+    with pytest.raises(HubError, match="holds something else under the tag v1"):
+        put(more, tag="v1")
+    assert sent(served) == []
+    put(more)
     with pytest.raises(HubError, match="The tag v1 of"):
         put(more, tag="v1")
 
@@ -287,3 +300,14 @@ def test_a_run_without_whole_stage_files_is_refused(tmp_path: Path, served: Serv
     next(run.stages.glob("text/train-*")).unlink()
     assert cli.main(["publish", str(run.path)]) == 2
     assert not served.hub.repos
+
+
+def test_a_recipe_file_may_give_other_names_than_the_run_keeps(single: Run, served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "again.yaml"
+    named = single.recipe().model_dump(mode="json") | {"publish": {"prefix": "mine", "names": {"visual": "Seen"}}}
+    file.write_text(yaml.safe_dump(named), encoding="utf-8")
+    assert cli.main(["publish", str(file), "--no-collection"]) == 0
+    assert [name for _, name in served.hub.repos] == ["alice/mine-Seen-Data"]
+    assert single.recipe().publish.prefix is None
+    file.write_text(yaml.safe_dump(named | {"seed": 99}), encoding="utf-8")
+    assert cli.main(["publish", str(file)]) == 2

@@ -1,7 +1,9 @@
 """What `capcurriculum publish` and `publish-model` were asked for, as calls."""
 
 import argparse
+from pathlib import Path
 
+from capcurriculum import recipe
 from capcurriculum import run as runs
 from capcurriculum.progress import Display
 
@@ -22,7 +24,11 @@ def publish(options: argparse.Namespace) -> None:
         pull=options.pr,
         collection=not options.no_collection,
     )
-    run.publish(runs.named(options.run), wanted, Display())
+    found, own = runs.named(options.run), None
+    if Path(options.run).is_file():  # which may say other names than the run keeps
+        own = recipe.load(Path(options.run))
+        runs.same_recipe(found, own)
+    run.publish(found, wanted, Display(), own=own)
 
 
 def publish_model(options: argparse.Namespace) -> None:

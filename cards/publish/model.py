@@ -60,8 +60,8 @@ def publish(folder: Path, wanted: Wanted, display: Display, patience: Patience |
     hub.namespace(namespace)
     target = Target(wanted.repo_id, kind="model")
     check = partial(_check_ours, target=target, overwrite=wanted.overwrite)
-    _prepare(hub, target, check, wanted.private)
-    done = push.push(hub, push.Job(target, staged.folder, "capcurriculum: checkpoint", check))
+    tagged = _prepared(hub, target, check, wanted)
+    done = push.push(hub, push.Job(target, staged.folder, "capcurriculum: checkpoint", check, tagged=tagged))
     verify.files(hub, target, staged.folder, done.oid)
     if wanted.tag:
         publication.tag(hub, target, wanted.tag, done.oid)
@@ -129,13 +129,16 @@ def _origin(folder: Path) -> tuple[Run | None, str]:
     return run, trained.name if run else ""
 
 
-def _prepare(hub: Hub, target: Target, check: Any, private: bool) -> None:
+def _prepared(hub: Hub, target: Target, check: Any, wanted: Wanted) -> str:
+    """Refuse a repo that is not ours, make one that is not there; the tag, if what is there has it already."""
     found = remote.look(hub, target, "main")
     if found is None:
-        hub.ask(f"make the repo {target.repo_id}", "create_repo", **target.spec, private=private, exist_ok=True)
-        return
+        doing = f"make the repo {target.repo_id}"
+        hub.ask(doing, "create_repo", **target.spec, private=wanted.private, exist_ok=True)
+        return ""
     check(found)
-    publication.check_private(found, target, private)
+    publication.check_private(found, target, wanted.private)
+    return wanted.tag if wanted.tag and publication.is_tagged(hub, target, wanted.tag, found.head) else ""
 
 
 def _check_ours(found: Remote, target: Target, overwrite: bool) -> None:

@@ -27,21 +27,27 @@ def check_private(found: Remote, target: Target, private: bool) -> None:
         )
 
 
+def is_tagged(hub: Hub, target: Target, name: str, oid: str) -> bool:
+    """Whether a commit has a tag.
+
+    Raises:
+        HubError: another commit has it.
+    """
+    refs = hub.ask(f"look at the tags of {target.repo_id}", "list_repo_refs", **target.spec)
+    there = {one.name: one.target_commit for one in refs.tags}
+    if there.get(name, oid) != oid:
+        raise HubError(f"The tag {name} of {target.repo_id} marks {there[name][:12]} already; give another --tag.")
+    return name in there
+
+
 def tag(hub: Hub, target: Target, name: str, oid: str) -> None:
     """Tag a commit, unless it has the tag.
 
     Raises:
-        HubError: the tag is another commit's.
+        HubError: another commit has it.
     """
-    doing = f"tag {target.repo_id}"
-    there = {one.name: one.target_commit for one in hub.ask(doing, "list_repo_refs", **target.spec).tags}
-    if name not in there:
-        hub.ask(doing, "create_tag", **target.spec, tag=name, revision=oid, exist_ok=True)
-    elif there[name] != oid:
-        raise HubError(
-            f"The tag {name} of {target.repo_id} marks {there[name][:12]}, and what was published now is {oid[:12]}; "
-            "give another --tag. Everything else is published."
-        )
+    if not is_tagged(hub, target, name, oid):
+        hub.ask(f"tag {target.repo_id}", "create_tag", **target.spec, tag=name, revision=oid, exist_ok=True)
 
 
 def note(run: Run, order: str, repos: Sequence[tuple[str, str]]) -> None:

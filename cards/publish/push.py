@@ -32,7 +32,8 @@ _SENDINGS = 2
 class Job:
     """A folder to be sent: `message` is the commit's title, `check` refuses a repo that is not ours to change.
 
-    `patterns` are those of the splits (see `remote.stale`), `gone` the configurations that an earlier publication had.
+    `patterns` are those of the splits (see `remote.stale`), `configs` the names of the configurations. `tagged` is the
+    tag that what the repo holds has already, so that nothing may change there.
     """
 
     target: Target
@@ -42,6 +43,7 @@ class Job:
     patterns: Mapping[str, str] = field(default_factory=dict)
     configs: Sequence[str] = ()
     overwrite: bool = False
+    tagged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ def push(hub: Hub, job: Job) -> Pushed:
         stale = remote.stale(found, local, job.patterns, job.overwrite)
         if not missing and not stale:
             return Pushed(found.head, ref, done.sent, done.removed, done.bytes)
+        if job.tagged:
+            raise HubError(
+                f"{job.target.repo_id} holds something else under the tag {job.tagged} ({len(missing)} files differ); "
+                "give another --tag."
+            )
         _send(hub, job, ref, missing, prepared)
         done = Pushed("", ref, len(missing), len(stale), sum(file.size for file in missing.values()))
         try:

@@ -6,7 +6,7 @@ made only of repos that were read back, so whatever stops a publication, what is
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from capcurriculum.errors import HubError
@@ -53,27 +53,30 @@ class Wanted:
                 raise HubError(f"{what} {name!r} is no name of a tag or a branch; give one like v1.")
 
 
-def publish(run: Run, wanted: Wanted, display: Display, patience: Patience | None = None) -> list[Staged]:
+def publish(
+    run: Run, wanted: Wanted, display: Display, patience: Patience | None = None, own: Recipe | None = None
+) -> list[Staged]:
     """Publish a run's sets, or with `dry_run` stage them and ask nothing of the Hub.
+
+    `own` is the run's recipe where a newer one than the run keeps says what its sets are called.
 
     Raises:
         CapCurriculumError: with one sentence; running it again goes on.
     """
     wanted.check()
-    recipe = run.recipe()
+    recipe = own or run.recipe()
     if wanted.dry_run:
         namespace = wanted.namespace or recipe.publish.namespace or "you"
-        staged = stage(run, wanted.order, namespace, wanted.one_repo, render)
+        staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
         for one in staged:
             _tell(display, one, "would hold")
         display.note(f"Nothing was sent. The folders below {run.path / FOLDER} are what the repos would hold.")
         return staged
     hub = client.writer(patience or Patience(note=display.note))
     namespace = hub.namespace(wanted.namespace or recipe.publish.namespace)
-    staged = stage(run, wanted.order, namespace, wanted.one_repo, render)
+    staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
     jobs = [_job(one, recipe, wanted) for one in staged]
-    for job in jobs:
-        _prepare(hub, job, wanted)
+    jobs = [_prepared(hub, job, wanted) for job in jobs]
     done = []
     for one, job in zip(staged, jobs, strict=True):
         _tell(display, one, "gets")
@@ -99,8 +102,8 @@ def _job(one: Staged, recipe: Recipe, wanted: Wanted) -> push.Job:
     )
 
 
-def _prepare(hub: Hub, job: push.Job, wanted: Wanted) -> None:
-    """Refuse a repo that is not ours, make one that is not there."""
+def _prepared(hub: Hub, job: push.Job, wanted: Wanted) -> push.Job:
+    """Refuse a repo that is not ours, make one that is not there; the job, told of a tag that is there."""
     target = job.target
     found = remote.look(hub, target, "main")
     if found is None:
@@ -108,9 +111,11 @@ def _prepare(hub: Hub, job: push.Job, wanted: Wanted) -> None:
             raise HubError(f"{target.repo_id} is not on the Hub yet, so nothing can be asked of it; leave out --pr.")
         doing = f"make the repo {target.repo_id}"
         hub.ask(doing, "create_repo", **target.spec, private=wanted.private, exist_ok=True)
-        return
+        return job
     job.check(found)
     publication.check_private(found, target, wanted.private)
+    tagged = wanted.tag and publication.is_tagged(hub, target, wanted.tag, found.head)
+    return replace(job, tagged=wanted.tag if tagged else "")
 
 
 def _publish(hub: Hub, one: Staged, job: push.Job, display: Display) -> Pushed:

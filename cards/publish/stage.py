@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from capcurriculum import funnel, recipe
 from capcurriculum.errors import RunError
+from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from cards.publish import names, redact
 from cards.publish.staged import Staged, StagedSet
@@ -43,17 +44,23 @@ class Facts:
 
 
 def stage(
-    run: Run, order: str = "", namespace: str = "you", one_repo: bool = False, card: Card | None = None
+    run: Run,
+    order: str = "",
+    namespace: str = "you",
+    one_repo: bool = False,
+    card: Card | None = None,
+    own: Recipe | None = None,
 ) -> list[Staged]:
     """Stage an order's sets below `<run>/publish`, one folder a repo, in the order they are trained.
 
-    `card` writes README.md and its pictures into each folder (None: no card). Nothing is asked of the Hub.
+    `card` writes README.md and its pictures into each folder (None: no card). `own` is the run's recipe where a newer
+    one than the run keeps says what its sets are called. Nothing is asked of the Hub.
 
     Raises:
         RunError: the run has no such order, or its files are not those it says.
         RecipeError: a name cannot be one of the Hub.
     """
-    own = run.recipe()
+    own = own or run.recipe()
     found = dict(sets(run, order))
     about = _order(run, order)
     shown = redact.published(own)
@@ -66,10 +73,10 @@ def stage(
         folder = run.path / FOLDER / place.repo_id.partition("/")[2]
         folder.mkdir(parents=True)
         made = tuple(_set(name, config, found[name], folder, one_repo) for name, config in place.sets)
-        _write(folder / order_file.NAME, about | {PUBLISHED: _published(run, order, place, made, siblings, folder)})
+        staged.append(Staged(run, shown, folder, place.repo_id, order, made, siblings))
+        _write(folder / order_file.NAME, about | {PUBLISHED: _published(staged[-1])})
         _write(folder / FUNNEL, counts)
         (folder / RECIPE).write_text(recipe.dump(shown), encoding="utf-8")
-        staged.append(Staged(run, shown, folder, place.repo_id, order, made, siblings))
         if card:
             card(staged[-1])
     return staged
@@ -104,18 +111,16 @@ def _link(source: Path, target: Path) -> Path:
     return target
 
 
-def _published(
-    run: Run, order: str, place: names.Place, made: Sequence[StagedSet], siblings: Sequence[str], folder: Path
-) -> dict[str, Any]:
+def _published(one: Staged) -> dict[str, Any]:
     """What a reader needs to find all of it, and to check it."""
-    shards = [shard for one in made for paths in one.files.values() for shard in paths]
+    shards = [shard for each in one.sets for paths in each.files.values() for shard in paths]
     return {
         "format": FORMAT,
-        "recipe": run.recipe().name,
-        "order": order,
-        "sets": [{"name": one.name, "config": one.config, "data_files": dict(one.data_files)} for one in made],
-        "repos": [name.partition("/")[2] for name in siblings],
-        "files": {shard.relative_to(folder).as_posix(): asdict(_facts(shard)) for shard in shards},
+        "recipe": one.recipe.name,
+        "order": one.order,
+        "sets": [{"name": e.name, "config": e.config, "data_files": dict(e.data_files)} for e in one.sets],
+        "repos": [name.partition("/")[2] for name in one.siblings],
+        "files": {shard.relative_to(one.folder).as_posix(): asdict(_facts(shard)) for shard in shards},
     }
 
 
