@@ -1,9 +1,9 @@
 """Publishing 20,000 rows with 100 kB pictures to a Hub on loopback: memory, and what a kill costs.
 
-The pictures are small JPEG files with random bytes behind their end, so that no storage finds two alike. The real command
-publishes them in a process of its own, once undisturbed and once killed by signal 9 when more than half has been sent,
-after which the same command is run again, each to a server that holds nothing yet. That is done by the storage protocol
-the clients prefer (xet) and by the older one (LFS); the worse number counts.
+The pictures are small JPEG files with random bytes behind their end, so that no storage finds two alike. The real
+command publishes them in a process of its own, once undisturbed and once killed by signal 9 when more than half has
+been sent, after which the same command is run again, each to a server that holds nothing yet. That is done by the
+storage protocol the clients prefer (xet) and by the older one (LFS); the worse number counts.
 """
 
 import json

@@ -22,7 +22,7 @@ from cards.publish import run as publishing
 from curricula.make import sets
 from tests import hub_runs
 from tests.hub_server import Fault, Served, serving
-from tests.light_preflight import findings
+from tests.preflight_data import findings
 from training import dataset
 from training.preflight.findings import Severity
 

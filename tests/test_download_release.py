@@ -20,7 +20,7 @@ from cards.hub.patience import Patience
 from curricula.make import curriculum
 from tests import hub_runs
 from tests.hub_server import Served, serving
-from tests.light_preflight import findings
+from tests.preflight_data import findings
 from training import dataset
 from training.preflight.findings import Severity
 

@@ -187,7 +187,11 @@ esac
 """
 PYTHON = """#!/bin/bash
 echo "python $*" >> "$CALLS"
-case "$*" in *"--block"*) exec sleep 60 ;; "- "*) cat > /dev/null ;; *capcurriculum.cli*) sleep 1; exit 7 ;; esac
+case "$*" in
+  *"--block"*) exec sleep 60 ;;
+  "- "*) cat > /dev/null; until [ "$(grep -c -e --block "$CALLS")" -ge 6 ]; do sleep 0.1; done ;;
+  *capcurriculum.cli*) exit 7 ;;
+esac
 """
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from capcurriculum.errors import TrainerError
 from training.plan import files_digest
 
-#: Where a prompt shows a picture.
+#: Where a picture stands in a turn.
 IMAGE = "<image>"
 
 
