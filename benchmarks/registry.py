@@ -13,6 +13,7 @@ from benchmarks import (
     kills,
     label_noise,
     ordering,
+    preflight,
     publish,
     report,
     resume,
@@ -176,6 +177,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_script_cpu_ms_per_request": Benchmark(
         client.script_cpu_ms_per_request, "ms", None, "lower", "CPU time of that script (benchmarks/peer.py)"
+    ),
+    "preflight_rows_per_s": Benchmark(
+        preflight.rows_per_second,
+        "1/s",
+        None,
+        "higher",
+        "rows with JPEGs of 1.1 megapixels looked at for the first time, one core",
+    ),
+    "preflight_again_rows_per_s": Benchmark(
+        preflight.again_rows_per_second, "1/s", None, "higher", "the same rows a second time, remembered, one core"
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,

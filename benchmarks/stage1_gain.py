@@ -13,13 +13,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from capcurriculum import recipe
+from capcurriculum.paired import Gain, gain
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import existing
 from curricula.build import build
 from curricula.held_out import held_out
 from evaluation import heldout
-from evaluation.paired import Gain, gain
 from training.chain import train
 
 RECIPES = Path(__file__).parent.parent / "curricula" / "recipes"

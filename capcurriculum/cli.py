@@ -134,6 +134,12 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"The report is {path}; open it with any browser.")
 
 
+def _card(arguments: argparse.Namespace) -> None:
+    from cards import command
+
+    print(command.execute(arguments))
+
+
 def _publish(arguments: argparse.Namespace) -> None:
     from cards.publish import command
 
@@ -150,12 +156,6 @@ def _download(arguments: argparse.Namespace) -> None:
     from cards.download import command
 
     command.download(arguments)
-
-
-def _card(arguments: argparse.Namespace) -> None:
-    from cards import command
-
-    print(command.execute(arguments))
 
 
 def _signatures_build(arguments: argparse.Namespace) -> None:
@@ -189,11 +189,11 @@ def parser() -> argparse.ArgumentParser:
     _add_making(verb)
     _add_reading(verb)
     _add_audit(verb)
+    text = "have people review a sample of a run's questions, and judge by what they say"
+    review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
     hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
     hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
     hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))
-    text = "have people review a sample of a run's questions, and judge by what they say"
-    review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
     text = "hashes of benchmarks, against which the filter `contamination` compares"
     _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top

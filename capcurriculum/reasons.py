@@ -79,6 +79,9 @@ class Reason(StrEnum):
     # corpus
     NEAR_DUPLICATE = "near_duplicate"
     CONTAMINATED = "contaminated"
+    # overlong, which a training and no build decides
+    PROMPT_TOO_LONG = "prompt_too_long"
+    PICTURES_SMALLER = "pictures_made_smaller"
 
 
 #: Reasons of rows that are kept because the evidence that would speak against them is incomplete.

@@ -43,8 +43,8 @@ NO_EFFECT: tuple[str, ...] = (
     "training",
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
     "ray",
-    "publish",
     "review",  # as with filters: a changed rule judges the same reviews anew
+    "publish",
 )
 
 
@@ -114,8 +114,8 @@ class Recipe(Section):
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
     ray: RaySection = RaySection()
-    publish: PublishSection = PublishSection()
     review: ReviewSection = ReviewSection()
+    publish: PublishSection = PublishSection()
 
     @field_validator("filters")
     @classmethod

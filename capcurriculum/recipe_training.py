@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe_preflight import PreflightSection
 from capcurriculum.recipe_reward import RewardSection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -153,6 +154,7 @@ class TrainingRecipe(TrainingSection):
     stages: tuple[Annotated[StageRun, BeforeValidator(_named)], ...] = ()
     knobs: KnobChanges = KnobChanges()
     reward: RewardSection = RewardSection()
+    preflight: PreflightSection = PreflightSection()
     stall_minutes: PositiveFloat = 20
     step_minutes: PositiveFloat = 180
     select: Selection = "last"

@@ -7,7 +7,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ class HeldOut(BaseModel):
     """A model (`start`, `after STAGE`) on the rows of a stage that nothing was trained on.
 
     `accuracy` is the share of right replies, `half_width` that of its 95 % interval, `unparsed` the share of replies
-    without an answer, `tokens` the mean length of a reply.
+    without an answer, `tokens` the mean length of a reply, `rates` the share of right replies by question id, `weights`
+    the checkpoint's digest ("" where the file does not tell).
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -37,6 +38,8 @@ class HeldOut(BaseModel):
     half_width: float = Field(ge=0)
     unparsed: float = Field(ge=0, le=1)
     tokens: float = Field(ge=0)
+    rates: Mapping[str, float] = {}
+    weights: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +61,18 @@ class Score:
 
 
 def held_out(folder: Path) -> list[HeldOut]:
-    """What a run folder holds of held-out accuracy, the newest file's word on a model and stage; none is no error.
+    """All that a run folder holds of held-out accuracy, whichever rows and models it is of; none is no error.
 
     Raises:
         RunError: a file is damaged.
     """
-    found: dict[tuple[str, str], HeldOut] = {}
-    for path in sorted((folder / FOLDER).glob(HELD_OUT), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+    found: list[HeldOut] = []
+    for path in sorted((folder / FOLDER).glob(HELD_OUT)):
         try:
-            rows = [HeldOut.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+            found += [HeldOut.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError, TypeError, ValidationError) as error:
             raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
-        found |= {(row.model, row.stage): row for row in rows}
-    return list(found.values())
+    return found
 
 
 def scores(folder: Path) -> list[Score]:

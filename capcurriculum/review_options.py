@@ -20,6 +20,13 @@ def declare(parser: argparse.ArgumentParser, call: Callable[[argparse.Namespace]
     export = task("export", "write a page with a sample of questions, to be reviewed in any browser without a server")
     export.add_argument("--out", type=Path, metavar="FILE", help="the HTML file (default: review.html in the run)")
     _sampling(export)
+    push = task("push", "put a sample of questions on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY)")
+    push.add_argument("--overlap", type=int, default=1, help="how many people must answer each question (default 1)")
+    push.add_argument("--annotator", action="append", default=[], metavar="NAME", help="make this person if need be")
+    push.add_argument("--create-workspace", action="store_true", help="make the recipe's review.workspace if need be")
+    _sampling(push)
+    task("pull", "get everybody's responses from the Argilla server, and judge by them")
+    task("status", "how far reviewers are, by person and by stratum")
     read = task("import", "read the answers that a page saved, and judge by them")
     read.add_argument("file", type=Path, nargs="+", help="a .jsonl file that the page saved")
 

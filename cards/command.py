@@ -71,7 +71,7 @@ def _model(options: argparse.Namespace, folder: Path) -> StagedModel:
         checkpoint, stage = folder_of, folder_of.parent.name
     local.link_checkpoint(checkpoint, folder)
     recipe = redact.published(run.recipe()) if run else None
-    name = f"NAMESPACE/{recipe.name}-{stage}" if recipe and stage else f"NAMESPACE/{checkpoint.resolve().name}"
+    name = f"{local.NAMESPACE}/{f'{recipe.name}-{stage}' if recipe and stage else checkpoint.resolve().name}"
     return StagedModel(folder, name, run, stage, (), recipe)
 
 

@@ -34,7 +34,7 @@ def runs(made: Recipe) -> list[StageRun]:
     """The links of a recipe, as they are when its run is built."""
     assert made.training is not None
     order = sets.section(made, made.training.order)
-    stages = [s.value for s in order.stages] if order and order.stages else [*ROWS]
+    stages = [str(s) for s in order.stages] if order and order.stages else [*ROWS]
     names = stages if order is None or order.order in STAGED else [order.order]
     return list(made.training.stages) or [StageRun(stage=name) for name in names]
 

@@ -29,19 +29,21 @@ READ_ROWS = """
 import json, sys
 from omegaconf import OmegaConf
 from verl.utils import hf_processor, hf_tokenizer
-from verl.utils.dataset.rl_dataset import RLHFDataset
+from training.pixels import LimitedImages
 model, files = sys.argv[1], sys.argv[2:]
 config = OmegaConf.create(dict(max_prompt_length=512, filter_overlong_prompts=False, image_key="images",
-                               truncation="error", image_patch_size=16))
+                               truncation="error", image_patch_size=16, min_pixels=16384, max_pixels=20000))
 for file in files:
-    rows = RLHFDataset(file, hf_tokenizer(model), config, hf_processor(model))
+    rows = LimitedImages(file, hf_tokenizer(model), config, hf_processor(model))
     row = rows[0]
     def parts(turn):
         content = turn["content"]  # verl makes parts of every turn of a row that has a picture
         return content if isinstance(content, list) else [{"type": "text", "text": content}]
     system, user = row["raw_prompt"]
+    pictures = LimitedImages._process_multi_modal_info(row["raw_prompt"], 16, config)[0] or []
     print(json.dumps({"rows": len(rows), "role": system["role"], "system": [part["text"] for part in parts(system)],
-                      "user": [part["type"] for part in parts(user)], "options": list(row["extra_info"]["options"])}))
+                      "user": [part["type"] for part in parts(user)], "options": list(row["extra_info"]["options"]),
+                      "sizes": [picture.size for picture in pictures]}))
 """
 
 
@@ -57,6 +59,7 @@ def test_the_system_prompt_is_the_same_bytes_in_rows_and_in_verl(tmp_path: Path)
         assert row["rows"] == 16
     assert picture["user"] == ["image", "text"]
     assert text["user"] == ["text"]
+    assert (picture["sizes"], text["sizes"]) == ([[128, 128]], [])  # 64 x 64 before, within the limits now
     assert len(picture["options"]) == 4
     assert text["options"] == []
 
@@ -85,7 +88,7 @@ def states(root: Path) -> list[dict[str, Any]]:
     return stages
 
 
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(3600)
 def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captions by the supervised trainer, then GRPO with frozen vision, killed once, then GRPO with nothing frozen."""
     stages = tmp_path / "runs/demo/stages"

@@ -27,6 +27,13 @@ def picture(colour: str, size: int = 64) -> bytes:
     return file.getvalue()
 
 
+def weights(text: str) -> bytes:
+    """A safetensors file with one tensor, whose numbers are the bytes of `text`."""
+    data = text.encode()
+    header = json.dumps({"w": {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}}).encode()
+    return len(header).to_bytes(8, "little") + header + data
+
+
 def row(stage: str, number: int, split: str) -> dict[str, object]:
     """A question about a colour; text rows ask for a sum and have neither picture nor options; every other row of the
     set "merged" is one of them.

@@ -16,10 +16,12 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
-from training import dataset, export, freeze, interpreter, parents
+from training import export, freeze, interpreter, parents
 from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
+from training.preflight import show as report
+from training.preflight.inspection import Inspection
 from training.show import show
 from training.stage import train_stage
 
@@ -44,17 +46,22 @@ def train(
     if recipe.training is None:
         raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
     check_place(recipe.training, backbone(recipe.training.backbone), dry_run=dry_run)
-    links = Links(recipe, recipe.training, None if dry_run else Display(console))
-    wanted = _wanted(links, stage)
     if dry_run:
-        preflight(links, wanted)
+        with Inspection(recipe.training.preflight, Display(console), write=False) as inspection:
+            links, _ = ready(recipe, recipe.training, None, inspection, stage, Console())
         show(links, Console())
+        report.refuse(inspection)
         return
-    interpreter.check(links.python, links.variables(wanted[0]))
-    links.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(links.folder):
-        links.stages = links.reconciled()  # another process may have trained since the first look
-        preflight(links, _wanted(links, stage))
+    if not recipe.run_dir.is_dir():
+        raise TrainerError(f"There is no run {recipe.run_dir}; build it first (capcurriculum build).")
+    folder = recipe.training_dir.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    display = Display(console)
+    with _alone(folder):
+        with Inspection(recipe.training.preflight, display, write=True) as inspection:
+            links, wanted = ready(recipe, recipe.training, display, inspection, stage, console)
+        report.refuse(inspection)
+        interpreter.check(links.python, links.variables(wanted[0]))
         links.save()
         for number in wanted:
             one = links.stages[number]
@@ -62,6 +69,26 @@ def train(
                 console.print(f"{one.stage}: done, {one.total_steps} steps, {one.checkpoint}")
             else:
                 train_stage(links, number, console)
+
+
+def ready(
+    recipe: Recipe,
+    settings: TrainingRecipe,
+    display: Display | None,
+    inspection: Inspection,
+    stage: str | None,
+    out: Console,
+) -> tuple[Links, list[int]]:
+    """The chain, the numbers of the links to train, and the report of all that is wrong with them, printed."""
+    try:
+        links = Links(recipe, settings, display, inspection, stage)
+        wanted = _wanted(links, stage)
+        preflight(links, wanted, inspection)
+    finally:
+        report.show(inspection, out)
+        if inspection.write:
+            report.save(inspection, recipe.training_dir.absolute())
+    return links, wanted
 
 
 def with_backbone(recipe: Recipe, name: str | None) -> Recipe:
@@ -106,13 +133,12 @@ def _wanted(links: Links, stage: str | None) -> list[int]:
     return [number]
 
 
-def preflight(links: Links, wanted: Sequence[int]) -> None:
-    """Data and frozen weights of every stage to come, and the parent of each begun or next one."""
+def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> None:
+    """Parents, frozen weights and the machine of every stage to come; raises what no look at rows could put right."""
+    coming = [number for number in wanted if links.stages[number].state != State.DONE]
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
         if stage.state != State.DONE:
-            if not link.captions:  # the rewards and prompts of its set are nothing to captions
-                dataset.preflight(link.files)
             _check_freeze(links, link)
         if number and links.stages[number - 1].state != State.DONE:
             continue  # its parent does not exist yet
@@ -122,6 +148,10 @@ def preflight(links: Links, wanted: Sequence[int]) -> None:
                 f"Stage {stage.stage} was begun from a parent checkpoint of digest {stage.parent_digest}, and "
                 f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
+    if coming:
+        needs = [links.need(number) for number in coming]
+        gpus = (links.settings.gpus or links.base.gpus) * links.settings.nodes
+        inspection.chain(needs, links.parent(coming[0]), gpus, links.device)
 
 
 def _check_freeze(links: Links, link: Link) -> None:

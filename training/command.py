@@ -16,7 +16,8 @@ from training import chain, easyr1, interpreter, slurm
 from training.easyr1 import config as easyr1_config
 from training.easyr1 import files as easyr1_files
 from training.knobs import backbone
-from training.links import Links
+from training.preflight import show as report
+from training.preflight.inspection import Inspection
 
 
 def execute(options: argparse.Namespace) -> None:
@@ -72,8 +73,11 @@ def _easyr1(wanted: Recipe, options: argparse.Namespace) -> None:
         raise TrainerError("With --engine easyr1 whole chains are written, not run; leave out --sbatch and --stage.")
     base = backbone(settings.backbone)
     easyr1_config.check_backbone(settings, base)  # before its weights are looked for
-    links = Links(wanted, settings, None if options.dry_run else Display(Console(stderr=True)))
-    chain.preflight(links, range(len(links.links)))
+    console = Console(stderr=True)
+    display = Display(console)
+    with Inspection(settings.preflight, display, write=not options.dry_run) as inspection:
+        links, _ = chain.ready(wanted, settings, None if options.dry_run else display, inspection, None, console)
+    report.refuse(inspection)
     if options.dry_run:
         for name, text in easyr1_files.files(links).items():
             print(f"# {name}\n{text}")

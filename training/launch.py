@@ -28,10 +28,14 @@ from training.metrics import Tail
 #: Lines after which verl 0.9.1 never comes back although its process lives on.
 FATAL = re.compile(
     r"EngineDeadError|EngineCore (?:encountered|failed)|Worker failed with error|WorkerProc hit an exception"
-    r"|ActorDiedError|RayTaskError|OutOfMemoryError"
+    r"|ActorDiedError|RayTaskError|OutOfMemoryError|killed due to memory pressure"
 )
-#: A line that says why: `SomethingError: ...`, at the line's start or behind Ray's `(Actor pid=1)` prefix.
-_REASON = re.compile(r"(?:^|\s)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:\(\w+\))?: \S.*)")
+#: A line that says why: `SomethingError: ...`, at the line's start or behind Ray's `(Actor pid=1)` prefix, or that Ray
+#: killed workers for want of memory, after which verl waits for them forever.
+_REASON = re.compile(
+    r"(?:^|\s)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:\(\w+\))?: \S.*"
+    r"|\d+ Workers \(tasks / actors\) killed due to memory pressure \(OOM\))"
+)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 #: Seconds a trainer may take to report the error whose first sign it has logged, and to exit by itself.
 FATAL_GRACE = 10.0

@@ -30,6 +30,8 @@ from training import (
 )
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
+from training.preflight.inspection import Inspection, LinkData, recorded
+from training.preflight.machine import LinkNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,18 @@ class Link:
 class Links:
     """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
 
-    def __init__(self, recipe: Recipe, settings: TrainingRecipe, display: Display | None = None) -> None:
-        """With a `display`, an order that the run does not have yet is written first."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: TrainingRecipe,
+        display: Display | None = None,
+        inspection: Inspection | None = None,
+        only: str | None = None,
+    ) -> None:
+        """With a `display`, an order that the run does not have yet is written first.
+
+        With an `inspection`, the rows of links that are not done (`only` of that one, if given) are looked at.
+        """
         self.recipe = recipe
         self.settings = settings
         self.base: Backbone = backbone(settings.backbone)
@@ -84,7 +96,8 @@ class Links:
             support.check_processor(self.base.processor, settings.backbone)  # before anybody fetches its weights
         self.first_parent = parents.locate(settings.model or self.base.model)
         support.check_processor(support.processor(self.first_parent), settings.model or settings.backbone)
-        self.links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        self.links = [self._with_files(link, inspection, only) for link in links]
         self.stages = self.reconciled()
 
     def reconciled(self) -> list[StagePlan]:
@@ -114,6 +127,17 @@ class Links:
             )
         return Link(found.run, _passes(knobs, found), files, taught, folder, select)
 
+    def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
+        """The link with the files that its trainer reads, which are not its set's own where rows are too long."""
+        if link.captions:  # the prompts and rewards of its set are nothing to captions
+            return link
+        done = {stage.stage for stage in plan.load(self.plan_file) if stage.state == State.DONE}
+        keys = self.config(link, self.first_parent, 0)
+        data = LinkData(link.files, keys, self.base.image_patch_size, self.first_parent, link.folder)
+        if inspection is None or link.run.stage in done or only not in (None, link.run.stage):
+            return dataclasses.replace(link, files=recorded(data, self.settings.preflight))
+        return dataclasses.replace(link, files=inspection.files(data))
+
     def _draft(self, link: Link) -> StagePlan:
         knobs, files = link.knobs, link.files
         per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
@@ -140,6 +164,15 @@ class Links:
         paths = overrides.Paths(link.files.train, link.files.val, parent, link.checkpoints)
         make = sft.config if link.captions else overrides.config
         return make(self.settings, self.base, link.run, link.knobs, paths, total)
+
+    def need(self, number: int) -> LinkNeed:
+        """What a link needs of the machine."""
+        link, stage = self.links[number], self.stages[number]
+        paths = overrides.Paths(link.files.train, link.files.val, self.parent(number), link.checkpoints)
+        keys = overrides.config(self.settings, self.base, link.run, link.knobs, paths, stage.total_steps)
+        if link.captions:  # the same weights, states and checkpoints, and nothing to compare with
+            keys["actor_rollout_ref.actor.use_kl_loss"] = False
+        return LinkNeed(stage.stage, keys, stage.total_steps, link.checkpoints)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""

@@ -3,9 +3,8 @@
 import shlex
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from capcurriculum.show import grid
 from training import environment
 from training.differences import differences
 from training.links import Links
@@ -15,16 +14,14 @@ from training.plan import State
 def show(links: Links, out: Console) -> None:
     """Print the plan and the commands of the stages that are not done."""
     name = f"Training {links.settings.name} of {links.recipe.name}" if links.settings.name else links.recipe.name
-    table = Table(title=f"{name}: {links.settings.backbone} on {links.device}")
-    columns = ("stage", "state", "rows", "batch", "epochs", "steps/epoch", "steps", "rollouts", "frozen")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("stage", "state", "frozen") else "right")
+    out.print(f"{name}: {links.settings.backbone} on {links.device}", markup=False, highlight=False)
+    numbers = ("rows", "batch", "epochs", "per epoch", "steps", "rollouts")
+    rows = []
     for link, stage in zip(links.links, links.stages, strict=True):
         rollouts = stage.total_steps * stage.batch_size * stage.rollouts
-        numbers = (stage.rows, stage.batch_size, stage.epochs, stage.steps_per_epoch, stage.total_steps, rollouts)
-        counts = (f"{number:,}" for number in numbers)
-        table.add_row(stage.stage, stage.state.value, *counts, escape(link.knobs.freeze or "-"))
-    out.print(table)
+        counts = (stage.rows, stage.batch_size, stage.epochs, stage.steps_per_epoch, stage.total_steps, rollouts)
+        rows.append((stage.stage, stage.state.value, *(f"{count:,}" for count in counts), link.knobs.freeze or "-"))
+    out.print(grid(("stage", "state", *numbers, "frozen"), rows, numbers))
     for sentence in differences(links):
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for number, stage in enumerate(links.stages):

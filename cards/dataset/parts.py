@@ -33,11 +33,10 @@ _STAGES: Mapping[str, str] = {
 
 def stage(name: str, recipe: Recipe) -> Md:
     """What rows of a stage are; a capability of a recipe's own is made in the way of a built-in stage."""
-    kind = getattr(recipe, "kind", None)
     try:
-        way = str(kind(name)) if kind else name
+        way = str(recipe.kind(name))
     except (KeyError, ValueError):
-        way = name
+        way = name  # a set that was downloaded may be of no stage of this recipe
     said = _STAGES.get(way, "rows of a capability that the recipe defines.")
     own = "" if way == name or way not in _STAGES else f"a capability of the recipe's own, made as {code(way)} is: "
     return Md(f"{code(name)}: {own}{said}")
@@ -205,10 +204,16 @@ def estimate(one: Estimate) -> dict[str, Md]:
         for rate in one.rates
     ]
     names = ("rows", "in the sample", "called wrong", "unknown")
-    said = f"By {one.whose}: {listed(map(code, one.askers), none='not stated')}. Their own mistakes are in the rates."
+    who = listed(map(code, one.askers), none="not stated who")
+    if one.people is not None:
+        who = Md(f"{one.people:,} people" + (f", {one.reviews:,} reviews" if one.reviews is not None else ""))
+    said = f"By {one.whose} ({who}). Their own mistakes are in the rates."
+    if one.corrected:
+        said += f" They put {one.corrected:,} marked answers right."
     if one.independent is False:
         said += " Among them is one that filtered the run, so it finds little wrong in what is kept."
-    return {"said": Md(said), "table": table(("stratum", *names, "share wrong (95 %)"), rows, names)}
+    shares = table(("stratum", *names, "share wrong (95 %)"), rows, names)
+    return {"said": Md(said), "table": shares if rows else Md("No share was estimated yet.")}
 
 
 def prompt(one: Prompt) -> dict[str, Any]:

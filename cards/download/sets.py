@@ -17,7 +17,7 @@ from cards.publish.stage import FORMAT, PUBLISHED, sha256
 from curricula import order_file
 from curricula.split import SPLITS
 from curricula.stage_rows import features
-from training.dataset import COLUMNS
+from training.preflight.schema import FIELDS
 
 #: A set's name, which becomes a folder; with epochs there is one below it.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}(/epoch-[0-9]{1,4})?$"
@@ -147,7 +147,7 @@ def _fault(path: Path, rows: int, wanted: pa.Schema) -> str:
         return f"is no sound Parquet file ({' '.join(str(error).split())[:120]})"
     if count != rows:
         return f"has {count} rows and not {rows}"
-    if missing := sorted(set(COLUMNS) - set(found.names)):
+    if missing := sorted(set(FIELDS) - set(found.names)):
         return f"lacks the columns {', '.join(missing)}"
     odd = [f.name for f in wanted if f.name in found.names and not found.field(f.name).type.equals(f.type)]
     return f"has other types than ours in {', '.join(odd)}" if odd else ""

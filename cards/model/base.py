@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -45,18 +46,34 @@ def _known() -> dict[str, _Known]:
     return {name: _Known.model_validate(values) for name, values in data.items()}
 
 
-def base(recipe: Recipe | None) -> Base | None:
-    """What the recipe's training starts from; None where no recipe or no training tells."""
-    if recipe is None or recipe.training is None:
-        return None
-    name = recipe.training.model
+def base(recipe: Recipe | None, parent: str) -> Base | None:
+    """What a chain started from, by the folder that its plan names as the first `parent`, else by the recipe.
+
+    None where neither tells.
+    """
+    name = _of_folder(parent) or _of_recipe(recipe)
     if not name:
-        try:
-            name = backbone(recipe.training.backbone).model
-        except RecipeError:
-            return None
+        return None
     found = _known().get(MICRO if name.startswith(MICRO) else name)
     hub = name if _HUB.fullmatch(name) else ""
-    if found is None:
-        return Base(name, hub, UNKNOWN, "nothing that we know")
-    return Base(name, hub, found.license, found.evidence)
+    return Base(name, hub, found.license, found.evidence) if found else Base(name, hub, UNKNOWN, "")
+
+
+def _of_folder(parent: str) -> str:
+    """A model of the Hub by its place in the Hub's cache, one of ours by its place in the package, else the folder."""
+    parts = PurePath(parent).parts
+    for part in parts:
+        if part.startswith("models--") and part.count("--") == 2:
+            return part.removeprefix("models--").replace("--", "/")
+    if parts[-4:-1] == ("datagen", "micro", "checkpoints"):
+        return MICRO + parts[-1]
+    return parts[-1] if parts else ""
+
+
+def _of_recipe(recipe: Recipe | None) -> str:
+    if recipe is None or recipe.training is None:
+        return ""
+    try:
+        return recipe.training.model or backbone(recipe.training.backbone).model
+    except RecipeError:
+        return ""

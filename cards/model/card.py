@@ -5,7 +5,6 @@ Same run, same bytes: no clock, no path of this machine. What is not there is sa
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,19 @@ from capcurriculum.published import paper
 from capcurriculum.results import HeldOut, Score
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
-from cards import citations, licences, local, plots, templates
+from cards import citations, licences, plots, templates
 from cards.dataset import parts as data_parts
 from cards.dataset import rows
 from cards.licences import UNKNOWN
 from cards.markdown import Md, block, code, link, listed
 from cards.model import headline, parts
 from cards.model.base import Base, base
+from cards.model.heldout import chosen
 from cards.model.limits import limits
 from cards.model.training import Training, training
 from cards.publish.staged import StagedModel, StagedSet
+from curricula import make
+from training import sets
 
 PICTURES = "pictures"
 TAGS = ("capcurriculum", "curriculum-learning", "grpo", "verl", "vision-language-model")
@@ -33,10 +35,10 @@ TAGS = ("capcurriculum", "curriculum-learning", "grpo", "verl", "vision-language
 def render(staged: StagedModel) -> Sequence[Path]:
     """Write the card; see `cards.model.render_model`."""
     run = staged.run
-    start = base(staged.recipe)
     chain = training(run, staged.stage, staged.folder) if run else Training((), {})
-    sets = _sets(run, chain)
-    counted = rows.sources(sets) if sets else []
+    start = base(staged.recipe, chain.stages[0].parent if chain.stages else "")
+    taught = _sets(staged, chain)
+    counted = rows.sources(taught) if taught else []
     found = licences.of(_sums(counted))
     values, measured = _results(run, chain, start)
     curve = _curve(staged.folder, chain)
@@ -71,13 +73,22 @@ def _sums(counted: Sequence[rows.SourceCount]) -> dict[str, int]:
     return {name: sum(one.rows for one in counted if one.license == name) for name in names}
 
 
-def _sets(run: Run | None, chain: Training) -> list[StagedSet]:
+def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
     """The rows that the stages of a chain were trained on, where they still lie in the run."""
-    if run is None or not chain.stages:
+    run, recipe = staged.run, staged.recipe
+    if run is None or recipe is None or recipe.training is None or recipe.training.name != chain.name:
         return []
-    folders = {one.stage: run.stages / one.stage for one in chain.stages}
-    found = [local.a_set(name, folder) for name, folder in folders.items() if any(folder.glob("train-*.parquet"))]
-    return [replace(one, files={"train": one.files["train"]}) for one in found]
+    wanted = recipe.training.order
+    order = sets.section(recipe, wanted)
+    named = run.path / "curricula" / str(wanted)
+    folder = run.stages if wanted is None else make.folder_of(run, order) if order else named
+    found = []
+    for one in chain.stages:
+        # Of an order with files for each epoch those of the first hold all rows.
+        for place in (folder / one.stage, folder / one.stage / "epoch-01"):
+            if files := tuple(sorted(place.glob("train-*.parquet"))):
+                found.append(StagedSet(one.stage, one.stage, {}, {"train": files}))
+    return found
 
 
 def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict[str, Any], list[HeldOut]]:
@@ -88,9 +99,7 @@ def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict
     if run and chain.stages:
         for score in results.scores(run.path):
             measured.setdefault(score.model, []).append(score)
-        order = ["start", *(f"after {one.stage}" for one in chain.stages)]
-        own = [one for one in results.held_out(run.path) if one.model in order]
-        own.sort(key=lambda one: order.index(one.model))
+        own = chosen(results.held_out(run.path), chain, chain.alone)
     values = {
         "headline": headline.headline(paper(), published, measured),
         "benchmarks": headline.benchmarks(published, measured),
@@ -102,10 +111,8 @@ def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict
 
 
 def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
-    frozen = [one.stage for one in chain.stages if any("freeze_vision" in k and v for k, v in one.config.items())]
-    said = (
-        f"The vision tower was frozen in {listed(map(code, frozen))}." if frozen else "No setting froze a part of it."
-    )
+    frozen = [Md(f"{code(one.stage)} {code(one.frozen)}") for one in chain.stages if one.frozen]
+    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else "No setting froze a part of it."
     return {
         "stages": parts.stages(chain),
         "knobs": parts.knobs(chain) or Md(""),
@@ -133,7 +140,7 @@ def _data(run: Run | None, counted: Sequence[rows.SourceCount]) -> Md | None:
 
 
 def _license(start: Base | None) -> Md:
-    if start is None or start.license == UNKNOWN:
+    if start is None or start.license == UNKNOWN or not start.evidence:
         return Md("unknown, because that of what it was trained from is")
     return Md(f"{code(start.license)}, that of {code(start.name)} ({start.evidence})")
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from capcurriculum.published import Model, Paper
 from capcurriculum.results import HeldOut, Score
 from cards.markdown import Cell, Md, code, number, percent, table
+from cards.model.heldout import gains
 
 NOT_MEASURED = Md("not measured")
 _TITLES = {"visual_math": "visual math", "perception": "perception", "overall": "overall", "extended": "extended"}
@@ -65,10 +66,13 @@ def benchmarks(published: Sequence[Model], measured: Mapping[str, Sequence[Score
 
 def held_out(found: Sequence[HeldOut]) -> Md | None:
     """Accuracy on rows that nothing was trained on; None where it was not measured."""
+    gained = gains(found)
     rows: list[list[Cell]] = [
         [code(one.model), code(one.stage), one.rows, one.replies,
-         Md(f"{percent(one.accuracy)} ± {percent(one.half_width)}"), percent(one.unparsed), number(one.tokens, 1)]
+         Md(f"{percent(one.accuracy)} ± {percent(one.half_width)}"),
+         Md(str(gained[one.model, one.stage])) if (one.model, one.stage) in gained else None,
+         percent(one.unparsed), number(one.tokens, 1)]
         for one in found
     ]  # fmt: skip
-    names = ("rows", "replies", "right", "without an answer", "reply tokens")
+    names = ("rows", "replies", "right", "gain in points (95 %)", "without an answer", "reply tokens")
     return table(("model", "held-out stage", *names), rows, names) if rows else None

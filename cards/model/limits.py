@@ -6,6 +6,7 @@ from capcurriculum.results import HeldOut
 from cards.licences import UNKNOWN, Licence
 from cards.markdown import Md, code, listed
 from cards.model.base import Base
+from cards.model.heldout import gains
 from cards.model.training import Training
 
 
@@ -33,19 +34,17 @@ def _training(chain: Training) -> Iterator[Md]:
 
 
 def _measured(chain: Training, held: Sequence[HeldOut]) -> Iterator[Md]:
-    before = {one.stage: one for one in held if one.model == "start"}
     last = f"after {chain.stages[-1].stage}" if chain.stages else ""
-    after = {one.stage: one for one in held if one.model == last}
-    same = [
-        stage
-        for stage, one in after.items()
-        if stage in before and abs(one.accuracy - before[stage].accuracy) <= one.half_width + before[stage].half_width
-    ]
+    gained = gains(held)
+    same = [stage for (model, stage), found in gained.items() if model == last and found.low <= 0 <= found.high]
+    worse = [stage for (model, stage), found in gained.items() if model == last and found.high < 0]
     if same:
         yield Md(
-            f"On held-out rows of {listed(map(code, same))} its interval and that of the model it was trained from "
-            "overlap, so no change is shown."
+            f"On held-out rows of {listed(map(code, same))} the interval of its gain over the model that it was "
+            "trained from holds zero, so no change is shown."
         )
+    if worse:
+        yield Md(f"On held-out rows of {listed(map(code, worse))} it is worse than the model it was trained from.")
 
 
 def _licences(found: Sequence[Licence]) -> Iterator[Md]:

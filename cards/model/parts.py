@@ -34,12 +34,12 @@ def stages(found: Training) -> Md | None:
         steps = found.steps.get(one.stage, ())
         validation = Md("not measured") if one.validation is None else number(one.validation, 3)
         rows.append(
-            [code(one.stage), one.rows, one.epochs, one.total_steps, one.batch_size, one.rollouts,
+            [code(one.stage), Md(one.method), one.rows, one.epochs, one.total_steps, one.batch_size, one.rollouts,
              _change(steps, "reward", 3), _change(steps, "tokens", 1), _hours(steps), validation]
         )  # fmt: skip
     names = ("rows", "epochs", "steps", "prompts a step", "replies a prompt")
     more = ("reward, first to last step", "reply tokens", "hours", "validation")
-    return table(("stage", *names, *more), rows, (*names, *more)) if rows else None
+    return table(("stage", "method", *names, *more), rows, (*names, *more)) if rows else None
 
 
 def _change(steps: Sequence[Step], name: str, digits: int) -> Md:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.run import Run
+from training.freeze import VARIABLE
 
 #: What verl calls the numbers that a card shows.
 REWARD, TOKENS, SECONDS = "critic/score/mean", "response_length/mean", "timing_s/step"
@@ -36,11 +37,21 @@ class Stage(BaseModel):
     config: Mapping[str, Any] = {}
     dataset_digest: str = ""
     config_digest: str = ""
+    parent: str = ""
     parent_digest: str = ""
-    checkpoint: str = ""
     checkpoint_digest: str = ""
     selected_step: int = 0
     validation: float | None = None
+
+    @property
+    def method(self) -> str:
+        """How it was taught: `GRPO`, or `SFT` on captions; verl's settings of the two have no key in common for it."""
+        return "GRPO" if "algorithm.adv_estimator" in self.config else "SFT"
+
+    @property
+    def frozen(self) -> str:
+        """The expression of weights that were kept as they are, "" for none."""
+        return next((str(value) for key, value in self.config.items() if key.endswith(f".{VARIABLE}") and value), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +66,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The finished stages that lead to a checkpoint, in their order, and their steps by stage."""
+    """The finished stages that lead to a checkpoint, in their order, and their steps by stage.
+
+    `alone` says that the run has no other chain, `name` is what the run calls this one ("" for the one without a name).
+    """
 
     stages: tuple[Stage, ...]
     steps: Mapping[str, Sequence[Step]]
+    alone: bool = True
+    name: str = ""
 
 
 def training(run: Run, stage: str, checkpoint: Path) -> Training:
@@ -78,7 +94,8 @@ def training(run: Run, stage: str, checkpoint: Path) -> Training:
     if not made:
         return Training((), {})
     folder, stages = made[0]
-    return Training(stages, {one.stage: _steps(folder, one.stage) for one in stages})
+    name = folder.name if folder.parent.name == "trainings" else ""
+    return Training(stages, {one.stage: _steps(folder, one.stage) for one in stages}, len(run.plans) == 1, name)
 
 
 def done(run: Run, stage: str) -> Path | None:
@@ -93,8 +110,7 @@ def done(run: Run, stage: str) -> Path | None:
 
 def _chains(run: Run, stage: str) -> list[tuple[Path, tuple[Stage, ...]]]:
     """Folder and finished stages of every chain of the run that has finished `stage`, or anything at all."""
-    plans = [run.path / "training" / "plan.json", *sorted(run.path.glob("trainings/*/plan.json"))]
-    return [(plan.parent, found) for plan in plans if plan.is_file() and (found := _done(plan, stage))]
+    return [(plan.parent, found) for plan in run.plans if (found := _done(plan, stage))]
 
 
 def _done(plan: Path, stage: str) -> tuple[Stage, ...]:

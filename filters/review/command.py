@@ -13,7 +13,8 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run, writing
 from capcurriculum.show import visible
 from filters import pipeline
-from filters.review import design, sample, summary
+from filters.review import design, sample, status, summary
+from filters.review.argilla import connection, pull, push, words
 from filters.review.page import read, write
 from filters.review.page.read import Imported
 from filters.review.population import population
@@ -58,6 +59,32 @@ def _import(options: argparse.Namespace, wanted: Recipe) -> None:
             for line in _told(path, read.read(opened, wanted, path)):
                 print(visible(line))
         finish(opened, wanted)
+
+
+def _push(options: argparse.Namespace, wanted: Recipe) -> None:
+    if options.overlap < 1:
+        raise ReviewError(f"{options.overlap} people are too few; give an --overlap of at least 1.")
+    with writing(wanted) as opened:
+        at = connection.connect()
+        drawn = drawn_sample(opened, wanted, options)
+        asked = push.Wanted(options.overlap, options.create_workspace, tuple(options.annotator))
+        for line in words.pushed(push.push(opened, wanted, drawn, at, asked, Display()), at.url, asked):
+            print(visible(line))
+
+
+def _pull(options: argparse.Namespace, wanted: Recipe) -> None:
+    del options
+    with writing(wanted) as opened:
+        report = pull.pull(opened, wanted, connection.connect(), Display())
+        for line in words.pulled(report):
+            print(visible(line))
+        finish(opened, wanted)
+
+
+def _status(options: argparse.Namespace, wanted: Recipe) -> None:
+    found = run.named(options.run)
+    server = connection.connect() if connection.named() else None
+    status.show(found, wanted, server, Console(), Display())
 
 
 def finish(opened: Run, wanted: Recipe) -> None:
@@ -116,4 +143,10 @@ def _design(options: argparse.Namespace, before: Sample | None) -> Design:
     return Design(kind, by, stages, options.size or old.size, seed)
 
 
-_TASKS: Mapping[str, Callable[[argparse.Namespace, Recipe], None]] = {"export": _export, "import": _import}
+_TASKS: Mapping[str, Callable[[argparse.Namespace, Recipe], None]] = {
+    "export": _export,
+    "import": _import,
+    "push": _push,
+    "pull": _pull,
+    "status": _status,
+}
