@@ -1,14 +1,13 @@
 """Publishing 20,000 rows with 100 kB pictures to a Hub on loopback: memory, and what a kill costs.
 
-The pictures are small JPEG files with random bytes behind their end, so that no storage finds two alike. The real
-command publishes them in a process of its own, once undisturbed and once killed by signal 9 when more than half has
-been sent, after which the same command is run again, each to a server that holds nothing yet. That is done by the
-storage protocol the clients prefer (xet) and by the older one (LFS); the worse number counts.
+The pictures are small PNG files with random bytes behind their end, so that no two are alike. The real command
+publishes them in a process of its own, once undisturbed and once killed by signal 9 when more than half has been sent,
+after which the same command is run again, each to a server that holds nothing yet. That is done by the storage protocol
+the clients prefer (xet) and by the older one (LFS); the worse number counts.
 """
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -18,22 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from benchmarks import curricula_data
-from capcurriculum import recipe
 from capcurriculum.run import Run
-from curricula import make, order_file, store
-from curricula.keys import keys
-from curricula.order import arrange
-from curricula.stage_rows import StageRows
 
 ROWS = 20_000
 PICTURE_BYTES = 100_000
+STAGES = ("perception", "visual")
 TOKEN = "hf_write"
 PATIENCE_SECONDS = 1800
 
@@ -49,7 +39,7 @@ class Server:
         """Bytes of contents that came so far, those of broken requests included."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write("received\n")
+        self.process.stdin.write("\n")
         self.process.stdin.flush()
         found: dict[str, int] = json.loads(self.process.stdout.readline())
         return sum(size for path, size in found.items() if path.startswith("/lfs/p") or "/xorbs/" in path)
@@ -59,7 +49,7 @@ class Server:
 def serving(folder: Path) -> Iterator[Server]:
     """A new server; what it held is removed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server.serve", str(folder)],
+        [sys.executable, "-m", "tests.hub_server", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -74,31 +64,13 @@ def serving(folder: Path) -> Iterator[Server]:
 
 
 def a_run(folder: Path) -> Run:
-    """A finished run of three stages."""
-    run = Run(folder / "run")
-    made = curricula_data.some_recipe(run.path)
-    curricula_data.write(run.path, ROWS, images=ROWS)
-    _pictures(folder / "images")
-    found = keys(run, made)
-    ordered = arrange(make.STAGES, found, made.seed)
-    about = order_file.describe(make.STAGES, ordered, found, made)
-    with store.opened(run, found, run.path / "curricula" / ".tmp-rows") as rows:
-        content = StageRows(rows, found, dict.fromkeys(curricula_data.STAGES, folder), made.rollouts.k)
-        make.write_order(run, run.stages, ordered, found, about, content)
-    (run.path / "recipe.yaml").write_text(recipe.dump(made), encoding="utf-8")
-    shutil.rmtree(folder / "images")
+    """A finished run of two stages with pictures; only its stage files and tables are left."""
+    from tests import hub_runs
+
+    run = hub_runs.build(folder, rows=ROWS // 2, side=96, size=PICTURE_BYTES, stages=STAGES)
+    shutil.rmtree(folder / "docci")
+    shutil.rmtree(folder / "visual")
     return run
-
-
-def _pictures(folder: Path) -> None:
-    folder.mkdir()
-    buffer = BytesIO()
-    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(buffer, "JPEG", quality=90)
-    base = buffer.getvalue()
-    for number in range(ROWS):
-        rest = random.Random(number).randbytes(PICTURE_BYTES - len(base))
-        (folder / f"{number:06d}.jpg").write_bytes(base + rest)
 
 
 def _publishing(run: Run, server: Server, home: Path, xet: bool) -> subprocess.Popen[bytes]:
@@ -130,7 +102,7 @@ def undisturbed(run: Run, folder: Path, xet: bool) -> dict[str, float]:
 
 def resent(run: Run, folder: Path, xet: bool, once: float) -> float:
     """Bytes that were sent again after a kill, over those of the file that was being sent; `once` is all of a run."""
-    sizes = [path.stat().st_size for name in ("perception", "text", "visual") for path in _sent_order(run, name)]
+    sizes = [path.stat().st_size for name in STAGES for path in _sent_order(run, name)]
     with serving(folder / "server") as server:
         first = _publishing(run, server, folder / "home", xet)
         until = time.monotonic() + PATIENCE_SECONDS
@@ -143,9 +115,7 @@ def resent(run: Run, folder: Path, xet: bool, once: float) -> float:
         again = server.received() - once
     shutil.rmtree(folder / "home")
     interrupted = next(size for place, size in enumerate(sizes) if sum(sizes[: place + 1]) >= before)
-    print(
-        f"killed after {before / 1e6:.0f} MB in a file of {interrupted / 1e6:.0f} MB; {again / 1e6:.1f} MB sent again"
-    )
+    print(f"killed after {before / 1e6:.0f} MB, in a file of {interrupted / 1e6:.0f} MB; again {again / 1e6:.1f} MB")
     return again / interrupted
 
 

@@ -1,6 +1,7 @@
 """Finished runs of three small stages for publishing, and this process's Hub clients pointed at a loopback server."""
 
 import io
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,13 @@ from tests.hub_server import Served
 TOKEN = "hf_write"
 
 
-def picture(number: int, side: int = 32) -> bytes:
-    """A PNG of noise, which no codec makes small."""
+def picture(number: int, side: int = 32, size: int = 0) -> bytes:
+    """A PNG of noise, which no codec makes small; bytes behind its end, which no decoder reads, bring it to `size`."""
     pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    data = file.getvalue()
+    return data + random.Random(number).randbytes(max(0, size - len(data)))
 
 
 def wanted(folder: Path, **changes: Any) -> Recipe:
@@ -60,6 +62,7 @@ def build(
     folder: Path,
     rows: int = 20,
     side: int = 32,
+    size: int = 0,
     stages: tuple[str, ...] = ("perception", "text", "visual"),
     **changes: Any,
 ) -> Run:
@@ -70,7 +73,7 @@ def build(
     for name in ("docci", "visual"):
         (folder / name / "images").mkdir(parents=True, exist_ok=True)
     (folder / "docci" / "docci_descriptions.jsonlines").touch()
-    questions = [q for stage in stages for q in _questions(folder, stage, rows, side)]
+    questions = [q for stage in stages for q in _questions(folder, stage, rows, side, size)]
     with writing(made) as run:
         run.questions.append(questions)
         run.answers.append(reply for q in questions for reply in _replies(q))
@@ -84,12 +87,12 @@ def build(
     return run
 
 
-def _questions(folder: Path, stage: str, rows: int, side: int) -> Iterator[Question]:
+def _questions(folder: Path, stage: str, rows: int, side: int, size: int) -> Iterator[Question]:
     for number in range(rows):
         name, options, answer = "", (), str(number)
         problem = f"What is {number} + 0?"
         if stage != "text":
-            data = picture(number, side)
+            data = picture(number, side, size)
             name = f"images/{number}.png"
             (folder / ("docci" if stage == "perception" else stage) / name).write_bytes(data)
         if stage == "perception":

@@ -1,6 +1,5 @@
 """The sockets: one thread a connection, bodies as streams, faults where a test wants them."""
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,20 +145,3 @@ def serving(folder: Path, part_bytes: int = 0) -> Iterator[Served]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-def main(folder: str) -> None:
-    """Serve until the standard input ends, and then print what was received; for benchmarks."""
-    import sys
-
-    with serving(Path(folder)) as served:
-        print(served.hub.url, flush=True)
-        for line in sys.stdin:  # each line asks how much came so far
-            if line.strip() == "received":
-                print(json.dumps(served.faults.received), flush=True)
-
-
-if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1])
