@@ -20,6 +20,7 @@ from cards.hub.patience import Patience
 from curricula.make import curriculum
 from tests import hub_runs
 from tests.hub_server import Served, serving
+from tests.preflight_data import look
 from training import dataset
 
 PREFIX = "UCSC-VLAA/VLM-CapCurriculum"
@@ -115,10 +116,12 @@ def rows(run: Run, stage: str) -> list[dict[str, Any]]:
     return [one for path in paths for one in pq.read_table(path).to_pylist()]
 
 
+@pytest.mark.usefixtures("light_preflight")
 def test_the_release_passes_what_training_asks(run: Run) -> None:
     for stage in ("perception", "text", "visual"):
         files = dataset.stage_files(run.path, stage)
-        dataset.preflight(files)
+        inspection, _ = look(run.path, files, 2048)
+        assert inspection.findings.errors() == []
         assert files.rows
     wanted = recipe.load(run.path / "recipe.yaml")
     assert wanted.run_dir == run.path

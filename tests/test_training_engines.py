@@ -16,9 +16,10 @@ from capcurriculum import __version__, cli, prompts, recipe
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import parse
 from tests import training_data
-from training import dataset, easyr1, interpreter
+from training import easyr1, interpreter
 from training.easyr1 import reward
 from training.links import Links
+from training.preflight.inspection import Inspection
 
 KEYS = json.loads(Path("training/easyr1/keys.json").read_text())
 
@@ -47,8 +48,8 @@ def write(root: Path, **training: Any) -> Path:
     }
     (root / "parent").mkdir(exist_ok=True)
     (root / "parent" / "config.json").write_text("{}")
-    header = json.dumps({name: {} for name in ("model.visual.a", "lm_head.weight")}).encode()
-    (root / "parent" / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    weights = training_data.weights("weights", ("model.visual.a", "lm_head.weight"))
+    (root / "parent" / "model.safetensors").write_bytes(weights)
     file = root / "recipe.yaml"
     file.write_text(recipe.dump(parse(data, "test")))
     return file
@@ -56,7 +57,7 @@ def write(root: Path, **training: Any) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "preflight", lambda files: None)
+    monkeypatch.setattr(Inspection, "files", lambda self, data: data.files)
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
