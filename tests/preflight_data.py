@@ -19,7 +19,6 @@ from datagen import micro
 from tests import training_data
 from training import dataset
 from training.preflight import libraries
-from training.preflight.findings import Finding
 from training.preflight.inspection import Inspection, LinkData
 from training.preflight.settings import Settings, settings_of
 
@@ -85,9 +84,3 @@ def settings(model: Path, keys: dict[str, Any]) -> Settings:
 def rows_of(files: dataset.StageFiles) -> list[dict[str, Any]]:
     """The training rows as the trainer reads them."""
     return [row for path in files.train for row in pq.read_table(path).to_pylist()]
-
-
-def findings(files: dataset.StageFiles, folder: Path) -> list[Finding]:
-    """What there is to say of the rows of a set as the micro model would be trained on them."""
-    inspection, _ = look(folder, files, 512, write=False)
-    return inspection.findings.all()

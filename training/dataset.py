@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 from capcurriculum.errors import TrainerError
 from training.plan import files_digest
 
+#: What a trainer's rows have.
+COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
 #: Where a picture stands in a turn.
 IMAGE = "<image>"
 
