@@ -53,7 +53,7 @@ def wanted(folder: Path, **changes: Any) -> Recipe:
         },
         "rollouts": {"model": "policy", "k": 4},
         "split": {"val": 0.2, "test": 0.2},
-        "training": {"backbone": "micro", "knobs": {"batch_size": 2, "mini_batch_size": 2}},
+        "training": {"backbone": "micro", "knobs": {"batch_size": 8, "mini_batch_size": 8}},
     }
     return recipe.parse(data | changes, "test")
 

@@ -267,3 +267,16 @@ def test_a_recipe_from_the_hub_is_read_as_data(published: Served, tmp_path: Path
     published.hub.put(VISUAL, {"recipe.yaml": b"!!python/object/apply:os.system ['touch owned']"})
     with pytest.raises(HubError, match="is not one of this version"):
         bring(VISUAL, tmp_path / "back")
+
+
+def test_the_sets_of_another_order_come_back_as_that_order(published: Served, tmp_path: Path) -> None:
+    run = hub_runs.build(tmp_path / "run", rows=15, name="ordered", curriculum={"orders": [{"order": "merged"}]})
+    put(run, order="merged", collection=False)
+    target = bring("alice/ordered", tmp_path / "back")
+    assert [name for name, _ in sets(Run(target), "merged")] == ["merged"]
+    shards = sorted((target / "curricula" / "merged" / "merged").glob("*.parquet"))
+    assert shards
+    assert all(path.read_bytes() == (run.path / path.relative_to(target)).read_bytes() for path in shards)
+    training = recipe.load(target / "recipe.yaml").training
+    assert training is not None
+    assert training.order == "merged"

@@ -121,12 +121,14 @@ def _cleaned(value: Any, key: str) -> Any:
 
 def _origin(folder: Path) -> tuple[Run | None, str]:
     """The run whose training made the checkpoint, and the stage, from where it lies."""
-    trained = folder.parent
+    stage = folder.parent
+    # RUN/training/STAGE/checkpoint, or RUN/trainings/NAME/STAGE/checkpoint
+    above = [stage.parent, *stage.parent.parents]
+    place = next((one.parent for one in above[:2] if one.name in ("training", "trainings")), None)
     try:
-        run = existing(trained.parent.parent) if trained.parent.name == "training" else None
+        return (existing(place), stage.name) if place else (None, "")
     except RunError:
-        run = None
-    return run, trained.name if run else ""
+        return None, ""
 
 
 def _prepared(hub: Hub, target: Target, check: Any, wanted: Wanted) -> str:
