@@ -19,7 +19,7 @@ from training.reward import compute_score, compute_scores
 
 CHUNK = 50  # replies a turn
 CHOICES, MATHS = 2000, 800
-BATCH, BATCHES, HANG_EVERY = 500, 8, 100
+BATCH, BATCHES, HANG_EVERY = 500, 4, 100
 Grader = Callable[[Reply], bool]
 
 

@@ -25,7 +25,7 @@ from capcurriculum.errors import EngineError
 from capcurriculum.rows import Outcome
 
 CPU_SECONDS = 1.0  # of processor for one answer; honest answers take hundredths, the slowest seen half a second
-SHORT_CPU_SECONDS = 0.25  # the same once endless answers are no longer rare
+SHORT_CPU_SECONDS = 0.15  # the same once endless answers are no longer rare
 LOST_SHARE = 0.2  # rare: they have used at most this share of what honest answers have used, and the grace
 LOST_GRACE_SECONDS = 2.0
 LIMIT_SECONDS = 6.0  # wall clock for one answer; only a starved or a stopped worker comes near it
