@@ -204,11 +204,13 @@ def _keep_ray_logs(temporary: Path, target: Path) -> None:
         shutil.copytree(logs, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
-def _last_error(log: Path, start: int) -> str:
-    """The last line of this attempt that names an error, else its last line, at most 300 characters."""
+def _last_error(log: Path, start: int, otherwise: str | None = None) -> str:
+    """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters."""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 1_000_000))
         lines = [_COLOURS.sub("", line).strip() for line in file.read().decode(errors="replace").splitlines()]
     errors = [found[1] for line in lines if (found := _REASON.search(line))]
+    if not errors and otherwise is not None:
+        return otherwise
     said = errors or [line for line in lines if line] or ["it said nothing"]
     return said[-1].rstrip(".")[:300]
