@@ -186,6 +186,14 @@ def table(path: Path, **changes: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
+def by_path(path: Path) -> bytes:
+    """A shard whose pictures are names of files."""
+    rows = [row | {"images": [{"bytes": None, "path": "/etc/passwd"}]} for row in pq.read_table(path).to_pylist()]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), sink)
+    return bytes(sink.getvalue())
+
+
 def describe(data: bytes, rows: int) -> dict[str, object]:
     import hashlib
 
@@ -220,22 +228,23 @@ def test_a_description_that_lies_is_refused(published: Served, tmp_path: Path, c
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changed", "sentence"),
     [
-        ({"reward_model": None}, "lacks the columns reward_model"),
-        ({"index": pa.array([1] * 10)}, "other types than ours in index"),
+        (lambda path: table(path, reward_model=None), "lacks the columns reward_model"),
+        (
+            lambda path: table(path, index=pa.array([1] * pq.read_metadata(path).num_rows)),
+            "other types than ours in index",
+        ),
+        (by_path, "names pictures by path"),
     ],
 )
-def test_another_schema_is_refused(
-    built: Run, published: Served, tmp_path: Path, changes: dict[str, Any], sentence: str
+def test_shards_of_another_kind_are_refused(
+    built: Run, published: Served, tmp_path: Path, changed: Any, sentence: str
 ) -> None:
     shard = next((built.stages / "visual").glob("train-*"))
-    rows = pq.read_metadata(shard).num_rows
-    data = table(
-        shard, **{name: value and value.slice(0, 1).take(pa.array([0] * rows)) for name, value in changes.items()}
-    )
+    data = changed(shard)
     about = json.loads(published.hub.files(VISUAL)["order.json"])
-    about["published"]["files"][f"data/{shard.name}"] = describe(data, rows)
+    about["published"]["files"][f"data/{shard.name}"] = describe(data, pq.read_metadata(shard).num_rows)
     published.hub.put(VISUAL, {f"data/{shard.name}": data, "order.json": json.dumps(about).encode()})
     with pytest.raises(HubError, match=sentence):
         bring(VISUAL, tmp_path / "back")

@@ -21,7 +21,7 @@ from cards.publish.stage import sha256
 #: Bytes. Our own shards end at half a gigabyte; the released archives of pictures hold five.
 MAX_FILE, MAX_ROWS_FILE = 50_000_000_000, 2_000_000_000
 MAX_FILES = 100_000
-_TEXTS = (".json", ".yaml", ".md")
+_LIMITS = {".json": MAX_TEXT, ".yaml": 2_000_000, ".md": 2_000_000, ".jsonl": MAX_ROWS_FILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,7 @@ def listing(hub: Hub, repo_id: str, revision: str) -> tuple[str, Mapping[str, Re
 
 def limit(name: str) -> int:
     """How many bytes a file of that name may have."""
-    if name.endswith(_TEXTS):
-        return MAX_TEXT
-    return MAX_ROWS_FILE if name.endswith(".jsonl") else MAX_FILE
+    return _LIMITS.get(PurePosixPath(name).suffix, MAX_FILE)
 
 
 def fetch(

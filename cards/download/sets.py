@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -143,11 +144,25 @@ def _fault(path: Path, rows: int, wanted: pa.Schema) -> str:
     try:
         with pq.ParquetFile(path) as file:
             found, count = file.schema_arrow, file.metadata.num_rows
+            embedded = "images" not in found.names or _pictures_embedded(file)
     except (OSError, pa.ArrowException) as error:
         return f"is no sound Parquet file ({' '.join(str(error).split())[:120]})"
     if count != rows:
         return f"has {count} rows and not {rows}"
     if missing := sorted(set(FIELDS) - set(found.names)):
         return f"lacks the columns {', '.join(missing)}"
-    odd = [f.name for f in wanted if f.name in found.names and not found.field(f.name).type.equals(f.type)]
-    return f"has other types than ours in {', '.join(odd)}" if odd else ""
+    if odd := [f.name for f in wanted if f.name in found.names and not found.field(f.name).type.equals(f.type)]:
+        return f"has other types than ours in {', '.join(odd)}"
+    return "" if embedded else "names pictures by path, which could be any file of this machine"
+
+
+def _pictures_embedded(file: pq.ParquetFile) -> bool:
+    """Whether every picture is there as bytes; one row group is in memory at a time."""
+    for number in range(file.num_row_groups):
+        pictures = pc.list_flatten(file.read_row_group(number, columns=["images"])["images"])
+        kind = pictures.type
+        if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+            return False
+        if pc.struct_field(pictures, "bytes").null_count or pictures.null_count:
+            return False
+    return True
