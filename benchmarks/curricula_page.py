@@ -48,17 +48,20 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def write(found: Sequence[Result], series: Mapping[str, pl.DataFrame], docs: Path) -> None:
-    """Replace what stands between the marks of `experiments.md`, and draw the curves beside it."""
+def write(found: Sequence[Result], series: Mapping[str, pl.DataFrame], docs: Path, ways: Sequence[str] = ()) -> None:
+    """Replace what stands between the marks of `experiments.md`, and draw the curves beside it.
+
+    `ways` are all that were to be compared; the page names those that `found` does not have.
+    """
     file = docs / "experiments.md"
     text = file.read_text(encoding="utf-8")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    file.write_text(f"{head}{BEGIN}\n" + "\n".join(_lines(found)) + f"\n{END}{tail}", encoding="utf-8")
+    file.write_text(f"{head}{BEGIN}\n" + "\n".join(_lines(found, ways)) + f"\n{END}{tail}", encoding="utf-8")
     if series:
         curves.draw(series, docs / PLOT)
 
 
-def _lines(found: Sequence[Result]) -> Iterator[str]:
+def _lines(found: Sequence[Result], wanted: Sequence[str]) -> Iterator[str]:
     ways = [way for way in dict.fromkeys(result.way for result in found) if way != "start"]
     if not ways:
         yield from ("", "Nothing has been trained yet.", "")
@@ -79,7 +82,10 @@ def _lines(found: Sequence[Result]) -> Iterator[str]:
         length = np.mean([result.scores[stage].tokens for result in own for stage in stages])
         counts = f"{own[0].steps} | {own[0].rollouts:,}"
         yield f"| {way} | {counts} | {' | '.join(cells)} | {_percent(share(own, stages))} | {length:.1f} |"
-    yield from ("", *_differences(found, ways, stages), "")
+    yield from ("", *_differences(found, ways, stages))
+    if missing := [way for way in wanted if way not in ways]:
+        yield f"Not trained here: {', '.join(missing)}. The same command goes on with them."
+    yield ""
 
 
 def _replies(found: Sequence[Result]) -> int:

@@ -23,7 +23,7 @@ def result(way: str, seed: int, gain: float) -> Result:
 def page(folder: Path, found: list[Result]) -> str:
     file = folder / "experiments.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    curricula_page.write(found, {}, folder)
+    curricula_page.write(found, {}, folder, ["merged", "difficulty", "staged 3-2-1"])
     text = file.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
@@ -47,6 +47,7 @@ def test_a_difference_that_is_there_is_named(tmp_path: Path) -> None:
 def test_no_difference_is_a_result_and_one_seed_is_said(tmp_path: Path) -> None:
     text = page(tmp_path, [result("start", 0, 0.0), result("merged", 1, 0.1), result("difficulty", 1, 0.1)])
     assert "No interval against merged excludes zero: no difference was found at this size." in text
+    assert "Not trained here: staged 3-2-1." in text
     assert "With one seed the intervals speak of the rows only" in text
 
 
