@@ -94,32 +94,34 @@ def _replies(found: Sequence[Result]) -> int:
 
 
 def _differences(found: Sequence[Result], ways: Sequence[str], stages: Sequence[str]) -> Iterator[str]:
-    """Each way against the reference over the seeds that both have, in points, and what that says."""
-    others = [way for way in ways if way != REFERENCE]
-    if REFERENCE not in ways or not others:
-        return
-    yield f"| against {REFERENCE}, points | {' | '.join(stages)} | mean of the stages | seeds |"
+    """Each way against the start and against the reference, in points, and what that says."""
+    yield from _against("start", found, ways, stages)
+    others = [way for way in ways if _pairs(found, REFERENCE, way) and way != REFERENCE]
+    if others:
+        yield ""
+        yield from _against(REFERENCE, found, others, stages)
+    if max(sum(result.way == way for result in found) for way in ways) == 1:
+        yield "With one seed the intervals speak of the rows only, and say nothing of what another seed would give."
+
+
+def _against(base: str, found: Sequence[Result], ways: Sequence[str], stages: Sequence[str]) -> Iterator[str]:
+    yield f"| against {base}, points | {' | '.join(stages)} | mean of the stages | seeds |"
     yield "|" + "---|" * (len(stages) + 3)
     clear = []
-    for way in others:
-        pairs = _pairs(found, way)
-        if not pairs:
-            continue
+    for way in ways:
+        pairs = _pairs(found, base, way)
         parts = {stage: difference(pairs, [stage]) for stage in stages} | {"the mean": difference(pairs, stages)}
         clear += [f"{way} {'above' if i.mean > 0 else 'below'} on {name}" for name, i in parts.items() if i.clear]
         yield f"| {way} | {' | '.join(_points(interval) for interval in parts.values())} | {len(pairs)} |"
-    seeds = max(len(_pairs(found, way)) for way in others)
     yield ""
     if clear:
-        tests = len(others) * (len(stages) + 1)
+        tests = len(ways) * (len(stages) + 1)
         yield (
-            f"Against {REFERENCE} these intervals exclude zero: {'; '.join(clear)}. Of {tests} such intervals about "
-            f"{0.05 * tests:.0f} would by chance."
+            f"Against {base} these intervals exclude zero: {'; '.join(clear)}. Of {tests} such intervals about "
+            f"{0.05 * tests:.1f} would by chance."
         )
     else:
-        yield f"No interval against {REFERENCE} excludes zero: no difference was found at this size."
-    if seeds == 1:
-        yield "With one seed the intervals speak of the rows only, and say nothing of what another seed would give."
+        yield f"No interval against {base} excludes zero: no difference was found at this size."
 
 
 def share(results: Sequence[Result], stages: Sequence[str]) -> Interval:
@@ -137,10 +139,13 @@ def difference(pairs: Sequence[tuple[Result, Result]], stages: Sequence[str]) ->
     )
 
 
-def _pairs(found: Sequence[Result], way: str) -> list[tuple[Result, Result]]:
-    """(reference, way) of every seed that both have."""
-    reference = {result.seed: result for result in found if result.way == REFERENCE}
-    return [(reference[r.seed], r) for r in found if r.way == way and r.seed in reference]
+def _pairs(found: Sequence[Result], base: str, way: str) -> list[tuple[Result, Result]]:
+    """(base, way) of every seed that both have; the start is the same for all seeds."""
+    bases = {result.seed: result for result in found if result.way == base}
+    own = [result for result in found if result.way == way]
+    if base == "start":
+        return [(bases[0], result) for result in own]
+    return [(bases[result.seed], result) for result in own if result.seed in bases]
 
 
 def _table(rates: Sequence[Mapping[str, float]]) -> Numbers:
