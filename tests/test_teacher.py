@@ -108,6 +108,6 @@ def test_every_prompt_renders_and_has_a_digest_of_its_source() -> None:
     assert "it was cut off" in again
     assert len({prompts.digest(n) for n in ("system", "choice", "caption_arm", "teacher_caption")}) == 4
     with pytest.raises(
-        RecipeError, match="the prompts are: auditor, both_arm, caption_arm, choice, system, teacher_caption"
+        RecipeError, match="the prompts are: auditor, both_arm, caption_arm, choice, describe, reader, system, teacher_caption"
     ):
         prompts.source("absent")
