@@ -30,7 +30,7 @@ from datagen import micro
 from training.dataset import StageFiles, stage_files
 from training.preflight.inspection import Inspection, LinkData
 
-LARGE, SMALL, DISTINCT = 1000, 200, 25
+LARGE, SMALL, DISTINCT = 2000, 200, 25
 SIZE = (1216, 912)
 LIMITS = {"shortest_edge": 65_536, "longest_edge": 16_777_216}
 KEYS = {"data.max_prompt_length": 2048, "data.min_pixels": 262_144, "data.max_pixels": 4_194_304}
@@ -55,12 +55,15 @@ def _measured() -> dict[str, float]:
         model = _model(folder / "model")
         for rows in (LARGE, SMALL):
             _write(folder / str(rows), rows)
-        spent = {
-            (rows, turn): answer_of("benchmarks.preflight", str(folder / str(rows)), str(model), str(folder / "cache"))
-            for turn in ("new", "again")
-            for rows in (LARGE, SMALL)
-        }
-        return {turn: (LARGE - SMALL) / (spent[LARGE, turn] - spent[SMALL, turn]) for turn in ("new", "again")}
+        spent = {turn: {rows: _spent(folder, rows, model) for rows in (LARGE, SMALL)} for turn in ("new", "again")}
+        for _ in range(3):  # a second look takes little more than its processes' start, which varies
+            for rows in (LARGE, SMALL):
+                spent["again"][rows] = min(spent["again"][rows], _spent(folder, rows, model))
+        return {turn: (LARGE - SMALL) / (seconds[LARGE] - seconds[SMALL]) for turn, seconds in spent.items()}
+
+
+def _spent(folder: Path, rows: int, model: Path) -> float:
+    return float(answer_of("benchmarks.preflight", str(folder / str(rows)), str(model), str(folder / "cache")))
 
 
 def _model(folder: Path) -> Path:
