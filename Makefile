@@ -13,7 +13,7 @@ STAMP  := $(VENV)/.installed
 export PYTHON TORCH_INDEX GPU
 SHELL  := /bin/bash
 
-.PHONY: demo test check static bench clean install lock
+.PHONY: demo test check static bench clean install lock review-server
 .DEFAULT_GOAL := demo
 
 install: $(STAMP)
@@ -45,6 +45,10 @@ static: $(STAMP)
 	    echo "== $$step"; $(BIN)/$$step || failed=1; \
 	 done; exit $$failed
 
+# Argilla with everything it needs on this machine, in .venv-argilla: for trying out `capcurriculum review push`.
+review-server: $(STAMP)
+	$(BIN)/python -m tools.review_server
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(NAMES)
 
@@ -53,5 +57,5 @@ lock: $(STAMP)
 	$(BIN)/python -m tools.lock > constraints.txt.new && mv constraints.txt.new constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-argilla build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

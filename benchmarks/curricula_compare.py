@@ -78,7 +78,9 @@ def train(training: Training, folder: Path) -> None:
     file = folder / f"{training.recipe.training_dir.name}.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(recipe.dump(training.recipe), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "capcurriculum.cli", "train", str(file)], check=True)
+    code = subprocess.run([sys.executable, "-m", "capcurriculum.cli", "train", str(file)]).returncode
+    if code:  # it has said why
+        raise SystemExit(code)
 
 
 def held_out(base: Recipe) -> dict[str, list[Question]]:
@@ -113,7 +115,7 @@ def page(base: Recipe, every: Sequence[Training], docs: Path) -> None:
         for training in done
         if training.seed == min(one.seed for one in done)
     }
-    curricula_page.write(found, series, docs)
+    curricula_page.write(found, series, docs, list(WAYS))
 
 
 def main() -> None:

@@ -13,8 +13,13 @@ from benchmarks import (
     kills,
     label_noise,
     ordering,
+    preflight,
+    publish,
     report,
     resume,
+    review_correction,
+    review_interval,
+    review_server,
     reward,
     road,
     saturation,
@@ -143,6 +148,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         writing.mb_per_second, "MB/s", 150, "higher", "20,000 rows with 1 MB pictures in shuffled order, fsync included"
     ),
     "image_write_rss_mb": Benchmark(writing.rss_mb, "MB", 1500, "lower", "peak memory of the process that writes them"),
+    "publish_rss_mb": Benchmark(
+        publish.rss_mb, "MB", 1000, "lower", "peak memory, 20,000 rows with 100 kB pictures published on loopback"
+    ),
+    "publish_resume_resent": Benchmark(
+        publish.resume_resent, "", 1, "lower", "bytes sent again after kill -9 over those of the interrupted file"
+    ),
     "storm_time_ratio": Benchmark(
         client.storm_time_ratio, "x", 1.5, "lower", "4,000 rows through 30 % 429, 10 % 500, 12 % worse, over the ideal"
     ),
@@ -158,6 +169,29 @@ BENCHMARKS: dict[str, Benchmark] = {
     "client_cpu_ms_per_request": Benchmark(
         client.cpu_ms_per_request, "ms", None, "lower", "CPU time of the client process, the same requests"
     ),
+    "review_push_rows_per_s": Benchmark(
+        review_server.rows_per_s, "1/s", 7, "higher", "2,000 records with pictures to a real Argilla on this machine"
+    ),
+    "review_pull_seconds": Benchmark(
+        review_server.pull_seconds, "s", 60, "lower", "10,000 responses from that Argilla, until they are reviews"
+    ),
+    "review_growth_mb": Benchmark(
+        review_server.growth_mb, "MB", 100, "lower", "peak memory of that client, 250 to 2,000 records"
+    ),
+    "review_interval_coverage": Benchmark(
+        review_interval.coverage,
+        "share",
+        0.93,
+        "higher",
+        "95 % intervals that hold the true share of wrong keys, 100 samples, 3 people with 5 % slips",
+    ),
+    "review_kept_accuracy_gain": Benchmark(
+        review_correction.gain,
+        "share",
+        0.05,
+        "higher",
+        "right keys among the kept after a review of all of them, minus before",
+    ),
     "client_peer_requests_per_second": Benchmark(
         client.peer_requests_per_second, "1/s", None, "higher", "the same by datatrove's runner (benchmarks/peer.py)"
     ),
@@ -169,6 +203,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_script_cpu_ms_per_request": Benchmark(
         client.script_cpu_ms_per_request, "ms", None, "lower", "CPU time of that script (benchmarks/peer.py)"
+    ),
+    "preflight_rows_per_s": Benchmark(
+        preflight.rows_per_second,
+        "1/s",
+        None,
+        "higher",
+        "rows with JPEGs of 1.1 megapixels looked at for the first time, one core",
+    ),
+    "preflight_again_rows_per_s": Benchmark(
+        preflight.again_rows_per_second, "1/s", None, "higher", "the same rows a second time, remembered, one core"
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,

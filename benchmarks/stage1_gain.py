@@ -4,6 +4,7 @@ Builds and trains `curricula/recipes/proof.yaml` in the folder of runs, or goes 
 and asks the model before and after 4 times at temperature 1 about every question of the images that no training row
 shows, whether the perception rule kept it or not: rows that the rule kept were chosen by the errors of two solvers, and
 a choice of rows could flatter a model. The number is the lower end of the paired bootstrap interval of the gain.
+With `--hard` the same for training on nothing but rows that a solver misses (`curricula/recipes/proof_hard.yaml`).
 """
 
 import argparse
@@ -12,26 +13,30 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from capcurriculum import recipe
+from capcurriculum.paired import Gain, gain
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import existing
 from curricula.build import build
 from curricula.held_out import held_out
 from evaluation import heldout
-from evaluation.paired import Gain, gain
 from training.chain import train
 
-RECIPE = Path(__file__).parent.parent / "curricula" / "recipes" / "proof.yaml"
+RECIPES = Path(__file__).parent.parent / "curricula" / "recipes"
 REPLIES = 4
 BEFORE, AFTER = "start", "after perception"
 
 
 def gain_low() -> float:
     """Lower end of the 95 % interval of the gain, a share."""
-    wanted = recipe.load(RECIPE)
+    return trained_gain(recipe.load(RECIPES / "proof.yaml")).low
+
+
+def trained_gain(wanted: Recipe) -> Gain:
+    """The gain of a recipe, built and trained where it is not yet."""
     build(wanted, Display())
     train(wanted)
-    return gain_of(wanted).low
+    return gain_of(wanted)
 
 
 def gain_of(wanted: Recipe) -> Gain:
@@ -53,8 +58,13 @@ def _only(rows: Collection[str], rates: Mapping[str, float]) -> dict[str, float]
 
 def main() -> None:
     """Measure, and print every number."""
-    argparse.ArgumentParser(prog="python -m benchmarks.stage1_gain", description=__doc__).parse_args()
-    print(json.dumps({"stage1_gain_low": gain_low()}))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stage1_gain", description=__doc__)
+    parser.add_argument("--hard", action="store_true", help="train on rows alone that a solver misses")
+    parser.add_argument("--runs", help="the folder of runs (default: the recipe's)")
+    arguments = parser.parse_args()
+    wanted = recipe.load(RECIPES / ("proof_hard.yaml" if arguments.hard else "proof.yaml"))
+    found = trained_gain(wanted.model_copy(update={"runs": arguments.runs or wanted.runs}))
+    print(json.dumps({"gain": found.mean, "low": found.low, "high": found.high}))
 
 
 if __name__ == "__main__":

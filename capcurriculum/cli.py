@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options
+from capcurriculum import __version__, curriculum_options, hub_options, review_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -51,11 +51,9 @@ def _curriculum(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from capcurriculum import recipe
-    from training.chain import train
+    from training import command
 
-    wanted = recipe.load(arguments.recipe)
-    train(wanted, dry_run=arguments.dry_run, backbone=arguments.backbone, stage=arguments.stage)
+    command.execute(arguments)
 
 
 def _curves(arguments: argparse.Namespace) -> None:
@@ -121,6 +119,12 @@ def _audit(arguments: argparse.Namespace) -> None:
     noise_report.show(report, Console())
 
 
+def _review(arguments: argparse.Namespace) -> None:
+    from filters.review import command
+
+    command.execute(arguments)
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from capcurriculum import run
     from capcurriculum.progress import Display
@@ -128,6 +132,30 @@ def _report(arguments: argparse.Namespace) -> None:
 
     path = write.report(run.named(arguments.run), arguments.out, Display(), arguments.rows or write.ROWS)
     print(f"The report is {path}; open it with any browser.")
+
+
+def _card(arguments: argparse.Namespace) -> None:
+    from cards import command
+
+    print(command.execute(arguments))
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    from cards.publish import command
+
+    command.publish(arguments)
+
+
+def _publish_model(arguments: argparse.Namespace) -> None:
+    from cards.publish import command
+
+    command.publish_model(arguments)
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from cards.download import command
+
+    command.download(arguments)
 
 
 def _signatures_build(arguments: argparse.Namespace) -> None:
@@ -161,6 +189,11 @@ def parser() -> argparse.ArgumentParser:
     _add_making(verb)
     _add_reading(verb)
     _add_audit(verb)
+    text = "have people review a sample of a run's questions, and judge by what they say"
+    review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
+    hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
+    hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
+    hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))
     text = "hashes of benchmarks, against which the filter `contamination` compares"
     _add_signatures(verbs.add_parser("signatures", help=text, description=text))
     return top
@@ -194,6 +227,14 @@ def _add_making(verb: AddVerb) -> None:
     train.add_argument("--backbone", help="another one than the recipe's, in a training of its own: qwen2_5_vl_7b, ...")
     train.add_argument("--stage", help="train this stage alone; those before it must be done")
     train.add_argument(
+        "--engine",
+        choices=("verl", "easyr1"),
+        default="verl",
+        help="easyr1: write the same training as files for EasyR1, which is not run here",
+    )
+    train.add_argument("--ray", metavar="ADDRESS", help="join the Ray cluster at auto, host:port or ray://host:port")
+    train.add_argument("--sbatch", type=Path, metavar="FILE", help="write a Slurm script that trains, and do not train")
+    train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )
 
@@ -221,6 +262,16 @@ def _add_reading(verb: AddVerb) -> None:
         "--out", type=Path, metavar="FILE", help="the HTML file (default: report.html in the run folder)"
     )
     report.add_argument("--rows", type=_positive, metavar="N", help="show at most N rows (default: 20000)")
+    card = verb("card", _card, "the card of a run's sets, or with --model of a checkpoint, without publishing anything")
+    card.add_argument("run", help=f"{_RUN}; with --model also a checkpoint's folder")
+    card.add_argument(
+        "--stage", action="append", default=[], help="a set, or the stage of a model (default: all, the last)"
+    )
+    card.add_argument("--order", help="the order whose sets are meant (default: the stages)")
+    card.add_argument("--model", action="store_true", help="the card of the trained model instead of its data")
+    card.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write README.md and its pictures there, not to the screen"
+    )
 
 
 def _add_audit(verb: AddVerb) -> None:

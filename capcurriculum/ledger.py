@@ -40,7 +40,7 @@ def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         result = connect(run).execute(sql)
         return [column[0] for column in result.description or []], result.fetchall()
     except duckdb.Error as error:
-        tables = "captions, attempts, questions, descriptions, answers, verdicts, stages"
+        tables = ", ".join([*(table.folder.name for table in run.tables), "stages"])
         raise RunError(
             f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
         ) from error

@@ -69,9 +69,19 @@ class Reason(StrEnum):
     TOO_HARD = "pass_rate_too_low"
     TOO_EASY = "pass_rate_too_high"
     RATE_UNSURE = "pass_rate_unsure"
+    # human
+    KEY_CORRECTED = "key_corrected"
+    KEY_WRONG = "people_find_key_wrong"
+    NO_OPTION_RIGHT = "no_option_right"
+    LOW_QUALITY = "quality_too_low"
+    ANOTHER_LOOK = "needs_another_look"
+    WITHDRAWN = "review_withdrawn"
     # corpus
     NEAR_DUPLICATE = "near_duplicate"
     CONTAMINATED = "contaminated"
+    # overlong, which a training and no build decides
+    PROMPT_TOO_LONG = "prompt_too_long"
+    PICTURES_SMALLER = "pictures_made_smaller"
 
 
 #: Reasons of rows that are kept because the evidence that would speak against them is incomplete.
@@ -83,5 +93,7 @@ UNDECIDED = frozenset(
         Reason.AGREEMENT_UNKNOWN,
         Reason.AUDIT_UNSURE,
         Reason.AUDIT_UNKNOWN,
+        Reason.ANOTHER_LOOK,
+        Reason.WITHDRAWN,
     }
 )

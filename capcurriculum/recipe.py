@@ -25,7 +25,9 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_publish import PublishSection
 from capcurriculum.recipe_ray import RaySection
+from capcurriculum.recipe_review import ReviewSection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe_stages import Capability, PerceptionSection, ProblemSection, StageName
@@ -41,6 +43,8 @@ NO_EFFECT: tuple[str, ...] = (
     "training",
     "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
     "ray",
+    "review",  # as with filters: a changed rule judges the same reviews anew
+    "publish",
 )
 
 
@@ -110,6 +114,8 @@ class Recipe(Section):
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
     ray: RaySection = RaySection()
+    review: ReviewSection = ReviewSection()
+    publish: PublishSection = PublishSection()
 
     @field_validator("filters")
     @classmethod

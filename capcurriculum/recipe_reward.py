@@ -15,7 +15,7 @@ class RewardPart(BaseModel):
 
 
 class SoftOverlong(RewardPart):
-    """The soft overlong punishment of DAPO (Yu et al. 2025, arXiv 2503.14476, equation 13), done by verl's own manager.
+    """The soft overlong punishment of DAPO (Yu et al. 2025, arXiv 2503.14476), done by verl's own manager.
 
     A reply loses nothing until its last `buffer_tokens` before `max_response_tokens`, and over those linearly up to
     `penalty`; the paper's is 4,096 tokens of 20,480 and 1.

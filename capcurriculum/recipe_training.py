@@ -21,10 +21,13 @@ from pydantic import (
 )
 
 from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe_preflight import PreflightSection
 from capcurriculum.recipe_reward import RewardSection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Selection = Literal["last", "best"]
+Method = Literal["grpo", "sft"]
+_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:-]{0,63}$"
 #: A name that is a folder below the run's.
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
@@ -88,13 +91,26 @@ class KnobChanges(TrainingSection):
     tensor_parallel: PositiveInt | None = None
 
 
+class SlurmSection(TrainingSection):
+    """What `train --sbatch` asks Slurm for; `time` is as Slurm writes it, for example `1-12:00:00`."""
+
+    partition: Annotated[str, Field(pattern=_WORD)] | None = None
+    account: Annotated[str, Field(pattern=_WORD)] | None = None
+    qos: Annotated[str, Field(pattern=_WORD)] | None = None
+    time: Annotated[str, Field(pattern=r"^[0-9][0-9:-]{0,19}$")] | None = None
+    cpus: PositiveInt | None = None
+    memory: Annotated[str, Field(pattern=r"^[0-9]{1,9}[KMGT]?$")] | None = None
+
+
 class StageRun(TrainingSection):
     """One link of the chain: a set's rows, how they are taught, and what this run changes.
 
+    With `method: sft` the model is taught the captions of the set's images in place of the questions about them.
     `select` as in `TrainingRecipe`.
     """
 
     stage: FolderName
+    method: Method = "grpo"
     knobs: KnobChanges = KnobChanges()
     select: Selection | None = None
 
@@ -117,6 +133,10 @@ class TrainingRecipe(TrainingSection):
     The trainer counts as hung when it prints nothing for `stall_minutes`, or finishes no step for `step_minutes` (the
     first one with all that comes before it, each with its save and validation). `select` says which checkpoint of a
     stage goes on: the `last`, or the `best` by accuracy on the stage's own validation rows.
+
+    `python` is the interpreter of the environment the trainer is installed in (empty: this one), with this package
+    beside it. `ray` is the address of a cluster that the trainer joins instead of starting one: `auto`, `host:port` or
+    `ray://host:port`; more than one node needs it.
     """
 
     name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$")] = ""
@@ -126,11 +146,15 @@ class TrainingRecipe(TrainingSection):
     device: Literal["cpu", "cuda"] | None = None
     gpus: PositiveInt | None = None
     nodes: PositiveInt = 1
+    python: Annotated[str, Field(pattern=r"^$|^(/|~/)[^\x00\n]*/python[0-9.]*$")] = ""
+    ray: Annotated[str, Field(pattern=r"^$|^auto$|^(ray://)?[A-Za-z0-9_.-]+:[0-9]{1,5}$")] = ""
+    slurm: SlurmSection = SlurmSection()
     seed: int = 42
     order: FolderName | OrderSection | None = None
     stages: tuple[Annotated[StageRun, BeforeValidator(_named)], ...] = ()
     knobs: KnobChanges = KnobChanges()
     reward: RewardSection = RewardSection()
+    preflight: PreflightSection = PreflightSection()
     stall_minutes: PositiveFloat = 20
     step_minutes: PositiveFloat = 180
     select: Selection = "last"

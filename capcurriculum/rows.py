@@ -270,6 +270,55 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Regrade:
+    """What an answer is worth under the key that people found right, while `answers` keeps what it was worth before.
+
+    The six columns after `key` name the answer; `outcome`, `answer` and `detail` are as in `Answer`.
+    """
+
+    question_id: str
+    key: str
+    solver: str
+    purpose: str
+    arm: str
+    rollout: int
+    order: int
+    outcome: str
+    answer: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What one person said of one question.
+
+    `version` is a digest of what the person was shown: what was said of another version never counts. Of the rows of
+    one person, question and version the last counts, and one whose `state` is `withdrawn` takes back those before it.
+    `right` is `yes`, `no` or `cannot_tell`; `choice` the right option's letter, `none`, or a free answer ("" if not
+    given); `kind` a kind of skill; `quality` 1 to 5 (0: not given). `origin` says by which way it came, `said_at` when
+    it was said (ISO 8601).
+    """
+
+    review_id: str
+    question_id: str
+    version: str
+    annotator: str
+    origin: str
+    said_at: str
+    state: str
+    right: str
+    choice: str = ""
+    kind: str = ""
+    quality: int = 0
+    comment: str = ""
+
+    @staticmethod
+    def key(question_id: str, version: str, annotator: str, origin: str, *said: object) -> str:
+        """The `review_id`: the same words at the same time by the same person are one review."""
+        return digest(SCHEMA, "review", question_id, version, annotator, origin, *said)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One filter's word on one row: the only place where keeping and dropping is recorded.
 

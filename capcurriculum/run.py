@@ -20,7 +20,18 @@ import polars as pl
 from capcurriculum import __version__, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import SCHEMA, Answer, Attempt, CaptionedImage, Description, Question, Stage, Verdict
+from capcurriculum.rows import (
+    SCHEMA,
+    Answer,
+    Attempt,
+    CaptionedImage,
+    Description,
+    Question,
+    Regrade,
+    Review,
+    Stage,
+    Verdict,
+)
 from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
@@ -77,9 +88,20 @@ class Run:
         return self.table("verdicts", Verdict)
 
     @property
+    def reviews(self) -> Table[Review]:
+        """What people said of questions."""
+        return self.table("reviews", Review)
+
+    @property
+    def regrades(self) -> Table[Regrade]:
+        """Answers graded again under keys that people corrected."""
+        return self.table("regrades", Regrade)
+
+    @property
     def tables(self) -> tuple[Table[Any], ...]:
-        """All of them, in the order of the road."""
-        return (self.captions, self.attempts, self.questions, self.descriptions, self.answers, self.verdicts)
+        """All of them, in the order of the road, and then those of people."""
+        made = (self.captions, self.attempts, self.questions, self.descriptions, self.answers, self.verdicts)
+        return (*made, self.reviews, self.regrades)
 
     def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
         """The captions of this process's share that questions of a stage are made from."""

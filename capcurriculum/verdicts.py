@@ -6,7 +6,9 @@ finds them again, and everything that counts rows asks here first.
 
 import polars as pl
 
+from capcurriculum.filter_section import Phase
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_review import HUMAN
 from capcurriculum.run import Run
 
 _FORCE = {"filter": pl.String, "stage": pl.String, "params": pl.String, "place": pl.Int64, "phase": pl.Int64}
@@ -29,13 +31,24 @@ def in_force(recipe: Recipe) -> pl.DataFrame:
     )
 
 
-def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
-    """The verdicts of the recipe's filters that count, in the order they were made.
+def counting(recipe: Recipe) -> pl.DataFrame:
+    """The same with people, who come last, since a question need not have their verdict.
 
-    `which` are predicates on the columns of `in_force`: those of other filters are left out before sorting.
+    What they drop costs no rollout, as what auditors drop.
+    """
+    listed = in_force(recipe)
+    stages, place, phase = listed["stage"].unique(maintain_order=True), len(recipe.filters), int(Phase.AUDIT)
+    people = [(HUMAN, stage, recipe.review.digest(), place, phase) for stage in stages]
+    return pl.concat([listed, pl.DataFrame(people, schema=_FORCE, orient="row")])
+
+
+def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
+    """The verdicts of the recipe's filters and of people that count, in the order they were made.
+
+    `which` are predicates on the columns of `counting`: those of other filters are left out before sorting.
     Columns: those of `Verdict`, with `seen` (how many replies it rests on) for `evidence`; `place` and `phase`.
     """
-    force = in_force(recipe).lazy().filter(*which)
+    force = counting(recipe).lazy().filter(*which)
     verdicts = _ledger(run).join(force, on=["filter", "stage", "params"], maintain_order="left")
     return verdicts.unique(["filter", "stage", "question_id"], keep="last", maintain_order=True)
 

@@ -9,7 +9,7 @@ from capcurriculum import ledger
 from capcurriculum.rows import Answer
 from capcurriculum.run import Run
 from capcurriculum.show import visible
-from capcurriculum.verdicts import in_force
+from capcurriculum.verdicts import counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     yield from _questions(run, ids)
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
     yield from _answers(answers)
-    force = set(in_force(run.recipe())["params"])
+    yield from _reviews(run, ids)
+    force = set(counting(run.recipe())["params"])
     for verdict in run.verdicts.rows():
         if verdict.question_id in ids:
             kept = "keep" if verdict.keep else "drop"
@@ -79,6 +80,14 @@ def _answers(answers: Iterable[Answer]) -> Iterator[str]:
         said = f"{a.outcome} {visible(a.answer)} {visible(a.detail)}".rstrip()
         order = ", options rotated" if a.order else ""
         yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}{order}: {said}"
+
+
+def _reviews(run: Run, ids: _Ids) -> Iterator[str]:
+    for review in run.reviews.rows():
+        if review.question_id in ids.questions:
+            said = ", ".join(filter(None, (review.right or "nothing", review.choice, review.kind, review.comment)))
+            state = "" if review.state == "submitted" else f" ({review.state})"
+            yield visible(f"review by {review.annotator}, {review.said_at}{state}: key right? {said}")
 
 
 def _places(run: Run, ids: _Ids) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Estimates of wrong labels that a run folder may hold: a model's (`audit.json`) and people's (`review.json`).
 
-Both files have one shape: who was asked, and a rate with its interval for every stratum (see `filters.noise.Rate`). A
+Both files have one shape: a rate with its interval for every stratum (see `filters.noise.Rate`), and who was asked. A
 file that is not there is "not measured"; one that cannot be read is an error, because a card that left it out would
 say the same.
 """
@@ -49,6 +49,9 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     askers: tuple[str, ...] = ()
+    people: int | None = None
+    reviews: int | None = None
+    corrected_keys: int = 0
     independent: bool | None = None
     rates: tuple[Rate, ...]
 
@@ -57,12 +60,16 @@ class _File(BaseModel):
 class Estimate:
     """One file: `whose` opinions it rests on, who gave them, and whether they have filtered the run themselves.
 
-    `independent` is None where the file does not say.
+    `askers` are models by name and `people` how many people gave how many `reviews`; what the file does not say is
+    empty or None. `corrected` is how many marked answers people put right, which the rows already show.
     """
 
     file: str
     whose: str
     askers: tuple[str, ...]
+    people: int | None
+    reviews: int | None
+    corrected: int
     independent: bool | None
     rates: tuple[Rate, ...]
 
@@ -84,5 +91,8 @@ def estimates(folder: Path) -> list[Estimate]:
                     f"{path} cannot be read ({' '.join(str(error).split())[:200]}); make it again, or move it away and "
                     "the card says that nothing was measured."
                 ) from error
-            found.append(Estimate(name, whose, data.askers, data.independent, data.rates))
+            found.append(
+                Estimate(name, whose, data.askers, data.people, data.reviews, data.corrected_keys, data.independent,
+                         data.rates)
+            )  # fmt: skip
     return found

@@ -6,6 +6,7 @@ bytes: no pyplot, no user's style, no software version in the file.
 """
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,11 @@ def _bars(axes: "Axes", labels: Sequence[str], counts: Sequence[int], colour: st
         axes.bar_label(drawn, [f"{count:,}" if count else "" for count in counts], fontsize=7, color=INK, padding=1)
 
 
+def _shown(name: str, most: int = 40) -> str:
+    """A name of a recipe as every font can show it."""
+    return re.sub(r"[^\x20-\x7e]", "?", name)[:most]
+
+
 def _whole() -> Any:
     from matplotlib.ticker import MaxNLocator
 
@@ -88,7 +94,7 @@ def histograms(charts: Sequence[tuple[str, Sequence[str], Sequence[int]]], axis:
         figure, panels = _figure(len(charts), 2.3)
         for axes, (title, labels, counts) in zip(panels, charts, strict=True):
             _bars(axes, labels, counts, BLUE)
-            axes.set_title(title, loc="left")
+            axes.set_title(_shown(title), loc="left")
             axes.set_xlabel(axis)
         panels[0].set_ylabel("rows")
         return _png(figure)
@@ -102,7 +108,34 @@ def letters(charts: Sequence[tuple[str, Mapping[str, int]]]) -> bytes:
             _bars(axes, list(counts), list(counts.values()), BLUE)
             even = sum(counts.values()) / len(counts)
             axes.axhline(even, color=ORANGE, linewidth=1.4, linestyle="--")
-            axes.set_title(title, loc="left")
+            axes.set_title(_shown(title), loc="left")
             axes.set_xlabel("marked answer")
         panels[0].set_ylabel("rows")
+        return _png(figure)
+
+
+def training(stages: Sequence[tuple[str, Sequence[tuple[float | None, float | None]]]]) -> bytes:
+    """Mean reward and mean tokens of a reply over the steps of (stage, steps), one stage after the other."""
+    with _style():
+        figure, panels = _figure(2, 2.3)
+        for axes, number, name, colour in zip(
+            panels, (0, 1), ("mean reward", "reply tokens"), (BLUE, ORANGE), strict=True
+        ):
+            first = 1
+            for place, (stage, steps) in enumerate(stages):
+                values = [step[number] for step in steps]
+                known = [(first + at, value) for at, value in enumerate(values) if value is not None]
+                axes.plot(
+                    *zip(*known, strict=True), color=colour, linewidth=1.4, marker="o", markersize=2.5
+                ) if known else None
+                if place:
+                    axes.axvline(first - 0.5, color=INK, linewidth=0.8, linestyle=":")
+                axes.text(
+                    first - 0.4, 1.01, _shown(stage, 14), transform=axes.get_xaxis_transform(), fontsize=7, va="bottom"
+                )
+                first += len(steps)
+            axes.set_xlabel("step")
+            axes.set_ylabel(name)
+            axes.set_ylim(bottom=0)
+            axes.xaxis.set_major_locator(_whole())
         return _png(figure)

@@ -3,9 +3,11 @@
 import numpy as np
 import polars as pl
 
+from capcurriculum.corrections import corrections
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
+from capcurriculum.tables import records
 from curricula import hashing
 from curricula.keys import keys
 from curricula.split import SPLITS, places, unit
@@ -22,7 +24,8 @@ def held_out(run: Run, recipe: Recipe) -> dict[str, list[Question]]:
     home = pl.DataFrame({"key": found.key[places], "home": places})
     keyed = run.questions.scan().select("question_id", key=hashing.id_key(pl.col("question_id")))
     ids = keyed.join(home.lazy(), on="key", how="inner").sort("home").collect()["question_id"].to_list()
-    questions = {q.question_id: q for q in run.questions.where(pl.col("question_id").is_in(ids))}
+    asked = corrections(run, recipe).questions(run.questions.scan().filter(pl.col("question_id").is_in(ids)))
+    questions = {q.question_id: q for q in records(asked.collect(), Question)}
     held: dict[str, list[Question]] = {}
     for question_id in dict.fromkeys(ids):
         question = questions[question_id]

@@ -6,12 +6,13 @@ whatever is computed from them cannot depend on how the rows came.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
+from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Outcome, Purpose, Stage
@@ -44,6 +45,7 @@ class Keys:
     """One entry a row in every array, in home order: `k` right of `n` answered of `asked` rollouts, all >= 0, n >= 1.
 
     `stage` are codes into `taught` (as of the recipe), `split` into `curricula.split.SPLITS`, `key` the id as a number.
+    `corrected` is a digest of the answer keys that people corrected.
     """
 
     taught: tuple[str, ...]
@@ -55,6 +57,7 @@ class Keys:
     asked: Numbers
     source: Labels
     skill: Labels
+    corrected: str = ""
 
     def __len__(self) -> int:
         return len(self.key)
@@ -88,6 +91,7 @@ class Keys:
             self.skill.codes,
         ):
             total.update(np.ascontiguousarray(array).astype("<u8").data)
+        total.update(self.corrected.encode())
         return total.hexdigest()[:16]
 
 
@@ -107,15 +111,16 @@ def keys(run: Run, recipe: Recipe) -> Keys:
         RunError: a stage of the recipe would be empty, or a table is damaged.
     """
     try:
-        frame = _frame(run, recipe)
+        corrected = corrections(run, recipe)
+        frame = _frame(run, recipe, corrected)
     except pl.exceptions.PolarsError as error:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
-    found = from_frame(frame, recipe)
+    found = replace(from_frame(frame, recipe), corrected=corrected.digest())
     _refuse_empty(run, recipe.stages, found.stages)
     return found
 
 
-def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
+def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
     """One pass over each table after the other, so that only one is being read at a time, in portions."""
 
     def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
@@ -130,7 +135,8 @@ def _frame(run: Run, recipe: Recipe) -> pl.DataFrame:
     tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
     questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
     tables = [pl.scan_parquet(shards) for shards in portions(run.answers.shards(), ANSWERS)]
-    counted = _summed(collected(counts(table, identity)) for table in tables or [run.answers.scan()])
+    tables = [corrected.answers(table) for table in tables or [run.answers.scan()]]
+    counted = _summed(collected(counts(table, identity)) for table in tables)
     return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
 
 

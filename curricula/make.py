@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from capcurriculum.corrections import corrections
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -29,6 +30,7 @@ from curricula.split import SPLITS
 from curricula.stage_rows import Content, StageRows
 from curricula.write import write_split
 from datagen.sources import gather
+from filters import pipeline
 
 #: What a build writes whatever the recipe says, and what training reads by default.
 STAGES = OrderSection(order="capability_x_difficulty")
@@ -69,6 +71,7 @@ def curriculum(recipe: Recipe, order: OrderSection, display: Display) -> Path:
         SourceError: a picture is gone.
     """
     with writing(recipe) as run:
+        pipeline.judge_again(run, recipe)
         write_orders(run, recipe, [order], display)
         return folder_of(run, order)
 
@@ -80,13 +83,33 @@ def write_orders(run: Run, recipe: Recipe, orders: Sequence[OrderSection], displ
     about = {folder: order_file.describe(order, made, found, recipe) for folder, (order, made) in wanted.items()}
     todo = [folder for folder in wanted if not order_file.complete(folder, about[folder])]
     if todo:
-        with store.opened(run, found, run.path / "curricula" / ".tmp-rows") as rows:
+        with store.opened(run, found, run.path / "curricula" / ".tmp-rows", corrections(run, recipe)) as rows:
             content = StageRows(rows, found, gather.folders(run, recipe), recipe.rollouts.k)
             for folder in todo:
                 write_order(run, folder, wanted[folder][1], found, about[folder], content)
     for folder, (_, made) in wanted.items():
         for ordered in made:
             display.note(f"{folder.name}/{ordered.name}: {sum(map(len, ordered.rows))} rows")
+
+
+def outdated(run: Run, recipe: Recipe) -> list[str]:
+    """The orders of the run that are no longer what its tables say, for example since people reviewed its questions.
+
+    Named as `capcurriculum curriculum --order` takes them, "" for the stages.
+
+    Raises:
+        RunError: a stage has no rows, or a table is damaged.
+    """
+    found = read_keys(run, recipe)
+    names = []
+    for folder in order_file.folders(run):
+        if there := order_file.read(folder):
+            order = OrderSection.model_validate(there["order"])
+            if not order_file.complete(
+                folder, order_file.describe(order, arrange(order, found, recipe.seed), found, recipe)
+            ):
+                names.append("" if folder == run.stages else folder.name)
+    return names
 
 
 def write_order(

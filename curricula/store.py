@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.errors import RunError
 from capcurriculum.rows import Outcome, Purpose
 from capcurriculum.run import Run
@@ -56,8 +57,8 @@ class Store:
 
 
 @contextmanager
-def opened(run: Run, keys: Keys, folder: Path) -> Iterator[Store]:
-    """The store of a run's rows in the temporary `folder`, removed at the end.
+def opened(run: Run, keys: Keys, folder: Path, corrected: Corrections = AS_WRITTEN) -> Iterator[Store]:
+    """The store of a run's rows in the temporary `folder`, removed at the end; answers and grades as `corrected`.
 
     Raises:
         RunError: a table is damaged, or no longer holds what `keys` was made from.
@@ -67,10 +68,11 @@ def opened(run: Run, keys: Keys, folder: Path) -> Iterator[Store]:
     try:
         home = pl.DataFrame({"key": keys.key, "home": np.arange(len(keys), dtype=np.uint32)}).lazy()
         for number, shards in enumerate(portions(run.questions.shards(), QUESTIONS)):
-            _deal(pl.scan_parquet(shards).select(COLUMNS), home, folder / "questions" / str(number))
+            questions = corrected.questions(pl.scan_parquet(shards).select(COLUMNS)).select(COLUMNS)
+            _deal(questions, home, folder / "questions" / str(number))
         for number, shards in enumerate(portions(run.answers.shards(), ANSWERS)):
             rollouts = pl.scan_parquet(shards).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
-            replies = rollouts.select("question_id", "rollout", "answer", "outcome")
+            replies = corrected.answers(rollouts).select("question_id", "rollout", "answer", "outcome")
             _deal(replies, home, folder / "answers" / str(number), drop="question_id")
         for number, start in enumerate(range(0, len(keys), BLOCK)):
             _put_together(folder, number, start, min(BLOCK, len(keys) - start))

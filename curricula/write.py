@@ -33,7 +33,7 @@ def write_split(rows: Indices, content: Content, folder: Path, split: str) -> No
     while group is not None:
         shards.append(folder / f"{split}-{len(shards):05d}.parquet")
         written = 0
-        with pq.ParquetWriter(shards[-1], content.schema, **_settings(content.schema)) as writer:
+        with pq.ParquetWriter(shards[-1], content.schema, **settings(content.schema)) as writer:
             while group is not None and written < SHARD_ROWS and shards[-1].stat().st_size < SHARD_BYTES:
                 writer.write_table(group, row_group_size=group.num_rows)
                 written += group.num_rows
@@ -44,7 +44,7 @@ def write_split(rows: Indices, content: Content, folder: Path, split: str) -> No
 
 
 @lru_cache(maxsize=8)
-def _settings(schema: pa.Schema) -> dict[str, object]:
+def settings(schema: pa.Schema) -> dict[str, object]:
     """How columns are encoded; content-defined pages let the Hub store only what changed between two versions."""
     empty = io.BytesIO()
     pq.write_table(schema.empty_table(), empty)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from capcurriculum import recipe, show
 from capcurriculum.errors import RunError
+from capcurriculum.paired import gain
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_models import ModelSection
@@ -27,7 +28,6 @@ from curricula.held_out import held_out, unseen
 from datagen import engines
 from datagen.solving import Asked, graded, home_arm, request
 from datagen.sources import gather
-from evaluation.paired import gain
 from training import plan
 
 _VERSION = 2  # of what is kept
@@ -39,7 +39,8 @@ class Score:
 
     `accuracy` is the share of right replies over all rows and rollouts, `half_width` that of its 95 % interval, from
     the spread between rows (replies to one row are not independent); `tokens` is the mean length of a reply, and
-    `rates` the share of right replies by question id.
+    `rates` the share of right replies by question id. `weights` is the checkpoint's digest in the plan of its training,
+    "" where none told it.
     """
 
     model: str
@@ -51,10 +52,11 @@ class Score:
     unparsed: float
     tokens: float
     rates: dict[str, float]
+    weights: str = ""
 
 
-def models(wanted: Recipe) -> list[tuple[str, str]]:
-    """(label, checkpoint) of the model before training and after every finished stage.
+def models(wanted: Recipe) -> list[tuple[str, str, str]]:
+    """(label, checkpoint, its digest) of the model before training and after every finished stage.
 
     Raises:
         RunError: nothing has been trained.
@@ -63,7 +65,8 @@ def models(wanted: Recipe) -> list[tuple[str, str]]:
     stages = [stage for stage in plan.load(file) if stage.state == plan.State.DONE]
     if not stages:
         raise RunError(f"{file} has no finished stage; train first.")
-    return [("start", stages[0].parent), *((f"after {stage.stage}", stage.checkpoint) for stage in stages)]
+    after = [(f"after {stage.stage}", stage.checkpoint, stage.checkpoint_digest) for stage in stages]
+    return [("start", stages[0].parent, stages[0].parent_digest), *after]
 
 
 def measure(
@@ -123,9 +126,9 @@ def evaluate(
     found = unseen(run, wanted) if every_question else held_out(run, wanted)
     held = {stage: rows for stage, rows in found.items() if stages is None or stage in stages}
     scores: list[Score] = []
-    for label, checkpoint in models(wanted):
+    for label, checkpoint, weights in models(wanted):
         if labels is None or label in labels:
-            scores += measured(run, label, checkpoint, held, folders, rollouts, display)
+            scores += measured(run, label, checkpoint, held, folders, rollouts, display, weights)
     return scores
 
 
@@ -137,13 +140,15 @@ def measured(
     folders: Mapping[str, Path],
     rollouts: int,
     display: Display,
+    weights: str = "",
 ) -> list[Score]:
     """The scores of one checkpoint, from the run's folder if they are there."""
     name = f"heldout-{digest(_VERSION, label, _weights(checkpoint), rollouts, _ids(held))}.json"
     file = run.path / "evaluation" / name
     if not file.is_file():
         display.note(f"held-out rows, {label}")
-        found = [dataclasses.asdict(score) for score in measure(label, checkpoint, held, folders, rollouts)]
+        scores = measure(label, checkpoint, held, folders, rollouts)
+        found = [dataclasses.asdict(dataclasses.replace(score, weights=weights)) for score in scores]
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, json.dumps(found, indent=1).encode())
     return [Score(**values) for values in json.loads(file.read_text(encoding="utf-8"))]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from capcurriculum.corrections import Corrections
 from capcurriculum.filter_section import FilterSection, Phase
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Answer, Purpose, Question
@@ -31,18 +32,22 @@ def read_by(section: FilterSection, recipe: Recipe) -> pl.Expr:
     return found
 
 
-def questions(run: Run, ids: pl.DataFrame) -> list[Question]:
-    """The questions whose `question_id` is in `ids`, in the table's order."""
-    return list(records(_of(run.questions.scan(), ids).collect(), Question))
+def questions(run: Run, ids: pl.DataFrame, corrected: Corrections | None = None) -> list[Question]:
+    """The questions whose `question_id` is in `ids`, in the table's order; as written, or as `corrected`."""
+    found = _of(run.questions.scan(), ids)
+    return list(records((corrected.questions(found) if corrected else found).collect(), Question))
 
 
-def replies(run: Run, ids: pl.DataFrame, phase: Phase, text: bool = False) -> Mapping[str, list[Answer]]:
+def replies(
+    run: Run, ids: pl.DataFrame, phase: Phase, text: bool = False, corrected: Corrections | None = None
+) -> Mapping[str, list[Answer]]:
     """Question id -> all replies to it that were asked for this phase; their `text` is empty unless wanted."""
     found: defaultdict[str, list[Answer]] = defaultdict(list)
     if phase in PURPOSES:
         columns = [*_COLUMNS, "text"] if text else list(_COLUMNS)
         asked = run.answers.scan().filter(pl.col("purpose") == str(PURPOSES[phase])).select(columns)
-        for values in _of(asked, ids).collect().iter_rows(named=True):
+        asked = _of(asked, ids)
+        for values in (corrected.answers(asked) if corrected else asked).collect().iter_rows(named=True):
             found[values["question_id"]].append(Answer(**{**_UNREAD, **values}))
     return found
 

@@ -1,11 +1,13 @@
 """Which questions a filter has still to judge.
 
 A verdict stands as long as it was made under the present parameters and from all the evidence there is, so a question
-that a changed list lets through to the models after all is judged again once they have replied.
+that a changed list lets through to the models after all is judged again once they have replied, and one whose key
+people corrected under the key that holds now.
 """
 
 import polars as pl
 
+from capcurriculum import corrections
 from capcurriculum.filter_section import FilterSection
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
@@ -35,7 +37,21 @@ def missing(run: Run, recipe: Recipe, section: FilterSection, within: pl.LazyFra
     stale = pl.col("reason").is_null() | let_through
     if section.name not in CORPUS:
         stale |= more
+    if (under_another_key := _outdated(run, recipe, section)) is not None:
+        rows = rows.join(under_another_key, on="question_id", how="left", maintain_order="left")
+        stale |= pl.col("outdated").is_not_null()
     return rows.filter(stale).select("question_id", "stage", asked=asked).collect()
+
+
+def _outdated(run: Run, recipe: Recipe, section: FilterSection) -> pl.LazyFrame | None:
+    """Questions that were judged before people corrected their key, or took that back; None where nobody did."""
+    changed = corrections.changed(run)
+    if changed is None:
+        return None
+    mine = (pl.col("filter") == section.name) & (pl.col("params") == section.digest(recipe))
+    judged = run.verdicts.scan().with_row_index("at").filter(mine).group_by("question_id").agg(pl.col("at").max())
+    before = judged.join(changed, on="question_id").filter(pl.col("at") < pl.col("changed_at"))
+    return before.select("question_id", outdated=pl.lit(True))
 
 
 def _replies(run: Run, recipe: Recipe, section: FilterSection) -> pl.LazyFrame:

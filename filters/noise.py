@@ -13,6 +13,7 @@ import polars as pl
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_review import HUMAN
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.run import Run
 from capcurriculum.verdicts import current
@@ -78,7 +79,8 @@ def draw(run: Run, recipe: Recipe, size: int, seed: int = 0) -> Sample:
 def _strata(run: Run, recipe: Recipe) -> pl.DataFrame:
     """`question_id` and `stratum` of every question made from a caption that a filter of the recipe has judged."""
     made = pl.col("stage").is_in(list(recipe.captioned))
-    verdicts = current(run, recipe, made).filter(pl.col("reason") != Reason.NOT_ASKED)
+    machine = pl.col("filter") != HUMAN  # what people found wrong is what the sample is to tell
+    verdicts = current(run, recipe, made, machine).filter(pl.col("reason") != Reason.NOT_ASKED)
     dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
     named = dropped.select("question_id", stratum=pl.concat_str("filter", "reason", separator=": "))
     judged = verdicts.select("question_id").unique()
@@ -90,15 +92,16 @@ def allocation(counts: Mapping[str, int], size: int) -> dict[str, int]:
     """How many to draw from each stratum of so many rows."""
     wanted = {name: 0 for name in counts}
     dropped = [name for name in counts if name != KEPT]
-    wanted |= _evenly({KEPT: counts[KEPT]}, size - size // 2 if dropped else size) if KEPT in counts else {}
-    wanted |= _evenly({name: counts[name] for name in dropped}, size - sum(wanted.values()))
+    wanted |= evenly({KEPT: counts[KEPT]}, size - size // 2 if dropped else size) if KEPT in counts else {}
+    wanted |= evenly({name: counts[name] for name in dropped}, size - sum(wanted.values()))
     left = size - sum(wanted.values())
     if left and KEPT in counts:
         wanted[KEPT] = min(counts[KEPT], wanted[KEPT] + left)
     return wanted
 
 
-def _evenly(counts: Mapping[str, int], size: int) -> dict[str, int]:
+def evenly(counts: Mapping[str, int], size: int) -> dict[str, int]:
+    """`size` shared out evenly over strata of so many rows; what a small one does not have goes to the others."""
     found: dict[str, int] = {}
     for place, (name, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
         # The smallest first: what they do not have goes to those after them.

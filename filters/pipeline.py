@@ -11,12 +11,14 @@ import polars as pl
 
 from capcurriculum.filter_section import Phase
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_review import HUMAN
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
 from capcurriculum.verdicts import current, dropped, in_force
 from datagen.sources import gather
 from filters import evidence
 from filters.registry import Setting
+from filters.review import people
 from filters.runner import BATCH, judge_phase
 
 
@@ -41,9 +43,13 @@ def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None)
 
 
 def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
-    """`question_id` of every question that all filters for its stage have judged and kept, in the table's order."""
+    """`question_id` of every question that all filters for its stage have judged and kept, in the table's order.
+
+    What people dropped is left out; nobody need have looked at the others.
+    """
+    listed = pl.col("filter") != HUMAN
     wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
-    verdicts = current(run, recipe).group_by("question_id", "stage").agg(pl.col("keep").all(), judged=pl.len())
+    verdicts = current(run, recipe).group_by("question_id", "stage").agg(pl.col("keep").all(), judged=listed.sum())
     kept = verdicts.join(wanted, on="stage").filter(pl.col("keep"), pl.col("judged") == pl.col("wanted"))
     return run.questions.scan().select("question_id").join(kept, on="question_id", how="semi", maintain_order="left")
 
@@ -54,7 +60,15 @@ def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
         yield from evidence.questions(run, batch)
 
 
+def judge_again(run: Run, recipe: Recipe) -> None:
+    """Bring all verdicts up to what people have said by now, asking no model; nothing to do where nobody has."""
+    if run.reviews.shards():
+        for phase in Phase:
+            _through(run, recipe, phase, None)
+
+
 def _through(run: Run, recipe: Recipe, phase: Phase, within: pl.LazyFrame | None) -> pl.LazyFrame:
+    people.settle(run, recipe, within)
     judge_phase(Setting(run, recipe, gather.folders(run, recipe)), phase, within)
     left = run.questions.scan().select("question_id", "stage")
     if within is not None:

@@ -12,6 +12,7 @@ from itertools import chain
 
 import polars as pl
 
+from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.filter_section import FilterSection, Phase
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Answer, Question, Verdict
@@ -47,10 +48,11 @@ def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = No
     """
     sections = [section for section in setting.recipe.filters if section.phase is phase]
     rules = [_rule(setting, section, within) for section in sections if section.name not in CORPUS]
-    count = sum(setting.run.verdicts.append(_judged(setting, rules, batch)) for batch in _batches(rules))
+    corrected = corrections(setting.run, setting.recipe)
+    count = sum(setting.run.verdicts.append(_judged(setting, rules, batch, corrected)) for batch in _batches(rules))
     for section in sections:
         if section.name in CORPUS and (within is None or not section.compares):
-            count += _over_corpus(setting, section, within)
+            count += _over_corpus(setting, section, within, corrected)
     return count
 
 
@@ -70,12 +72,12 @@ def _batches(rules: Sequence[_Rule]) -> Iterator[pl.DataFrame]:
         yield from owed.group_by("question_id", "stage").agg("rule", "asked").sort("question_id").iter_slices(BATCH)
 
 
-def _judged(setting: Setting, rules: Sequence[_Rule], batch: pl.DataFrame) -> Iterator[Verdict]:
+def _judged(setting: Setting, rules: Sequence[_Rule], batch: pl.DataFrame, corrected: Corrections) -> Iterator[Verdict]:
     asked = batch.filter(pl.col("asked").list.any()).select("question_id")
     phase = rules[0].section.phase
     text = any(rule.section.name in WORDS_READ for rule in rules)
-    found = {question.question_id: question for question in evidence.questions(setting.run, asked)}
-    replies = evidence.replies(setting.run, asked, phase, text)
+    found = {question.question_id: question for question in evidence.questions(setting.run, asked, corrected)}
+    replies = evidence.replies(setting.run, asked, phase, text, corrected)
     for number, rule in enumerate(rules):
         owed = batch.explode("rule", "asked").filter(pl.col("rule") == number)
         for question_id, stage in owed.filter(~pl.col("asked")).select("question_id", "stage").iter_rows():
@@ -105,14 +107,14 @@ def _not_asked(name: str, params: str, question_id: str, stage: str) -> Verdict:
     return Verdict(question_id, stage, name, False, Reason.NOT_ASKED, "", (), params)
 
 
-def _over_corpus(setting: Setting, section: FilterSection, within: pl.LazyFrame | None) -> int:
+def _over_corpus(setting: Setting, section: FilterSection, within: pl.LazyFrame | None, corrected: Corrections) -> int:
     """Append the verdicts of a filter that sees a frame of questions."""
     params = section.digest(setting.recipe)
     todo = missing(setting.run, setting.recipe, section, within)
     if todo.is_empty():
         return 0
     blank = todo.filter(~pl.col("asked")).select("question_id", "stage").iter_rows()
-    judged = CORPUS[section.name].verdicts(section, setting, _corpus(setting, section, todo))
+    judged = CORPUS[section.name].verdicts(section, setting, corrected.questions(_corpus(setting, section, todo)))
     verdicts = chain(
         (_not_asked(section.name, params, *row) for row in blank), (_finished(v, section, params) for v in judged)
     )

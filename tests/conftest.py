@@ -24,6 +24,15 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+pytest_plugins = ["tests.light_preflight"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a preflight remembers stays out of the user's cache."""
+    os.environ["CAPCURRICULUM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="module")
 def patient_maths() -> Iterator[None]:
     """Maths limits that a busy machine does not reach, where a test asks what is equal and not how long it takes."""

@@ -1,7 +1,7 @@
 """Markdown of cards: foreign text is shown and means nothing, whatever it holds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cards import templates
@@ -9,6 +9,7 @@ from cards.markdown import Md, block, code, link, shortened, table, visible
 from tests.card_text import FOREIGN, check
 
 
+@settings(deadline=None, max_examples=60)
 @given(FOREIGN)
 def test_a_foreign_line_is_one_piece_of_code_wherever_it_stands(text: str) -> None:
     for words in (f"{code(text)}", f"Before {code(text)} after.", f"- {code(text)}", f"# {code(text)}"):
@@ -16,12 +17,14 @@ def test_a_foreign_line_is_one_piece_of_code_wherever_it_stands(text: str) -> No
         assert len(found.code) == (1 if text.strip() else 0) or found.words == ["(empty)"]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(FOREIGN, FOREIGN), min_size=1, max_size=4))
 def test_a_table_keeps_its_columns(rows: list[tuple[str, str]]) -> None:
     found = check(table(("one", "two", "three"), [(code(a), 7, code(b)) for a, b in rows], ["two"]))
     assert found.tables == [[3] * (len(rows) + 1)]
 
 
+@settings(deadline=None, max_examples=60)
 @given(FOREIGN)
 def test_a_foreign_block_is_one_fence_and_ends_where_we_end_it(text: str) -> None:
     found = check(f"{block(text)}\n\nAfter.\n")

@@ -24,7 +24,21 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.parametrize(
-    "verb", ["build", "curriculum", "train", "status", "funnel", "why", "query", "report", "signatures", "audit"]
+    "verb",
+    [
+        "build",
+        "curriculum",
+        "train",
+        "status",
+        "funnel",
+        "why",
+        "query",
+        "report",
+        "card",
+        "signatures",
+        "audit",
+        "review",
+    ],
 )
 def test_every_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from evaluation.paired import gain
+from capcurriculum.paired import gain
 
 
 def test_a_paired_interval_sees_what_two_separate_ones_would_not() -> None:

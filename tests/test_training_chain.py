@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -17,7 +15,9 @@ from capcurriculum import prompts
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from tests import training_data
-from training import chain, dataset, export, launch, metrics
+from training import chain, export, launch, metrics
+
+pytestmark = pytest.mark.usefixtures("light_preflight")
 
 STAGES = ("perception", "text")
 
@@ -39,7 +39,7 @@ def parent(tmp_path: Path) -> Path:
     folder = tmp_path / "parent"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(training_data.weights("weights"))
     (folder / "generation_config.json").write_text('{"eos_token_id": [1, 2]}')
     return folder
 
@@ -60,7 +60,7 @@ def stand_in(fail_at: int | None = None) -> Callable[[launch.Job], None]:
             huggingface = trainer / f"global_step_{step}" / "actor" / "huggingface"
             huggingface.mkdir(parents=True)
             (huggingface / "config.json").write_text("{}")
-            (huggingface / "model.safetensors").write_bytes(f"{job.folder.name} {step}".encode())
+            (huggingface / "model.safetensors").write_bytes(training_data.weights(f"{job.folder.name} {step}"))
             (huggingface / "generation_config.json").write_text("{}")
             (trainer / "latest_checkpointed_iteration.txt").write_text(str(step))
             job.on_step({"step": step, "data": {"critic/score/mean": 0.5}})
@@ -153,7 +153,7 @@ def test_changes_after_the_beginning_are_refused(
     with pytest.raises(TrainerError, match=r"\(actor_rollout_ref.actor.optim.lr 0.0001 -> 0.0002\)"):
         chain.train(recipe(built, parent, knobs={"learning_rate": 2e-4}))
     chain.train(recipe(built, parent, knobs={"save_every": 1}))
-    (parent / "model.safetensors").write_bytes(b"other weights")
+    (parent / "model.safetensors").write_bytes(training_data.weights("other weights"))
     with pytest.raises(TrainerError, match="was begun from a parent checkpoint of digest"):
         chain.train(recipe(built, parent))
     training_data.write_stage(built / "runs/demo/stages", "text", train=24)
@@ -197,49 +197,6 @@ def test_what_is_missing_is_said(tmp_path: Path, built: Path, parent: Path) -> N
     without = recipe(built, parent).model_copy(update={"training": None})
     with pytest.raises(TrainerError, match="no training section"):
         chain.train(without)
-
-
-def spoil(row: dict[str, Any], how: str) -> None:
-    if how == "system":
-        row["prompt"][0]["content"] += " "
-    elif how == "placeholder":
-        row["prompt"][1]["content"] = "<image>" + row["prompt"][1]["content"]
-    elif how == "gold":
-        row["reward_model"]["ground_truth"] = "E"
-    elif how == "empty gold":
-        row["extra_info"]["options"], row["reward_model"]["ground_truth"] = [], ""
-    elif how == "turns":
-        row["prompt"] = row["prompt"][1:]
-
-
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [
-        ("system", "system turn is not this version's"),
-        ("placeholder", "2 <image> placeholders and 1 images"),
-        ("gold", "letter of none of its 4 options"),
-        ("empty gold", "earns no reward"),
-        ("turns", "not a system turn and a user turn"),
-    ],
-)
-def test_preflight_names_row_and_fault(tmp_path: Path, how: str, said: str) -> None:
-    rows = [training_data.row("perception", number, "train") for number in range(4)]
-    spoil(rows[2], how)
-    folder = training_data.write_stage(tmp_path / "stages", "perception")
-    table = pa.Table.from_pylist(rows, schema=training_data.schema())
-    pq.write_table(table, folder / "train-00000-of-00001.parquet")
-    with pytest.raises(TrainerError, match=f"row 2 .*{said}"):
-        dataset.preflight(dataset.stage_files(tmp_path, "perception"))
-
-
-def test_preflight_passes_good_stages_and_names_missing_columns(tmp_path: Path) -> None:
-    for stage in ("perception", "text", "visual"):
-        training_data.write_stage(tmp_path / "stages", stage)
-        dataset.preflight(dataset.stage_files(tmp_path, stage))
-    path = tmp_path / "stages/text/val-00000-of-00001.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["reward_model"]), path)
-    with pytest.raises(TrainerError, match="lacks the columns reward_model"):
-        dataset.preflight(dataset.stage_files(tmp_path, "text"))
 
 
 def test_importing_the_room_imports_no_trainer() -> None:

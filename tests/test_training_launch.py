@@ -60,7 +60,7 @@ def test_a_crash_says_its_last_error_and_where_the_log_is(tmp_path: Path) -> Non
 
 
 def test_a_kill_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match="was killed by SIGKILL"):
+    with pytest.raises(TrainerError, match=r"was killed by SIGKILL; its log is"):
         launch.run(job(tmp_path, "os.kill(os.getpid(), 9)"))
     assert nothing_left(tmp_path)
 
@@ -81,11 +81,26 @@ def test_a_step_that_does_not_end_is_a_stall_though_the_trainer_talks(tmp_path: 
     assert nothing_left(tmp_path)
 
 
-def test_a_fatal_line_ends_a_trainer_that_would_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "(Server pid=1) vllm.EngineDeadError: EngineCore encountered an issue",
+            "vllm.EngineDeadError: EngineCore encountered an issue",
+        ),
+        (
+            "(raylet) [2026-11-26 09:10:54,123 E 1 1] (raylet) node_manager.cc:3517: 4 Workers (tasks / actors) killed "
+            "due to memory pressure (OOM), 0 Workers crashed due to other reasons at node (ID: 22)",
+            r"4 Workers \(tasks / actors\) killed due to memory pressure \(OOM\)",
+        ),
+    ],
+)
+def test_a_fatal_line_ends_a_trainer_that_would_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str
+) -> None:
     monkeypatch.setattr(launch, "FATAL_GRACE", 1.0)
-    body = "print('(Server pid=1) vllm.EngineDeadError: EngineCore encountered an issue', flush=True); time.sleep(600)"
-    with pytest.raises(TrainerError, match=r"broke down: vllm.EngineDeadError: EngineCore encountered an issue"):
-        launch.run(job(tmp_path, body))
+    with pytest.raises(TrainerError, match=rf"broke down: {said}; its log is"):
+        launch.run(job(tmp_path, f"print({line!r}, flush=True); time.sleep(600)"))
     assert nothing_left(tmp_path)
 
 

@@ -15,10 +15,12 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.run import Run, writing
 from curricula import make
+from tests import training_data
 from tests.test_curricula import fill, wanted
 from tests.test_training_chain import stand_in
-from training import chain, dataset, export, launch
+from training import chain, export, launch
 from training.links import Links
+from training.preflight.inspection import Inspection
 
 KNOBS = {"epochs": 1, "batch_size": 4, "mini_batch_size": 4, "log_prob_micro_batch": 20, "update_micro_batch": 20}
 
@@ -37,10 +39,10 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     parent = tmp_path / "parent"
     parent.mkdir()
     (parent / "config.json").write_text("{}")
-    (parent / "model.safetensors").write_bytes(b"weights")
+    (parent / "model.safetensors").write_bytes(training_data.weights("weights"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(export, "_verify", lambda *arguments: None)
-    monkeypatch.setattr(dataset, "preflight", lambda files: None)  # the rows of this run are no real problems
+    monkeypatch.setattr(Inspection, "files", lambda self, data: data.files)  # the rows of this run are no real problems
     monkeypatch.setattr(launch, "run", stand_in())
     return tmp_path
 

@@ -4,11 +4,10 @@ import pytest
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_reward import RewardSection, SoftOverlong
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe_training import StageRun, TrainingRecipe
 from training import knobs, reward_keys
 
-RECIPE = TrainingRecipe()
-KNOBS = knobs.resolve(RECIPE, RECIPE.stages[0])
+KNOBS = knobs.resolve(TrainingRecipe(), StageRun(stage="perception"))
 
 
 def test_the_default_is_accuracy_and_format_alone() -> None:

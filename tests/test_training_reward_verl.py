@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from capcurriculum.recipe_reward import RewardSection, SoftOverlong
-from capcurriculum.recipe_training import KnobChanges, TrainingRecipe
+from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
 from training import environment, knobs, overrides
 
@@ -69,7 +69,7 @@ PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), 
 
 def through_verl(reward: RewardSection) -> dict[str, Any]:
     recipe = TrainingRecipe(reward=reward, knobs=KnobChanges(max_response_tokens=96))
-    run = recipe.stages[0]
+    run = StageRun(stage="perception")
     keys = overrides.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 4)
     arguments = [json.dumps(overrides.arguments(keys)), str(micro.checkpoint("start")), json.dumps(REPLIES)]
     done = subprocess.run(

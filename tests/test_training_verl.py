@@ -29,19 +29,21 @@ READ_ROWS = """
 import json, sys
 from omegaconf import OmegaConf
 from verl.utils import hf_processor, hf_tokenizer
-from verl.utils.dataset.rl_dataset import RLHFDataset
+from training.pixels import LimitedImages
 model, files = sys.argv[1], sys.argv[2:]
 config = OmegaConf.create(dict(max_prompt_length=512, filter_overlong_prompts=False, image_key="images",
-                               truncation="error", image_patch_size=16))
+                               truncation="error", image_patch_size=16, min_pixels=16384, max_pixels=20000))
 for file in files:
-    rows = RLHFDataset(file, hf_tokenizer(model), config, hf_processor(model))
+    rows = LimitedImages(file, hf_tokenizer(model), config, hf_processor(model))
     row = rows[0]
     def parts(turn):
         content = turn["content"]  # verl makes parts of every turn of a row that has a picture
         return content if isinstance(content, list) else [{"type": "text", "text": content}]
     system, user = row["raw_prompt"]
+    pictures = LimitedImages._process_multi_modal_info(row["raw_prompt"], 16, config)[0] or []
     print(json.dumps({"rows": len(rows), "role": system["role"], "system": [part["text"] for part in parts(system)],
-                      "user": [part["type"] for part in parts(user)], "options": list(row["extra_info"]["options"])}))
+                      "user": [part["type"] for part in parts(user)], "options": list(row["extra_info"]["options"]),
+                      "sizes": [picture.size for picture in pictures]}))
 """
 
 
@@ -57,6 +59,7 @@ def test_the_system_prompt_is_the_same_bytes_in_rows_and_in_verl(tmp_path: Path)
         assert row["rows"] == 16
     assert picture["user"] == ["image", "text"]
     assert text["user"] == ["text"]
+    assert (picture["sizes"], text["sizes"]) == ([[128, 128]], [])  # 64 x 64 before, within the limits now
     assert len(picture["options"]) == 4
     assert text["options"] == []
 
@@ -69,7 +72,11 @@ def recipe(root: Path) -> Recipe:
         "rollouts": {"model": "m"},
         "text": {"source": {"kind": "scenes"}},
         "training": {
-            "stages": [{"stage": "perception", "select": "best", "knobs": {"freeze": "vision"}}, "merged"],
+            "stages": [
+                {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
+                {"stage": "visual", "select": "best", "knobs": {"freeze": "vision"}},
+                "text",
+            ],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
         },
     }
@@ -81,22 +88,26 @@ def states(root: Path) -> list[dict[str, Any]]:
     return stages
 
 
-@pytest.mark.timeout(2400)
-def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in ("perception", "merged"):
-        training_data.write_stage(tmp_path / "runs" / "demo" / "stages", stage)
+@pytest.mark.timeout(3600)
+def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captions by the supervised trainer, then GRPO with frozen vision, killed once, then GRPO with nothing frozen."""
+    stages = tmp_path / "runs/demo/stages"
+    for stage in ("perception", "visual", "merged"):
+        training_data.write_stage(stages, stage)
+    (stages / "merged").rename(stages / "text")  # batches of rows with and without pictures
+    training_data.write_captions(tmp_path / "runs" / "demo", "perception")
     with monkeypatch.context() as patch:
         patch.setattr(launch, "run", killing_after_a_step(launch.run))
         with pytest.raises(TrainerError, match="was killed by SIGKILL"):
             chain.train(recipe(tmp_path))
-    assert states(tmp_path)[0]["state"] == "failed"
+    assert [stage["state"] for stage in states(tmp_path)] == ["done", "failed", "pending"]
     chain.train(recipe(tmp_path))
-    first, second = states(tmp_path)
-    assert (first["state"], second["state"]) == ("done", "done")
-    assert (first["attempts"], second["attempts"]) == (2, 1)
-    assert second["parent_digest"] == first["checkpoint_digest"]
-    assert first["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
-    for stage in (first, second):
+    captions, first, second = states(tmp_path)
+    assert [stage["attempts"] for stage in (captions, first, second)] == [1, 2, 1]
+    assert captions["parent_digest"] == export.checkpoint_digest(micro.checkpoint("start"))
+    for before, stage in ((captions, first), (first, second)):
+        assert stage["state"] == "done"
+        assert stage["parent_digest"] == before["checkpoint_digest"]
         folder = Path(stage["checkpoint"]).parent
         steps = metrics.load(folder.parent / "metrics.parquet").filter(pl.col("stage") == stage["stage"])
         assert steps["step"].to_list() == [1, 2]
@@ -110,17 +121,31 @@ def test_two_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.M
         assert stage["reply"]
         assert processes.belonging(folder) == set()
         assert not launch.scratch(folder).exists()
-    folders = (Path(first["parent"]), Path(first["checkpoint"]), Path(second["checkpoint"]))
-    start, frozen, trained = map(vision, folders)
-    assert frozen == start  # bit for bit
-    assert not [name for name, value in trained.items() if "weight" in name and value == frozen[name]]
-    tensors = len(parents.tensor_names(folders[2]))
-    assert optimized(folders[1]) == tensors - len(start)
-    assert optimized(folders[2]) == tensors
-    reload(folders[2])
+    losses = metrics.load(tmp_path / "runs/demo/training/metrics.parquet")["train/loss"].drop_nulls().to_list()
+    assert losses[1] < losses[0]
+    start, told, frozen, trained = map(vision, (Path(captions["parent"]), *map(exported, (captions, first, second))))
+    assert changed(told, start) == []
+    assert frozen == told  # bit for bit
+    assert changed(trained, frozen) == []
+    tensors = len(parents.tensor_names(exported(second)))
+    assert [optimized(exported(stage)) for stage in (captions, first, second)] == [
+        tensors,
+        tensors - len(start),
+        tensors,
+    ]
+    reload(exported(second))
     monkeypatch.setattr(launch, "run", never)
     chain.train(recipe(tmp_path))
-    assert states(tmp_path) == [first, second]
+    assert states(tmp_path) == [captions, first, second]
+
+
+def exported(stage: Mapping[str, Any]) -> Path:
+    return Path(stage["checkpoint"])
+
+
+def changed(after: Mapping[str, bytes], before: Mapping[str, bytes]) -> list[str]:
+    """The weights that training should have changed and did not."""
+    return [name for name, value in after.items() if "weight" in name and value == before[name]]
 
 
 def vision(folder: Path) -> dict[str, bytes]:
@@ -137,7 +162,7 @@ def optimized(checkpoint: Path) -> int:
         "import sys, torch, torch.distributed.tensor\n"
         "print(len(torch.load(sys.argv[1], weights_only=False, map_location='cpu')['state']))"
     )
-    file = checkpoint.parent / "trainer/global_step_2/actor/optim_world_size_1_rank_0.pt"
+    (file,) = (checkpoint.parent / "trainer/global_step_2").rglob("optim_world_size_1_rank_0.pt")
     environ = environment.trainer_environment("cpu")
     done = subprocess.run([sys.executable, "-c", code, str(file)], env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

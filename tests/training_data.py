@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from capcurriculum import prompts
-from capcurriculum.rows import Stage
+from capcurriculum.rows import Question, Stage
+from capcurriculum.run import Run
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "yellow": (230, 220, 30)}
 LETTERS = "ABCD"
@@ -24,6 +26,16 @@ def picture(colour: str, size: int = 64) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (size, size), COLOURS[colour]).save(file, "PNG")
     return file.getvalue()
+
+
+def weights(text: str, names: Iterable[str] = ()) -> bytes:
+    """A safetensors file with one tensor, whose numbers are the bytes of `text`, and empty ones of these names."""
+    data = text.encode()
+    size = len(data)
+    tensors: dict[str, object] = {name: {"dtype": "U8", "shape": [0], "data_offsets": [size, size]} for name in names}
+    tensors["w"] = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    header = json.dumps(tensors).encode()
+    return len(header).to_bytes(8, "little") + header + data
 
 
 def row(stage: str, number: int, split: str) -> dict[str, object]:
@@ -115,3 +127,16 @@ def write_stage(folder: Path, stage: str, train: int = 16, val: int = 4) -> Path
         pq.write_table(table, target / f"{split}-00000-of-00001.parquet")
     (target / "counts.json").write_text(json.dumps({"train": train, "val": val}))
     return target
+
+
+def write_captions(run: Path, stage: str, train: int = 16, val: int = 4) -> None:
+    """Write the questions of the stage's rows with a caption each; two questions are about one image."""
+    rows = [(split, number) for split, count in (("train", train), ("val", val)) for number in range(count)]
+    Run(run).questions.append(
+        Question(
+            question_id=f"{stage}-{split}-{number}", stage=stage, problem="What is the colour?", answer="A", options=(),
+            skill="attribute", image_id=f"{split}-{number // 2}", image_path="", caption_id="", source="test",
+            caption=f"A picture that is all of one colour, the {number // 2}th of its kind.", license="cc0-1.0",
+        )
+        for split, number in rows
+    )  # fmt: skip

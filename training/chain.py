@@ -16,9 +16,12 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
-from training import dataset, export, freeze, parents
+from training import export, freeze, interpreter, parents
+from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
+from training.preflight import show as report
+from training.preflight.inspection import Inspection
 from training.show import show
 from training.stage import train_stage
 
@@ -28,13 +31,11 @@ def train(
     *,
     dry_run: bool = False,
     console: Console | None = None,
-    backbone: str | None = None,
     stage: str | None = None,
 ) -> None:
     """Train `recipe`, or with `dry_run` print the plan and the commands and write nothing.
 
-    `backbone` takes the place of the recipe's, in a training of its own beside the recipe's. With `stage` only that
-    link is trained, and those before it must be done.
+    With `stage` only that link is trained, and those before it must be done.
 
     Raises:
         TrainerError: the training may not start, does not fit what was begun, or a trainer failed; the plan keeps why.
@@ -42,19 +43,25 @@ def train(
         RunError: the run does not have the rows or the order.
     """
     console = console or Console(stderr=True)
-    recipe = with_backbone(recipe, backbone)
     if recipe.training is None:
         raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
-    links = Links(recipe, recipe.training, None if dry_run else Display(console))
-    wanted = _wanted(links, stage)
+    check_place(recipe.training, backbone(recipe.training.backbone), dry_run=dry_run)
+    display = Display(console)
     if dry_run:
-        preflight(links, wanted)
+        with Inspection(recipe.training, display, write=False) as inspection:
+            links, _ = ready(recipe, recipe.training, inspection, stage, Console())
         show(links, Console())
+        report.refuse(inspection)
         return
-    links.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(links.folder):
-        links.stages = links.reconciled()  # another process may have trained since the first look
-        preflight(links, _wanted(links, stage))
+    if not recipe.run_dir.is_dir():
+        raise TrainerError(f"There is no run {recipe.run_dir}; build it first (capcurriculum build).")
+    folder = recipe.training_dir.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        with Inspection(recipe.training, display, write=True) as inspection:
+            links, wanted = ready(recipe, recipe.training, inspection, stage, console)
+        report.refuse(inspection)
+        interpreter.check(links.python, links.variables(wanted[0]))
         links.save()
         for number in wanted:
             one = links.stages[number]
@@ -64,14 +71,48 @@ def train(
                 train_stage(links, number, console)
 
 
-def with_backbone(recipe: Recipe, backbone: str | None) -> Recipe:
+def ready(
+    recipe: Recipe, settings: TrainingRecipe, inspection: Inspection, stage: str | None, out: Console
+) -> tuple[Links, list[int]]:
+    """The chain, the numbers of the links to train, and the report of all that is wrong with them, printed."""
+    try:
+        links = Links(recipe, settings, inspection.display if inspection.write else None, inspection, stage)
+        wanted = _wanted(links, stage)
+        preflight(links, wanted, inspection)
+    finally:
+        report.show(inspection, out)
+        if inspection.write:
+            report.save(inspection, recipe.training_dir.absolute())
+    return links, wanted
+
+
+def with_backbone(recipe: Recipe, name: str | None) -> Recipe:
     """The recipe with another backbone and that one's model, its training told apart by the backbone's name."""
     before = recipe.training or TrainingRecipe()
-    if backbone is None or (recipe.training and backbone == before.backbone):
+    if name is None or (recipe.training and name == before.backbone):
         return recipe
-    name = f"{before.name}-{backbone}" if before.name else backbone
-    changed = before.model_dump(exclude_unset=True) | {"backbone": backbone, "name": name, "model": ""}
+    folder = f"{before.name}-{name}" if before.name else name
+    changed = before.model_dump(exclude_unset=True) | {"backbone": name, "name": folder, "model": ""}
     return recipe.model_copy(update={"training": TrainingRecipe.model_validate(changed)})
+
+
+def check_place(settings: TrainingRecipe, base: Backbone, *, sbatch: bool = False, dry_run: bool = False) -> None:
+    """Refuse a training on machines that it cannot have; a Slurm job starts a cluster of its own.
+
+    Raises:
+        TrainerError: saying what is missing.
+    """
+    if (settings.device or base.device) == "cpu" and (settings.ray or settings.nodes > 1 or sbatch):
+        raise TrainerError(
+            f"{settings.backbone} is trained on this machine's CPU, so training.nodes must be 1, and neither a Ray "
+            f"cluster nor a Slurm job is of use."
+        )
+    if settings.nodes > 1 and not (settings.ray or sbatch or dry_run):
+        raise TrainerError(
+            f"A training on {settings.nodes} nodes needs a Ray cluster: give its address (training.ray or --ray), or "
+            f"write a Slurm job that starts one (--sbatch FILE)."
+        )
+    interpreter.locate(settings)
 
 
 def _wanted(links: Links, stage: str | None) -> list[int]:
@@ -87,12 +128,12 @@ def _wanted(links: Links, stage: str | None) -> list[int]:
     return [number]
 
 
-def preflight(links: Links, wanted: Sequence[int]) -> None:
-    """Data and frozen weights of every stage to come, and the parent of each begun or next one."""
+def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> None:
+    """Parents, frozen weights and the machine of every stage to come; raises what no look at rows could put right."""
+    coming = [number for number in wanted if links.stages[number].state != State.DONE]
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
-        if stage.state != State.DONE:
-            dataset.preflight(link.files)
+        if number in coming:
             _check_freeze(links, link)
         if number and links.stages[number - 1].state != State.DONE:
             continue  # its parent does not exist yet
@@ -102,6 +143,9 @@ def preflight(links: Links, wanted: Sequence[int]) -> None:
                 f"Stage {stage.stage} was begun from a parent checkpoint of digest {stage.parent_digest}, and "
                 f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
+    if coming:
+        gpus = (links.settings.gpus or links.base.gpus) * links.settings.nodes
+        inspection.chain([links.need(number) for number in coming], links.parent(coming[0]), gpus, links.device)
 
 
 def _check_freeze(links: Links, link: Link) -> None:

@@ -6,6 +6,7 @@ process, and one thread a process: with two, small matrices mostly wait.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
@@ -30,23 +31,36 @@ _SHARED = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    # verl's replay buffer says every minute that it still waits; silence is how the watchdog knows a hang.
+    # Silence is how the watchdog knows a hang. While verl waits for rollouts, its replay buffer says so every minute,
+    # and the transfer queue that it asks says every five how many requests it has had.
     "VERL_REPLAY_BUFFER_DEBUG_INTERVAL_SECONDS": "86400",
+    "TQ_PERF_LOG_FLUSH_INTERVAL": "86400",
 }
 
 
 def trainer_environment(device: str) -> dict[str, str]:
     """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there."""
     variables = dict(os.environ) | _SHARED
-    path = [str(_ROOT / "bootstrap")] + ([str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else [])
+    entries = path().split(os.pathsep)
     if device == "cpu":
         variables |= _CPU
         variables.pop("RAY_ADDRESS", None)
-    path += [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    variables["PYTHONPATH"] = os.pathsep.join(path)
+    entries += [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    variables["PYTHONPATH"] = os.pathsep.join(entries)
     return variables
 
 
-def own_variables(device: str) -> dict[str, str]:
+def path() -> str:
+    """What a trainer's interpreter needs on its path; of a package that is installed, only what Python runs first."""
+    entries = [str(_ROOT / "bootstrap")] + ([str(_ROOT.parent)] if _ROOT.parent.name != "site-packages" else [])
+    return os.pathsep.join(entries)
+
+
+def shared() -> dict[str, str]:
+    """What every node of a cluster has to set before its Ray is started."""
+    return dict(_SHARED)
+
+
+def own_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Only what differs from the caller's environment: what a printed command has to set."""
-    return {name: value for name, value in trainer_environment(device).items() if os.environ.get(name) != value}
+    return {name: value for name, value in variables.items() if os.environ.get(name) != value}

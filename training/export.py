@@ -8,7 +8,7 @@ configuration, whose list of end tokens verl may lose, checked in a process of i
 import json
 import shutil
 import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum.errors import TrainerError
@@ -64,10 +64,17 @@ def checkpoint_digest(folder: Path) -> str:
     return files_digest([*weights, folder / "config.json"])
 
 
-def export(source: Path, parent: Path, target: Path, device: str, freeze: str = "") -> tuple[str, str]:
-    """Write `target` from the weights that verl left in `source`; returns its digest and its first reply.
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """How a checkpoint is loaded to be checked, and the `freeze` knob it was trained with."""
 
-    `freeze` is the knob they were trained with.
+    python: str
+    device: str
+    freeze: str = ""
+
+
+def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[str, str]:
+    """Write `target` from the weights that verl left in `source`; returns its digest and its first reply.
 
     Raises:
         TrainerError: there are none, or they do not load, are not finite, equal the parent's, differ from them where
@@ -83,16 +90,16 @@ def export(source: Path, parent: Path, target: Path, device: str, freeze: str = 
         if (parent / name).is_file():
             (temporary / name).unlink(missing_ok=True)
             shutil.copy2(parent / name, temporary / name)
-    reply = _verify(temporary, parent, device, freeze)
+    reply = _verify(temporary, parent, checker)
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
     return checkpoint_digest(target), reply
 
 
-def _verify(folder: Path, parent: Path, device: str, freeze: str) -> str:
+def _verify(folder: Path, parent: Path, checker: Checker) -> str:
     """The checkpoint's reply to one question; raises `TrainerError` with what is wrong with it."""
-    command = [sys.executable, "-m", "training.verify", str(folder), str(parent), freeze]
-    done = subprocess.run(command, env=trainer_environment(device), capture_output=True, text=True)
+    command = [checker.python, "-m", "training.verify", str(folder), str(parent), checker.freeze]
+    done = subprocess.run(command, env=trainer_environment(checker.device), capture_output=True, text=True)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["it said nothing"]
     found = json.loads(said[-1]) if done.returncode == 0 else {"fault": said[-1]}
     if found["fault"]:

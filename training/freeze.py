@@ -16,6 +16,8 @@ from training.import_hooks import after_import
 
 #: The environment variable that holds the expression.
 VARIABLE = "CAPCURRICULUM_FREEZE"
+#: The module that the trainer's processes import.
+HOOK = "training.freeze_hook"
 #: What `freeze: vision` stands for: the vision encoder as Qwen-VL and InternVL name it, Qwen's merger included.
 VISION = r"(^|\.)(visual|vision_tower|vision_model)\."
 _ENGINE = "verl.workers.engine.fsdp.transformer_impl"

@@ -16,6 +16,8 @@ from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 
 #: The backbone's layer for sets that mix stages.
 MIXED = "merged"
+#: The backbone's layer for stages that are taught captions.
+SFT = "sft"
 
 
 class Knobs(BaseModel):
@@ -60,13 +62,15 @@ class Knobs(BaseModel):
 class Backbone(BaseModel):
     """A file of `training/backbones/`: a model, the machine it is trained on, and its knobs.
 
-    `stages` are layers by the name of the set, `merged` for those that mix stages; `scripts` are further layers where
-    the released scripts differ from the paper (`training.as_in`).
+    `stages` are layers by the name of the set, `merged` for those that mix stages, `sft` for captions; `scripts` are
+    further layers where the released scripts differ from the paper (`training.as_in`). `processor` is the class of the
+    model's processor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
+    processor: str
     device: Literal["cpu", "cuda"]
     gpus: Annotated[int, Field(ge=1)]
     image_patch_size: int
@@ -110,7 +114,7 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
         knobs = Knobs.model_validate(merged)
     except ValidationError as error:
         raise RecipeError(f"The knobs of stage {run.stage} are not settled: {_sentence(error)}.") from error
-    _check_divisions(knobs, run.stage, (recipe.gpus or base.gpus) * recipe.nodes)
+    _check_divisions(knobs, run, (recipe.gpus or base.gpus) * recipe.nodes)
     if knobs.min_pixels > knobs.max_pixels:
         raise RecipeError(f"In stage {run.stage}, min_pixels is {knobs.min_pixels} and max_pixels {knobs.max_pixels}.")
     return knobs
@@ -118,22 +122,26 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
 
 def layer_name(run: StageRun) -> str:
     """The layer of a backbone that holds for a link."""
+    if run.method == "sft":
+        return SFT
     return MIXED if run.stage in set(get_args(Kind)) - set(STAGED) else run.stage
 
 
-def _check_divisions(knobs: Knobs, stage: str, gpus: int) -> None:
+def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:
     """verl splits a step's sequences over GPUs and micro-batches, and stops at step 1 where that leaves a remainder."""
     sequences = knobs.batch_size * knobs.rollouts
     updates = knobs.mini_batch_size * knobs.rollouts
-    shares = (
+    shares: tuple[tuple[str, int, str, int], ...] = (
         ("batch_size", knobs.batch_size, "mini_batch_size", knobs.mini_batch_size),
         ("batch_size x rollouts", sequences, "log_prob_micro_batch x GPUs", knobs.log_prob_micro_batch * gpus),
         ("mini_batch_size x rollouts", updates, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),
     )
+    if run.method == "sft":
+        shares = (("batch_size", knobs.batch_size, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),)
     for whole_name, whole, part_name, part in shares:
         if whole % part:
             raise RecipeError(
-                f"In stage {stage}, {whole_name} is {whole} and {part_name} is {part}, which does not divide it; "
+                f"In stage {run.stage}, {whole_name} is {whole} and {part_name} is {part}, which does not divide it; "
                 f"change one of them under training.knobs."
             )
 

@@ -5,7 +5,6 @@ what may be run. Nothing here starts anything; `record` alone writes, and only t
 """
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,46 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import Selection, StageRun, TrainingRecipe
-from training import dataset, export, overrides, parents, plan, selection, sets
+from capcurriculum.run import Run
+from training import (
+    captions,
+    dataset,
+    environment,
+    export,
+    interpreter,
+    overrides,
+    parents,
+    plan,
+    selection,
+    sets,
+    sft,
+    support,
+)
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
+from training.preflight import need
+from training.preflight.inspection import Inspection, LinkData, recorded
+from training.preflight.need import LinkNeed
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One stage with all that a run of it needs; `folder` is absolute."""
+    """One stage with all that a run of it needs; `folder` is absolute.
+
+    `files` are what the trainer reads: those of the set, or made from the set's by `prepare`.
+    """
 
     run: StageRun
     knobs: Knobs
     files: dataset.StageFiles
+    taught: dataset.StageFiles
     folder: Path
     select: Selection = "last"
+
+    @property
+    def captions(self) -> bool:
+        """Whether captions are taught, by the supervised trainer."""
+        return self.run.method == "sft"
 
     @property
     def checkpoints(self) -> Path:
@@ -48,17 +73,32 @@ class Link:
 class Links:
     """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
 
-    def __init__(self, recipe: Recipe, settings: TrainingRecipe, display: Display | None = None) -> None:
-        """With a `display`, an order that the run does not have yet is written first."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: TrainingRecipe,
+        display: Display | None = None,
+        inspection: Inspection | None = None,
+        only: str | None = None,
+    ) -> None:
+        """With a `display`, an order that the run does not have yet is written first.
+
+        With an `inspection`, the rows of links that are not done (`only` of that one, if given) are looked at.
+        """
         self.recipe = recipe
         self.settings = settings
         self.base: Backbone = backbone(settings.backbone)
         self.device = settings.device or self.base.device
+        self.python = interpreter.locate(settings)
         self.folder = recipe.training_dir.absolute()
         self.plan_file = self.folder / "plan.json"
         self.order = sets.section(recipe, settings.order)
+        if not settings.model:
+            support.check_processor(self.base.processor, settings.backbone)  # before anybody fetches its weights
         self.first_parent = parents.locate(settings.model or self.base.model)
-        self.links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        support.check_processor(support.processor(self.first_parent), settings.model or settings.backbone)
+        links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        self.links = [self._with_files(link, inspection, only) for link in links]
         self.stages = self.reconciled()
 
     def reconciled(self) -> list[StagePlan]:
@@ -74,20 +114,39 @@ class Links:
         return stage
 
     def _link(self, found: sets.LinkSet) -> Link:
-        files = dataset.set_files(found.run.stage, found.folders)
-        knobs, select = resolve(self.settings, found.run), found.run.select or self.settings.select
+        taught = files = dataset.set_files(found.run.stage, found.folders)
+        folder, knobs = self.folder / found.run.stage, resolve(self.settings, found.run)
+        if found.run.method == "sft":
+            files = captions.files(Run(self.recipe.run_dir), taught, folder / "captions", knobs)
+            return Link(found.run, knobs, files, taught, folder)
+        select = found.run.select or self.settings.select
         selection.check(select, knobs, found.run.stage)
         if knobs.shuffle and sets.shuffling_undoes(self.order):
             raise RecipeError(
                 f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
                 f"training.order to merged or capability, or leave shuffle out."
             )
-        return Link(found.run, _passes(knobs, found), files, self.folder / found.run.stage, select)
+        return Link(found.run, _passes(knobs, found), files, taught, folder, select)
+
+    def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
+        """The link with the files that its trainer reads, which are not its set's own where rows are too long."""
+        done = {stage.stage for stage in plan.load(self.plan_file) if stage.state == State.DONE}
+        looked_at = link.run.stage not in done and only in (None, link.run.stage)
+        if link.captions:  # the rewards and prompts of its set are nothing to captions
+            if inspection is not None and looked_at:
+                inspection.captions(link.run.stage)
+            return link
+        keys = self.config(link, self.first_parent, 0)
+        data = LinkData(link.files, keys, self.base.image_patch_size, self.first_parent, link.folder)
+        if inspection is None or not looked_at:
+            return dataclasses.replace(link, files=recorded(data, self.settings.preflight))
+        return dataclasses.replace(link, files=inspection.files(data))
 
     def _draft(self, link: Link) -> StagePlan:
         knobs, files = link.knobs, link.files
         per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
-        config = overrides.identity(self.config(link, self.first_parent, total))
+        config = self.config(link, self.first_parent, total)
+        config = sft.identity(config, knobs) if link.captions else overrides.identity(config)
         if link.select != "last":
             config["select"] = link.select
         return StagePlan(
@@ -98,7 +157,7 @@ class Links:
             config=config,
             rows=files.rows,
             batch_size=knobs.batch_size,
-            rollouts=knobs.rollouts,
+            rollouts=0 if link.captions else knobs.rollouts,
             epochs=knobs.epochs,
             steps_per_epoch=per_epoch,
             total_steps=total,
@@ -107,7 +166,15 @@ class Links:
     def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
         """The trainer's configuration of a link that starts from `parent` and makes `total` steps."""
         paths = overrides.Paths(link.files.train, link.files.val, parent, link.checkpoints)
-        return overrides.config(self.settings, self.base, link.run, link.knobs, paths, total)
+        make = sft.config if link.captions else overrides.config
+        return make(self.settings, self.base, link.run, link.knobs, paths, total)
+
+    def need(self, number: int) -> LinkNeed:
+        """What a link needs of the machine."""
+        link, stage = self.links[number], self.stages[number]
+        keys = self.config(link, self.parent(number), stage.total_steps)
+        of = need.of_captions if link.captions else need.of_grpo
+        return of(stage.stage, stage.total_steps, link.checkpoints, keys)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""
@@ -117,8 +184,22 @@ class Links:
         """What trains a link."""
         link = self.links[number]
         keys = self.config(link, self.parent(number), self.stages[number].total_steps)
-        words = overrides.arguments(keys | {"hydra.run.dir": str(link.folder / "hydra")})
-        return [sys.executable, "-m", "verl.trainer.main_ppo", *words]
+        keys |= {"hydra.run.dir": str(link.folder / "hydra")}
+        if link.captions:
+            words = overrides.arguments(keys, sft.ADDED)
+            return sft.command(self.python, self.settings.gpus or self.base.gpus, words)
+        return [self.python, "-m", "verl.trainer.main_ppo", *overrides.arguments(keys)]
+
+    def variables(self, number: int) -> dict[str, str]:
+        """The environment of what trains a link."""
+        link = self.links[number]
+        return environment.trainer_environment(self.device) | (sft.variables(link.knobs) if link.captions else {})
+
+    def prepare(self, number: int) -> None:
+        """Write those of a link's files that are made from its set's, unless they are there."""
+        link = self.links[number]
+        if link.captions:
+            captions.write(Run(self.recipe.run_dir), link.taught, link.files, link.knobs)
 
     def record(self, number: int, **changes: Any) -> StagePlan:
         """Change a stage and put the plan on disk."""

@@ -39,6 +39,9 @@ SHOWN = (
     Shown("entropy", "actor/entropy", ".3f"),
     Shown("s/step", "timing_s/step", ".1f"),
 )
+#: What the supervised trainer reports in place of most of these.
+_LOSS = Shown("loss", "train/loss", ".4f")
+_ALL = (*SHOWN, _LOSS)
 _VALIDATION = "timing_s/testing"
 
 
@@ -50,7 +53,7 @@ class View:
         self._begun = self._stepped = time.monotonic()
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self._last: dict[str, float] = {}
-        self._history: dict[str, deque[float]] = {shown.name: deque(maxlen=_HISTORY) for shown in SHOWN}
+        self._history: dict[str, deque[float]] = {shown.name: deque(maxlen=_HISTORY) for shown in _ALL}
 
     @contextmanager
     def shown(self, console: Console) -> Iterator[None]:
@@ -65,7 +68,7 @@ class View:
         """Take in one step as verl wrote it."""
         data = record["data"]
         self.at, self._stepped = record["step"], time.monotonic()
-        for shown in SHOWN:
+        for shown in _ALL:
             if (value := data.get(shown.metric)) is not None:
                 self._last[shown.name] = float(value)
                 self._history[shown.name].append(float(value))
@@ -79,7 +82,7 @@ class View:
 
     def line(self) -> str:
         """The last step in one line."""
-        values = [f"{s.name} {self._last[s.name]:{s.form}}" for s in SHOWN if s.name in self._last]
+        values = [f"{s.name} {self._last[s.name]:{s.form}}" for s in _ALL if s.name in self._last]
         left = self.seconds_left
         values += [f"left {clock(left)}"] if left is not None and self.at < self.total else []
         return f"{self.stage}: step {self.at}/{self.total}  {'  '.join(values)}"
@@ -96,7 +99,7 @@ class View:
             f"last step {clock(now - self._stepped)} ago" if self._seconds else "",
         )
         body = Table.grid(padding=(0, 2))
-        for shown in SHOWN:
+        for shown in _ALL:
             if shown.name in self._last:
                 drawn = spark(self._history[shown.name])
                 body.add_row(f"  {shown.name}", Text(f"{self._last[shown.name]:{shown.form}}", justify="right"), drawn)

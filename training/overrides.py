@@ -83,6 +83,7 @@ _ADDED = (
     "ray_kwargs.ray_init.include_dashboard",
     "ray_kwargs.ray_init.object_store_memory",
     "ray_kwargs.ray_init._node_ip_address",
+    "ray_kwargs.ray_init.address",
     "ray_kwargs.ray_init.runtime_env.",
     *reward_keys.ADDED,
 )
@@ -130,6 +131,8 @@ def config(
         "actor_rollout_ref.actor.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "actor_rollout_ref.actor.checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
+    if recipe.ray:
+        keys["ray_kwargs.ray_init.address"] = recipe.ray
     return keys | (_CPU if device == "cpu" else {})
 
 
@@ -213,15 +216,15 @@ def _freeze(knobs: Knobs) -> dict[str, Any]:
     if not knobs.freeze:
         return {}
     return {
-        "actor_rollout_ref.model.external_lib": freeze.__name__ + "_hook",
+        "actor_rollout_ref.model.external_lib": freeze.HOOK,
         "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one
         _FREEZE: knobs.freeze,
     }
 
 
-def arguments(keys: dict[str, Any]) -> list[str]:
+def arguments(keys: dict[str, Any], added: tuple[str, ...] = _ADDED) -> list[str]:
     """The command line's `key=value` words; JSON is what hydra's grammar reads for text, lists and truth values."""
-    return [f"{'+' if key.startswith(_ADDED) else ''}{key}={_value(value)}" for key, value in keys.items()]
+    return [f"{'+' if key.startswith(added) else ''}{key}={_value(value)}" for key, value in keys.items()]
 
 
 def identity(keys: dict[str, Any]) -> dict[str, Any]:

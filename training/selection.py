@@ -59,8 +59,9 @@ def accuracies(steps: pl.DataFrame) -> dict[int, float]:
 
 
 def weights(checkpoints: Path, step: int) -> Path:
-    """Where verl puts the loadable weights of a step."""
-    return checkpoints / f"global_step_{step}" / "actor" / "huggingface"
+    """Where verl puts the loadable weights of a step; its supervised trainer has no actor beside other models."""
+    folder = checkpoints / f"global_step_{step}"
+    return (folder / "huggingface") if (folder / "huggingface").is_dir() else folder / "actor" / "huggingface"
 
 
 def keep_best(steps: pl.DataFrame, checkpoints: Path, aside: Path) -> None:

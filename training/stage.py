@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
-from training import curves, environment, export, launch, metrics, selection
+from training import curves, export, launch, metrics, selection
 from training.links import Link, Links
 from training.live import View
 from training.plan import StagePlan, State
@@ -34,11 +34,13 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         started=links.stages[number].started or _now(),
         error="",
     )
+    checker = export.Checker(links.python, links.device, link.knobs.freeze)
     series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts)
     try:
+        links.prepare(number)
         _run_trainer(links, number, stage, series, console)
         chosen = selection.choose(link.select, series.steps(), stage.total_steps, link.checkpoints, link.best)
-        made, reply = export.export(chosen.weights, parent, link.exported, links.device, link.knobs.freeze)
+        made, reply = export.export(chosen.weights, parent, link.exported, checker)
     except TrainerError as error:
         links.record(number, state=State.FAILED, error=str(error))
         raise
@@ -67,7 +69,7 @@ def _run_trainer(links: Links, number: int, stage: StagePlan, series: metrics.Se
     reached = export.last_step(link.checkpoints)
     job = launch.Job(
         command=links.command(number),
-        environment=environment.trainer_environment(links.device),
+        environment=links.variables(number),
         folder=link.folder,
         stall_seconds=links.settings.stall_minutes * 60,
         step_seconds=links.settings.step_minutes * 60,

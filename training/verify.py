@@ -58,7 +58,7 @@ def _reply(model: Any, folder: Path) -> str:
         turns, tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
     )
     with torch.inference_mode():
-        said = model.eval().generate(**asked, max_new_tokens=_TOKENS, do_sample=False)
+        said = model.eval().generate(**asked.to(model.dtype), max_new_tokens=_TOKENS, do_sample=False)
     replies: list[str] = processor.batch_decode(said[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
     return replies[0]
 

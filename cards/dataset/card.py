@@ -4,7 +4,6 @@ The same run gives the same bytes, so that publishing twice changes nothing: no 
 path of this machine.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,8 +76,7 @@ def _head(staged: Staged, splits: Mapping[str, Sequence[rows.Split]], stages: Se
     others = [repo for repo in staged.siblings if repo != staged.repo_id]
     found = order.order(staged)
     return {
-        "title": code(staged.repo_id.rpartition("/")[2]),
-        "repo": code(staged.repo_id),
+        "title": parts.title(staged.repo_id.rpartition("/")[2]),
         "what": [parts.stage(stage, staged.recipe) for stage in stages],
         "siblings": [parts.repo(name) for name in others],
         "place": staged.siblings.index(staged.repo_id) + 1 if others and staged.repo_id in staged.siblings else 0,
@@ -110,19 +108,14 @@ def _plots(folder: Path, facts: limits.Facts) -> list[Path]:
     """The pictures of the numbers; those of rows that a set does not have are not drawn."""
     made: dict[str, bytes] = {}
     if facts.pass_rates:
-        charts = [(_title(one.stage), one.labels, one.counts) for one in facts.pass_rates]
+        charts = [(one.stage, one.labels, one.counts) for one in facts.pass_rates]
         made["pass_rates.png"] = plots.histograms(charts, "pass rate")
     if facts.keys:
-        made["answer_keys.png"] = plots.letters([(_title(one.stage), one.counts) for one in facts.keys])
+        made["answer_keys.png"] = plots.letters([(one.stage, one.counts) for one in facts.keys])
     folder.mkdir(exist_ok=True)
     for name, data in made.items():
         write_atomically(folder / name, data)
     return [folder / name for name in made]
-
-
-def _title(stage: str) -> str:
-    """A stage's name as fonts can show it."""
-    return re.sub(r"[^\x20-\x7e]", "?", stage)[:40]
 
 
 def _languages(origins: Mapping[str, citations.Origin]) -> list[str]:

@@ -11,20 +11,25 @@ import pyarrow.parquet as pq
 from cards.publish.staged import StagedSet
 from datagen import images
 
-#: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG.
-SIDE, PNG_BYTES = 512, 300_000
+#: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG. A picture with no side
+#: longer than `TINY` is shown larger, pixel by pixel.
+SIDE, TINY, PNG_BYTES = 512, 128, 300_000
 MAX_PIXELS = 100_000_000
 _COLUMNS = ("problem", "answer", "options", "images", "source", "license", "skill", "stage", "pass_k", "pass_n")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row and the name of its picture below `pictures/`, "" where it has none that can be shown."""
+    """A row and the name of its picture below `pictures/`, "" where it has none that can be shown.
+
+    `enlarged` is how many times as large as it is the picture is shown.
+    """
 
     set: str
     split: str
     row: dict[str, Any]
     picture: str
+    enlarged: int
 
 
 def example(staged: StagedSet, folder: Path) -> Example | None:
@@ -34,7 +39,8 @@ def example(staged: StagedSet, folder: Path) -> Example | None:
         if total:
             row = _row(paths, total // 2)
             data = next((image["bytes"] for image in row.pop("images") or [] if image and image["bytes"]), None)
-            return Example(staged.name, split, row, _picture(data, folder, staged.config) if data else "")
+            picture, times = _picture(data, folder, staged.config) if data else ("", 1)
+            return Example(staged.name, split, row, picture, times)
     return None
 
 
@@ -50,8 +56,8 @@ def _row(paths: tuple[Path, ...], place: int) -> dict[str, Any]:
     raise IndexError(place)
 
 
-def _picture(data: bytes, folder: Path, name: str) -> str:
-    """Write the picture small and without its metadata; returns its file name, "" where it cannot be read."""
+def _picture(data: bytes, folder: Path, name: str) -> tuple[str, int]:
+    """Write the picture small and without its metadata; returns its name ("" where it cannot be read) and scale."""
     from PIL import Image, ImageOps
 
     try:
@@ -60,7 +66,10 @@ def _picture(data: bytes, folder: Path, name: str) -> str:
             upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
             small = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     except images.ImageProblem:
-        return ""
+        return "", 1
+    times = max(1, 2 * TINY // max(small.size))
+    if times > 1:
+        small = small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
     buffer, ending = io.BytesIO(), "png"
     small.save(buffer, "PNG", optimize=True)
     if buffer.tell() > PNG_BYTES and small.mode == "RGB":
@@ -69,4 +78,4 @@ def _picture(data: bytes, folder: Path, name: str) -> str:
     folder.mkdir(exist_ok=True)
     file = f"example-{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.{ending}"
     (folder / file).write_bytes(buffer.getvalue())
-    return file
+    return file, times

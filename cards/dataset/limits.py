@@ -51,7 +51,7 @@ def _labels(facts: Facts) -> Iterator[Md]:
             f"Rows of {_names(ruled)} are those that solvers answered wrongly from the image and rightly from the "
             "caption. A marked answer that is wrong, or a caption that says what cannot be seen, passes this rule too."
         )
-    if not facts.estimates:
+    if not any(one.rates for one in facts.estimates):
         yield Md("Nobody has estimated how many marked answers are wrong: that share is unknown.")
     elif given := [stage for stage in facts.stages if stage not in facts.captioned]:
         yield Md(f"The estimate of wrong labels does not cover {_names(given)}.")

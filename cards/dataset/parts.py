@@ -1,5 +1,6 @@
 """The parts of a data set card as Markdown: every text of a run goes through `cards.markdown` here and nowhere else."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,11 +33,10 @@ _STAGES: Mapping[str, str] = {
 
 def stage(name: str, recipe: Recipe) -> Md:
     """What rows of a stage are; a capability of a recipe's own is made in the way of a built-in stage."""
-    kind = getattr(recipe, "kind", None)
     try:
-        way = str(kind(name)) if kind else name
+        way = str(recipe.kind(name))
     except (KeyError, ValueError):
-        way = name
+        way = name  # a set that was downloaded may be of no stage of this recipe
     said = _STAGES.get(way, "rows of a capability that the recipe defines.")
     own = "" if way == name or way not in _STAGES else f"a capability of the recipe's own, made as {code(way)} is: "
     return Md(f"{code(name)}: {own}{said}")
@@ -48,6 +48,11 @@ def repo(name: str) -> Md:
         return link(name, f"https://huggingface.co/datasets/{name}")
     except ValueError:
         return code(name)
+
+
+def title(name: str) -> Md:
+    """The name of a repo as a heading: as it is where it is plain, else as code."""
+    return Md(name) if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name) else code(name)
 
 
 def splits(staged: Staged, found: Mapping[str, Sequence[Split]]) -> Md:
@@ -88,6 +93,7 @@ def example(one: Example, folder: str) -> dict[str, Any]:
         "set": code(one.set),
         "split": code(one.split),
         "picture": Md(f"![The picture of the example]({folder}/{one.picture})") if one.picture else None,
+        "scale": Md(f", its picture {one.enlarged} times as large as it is" if one.enlarged > 1 else ""),
         "problem": block(problem),
         "options": block(options) if options and options not in problem else None,
         "answer": code(str(row.get("answer") or "")),
@@ -198,10 +204,16 @@ def estimate(one: Estimate) -> dict[str, Md]:
         for rate in one.rates
     ]
     names = ("rows", "in the sample", "called wrong", "unknown")
-    said = f"By {one.whose}: {listed(map(code, one.askers), none='not stated')}. Their own mistakes are in the rates."
+    who = listed(map(code, one.askers), none="not stated who")
+    if one.people is not None:
+        who = Md(f"{one.people:,} people" + (f", {one.reviews:,} reviews" if one.reviews is not None else ""))
+    said = f"By {one.whose} ({who}). Their own mistakes are in the rates."
+    if one.corrected:
+        said += f" They put {one.corrected:,} marked answers right."
     if one.independent is False:
         said += " Among them is one that filtered the run, so it finds little wrong in what is kept."
-    return {"said": Md(said), "table": table(("stratum", *names, "share wrong (95 %)"), rows, names)}
+    shares = table(("stratum", *names, "share wrong (95 %)"), rows, names)
+    return {"said": Md(said), "table": shares if rows else Md("No share was estimated yet.")}
 
 
 def prompt(one: Prompt) -> dict[str, Any]:

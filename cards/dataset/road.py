@@ -69,10 +69,7 @@ def funnel_lines(run: Run, stages: Iterable[str]) -> list[FunnelLine]:
 
 def captioned(recipe: Recipe, stages: Iterable[str]) -> Mapping[str, Any]:
     """Those of the stages whose questions a teacher wrote from captions, by name, with their sections."""
-    sections = getattr(recipe, "captioned", None)
-    if sections is None:
-        sections = {"perception": recipe.perception} if recipe.perception else {}
-    return {stage: sections[stage] for stage in stages if stage in sections}
+    return {stage: recipe.captioned[stage] for stage in stages if stage in recipe.captioned}
 
 
 def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:

@@ -19,7 +19,12 @@ REDACTED = "redacted"
 #: A recipe with an openai engine needs an address; nobody listens at this one.
 ADDRESS = "http://127.0.0.1:8000/v1"
 #: Keys that are left out, so that they take their defaults.
-_LEFT_OUT = frozenset({"runs", "ray", "api_key_env", "download", "concurrency", "timeout_seconds"})
+_LEFT_OUT = frozenset(
+    {
+        "runs", "ray", "python", "slurm", "api_key_env", "download", "concurrency", "timeout_seconds",
+        "weights", "workspace",  # of reviewers, by their names
+    }
+)  # fmt: skip
 #: Keys whose texts are files or folders on this machine, relative or not.
 _PATHS = frozenset({"path", "images", "signatures"})
 

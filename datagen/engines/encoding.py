@@ -102,10 +102,11 @@ def _within(data: bytes, limits: PixelLimits) -> bytes:
             return data
         # The orientation tag stays, so a reader that heeds it sees what it would have seen.
         exif = image.info.get("exif", b"")
-        return _encoded(fitted(image, limits), str(image.format), exif)
+        return encoded(fitted(image, limits), str(image.format), exif)
 
 
-def _encoded(image: Image.Image, source_format: str, exif: bytes) -> bytes:
+def encoded(image: Image.Image, source_format: str, exif: bytes) -> bytes:
+    """An image as a file: JPEG where its source was one, else PNG."""
     file = BytesIO()
     if source_format == "JPEG":
         image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)

@@ -1,0 +1,77 @@
+"""Numbers that others have published, with how each was read: shown beside ours, and never as ours."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(_Record):
+    """One model of the paper: `setting` is how `base` was trained, or another model of its size. Scores are percent.
+
+    `averages` are by group of benchmarks (`Paper.suites`) and stated; single benchmarks are stated, read off a figure
+    (good to about 0.3), or derived from averages.
+    """
+
+    base: str
+    setting: str
+    averages: Mapping[str, float] = {}
+    stated: Mapping[str, float] = {}
+    figure: Mapping[str, float] = {}
+    derived: Mapping[str, float] = {}
+
+    @property
+    def benchmarks(self) -> Mapping[str, tuple[float, str]]:
+        """Benchmark -> score and how it is known."""
+        kinds = (("derived", self.derived), ("figure", self.figure), ("stated", self.stated))
+        return {name: (score, how) for how, scores in kinds for name, score in scores.items()}
+
+
+class ReplyTokens(_Record):
+    """Mean tokens of a reply on validation rows, read off a figure."""
+
+    base: str
+    merged: int
+    staged: int
+
+
+class PerceptionErrors(_Record):
+    """Which share of wrong answers a judge called errors of perception, and how often people agreed with it."""
+
+    base: str
+    share_of_wrong_answers: float
+    agreement_with_people: float
+    people_checked: int
+
+
+class Paper(_Record):
+    """All of it. `suites` maps a suite to its groups of benchmarks by their names in VLMEvalKit."""
+
+    paper: str
+    url: str
+    judge: str
+    suites: Mapping[str, Mapping[str, tuple[str, ...]]]
+    models: tuple[Model, ...]
+    reply_tokens: ReplyTokens
+    perception_errors: PerceptionErrors
+
+    def of(self, base: str) -> tuple[Model, ...]:
+        """The models that were trained from `base`, or compared with those."""
+        return tuple(model for model in self.models if model.base == base)
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Group -> its benchmarks, over all suites."""
+        return {group: names for groups in self.suites.values() for group, names in groups.items()}
+
+
+@cache
+def paper() -> Paper:
+    """The published numbers of *From Seeing to Thinking*."""
+    return Paper.model_validate(yaml.safe_load((files(__package__) / "paper.yaml").read_text(encoding="utf-8")))

@@ -1,0 +1,1 @@
+"""How we talk to the Hub: with its own clients, patiently, and with one sentence where it ends."""

@@ -1,0 +1,182 @@
+"""Fill the template of a model card with its training plan, what was measured of it, and the rows it was trained on.
+
+Same run, same bytes: no clock, no path of this machine. What is not there is said to be unknown or not measured.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from capcurriculum import prompts, results
+from capcurriculum.errors import HubError, RunError
+from capcurriculum.published import paper
+from capcurriculum.results import HeldOut, Score
+from capcurriculum.run import Run
+from capcurriculum.tables import write_atomically
+from cards import citations, licences, plots, templates
+from cards.dataset import parts as data_parts
+from cards.dataset import rows
+from cards.licences import UNKNOWN
+from cards.markdown import Md, block, code, link, listed
+from cards.model import headline, parts
+from cards.model.base import Base, base
+from cards.model.heldout import chosen
+from cards.model.limits import limits
+from cards.model.training import Training, training
+from cards.publish.staged import StagedModel, StagedSet
+from curricula import make
+from training import sets
+
+PICTURES = "pictures"
+TAGS = ("capcurriculum", "curriculum-learning", "grpo", "verl", "vision-language-model")
+
+
+def render(staged: StagedModel) -> Sequence[Path]:
+    """Write the card; see `cards.model.render_model`."""
+    run = staged.run
+    chain = training(run, staged.stage, staged.folder) if run else Training((), {})
+    start = base(staged.recipe, chain.stages[0].parent if chain.stages else "")
+    taught = _sets(staged, chain)
+    counted = rows.sources(taught) if taught else []
+    found = licences.of(_sums(counted))
+    values, measured = _results(run, chain, start)
+    curve = _curve(staged.folder, chain)
+    body = templates.render(
+        __package__,
+        "README.md.jinja",
+        title=data_parts.title(staged.repo_id.rpartition("/")[2]),
+        start=parts.start(start),
+        path=parts.path(chain),
+        architecture=parts.architecture(_config(staged.folder)),
+        license=_license(start),
+        datasets=listed(map(data_parts.repo, staged.datasets), none=""),
+        **values,
+        **_trained(chain, staged),
+        curve=bool(curve),
+        prompt=block(prompts.system()),
+        prompt_digest=code(prompts.digest("system")),
+        serve=parts.serve(staged.repo_id, parts.longest(chain.stages)),
+        limits=limits(start, chain, measured, found),
+        data=_data(run, counted),
+        licences=data_parts.licences(found),
+        citation=parts.citation(),
+    )
+    text = f"---\n{_metadata(staged, start)}\n---\n\n{body.strip()}\n"
+    card = staged.folder / "README.md"
+    write_atomically(card, text.encode())
+    return [*curve, card]
+
+
+def _sums(counted: Sequence[rows.SourceCount]) -> dict[str, int]:
+    names = sorted({one.license for one in counted})
+    return {name: sum(one.rows for one in counted if one.license == name) for name in names}
+
+
+def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
+    """The rows that the stages of a chain were trained on, where they still lie in the run."""
+    run, recipe = staged.run, staged.recipe
+    if run is None or recipe is None or recipe.training is None or recipe.training.name != chain.name:
+        return []
+    wanted = recipe.training.order
+    order = sets.section(recipe, wanted)
+    named = run.path / "curricula" / str(wanted)
+    folder = run.stages if wanted is None else make.folder_of(run, order) if order else named
+    found = []
+    for one in chain.stages:
+        # Of an order with files for each epoch those of the first hold all rows.
+        for place in (folder / one.stage, folder / one.stage / "epoch-01"):
+            if files := tuple(sorted(place.glob("train-*.parquet"))):
+                found.append(StagedSet(one.stage, one.stage, {}, {"train": files}))
+    return found
+
+
+def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict[str, Any], list[HeldOut]]:
+    """The values of the results' section, and the held-out rows among them."""
+    published = paper().of(start.hub) if start and start.hub else ()
+    measured: dict[str, list[Score]] = {}
+    own: list[HeldOut] = []
+    if run and chain.stages:
+        for score in results.scores(run.path):
+            measured.setdefault(score.model, []).append(score)
+        own = chosen(results.held_out(run.path), chain, chain.alone)
+    values = {
+        "headline": headline.headline(paper(), published, measured),
+        "benchmarks": headline.benchmarks(published, measured),
+        "held_out": headline.held_out(own),
+        "paper": link(paper().paper, paper().url),
+        "judge": Md(paper().judge),
+    }
+    return values, own
+
+
+def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
+    frozen = [Md(f"{code(one.stage)} {code(one.frozen)}") for one in chain.stages if one.frozen]
+    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else "No setting froze a part of it."
+    return {
+        "stages": parts.stages(chain),
+        "knobs": parts.knobs(chain) or Md(""),
+        "vision": Md(said),
+        "digests": parts.digests(chain),
+        "command": block("capcurriculum train recipe.yaml", language="sh"),
+    }
+
+
+def _curve(folder: Path, chain: Training) -> list[Path]:
+    steps = [(one.stage, chain.steps.get(one.stage, ())) for one in chain.stages]
+    if not any(step.reward is not None for _, found in steps for step in found):
+        return []
+    path = folder / PICTURES / "training.png"
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, plots.training([(name, [(s.reward, s.tokens) for s in found]) for name, found in steps]))
+    return [path]
+
+
+def _data(run: Run | None, counted: Sequence[rows.SourceCount]) -> Md | None:
+    if run is None or not counted:
+        return None
+    declared = citations.declared(run)
+    return data_parts.sources(counted, {one.source: citations.origin(one.source, declared) for one in counted})
+
+
+def _license(start: Base | None) -> Md:
+    if start is None or start.license == UNKNOWN or not start.evidence:
+        return Md("unknown, because that of what it was trained from is")
+    return Md(f"{code(start.license)}, that of {code(start.name)} ({start.evidence})")
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / 'config.json'} cannot be read ({error}); export the checkpoint again.") from error
+    return data if isinstance(data, dict) else {}
+
+
+def _metadata(staged: StagedModel, start: Base | None) -> str:
+    """The YAML, as the Hub's own library writes it and reads it back.
+
+    Raises:
+        HubError: it would refuse it.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    try:
+        data = ModelCardData(
+            license=start.license if start else UNKNOWN,
+            base_model=start.hub if start and start.hub else None,
+            datasets=list(staged.datasets) or None,
+            pipeline_tag="image-text-to-text",
+            library_name="transformers",
+            tags=list(TAGS),
+            model_name=staged.repo_id.rpartition("/")[2],
+        )
+        text = str(data.to_yaml())
+        ModelCard(f"---\n{text}\n---\n")
+    except (ValueError, TypeError) as error:
+        raise HubError(
+            f"The card of {staged.repo_id} cannot be written ({error}); check the names in the recipe."
+        ) from error
+    return text

@@ -1,0 +1,130 @@
+"""The parts of a model card as Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from capcurriculum import prompts
+from cards.citations import PAPER
+from cards.markdown import Cell, Md, block, code, listed, number, table
+from cards.model.base import Base
+from cards.model.training import Stage, Step, Training
+
+#: A knob's name for people, and verl's.
+KNOBS: Mapping[str, str] = {
+    "learning rate": "actor_rollout_ref.actor.optim.lr",
+    "weight of the KL loss": "actor_rollout_ref.actor.kl_loss_coef",
+    "clip below": "actor_rollout_ref.actor.clip_ratio_low",
+    "clip above": "actor_rollout_ref.actor.clip_ratio_high",
+    "temperature of rollouts": "actor_rollout_ref.rollout.temperature",
+    "prompt tokens, at most": "data.max_prompt_length",
+    "reply tokens, at most": "data.max_response_length",
+    "reward for the right answer": "reward.custom_reward_function.reward_kwargs.accuracy_weight",
+    "reward for the format": "reward.custom_reward_function.reward_kwargs.format_weight",
+    "weights kept in": "actor_rollout_ref.actor.fsdp_config.model_dtype",
+}
+_LENGTH = ("actor_rollout_ref.rollout.max_model_len", "data.max_prompt_length", "data.max_response_length")
+_QUESTION = "What is in this picture?"
+
+
+def stages(found: Training) -> Md | None:
+    """The chain, one row a stage; None where nothing is known of it."""
+    rows: list[list[Cell]] = []
+    for one in found.stages:
+        steps = found.steps.get(one.stage, ())
+        validation = Md("not measured") if one.validation is None else number(one.validation, 3)
+        rows.append(
+            [code(one.stage), Md(one.method), one.rows, one.epochs, one.total_steps, one.batch_size, one.rollouts,
+             _change(steps, "reward", 3), _change(steps, "tokens", 1), _hours(steps), validation]
+        )  # fmt: skip
+    names = ("rows", "epochs", "steps", "prompts a step", "replies a prompt")
+    more = ("reward, first to last step", "reply tokens", "hours", "validation")
+    return table(("stage", "method", *names, *more), rows, (*names, *more)) if rows else None
+
+
+def _change(steps: Sequence[Step], name: str, digits: int) -> Md:
+    known = [value for step in steps if (value := getattr(step, name)) is not None]
+    return Md(f"{known[0]:.{digits}f} to {known[-1]:.{digits}f}") if known else Md("not logged")
+
+
+def _hours(steps: Sequence[Step]) -> Md:
+    seconds = [step.seconds for step in steps if step.seconds is not None]
+    return number(sum(seconds) / 3600, 3) if seconds else Md("not logged")
+
+
+def knobs(found: Training) -> Md | None:
+    """Settings, one column a stage; those that verl was not told are left out."""
+    rows: list[list[Cell]] = []
+    for name, key in KNOBS.items():
+        values = [one.config.get(key) for one in found.stages]
+        if any(value is not None for value in values):
+            rows.append([Md(name), *(code(str(value)) if value is not None else Md("") for value in values)])
+    titles = [code(one.stage) for one in found.stages]
+    return table(("setting", *titles), rows) if rows else None
+
+
+def digests(found: Training) -> list[Md]:
+    """By what each stage can be told from any other."""
+    return [
+        Md(f"{code(s.stage)}: rows {code(s.dataset_digest)}, settings {code(s.config_digest)}, parent {code(s.parent_digest)}, checkpoint {code(s.checkpoint_digest)}")  # noqa: E501
+        for s in found.stages
+    ]  # fmt: skip
+
+
+def longest(stages_: Sequence[Stage]) -> int | None:
+    """Tokens of prompt and reply together that the last stage allowed."""
+    config: Mapping[str, Any] = stages_[-1].config if stages_ else {}
+    whole, *both = (config.get(key) for key in _LENGTH)
+    if isinstance(whole, int):
+        return whole
+    return sum(both) if all(isinstance(part, int) for part in both) else None  # type: ignore[arg-type]
+
+
+def serve(repo_id: str, length: int | None) -> Md:
+    """The command that serves it, and a request as the model was trained to be asked."""
+    most = f" --max-model-len {length}" if length else ""
+    body = {
+        "model": repo_id,
+        "messages": [
+            {"role": "system", "content": prompts.system()},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "https://example.com/picture.jpg"}},
+                    {"type": "text", "text": _QUESTION},
+                ],
+            },
+        ],
+    }
+    text = json.dumps(body, indent=2)
+    quoted = text.replace("'", "'\\''")
+    lines = [
+        f"vllm serve {repo_id}{most} --limit-mm-per-prompt '{{\"image\": 1}}'",
+        "",
+        "curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d '" + quoted + "'",
+    ]
+    return block("\n".join(lines), 6_000, "sh")
+
+
+def start(found: Base | None) -> Md:
+    """What it started from."""
+    if found is None:
+        return Md("What it was trained from is unknown.")
+    where = "a small model that comes with capcurriculum" if found.micro else "the base model"
+    return Md(f"It was trained from {code(found.name)}, {where}.")
+
+
+def path(found: Training) -> Md:
+    """Its stages in a line."""
+    return Md(" → ".join(code(one.stage) for one in found.stages)) if found.stages else Md("unknown")
+
+
+def architecture(config: Mapping[str, Any]) -> Md:
+    """What kind of model its `config.json` says it is."""
+    names = config.get("architectures")
+    return listed((code(str(name)) for name in names) if isinstance(names, list) else (), none="unknown")
+
+
+def citation() -> Md:
+    """BibTeX of the paper that the method is from."""
+    return block(PAPER, 4_000, "bibtex")

@@ -1,0 +1,70 @@
+"""Bring a new card together with the one that is on the Hub, so that what people added to it survives.
+
+Ours are the configurations we publish, every metadata key we compute, and the text down to a line that says so; theirs
+is all else. Merging twice gives the same bytes as merging once, so that nothing new is no new commit.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import DatasetCard, ModelCard
+
+#: Everything below it belongs to whoever edits the card on the Hub.
+KEEP = "<!-- Text below this line is kept when this card is published again. -->"
+_LISTS = ("tags",)
+
+
+def settle(path: Path, before: Path | None, gone: Collection[str] = (), model: bool = False) -> None:
+    """Rewrite the card at `path`, with what is to be kept of the card `before`.
+
+    `gone` are names of configurations that we published before and no longer do.
+    """
+    kind = ModelCard if model else DatasetCard
+    card = kind.load(path)
+    old = _load(kind, before) if before else None
+    metadata = _merged(card.data.to_dict(), old.data.to_dict() if old else {}, set(gone))
+    theirs = old.text.partition(KEEP)[2].strip() if old and KEEP in old.text else ""
+    text = card.text.partition(KEEP)[0].strip()
+    kept = f"{theirs}\n" if theirs else ""
+    block = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=4096)
+    merged = kind(f"---\n{block}---\n\n{text}\n\n{KEEP}\n{kept}")
+    merged.save(path)
+
+
+def _load(kind: Any, path: Path) -> Any:
+    """A card of the Hub; one whose metadata nobody can read has none."""
+    try:
+        return kind.load(path)
+    except (ValueError, TypeError, yaml.YAMLError):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return kind(re.sub(r"\A\s*---.*?^---\s*$", "", text, count=1, flags=re.DOTALL | re.MULTILINE))
+
+
+def _merged(new: dict[str, Any], old: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    found = dict(new)
+    for key, value in old.items():
+        if key == "configs":
+            found[key] = _by_name(_listed(new.get(key)), _listed(value), gone)
+        elif key == "dataset_info":
+            own = {one.get("config_name", "default") for one in _listed(new.get(key))}
+            both = _by_name(_listed(new.get(key)), _listed(value), gone | own)
+            found[key] = both[0] if len(both) == 1 else both
+        elif key in _LISTS:
+            found[key] = list(dict.fromkeys([*_listed(new.get(key)), *_listed(value)]))
+        else:
+            found.setdefault(key, value)
+    return {key: value for key, value in found.items() if value not in (None, [], {})}
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def _by_name(new: list[Any], old: list[Any], gone: set[str]) -> list[Any]:
+    """Ours, then those of theirs that are neither ours nor gone; two may not both be the default."""
+    own = {one.get("config_name", "default") for one in new} | gone
+    theirs = [one for one in old if isinstance(one, dict) and one.get("config_name", "default") not in own]
+    return [*new, *({key: value for key, value in one.items() if key != "default"} for one in theirs)]

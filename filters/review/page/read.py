@@ -1,0 +1,147 @@
+"""Read the answers that a review page gave: JSON lines from outside, of which every one is checked.
+
+A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from capcurriculum.errors import ReviewError
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import Question, Review
+from capcurriculum.run import Run
+from filters import evidence
+from filters.review import form, pseudonyms
+from filters.review.form import Said, State, version
+
+ORIGIN = "page"
+MAX_BYTES = 50_000_000
+_ID = Annotated[str, Field(max_length=64)]
+
+
+class _Line(BaseModel):
+    """One answer as the page writes it; every line says whose it is, so files may be joined and cut."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    form: Literal[1]
+    page: _ID
+    reviewer: Annotated[str, Field(min_length=1, max_length=200)]
+    question_id: _ID
+    version: _ID
+    said_at: Annotated[str, Field(max_length=40)]
+    right: Annotated[str, Field(max_length=20)]
+    choice: Annotated[str, Field(max_length=form.MAX_CHOICE)] = ""
+    kind: Annotated[str, Field(max_length=40)] = ""
+    quality: int = 0
+    comment: Annotated[str, Field(max_length=form.MAX_COMMENT)] = ""
+
+    @property
+    def said(self) -> Said:
+        """The answers alone."""
+        return Said(self.right, self.choice, self.kind, self.quality, self.comment)
+
+
+@dataclass(slots=True)
+class Imported:
+    """How many reviews were new, known, about another version, about no question of the run; and what was wrong."""
+
+    new: int = 0
+    known: int = 0
+    older: int = 0
+    strange: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def problem(self, what: str, line: int) -> None:
+        """Count a line that is not right."""
+        self.problems[what] += 1
+        self.first.setdefault(what, line)
+
+
+def read(run: Run, recipe: Recipe, path: Path) -> Imported:
+    """Append what a file of answers has to the run's reviews; the caller holds the run for writing.
+
+    Raises:
+        ReviewError: the file cannot be read, or holds no answer at all.
+    """
+    found = Imported()
+    lines = list(_lines(path, found))
+    if not lines and not found.problems:
+        raise ReviewError(f"{path} holds no answers; give the .jsonl file that the page saved.")
+    ids = pl.DataFrame({"question_id": sorted({line.question_id for line in lines})}, schema={"question_id": pl.String})
+    questions = {q.question_id: q for q in evidence.questions(run, ids)} if lines else {}
+    known = run.reviews.keys("review_id")
+    new: dict[str, Review] = {}
+    for number, line in enumerate(lines, 1):
+        review = _review(run, recipe, line, number, questions, found)
+        if review is None:
+            continue
+        if review.review_id in known or review.review_id in new:
+            found.known += 1
+        else:
+            new[review.review_id] = review
+    found.new = run.reviews.append(new.values())
+    return found
+
+
+def _lines(path: Path, found: Imported) -> Iterator[_Line]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ReviewError(f"{path} has more than {MAX_BYTES // 10**6} MB, which no review page writes.")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ReviewError(f"The answers {path} cannot be read ({reason}); check the path.") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield _Line.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"]) or "line"
+                found.problem(f"{where}: {first['msg']}", number)
+
+
+def _review(
+    run: Run, recipe: Recipe, line: _Line, number: int, questions: Mapping[str, Question], found: Imported
+) -> Review | None:
+    question = questions.get(line.question_id)
+    if question is None:
+        found.strange += 1
+        return None
+    if wrong := form.problem(line.said, question):
+        found.problem(wrong, number)
+        return None
+    try:
+        said_at = at(line.said_at)
+    except ValueError:
+        found.problem(f"the time is {line.said_at!r}, which is none", number)
+        return None
+    found.older += line.version != version(question)
+    who = pseudonyms.named(run, recipe.review, line.reviewer.strip())
+    return review_of(question.question_id, line.version, who, ORIGIN, said_at, line.said)
+
+
+def review_of(question_id: str, of: str, annotator: str, origin: str, said_at: str, said: Said) -> Review:
+    """A submitted review as the table keeps it."""
+    told = said.right, said.choice, said.kind, said.quality, said.comment
+    key = Review.key(question_id, of, annotator, origin, said_at, State.SUBMITTED, *told)
+    return Review(key, question_id, of, annotator, origin, said_at, State.SUBMITTED, *told)
+
+
+def at(text: str) -> str:
+    """A time as the table keeps it: ISO 8601 in UTC to the millisecond, so that texts compare as times do.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    told = datetime.fromisoformat(text)
+    return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,151 @@
+"""Write the review page: one file with every question and picture of the sample, which any browser opens by itself.
+
+The page may run its own script, known by its hash, show its own pictures, and nothing else; texts of the run reach it
+as data, which the script shows as text. Blocks of data are written one after the other, so a large sample needs no
+more memory than a small one.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from capcurriculum import __version__
+from capcurriculum.errors import ReviewError
+from capcurriculum.progress import Display
+from capcurriculum.recipe import Recipe
+from capcurriculum.rows import digest
+from capcurriculum.run import Run
+from capcurriculum.tables import publish
+from datagen.images import ImageProblem
+from datagen.sources import gather
+from filters.review import form, pictures
+from filters.review.entries import Entry, entries
+from filters.review.sample import Sample
+
+#: More pictures than this make a file that browsers open slowly.
+MOST = 1_000
+_SIDE = 1_024
+_MARK = "<!-- blocks -->"
+
+
+def export(run: Run, recipe: Recipe, sample: Sample, out: Path | None, display: Display) -> Path:
+    """Write the page of a sample to `out` (None: `review.html` in the run's folder) and return its path.
+
+    Raises:
+        ReviewError: the sample is too large for a page, or `out` cannot be written.
+    """
+    path = out or run.path / "review.html"
+    if len(sample.drawn) > MOST:
+        raise ReviewError(
+            f"A page of {len(sample.drawn)} questions would be too large for a browser; draw at most {MOST}, or push "
+            "them to Argilla."
+        )
+    if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
+        raise ReviewError(f"{path} is no name of a page; give --out one that ends in .html.")
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            head, tail = _page(recipe, sample).split(_MARK)
+            file.write(head)
+            with display.step("review, page", len(sample.drawn)) as advance:
+                for block in _blocks(run, recipe, sample):
+                    file.write(block)
+                    advance(1)
+            file.write(tail)
+            file.flush()
+            os.fsync(file.fileno())
+        publish(temporary, path)
+    except OSError as error:
+        raise ReviewError(f"The page {path} cannot be written ({error.strerror}); give another --out.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def page_id(recipe: Recipe, sample: Sample) -> str:
+    """Under which name a browser keeps the answers: those to a smaller sample of the same design stay in sight."""
+    return digest("review page", recipe.name, sample.design.kind, sample.design.by, sample.design.seed)
+
+
+def _blocks(run: Run, recipe: Recipe, sample: Sample) -> Iterator[str]:
+    folders = gather.folders(run, recipe)
+    for place, entry in enumerate(entries(run, recipe, sample)):
+        yield _block(f"question-{place}", _told(entry, recipe) | {"image": _picture(entry, folders)})
+
+
+def _told(entry: Entry, recipe: Recipe) -> dict[str, Any]:
+    question = entry.question
+    return {
+        "id": question.question_id,
+        "version": entry.version,
+        "stage": question.stage,
+        "skill": question.skill,
+        "text": question.text or question.problem,
+        "options": list(question.options),
+        "key": question.answer,
+        "caption": "" if recipe.review.caption == "left_out" else question.caption,
+        "solvers": list(entry.solvers),
+        "suggested": entry.suggestion and [entry.suggestion.right, round(entry.suggestion.score, 3)],
+    }
+
+
+def _picture(entry: Entry, folders: Mapping[str, Path]) -> str:
+    """The picture's data URL, or in words why there is none."""
+    if not entry.question.image_path:
+        return ""
+    try:
+        return pictures.picture(folders[entry.question.stage], entry.question.image_path, _SIDE).url
+    except (ImageProblem, KeyError) as problem:
+        return f"The image cannot be shown: {problem}"
+
+
+def _block(name: str, value: object) -> str:
+    """One JSON value as an element of the page. No `<` is left in it, so no text can end the element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return f'<script type="application/json" id="{name}">{text}</script>\n'
+
+
+def _page(recipe: Recipe, sample: Sample) -> str:
+    package = files(__package__)
+    script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
+    setup = {
+        "page": page_id(recipe, sample),
+        "run": recipe.name,
+        "questions": len(sample.drawn),
+        "caption": recipe.review.caption,
+        "kinds": form.KINDS,
+        "form": form.FORM,
+    }
+    environment = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("page.html.jinja").render(
+        policy="; ".join(_policy(script, style)),
+        script=Markup(script),  # noqa: S704 (our own file)
+        style=Markup(style),  # noqa: S704 (our own file)
+        setup=Markup(_block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
+        name=recipe.name,
+        version=__version__,
+    )
+
+
+def _policy(script: str, style: str) -> Iterator[str]:
+    yield "default-src 'none'"
+    yield f"script-src '{_hash(script)}'"
+    yield f"style-src '{_hash(style)}'"
+    yield "img-src data:"
+    yield "base-uri 'none'"
+    yield "form-action 'none'"
+    yield "require-trusted-types-for 'script'"
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,72 @@
+"""Everything EasyR1 needs for a chain, as files: a configuration for each stage, the template, and one script.
+
+The script is for a checkout of the pinned commit with this package installed beside it. Between stages it merges the
+shards that EasyR1 saves into loadable weights, which the release's own quick start forgets.
+"""
+
+import shlex
+from pathlib import Path
+
+import yaml
+
+from capcurriculum import prompts
+from capcurriculum.errors import TrainerError
+from capcurriculum.tables import write_atomically
+from training.easyr1 import COMMIT
+from training.easyr1.config import check, config
+from training.links import Links
+
+TEMPLATE = "format_prompt.jinja"
+SCRIPT = "run.sh"
+
+
+def files(links: Links) -> dict[str, str]:
+    """File name -> its text, in the order in which they are used.
+
+    Raises:
+        TrainerError: EasyR1 cannot do what a stage asks for.
+    """
+    folder = links.folder / "easyr1"
+    model = str(links.settings.model or links.base.model)
+    made = {TEMPLATE: f"{{% raw %}}{prompts.system()}{{% endraw %}}\n\n{{{{ content | trim }}}}\n"}
+    script = [_HEAD]
+    for link, stage in zip(links.links, links.stages, strict=True):
+        check(link.knobs, link.run)
+        target = folder / stage.stage
+        said = config(links.settings, links.base, stage.stage, link.knobs, _folder(link.files.train), model, target)
+        made[f"{stage.stage}.yaml"] = yaml.safe_dump(said, sort_keys=False)
+        actor = target / f"global_step_{stage.total_steps}" / "actor"
+        script += [f"# {stage.stage}: {stage.total_steps} steps"]
+        script += [f"python3 -m verl.trainer.main config={shlex.quote(str(folder / (stage.stage + '.yaml')))}"]
+        script += [f"python3 scripts/model_merger.py --local_dir {shlex.quote(str(actor))}", ""]
+        model = str(actor / "huggingface")
+    return made | {SCRIPT: "\n".join(script)}
+
+
+def write(links: Links) -> Path:
+    """Write the files; returns their folder."""
+    folder = links.folder / "easyr1"
+    made = files(links)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in made.items():
+        write_atomically(folder / name, text.encode())
+    return folder
+
+
+_HEAD = f"""#!/bin/bash
+# Run this in a checkout of https://github.com/hiyouga/EasyR1 at commit {COMMIT}, in whose environment capcurriculum is
+# installed too (its reward is used). A stage that was stopped goes on from its last checkpoint.
+set -euo pipefail
+"""
+
+
+def _folder(paths: tuple[Path, ...]) -> Path:
+    folders = {path.parent for path in paths}
+    if len(folders) > 1:
+        raise TrainerError(
+            "EasyR1 reads one folder a stage, and this order has one for each epoch; leave out its epochs."
+        )
+    folder = folders.pop()
+    if "@" in str(folder):
+        raise TrainerError(f"EasyR1 takes what follows an @ for a split; move the run {folder} to a path without one.")
+    return folder

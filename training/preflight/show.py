@@ -1,0 +1,65 @@
+"""The report: a table of what was measured, then every finding; and the same as JSON beside the plan."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from capcurriculum.errors import TrainerError
+from capcurriculum.tables import write_atomically
+from training.preflight.findings import Severity
+from training.preflight.inspection import Inspection
+
+VERSION = 1
+FILE = "preflight.json"
+#: Tokens of prompts: their mean, 99th percentile and maximum, those that stand for pictures, and the limit.
+_COLUMNS = ("set", "rows", "val", "mean", "p99", "max", "images", "limit", "too long", "key p")
+
+
+def show(inspection: Inspection, out: Console) -> None:
+    """Print the report."""
+    table = Table(title="Preflight: rows, tokens of their prompts, balance of the answer key", box=None, pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column == "set" else "right")
+    for name, stage in inspection.stages.items():
+        lengths = [f"{stage.tokens[key]:,.0f}" if stage.tokens else "" for key in ("mean", "p99", "max")]
+        key = "" if stage.balance is None else f"{stage.balance.p:.2g}"
+        counts = (f"{stage.rows:,}", f"{stage.val_rows:,}", *lengths, f"{stage.image_tokens:,.0f}", f"{stage.limit:,}")
+        table.add_row(name, *counts, f"{stage.overlong:,}", key)
+    if inspection.stages:
+        out.print(table)
+    for finding in inspection.findings.all():
+        style = "bold red" if finding.severity == Severity.ERROR else "yellow"
+        # As text, for rows are nobody's markup.
+        out.print(Text(finding.severity.value, style).append(f"  {finding.sentence()}", "default"), soft_wrap=True)
+
+
+def save(inspection: Inspection, folder: Path) -> Path:
+    """Write the report as `preflight.json` below `folder` and return its path."""
+    told = {
+        "version": VERSION,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "findings": [dataclasses.asdict(finding) for finding in inspection.findings.all()],
+        "sets": {name: dataclasses.asdict(stage) for name, stage in inspection.stages.items()},
+        "machine_gb": inspection.machine,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    write_atomically(path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+    return path
+
+
+def refuse(inspection: Inspection) -> None:
+    """Let a training with errors not start.
+
+    Raises:
+        TrainerError: with the first error, and how many there are.
+    """
+    errors = inspection.findings.errors()
+    if errors:
+        more = f" There are {len(errors) - 1} more kinds of errors above." if len(errors) > 1 else ""
+        raise TrainerError(f"The training may not start. {errors[0].sentence()}{more}")
