@@ -126,7 +126,8 @@ def found(things: Sequence[Thing], text: str) -> str:
     """What a reader looks at before it answers a question of this world from a text that names `things`.
 
     Where a question names a shape, it comes last and right behind the one that the text gives to that colour: whether
-    two words are the same, a small model sees where they are neighbours.
+    two words are the same, a small model sees where they are neighbours. Place and size follow the shape, since who
+    knows colour and shape finds them more easily than who knows the colour alone.
     """
     if text == "How many objects are there?":
         return f"objects: {NUMBERS[len(things)]}."
@@ -142,8 +143,8 @@ def found(things: Sequence[Thing], text: str) -> str:
     if not here:
         return f"The {named[2]} object is none: none for {named[3]}."
     thing = here[0]
-    value = f"a {thing.shape} {thing.place}" if named[1] == "Where is" else f"{thing.size}, a {thing.shape}"
-    return f"The {named[2]} object is {value}: {thing.shape} for {named[3]}."
+    value = thing.place if named[1] == "Where is" else thing.size
+    return f"The {named[2]} object is a {thing.shape} {value}: {thing.shape} for {named[3]}."
 
 
 def _singular(plural: str) -> str | None:

@@ -33,8 +33,9 @@ _REFUSALS: tuple[str, ...] = (
 )
 _QUESTIONS_AN_INTERVIEW = 8
 _QUERIES_A_LOOKUP = 12
-#: Of the reader's questions, the share about what is not there, and of the others those whose answer is no option.
-_NOT_TOLD, _NONE_OF_THESE = 0.4, 0.15
+#: Of the reader's questions, the share about what is not there, of the others those whose answer is no option, and the
+#: share that is made to be about sizes: told before colour and shape, they are what is hardest to find in a text.
+_NOT_TOLD, _NONE_OF_THESE, _SIZES = 0.4, 0.15, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,10 @@ def from_caption(teaching: Teaching, rng: Random) -> Row:
 def reading(teaching: Teaching, rng: Random) -> Row:
     """A question and a text that need not tell its answer, or tells one that is none of the options."""
     things = captions.shuffled(scene(rng).things, rng)
-    question = questions.ask(things, rng)
+    ask = questions.size_of if rng.random() < _SIZES else questions.ask
+    question = ask(things, rng)
     if rng.random() < _NOT_TOLD:
-        lies = (questions.ask(captions.lie(things, rng), rng) for _ in range(20))
+        lies = (ask(captions.lie(things, rng), rng) for _ in range(20))
         question = next((lie for lie in lies if questions.gold(things, lie.text) is None), question)
     choices = questions.options(question, rng)
     right = questions.gold(things, question.text)
