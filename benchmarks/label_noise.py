@@ -29,7 +29,7 @@ import polars as pl
 from benchmarks import noise_audit, noise_page
 from benchmarks.noise_audit import ORDERS, VOTES
 from benchmarks.noise_page import AGREE, ANSWERING, AT, DESCRIBED, JUDGED, RECOMMENDED, RULES, SHARES_AGREED, told
-from benchmarks.noise_world import EQUAL, STRONGER, Setup, built, truth
+from benchmarks.noise_world import EQUAL, LOOKING, STRONGER, Setup, built, truth
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
 from capcurriculum.recipe_filters import AgreedOtherSection, BlindSection, ConsistentSection, SwappedSection
@@ -39,6 +39,8 @@ from filters import agreed_other, auditor, blind, consistent, perception, swappe
 from filters.panel import Panel
 
 RUNS = Path("runs") / "label_noise"
+#: Of the sets that ask nobody but the solvers, those of which "all that answer" is made.
+IN_ALL = ("paper + consistent (caption)", "paper + blind, swapped")
 SHARES = (0.0, 0.05, 0.10, 0.20)
 BOOTSTRAPS = 2000
 Flags = npt.NDArray[np.bool_]
@@ -108,47 +110,62 @@ def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> 
     for answer in run.answers.rows(pl.col("purpose") == str(Purpose.PROBE)):
         probed[answer.question_id].append(answer)
     keeps = partial(_keeps, asked, probed)
-    solvers, both = len(setup.solvers), Panel(setup.solvers, (0, 1))
     paper = keeps(lambda q, a: perception.judge(q, a, Panel(setup.solvers)).keep)
+    reached = [q for q, kept in zip(asked, paper, strict=True) if kept]
 
-    def one(name: str, kept: Flags, arms: int, votes: int = 0, audited: Flags = paper) -> FilterSet:
-        each = 1 + solvers * arms + votes * len(setup.auditors) * audited.mean()
+    def one(name: str, kept: Flags, arms: int = 2, votes: int = 0, audited: Flags = paper) -> FilterSet:
+        each = 1 + len(setup.solvers) * arms + votes * len(setup.auditors) * audited.mean()
         return FilterSet(name, paper & kept, 1000 * float(each))
 
-    yield one("paper", paper, 2)
-    yield one("paper, both orders", keeps(lambda q, a: perception.judge(q, a, both).keep), 4)
-    steady = keeps(lambda q, a: consistent.judge(q, a, both, ConsistentSection(arms=("caption",))).keep)
-    yield one("paper + consistent (caption)", steady, 3)
+    yield one("paper", paper)
+    every = np.ones(len(asked), bool)
+    if setup.votes:
+        for name, kept, arms in _probe_alone(keeps, setup):
+            yield one(name, kept, arms)
+            if name in IN_ALL:
+                every &= kept
+    for name, kept, votes in _described(run, recipe, asked, reached, setup):
+        yield one(name, kept, votes=votes)
+    if setup.votes:
+        said = noise_audit.heard(run, recipe, noise_audit.answering(setup, AGREE), reached)
+        for share in SHARES_AGREED:
+            kept = _keeps(asked, said, _by(noise_audit.answering(setup, share)))
+            yield one(ANSWERING.format(share), kept, votes=setup.votes)
+            if share == AGREE:
+                yield one(
+                    "all that answer", every & kept, 8 if "blind" in setup.arms else 3, setup.votes, paper & every
+                )
+
+
+def _probe_alone(keeps: Callable[[Judge], Flags], setup: Setup) -> Iterator[tuple[str, Flags, int]]:
+    """Sets that ask nobody but the solvers, and how many arms and orders of the options they read."""
+    both = Panel(setup.solvers, (0, 1))
+    yield "paper, both orders", keeps(lambda q, a: perception.judge(q, a, both).keep), 4
+    steady = ConsistentSection(arms=("caption",))
+    yield "paper + consistent (caption)", keeps(lambda q, a: consistent.judge(q, a, both, steady).keep), 3
     firm = keeps(lambda q, a: consistent.judge(q, a, both, ConsistentSection()).keep)
-    yield one("paper + consistent (image, caption)", firm, 4)
-    unlike = keeps(lambda q, a: agreed_other.judge(q, a, both, AgreedOtherSection()).keep)
-    yield one("paper + agreed_other", unlike, 3)
-    rest, arms = paper & steady, 3
+    yield "paper + consistent (image, caption)", firm, 4
+    yield "paper + agreed_other", keeps(lambda q, a: agreed_other.judge(q, a, both, AgreedOtherSection()).keep), 3
     if "blind" in setup.arms:
         others = keeps(lambda q, a: blind.judge(q, a, both, BlindSection()).keep)
         others &= keeps(lambda q, a: swapped.judge(q, a, both, SwappedSection()).keep)
-        yield one("paper + blind, swapped", others, 7)
-        rest, arms = rest & others, 8
-    for name, kept, votes in _audited(run, recipe, asked, setup, paper):
-        yield one(name, kept, 2, votes)
-        if name == ANSWERING.format(AGREE):
-            yield one("all that answer", rest & kept, arms, votes, rest)
+        yield "paper + blind, swapped", others, 7
 
 
-def _audited(
-    run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup, paper: Flags
+def _described(
+    run: Run, recipe: Recipe, asked: Sequence[Question], reached: Sequence[Question], setup: Setup
 ) -> Iterator[tuple[str, Flags, int]]:
-    """Sets with auditors: which questions they keep, and the requests that each auditor gets about one."""
-    reached = [q for q, kept in zip(asked, paper, strict=True) if kept]
-    votes = noise_audit.heard(run, recipe, noise_audit.answering(setup, AGREE), reached)
-    for share in SHARES_AGREED:
-        yield ANSWERING.format(share), _keeps(asked, votes, _by(noise_audit.answering(setup, share))), setup.votes
+    """Sets with auditors that describe, and the requests that each of those gets about a question."""
     section = noise_audit.describing(setup)
     read = noise_audit.heard(run, recipe, section, reached)
     judged = noise_audit.judged(run, recipe, section, reached)
     for name, votes, requests in ((DESCRIBED, read, VOTES * (1 + ORDERS)), (JUDGED, judged, VOTES)):
         for rule in RULES:
             yield told(name, rule), _keeps(asked, votes, _by(noise_audit.describing(setup, *rule))), requests
+
+
+def _by(section: AuditorSection) -> Judge:
+    return lambda question, votes: auditor.judge(question, votes, section).keep
 
 
 def _keeps(asked: Sequence[Question], replies: Mapping[str, Sequence[Answer]], judge: Judge) -> Flags:
@@ -211,7 +228,7 @@ def _numbers(found: Measured, kept: Flags, paper: Flags, weights: Numbers, rows:
 @cache
 def _headline() -> Line:
     """The recommended set at the share of lies that the targets are about."""
-    found = measured(STRONGER, RUNS)
+    found = measured(LOOKING, RUNS)
     return next(line for line in lines(found) if (line.lies, line.set) == (AT, RECOMMENDED))
 
 
@@ -226,20 +243,21 @@ def recall() -> float:
 
 
 def main() -> None:
-    """Measure both set-ups, and write the table and the plot."""
+    """Measure the set-ups named, and write their tables and plots."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.label_noise", description=__doc__)
+    known = {setup.name: setup for setup in (LOOKING, STRONGER, EQUAL)}
+    parser.add_argument("setups", nargs="*", metavar="SETUP", help=f"of {', '.join(known)}; without any, all")
     parser.add_argument("--keep", type=Path, default=RUNS, help="a folder for the runs, gone on with if they are there")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where experiments.md is (default docs)")
-    parser.add_argument(
-        "--seed", type=int, default=STRONGER.seed, help="of the world; another one to choose numbers on"
-    )
-    parser.add_argument("--setup", choices=[STRONGER.name, EQUAL.name], help="this one alone")
+    parser.add_argument("--seed", type=int, help="of the worlds: another than their own, to choose numbers on")
     arguments = parser.parse_args()
-    setups = [s for s in (STRONGER, EQUAL) if arguments.setup in (None, s.name)]
-    worlds = [measured(replace(setup, seed=arguments.seed), arguments.keep) for setup in setups]
-    found = [line for world in worlds for line in lines(world)]
-    noise_page.write(found, arguments.out)
-    print(json.dumps({"lines": len(found)}))
+    if unknown := sorted(set(arguments.setups) - set(known)):
+        parser.error(f"no set-up named {', '.join(unknown)}; there are {', '.join(known)}")
+    for name in arguments.setups or known:
+        setup = known[name] if arguments.seed is None else replace(known[name], seed=arguments.seed)
+        found = list(lines(measured(setup, arguments.keep)))
+        noise_page.write(found, arguments.out)
+        print(json.dumps({"setup": name, "lines": len(found)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from datagen.micro import captions, questions
 from datagen.sources import gather
 
 #: Descriptions of an image by each auditor, and in how many orders of the options each is read.
-VOTES, ORDERS = 3, 2
+VOTES, ORDERS = 3, 1
 JUDGE = "the world's judge"
 _TEMPERATURE = 1.0
 

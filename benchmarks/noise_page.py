@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
@@ -17,10 +17,14 @@ DESCRIBED, JUDGED = "paper + descriptions", "paper + descriptions without misrea
 Rule = tuple[int, int | None]
 #: So many descriptions must bear the marked answer out, and one other may have so many more (None: any number).
 RULES: tuple[Rule, ...] = ((1, None), (1, 2), (1, 1), (1, 0), (2, None), (2, 1), (2, 0), (3, None), (4, None))
-BEGIN, END = "<!-- label_noise: begin -->", "<!-- label_noise: end -->"
-PLOT = "label_noise.png"
-#: Okabe and Ito's colours, which differ for every kind of colour vision; markers differ as well.
-_STYLES = {"stronger": ("#0072B2", "o"), "equal": ("#D55E00", "s")}
+BEGIN, END, PLOT = "<!-- label_noise {}: begin -->", "<!-- label_noise {}: end -->", "label_noise_{}.png"
+#: Kinds of auditors: what tells them in a set's name, line, colour and marker. The colours are Okabe and Ito's, which
+#: differ for every kind of colour vision.
+_KINDS = (
+    ("auditors", "-", "#0072B2", "o", "auditors that answer"),
+    ("descriptions,", "--", "#D55E00", "s", "auditors that describe"),
+    ("without misreading", ":", "#009E73", "^", "the same, read without a mistake"),
+)
 
 
 def told(name: str, rule: Rule) -> str:
@@ -30,31 +34,28 @@ def told(name: str, rule: Rule) -> str:
 
 
 #: The set that the targets are about, chosen on another world.
-RECOMMENDED = told(DESCRIBED, (1, 1))
+RECOMMENDED = told(DESCRIBED, (1, 2))
 
 
 def write(lines: Sequence["Line"], folder: Path) -> None:
-    """Replace what stands between the marks of `experiments.md`, and draw the plot beside it."""
-    page = folder / "experiments.md"
+    """Replace what stands between the marks of the set-up in `experiments.md`, and draw the plot beside it."""
+    setup, page = lines[0].setup, folder / "experiments.md"
+    begin, end = BEGIN.format(setup), END.format(setup)
     text = page.read_text(encoding="utf-8")
-    head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    page.write_text(f"{head}{BEGIN}\n" + "\n".join(_tables(lines)) + f"\n{END}{tail}", encoding="utf-8")
-    plot(lines, folder / PLOT)
+    head, tail = text.split(begin)[0], text.split(end)[1]
+    page.write_text(f"{head}{begin}\n\n" + "\n".join(_table(lines)) + f"\n\n{end}{tail}", encoding="utf-8")
+    plot(lines, folder / PLOT.format(setup))
 
 
-def _tables(lines: Sequence["Line"]) -> Iterator[str]:
-    for setup in dict.fromkeys(line.setup for line in lines):
-        own = [line for line in lines if line.setup == setup and _told(line)]
-        yield from ("", f"### Set-up `{setup}`", "")
-        yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | false | void | requests |"
-        yield "|---|---|---|---|---|---|---|---|"
-        for line in own:
-            wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
-            part = _share(line.ratio, line.ratio_interval)
-            kinds = " | ".join("" if math.isnan(k) else f"{100 * k:.0f} %" for k in (line.false_kept, line.void_kept))
-            cells = (f"{100 * line.lies:.0f} %", line.set, wrong, part, good, kinds, f"{line.requests:,.0f}")
-            yield f"| {' | '.join(cells)} |"
-    yield ""
+def _table(lines: Sequence["Line"]) -> Iterator[str]:
+    yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | false | void | requests |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for line in filter(_told, lines):
+        wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
+        part = _share(line.ratio, line.ratio_interval)
+        kinds = " | ".join("" if math.isnan(k) else f"{100 * k:.0f} %" for k in (line.false_kept, line.void_kept))
+        cells = (f"{100 * line.lies:.0f} %", line.set, wrong, part, good, kinds, f"{line.requests:,.0f}")
+        yield f"| {' | '.join(cells)} |"
 
 
 def _share(value: float, ends: tuple[float, float]) -> str:
@@ -80,20 +81,6 @@ def frontier(lines: Sequence["Line"]) -> list["Line"]:
     return best
 
 
-def _curves(axes: Any, own: Sequence["Line"], colour: str, marker: str, setup: str) -> None:
-    """The frontier of each kind of auditors."""
-    kinds = (
-        ("auditors", "-", "answering"),
-        ("descriptions,", "--", "describing"),
-        ("without misreading", ":", "read well"),
-    )
-    for words, style, kind in kinds:
-        best = frontier([line for line in own if words in line.set])
-        spots = ([line.recall for line in best], [line.ratio for line in best])
-        label = f"{setup}: {kind}" if best else None
-        axes.plot(*spots, color=colour, marker=marker, markersize=4, linestyle=style, label=label)
-
-
 def plot(lines: Sequence["Line"], file: Path) -> None:
     """At 10 % lies: recall of good rows against the share of wrong labels over that of the paper's rule."""
     import matplotlib as mpl
@@ -102,17 +89,16 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 5), dpi=150)
-    signs: dict[str, str] = {}
-    for setup, (colour, marker) in _STYLES.items():
-        own = [line for line in lines if line.setup == setup and line.lies == AT]
-        rest = [line for line in own if not _audited(line)]
-        _curves(axes, own, colour, marker, setup)
-        axes.scatter(
-            [r.recall for r in rest], [r.ratio for r in rest], marker=marker, facecolors="none", edgecolors=colour
-        )
-        for line in rest:
-            sign = signs.setdefault(line.set, "abcdefghij"[len(signs)])
-            axes.annotate(sign, (line.recall, line.ratio), (4, 4), textcoords="offset points", fontsize=8, color=colour)
+    own = [line for line in lines if line.lies == AT]
+    for words, style, colour, marker, label in _KINDS:
+        if best := frontier([line for line in own if words in line.set]):
+            spots = ([line.recall for line in best], [line.ratio for line in best])
+            axes.plot(*spots, color=colour, marker=marker, linestyle=style, label=label)
+    rest = [line for line in own if not _audited(line)]
+    axes.scatter([line.recall for line in rest], [line.ratio for line in rest], facecolors="none", edgecolors="black")
+    signs = dict(zip([line.set for line in rest], "abcdefghij", strict=False))
+    for line in rest:
+        axes.annotate(signs[line.set], (line.recall, line.ratio), (4, 4), textcoords="offset points", fontsize=8)
     axes.axhline(0.2, color="black", linestyle=":", linewidth=1)
     axes.axvline(0.8, color="black", linestyle=":", linewidth=1)
     axes.set(xlabel="good perception-hard rows kept", ylabel="wrong labels kept, over the paper's rule", xlim=(0, 1.05))

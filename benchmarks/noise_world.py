@@ -32,7 +32,8 @@ WRONG_KEYS = 0.05
 class Setup:
     """Who answers and who checks, over how many captions of which world; `start` sees worse than the other two.
 
-    `votes` are those of an auditor that answers.
+    `votes` are those of an auditor that answers; with none of them only auditors that describe are asked, and the
+    probe asks in one order.
     """
 
     name: str
@@ -41,11 +42,13 @@ class Setup:
     captions: int
     votes: int
     arms: tuple[str, ...] = ("image", "caption", "blind", "swapped")
-    seed: int = 37
+    seed: int = 11
 
 
 STRONGER = Setup("stronger", ("start",), ("solver_a", "solver_b"), 2400, 8)
 EQUAL = Setup("equal", ("solver_a", "solver_b"), ("solver_a", "solver_b", "start"), 1600, 8, ("image", "caption"))
+#: The same models over another world, and of all sets only those with auditors that describe.
+LOOKING = Setup("looking", STRONGER.solvers, STRONGER.auditors, 1600, 0, ("image", "caption"), 37)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,12 @@ def recipe_of(setup: Setup, folder: Path, url: str) -> Recipe:
         "perception": {
             "source": {"kind": "scenes", "items": setup.captions, "seed": setup.seed, "lies": LIES},
             "teacher": {"model": "teacher"},
-            "probe": {"solvers": setup.solvers, "arms": setup.arms, "other_order": True, "sampling": sampling},
+            "probe": {
+                "solvers": setup.solvers,
+                "arms": setup.arms,
+                "other_order": setup.votes > 0,
+                "sampling": sampling,
+            },
         },
         "rollouts": {"model": setup.solvers[0], "k": 1, "sampling": sampling},
         "filters": ["perception", "rollouts"],

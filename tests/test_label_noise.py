@@ -1,6 +1,7 @@
 """The label-noise measurement: its scripted teacher, its weighting, and the page it writes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,11 +84,21 @@ def test_worlds_with_other_shares_of_lies_are_the_same_rows_weighted(monkeypatch
 def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_noise, "BOOTSTRAPS", 5)
     page = tmp_path / "experiments.md"
-    page.write_text(f"before\n{noise_page.BEGIN}\nold\n{noise_page.END}\nafter\n")
+    begin, end = noise_page.BEGIN.format("stronger"), noise_page.END.format("stronger")
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     monkeypatch.setattr(noise_page, "plot", lambda lines, file: None)
     noise_page.write(list(label_noise.lines(measured())), tmp_path)
     text = page.read_text()
+    assert noise_page.BEGIN.format("stronger") in text
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert text.count("| some |") == len(label_noise.SHARES)
+
+
+def test_the_frontier_is_what_no_other_set_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_noise, "BOOTSTRAPS", 2)
+    line = next(label_noise.lines(measured()))
+    told = [(0.9, 0.5), (0.8, 0.3), (0.7, 0.4), (0.85, 0.5), (0.6, 0.1), (0.9, 0.6)]
+    best = noise_page.frontier([replace(line, recall=recall, ratio=ratio) for recall, ratio in told])
+    assert [(line.recall, line.ratio) for line in best] == [(0.9, 0.5), (0.8, 0.3), (0.6, 0.1)]
