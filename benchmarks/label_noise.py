@@ -164,10 +164,6 @@ def _described(
             yield told(name, rule), _keeps(asked, votes, _by(noise_audit.describing(setup, *rule))), requests
 
 
-def _by(section: AuditorSection) -> Judge:
-    return lambda question, votes: auditor.judge(question, votes, section).keep
-
-
 def _keeps(asked: Sequence[Question], replies: Mapping[str, Sequence[Answer]], judge: Judge) -> Flags:
     return np.array([judge(q, replies.get(q.question_id, ())) for q in asked])
 

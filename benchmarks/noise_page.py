@@ -23,7 +23,7 @@ BEGIN, END, PLOT = "<!-- label_noise {}: begin -->", "<!-- label_noise {}: end -
 _KINDS = (
     ("auditors", "-", "#0072B2", "o", "auditors that answer"),
     ("descriptions,", "--", "#D55E00", "s", "auditors that describe"),
-    ("without misreading", ":", "#009E73", "^", "the same, read without a mistake"),
+    ("without misreading", ":", "#009E73", "^", "descriptions read without a mistake"),
 )
 
 
