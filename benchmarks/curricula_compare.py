@@ -115,7 +115,7 @@ def page(base: Recipe, every: Sequence[Training], docs: Path) -> None:
         for training in done
         if training.seed == min(one.seed for one in done)
     }
-    curricula_page.write(found, series, docs)
+    curricula_page.write(found, series, docs, list(WAYS))
 
 
 def main() -> None:

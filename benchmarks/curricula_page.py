@@ -48,17 +48,20 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def write(found: Sequence[Result], series: Mapping[str, pl.DataFrame], docs: Path) -> None:
-    """Replace what stands between the marks of `experiments.md`, and draw the curves beside it."""
+def write(found: Sequence[Result], series: Mapping[str, pl.DataFrame], docs: Path, ways: Sequence[str] = ()) -> None:
+    """Replace what stands between the marks of `experiments.md`, and draw the curves beside it.
+
+    `ways` are all that were to be compared; the page names those that `found` does not have.
+    """
     file = docs / "experiments.md"
     text = file.read_text(encoding="utf-8")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    file.write_text(f"{head}{BEGIN}\n" + "\n".join(_lines(found)) + f"\n{END}{tail}", encoding="utf-8")
+    file.write_text(f"{head}{BEGIN}\n" + "\n".join(_lines(found, ways)) + f"\n{END}{tail}", encoding="utf-8")
     if series:
         curves.draw(series, docs / PLOT)
 
 
-def _lines(found: Sequence[Result]) -> Iterator[str]:
+def _lines(found: Sequence[Result], wanted: Sequence[str]) -> Iterator[str]:
     ways = [way for way in dict.fromkeys(result.way for result in found) if way != "start"]
     if not ways:
         yield from ("", "Nothing has been trained yet.", "")
@@ -79,7 +82,10 @@ def _lines(found: Sequence[Result]) -> Iterator[str]:
         length = np.mean([result.scores[stage].tokens for result in own for stage in stages])
         counts = f"{own[0].steps} | {own[0].rollouts:,}"
         yield f"| {way} | {counts} | {' | '.join(cells)} | {_percent(share(own, stages))} | {length:.1f} |"
-    yield from ("", *_differences(found, ways, stages), "")
+    yield from ("", *_differences(found, ways, stages))
+    if missing := [way for way in wanted if way not in ways]:
+        yield f"Not trained here: {', '.join(missing)}. The same command goes on with them."
+    yield ""
 
 
 def _replies(found: Sequence[Result]) -> int:
@@ -88,32 +94,34 @@ def _replies(found: Sequence[Result]) -> int:
 
 
 def _differences(found: Sequence[Result], ways: Sequence[str], stages: Sequence[str]) -> Iterator[str]:
-    """Each way against the reference over the seeds that both have, in points, and what that says."""
-    others = [way for way in ways if way != REFERENCE]
-    if REFERENCE not in ways or not others:
-        return
-    yield f"| against {REFERENCE}, points | {' | '.join(stages)} | mean of the stages | seeds |"
+    """Each way against the start and against the reference, in points, and what that says."""
+    yield from _against("start", found, ways, stages)
+    others = [way for way in ways if _pairs(found, REFERENCE, way) and way != REFERENCE]
+    if others:
+        yield ""
+        yield from _against(REFERENCE, found, others, stages)
+    if max(sum(result.way == way for result in found) for way in ways) == 1:
+        yield "With one seed the intervals speak of the rows only, and say nothing of what another seed would give."
+
+
+def _against(base: str, found: Sequence[Result], ways: Sequence[str], stages: Sequence[str]) -> Iterator[str]:
+    yield f"| against {base}, points | {' | '.join(stages)} | mean of the stages | seeds |"
     yield "|" + "---|" * (len(stages) + 3)
     clear = []
-    for way in others:
-        pairs = _pairs(found, way)
-        if not pairs:
-            continue
+    for way in ways:
+        pairs = _pairs(found, base, way)
         parts = {stage: difference(pairs, [stage]) for stage in stages} | {"the mean": difference(pairs, stages)}
         clear += [f"{way} {'above' if i.mean > 0 else 'below'} on {name}" for name, i in parts.items() if i.clear]
         yield f"| {way} | {' | '.join(_points(interval) for interval in parts.values())} | {len(pairs)} |"
-    seeds = max(len(_pairs(found, way)) for way in others)
     yield ""
     if clear:
-        tests = len(others) * (len(stages) + 1)
+        tests = len(ways) * (len(stages) + 1)
         yield (
-            f"Against {REFERENCE} these intervals exclude zero: {'; '.join(clear)}. Of {tests} such intervals about "
-            f"{0.05 * tests:.0f} would by chance."
+            f"Against {base} these intervals exclude zero: {'; '.join(clear)}. Of {tests} such intervals about "
+            f"{0.05 * tests:.1f} would by chance."
         )
     else:
-        yield f"No interval against {REFERENCE} excludes zero: no difference was found at this size."
-    if seeds == 1:
-        yield "With one seed the intervals speak of the rows only, and say nothing of what another seed would give."
+        yield f"No interval against {base} excludes zero: no difference was found at this size."
 
 
 def share(results: Sequence[Result], stages: Sequence[str]) -> Interval:
@@ -131,10 +139,13 @@ def difference(pairs: Sequence[tuple[Result, Result]], stages: Sequence[str]) ->
     )
 
 
-def _pairs(found: Sequence[Result], way: str) -> list[tuple[Result, Result]]:
-    """(reference, way) of every seed that both have."""
-    reference = {result.seed: result for result in found if result.way == REFERENCE}
-    return [(reference[r.seed], r) for r in found if r.way == way and r.seed in reference]
+def _pairs(found: Sequence[Result], base: str, way: str) -> list[tuple[Result, Result]]:
+    """(base, way) of every seed that both have; the start is the same for all seeds."""
+    bases = {result.seed: result for result in found if result.way == base}
+    own = [result for result in found if result.way == way]
+    if base == "start":
+        return [(bases[0], result) for result in own]
+    return [(bases[result.seed], result) for result in own if result.seed in bases]
 
 
 def _table(rates: Sequence[Mapping[str, float]]) -> Numbers:

@@ -25,6 +25,7 @@ from benchmarks.processes import answer_of
 from capcurriculum import prompts
 from capcurriculum.progress import Display
 from capcurriculum.recipe_preflight import PreflightSection
+from capcurriculum.recipe_training import TrainingRecipe
 from datagen import micro
 from training.dataset import StageFiles, stage_files
 from training.preflight.inspection import Inspection, LinkData
@@ -116,8 +117,8 @@ def _picture(seed: int) -> bytes:
 def look(files: StageFiles, model: Path, cache_folder: Path) -> float:
     """Seconds of processor that one look takes."""
     data = LinkData(files, KEYS, 16, model, cache_folder / "link")
-    display, section = Display(Console(quiet=True)), PreflightSection(processes=2)
-    with Inspection(section, display, write=False, cache=cache_folder) as inspection:
+    display, settings = Display(Console(quiet=True)), TrainingRecipe(preflight=PreflightSection(processes=2))
+    with Inspection(settings, display, write=False, cache=cache_folder) as inspection:
         inspection.files(data)
     if inspection.findings.errors():
         raise RuntimeError(inspection.findings.errors()[0].sentence())

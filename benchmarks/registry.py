@@ -17,6 +17,9 @@ from benchmarks import (
     publish,
     report,
     resume,
+    review_correction,
+    review_interval,
+    review_server,
     reward,
     road,
     saturation,
@@ -165,6 +168,29 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_cpu_ms_per_request": Benchmark(
         client.cpu_ms_per_request, "ms", None, "lower", "CPU time of the client process, the same requests"
+    ),
+    "review_push_rows_per_s": Benchmark(
+        review_server.rows_per_s, "1/s", 7, "higher", "2,000 records with pictures to a real Argilla on this machine"
+    ),
+    "review_pull_seconds": Benchmark(
+        review_server.pull_seconds, "s", 60, "lower", "10,000 responses from that Argilla, until they are reviews"
+    ),
+    "review_growth_mb": Benchmark(
+        review_server.growth_mb, "MB", 100, "lower", "peak memory of that client, 250 to 2,000 records"
+    ),
+    "review_interval_coverage": Benchmark(
+        review_interval.coverage,
+        "share",
+        0.93,
+        "higher",
+        "95 % intervals that hold the true share of wrong keys, 100 samples, 3 people with 5 % slips",
+    ),
+    "review_kept_accuracy_gain": Benchmark(
+        review_correction.gain,
+        "share",
+        0.05,
+        "higher",
+        "right keys among the kept after a review of all of them, minus before",
     ),
     "client_peer_requests_per_second": Benchmark(
         client.peer_requests_per_second, "1/s", None, "higher", "the same by datatrove's runner (benchmarks/peer.py)"

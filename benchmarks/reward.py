@@ -18,8 +18,8 @@ from capcurriculum.maths import shut_down
 from training.reward import compute_score, compute_scores
 
 CHUNK = 50  # replies a turn
-CHOICES, MATHS = 2000, 800
-BATCH, BATCHES, HANG_EVERY = 500, 8, 100
+CHOICES, MATHS = 4000, 800
+BATCH, BATCHES, HANG_EVERY = 500, 4, 100
 Grader = Callable[[Reply], bool]
 
 
@@ -104,9 +104,8 @@ def _compare(replies: Sequence[Reply], warm_up: Sequence[Reply]) -> dict[str, fl
 
 def _processor() -> float:
     """Seconds of processor of this process and of all below it, also those that have ended."""
-    own = psutil.Process()
-    total = 0.0
-    for process in (own, *own.children(recursive=True)):
+    total = time.process_time()
+    for process in psutil.Process().children(recursive=True):
         times = process.cpu_times()
         total += times.user + times.system + times.children_user + times.children_system
     return total

@@ -10,7 +10,7 @@ import polars as pl
 
 from capcurriculum.reasons import UNDECIDED, Reason
 from capcurriculum.run import Run
-from capcurriculum.verdicts import current, everything, in_force
+from capcurriculum.verdicts import counting, current, everything
 
 #: Steps before the recipe's filters, in the order of the road; others that no recipe lists come last, by their names.
 STEPS = ("source", "download", "teacher")
@@ -92,7 +92,7 @@ def catches(run: Run) -> list[CatchLine]:
         _counts(alone.group_by("stage", "filter").len()),
         _counts(pairs),
     )
-    road = list(dict.fromkeys(in_force(recipe)["filter"]))
+    road = list(dict.fromkeys(counting(recipe)["filter"]))
     return [
         CatchLine(
             stage,
@@ -121,7 +121,7 @@ def placed(run: Run) -> pl.LazyFrame:
         RecipeError: the run's own recipe cannot be read.
     """
     recipe = run.recipe()
-    by_name = in_force(recipe).lazy().select("filter", "stage", listed="place")
+    by_name = counting(recipe).lazy().select("filter", "stage", listed="place")
     steps = pl.LazyFrame({"filter": STEPS, "step": range(-len(STEPS), 0)})
     verdicts = everything(run, recipe).select("stage", "filter", "question_id", "keep", "reason")
     placed = verdicts.join(by_name, on=["filter", "stage"], how="left").join(steps, on="filter", how="left")

@@ -2,7 +2,7 @@
 
 Started on first use; they work from any thread and from forked or daemonic processes, and never outlive their parent.
 An answer that takes more processor than it may is FAILED and costs no worker: see `maths_worker`. How much it may is
-long while answers that never end are rare, and short once they have used a fifth of what honest ones did, so a policy
+long while answers that never end are rare, and short once they have used a tenth of what honest ones did, so a policy
 that learns to write endless answers slows its own reward down by a bounded factor and not at will.
 """
 
@@ -25,9 +25,9 @@ from capcurriculum.errors import EngineError
 from capcurriculum.rows import Outcome
 
 CPU_SECONDS = 1.0  # of processor for one answer; honest answers take hundredths, the slowest seen half a second
-SHORT_CPU_SECONDS = 0.25  # the same once endless answers are no longer rare
-LOST_SHARE = 0.2  # rare: they have used at most this share of what honest answers have used, and the grace
-LOST_GRACE_SECONDS = 2.0
+SHORT_CPU_SECONDS = 0.15  # the same once endless answers are no longer rare
+LOST_SHARE = 0.1  # rare: they have used at most this share of what honest answers have used, and the grace
+LOST_GRACE_SECONDS = 1.0
 LIMIT_SECONDS = 6.0  # wall clock for one answer; only a starved or a stopped worker comes near it
 _MARGIN_SECONDS = 0.3  # how much earlier the worker gives up on its child, so that only a child must be replaced
 START_SECONDS = 120.0

@@ -17,27 +17,38 @@ _FORCE = {"filter": pl.String, "stage": pl.String, "params": pl.String, "place":
 def in_force(recipe: Recipe) -> pl.DataFrame:
     """One row for each filter of the recipe and stage it judges.
 
-    `place` is its place on the road from 0 on: by phase, and inside a phase in the recipe's order. People come last,
-    since a question need not have their verdict; what they drop costs no rollout, as what auditors drop.
+    `place` is its place on the road from 0 on: by phase, and inside a phase in the recipe's order.
     """
     ordered = sorted(recipe.filters, key=lambda section: section.phase)
-    rows: list[tuple[str, str, str, int, int]] = [
-        (section.name, str(stage), section.digest(recipe), place, int(section.phase))
-        for place, section in enumerate(ordered)
-        for stage in section.stages
-    ]
-    stages = dict.fromkeys(stage for _, stage, *_ in rows)
-    rows += [(HUMAN, stage, recipe.review.digest(), len(ordered), int(Phase.AUDIT)) for stage in stages]
-    return pl.DataFrame(rows, schema=_FORCE, orient="row")
+    return pl.DataFrame(
+        [
+            (section.name, str(stage), section.digest(recipe), place, int(section.phase))
+            for place, section in enumerate(ordered)
+            for stage in section.stages
+        ],
+        schema=_FORCE,
+        orient="row",
+    )
+
+
+def counting(recipe: Recipe) -> pl.DataFrame:
+    """The same with people, who come last, since a question need not have their verdict.
+
+    What they drop costs no rollout, as what auditors drop.
+    """
+    listed = in_force(recipe)
+    stages, place, phase = listed["stage"].unique(maintain_order=True), len(recipe.filters), int(Phase.AUDIT)
+    people = [(HUMAN, stage, recipe.review.digest(), place, phase) for stage in stages]
+    return pl.concat([listed, pl.DataFrame(people, schema=_FORCE, orient="row")])
 
 
 def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
-    """The verdicts of the recipe's filters that count, in the order they were made.
+    """The verdicts of the recipe's filters and of people that count, in the order they were made.
 
-    `which` are predicates on the columns of `in_force`: those of other filters are left out before sorting.
+    `which` are predicates on the columns of `counting`: those of other filters are left out before sorting.
     Columns: those of `Verdict`, with `seen` (how many replies it rests on) for `evidence`; `place` and `phase`.
     """
-    force = in_force(recipe).lazy().filter(*which)
+    force = counting(recipe).lazy().filter(*which)
     verdicts = _ledger(run).join(force, on=["filter", "stage", "params"], maintain_order="left")
     return verdicts.unique(["filter", "stage", "question_id"], keep="last", maintain_order=True)
 

@@ -9,7 +9,7 @@ from capcurriculum import ledger
 from capcurriculum.rows import Answer
 from capcurriculum.run import Run
 from capcurriculum.show import visible
-from capcurriculum.verdicts import in_force
+from capcurriculum.verdicts import counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
     yield from _answers(answers)
     yield from _reviews(run, ids)
-    force = set(in_force(run.recipe())["params"])
+    force = set(counting(run.recipe())["params"])
     for verdict in run.verdicts.rows():
         if verdict.question_id in ids:
             kept = "keep" if verdict.keep else "drop"

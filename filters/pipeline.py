@@ -48,7 +48,7 @@ def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
     What people dropped is left out; nobody need have looked at the others.
     """
     listed = pl.col("filter") != HUMAN
-    wanted = in_force(recipe).lazy().filter(listed).group_by("stage").agg(wanted=pl.len())
+    wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
     verdicts = current(run, recipe).group_by("question_id", "stage").agg(pl.col("keep").all(), judged=listed.sum())
     kept = verdicts.join(wanted, on="stage").filter(pl.col("keep"), pl.col("judged") == pl.col("wanted"))
     return run.questions.scan().select("question_id").join(kept, on="question_id", how="semi", maintain_order="left")

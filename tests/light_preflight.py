@@ -13,19 +13,11 @@ from typing import Any
 import pytest
 from jinja2 import Template
 from PIL import Image
-from rich.console import Console
 from tokenizers import Tokenizer
 
-from capcurriculum.progress import Display
-from capcurriculum.recipe_preflight import PreflightSection
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
 from datagen import micro
 from datagen.engines.pixels import PixelLimits, smart_size
-from training import knobs, overrides
-from training.dataset import StageFiles
 from training.preflight import lengths
-from training.preflight.findings import Finding
-from training.preflight.inspection import Inspection, LinkData
 from training.preflight.pool import Pools
 from training.preflight.settings import Settings
 from training.preflight.worker import Worker
@@ -47,7 +39,8 @@ class LightLengths:
     patch = 16
 
     def __init__(self, settings: Settings, least: int = 1024, most: int = 2**24) -> None:
-        self.limits = PixelLimits(max(least, settings.least or 1), min(most, settings.most or most), FACTOR)
+        self.first = PixelLimits(settings.least or 4 * FACTOR**2, settings.most or 16384 * FACTOR**2, FACTOR)
+        self.then = PixelLimits(least, most, FACTOR)
 
     def control_token(self, text: str) -> str:
         found = re.search(r"<\|\w+\|>", text)
@@ -57,7 +50,7 @@ class LightLengths:
         tokenizer, template = _files()
         messages = [{**turn, "content": lengths._parts(turn["content"])} if sizes else dict(turn) for turn in turns]
         text = template.render(messages=messages, add_generation_prompt=True)
-        seen = [smart_size(*size, self.limits) for size in sizes]
+        seen = [smart_size(*smart_size(*size, self.first), self.then) for size in sizes]
         images = sum(width * height // FACTOR**2 for width, height in seen)
         return lengths.Count(len(tokenizer.encode(text).ids) - len(sizes) + images, images)
 
@@ -106,13 +99,3 @@ def light_preflight(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 
     monkeypatch.setattr(Pools, "of", of)
     return folder
-
-
-def findings(files: StageFiles, folder: Path) -> list[Finding]:
-    """What the preflight finds in the rows of a set for the micro model."""
-    run, settings = StageRun(stage=files.stage), TrainingRecipe()
-    paths = overrides.Paths(files.train, files.val, micro.checkpoint("start"), folder)
-    keys = overrides.config(settings, knobs.backbone("micro"), run, knobs.resolve(settings, run), paths, 1)
-    with Inspection(PreflightSection(), Display(Console(quiet=True)), write=False, cache=folder) as inspection:
-        inspection.files(LinkData(files, keys, 16, paths.model, folder))
-        return inspection.findings.all()

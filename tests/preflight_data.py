@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from rich.console import Console
 
 from capcurriculum.progress import Display
 from capcurriculum.recipe_preflight import PreflightSection
+from capcurriculum.recipe_training import TrainingRecipe
 from datagen import micro
 from tests import training_data
 from training import dataset
+from training.preflight import libraries
 from training.preflight.inspection import Inspection, LinkData
+from training.preflight.settings import Settings, settings_of
 
 QUIET = Display(Console(quiet=True))
 _FEATURES = {"info": {"features": {"images": {"feature": {"_type": "Image"}, "_type": "List"}}}}
@@ -63,10 +67,18 @@ def look(
     model: Path | None = None, **section: Any,
 ) -> tuple[Inspection, dataset.StageFiles]:  # fmt: skip
     """One look at a set, and the files that the trainer would read."""
-    settings = {"data.max_prompt_length": limit} | (keys or {})
-    data = LinkData(files, settings, 16, model or micro.checkpoint("start"), root / "training" / files.stage)
-    with Inspection(PreflightSection(processes=1, **section), QUIET, write=write) as inspection:
+    told = {"data.max_prompt_length": limit} | (keys or {})
+    data = LinkData(files, told, 16, model or micro.checkpoint("start"), root / "training" / files.stage)
+    recipe = TrainingRecipe(preflight=PreflightSection(processes=1, **section))
+    with Inspection(recipe, QUIET, write=write) as inspection:
         return inspection, inspection.files(data)
+
+
+def settings(model: Path, keys: dict[str, Any]) -> Settings:
+    """What this environment's libraries make of a checkpoint."""
+    here = libraries.of(sys.executable)
+    assert here is not None
+    return settings_of(model, keys, here)
 
 
 def rows_of(files: dataset.StageFiles) -> list[dict[str, Any]]:

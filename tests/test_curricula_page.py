@@ -23,7 +23,7 @@ def result(way: str, seed: int, gain: float) -> Result:
 def page(folder: Path, found: list[Result]) -> str:
     file = folder / "experiments.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    curricula_page.write(found, {}, folder)
+    curricula_page.write(found, {}, folder, ["merged", "difficulty", "staged 3-2-1"])
     text = file.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
@@ -37,8 +37,9 @@ def test_a_difference_that_is_there_is_named(tmp_path: Path) -> None:
         found += [result("merged", seed, 0.1), result("difficulty", seed, 0.1), result("staged 1-2-3", seed, 0.3)]
     text = page(tmp_path, found)
     assert "Seeds run: 3. Held-out rows: 120 perception, 120 text; 2 replies" in text
-    assert "staged 1-2-3 above on perception; staged 1-2-3 above on text; staged 1-2-3 above on the mean" in text
-    assert "difficulty above" not in text
+    clear = "staged 1-2-3 above on perception; staged 1-2-3 above on text; staged 1-2-3 above on the mean"
+    assert f"Against merged these intervals exclude zero: {clear}. Of 6 such intervals about 0.3" in text
+    assert "difficulty above on text" in text.partition("against merged")[0]  # all of them have left the start behind
     assert "+20.0 (+20.0 to +20.0)" in text
     assert "| merged | 10 | 1,000 |" in text
     assert "With one seed" not in text
@@ -47,6 +48,7 @@ def test_a_difference_that_is_there_is_named(tmp_path: Path) -> None:
 def test_no_difference_is_a_result_and_one_seed_is_said(tmp_path: Path) -> None:
     text = page(tmp_path, [result("start", 0, 0.0), result("merged", 1, 0.1), result("difficulty", 1, 0.1)])
     assert "No interval against merged excludes zero: no difference was found at this size." in text
+    assert "Not trained here: staged 3-2-1." in text
     assert "With one seed the intervals speak of the rows only" in text
 
 

@@ -22,9 +22,8 @@ from cards.publish import run as publishing
 from curricula.make import sets
 from tests import hub_runs
 from tests.hub_server import Fault, Served, serving
-from tests.light_preflight import findings
+from tests.preflight_data import look
 from training import dataset
-from training.preflight.findings import Severity
 
 PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
 VISUAL = "alice/small-VisualReasoning-Data"
@@ -78,11 +77,8 @@ def test_a_round_trip_gives_the_same_files_and_trains(built: Run, published: Ser
     target = bring("alice/small", tmp_path / "elsewhere" / "back")
     assert digests(target) == digests(built.path)
     for stage in ("perception", "text", "visual"):
-        assert not [
-            one.sentence()
-            for one in findings(dataset.stage_files(target, stage), tmp_path)
-            if one.severity == Severity.ERROR
-        ]
+        inspection, _ = look(target, dataset.stage_files(target, stage))
+        assert inspection.findings.errors() == []
     wanted = recipe.load(target / "recipe.yaml")
     assert wanted.run_dir == target
     assert wanted.training is not None

@@ -20,9 +20,8 @@ from cards.hub.patience import Patience
 from curricula.make import curriculum
 from tests import hub_runs
 from tests.hub_server import Served, serving
-from tests.light_preflight import findings
+from tests.preflight_data import look
 from training import dataset
-from training.preflight.findings import Severity
 
 PREFIX = "UCSC-VLAA/VLM-CapCurriculum"
 PATIENCE = Patience(tries=2, told=5, sleep=lambda seconds: None)
@@ -118,10 +117,11 @@ def rows(run: Run, stage: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("light_preflight")
-def test_the_release_passes_what_training_asks(run: Run, tmp_path: Path) -> None:
+def test_the_release_passes_what_training_asks(run: Run) -> None:
     for stage in ("perception", "text", "visual"):
         files = dataset.stage_files(run.path, stage)
-        assert not [one.sentence() for one in findings(files, tmp_path) if one.severity == Severity.ERROR]
+        inspection, _ = look(run.path, files, 2048)
+        assert inspection.findings.errors() == []
         assert files.rows
     wanted = recipe.load(run.path / "recipe.yaml")
     assert wanted.run_dir == run.path

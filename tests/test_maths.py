@@ -108,7 +108,7 @@ def test_endless_answers_get_less_time_once_they_are_not_rare() -> None:
     for _ in range(3):
         patience.note(long, lost=True)
     assert patience.limit() == short
-    patience.note(10.0, lost=False)  # a fifth of it may be lost, beside the grace
+    patience.note(30.0, lost=False)  # a tenth of it may be lost, beside the grace
     assert patience.limit() == long
     patience.note(2 * long, lost=True)
     assert patience.limit() == short

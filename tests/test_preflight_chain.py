@@ -93,7 +93,7 @@ def test_the_plan_counts_the_rows_that_remain(
     assert (first["rows"], first["steps_per_epoch"], first["total_steps"]) == (14, 1, 2)
     assert second["rows"] == 20
     data = root / "runs/demo/training/perception/data"
-    assert f'data.train_files=["{data}/00000-train-00000-of-00001.parquet"]' in jobs[0].command
+    assert f'data.train_files=["{data}/train-00000-of-00001.parquet"]' in jobs[0].command
     assert first["dataset_digest"] == json.loads((data / "made.json").read_text())["digest"]
     chain.train(asked, console=Console(quiet=True))  # nothing is left to do, and nothing differs
     assert len(jobs) == 2

@@ -12,10 +12,9 @@ from capcurriculum.reasons import Reason
 from capcurriculum.rows import Verdict
 from capcurriculum.tables import Table
 from tests.light_preflight import LightLengths
-from tests.preflight_data import look, picture, rows_of, seeing, write
+from tests.preflight_data import look, picture, rows_of, seeing, settings, write
 from training import dataset
 from training.preflight.inspection import LinkData, recorded
-from training.preflight.settings import settings_of
 
 pytestmark = pytest.mark.usefixtures("light_preflight")
 
@@ -79,7 +78,7 @@ def test_downscaling_makes_rows_fit_and_changes_nothing_else(tmp_path: Path, fil
     assert inspection.findings.errors() == []
     assert "get smaller pictures" in inspection.findings.all()[0].text
     assert (got.rows, ids(got)) == (10, ids(files))
-    lengths = LightLengths(settings_of(tmp_path, {}))
+    lengths = LightLengths(settings(tmp_path, {}))
     for before, after in zip(rows_of(files), rows_of(got), strict=True):
         image = Image.open(BytesIO(after["images"][0]["bytes"]))
         assert lengths.count(after["prompt"], [image.size]).tokens <= LIMIT

@@ -1,7 +1,9 @@
 """The parts of the preflight: weights by their headers, estimates, the balance of a key, and what is remembered."""
 
+import dataclasses
 import json
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,16 @@ from rich.console import Console
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
 from datagen import micro
-from tests.preflight_data import look, picture, seeing, write
-from training import knobs, overrides
-from training.preflight import disk, machine, memory, show, weights
+from tests.preflight_data import look, picture, seeing, settings, write
+from training import knobs, overrides, sft
+from training.preflight import disk, libraries, machine, memory, need, show, weights
 from training.preflight.balance import balance
 from training.preflight.cache import RowCache
 from training.preflight.findings import Findings
-from training.preflight.machine import LinkNeed
 from training.preflight.model import ModelSize, model_size
+from training.preflight.need import LinkNeed
 from training.preflight.pool import slices
 from training.preflight.rows import RowResult
-from training.preflight.settings import settings_of
 
 
 @pytest.fixture
@@ -104,26 +105,27 @@ def test_weights_of_another_model_contradict_the_configuration(
 LARGE = ModelSize(8_770_000_000, 4096, 12288, 36, 151936, 8, 128, 262144)
 
 
-def keys(backbone: str = "qwen3_vl_8b", **changes: Any) -> dict[str, Any]:
+def link(checkpoints: Path = Path("/nowhere"), backbone: str = "qwen3_vl_8b", **changes: Any) -> LinkNeed:
+    """The need of a link of perception, but for `changes`."""
     recipe, run = TrainingRecipe(backbone=backbone), StageRun(stage="perception")
     base = knobs.backbone(backbone)
-    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
-    return overrides.config(recipe, base, run, knobs.resolve(recipe, run), paths, 90) | changes
+    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), checkpoints)
+    keys = overrides.config(recipe, base, run, knobs.resolve(recipe, run), paths, 90)
+    return dataclasses.replace(need.of_grpo("perception", 90, checkpoints, keys), **changes)
 
 
 def test_a_checkpoint_on_disk_is_weights_moments_and_a_loadable_copy(tmp_path: Path) -> None:
-    asked = keys(**{"actor_rollout_ref.actor.fsdp_config.model_dtype": "fp32", "trainer.max_actor_ckpt_to_keep": 3})
-    asked["trainer.save_freq"] = 25
-    need = disk.need(1_000_000, asked, 90, tmp_path)
-    assert (need.checkpoint, need.kept, need.there) == (16_000_000, 48_000_000, 0)
-    asked["actor_rollout_ref.actor.fsdp_config.model_dtype"] = "bf16"
+    asked = disk.need(1_000_000, link(tmp_path, trained=4, keep=3, save_every=25))
+    assert (asked.checkpoint, asked.kept, asked.there) == (16_000_000, 48_000_000, 0)
     (tmp_path / "saved").write_bytes(b"x" * 5000)
-    need = disk.need(1_000_000, asked, 25, tmp_path)
-    assert (need.checkpoint, need.kept, need.there) == (8_000_000, 8_000_000, 5000)
+    asked = disk.need(1_000_000, link(tmp_path, trained=2, keep=1, save_every=25))
+    assert (asked.checkpoint, asked.kept, asked.there) == (8_000_000, 16_000_000, 5000)
+    asked = disk.need(1_000_000, link(tmp_path, trained=2, save_every=25, steps=25))
+    assert asked.kept == asked.checkpoint
 
 
 def test_a_disk_that_is_too_small_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    links = [LinkNeed("perception", keys("micro"), 100, tmp_path / "perception" / "trainer")]
+    links = [link(tmp_path / "perception" / "trainer", "micro")]
     findings = Findings()
     machine.note_machine(links, micro.checkpoint("start"), 1, "cpu", None, findings)
     assert findings.all() == []
@@ -134,45 +136,71 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_cannot_fit_on_a_gpu_is_refused_and_what_may_not_is_warned_of() -> None:
-    asked = keys(
-        **{
-            "actor_rollout_ref.actor.fsdp_config.model_dtype": "fp32",
-            "actor_rollout_ref.ref.fsdp_config.model_dtype": "bf16",
-            "actor_rollout_ref.actor.fsdp_config.optimizer_offload": False,
-            "actor_rollout_ref.rollout.gpu_memory_utilization": 0.7,
-        }
-    )
-    eight = memory.need(LARGE, asked, 8)
+    full = link(trained=4, computing=2, reference=2, offloaded=False, engine=need.Engine(0.7, 1))
+    eight = memory.need(LARGE, full, 8)
     assert eight.resting == pytest.approx(8.77 * (4 + 8 + 2) / 8)
     assert eight.engine_least == pytest.approx(8.77 * 2 + 2 * 36 * 8 * 128 * 2 * 4096 / 1e9)
     assert memory.faults(eight, 141, 0.7)[0] == []
     certain, _ = memory.faults(eight, 24, 0.7)
     assert "vLLM needs at least 18 GB" in certain[-1]
-    one = memory.need(LARGE, asked, 1)
-    certain, likely = memory.faults(one, 80, 0.7)
+    certain, likely = memory.faults(memory.need(LARGE, full, 1), 80, 0.7)
     assert "beside vLLM's 56 GB (gpu_memory 0.7) the trainer keeps 123 GB on each GPU of 80 GB" in certain[0]
     assert "an update may need up to" in likely[0]
-    offloaded = memory.need(LARGE, asked | {"actor_rollout_ref.actor.fsdp_config.optimizer_offload": True}, 8)
+    offloaded = memory.need(LARGE, dataclasses.replace(full, offloaded=True), 8)
     assert offloaded.resting == pytest.approx(8.77 * (4 + 2) / 8)
+
+
+def test_a_stage_taught_by_captions_has_no_engine_and_no_reference(tmp_path: Path) -> None:
+    recipe, run = TrainingRecipe(backbone="qwen3_vl_8b"), StageRun(stage="perception", method="sft")
+    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), tmp_path)
+    keys = sft.config(recipe, knobs.backbone("qwen3_vl_8b"), run, knobs.resolve(recipe, run), paths, 90)
+    found = need.of_captions("perception", 90, tmp_path, keys)
+    assert (found.engine, found.reference, found.longest) == (None, 0, 4096)
+    assert memory.need(LARGE, found, 8).engine_least is None
+    assert disk.need(1000, found).checkpoint == 16_000
 
 
 def test_a_gpu_of_unknown_size_is_said_to_be_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "gpu_memory", lambda: None)
-    links = [LinkNeed("perception", keys("micro"), 4, tmp_path)]
     findings = Findings()
-    machine.note_machine(links, micro.checkpoint("start"), 1, "cuda", None, findings)
+    machine.note_machine([link(tmp_path, "micro")], micro.checkpoint("start"), 1, "cuda", None, findings)
     assert "unknown here" in findings.all()[0].text
     assert findings.errors() == []
     findings = Findings()
-    machine.note_machine(links, micro.checkpoint("start"), 1, "cuda", 0.001, findings)
+    machine.note_machine([link(tmp_path, "micro")], micro.checkpoint("start"), 1, "cuda", 0.001, findings)
     assert {error.check for error in findings.errors()} == {"gpu_memory"}
 
 
 def test_prompt_and_reply_must_have_positions(tmp_path: Path, checkpoint: Path) -> None:
     reconfigure(checkpoint, max_position_embeddings=600)
     findings = Findings()
-    machine.note_machine([LinkNeed("text", keys("micro"), 4, tmp_path)], checkpoint, 1, "cpu", None, findings)
+    machine.note_machine([link(tmp_path, "micro")], checkpoint, 1, "cpu", None, findings)
     assert "prompt and reply may have 608 tokens, and the model has 600 positions" in findings.errors()[0].text
+
+
+def test_the_libraries_of_another_environment_are_asked_for(tmp_path: Path) -> None:
+    other = tmp_path / "python3"
+    other.symlink_to(sys.executable)
+    own, theirs = libraries.of(sys.executable), libraries.of(str(other))
+    assert own is not None
+    assert theirs is not None
+    assert theirs.version == own.version
+    assert dict(own.versions)["transformers"]
+    lacking = dataclasses.replace(own, versions=(("transformers", ""), ("torch", "2")))
+    assert (lacking.missing, lacking.usable()) == (("transformers",), False)
+    assert not dataclasses.replace(own, version=(3, 99)).usable()
+    assert libraries.of("/nowhere/python") is None
+
+
+@pytest.mark.usefixtures("light_preflight")
+def test_an_environment_without_the_trainer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = write(tmp_path, [seeing(0)])
+    monkeypatch.setattr(libraries, "of", lambda python: None)
+    for may_write, severity in ((False, "warning"), (True, "error")):
+        inspection, got = look(tmp_path, files, write=may_write)
+        (finding,) = inspection.findings.all()
+        assert (finding.check, finding.severity) == ("libraries", severity)
+        assert got == files
 
 
 def test_pixel_limits_and_patches_that_are_taken_differently_are_refused(checkpoint: Path) -> None:
@@ -270,11 +298,11 @@ def test_many_shards_become_one(tmp_path: Path) -> None:
 
 
 def test_another_processor_has_another_digest(checkpoint: Path) -> None:
-    first = settings_of(checkpoint, {}).digest
-    assert settings_of(micro.checkpoint("start"), {}).digest == first  # a copy elsewhere is the same processor
+    first = settings(checkpoint, {}).digest
+    assert settings(micro.checkpoint("start"), {}).digest == first  # a copy elsewhere is the same processor
     (checkpoint / "processor_config.json").write_text("{}")
-    assert settings_of(checkpoint, {}).digest != first
-    assert settings_of(checkpoint, {"data.max_pixels": 1}).digest != settings_of(checkpoint, {}).digest
+    assert settings(checkpoint, {}).digest != first
+    assert settings(checkpoint, {"data.max_pixels": 1}).digest != settings(checkpoint, {}).digest
 
 
 def test_slices_cover_every_row_once(tmp_path: Path) -> None:

@@ -11,16 +11,15 @@ import pytest
 
 from datagen import micro
 from tests.light_preflight import LightLengths
-from tests.preflight_data import QUIET, picture, seeing, write
+from tests.preflight_data import QUIET, picture, seeing, settings, write
 from training import dataset, environment
-from training.preflight import schema
+from training.preflight import pictures, schema
 from training.preflight.findings import Findings
-from training.preflight.lengths import PROBES
 from training.preflight.measure import Measuring, measure, tokens_of
 from training.preflight.pool import Pools, slices
-from training.preflight.settings import settings_of
+from training.preflight.worker import rows as read
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 pytest.importorskip("verl")
 
 #: What verl's data set and agent loop do with a row until there are token ids; then how many rows its filter keeps.
@@ -105,18 +104,16 @@ def of_ours(folder: Path, files: dataset.StageFiles, keys: dict[str, Any], cache
     findings, parts = Findings(), slices(files.train, [schema.upright(path) for path in files.train])
     with Pools(cache, 1) as pools:
         how = Measuring("perception", parts, 10_000, False, pools, QUIET, findings)
-        _, seen = measure(how, settings_of(folder, keys))
+        _, seen = measure(how, settings(folder, keys))
     assert findings.all() == []  # the arithmetic agreed with the pixels
     return [int(one) for one in tokens_of(seen)]
 
 
-def test_every_row_is_as_long_as_verl_makes_it(tmp_path: Path) -> None:
-    jobs: list[Job] = []
-    for kind in PROCESSORS:
-        folder = model(tmp_path / kind, kind)
-        files = rows(tmp_path / kind, marked=kind != "micro")
-        jobs += [(folder, files, {}), (folder, files, {"min_pixels": 10_000, "max_pixels": 300_000})]
-    for (folder, files, limits), verl in zip(jobs, of_verl(jobs), strict=True):
+@pytest.mark.parametrize("kind", PROCESSORS)
+def test_every_row_is_as_long_as_verl_makes_it(tmp_path: Path, kind: str) -> None:
+    folder, files = model(tmp_path, kind), rows(tmp_path, marked=kind != "micro")
+    both = [{}, {"min_pixels": 10_000, "max_pixels": 300_000}]
+    for limits, verl in zip(both, of_verl([(folder, files, one) for one in both]), strict=True):
         keys = {f"data.{name}": value for name, value in limits.items()}
         ours = of_ours(folder, files, keys, tmp_path / "cache")
         assert ours == verl["lengths"]
@@ -132,8 +129,8 @@ def test_an_arithmetic_that_is_wrong_is_found_out_and_not_used(tmp_path: Path) -
     keys = {"data.mm_processor_kwargs.max_pixels": 40_000}
     parts = slices(files.train, [True])
     with Pools(tmp_path / "cache", 1) as pools:
-        settings, seen = measure(Measuring("p", parts, 999, False, pools, QUIET, findings), settings_of(folder, keys))
-    assert settings.exact
+        held, seen = measure(Measuring("p", parts, 999, False, pools, QUIET, findings), settings(folder, keys))
+    assert held.exact
     assert "disagree" in findings.all()[0].text
     (verl,) = of_verl([(folder, files, {"mm_processor_kwargs": {"max_pixels": 40_000}})])
     assert [int(one) for one in tokens_of(seen)] == verl["lengths"]
@@ -143,15 +140,10 @@ def test_the_tests_light_processor_counts_as_the_real_one(tmp_path: Path) -> Non
     files = rows(tmp_path, marked=True)
     folder = model(tmp_path, "like Qwen3-VL-8B")
     ours = of_ours(folder, files, {}, tmp_path / "cache")
-    light = LightLengths(settings_of(folder, {}), least=65536, most=16777216)
-    from training.preflight import pictures
-    from training.preflight.worker import rows as read
-
-    (whole,) = {part.path for part in slices(files.train, [True])}
+    light = LightLengths(settings(folder, {}), least=65536, most=16777216)
     counted = []
-    for part in slices([whole], [True]):
+    for part in slices(files.train, [True]):
         for _, row in read(part):
             sizes = [pictures.size(image["bytes"], upright=True) for image in row["images"]]
             counted.append(light.count(row["prompt"], sizes).tokens)
     assert counted == ours
-    assert PROBES

@@ -51,13 +51,13 @@ def test_a_file_that_is_no_safetensors_is_said(tmp_path: Path) -> None:
         parents.tensor_names(tmp_path)
 
 
+@pytest.mark.usefixtures("light_preflight")
 def test_a_freeze_that_fits_no_weight_stops_the_training_before_it_starts(tmp_path: Path) -> None:
     training_data.write_stage(tmp_path / "runs/demo/stages", "text")
     parent = tmp_path / "parent"
     parent.mkdir()
     (parent / "config.json").write_text("{}")
-    header = json.dumps({name: {} for name in QWEN3}).encode()
-    (parent / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    (parent / "model.safetensors").write_bytes(training_data.weights("weights", QWEN3))
     with pytest.raises(TrainerError, match=r"Stage text cannot be trained: freeze: 'audio' is found in none"):
         chain.train(recipe(tmp_path, parent, ("text",), knobs={"freeze": "audio"}), dry_run=True)
     chain.train(recipe(tmp_path, parent, ("text",), knobs={"freeze": "vision"}), dry_run=True)

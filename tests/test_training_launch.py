@@ -60,7 +60,7 @@ def test_a_crash_says_its_last_error_and_where_the_log_is(tmp_path: Path) -> Non
 
 
 def test_a_kill_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match="was killed by SIGKILL"):
+    with pytest.raises(TrainerError, match=r"was killed by SIGKILL; its log is"):
         launch.run(job(tmp_path, "os.kill(os.getpid(), 9)"))
     assert nothing_left(tmp_path)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,10 +28,13 @@ def picture(colour: str, size: int = 64) -> bytes:
     return file.getvalue()
 
 
-def weights(text: str) -> bytes:
-    """A safetensors file with one tensor, whose numbers are the bytes of `text`."""
+def weights(text: str, names: Iterable[str] = ()) -> bytes:
+    """A safetensors file with one tensor, whose numbers are the bytes of `text`, and empty ones of these names."""
     data = text.encode()
-    header = json.dumps({"w": {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}}).encode()
+    size = len(data)
+    tensors: dict[str, object] = {name: {"dtype": "U8", "shape": [0], "data_offsets": [size, size]} for name in names}
+    tensors["w"] = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    header = json.dumps(tensors).encode()
     return len(header).to_bytes(8, "little") + header + data
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -181,6 +182,8 @@ def main() -> int:
     parser.add_argument("--home", type=Path, default=HOME, help=f"where records stay (default {HOME.name})")
     parser.add_argument("--port", type=int, default=PORT)
     options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave its parts running
+        signal.signal(number, signal.default_int_handler)
     try:
         with serving(options.home.absolute(), port=options.port) as server:
             _say(server, options.home)

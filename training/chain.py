@@ -46,9 +46,10 @@ def train(
     if recipe.training is None:
         raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
     check_place(recipe.training, backbone(recipe.training.backbone), dry_run=dry_run)
+    display = Display(console)
     if dry_run:
-        with Inspection(recipe.training.preflight, Display(console), write=False) as inspection:
-            links, _ = ready(recipe, recipe.training, None, inspection, stage, Console())
+        with Inspection(recipe.training, display, write=False) as inspection:
+            links, _ = ready(recipe, recipe.training, inspection, stage, Console())
         show(links, Console())
         report.refuse(inspection)
         return
@@ -56,10 +57,9 @@ def train(
         raise TrainerError(f"There is no run {recipe.run_dir}; build it first (capcurriculum build).")
     folder = recipe.training_dir.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    display = Display(console)
     with _alone(folder):
-        with Inspection(recipe.training.preflight, display, write=True) as inspection:
-            links, wanted = ready(recipe, recipe.training, display, inspection, stage, console)
+        with Inspection(recipe.training, display, write=True) as inspection:
+            links, wanted = ready(recipe, recipe.training, inspection, stage, console)
         report.refuse(inspection)
         interpreter.check(links.python, links.variables(wanted[0]))
         links.save()
@@ -72,16 +72,11 @@ def train(
 
 
 def ready(
-    recipe: Recipe,
-    settings: TrainingRecipe,
-    display: Display | None,
-    inspection: Inspection,
-    stage: str | None,
-    out: Console,
+    recipe: Recipe, settings: TrainingRecipe, inspection: Inspection, stage: str | None, out: Console
 ) -> tuple[Links, list[int]]:
     """The chain, the numbers of the links to train, and the report of all that is wrong with them, printed."""
     try:
-        links = Links(recipe, settings, display, inspection, stage)
+        links = Links(recipe, settings, inspection.display if inspection.write else None, inspection, stage)
         wanted = _wanted(links, stage)
         preflight(links, wanted, inspection)
     finally:
@@ -138,7 +133,7 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
     coming = [number for number in wanted if links.stages[number].state != State.DONE]
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
-        if stage.state != State.DONE:
+        if number in coming:
             _check_freeze(links, link)
         if number and links.stages[number - 1].state != State.DONE:
             continue  # its parent does not exist yet
@@ -149,9 +144,8 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
                 f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
     if coming:
-        needs = [links.need(number) for number in coming]
         gpus = (links.settings.gpus or links.base.gpus) * links.settings.nodes
-        inspection.chain(needs, links.parent(coming[0]), gpus, links.device)
+        inspection.chain([links.need(number) for number in coming], links.parent(coming[0]), gpus, links.device)
 
 
 def _check_freeze(links: Links, link: Link) -> None:

@@ -74,9 +74,8 @@ def _easyr1(wanted: Recipe, options: argparse.Namespace) -> None:
     base = backbone(settings.backbone)
     easyr1_config.check_backbone(settings, base)  # before its weights are looked for
     console = Console(stderr=True)
-    display = Display(console)
-    with Inspection(settings.preflight, display, write=not options.dry_run) as inspection:
-        links, _ = chain.ready(wanted, settings, None if options.dry_run else display, inspection, None, console)
+    with Inspection(settings, Display(console), write=not options.dry_run) as inspection:
+        links, _ = chain.ready(wanted, settings, inspection, None, console)
     report.refuse(inspection)
     if options.dry_run:
         for name, text in easyr1_files.files(links).items():

@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 from capcurriculum.errors import TrainerError
 from training.plan import files_digest
 
-#: Where a prompt shows a picture.
+#: What a trainer's rows have.
+COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
+#: Where a picture stands in a turn.
 IMAGE = "<image>"
 
 

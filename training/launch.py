@@ -182,8 +182,7 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
             raise _stalled(job, child.pid, start, "finished no step", job.step_seconds, "step_minutes")
         time.sleep(POLL)
     if code != 0:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        raise TrainerError(f"The trainer {how}: {_last_error(job.log, start)}; its log is {job.log}.")
+        raise TrainerError(f"The trainer {_ended(code, job.log, start)}; its log is {job.log}.")
 
 
 def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: str) -> TrainerError:
@@ -204,11 +203,21 @@ def _keep_ray_logs(temporary: Path, target: Path) -> None:
         shutil.copytree(logs, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
-def _last_error(log: Path, start: int) -> str:
-    """The last line of this attempt that names an error, else its last line, at most 300 characters."""
+def _ended(code: int, log: Path, start: int) -> str:
+    """How the trainer ended; a kill came from outside, so that only an error before it, not the last line, says why."""
+    if code > 0:
+        return f"ended with code {code}: {_last_error(log, start)}"
+    why = _last_error(log, start, otherwise="")
+    return f"was killed by {signal.Signals(-code).name}{f': {why}' if why else ''}"
+
+
+def _last_error(log: Path, start: int, otherwise: str | None = None) -> str:
+    """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters."""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 1_000_000))
         lines = [_COLOURS.sub("", line).strip() for line in file.read().decode(errors="replace").splitlines()]
     errors = [found[1] for line in lines if (found := _REASON.search(line))]
+    if not errors and otherwise is not None:
+        return otherwise
     said = errors or [line for line in lines if line] or ["it said nothing"]
     return said[-1].rstrip(".")[:300]

@@ -30,8 +30,9 @@ from training import (
 )
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
+from training.preflight import need
 from training.preflight.inspection import Inspection, LinkData, recorded
-from training.preflight.machine import LinkNeed
+from training.preflight.need import LinkNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,15 @@ class Links:
 
     def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
         """The link with the files that its trainer reads, which are not its set's own where rows are too long."""
-        if link.captions:  # the prompts and rewards of its set are nothing to captions
-            return link
         done = {stage.stage for stage in plan.load(self.plan_file) if stage.state == State.DONE}
+        looked_at = link.run.stage not in done and only in (None, link.run.stage)
+        if link.captions:  # the rewards and prompts of its set are nothing to captions
+            if inspection is not None and looked_at:
+                inspection.captions(link.run.stage)
+            return link
         keys = self.config(link, self.first_parent, 0)
         data = LinkData(link.files, keys, self.base.image_patch_size, self.first_parent, link.folder)
-        if inspection is None or link.run.stage in done or only not in (None, link.run.stage):
+        if inspection is None or not looked_at:
             return dataclasses.replace(link, files=recorded(data, self.settings.preflight))
         return dataclasses.replace(link, files=inspection.files(data))
 
@@ -168,11 +172,9 @@ class Links:
     def need(self, number: int) -> LinkNeed:
         """What a link needs of the machine."""
         link, stage = self.links[number], self.stages[number]
-        paths = overrides.Paths(link.files.train, link.files.val, self.parent(number), link.checkpoints)
-        keys = overrides.config(self.settings, self.base, link.run, link.knobs, paths, stage.total_steps)
-        if link.captions:  # the same weights, states and checkpoints, and nothing to compare with
-            keys["actor_rollout_ref.actor.use_kl_loss"] = False
-        return LinkNeed(stage.stage, keys, stage.total_steps, link.checkpoints)
+        keys = self.config(link, self.parent(number), stage.total_steps)
+        of = need.of_captions if link.captions else need.of_grpo
+        return of(stage.stage, stage.total_steps, link.checkpoints, keys)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""

@@ -43,7 +43,7 @@ def estimate(
         place = places[drawn.stratum, drawn.kept]
         counts[place][opinions.get(drawn.question_id, Opinion.UNKNOWN)] += 1
         said[place].append(votes.get(drawn.question_id, (0, 0)))
-    cells = [Votes.of(cell.rows, KEPT if cell.kept else DROPPED, v) for cell, v in zip(sample.cells, said, strict=True)]
+    cells = [Votes.of(cell.rows, _group(cell), v) for cell, v in zip(sample.cells, said, strict=True)]
     found = slips.posterior(cells, seed)
 
     def rate(name: str, cells: Iterable[Cell]) -> Rate:
@@ -60,6 +60,11 @@ def estimate(
     if ALL not in names and len(names) > 1:
         rates.append(rate(ALL, sample.cells))
     return Estimate(tuple(rates), found.slips)
+
+
+def _group(cell: Cell) -> str:
+    """Strata with the same first part, such as the same reason of a drop, are more alike than others."""
+    return f"{KEPT if cell.kept else DROPPED}, {cell.stratum.split(' | ')[0]}"
 
 
 def _rate(name: str, cells: Sequence[Cell], counts: Sequence[Counter[Opinion]], wrong: slips.Counts) -> Rate:

@@ -6,13 +6,11 @@ Exports are links to `hf_model` and add nothing on the same file system.
 """
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-#: Bytes of a number in each type that verl names.
-TYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+from training.preflight.need import LinkNeed
+
 _COPIES = {"model": 1, "optimizer": 2, "hf_model": 1}
 
 
@@ -25,16 +23,14 @@ class DiskNeed:
     there: int
 
 
-def need(parameters: int, keys: Mapping[str, Any], steps: int, folder: Path) -> DiskNeed:
-    """What a stage's checkpoints take; `keys` is its verl configuration, `folder` where they are saved."""
-    actor = "actor_rollout_ref.actor"
-    copies = sum(_COPIES.get(one, 0) for one in keys[f"{actor}.checkpoint.save_contents"])
-    checkpoint = parameters * TYPE_BYTES[keys[f"{actor}.fsdp_config.model_dtype"]] * copies
-    saves = -(-steps // keys["trainer.save_freq"])
+def need(parameters: int, link: LinkNeed) -> DiskNeed:
+    """What a link's checkpoints take."""
+    copies = sum(_COPIES.get(one, 0) for one in link.contents)
+    checkpoint = parameters * link.trained * copies
     # With one to keep, verl removes the old one only after the new one is written.
-    most = max(keys["trainer.max_actor_ckpt_to_keep"], 2)
-    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return DiskNeed(checkpoint, checkpoint * min(saves, most), there)
+    kept = min(-(-link.steps // link.save_every), max(link.keep, 2))
+    there = sum(path.stat().st_size for path in link.checkpoints.rglob("*") if path.is_file())
+    return DiskNeed(checkpoint, checkpoint * kept, there)
 
 
 def free(folder: Path) -> int:

@@ -4,7 +4,7 @@ A link's rows are looked at when its files are asked for, since what is dropped 
 once the chain is known. Nothing is refused here: the caller prints the report and then refuses on any error.
 """
 
-import importlib.util
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,19 @@ from typing import Any
 from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe_preflight import PreflightSection
+from capcurriculum.recipe_training import TrainingRecipe
+from training import interpreter
 from training.dataset import StageFiles
-from training.preflight import machine, notes, overlong, schema
+from training.preflight import libraries, machine, notes, overlong, schema
 from training.preflight.findings import Findings, Severity
-from training.preflight.machine import LinkNeed
 from training.preflight.measure import Measuring, measure
+from training.preflight.need import LinkNeed
 from training.preflight.notes import StageReport
 from training.preflight.overlong import Change
 from training.preflight.pool import Pools, slices
 from training.preflight.settings import Settings, settings_of
 from training.preflight.worker import Seen, Slice
 
-_LIBRARIES = ("transformers", "torch", "qwen_vl_utils")
 #: Below a link's folder, files that are not its set's own.
 _DATA = "data"
 
@@ -63,19 +64,30 @@ class Inspection:
     is where results are remembered, the user's cache folder if None.
     """
 
-    def __init__(self, section: PreflightSection, display: Display, *, write: bool, cache: Path | None = None) -> None:
-        self.section = section
+    def __init__(self, settings: TrainingRecipe, display: Display, *, write: bool, cache: Path | None = None) -> None:
+        self.section = section = settings.preflight
         self.display = display
         self.write = write
         self.findings = Findings(section.examples)
         self.stages: dict[str, StageReport] = {}
         self.machine: dict[str, float | None] = {}
         self._pools = Pools(cache, section.processes)
-        missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
-        self._can_read = not missing
-        if missing:
-            text = f"rows are not checked, for {', '.join(missing)} is not installed here; install capcurriculum[train]"
-            self.findings.add("libraries", Severity.ERROR if write else Severity.WARNING, text)
+        self._libraries = self._usable(interpreter.locate(settings))
+
+    def _usable(self, python: str) -> libraries.Libraries | None:
+        """The libraries to read rows with: those that train, else those of this environment; None without any."""
+        own, theirs = libraries.of(sys.executable), libraries.of(python)
+        if theirs is not None and theirs.usable():
+            return theirs
+        if own is not None and own.usable():
+            text = f"rows are read with this environment's libraries, as those of {python} cannot be used for it"
+            self.findings.warn("libraries", f"{text}; where versions differ, so may the lengths")
+            return own
+        lacking = ", ".join(theirs.missing if theirs is not None else libraries.NEEDED)
+        text = f"rows are not looked at, for {lacking} cannot be used in the environment of {python}; install "
+        severity = Severity.ERROR if self.write else Severity.WARNING
+        self.findings.add("libraries", severity, f"{text}capcurriculum[train] there")
+        return None
 
     def __enter__(self) -> "Inspection":
         return self
@@ -90,14 +102,15 @@ class Inspection:
         section, files, limit = self.section, data.files, data.limit
         report = self.stages[files.stage] = StageReport(files.rows, 0, limit, section.overlong)
         paths = [*files.train, *files.val]
-        if not schema.check(paths, files.stage, self.findings) or not self._can_read:
+        found = self._libraries
+        if not schema.check(paths, files.stage, self.findings) or found is None:
             return files
         begun = time.monotonic()
         parts = slices(paths, [schema.upright(path) for path in paths])
         fits = section.overlong == "downscale"
         how = Measuring(files.stage, parts, limit, fits, self._pools, self.display, self.findings)
         try:
-            settings, seen = measure(how, settings_of(data.model, data.keys, exact=section.exact))
+            settings, seen = measure(how, settings_of(data.model, data.keys, found, exact=section.exact))
             if any(any(one.image_tokens) for one in seen):
                 machine.note_pictures(data.model, data.patch, data.keys, self.findings)
             change = self._noted(files, report, settings, parts, seen)
@@ -107,6 +120,13 @@ class Inspection:
             return files
         finally:
             report.seconds = time.monotonic() - begun
+
+    def captions(self, stage: str) -> None:
+        """Say that the captions a stage is taught are not looked at here."""
+        text = (
+            "captions are not measured; the trainer stops at one that is longer than prompt and reply together may be"
+        )
+        self.findings.warn("captions", text, stage)
 
     def chain(self, links: Sequence[LinkNeed], parent: Path, gpus: int, device: str) -> None:
         """Look at what the links to come need of the machine, and at the weights they begin with.

@@ -5,25 +5,15 @@ An estimate refuses only what clearly cannot fit. What cannot be told here is wa
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.preflight import disk, memory, weights
 from training.preflight.findings import Findings
 from training.preflight.model import ModelSize, model_size
+from training.preflight.need import LinkNeed
 
 _GB = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class LinkNeed:
-    """A link that is not done: its name, verl's configuration, its steps, and where its checkpoints go."""
-
-    stage: str
-    keys: Mapping[str, Any]
-    steps: int
-    checkpoints: Path
 
 
 def note_parent(folder: Path, stage: str, findings: Findings) -> None:
@@ -65,12 +55,11 @@ def note_machine(
             "how much memory a GPU has is unknown here, and so whether this fits; set training.preflight.gpu_memory_gb",
         )
     for link in links:
-        need = memory.need(size, link.keys, gpus)
+        need = memory.need(size, link, gpus)
         numbers |= {f"{link.stage}_gpu_resting": need.resting, f"{link.stage}_gpu_updating": need.updating}
         if capacity is None:
             continue
-        share = link.keys["actor_rollout_ref.rollout.gpu_memory_utilization"]
-        certain, likely = memory.faults(need, capacity, share)
+        certain, likely = memory.faults(need, capacity, link.engine.share if link.engine else 0.0)
         for text in certain:
             findings.error("gpu_memory", text, link.stage)
         for text in likely:
@@ -92,7 +81,7 @@ def processor_patch(folder: Path) -> int | None:
 
 
 def _note_disk(links: Sequence[LinkNeed], size: ModelSize, findings: Findings) -> dict[str, float | None]:
-    needs = [disk.need(size.parameters, link.keys, link.steps, link.checkpoints) for link in links]
+    needs = [disk.need(size.parameters, link) for link in links]
     free = disk.free(links[0].checkpoints)
     missing = sum(max(0, one.kept - one.there) for one in needs)
     if missing > free:
@@ -106,11 +95,10 @@ def _note_disk(links: Sequence[LinkNeed], size: ModelSize, findings: Findings) -
 
 
 def _note_positions(link: LinkNeed, size: ModelSize, findings: Findings) -> None:
-    longest = link.keys["data.max_prompt_length"] + link.keys["data.max_response_length"]
-    if size.positions is not None and longest > size.positions:
+    if size.positions is not None and link.longest > size.positions:
         findings.error(
             "positions",
-            f"prompt and reply may have {longest} tokens, and the model has {size.positions} positions; lower "
+            f"prompt and reply may have {link.longest} tokens, and the model has {size.positions} positions; lower "
             f"max_prompt_tokens or max_response_tokens",
             link.stage,
         )

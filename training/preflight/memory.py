@@ -10,17 +10,15 @@ gradients, activations and logits come on top; their size is an upper estimate f
 """
 
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from training.preflight.disk import TYPE_BYTES
 from training.preflight.model import ModelSize
+from training.preflight.need import LinkNeed
 
 _GB = 1e9
-_ACTOR, _REFERENCE, _ROLLOUT = (f"actor_rollout_ref.{part}" for part in ("actor", "ref", "rollout"))
 _MOMENTS = 2
 _KEPT, _WHOLE = 2, 34  # bytes a token and unit of width
+_FLOAT32 = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +34,24 @@ class GpuNeed:
     updating: float | None
 
 
-def need(size: ModelSize, keys: Mapping[str, Any], gpus: int) -> GpuNeed:
-    """The need of one of `gpus` GPUs under verl's configuration `keys`."""
-    width = TYPE_BYTES[keys[f"{_ACTOR}.fsdp_config.model_dtype"]]
-    computing = TYPE_BYTES[keys[f"{_ACTOR}.fsdp_config.mixed_precision.param_dtype"]]
-    moments = 0 if keys[f"{_ACTOR}.fsdp_config.optimizer_offload"] else _MOMENTS
-    reference = TYPE_BYTES[keys[f"{_REFERENCE}.fsdp_config.model_dtype"]] if keys[f"{_ACTOR}.use_kl_loss"] else 0
+def need(size: ModelSize, link: LinkNeed, gpus: int) -> GpuNeed:
+    """The need of one of `gpus` GPUs."""
     shard = size.parameters / gpus
-    resting: float = shard * (width * (1 + moments) + reference)
+    resting = shard * (link.trained * (1 if link.offloaded else 1 + _MOMENTS) + link.reference)
     updating = None
     if size.hidden and size.layers and size.words:
-        longest = keys["data.max_prompt_length"] + keys["data.max_response_length"]
-        tokens = longest * keys[f"{_ACTOR}.ppo_micro_batch_size_per_gpu"]
+        tokens = link.longest * link.micro_batch
         activations = tokens * size.hidden * (_KEPT * size.layers + _WHOLE)
-        logits = tokens * size.words * (computing + 2 * TYPE_BYTES["fp32"])
-        updating = (resting + shard * width + activations + logits) / _GB
-    return GpuNeed(resting / _GB, _engine(size, keys, computing), updating)
+        logits = tokens * size.words * (link.computing + 2 * _FLOAT32)
+        updating = (resting + shard * link.trained + activations + logits) / _GB
+    return GpuNeed(resting / _GB, _engine(size, link), updating)
 
 
-def _engine(size: ModelSize, keys: Mapping[str, Any], width: int) -> float | None:
-    if not (size.layers and size.kv_heads and size.head):
+def _engine(size: ModelSize, link: LinkNeed) -> float | None:
+    if link.engine is None or not (size.layers and size.kv_heads and size.head):
         return None
-    parallel = keys[f"{_ROLLOUT}.tensor_model_parallel_size"]
-    sequence: int = 2 * size.layers * size.kv_heads * size.head * width * keys[f"{_ROLLOUT}.max_model_len"]
-    return float((size.parameters * width + sequence) / parallel / _GB)
+    sequence = 2 * size.layers * size.kv_heads * size.head * link.computing * link.longest
+    return (size.parameters * link.computing + sequence) / link.engine.parallel / _GB
 
 
 def gpu_memory() -> float | None:
@@ -75,7 +67,7 @@ def gpu_memory() -> float | None:
 
 def faults(need: GpuNeed, capacity: float, share: float) -> tuple[list[str], list[str]]:
     """(why it cannot fit, where it may not) on a GPU of `capacity` GB of which vLLM gets the fraction `share`."""
-    certain, likely = [], []
+    certain, likely = list[str](), list[str]()
     engine = share * capacity
     if need.resting + engine > capacity:
         certain.append(

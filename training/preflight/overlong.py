@@ -1,8 +1,9 @@
 """The files a trainer reads where some rows are too long for it: without those rows, or with smaller pictures in them.
 
-Written below the stage's own folder, from the same rows in the same order; what was done to which row is a table of
-verdicts beside them. Their digest follows from the digest of the set's own files and from what is done to which row, so
-a plan binds a stage to it before a byte is written, and files that are there already are not written again.
+Written below the stage's own folder, from the same rows in the same order, files without such a row as links; what was
+done to which row is a table of verdicts beside them. Their digest follows from the digest of the set's own files and
+from what is done to which row, so a plan binds a stage to it before a byte is written, and files that are there already
+are not written again.
 """
 
 import json
@@ -25,6 +26,7 @@ from training.dataset import StageFiles
 from training.plan import files_digest
 from training.preflight.pool import Pool
 from training.preflight.worker import Overlong, Slice
+from training.selection import link
 
 _RECORD = "made.json"
 
@@ -45,15 +47,11 @@ class Change:
 
 
 def changed(files: StageFiles, change: Change, folder: Path) -> StageFiles:
-    """The set as the trainer will read it, once `make` has made it; `folder` is where its files will lie."""
-    paths = [*files.train, *files.val]
-    touched = {one.number for one in change.rows}
-    new = tuple(
-        folder / f"{number:05d}-{path.name}" if number in touched else path for number, path in enumerate(paths)
-    )
+    """The set as the trainer will read it, once `make` has made it; `folder` is where all its files will lie."""
     dropped = sum(one.number < len(files.train) for one in change.rows) if change.policy == "drop" else 0
-    told = digest(files.digest, "overlong", change.policy, change.limit, change.settings_digest)
-    return StageFiles(files.stage, new[: len(files.train)], new[len(files.train) :], files.rows - dropped, told)
+    rows = [(one.number, one.row, one.fit) for one in change.rows]
+    told = digest(files.digest, "overlong", change.policy, change.limit, rows)
+    return _named(files, folder, files.rows - dropped, told)
 
 
 def recorded(files: StageFiles, policy: str, limit: int, folder: Path) -> StageFiles:
@@ -61,8 +59,7 @@ def recorded(files: StageFiles, policy: str, limit: int, folder: Path) -> StageF
     told = _record(folder)
     if told is None or (told["source"], told["policy"], told["limit"]) != (files.digest, policy, limit):
         return files
-    train, val = (tuple(Path(path) for path in told[split]) for split in ("train", "val"))
-    return StageFiles(files.stage, train, val, told["rows"], told["digest"])
+    return _named(files, folder, told["rows"], told["digest"])
 
 
 def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFiles:
@@ -74,25 +71,36 @@ def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFi
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     small = _small(change, pool) if change.policy == "downscale" else None
+    written = []
     for number, (path, new) in enumerate(zip([*files.train, *files.val], [*target.train, *target.val], strict=True)):
-        if path != new:
-            _rewrite(path, temporary / new.name, change.by_file(number), small)
+        if overlong := change.by_file(number):
+            _rewrite(path, temporary / new.name, overlong, small)
+            written.append(new.name)
+        else:
+            link(str(path), str(temporary / new.name))
     Table(temporary / "verdicts", Verdict).append(verdicts(files.stage, change))
-    written = files_digest(temporary.glob("*.parquet"))
     record = {
         "source": files.digest,
         "policy": change.policy,
         "limit": change.limit,
         "digest": target.digest,
         "rows": target.rows,
-        "train": [str(path) for path in target.train],
-        "val": [str(path) for path in target.val],
-        "files": written,
+        "written": written,
+        "written_digest": files_digest(temporary / name for name in written),
     }
     write_atomically(temporary / _RECORD, json.dumps(record, indent=1).encode())
     shutil.rmtree(folder, ignore_errors=True)
     temporary.replace(folder)
     return target
+
+
+def _named(files: StageFiles, folder: Path, rows: int, told: str) -> StageFiles:
+    """The files of a changed set, named as those of a built one."""
+    train, val = (
+        tuple(folder / f"{split}-{number:05d}-of-{len(paths):05d}.parquet" for number in range(len(paths)))
+        for split, paths in (("train", files.train), ("val", files.val))
+    )
+    return StageFiles(files.stage, train, val, rows, told)
 
 
 def verdicts(stage: str, change: Change) -> list[Verdict]:
@@ -114,10 +122,13 @@ def verdicts(stage: str, change: Change) -> list[Verdict]:
 
 
 def _made(target: StageFiles, folder: Path) -> bool:
+    """Whether the files are there; of those that are links only that they exist, for they are the set's own."""
     record = _record(folder)
     if record is None or record["digest"] != target.digest:
         return False
-    return bool(record["files"] == files_digest(folder.glob("*.parquet")))
+    if not all(path.is_file() for path in (*target.train, *target.val)):
+        return False
+    return bool(record["written_digest"] == files_digest(folder / name for name in record["written"]))
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

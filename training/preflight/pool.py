@@ -119,9 +119,9 @@ class Pool:
 
     def _submitted(self, method: str, arguments: Sequence[Any]) -> "Future[Any]":
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self._count, multiprocessing.get_context("spawn"), worker.start, self._arguments
-            )
+            context = multiprocessing.get_context("spawn")
+            context.set_executable(self._arguments[0].libraries.python)
+            self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
         try:
             return self._executor.submit(worker.call, method, *arguments)
         except BrokenProcessPool as error:

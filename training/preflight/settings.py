@@ -7,13 +7,13 @@ makes other results.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import capcurriculum
 from capcurriculum import prompts
 from capcurriculum.rows import digest
+from training.preflight.libraries import Libraries
 
 #: Bump when the checks of a row change.
 VERSION = 1
@@ -27,7 +27,10 @@ _GRADER = ("answers.py", "answer_text.py", "maths.py", "maths_text.py", "maths_w
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`least` and `most` are areas in pixels that verl's data set resizes a picture to, None for its defaults."""
+    """`least` and `most` are areas in pixels that verl's data set resizes a picture to, None for its defaults.
+
+    `model_digest` is of the files the processor is made from.
+    """
 
     model: Path
     least: int | None
@@ -36,17 +39,19 @@ class Settings:
     template_options: tuple[tuple[str, Any], ...]
     exact: bool
     model_digest: str
+    libraries: Libraries
 
     @property
     def digest(self) -> str:
         """Under which results of these settings are remembered."""
         limits = (self.least, self.most, self.processor_options, self.template_options, self.exact)
-        libraries = [_version(name) for name in ("transformers", "tokenizers", "qwen-vl-utils", "math-verify")]
         grader = _files_digest([Path(capcurriculum.__file__).with_name(name) for name in _GRADER])
-        return digest(VERSION, "preflight", [*limits, self.model_digest, libraries, grader, prompts.system()])
+        return digest(
+            VERSION, "preflight", [*limits, self.model_digest, self.libraries.versions, grader, prompts.system()]
+        )
 
 
-def settings_of(model: Path, keys: Mapping[str, Any], *, exact: bool = False) -> Settings:
+def settings_of(model: Path, keys: Mapping[str, Any], libraries: Libraries, *, exact: bool = False) -> Settings:
     """The settings that the trainer's configuration `keys` (verl's dotted names) means for a checkpoint."""
     processor, template = (
         tuple(sorted((key.removeprefix(prefix), value) for key, value in keys.items() if key.startswith(prefix)))
@@ -54,7 +59,7 @@ def settings_of(model: Path, keys: Mapping[str, Any], *, exact: bool = False) ->
     )
     files = {path for pattern in _PROCESSOR for path in model.glob(pattern) if path.name not in _NOT_PROCESSOR}
     least, most = keys.get("data.min_pixels"), keys.get("data.max_pixels")
-    return Settings(model, least, most, processor, template, exact, _files_digest(sorted(files)))
+    return Settings(model, least, most, processor, template, exact, _files_digest(sorted(files)), libraries)
 
 
 def _files_digest(paths: list[Path]) -> str:
@@ -62,10 +67,3 @@ def _files_digest(paths: list[Path]) -> str:
     for path in paths:
         total.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:16]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -22,15 +22,14 @@ _COLUMNS = ("set", "rows", "val", "mean", "p99", "max", "images", "limit", "too 
 
 def show(inspection: Inspection, out: Console) -> None:
     """Print the report."""
-    table = Table(title="Preflight: rows, tokens of their prompts, balance of the answer key")
+    table = Table(title="Preflight: rows, tokens of their prompts, balance of the answer key", box=None, pad_edge=False)
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column == "set" else "right")
     for name, stage in inspection.stages.items():
         lengths = [f"{stage.tokens[key]:,.0f}" if stage.tokens else "" for key in ("mean", "p99", "max")]
-        what = {"drop": " dropped", "downscale": " smaller"}.get(stage.policy, "") if stage.overlong else ""
         key = "" if stage.balance is None else f"{stage.balance.p:.2g}"
         counts = (f"{stage.rows:,}", f"{stage.val_rows:,}", *lengths, f"{stage.image_tokens:,.0f}", f"{stage.limit:,}")
-        table.add_row(name, *counts, f"{stage.overlong:,}{what}", key)
+        table.add_row(name, *counts, f"{stage.overlong:,}", key)
     if inspection.stages:
         out.print(table)
     for finding in inspection.findings.all():

@@ -27,7 +27,7 @@ from training.preflight.settings import Settings
 from training.preflight.shrink import Fit, fit, shrunk
 
 #: What a row's check reads of it.
-COLUMNS = ("data_source", "prompt", "images", "reward_model", "extra_info")
+_READ = ("data_source", "prompt", "images", "reward_model", "extra_info")
 _BATCH = 16  # rows whose pictures are in memory at once
 
 
@@ -143,7 +143,7 @@ def rows(part: Slice) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with pq.ParquetFile(part.path, memory_map=True) as file:
             at = 0
-            for batch in file.iter_batches(_BATCH, row_groups=[part.group], columns=list(COLUMNS)):
+            for batch in file.iter_batches(_BATCH, row_groups=[part.group], columns=list(_READ)):
                 low, high = max(part.start - at, 0), min(part.stop - at, batch.num_rows)
                 if low < high:
                     yield from enumerate(batch.slice(low, high - low).to_pylist(), at + low)

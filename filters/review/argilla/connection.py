@@ -171,12 +171,13 @@ def named() -> bool:
     return bool(os.environ.get(URL))
 
 
-def connect(patience: float = PATIENCE_SECONDS) -> Connection:
-    """The server that the environment names.
+def connect(patience: float | None = None) -> Connection:
+    """The server that the environment names; it may go on failing for `patience` seconds (None: the default).
 
     Raises:
         ReviewError: the environment does not say where or with which key, the packages are missing, or nobody answers.
     """
+    patience = PATIENCE_SECONDS if patience is None else patience
     url, key = os.environ.get(URL, ""), os.environ.get(KEY, "")
     if not url or not key:
         missing = " and ".join(name for name, value in ((URL, url), (KEY, key)) if not value)

@@ -1,13 +1,15 @@
 """What a record shows and asks on an Argilla server, as plain data.
 
-Every text of the run is shown as it is: fields are plain text, and the one that hides its content behind a click needs
-Markdown, so nothing in it is left that Markdown or HTML could read. Argilla's own custom fields are not used: they put
-whole records into a page of the server's origin, where a text could run as script.
+Every text of the run is shown as it is. Argilla's pages take even plain text for HTML, of which they drop what could
+harm, so its signs are escaped; the field that hides its content behind a click needs Markdown, so nothing in it is left
+that Markdown could read either. Argilla's own custom fields are not used: they put whole records into a page of the
+server's origin, where a text could run as script.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -135,7 +137,8 @@ def record(
 def fields_of(entry: Entry, section: ReviewSection, picture: Picture | None) -> dict[str, str]:
     """The fields of a record."""
     question = entry.question
-    found = {QUESTION: plain(question.text or question.problem), ANSWERS: plain("\n".join(_answers(entry)))}
+    asked, options = question.text or question.problem, "\n".join(_answers(entry))
+    found = {QUESTION: escape(plain(asked), quote=False), ANSWERS: escape(plain(options), quote=False)}
     if behind := _behind(entry, section):
         found[BEHIND] = behind
     return found | ({IMAGE: picture.url} if picture else {})

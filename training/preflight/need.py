@@ -1,0 +1,81 @@
+"""What a link asks of the machine, from the configuration of whichever trainer runs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: Bytes of a number in each type that verl names.
+_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """vLLM's share of each GPU, and over how many GPUs it splits the model."""
+
+    share: float
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkNeed:
+    """A link that is not done.
+
+    `contents` is what verl saves in a checkpoint. `trained`, `computing` and `reference` are bytes of a number: of the
+    weights that are trained, of those computed with, and of the reference model (0 without one). `longest` counts the
+    tokens of a prompt with its reply. `engine` is None where nothing is generated.
+    """
+
+    stage: str
+    steps: int
+    checkpoints: Path
+    contents: tuple[str, ...]
+    save_every: int
+    keep: int
+    trained: int
+    computing: int
+    reference: int
+    offloaded: bool
+    micro_batch: int
+    longest: int
+    engine: Engine | None
+
+
+def of_grpo(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) -> LinkNeed:
+    """The need under `keys` of verl's GRPO trainer."""
+    actor, reference, rollout = (f"actor_rollout_ref.{part}" for part in ("actor", "ref", "rollout"))
+    share = keys[f"{rollout}.gpu_memory_utilization"]
+    return LinkNeed(
+        stage=stage,
+        steps=steps,
+        checkpoints=checkpoints,
+        contents=tuple(keys[f"{actor}.checkpoint.save_contents"]),
+        save_every=keys["trainer.save_freq"],
+        keep=keys["trainer.max_actor_ckpt_to_keep"],
+        trained=_BYTES[keys[f"{actor}.fsdp_config.model_dtype"]],
+        computing=_BYTES[keys[f"{actor}.fsdp_config.mixed_precision.param_dtype"]],
+        reference=_BYTES[keys[f"{reference}.fsdp_config.model_dtype"]] if keys[f"{actor}.use_kl_loss"] else 0,
+        offloaded=keys[f"{actor}.fsdp_config.optimizer_offload"],
+        micro_batch=keys[f"{actor}.ppo_micro_batch_size_per_gpu"],
+        longest=keys["data.max_prompt_length"] + keys["data.max_response_length"],
+        engine=Engine(share, keys[f"{rollout}.tensor_model_parallel_size"]),
+    )
+
+
+def of_captions(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) -> LinkNeed:
+    """The need under `keys` of verl's supervised trainer."""
+    return LinkNeed(
+        stage=stage,
+        steps=steps,
+        checkpoints=checkpoints,
+        contents=tuple(keys["checkpoint.save_contents"]),
+        save_every=keys["trainer.save_freq"],
+        keep=keys["trainer.max_ckpt_to_keep"],
+        trained=_BYTES[keys["engine.model_dtype"]],
+        computing=_BYTES[keys["engine.mixed_precision.param_dtype"]],
+        reference=0,
+        offloaded=keys["engine.optimizer_offload"],
+        micro_batch=keys["data.micro_batch_size_per_gpu"],
+        longest=keys["data.max_length"],
+        engine=None,
+    )
