@@ -18,7 +18,7 @@ SHELL  := /bin/bash
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt constraints-gpu.txt tools/install.sh
+$(STAMP): pyproject.toml constraints.txt constraints-gpu.txt constraints-hub2.txt tools/install.sh
 	tools/install.sh $(VENV)
 	@touch $@
 
