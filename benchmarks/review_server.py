@@ -8,7 +8,6 @@ which does both for a small sample first: what more it needs for the large one i
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import review_world
-from benchmarks.processes import answer_of
+from benchmarks.processes import answer_of, peak_mb
 from benchmarks.review_world import World, looked
 from capcurriculum.progress import Display
 from capcurriculum.run import writing
@@ -52,10 +51,6 @@ def growth_mb() -> float | None:
 def _measured() -> Mapping[str, float] | None:
     found: Mapping[str, float] | None = answer_of("benchmarks.review_server")
     return found
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def _push(world: World, at: Connection, size: int) -> float:
@@ -111,7 +106,7 @@ def measured(folder: Path, python: Path | None) -> dict[str, float] | None:
             _push(world, at, SMALL)
             _answer(world, at)
             _pull(world, at)
-            before = _peak_mb()
+            before = peak_mb()
             seconds = _push(world, at, RECORDS)
             _answer(world, at)
             pulled = _pull(world, at)
@@ -121,7 +116,7 @@ def measured(folder: Path, python: Path | None) -> dict[str, float] | None:
         return None
     assert count == RECORDS * PEOPLE
     rate = (RECORDS - SMALL) / seconds
-    return {"rows_per_s": rate, "pull_seconds": pulled, "growth_mb": _peak_mb() - before, "peak_mb": _peak_mb()}
+    return {"rows_per_s": rate, "pull_seconds": pulled, "growth_mb": peak_mb() - before, "peak_mb": peak_mb()}
 
 
 def main() -> None:
