@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from capcurriculum import run, samples
 from capcurriculum.errors import RunError
 from capcurriculum.tables import arrow_schema, write_atomically
 
@@ -117,13 +118,13 @@ def held_out(folder: Path) -> list[HeldOut]:
     return found
 
 
-def scores(run: Path) -> list[Score]:
+def scores(folder: Path) -> list[Score]:
     """What a run folder holds of benchmark scores; none is no error.
 
     Raises:
         RunError: the file is damaged, or lacks a column.
     """
-    return scores_in(run / FOLDER)
+    return scores_in(folder / FOLDER)
 
 
 def scores_in(folder: Path) -> list[Score]:
@@ -159,6 +160,18 @@ def put_score(folder: Path, name: Name, score: Score | None) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(Score)), data, compression="zstd")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / SCORES, data.getvalue())
+
+
+def folder_of(name: str, runs: str = "runs") -> Path:
+    """The evaluation folder a user names: such a folder itself, or that of a run (its folder, name or recipe).
+
+    Raises:
+        RunError: there is neither.
+    """
+    path = Path(name)
+    if path.is_dir() and any((path / kept).exists() for kept in (SCORES, STATES, samples.TABLE)):
+        return path
+    return run.named(name, runs).path / FOLDER
 
 
 def states(folder: Path) -> list[State]:

@@ -24,10 +24,10 @@ KEY = ("setup", "benchmark_digest", "sample")
 class Sample:
     """A model's reply to one sample of a benchmark, and what it is worth.
 
-    `model` is the label that scores bear; `weights` the digest of its checkpoint ("" for an endpoint that does not tell)
-    and `setup` that of all that can change a reply: weights, system turn, sampling, and who asks (`engine`).
+    `model` is the label that scores bear; `weights` the digest of its checkpoint ("" for an endpoint that does not
+    tell) and `setup` that of all that can change a reply: weights, system turn, sampling, and who asks (`engine`).
     `images` are files below the evaluation folder, named by their digests; `options` the texts of A, B, C, ... (empty
-    for a free answer), `gold` a letter or the answer. `prediction` is the whole reply, `answer` what was read out of it.
+    for a free answer), `gold` a letter or the answer. `prediction` is the whole reply, `answer` what was read in it.
     `outcome` is an `Outcome`; `failed` means that nothing is known (no reply, or no judge: `detail` says which).
     `finish` is the engine's reason to stop ("" where the engine does not tell), `tokens` the length of the reply in the
     model's own tokens (None: unknown), `judge` who graded ("" for a program).
