@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options, hub_options, review_options
+from capcurriculum import __version__, curriculum_options, evaluate_options, hub_options, review_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -158,6 +158,18 @@ def _download(arguments: argparse.Namespace) -> None:
     command.download(arguments)
 
 
+def _serve(arguments: argparse.Namespace) -> None:
+    from evaluation import serve
+
+    serve.execute(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from evaluation import evaluate
+
+    evaluate.execute(arguments)
+
+
 def _signatures_build(arguments: argparse.Namespace) -> None:
     from filters.signatures import build, file, layouts
 
@@ -191,6 +203,8 @@ def parser() -> argparse.ArgumentParser:
     _add_audit(verb)
     text = "have people review a sample of a run's questions, and judge by what they say"
     review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
+    evaluate_options.serve(verb("serve", _serve, "serve a model with vLLM as training saw it, until Ctrl-C"))
+    evaluate_options.evaluate(verb("evaluate", _evaluate, "ask models a suite of benchmarks, or go on with it"))
     hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
     hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
     hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))

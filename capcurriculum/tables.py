@@ -25,6 +25,8 @@ _ARROW: dict[object, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
+    int | None: pa.int64(),
+    float | None: pa.float64(),
     tuple[str, ...]: pa.list_(pa.string()),
 }
 
