@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from capcurriculum.markdown import Md, code, listed
 from capcurriculum.results import HeldOut
 from cards.licences import UNKNOWN, Licence
-from cards.markdown import Md, code, listed
 from cards.model.base import Base
 from cards.model.heldout import gains
 from cards.model.training import Training
