@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options, hub_options, review_options
+from capcurriculum import __version__, analysis_options, curriculum_options, hub_options, review_options
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -125,6 +125,12 @@ def _review(arguments: argparse.Namespace) -> None:
     command.execute(arguments)
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from evaluation.compare import command
+
+    command.execute(arguments)
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from capcurriculum import run
     from capcurriculum.progress import Display
@@ -191,6 +197,8 @@ def parser() -> argparse.ArgumentParser:
     _add_audit(verb)
     text = "have people review a sample of a run's questions, and judge by what they say"
     review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
+    text = "put evaluated models side by side: scores, paired gains with intervals, lengths of replies"
+    analysis_options.compare(verb("compare", _compare, text))
     hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
     hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
     hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))
