@@ -131,6 +131,12 @@ def _compare(arguments: argparse.Namespace) -> None:
     command.execute(arguments)
 
 
+def _errors(arguments: argparse.Namespace) -> None:
+    from evaluation.errors import command
+
+    command.execute(arguments)
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from capcurriculum import run
     from capcurriculum.progress import Display
@@ -199,6 +205,8 @@ def parser() -> argparse.ArgumentParser:
     review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
     text = "put evaluated models side by side: scores, paired gains with intervals, lengths of replies"
     analysis_options.compare(verb("compare", _compare, text))
+    text = "why a model's answers are wrong: judges vote on each, people check a sample"
+    analysis_options.errors(verb("errors", _errors, text))
     hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
     hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
     hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))
