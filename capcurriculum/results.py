@@ -208,8 +208,10 @@ _FURTHER = tuple(f.name for f in dataclasses.fields(Score) if f.default is not d
 
 def _score(row: Mapping[str, Any]) -> Score:
     """A row as a record, whatever kinds of numbers another program wrote."""
-    values = {name: _number(row[name]) for name in ("low", "high", "tokens")}
-    texts = {name: str(row[name]) for name in ("model", "suite", "benchmark")} | {"judge": str(row["judge"] or "")}
+    values: dict[str, Any] = {name: _number(row[name]) for name in ("low", "high", "tokens")}
+    texts: dict[str, Any] = {name: str(row[name]) for name in ("model", "suite", "benchmark")} | {
+        "judge": str(row["judge"] or "")
+    }
     further = {name: row[name] for name in _FURTHER if row.get(name) is not None}
     found = Score(**texts, **values, **further, score=float(row["score"]), samples=int(row["samples"]))
     if not all(0 <= value <= 100 for value in (found.score, found.low, found.high) if value is not None):

@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,13 +121,13 @@ def run(job: Job) -> None:
         )
     memory: set[Path] = set()
     try:
-        with _signals({signal.SIGTERM: _interrupt}):  # as a batch system ends a job
+        with signals_as_interrupts():  # as a batch system ends a job
             _watch(job, child, start, memory)
     except TrainerError:
         _keep_ray_logs(folder, job.folder / "ray-logs")
         raise
     finally:
-        with _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN}):  # a second Ctrl-C can wait
+        with signals_ignored():  # a second Ctrl-C can wait
             memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
             processes.end(job.folder, child.pid)
             child.wait()
@@ -147,6 +147,16 @@ def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def signals_as_interrupts() -> AbstractContextManager[None]:
+    """SIGTERM counts as Ctrl-C for a while."""
+    return _signals({signal.SIGTERM: _interrupt})
+
+
+def signals_ignored() -> AbstractContextManager[None]:
+    """Neither of them is heard for a while, so that what has to be put away is."""
+    return _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN})
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -182,7 +192,7 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
             raise _stalled(job, child.pid, start, "finished no step", job.step_seconds, "step_minutes")
         time.sleep(POLL)
     if code != 0:
-        raise TrainerError(f"The trainer {_ended(code, job.log, start)}; its log is {job.log}.")
+        raise TrainerError(f"The trainer {ended(code, job.log, start)}; its log is {job.log}.")
 
 
 def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: str) -> TrainerError:
@@ -203,7 +213,7 @@ def _keep_ray_logs(temporary: Path, target: Path) -> None:
         shutil.copytree(logs, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
-def _ended(code: int, log: Path, start: int) -> str:
+def ended(code: int, log: Path, start: int) -> str:
     """How the trainer ended; a kill came from outside, so that only an error before it, not the last line, says why."""
     if code > 0:
         return f"ended with code {code}: {_last_error(log, start)}"
