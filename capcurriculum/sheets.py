@@ -8,6 +8,9 @@ from rich.console import Console
 from capcurriculum.markdown import Cell, Md, code, table
 from capcurriculum.show import grid, visible
 
+#: Characters of a line where nobody looks at a terminal.
+_WIDE = 200
+
 
 class Name(str):
     """Text that is not ours: the name of a model or of a benchmark."""
@@ -35,7 +38,13 @@ def _cell(value: str) -> Cell:
 
 def plain(text: str) -> str:
     """A name where no code can stand: letters, digits and what else means nothing to Markdown or a terminal."""
-    return "".join(c if c.isalnum() or c in " .-+/=%()" else "_" for c in text)[:80]
+    return "".join(c if c.isalnum() or c in " .:-+/=%()" else "_" for c in text)[:80]
+
+
+def wide() -> Console:
+    """Standard output; a file or a pipe, which has no width, is taken for a wide one."""
+    found = Console()
+    return found if found.is_terminal else Console(width=max(found.width, _WIDE))
 
 
 def show(sheets: Iterable[Sheet], console: Console) -> None:

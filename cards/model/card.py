@@ -5,10 +5,12 @@ Same run, same bytes: no clock, no path of this machine. What is not there is sa
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capcurriculum import prompts, results
+from capcurriculum.comparisons import Pair
 from capcurriculum.errors import HubError, RunError
 from capcurriculum.markdown import Md, block, code, link, listed
 from capcurriculum.published import paper
@@ -41,7 +43,7 @@ def render(staged: StagedModel) -> Sequence[Path]:
     taught = _sets(staged, chain)
     counted = rows.sources(taught) if taught else []
     found = licences.of(_sums(counted))
-    values, measured, scores = _results(run, chain, start)
+    measured = _results(run, chain, start)
     curve = _curve(staged.folder, chain)
     body = templates.render(
         __package__,
@@ -52,18 +54,18 @@ def render(staged: StagedModel) -> Sequence[Path]:
         architecture=parts.architecture(_config(staged.folder)),
         license=_license(start),
         datasets=listed(map(data_parts.repo, staged.datasets), none=""),
-        **values,
+        **measured.values,
         **_trained(chain, staged),
         curve=bool(curve),
         prompt=block(prompts.system()),
         prompt_digest=code(prompts.digest("system")),
         serve=parts.serve(staged.repo_id, parts.longest(chain.stages)),
-        limits=limits(start, chain, measured, found),
+        limits=limits(start, chain, measured.held, measured.pairs, found),
         data=_data(run, counted),
         licences=data_parts.licences(found),
         citation=parts.citation(),
     )
-    text = f"---\n{_metadata(staged, start, scores)}\n---\n\n{body.strip()}\n"
+    text = f"---\n{_metadata(staged, start, measured.scores)}\n---\n\n{body.strip()}\n"
     card = staged.folder / "README.md"
     write_atomically(card, text.encode())
     return [*curve, card]
@@ -92,8 +94,17 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
     return found
 
 
-def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict[str, Any], list[HeldOut], list[Score]]:
-    """The values of the results' section, the held-out rows among them, and this checkpoint's own scores."""
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """The values of the results' section, the held-out rows among them, this checkpoint's scores, and comparisons."""
+
+    values: Mapping[str, Any]
+    held: Sequence[HeldOut]
+    scores: Sequence[Score]
+    pairs: Sequence[Pair]
+
+
+def _results(run: Run | None, chain: Training, start: Base | None) -> _Results:
     published = paper().of(start.hub) if start and start.hub else ()
     measured: dict[str, list[Score]] = {}
     own: list[HeldOut] = []
@@ -102,15 +113,16 @@ def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict
         measured.setdefault(score.model, []).append(score)
     if run and chain.stages:
         own = chosen(results.held_out(run.path), chain, chain.alone)
+    told, pairs = compared.compared(run, chain, scores) if run else ([], [])
     values = {
         "headline": headline.headline(paper(), published, measured),
         "benchmarks": headline.benchmarks(published, measured),
-        "compared": compared.compared(run, chain, scores) if run else [],
+        "compared": told,
         "held_out": headline.held_out(own),
         "paper": link(paper().paper, paper().url),
         "judge": Md(paper().judge),
     }
-    return values, own, compared.own_scores(scores, chain)
+    return _Results(values, own, compared.own_scores(scores, chain), pairs)
 
 
 def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:

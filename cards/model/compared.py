@@ -24,14 +24,15 @@ def own_scores(found: Sequence[Score], chain: Training) -> list[Score]:
     return [one for one in found if (one.weights == last.checkpoint_digest if one.weights else one.model == label)]
 
 
-def compared(run: Run, chain: Training, found: Sequence[Score]) -> list[Md]:
-    """A part for each pair that this checkpoint is one of: who against whom, and the tables.
+def compared(run: Run, chain: Training, found: Sequence[Score]) -> tuple[list[Md], list[Pair]]:
+    """A part for each pair that this checkpoint is one of (who against whom, and the tables), and the pairs.
 
     Raises:
         RunError: a comparison in the run is damaged.
     """
     own = {one.model for one in own_scores(found, chain)}
     parts: list[Md] = []
+    told: list[Pair] = []
     for one in comparisons.comparisons(run.path / results.FOLDER):
         mine = {model.name for model in one.models if model.model in own}
         pairs = [pair for pair in one.pairs if mine & {pair.before, pair.after}]
@@ -39,7 +40,8 @@ def compared(run: Run, chain: Training, found: Sequence[Score]) -> list[Md]:
             parts += [STALE] if STALE not in parts else []
         elif pairs:
             parts += [_part(pair, one.draws) for pair in pairs]
-    return parts
+            told += [pair for pair in pairs if pair.after in mine]
+    return parts, told
 
 
 def _stale(one: Comparison, found: Sequence[Score]) -> bool:

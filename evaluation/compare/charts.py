@@ -11,6 +11,8 @@ from capcurriculum.comparisons import Budget, Comparison, Interval, Pair
 GAINS, LENGTHS = "gains", "equal_length"
 _MOST = 40  # characters of a name
 _MARKERS = "os^Dv"
+#: Above the axes, where no line can run through it.
+_LEGEND: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False, "borderaxespad": 0}
 
 
 def draw(found: Comparison, folder: Path) -> list[Path]:
@@ -41,7 +43,7 @@ def _gains(pairs: Sequence[Pair], stem: Path) -> list[Path]:
         axes.set_yticks(range(len(names)), [drawing.shown(name, _MOST) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(f"gain in accuracy over {drawing.shown(pairs[0].before, _MOST)} (points, 95 % interval)")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1, frameon=False, borderaxespad=0)
+        axes.legend(**_LEGEND)
         figure.tight_layout()
         return drawing.save(figure, stem)
 
@@ -69,14 +71,17 @@ def _lengths(budget: Budget, stem: Path) -> list[Path]:
             axes.fill_between(budget.tokens, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, step="post")
             axes.step(budget.tokens, curve.accuracy, where="post", color=colour, linestyle=dashes, linewidth=1.6,
                       label=drawing.shown(curve.name, _MOST))  # fmt: skip
-        if budget.tokens[-1] > 8 * budget.tokens[0]:
+        if budget.tokens[-1] > 4 * budget.tokens[0]:
+            from matplotlib.ticker import LogLocator
+
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
             axes.xaxis.set_major_formatter(_whole)
             axes.xaxis.set_minor_formatter("")
         axes.set_ylim(bottom=0)
         axes.set_xlabel("longest reply that counts (tokens)")
         axes.set_ylabel("right within that length (%)")
-        axes.legend(loc="upper left", frameon=False)
+        axes.legend(**_LEGEND, ncols=min(3, len(budget.curves)))
         figure.tight_layout()
         return drawing.save(figure, stem)
 

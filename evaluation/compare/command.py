@@ -5,14 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from capcurriculum.comparison_tables import chosen, sheets
 from capcurriculum.comparisons import FILE, FOLDER, Comparison
 from capcurriculum.errors import RunError
 from capcurriculum.markdown import code, link
 from capcurriculum.published import Model, paper
-from capcurriculum.sheets import say, show
+from capcurriculum.sheets import say, show, wide
 from capcurriculum.tables import write_atomically
 from evaluation.compare import charts
 from evaluation.compare.comparison import compared
@@ -31,7 +29,7 @@ def execute(options: argparse.Namespace) -> None:
     models = measured(options.model, options.results)
     found = compared(models)
     published = _published(options.published, found)
-    console = Console()
+    console = wide()
     show(sheets(found, paper(), published), console)
     say(notes(found, published), console)
     say(write(found, published, options.out or _folder(models)), console)

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
-from rich.console import Console
 
 from capcurriculum import locks, recipe, results
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Sampling
-from capcurriculum.sheets import say, show
+from capcurriculum.sheets import say, show, wide
 from evaluation.errors import analysis, asking, report, server, votes
 from evaluation.errors.analysis import Judged
 from evaluation.errors.asking import Judge
@@ -43,7 +42,7 @@ def execute(options: argparse.Namespace) -> None:
         raise RunError(f"{model.name} has no wrong answer to judge in {model.folder}; evaluate it first.")
     folder = votes.place(model)
     folder.mkdir(parents=True, exist_ok=True)
-    display, console = Display(), Console()
+    display, console = Display(), wide()
     with locks.alone(folder):
         if options.judge:
             _judge(options, model, found, folder, display)

@@ -95,7 +95,7 @@ def notes(found: Analysis) -> Iterator[str]:
     if found.unreadable or found.failed or found.missing:
         yield (
             f"Of the votes {found.unreadable:,} could not be read, {found.failed:,} failed and {found.missing:,} are "
-            "missing; run the same command again for those that failed."
+            f"missing{'; the same command asks again for those that failed' if found.failed else ''}."
         )
     if found.gone:
         yield f"{found.gone:,} judged cases are no longer among the wrong answers, and count no more."

@@ -64,8 +64,8 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
-  for (const article of cases) article.addEventListener("change", () => say(article));
-  byId("person").addEventListener("change", keep);
+  for (const article of cases) article.addEventListener("input", () => say(article));
+  byId("person").addEventListener("input", keep);
   byId("save").addEventListener("click", save);
   recall();
   show();
