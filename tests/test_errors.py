@@ -1,6 +1,9 @@
 """Why answers are wrong: votes are kept, none counts for what it does not say, and planted shares are found again."""
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -207,6 +210,28 @@ def test_a_killed_process_loses_no_vote_that_came(tmp_path: Path) -> None:
     assert not journal.path.exists()
     Journal(votes.table(tmp_path)).shelve([vote(3)])
     assert votes.table(tmp_path).count() == 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_after_a_kill_only_votes_that_had_not_come_are_asked_for(tmp_path: Path) -> None:
+    planted_errors.planted(tmp_path, 40, 0.5, shown="blank")
+    with endpoint.serving(Judge(delay_seconds=0.3)) as judge:
+        words = ["errors", "tested", "--in", str(tmp_path), "--judge", f"seer@{judge.url}", "--votes", "5"]
+        process = subprocess.Popen([sys.executable, "-m", "capcurriculum.cli", *words], stdout=subprocess.DEVNULL)
+        journal = votes.table(place(tmp_path)).folder / "journal.jsonl"
+        while process.poll() is None and not (journal.is_file() and journal.read_text().count("\n") >= 30):
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        came = journal.read_text().count("\n")
+        assert 30 <= came < 200
+        judge.delay_seconds = 0
+        before = len(judge.requests)
+        assert cli.main(words) == 0
+        assert sum(body["max_tokens"] > 1 for body in judge.requests[before:]) == 200 - came
+    found = facts(tmp_path)
+    assert (found["missing_votes"], found["estimates"][0]["unknown"]) == (0, 0)
 
 
 def test_a_picture_that_is_lost_or_outside_is_not_judged(tmp_path: Path) -> None:
