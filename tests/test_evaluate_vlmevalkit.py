@@ -14,7 +14,7 @@ import pytest
 
 from capcurriculum import prompts, results, samples
 from evaluation import kits
-from tests.endpoint import Endpoint, serving, status, unit
+from tests.endpoint import Endpoint, serving, status
 from tests.evaluating import evaluate, line, tsv
 
 PYTHON = Path(__file__).parents[1] / kits.DEFAULT
@@ -26,17 +26,12 @@ pytestmark = [
 
 
 class Model(Endpoint):
-    """Answers the kit's questions, some of them wrongly and some in words that need a judge."""
+    """Answers as the endpoint does, and now and then in words that need a judge."""
 
     def reply(self, body: dict[str, Any]) -> str:
-        text = json.dumps(body["messages"][-1]["content"])
-        number = int(text.partition("is number ")[2].partition("?")[0])
-        letter = "ABCD"[number % 4] if unit("right", str(number)) < 0.6 else "ABCD"[(number + 1) % 4]
-        return (
-            f"I would choose {letter} or so, or perhaps none of A, B, C, D."
-            if number % 5 == 4
-            else f"\\boxed{{{letter}}}"
-        )
+        said = super().reply(body)
+        number = int(json.dumps(body["messages"][-1]["content"]).partition("is number ")[2].partition("?")[0])
+        return "I would choose none of A, B, C, D." if number % 5 == 4 else said
 
 
 class Judge(Endpoint):

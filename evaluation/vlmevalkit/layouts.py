@@ -87,8 +87,9 @@ def _words(row: Row) -> Found:
 _OVERALL = r"(split=[^|]*\|)?Overall"
 _CHOICE = Layout("_{judge}_result", _choice, _OVERALL, 100)
 _YES_NO = Layout("_auxmatch", _yes_or_no, r"split=Overall\|Overall", 1, name="F1")
+#: A benchmark file, whatever class of the kit's asks it.
+OF_FILES = _CHOICE
 LAYOUTS: Mapping[str, Layout] = {
-    "CustomMCQDataset": _CHOICE,
     "ImageMCQDataset": _CHOICE,
     "CVBench": Layout("_{judge}_result", _choice, r"(split=2D\|)?Overall", 100, name="mean accuracy of sources"),
     "ImageYORNDataset": _YES_NO,

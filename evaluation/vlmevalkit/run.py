@@ -20,11 +20,12 @@ from evaluation.scoring import JUDGE_GONE
 from evaluation.suites import Entry
 from evaluation.targets import Target
 from evaluation.vlmevalkit import read, tables
-from evaluation.vlmevalkit.layouts import layout
+from evaluation.vlmevalkit.layouts import OF_FILES, layout
 from evaluation.vlmevalkit.session import DISTRIBUTIONS, EXACT, HINT, JUDGE, NAME, Dataset, Session, setup
 from evaluation.work import Work
 
-_CUSTOM = "CustomMCQDataset"
+#: The kit's class that shows a prompt of the file's own, so that questions are asked in the words of training.
+_CUSTOM = "CVBench"
 
 
 def prepare(work: Work, target: Target) -> tuple[Session, list[Dataset], Named | None]:
@@ -55,10 +56,8 @@ def _dataset(entry: Entry, work: Work, pictures: Pictures) -> Dataset:
     benchmark = own.loaded(entry, pictures, work.limit)
     if any(len(item.options) < 2 for item in tables.askable(benchmark)):
         raise EvaluationError(f"VLMEvalKit cannot grade {entry.file}: not every sample has options; use --engine own.")
-    found = layout(_CUSTOM, "")
-    assert found is not None
     # Not the file's own name: words in it can make the kit ask or grade in another way.
-    return Dataset(entry, f"tsv_{benchmark.digest}", _CUSTOM, found, benchmark)
+    return Dataset(entry, f"tsv_{benchmark.digest}", _CUSTOM, OF_FILES, benchmark)
 
 
 def run(work: Work, target: Target) -> list[State]:

@@ -27,18 +27,17 @@ def askable(benchmark: Benchmark) -> list[Item]:
 
 
 def write(path: Path, benchmark: Benchmark, folder: Path) -> None:
-    """A benchmark as a file of the kit's; pictures are read below `folder`."""
+    """A benchmark as a file of the kit's, for its class that shows the file's `prompt`; pictures are in `folder`."""
     items = askable(benchmark)
     letters = ascii_uppercase[: max((len(item.options) for item in items), default=0)]
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(("index", "image", "question", *letters, "answer", "category"))
+    writer.writerow(("index", "image", "question", *letters, "answer", "category", "prompt", "split", "source"))
     for place, item in enumerate(items):
         options = [_kept(option) for option in item.options] + [""] * (len(letters) - len(item.options))
         answer = item.gold.upper() if item.options else _kept(item.gold)
-        writer.writerow(
-            (place, _images(item, folder), _kept(item.question), *options, answer, _kept(item.skill) or "all")
-        )
+        shown = (place, _images(item, folder), _kept(item.question), *options, answer, _kept(item.skill) or "all")
+        writer.writerow((*shown, _kept(item.problem), "none", "all"))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.getvalue().encode("utf-8", "replace"))
 
