@@ -51,13 +51,13 @@ def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
 def test_a_ratio_of_lengths_and_its_interval_hold_the_planted_one() -> None:
     random = np.random.default_rng(3)
     held = 0
-    for number in range(40):
+    for number in range(25):
         first = random.gamma(4, 100, 120)
         lengths = np.stack([first, first * random.lognormal(np.log(0.792) - 0.02, 0.2, 120)], axis=1)
         found = paired.length_ratio([lengths], draws=400, seed=number)
         assert found is not None
         held += found.low <= 0.792 <= found.high
-    assert held >= 34
+    assert held >= 21
     assert paired.length_ratio([np.zeros((3, 2))]) is None
 
 

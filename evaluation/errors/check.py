@@ -90,7 +90,9 @@ def corrected(judge: Mapping[str, Decision], people: Mapping[str, Decision], see
     """The share by people's words, if those they looked at are a random part of all that was judged.
 
     None where people decided fewer than `LEAST` cases, or none of a group that the judge has cases in. The interval is
-    that of draws from each group's Dirichlet posterior under Jeffreys' prior, over perception, other errors, no error.
+    that of draws from each group's Dirichlet posterior under Jeffreys' prior, over perception, other errors, no error,
+    the groups' sizes being drawn too (Rubin's Bayesian bootstrap, 1981): like the judge's own, it is about the cases
+    that these are a sample of.
     """
     groups = Counter(_group(one) for one in judge.values())
     said: dict[str, Counter[str]] = {name: Counter() for name in groups}
@@ -101,11 +103,13 @@ def corrected(judge: Mapping[str, Decision], people: Mapping[str, Decision], see
     if count < LEAST or not all(own.total() for own in said.values()):
         return None
     generator = np.random.default_rng(seed)
+    names = sorted(groups)
+    sizes = generator.dirichlet([groups[name] for name in names], DRAWS)
     mean, drawn = np.zeros(3), np.zeros((DRAWS, 3))
-    for name in sorted(groups):
+    for place, name in enumerate(names):
         told = np.array([said[name][third] for third in _THIRDS], dtype=float)
         mean += groups[name] * told / told.sum()
-        drawn += groups[name] * generator.dirichlet(told + 0.5, DRAWS)
+        drawn += sizes[:, [place]] * generator.dirichlet(told + 0.5, DRAWS)
     if not mean[:2].sum():
         return None
     low, high = np.quantile(drawn[:, 0] / drawn[:, :2].sum(axis=1), [0.025, 0.975])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capcurriculum.intervals import wilson
 from capcurriculum.paired import DRAWS, bootstrap
 from evaluation.errors.cases import Case
 from evaluation.errors.decide import Decision
@@ -79,9 +80,10 @@ def _of(name: str, cases: Sequence[Case], decisions: Mapping[str, Decision], see
 def share(of: Side, told: Iterable[tuple[str, Side | None]], seed: int = 0, draws: int = DRAWS) -> Share:
     """The share of a side over (cluster, side) pairs.
 
-    The interval is a percentile bootstrap over clusters, which are drawn whole with all that is undecided in them.
-    Where all errors are of one sort every draw says the same, so the interval there is the exact one of Clopper and
-    Pearson (1934, Biometrika 26:404-413), over clusters of errors.
+    The interval is Wilson's for as many independent errors as these are worth: their number over the design effect,
+    which is the variance over bootstrap draws of whole clusters (with all that is undecided in them) over that of
+    independent errors (Korn and Graubard 1998, Survey Methodology 24:193-201). Percentiles of the draws would be too
+    narrow for few errors, and a point where all are of one sort.
     """
     rows = list(told)
     clusters: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -97,15 +99,13 @@ def share(of: Side, told: Iterable[tuple[str, Side | None]], seed: int = 0, draw
 
 
 def _interval(counts: np.ndarray, count: int, errors: int, seed: int, draws: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
+    """`counts` has shape (clusters, 2): cases of the side, and errors."""
     if not errors:
         return 0.0, 1.0
-    if count in (0, errors):
-        clusters = int((counts[:, 1] > 0).sum())
-        exact = binomtest(clusters if count else 0, clusters).proportion_ci(0.95, "exact")
-        return float(exact.low), float(exact.high)
-    drawn = bootstrap(counts, draws, seed)
-    drawn = drawn[drawn[:, 1] > 0]
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return float(low), float(high)
+    worth = float((counts[:, 1] > 0).sum())  # one for each cluster, where they are all alike
+    if 0 < count < errors:
+        drawn = bootstrap(counts, draws, seed)
+        drawn = drawn[drawn[:, 1] > 0]
+        alone = count / errors * (1 - count / errors) / errors
+        worth = errors / max(1.0, float((drawn[:, 0] / drawn[:, 1]).var()) / alone)
+    return wilson(count / errors * worth, worth)

@@ -87,7 +87,7 @@ def notes(found: Analysis) -> Iterator[str]:
     judged = found.judged
     yield (
         f"Every case has {judged.votes} votes of each judge; more than half of the readable ones decide, and a tie is "
-        "unsure. Unsure, unknown and no error are in no share; intervals are of a bootstrap over pictures."
+        "unsure. Unsure, unknown and no error are in no share; intervals allow for several mistakes about one picture."
     )
     unparsed, unknown = (sum(getattr(one, name) for one in found.wrong.values()) for name in ("unparsed", "unknown"))
     if unparsed or unknown:
