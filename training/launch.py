@@ -185,7 +185,7 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
         if fatal_at is None and any(FATAL.search(line) for line in lines):
             fatal_at = now
         if fatal_at is not None and now - fatal_at > FATAL_GRACE:
-            raise TrainerError(f"The trainer broke down: {_last_error(job.log, start)}; its log is {job.log}.")
+            raise TrainerError(f"The trainer broke down: {last_error(job.log, start)}; its log is {job.log}.")
         if now - heard > job.stall_seconds:
             raise _stalled(job, child.pid, start, "said nothing", job.stall_seconds, "stall_minutes")
         if now - stepped > job.step_seconds:
@@ -200,7 +200,7 @@ def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: s
     where = stacks.dump(scratch(job.folder) / _STACKS, processes.belonging(job.folder, group))
     job.stacks.write_text(where, encoding="utf-8")
     return TrainerError(
-        f"The trainer {what} for {seconds / 60:g} minutes and was ended (last error: {_last_error(job.log, start)}); "
+        f"The trainer {what} for {seconds / 60:g} minutes and was ended (last error: {last_error(job.log, start)}); "
         f"where every process stood is in {job.stacks}, its log is {job.log}; raise training.{key} if it was only "
         f"slow, and run again to resume."
     )
@@ -216,12 +216,12 @@ def _keep_ray_logs(temporary: Path, target: Path) -> None:
 def ended(code: int, log: Path, start: int) -> str:
     """How the trainer ended; a kill came from outside, so that only an error before it, not the last line, says why."""
     if code > 0:
-        return f"ended with code {code}: {_last_error(log, start)}"
-    why = _last_error(log, start, otherwise="")
+        return f"ended with code {code}: {last_error(log, start)}"
+    why = last_error(log, start, otherwise="")
     return f"was killed by {signal.Signals(-code).name}{f': {why}' if why else ''}"
 
 
-def _last_error(log: Path, start: int, otherwise: str | None = None) -> str:
+def last_error(log: Path, start: int, otherwise: str | None = None) -> str:
     """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters."""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 1_000_000))
