@@ -10,12 +10,12 @@ import pytest
 from capcurriculum import cli, comparison_tables, comparisons, paired, results, samples
 from capcurriculum.errors import RunError
 from capcurriculum.published import paper
-from evaluation.compare import budget, pairs
+from evaluation.compare import budget, command, pairs
 from evaluation.compare.comparison import compared
 from evaluation.compare.pairs import Side
 from evaluation.measured import measured
 from tests import results_data
-from tests.card_text import check
+from tests.card_text import FRAGMENTS, check
 from tests.results_data import outcomes, reply, write
 
 MAIN = [name for names in paper().suites["main"].values() for name in names]
@@ -163,6 +163,17 @@ def test_the_verb_prints_tables_and_writes_what_the_card_reads(
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert cli.main(["compare", f"{tmp_path / 'one'}:start", f"{tmp_path / 'one'}:after"]) == 0
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_names_of_models_and_benchmarks_mean_nothing_to_markdown_or_plots(tmp_path: Path) -> None:
+    nasty = "".join(FRAGMENTS).replace("\x00", "")
+    names = [f"{nasty} {number}" for number in range(3)]
+    for name in names[:2]:
+        write(tmp_path, outcomes(name, names[2], {n: ("right", n) for n in range(3)}, judge=nasty))
+    found = compared(measured(names[:2], str(tmp_path)), draws=20)
+    command.write(found, (), tmp_path / "out")
+    text = (tmp_path / "out" / "comparison.md").read_text("utf-8")
+    check(text.replace("](equal_length.svg)", "](pictures/a.png)").replace("](gains.svg)", "](pictures/b.png)"))
 
 
 def test_models_of_several_folders_are_told_apart(tmp_path: Path) -> None:

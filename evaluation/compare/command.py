@@ -112,3 +112,8 @@ def notes(found: Comparison, published: Sequence[Model]) -> Iterator[str]:
             f"Published numbers were judged by {paper().judge} and were not measured by us; how they were measured may "
             "differ from ours, and they are in no average of measured ones."
         )
+        told = paper().reply_tokens
+        yield (
+            f"Published mean reply tokens of models from {told.base}, read off a figure: {told.merged} merged, "
+            f"{told.staged} staged, a ratio of {told.staged / told.merged:.3f}."
+        )
