@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from capcurriculum import prompts, results, samples
-from evaluation import kits
-from tests.endpoint import Endpoint, serving, status
+from evaluation import judges, kits, suites
+from evaluation.kits import Kit
+from tests.endpoint import Endpoint, sending, serving, status
 from tests.evaluating import evaluate, line, tsv
 
 PYTHON = Path(__file__).parents[1] / kits.DEFAULT
@@ -116,3 +117,21 @@ def test_killed_and_run_again_nothing_is_asked_twice(tmp_path: Path) -> None:
     assert len(asked(model)) == 40
     assert len(twice) <= 2  # those in flight when the kill came, whose replies nobody had
     assert [score.samples for score in results.scores_in(tmp_path / "out")] == [40]
+
+
+def test_a_judge_of_bedrock_answers_through_the_kits_own_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = {"inputTokens": 9, "outputTokens": 1, "totalTokens": 10}
+    message = {"role": "assistant", "content": [{"text": "B"}]}
+    reply = {"output": {"message": message}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 1}}
+    with serving(Endpoint(always=sending(json.dumps(reply).encode()))) as bedrock:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url.removesuffix("/v1"))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        named = judges.Named("claude", suites.Judge(bedrock="anthropic.claude"))
+        kit = Kit("VLMEvalKit", str(PYTHON), "")
+        with judges.sitting(named, kit, tmp_path) as relay:
+            body = {"model": "judge", "messages": [{"role": "user", "content": "Which?"}], "max_tokens": 7}
+            status_code, data = relay.chat(body)
+        assert (status_code, json.loads(data)["choices"][0]["message"]["content"]) == (200, "B")
+        assert bedrock.requests[-1]["messages"] == [{"role": "user", "content": [{"text": "Which?"}]}]
+        assert bedrock.requests[-1]["inferenceConfig"] == {"maxTokens": 7, "temperature": 0}
