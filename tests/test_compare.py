@@ -115,7 +115,7 @@ def test_accuracy_at_equal_length_counts_right_replies_that_end_in_time(tmp_path
     assert all(sorted(curve.accuracy) == list(curve.accuracy) for curve in found.curves)
     assert all(low <= a <= high for c in found.curves for low, a, high in zip(c.low, c.accuracy, c.high, strict=True))
     assert budget.grid(np.array([7, 7])).tolist() == [7]
-    assert budget.grid(np.arange(1, 1025))[[0, 16, 32]].tolist() == [1, 512, 1024]
+    assert budget.grid(np.arange(1, 1025))[[0, 64, 128]].tolist() == [1, 512, 1024]
 
 
 def test_published_numbers_are_beside_measured_ones_and_in_no_average_of_theirs(tmp_path: Path) -> None:

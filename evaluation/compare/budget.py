@@ -16,7 +16,7 @@ from capcurriculum.samples import Sample
 from evaluation.compare.pairs import Side, known
 
 #: Numbers of tokens looked at, from the shortest reply to the longest.
-GRID = 33
+GRID = 129
 DRAWS = 1_000
 _Bools = npt.NDArray[np.bool_]
 
@@ -46,7 +46,10 @@ def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
 
 
 def grid(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Lengths that replies have, from the shortest to the longest, as many replies between each and the next."""
+    """All lengths that replies have; of very many so many of them, with as many replies between each and the next."""
+    found = np.unique(lengths).astype(np.int64)
+    if len(found) <= GRID:
+        return found
     return np.unique(np.quantile(lengths, np.linspace(0, 1, GRID), method="inverted_cdf").astype(np.int64))
 
 
