@@ -10,6 +10,7 @@ from benchmarks import (
     client,
     commands,
     duplicates,
+    error_share,
     grading,
     kills,
     label_noise,
@@ -185,6 +186,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         0.93,
         "higher",
         "95 % intervals that hold the true share of wrong keys, 100 samples, 3 people with 5 % slips",
+    ),
+    "error_share_coverage": Benchmark(
+        error_share.coverage,
+        "share",
+        0.93,
+        "higher",
+        "95 % intervals by people's words that hold the true share of perception errors, 100 sets, votes right in 80 %",
     ),
     "review_kept_accuracy_gain": Benchmark(
         review_correction.gain,
