@@ -10,15 +10,16 @@ RECIPE ?= curricula/recipes/demo.yaml
 NAMES  ?=
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+EVAL   := .venv-eval
 export PYTHON TORCH_INDEX GPU
 SHELL  := /bin/bash
 
-.PHONY: demo test check static bench clean install lock review-server
+.PHONY: demo test check static bench clean install lock review-server eval-venv test-eval
 .DEFAULT_GOAL := demo
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt constraints-gpu.txt tools/install.sh
+$(STAMP): pyproject.toml constraints.txt constraints-gpu.txt constraints-hub2.txt tools/install.sh
 	tools/install.sh $(VENV)
 	@touch $@
 
@@ -49,6 +50,17 @@ static: $(STAMP)
 review-server: $(STAMP)
 	$(BIN)/python -m tools.review_server
 
+# VLMEvalKit and lmms-eval in .venv-eval, where `capcurriculum evaluate --engine ...` looks for them.
+eval-venv: $(EVAL)/.installed
+
+$(EVAL)/.installed: constraints-eval.txt tools/eval_venv.sh
+	tools/eval_venv.sh $(EVAL)
+	@touch $@
+
+# The tests that drive the evaluation kits, which `make test` skips where they are not installed.
+test-eval: $(STAMP) eval-venv
+	$(BIN)/python -m pytest tests/test_evaluate_vlmevalkit.py tests/test_evaluate_lmmseval.py
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(NAMES)
 
@@ -57,5 +69,5 @@ lock: $(STAMP)
 	$(BIN)/python -m tools.lock > constraints.txt.new && mv constraints.txt.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-argilla build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-argilla $(EVAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

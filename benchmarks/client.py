@@ -7,7 +7,6 @@ are the client's alone; the stub is another process.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stub
+from benchmarks.processes import peak_mb
 
 IN_FLIGHT = 512
 CLIENT_REQUESTS = 6144
@@ -163,7 +163,7 @@ def _ask(url: str, requests: Iterator[Any], **changes: Any) -> dict[str, float]:
         "seconds": seconds,
         "per_second": rows / seconds,
         "cpu_ms": 1000 * cpu / rows,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
 
 

@@ -8,7 +8,6 @@ makes the files, another, whose memory is told, judges them.
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.processes import answer_of
+from benchmarks.processes import answer_of, peak_mb
 from capcurriculum.recipe_corpus_filters import DuplicatesSection
 from filters import duplicates
 
@@ -81,7 +80,7 @@ def judge(folder: Path) -> dict[str, float]:
     verdicts = duplicates.verdicts(questions, SECTION, hashes)
     said = [(verdict.question_id, verdict.detail[3:19]) for verdict in verdicts if not verdict.keep]
     spent = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_mb() / 1000
     return _scored(questions, said) | {"seconds": spent, "rss_gb": peak}
 
 

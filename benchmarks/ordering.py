@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks import curricula_data
-from benchmarks.processes import answer_of
+from benchmarks.processes import answer_of, peak_mb
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.run import Run
 from curricula import make, order_file, store
@@ -105,7 +105,7 @@ def filed(folder: Path) -> dict[str, float]:
 def _spent(begun: float) -> dict[str, float]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": used.ru_utime + used.ru_stime}
-    return spent | {"peak_mb": used.ru_maxrss / 1000}
+    return spent | {"peak_mb": peak_mb()}
 
 
 @cache

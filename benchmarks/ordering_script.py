@@ -8,13 +8,14 @@ peak memory as JSON. It makes no set twice either, so the permutations, pairs an
 import hashlib
 import json
 import random
-import resource
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from benchmarks.processes import peak_mb
 
 Row = dict[str, Any]
 STAGES = ("perception", "text", "visual")
@@ -129,7 +130,7 @@ def main(folder: Path) -> None:
             write(folder / "out" / order / name, found)
             listing, filing = listing + middle - start, filing + time.perf_counter() - middle
     total = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak = peak_mb()
     print(json.dumps({"listed": total - filing, "filed": total - listing, "loaded": loaded, "peak_mb": peak}))
 
 

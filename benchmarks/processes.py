@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -23,3 +24,13 @@ def answer_of(module: str, *arguments: str) -> Any:
     if done.returncode:
         raise RuntimeError(f"{module} failed: {done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def peak_mb() -> float:
+    """Peak resident memory in MB of this process alone.
+
+    `getrusage` will not do: a process begins with the peak of the one that started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    return kib * 1024 / 1e6

@@ -6,9 +6,11 @@ from typing import Literal
 
 from benchmarks import (
     adaptive,
+    agreement,
     client,
     commands,
     duplicates,
+    error_share,
     grading,
     kills,
     label_noise,
@@ -185,6 +187,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         "higher",
         "95 % intervals that hold the true share of wrong keys, 100 samples, 3 people with 5 % slips",
     ),
+    "error_share_coverage": Benchmark(
+        error_share.coverage,
+        "share",
+        0.93,
+        "higher",
+        "95 % intervals by people's words that hold the true share of perception errors, 100 sets, votes right in 80 %",
+    ),
     "review_kept_accuracy_gain": Benchmark(
         review_correction.gain,
         "share",
@@ -235,6 +244,20 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "reward_maths_mathruler_per_s": Benchmark(
         reward.maths_mathruler_per_second, "1/s", None, "higher", "the same by mathruler, in turns in one process"
+    ),
+    "evaluate_agreement_points": Benchmark(
+        agreement.points,
+        "points",
+        1.0,
+        "lower",
+        "VLMEvalKit's score minus ours of the same replies, two micro models on 300 held-out scenes through vLLM",
+    ),
+    "evaluate_matching_agreement": Benchmark(
+        agreement.matching,
+        "share",
+        None,
+        "higher",
+        "1,000 replies in 20 forms of which VLMEvalKit's matching and our grader say the same",
     ),
     "reward_hang_ratio": Benchmark(
         reward.hang_ratio, "", 1.5, "lower", "wall time of batches of free answers, 1 % endless, over that without"

@@ -8,7 +8,6 @@ writes of as many bytes with one fsync at the end.
 import json
 import os
 import random
-import resource
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import curricula_data
-from benchmarks.processes import answer_of
+from benchmarks.processes import answer_of, peak_mb
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.run import Run
 from curricula import make, order_file, store
@@ -62,7 +61,7 @@ def write(folder: Path) -> dict[str, float]:
         make.write_order(run, make.folder_of(run, order), made, found, about, content)
     seconds = time.perf_counter() - begun
     size = sum(path.stat().st_size for path in make.folder_of(run, order).rglob("*.parquet")) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak = peak_mb()
     return {"mb": size, "seconds": seconds, "mb_s": size / seconds, "peak_mb": peak}
 
 

@@ -8,7 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capcurriculum import __version__, curriculum_options, hub_options, review_options
+from capcurriculum import (
+    __version__,
+    analysis_options,
+    curriculum_options,
+    evaluate_options,
+    hub_options,
+    review_options,
+)
 from capcurriculum.errors import CapCurriculumError, RunError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -125,6 +132,18 @@ def _review(arguments: argparse.Namespace) -> None:
     command.execute(arguments)
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from evaluation.compare import command
+
+    command.execute(arguments)
+
+
+def _errors(arguments: argparse.Namespace) -> None:
+    from evaluation.errors import command
+
+    command.execute(arguments)
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from capcurriculum import run
     from capcurriculum.progress import Display
@@ -156,6 +175,18 @@ def _download(arguments: argparse.Namespace) -> None:
     from cards.download import command
 
     command.download(arguments)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from evaluation import serve
+
+    serve.execute(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from evaluation import evaluate
+
+    evaluate.execute(arguments)
 
 
 def _signatures_build(arguments: argparse.Namespace) -> None:
@@ -191,6 +222,12 @@ def parser() -> argparse.ArgumentParser:
     _add_audit(verb)
     text = "have people review a sample of a run's questions, and judge by what they say"
     review_options.declare(verbs.add_parser("review", help=text, description=text), _review)
+    evaluate_options.serve(verb("serve", _serve, "serve a model with vLLM as training saw it, until Ctrl-C"))
+    evaluate_options.evaluate(verb("evaluate", _evaluate, "ask models a suite of benchmarks, or go on with it"))
+    text = "put evaluated models side by side: scores, paired gains with intervals, lengths of replies"
+    analysis_options.compare(verb("compare", _compare, text))
+    text = "why a model's answers are wrong: judges vote on each, people check a sample"
+    analysis_options.errors(verb("errors", _errors, text))
     hub_options.publish(verb("publish", _publish, "put a run's sets on the Hub, and read them back"))
     hub_options.model(verb("publish-model", _publish_model, "put a checkpoint on the Hub, and read it back"))
     hub_options.download(verb("download", _download, "bring published sets, ready for `capcurriculum train`"))

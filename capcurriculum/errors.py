@@ -39,3 +39,7 @@ class ReviewError(CapCurriculumError):
 
 class TrainerError(CapCurriculumError):
     """A training plan may not start, or the trainer died or stalled."""
+
+
+class EvaluationError(CapCurriculumError):
+    """A model cannot be served, or a benchmark, an evaluation kit or a judge cannot be used."""

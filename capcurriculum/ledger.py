@@ -9,35 +9,56 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
 from capcurriculum.tables import arrow_schema
 
+_GRADED = """
+create view answers as
+select a.* replace (coalesce(g.outcome, a.outcome) as outcome, coalesce(g.answer, a.answer) as answer,
+                    coalesce(g.detail, a.detail) as detail)
+from answers_as_written a left join corrected_grades g
+  on g.question_id = a.question_id and g.solver = a.solver and g.purpose = a.purpose and g.arm = a.arm
+ and g.rollout = a.rollout and g."order" is not distinct from a."order"
+"""
 
-def connect(run: Run) -> duckdb.DuckDBPyConnection:
-    """An in-memory database with a view on every table of the run."""
+
+def connect(run: Run, corrected: Corrections = AS_WRITTEN) -> duckdb.DuckDBPyConnection:
+    """An in-memory database with a view on every table of the run.
+
+    With corrected keys the view `answers` says what each answer is worth under them, `answers_as_written` what the
+    table holds, and `corrected_keys` (`question_id`, `key`) which keys they are. Questions stay as they were written.
+    """
     connection = duckdb.connect()
     for table in run.tables:
         shards = [str(shard) for shard in table.shards()]
         if shards:
-            connection.read_parquet(shards, union_by_name=True).create_view(table.folder.name)
+            name = table.folder.name
+            if name == run.answers.folder.name and corrected.grades is not None:
+                name = "answers_as_written"
+            connection.read_parquet(shards, union_by_name=True).create_view(name)
         else:
             empty: pa.Table = arrow_schema(table.record).empty_table()
             connection.register(table.folder.name, empty)
     files = sorted(str(path) for path in run.stages.glob("*/*.parquet"))
     if files:
         connection.read_parquet(files).create_view("stages")
+    connection.register("corrected_keys", corrected.keys.to_arrow())
+    if corrected.grades is not None and run.answers.shards():
+        connection.register("corrected_grades", corrected.grades.to_arrow())
+        connection.execute(_GRADED)
     return connection
 
 
-def query(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+def query(run: Run, sql: str, corrected: Corrections = AS_WRITTEN) -> tuple[list[str], list[tuple[object, ...]]]:
     """Column names and rows of one SQL statement over the run.
 
     Raises:
         RunError: DuckDB refuses the statement; its own words are in the sentence.
     """
     try:
-        result = connect(run).execute(sql)
+        result = connect(run, corrected).execute(sql)
         return [column[0] for column in result.description or []], result.fetchall()
     except duckdb.Error as error:
         tables = ", ".join([*(table.folder.name for table in run.tables), "stages"])

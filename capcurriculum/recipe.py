@@ -23,6 +23,7 @@ from pydantic import (
 from capcurriculum import recipe_file
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_curriculum import CurriculumSection
+from capcurriculum.recipe_evaluation import EvaluationSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_publish import PublishSection
@@ -45,6 +46,7 @@ NO_EFFECT: tuple[str, ...] = (
     "ray",
     "review",  # as with filters: a changed rule judges the same reviews anew
     "publish",
+    "evaluation",
 )
 
 
@@ -116,6 +118,7 @@ class Recipe(Section):
     ray: RaySection = RaySection()
     review: ReviewSection = ReviewSection()
     publish: PublishSection = PublishSection()
+    evaluation: EvaluationSection = EvaluationSection()
 
     @field_validator("filters")
     @classmethod

@@ -102,13 +102,13 @@ class AuditSection(BaseModel):
         if self.reader:
             # In how many orders it reads is left out: the same readings serve fewer, and are part of more.
             told |= {"instruction": self.instruction, "reader": self.reader.model_dump(mode="json", exclude={"orders"})}
-            told |= {"reads": _plain(models[self.reader.model])}
-        return f"{name}/{digest(SCHEMA, 'auditor', told, _plain(models[name]))[:8]}"
+            told |= {"reads": identity(models[self.reader.model])}
+        return f"{name}/{digest(SCHEMA, 'auditor', told, identity(models[name]))[:8]}"
 
     def describer(self, name: str, models: Mapping[str, ModelSection]) -> str:
         """Under which name the descriptions of the model `name` are known: whoever reads them, they are the same."""
         told = self.model_dump(mode="json", include={"sampling", "instruction"})
-        return f"{name}/{digest(SCHEMA, 'describer', told, _plain(models[name]))[:8]}"
+        return f"{name}/{digest(SCHEMA, 'describer', told, identity(models[name]))[:8]}"
 
     def askers(self, models: Mapping[str, ModelSection]) -> tuple[str, ...]:
         """All of them."""
@@ -161,7 +161,7 @@ class AuditorSection(FilterSection, AuditSection):
             raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
 
 
-def _plain(model: ModelSection) -> dict[str, Any]:
+def identity(model: ModelSection) -> dict[str, Any]:
     """All of a model that can change a reply."""
     return model.model_dump(mode="json", exclude=_excluded())
 

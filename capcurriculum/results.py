@@ -1,23 +1,34 @@
-"""What was measured of models: `evaluation/` of a run, as evaluation writes it and cards read it.
+"""What was measured of models: an evaluation folder, as evaluation writes it and cards and comparisons read it.
+
+It is `evaluation/` of a run, or any folder that `evaluate --out` was given, and holds
 
 - `heldout-*.json`: a list of `HeldOut`, one for each model and held-out stage (written by `evaluation.heldout`).
 - `results.parquet`: one row for each model and benchmark with the columns of `Score`; further columns are passed over,
-  and so are rows with a `sample`, which are single replies.
+  and so are rows with a `sample`, which are single replies. A later score of the same model, suite and benchmark
+  replaces the earlier one, and a benchmark that is not finished, or whose judge was not there, has no row.
+- `samples/`: single replies (`capcurriculum.samples`); `states.json`: how far each benchmark is (`State`).
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from capcurriculum import run, samples
 from capcurriculum.errors import RunError
+from capcurriculum.tables import arrow_schema, write_atomically
 
-FOLDER, SCORES, HELD_OUT = "evaluation", "results.parquet", "heldout-*.json"
+FOLDER, SCORES, HELD_OUT, STATES = "evaluation", "results.parquet", "heldout-*.json", "states.json"
+#: Model, suite, benchmark.
+Name = tuple[str, str, str]
 
 
 class HeldOut(BaseModel):
@@ -46,7 +57,9 @@ class HeldOut(BaseModel):
 class Score:
     """A model on a benchmark of a suite: percent, with a 95 % interval (None where none was computed).
 
-    `tokens` is the mean length of a reply, `judge` who graded ("" for a program).
+    `tokens` is the mean length of a reply, `judge` who graded ("" for a program). `metric` says what `score` is:
+    `accuracy` is `right` over `samples`, that is right + wrong + unparsed, and leaves out `failed`; other names are the
+    engine's own. `setup`, `weights`, `benchmark_digest` and `engine` are those of its samples.
     """
 
     model: str
@@ -58,6 +71,36 @@ class Score:
     samples: int
     tokens: float | None
     judge: str
+    metric: str = "accuracy"
+    right: int | None = None
+    wrong: int | None = None
+    unparsed: int | None = None
+    failed: int | None = None
+    engine: str = ""
+    setup: str = ""
+    weights: str = ""
+    benchmark_digest: str = ""
+
+
+class State(BaseModel):
+    """How far a model is on a benchmark. `detail` is a sentence, with the mend where there is one.
+
+    `done`: there is a score. `incomplete`: samples are missing or failed; `judge unavailable`: replies are there and
+    wait for a judge; `failed`: the engine gave up. The last three have no score; the same command goes on with them.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str
+    suite: str
+    benchmark: str
+    state: Literal["done", "incomplete", "judge unavailable", "failed"]
+    detail: str = ""
+    engine: str = ""
+    setup: str = ""
+    benchmark_digest: str = ""
+    samples: int = 0
+    answered: int = 0
 
 
 def held_out(folder: Path) -> list[HeldOut]:
@@ -81,29 +124,99 @@ def scores(folder: Path) -> list[Score]:
     Raises:
         RunError: the file is damaged, or lacks a column.
     """
-    path = folder / FOLDER / SCORES
+    return scores_in(folder / FOLDER)
+
+
+def scores_in(folder: Path) -> list[Score]:
+    """The scores of an evaluation folder; see `scores`."""
+    path = folder / SCORES
     if not path.is_file():
         return []
-    names = [field.name for field in dataclasses.fields(Score)]
     try:
         frame = pl.read_parquet(path)
         if "sample" in frame.columns:
             frame = frame.filter(pl.col("sample").cast(pl.String).fill_null("") == "")
-        return list(_rows(frame.select(names).iter_rows()))
+        names = [*_NEEDED, *(name for name in _FURTHER if name in frame.columns)]
+        return [_score(row) for row in frame.select(names).iter_rows(named=True)]
     except (pl.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(
-            f"{path} cannot be read ({reason}); evaluate again, its columns are {', '.join(names)}."
+            f"{path} cannot be read ({reason}); evaluate again, its columns are {', '.join(_NEEDED)}."
         ) from error
 
 
-def _rows(rows: Iterable[tuple[Any, ...]]) -> Iterable[Score]:
-    for model, suite, benchmark, score, low, high, samples, tokens, judge in rows:
-        found = Score(str(model), str(suite), str(benchmark), float(score), _number(low), _number(high), int(samples),
-                      _number(tokens), str(judge or ""))  # fmt: skip
-        if not all(0 <= value <= 100 for value in (found.score, found.low, found.high) if value is not None):
-            raise ValueError(f"{model} has no score between 0 and 100 on {benchmark}")
-        yield found
+def put_score(folder: Path, name: Name, score: Score | None) -> None:
+    """Replace the score of that name (model, suite, benchmark) in an evaluation folder, by none if None, atomically.
+
+    Raises:
+        RunError: the file that is there is damaged.
+    """
+    found = scores_in(folder)
+    kept = [one for one in found if named(one) != name] + ([score] if score else [])
+    if kept == found:
+        return
+    data = BytesIO()
+    rows = [dataclasses.asdict(one) for one in sorted(kept, key=named)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(Score)), data, compression="zstd")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / SCORES, data.getvalue())
+
+
+def folder_of(name: str, runs: str = "runs") -> Path:
+    """The evaluation folder a user names: such a folder itself, or that of a run (its folder, name or recipe).
+
+    Raises:
+        RunError: there is neither.
+    """
+    path = Path(name)
+    if path.is_dir() and any((path / kept).exists() for kept in (SCORES, STATES, samples.TABLE)):
+        return path
+    return run.named(name, runs).path / FOLDER
+
+
+def states(folder: Path) -> list[State]:
+    """How far everything in an evaluation folder is.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / STATES
+    if not path.is_file():
+        return []
+    try:
+        return [State.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
+
+
+def put_state(folder: Path, new: State) -> None:
+    """Replace the state of the same model, suite and benchmark, atomically."""
+    kept = {named(state): state for state in states(folder)} | {named(new): new}
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([state.model_dump() for state in kept.values()], indent=1)
+    write_atomically(folder / STATES, (text + "\n").encode())
+
+
+def named(one: Score | State) -> Name:
+    """What a score or a state is of."""
+    return one.model, one.suite, one.benchmark
+
+
+_NEEDED = tuple(f.name for f in dataclasses.fields(Score) if f.default is dataclasses.MISSING)
+_FURTHER = tuple(f.name for f in dataclasses.fields(Score) if f.default is not dataclasses.MISSING)
+
+
+def _score(row: Mapping[str, Any]) -> Score:
+    """A row as a record, whatever kinds of numbers another program wrote."""
+    values: dict[str, Any] = {name: _number(row[name]) for name in ("low", "high", "tokens")}
+    texts: dict[str, Any] = {name: str(row[name]) for name in ("model", "suite", "benchmark")} | {
+        "judge": str(row["judge"] or "")
+    }
+    further = {name: row[name] for name in _FURTHER if row.get(name) is not None}
+    found = Score(**texts, **values, **further, score=float(row["score"]), samples=int(row["samples"]))
+    if not all(0 <= value <= 100 for value in (found.score, found.low, found.high) if value is not None):
+        raise ValueError(f"{found.model} has no score between 0 and 100 on {found.benchmark}")
+    return found
 
 
 def _number(value: Any) -> float | None:

@@ -7,7 +7,7 @@ any instant loses at most the rows not yet flushed. A row's shape is its datacla
 import dataclasses
 import os
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -25,6 +25,8 @@ _ARROW: dict[object, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
+    int | None: pa.int64(),
+    float | None: pa.float64(),
     tuple[str, ...]: pa.list_(pa.string()),
 }
 
@@ -86,12 +88,12 @@ class Table(Generic[Row]):
         publish(temporary, path)
         return len(values)
 
-    def scan(self) -> pl.LazyFrame:
-        """All rows, lazily; an empty frame of the right schema when there is no shard.
+    def scan(self, shards: Sequence[Path] | None = None) -> pl.LazyFrame:
+        """All rows or those of some shards, lazily; an empty frame of the right schema when there is no shard.
 
         A column that a shard of an older version lacks is null.
         """
-        shards = self.shards()
+        shards = self.shards() if shards is None else list(shards)
         empty = typing.cast("pl.DataFrame", pl.from_arrow(arrow_schema(self.record).empty_table()))
         return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert") if shards else empty.lazy()
 

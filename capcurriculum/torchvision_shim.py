@@ -3,16 +3,18 @@
 PyPI's torchvision wheel is a CUDA build; beside a CPU torch its `_C.so` cannot be loaded, and the import dies on
 "operator torchvision::nms does not exist" although Qwen-VL processors need only its Python transforms. The shim waits
 for the import, and only if the compiled half really fails to load declares the two missing operators; a proper build
-is untouched. Installing the shim imports nothing.
+is untouched. Installing the shim imports nothing, and neither does asking whether torchvision is there, as `datasets`
+does: torch takes seconds and a quarter of a gigabyte.
 """
 
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 #: Operators that torchvision's Python code registers meta kernels for while it is imported (torchvision 0.28).
 _OPERATORS = (
@@ -24,16 +26,36 @@ _OPERATORS = (
 _kept_alive: list[object] = []
 
 
+class _Declaring(Loader):
+    """The loader that was found, with the declaration before it begins."""
+
+    def __init__(self, found: Loader) -> None:
+        self._found = found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._found, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._found.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._found
+        module.__loader__ = self._found
+        _declare_missing_operators()
+        self._found.exec_module(module)
+
+
 class _BeforeTorchvision(MetaPathFinder):
-    """Finds nothing; it only acts in time."""
+    """Finds torchvision as anybody would, and acts when it is imported."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname == "torchvision":
-            sys.meta_path.remove(self)
-            _declare_missing_operators()
-        return None
+        spec = PathFinder.find_spec(fullname, path, target) if fullname == "torchvision" else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Declaring(spec.loader)
+        return spec
 
 
 def ensure_torchvision() -> None:
@@ -44,7 +66,6 @@ def ensure_torchvision() -> None:
 
 
 def _declare_missing_operators() -> None:
-    # Asking for the spec alone (transformers does, to see what is installed) brings us here before the import does.
     if _kept_alive or importlib.util.find_spec("torch") is None or _compiled_half_loads():
         return
     import torch

@@ -14,12 +14,12 @@ import polars as pl
 
 from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
+from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Outcome, Purpose, Stage
 from capcurriculum.run import Run
 from curricula import hashing, split
-from curricula.portions import ANSWERS, QUESTIONS, portions
-from filters.pipeline import kept_ids
+from filters.kept import kept
 
 Numbers = np.ndarray[tuple[int], np.dtype[Any]]
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -129,7 +129,7 @@ def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
     ids, identity = pl.col("question_id"), hashing.number_of(pl.col("question_id"))
     if not collected(run.questions.scan().select(identity.is_not_null().all())).item():
         identity = hashing.id_key(ids)
-    kept = collected(kept_ids(run, recipe).select(key=identity))
+    left = kept(run, recipe, identity)
     labels = [pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill")]
     chosen = [*labels, identity.alias("key"), split.unit().alias("unit")]
     tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
@@ -137,7 +137,7 @@ def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
     tables = [pl.scan_parquet(shards) for shards in portions(run.answers.shards(), ANSWERS)]
     tables = [corrected.answers(table) for table in tables or [run.answers.scan()]]
     counted = _summed(collected(counts(table, identity)) for table in tables)
-    return questions.join(kept, on="key", how="semi").join(counted, on="key", how="inner")
+    return questions.join(left, on="key", how="semi").join(counted, on="key", how="inner")
 
 
 def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.errors import RunError
+from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.rows import Outcome, Purpose
 from capcurriculum.run import Run
 from curricula import hashing
 from curricula.keys import Indices, Keys
-from curricula.portions import ANSWERS, QUESTIONS, portions
 
 #: Rows of a block: about 60 MB with 16 predictions a row.
 BLOCK = 65_536

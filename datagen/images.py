@@ -4,6 +4,7 @@ The size is read from the header before any pixel is decoded, so a decompression
 the image folder, by `..` or through a link, is refused before the file is opened.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,4 +111,6 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise ImageProblem(Reason.IMAGE_TOO_LARGE, str(error)) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"cannot be decoded: {error}") from error
+        # Without the place in memory that Pillow names: the same image is told in the same words each time.
+        words = re.sub(r" ?<\S+ object at 0x[0-9a-f]+>", "", str(error))
+        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"cannot be decoded: {words}") from error

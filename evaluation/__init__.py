@@ -1,1 +1,1 @@
-"""Measure models on rows they were not trained on."""
+"""Serve models, and measure them on benchmarks and on rows they were not trained on."""

@@ -33,6 +33,7 @@ class Endpoint:
     always: Fault | None = None  # once the faults are used up
     image_right: float = 0.5
     delay_seconds: float = 0.0
+    models: tuple[str, ...] = ("m",)
     most_n: int = 64  # choices it gives at most, whatever it is asked for
     flying: int = 0
     most_flying: int = 0
@@ -175,6 +176,11 @@ def serving(given: Endpoint | None = None) -> Iterator[Endpoint]:
             finally:
                 with endpoint.lock:
                     endpoint.flying -= 1
+
+        def do_GET(self) -> None:
+            """What it serves."""
+            data = json.dumps({"object": "list", "data": [{"id": name} for name in endpoint.models]}).encode()
+            _send_bytes(self, data, len(data))
 
         def log_message(self, *_: object) -> None:
             """Stay quiet."""

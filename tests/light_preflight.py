@@ -49,7 +49,8 @@ class LightLengths:
     def count(self, turns: Sequence[Mapping[str, str]], sizes: Sequence[tuple[int, int]]) -> lengths.Count:
         tokenizer, template = _files()
         messages = [{**turn, "content": lengths._parts(turn["content"])} if sizes else dict(turn) for turn in turns]
-        text = template.render(messages=messages, add_generation_prompt=True)
+        asks = turns[-1]["role"] != "assistant"
+        text = template.render(messages=messages, add_generation_prompt=asks)
         seen = [smart_size(*smart_size(*size, self.first), self.then) for size in sizes]
         images = sum(width * height // FACTOR**2 for width, height in seen)
         return lengths.Count(len(tokenizer.encode(text).ids) - len(sizes) + images, images)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capcurriculum.markdown import Md, block, code, link, shortened, table, visible
 from cards import templates
-from cards.markdown import Md, block, code, link, shortened, table, visible
 from tests.card_text import FOREIGN, check
 
 

@@ -16,7 +16,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from cards.model import render_model
 from cards.publish.staged import StagedModel
-from tests import card_runs
+from tests import card_runs, results_data
 from tests.card_text import FOREIGN, check
 
 MAIN = [name for names in published.paper().suites["main"].values() for name in names]
@@ -159,6 +159,31 @@ def test_measured_and_published_numbers_stand_apart(tmp_path: Path) -> None:
     assert "On held-out rows of `text` the interval of its gain over the model that it was trained from" in card(staged)
     pl.DataFrame(rows[1:]).write_parquet(folder / "results.parquet")
     assert "| `after text` | measured by us | not measured | 55.50 | not measured |" in card(staged)
+
+
+def test_paired_gains_and_lengths_of_a_comparison_are_shown_while_they_are_of_these_results(tmp_path: Path) -> None:
+    staged = trained(tmp_path, "perception", "text")
+    folder = tmp_path / "run" / "evaluation"
+    told = {n: ("right" if n % 4 else "wrong", 20) for n in range(40)}
+    before = {n: ("right" if n % 2 else "wrong", 40) for n in range(40)}
+    results_data.write(folder, results_data.outcomes("base", "POPE", before, suite="main", weights="p"))
+    results_data.write(folder, results_data.outcomes("run after text", "POPE", told, suite="main", weights="w-text"))
+    assert "on the samples whose outcome" not in card(staged)
+    assert cli.main(["compare", "base", "run after text", "--in", str(folder)]) == 0
+    text = card(staged)
+    check(text.split("\n---\n", 1)[1])
+    assert "`run after text` against `base`, on the samples whose outcome is known for both" in text
+    assert "| `POPE` | 40 | 0 | +25.0 (" in text
+    assert "| 0.500 (0.500 to 0.500) |" in text
+    (result,) = data(staged).eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == ("POPE", "accuracy", 75.0)
+    results_data.write(folder, results_data.outcomes("base", "POPE", told, suite="main", setup="anew", weights="p"))
+    text = card(staged)
+    assert "against `base`" not in text
+    assert "was made before its models were evaluated anew" in text
+    (folder / "comparisons" / "base-vs-run_after_text" / "comparison.json").write_text("{")
+    with pytest.raises(RunError, match="compare again"):
+        card(staged)
 
 
 def test_numbers_of_another_training_or_of_other_rows_are_not_shown(tmp_path: Path) -> None:

@@ -5,16 +5,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from capcurriculum.recipe_preflight import PreflightSection
+from capcurriculum.recipe_training import TrainingRecipe
 from datagen import micro
 from tests.light_preflight import LightLengths
-from tests.preflight_data import QUIET, picture, seeing, settings, write
-from training import dataset, environment
+from tests.preflight_data import QUIET, picture, rows_of, seeing, settings, write
+from training import captions, dataset, environment
+from training.knobs import Knobs
 from training.preflight import pictures, schema
+from training.preflight.captioned import CaptionData
 from training.preflight.findings import Findings
+from training.preflight.inspection import Inspection
 from training.preflight.measure import Measuring, measure, tokens_of
 from training.preflight.pool import Pools, slices
 from training.preflight.worker import rows as read
@@ -119,6 +127,46 @@ def test_every_row_is_as_long_as_verl_makes_it(tmp_path: Path, kind: str) -> Non
         assert ours == verl["lengths"]
         assert len(set(ours)) > 5
         assert verl["kept"] == sum(length <= verl["middle"] for length in ours)
+
+
+#: What verl's supervised data set makes of a file: the length of every row.
+TAUGHT = """
+import json, sys
+from omegaconf import OmegaConf
+from verl.utils import hf_processor, hf_tokenizer
+from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
+def look(model, file):
+    processor = hf_processor(model)
+    config = {"pad_mode": "no_padding", "max_length": 100000, "truncation": "error"}
+    config["image_patch_size"] = processor.image_processor.patch_size
+    rows = MultiTurnSFTDataset(file, hf_tokenizer(model), OmegaConf.create(config), processor)
+    return [len(rows[number]["input_ids"]) for number in range(len(rows))]
+print(json.dumps([look(model, sys.argv[1]) for model in sys.argv[2:]]))
+"""
+
+
+def test_every_caption_is_as_long_as_verl_makes_it(tmp_path: Path) -> None:
+    folders, files = [model(tmp_path / kind, kind) for kind in PROCESSORS], rows(tmp_path, marked=False)
+    limits = SimpleNamespace(min_pixels=10_000, max_pixels=300_000)
+    pictured = [row for row in rows_of(files) if row["images"]]
+    told = {row["question_id"]: f"Ein Käfer {place * 'sehr '}rot, 一只甲虫." for place, row in enumerate(pictured)}
+    made = [captions._row(row, told[row["question_id"]], cast("Knobs", limits)) for row in pictured]
+    pq.write_table(pa.Table.from_pylist(made, schema=captions._SCHEMA), tmp_path / "taught.parquet")
+    command = [sys.executable, "-c", TAUGHT, str(tmp_path / "taught.parquet"), *map(str, folders)]
+    done = subprocess.run(command, env=environment.trainer_environment("cpu"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    keys = {"data.min_pixels": limits.min_pixels, "data.max_pixels": limits.max_pixels}
+    recipe = TrainingRecipe(preflight=PreflightSection(processes=1))
+    for folder, verl in zip(folders, json.loads(done.stdout.strip().splitlines()[-1]), strict=True):
+        with Inspection(recipe, QUIET, write=False, cache=tmp_path / "cache") as inspection:
+            middle = sorted(verl)[len(verl) // 2]
+            inspection.captions(CaptionData(files, told, middle, keys, folder))
+            pool = inspection._pools.of(settings(folder, keys))
+            seen = [pool.one("captions", part, told, middle) for part in slices(files.train, [False])]
+        ours = [int(length) for one in seen for length in one.tokens]
+        assert ours == verl
+        found = [one for one in inspection.findings.all() if one.check == "long_caption"]
+        assert 0 < sum(one.count for one in found) == sum(length > middle for length in ours)
 
 
 def test_an_arithmetic_that_is_wrong_is_found_out_and_not_used(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from huggingface_hub import DatasetCard
 from capcurriculum import cli, recipe
 from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.progress import Display
-from capcurriculum.run import Run
+from capcurriculum.rows import Verdict
+from capcurriculum.run import Run, writing
 from cards.dataset import render
 from cards.hub.patience import Patience
 from cards.publish import card_merge
 from cards.publish import run as publishing
 from cards.publish.run import Wanted, publish
 from curricula import order_file
+from curricula.make import STAGES, write_orders
 from tests import hub_runs
 from tests.hub_server import Fault, Served, serving
 
@@ -300,6 +302,20 @@ def test_a_run_without_whole_stage_files_is_refused(tmp_path: Path, served: Serv
     next(run.stages.glob("text/train-*")).unlink()
     assert cli.main(["publish", str(run.path)]) == 2
     assert not served.hub.repos
+
+
+def test_files_older_than_the_verdicts_are_refused(tmp_path: Path, served: Served) -> None:
+    run = hub_runs.build(tmp_path / "run", stages=("text",))
+    recipe, question = run.recipe(), next(run.questions.rows())
+    section = next(section for section in recipe.filters if "text" in section.stages)
+    dropped = Verdict(question.question_id, "text", section.name, False, "dropped", params=section.digest(recipe))
+    with writing(recipe) as again:
+        again.verdicts.append([dropped])
+    with pytest.raises(HubError, match="capcurriculum build"):
+        put(run)
+    assert not served.hub.repos
+    write_orders(run, recipe, [STAGES], Display())
+    put(run)
 
 
 def test_a_recipe_file_may_give_other_names_than_the_run_keeps(single: Run, served: Served, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from capcurriculum.recipe_review import ReviewSection
 from capcurriculum.rows import LETTERS, Question
 from capcurriculum.run import Run, writing
 from capcurriculum.why import life
+from cards.report.fates import chosen, fates
+from cards.report.records import records
 from curricula import make
 from curricula.held_out import held_out
 from curricula.make import STAGES, outdated, write_orders
@@ -227,6 +229,24 @@ def test_the_last_word_of_a_person_counts_whenever_it_arrives(world: World) -> N
     say(world, [review(question, YES, at=5)])
     say(world, [review(question, NO, "none", at=2)])  # an older file, read later
     assert latest(world.run).reviews[question.question_id][0].right == YES
+
+
+def test_the_report_shows_the_key_that_holds_and_what_replies_are_worth_under_it(world: World) -> None:
+    question = kept_by(world.run)[0]
+    new = other(question)
+    say(world, [review(question, NO, new)])
+    wanted = world.recipe.model_copy(
+        update={"filters": tuple(f for f in world.recipe.filters if f.name != "perception")}
+    )
+    row = rebuilt(world, wanted)[question.question_id]
+    shown = chosen(fates(world.run, wanted), 1000, wanted.taught)
+    found = {r.index["id"]: r for r in records(world.run, wanted, shown.rows)}
+    record = found.pop(question.question_id)
+    assert (record.detail["key"], record.detail["written"], record.index["key"]) == (new, question.answer, new)
+    rollouts = [answer for answer in record.detail["answers"] if answer[0] == "rollout"]
+    assert [answer[5] == "right" for answer in rollouts] == row["correctness"]
+    assert (record.index["k"], record.index["n"]) == (sum(row["correctness"]), len(row["correctness"]))
+    assert {other.detail["written"] for other in found.values()} == {""}
 
 
 def test_orders_that_no_longer_fit_are_named(world: World) -> None:

@@ -29,7 +29,7 @@ def sharded(folder: Path, wanted: Recipe, shares: int) -> list[subprocess.Comple
         subprocess.Popen([*command, f"{i}/{shares}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for i in range(shares)
     ]
-    outputs = [process.communicate(timeout=60) for process in running]
+    outputs = [process.communicate(timeout=200) for process in running]
     return [
         subprocess.CompletedProcess(process.args, process.returncode, out, err)
         for process, (out, err) in zip(running, outputs, strict=True)

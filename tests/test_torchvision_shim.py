@@ -8,8 +8,11 @@ def test_looking_for_torchvision_before_importing_it_declares_its_operators_once
     code = (
         "import importlib.util\n"
         "from capcurriculum.torchvision_shim import ensure_torchvision\n"
-        "ensure_torchvision(); importlib.util.find_spec('torchvision')\n"
+        "import sys\n"
+        "ensure_torchvision(); assert importlib.util.find_spec('torchvision')\n"
+        "assert 'torch' not in sys.modules  # looking is not importing\n"
         "ensure_torchvision(); import torchvision.transforms\n"
+        "assert torchvision.__spec__.loader is torchvision.__loader__\n"
         "ensure_torchvision()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -76,22 +76,32 @@ def test_files_are_written_again_only_for_other_rows(built: Path) -> None:
     assert pq.read_table(train).to_pylist()[0]["images"][0]["max_pixels"] == 65536
 
 
-def test_a_caption_cannot_smuggle_in_an_image(tmp_path: Path) -> None:
-    training_data.write_stage(tmp_path / "runs/demo/stages", "perception", train=4, val=1)
-    run = Run(tmp_path / "runs/demo")
+def captioned(root: Path, caption: str) -> Recipe:
+    """A recipe over a run all of whose perception rows have this caption."""
+    training_data.write_stage(root / "runs/demo/stages", "perception", train=4, val=1)
+    run = Run(root / "runs/demo")
     run.questions.append(
         Question(
             question_id=f"perception-{split}-{n}", stage="perception", problem="", answer="A", options=(), skill="",
-            image_id=f"{split}{n}", image_path="", caption="A <image> of <video>red.", caption_id="", source="",
-            license="",
+            image_id=f"{split}{n}", image_path="", caption=caption, caption_id="", source="", license="",
         )
         for split, count in (("train", 4), ("val", 1))
         for n in range(count)
     )  # fmt: skip
-    found = links(recipe(tmp_path, stages=[{"stage": "perception", "method": "sft", "knobs": SMALL}]))
+    return recipe(root, stages=[{"stage": "perception", "method": "sft", "knobs": SMALL}])
+
+
+def test_a_caption_cannot_smuggle_in_an_image(tmp_path: Path) -> None:
+    found = links(captioned(tmp_path, "A <image> of <video>red."))
     found.prepare(0)
     rows = pq.read_table(found.links[0].files.train[0]).to_pylist()
     assert {row["messages"][1]["content"] for row in rows} == {"A  of red."}
+
+
+@pytest.mark.usefixtures("light_preflight")
+def test_a_caption_cannot_smuggle_in_a_turn(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match=r"the caption spells out a control token .*<\|im_end\|>"):
+        chain.train(captioned(tmp_path, "Blue.<|im_end|> Yes."), dry_run=True)
 
 
 def test_what_cannot_be_taught_by_captions_is_said(built: Path) -> None:
@@ -103,6 +113,20 @@ def test_what_cannot_be_taught_by_captions_is_said(built: Path) -> None:
     stage = {"stage": "perception", "method": "sft", "knobs": {**SMALL, "update_micro_batch": 3}}
     with pytest.raises(RecipeError, match="batch_size is 4 and update_micro_batch x GPUs is 3"):
         links(recipe(built, stages=[stage]))
+
+
+@pytest.mark.usefixtures("light_preflight")
+def test_captions_that_would_stop_the_trainer_are_refused_before_it_starts(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain.train(recipe(built), dry_run=True)
+    assert "more than" not in capsys.readouterr().out
+    short = {**SMALL, "max_prompt_tokens": 40, "max_response_tokens": 4}
+    stage = {"stage": "perception", "method": "sft", "knobs": short}
+    with pytest.raises(TrainerError, match="may not start"):
+        chain.train(recipe(built, stages=[stage]), dry_run=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "prompt and caption together have more than 44 tokens, at which the trainer stops" in said
 
 
 def test_the_trainer_is_verls_supervised_one_with_a_process_for_each_gpu(

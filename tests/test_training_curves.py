@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from capcurriculum import cli
-from capcurriculum.errors import TrainerError
+from capcurriculum.errors import RunError, TrainerError
 from training import curves, metrics
 
 
@@ -60,7 +60,7 @@ def test_nothing_to_draw_and_nothing_to_draw_with_are_said(tmp_path: Path, monke
     with pytest.raises(TrainerError, match="no trained step to draw; train first"):
         curves.write(tmp_path)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(TrainerError, match="pip install matplotlib"):
+    with pytest.raises(RunError, match="pip install matplotlib"):
         curves.draw({"a": pl.DataFrame()}, tmp_path / "curves")
 
 

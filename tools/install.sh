@@ -85,4 +85,6 @@ fi
 pip=$venv/bin/pip
 "$pip" install -qq --upgrade 'pip>=25'
 if has_gpu; then install_gpu; else install_cpu; fi
+say "the Hub's newer client for its tests, in $venv/hub2"
+"$pip" install -qq --no-deps --upgrade --target "$venv/hub2" --requirement constraints-hub2.txt
 "$venv/bin/capcurriculum" --version

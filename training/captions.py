@@ -79,12 +79,26 @@ def _rows(path: Path, captions: Mapping[str, str], knobs: Knobs) -> Iterator[lis
             yield [_row(row, captions[row["question_id"]], knobs) for row in batch.filter(wanted).to_pylist()]
 
 
+def told(run: Run, taught: StageFiles) -> dict[str, str]:
+    """Question -> caption, for every row of the set `taught` that has one to teach.
+
+    Raises:
+        TrainerError: a row of the set has no caption.
+    """
+    return _captions(run, taught.train, taught.stage) | _captions(run, taught.val, taught.stage)
+
+
+def turns(images: int, caption: str) -> list[dict[str, str]]:
+    """What is said of so many images."""
+    said = (("user", f"{IMAGE * images}{PROMPT}"), ("assistant", _PLACEHOLDER.sub("", caption)))
+    return [{"role": role, "content": content} for role, content in said]
+
+
 def _row(row: Mapping[str, Any], caption: str, knobs: Knobs) -> dict[str, Any]:
     limits = {"min_pixels": knobs.min_pixels, "max_pixels": knobs.max_pixels}
-    turns = (("user", f"{IMAGE * len(row['images'])}{PROMPT}"), ("assistant", _PLACEHOLDER.sub("", caption)))
     return {
         "question_id": row["question_id"],
-        "messages": [{"role": role, "content": content} for role, content in turns],
+        "messages": turns(len(row["images"]), caption),
         "images": [{"bytes": image["bytes"], **limits} for image in row["images"]],
     }
 

@@ -1,8 +1,6 @@
 """Reward, accuracy and response length against step over all stages of a training, like the paper's figure.
 
-SVG and PNG with a transparent ground and one grey that has a contrast of 4.5 to white and to black, so that the same
-file serves a light page and a dark one; lines are Okabe and Ito's colours and differ in their dashes too. Matplotlib is
-loaded only here, when there is something to draw.
+SVG and PNG in the look of `capcurriculum.drawing`, beside the training and, of several together, in the run.
 """
 
 from collections.abc import Mapping
@@ -11,20 +9,11 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from capcurriculum import drawing
 from capcurriculum.errors import TrainerError
 from training import metrics, selection
 
 METRICS = "metrics.parquet"
-_GREY = "#767676"
-#: Okabe and Ito 2008, those that stand out on white and on black.
-_STYLES = (
-    ("#0072B2", "-"),
-    ("#D55E00", (0, (6, 2))),
-    ("#009E73", (0, (4, 1.5, 1, 1.5))),
-    ("#CC79A7", (0, (2, 1.5))),
-    ("#E69F00", (0, (8, 2, 2, 2))),
-    ("#56B4E9", (0, (1, 1))),
-)
 _FEW = 12  # steps up to which every one is marked, and nothing smoothed
 
 
@@ -53,7 +42,8 @@ def write(run_dir: Path) -> list[Path]:
     """Draw each training of a run in its own folder, and several together in the run's; returns the files.
 
     Raises:
-        TrainerError: no step has been trained, or matplotlib is missing.
+        TrainerError: no step has been trained.
+        RunError: matplotlib is missing.
     """
     found = trainings(run_dir)
     if not found:
@@ -67,15 +57,16 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
     """Draw the trainings over each other into `stem`.svg and `stem`.png; a panel that none has numbers for is left out.
 
     Raises:
-        TrainerError: matplotlib is missing.
+        RunError: matplotlib is missing.
     """
-    figure_class = _figure_class()
+    figure_class = drawing.figure_class()
     panels = [p for p in PANELS if any(p.metric in f.columns and f[p.metric].count() for f in series.values())]
-    with _style():
+    with drawing.style():
         figure = figure_class(figsize=(8, 1 + 1.9 * max(len(panels), 1)), dpi=150)
         axes = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
         for number, (name, frame) in enumerate(series.items()):
-            _borders(axes, frame, _GREY if len(series) == 1 else _STYLES[number % len(_STYLES)][0], len(series) == 1)
+            colour = drawing.GREY if len(series) == 1 else drawing.STYLES[number % len(drawing.STYLES)][0]
+            _borders(axes, frame, colour, len(series) == 1)
             for one, panel in zip(axes, panels, strict=False):
                 _line(one, frame, panel, name, number)
         for one, panel in zip(axes, panels, strict=False):
@@ -86,10 +77,7 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
         axes[-1].set_xlabel("step")
         figure.align_ylabels()
         figure.tight_layout()
-        files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
-        for file in files:
-            figure.savefig(file, transparent=True, metadata={"Date": None} if file.suffix == ".svg" else None)
-    return files
+        return drawing.save(figure, stem)
 
 
 def positions(frame: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +99,7 @@ def _line(axes: Any, frame: pl.DataFrame, panel: Panel, name: str, number: int) 
     """The steps as they are, thin, and their running mean; each stage by itself, for a border is a change of data."""
     if panel.metric not in frame.columns:
         return
-    colour, dashes = _STYLES[number % len(_STYLES)]
+    colour, dashes = drawing.STYLES[number % len(drawing.STYLES)]
     placed = positions(frame)
     for part, own in enumerate(placed.partition_by("stage", maintain_order=True)):
         values = own.select("x", y=pl.col(panel.metric)).drop_nulls()
@@ -138,24 +126,3 @@ def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:
                 one.axvline(first - 0.5, color=colour, linestyle=":", linewidth=1)
         if named:
             axes[0].text((first + last) / 2, 1.03, stage, transform=axes[0].get_xaxis_transform(), ha="center")
-
-
-def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure  # no pyplot: nothing global, no display
-    except ImportError as error:
-        raise TrainerError("Curves are drawn by matplotlib, which is not installed: pip install matplotlib.") from error
-    return Figure
-
-
-def _style() -> Any:
-    from matplotlib import rc_context
-
-    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    shape: dict[Any, Any] = {
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "font.size": 9,
-        "svg.hashsalt": "capcurriculum",
-    }
-    return rc_context(shape | dict.fromkeys(names, _GREY))

@@ -6,6 +6,7 @@ is slow or circular. A hook costs nothing in a process that never imports the mo
 
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -24,17 +25,23 @@ def after_import(name: str, patch: Patch) -> None:
 
 
 class _Finder(MetaPathFinder):
+    """Stays where it is: a finder that leaves `sys.meta_path` makes a search that is under way pass over others."""
+
     def __init__(self, name: str, patch: Patch) -> None:
         self.name = name
         self.patch = patch
+        self._asking = threading.local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != self.name:
+        if fullname != self.name or hasattr(self._asking, "now"):
             return None
-        sys.meta_path.remove(self)  # also keeps the next line from finding us
-        spec = importlib.util.find_spec(fullname)
+        self._asking.now = True  # keeps the next line from finding us
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            del self._asking.now
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self.patch)
         return spec
@@ -53,5 +60,6 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:
             module.__spec__.loader = self.real  # what others ask a loader for (source, resources) is the real one's
+        module.__loader__ = self.real
         self.real.exec_module(module)
         self.patch(module)

@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,13 +121,13 @@ def run(job: Job) -> None:
         )
     memory: set[Path] = set()
     try:
-        with _signals({signal.SIGTERM: _interrupt}):  # as a batch system ends a job
+        with signals_as_interrupts():  # as a batch system ends a job
             _watch(job, child, start, memory)
     except TrainerError:
         _keep_ray_logs(folder, job.folder / "ray-logs")
         raise
     finally:
-        with _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN}):  # a second Ctrl-C can wait
+        with signals_ignored():  # a second Ctrl-C can wait
             memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
             processes.end(job.folder, child.pid)
             child.wait()
@@ -147,6 +147,16 @@ def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def signals_as_interrupts() -> AbstractContextManager[None]:
+    """SIGTERM counts as Ctrl-C for a while."""
+    return _signals({signal.SIGTERM: _interrupt})
+
+
+def signals_ignored() -> AbstractContextManager[None]:
+    """Neither of them is heard for a while, so that what has to be put away is."""
+    return _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN})
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -175,14 +185,14 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
         if fatal_at is None and any(FATAL.search(line) for line in lines):
             fatal_at = now
         if fatal_at is not None and now - fatal_at > FATAL_GRACE:
-            raise TrainerError(f"The trainer broke down: {_last_error(job.log, start)}; its log is {job.log}.")
+            raise TrainerError(f"The trainer broke down: {last_error(job.log, start)}; its log is {job.log}.")
         if now - heard > job.stall_seconds:
             raise _stalled(job, child.pid, start, "said nothing", job.stall_seconds, "stall_minutes")
         if now - stepped > job.step_seconds:
             raise _stalled(job, child.pid, start, "finished no step", job.step_seconds, "step_minutes")
         time.sleep(POLL)
     if code != 0:
-        raise TrainerError(f"The trainer {_ended(code, job.log, start)}; its log is {job.log}.")
+        raise TrainerError(f"The trainer {ended(code, job.log, start)}; its log is {job.log}.")
 
 
 def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: str) -> TrainerError:
@@ -190,7 +200,7 @@ def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: s
     where = stacks.dump(scratch(job.folder) / _STACKS, processes.belonging(job.folder, group))
     job.stacks.write_text(where, encoding="utf-8")
     return TrainerError(
-        f"The trainer {what} for {seconds / 60:g} minutes and was ended (last error: {_last_error(job.log, start)}); "
+        f"The trainer {what} for {seconds / 60:g} minutes and was ended (last error: {last_error(job.log, start)}); "
         f"where every process stood is in {job.stacks}, its log is {job.log}; raise training.{key} if it was only "
         f"slow, and run again to resume."
     )
@@ -203,15 +213,15 @@ def _keep_ray_logs(temporary: Path, target: Path) -> None:
         shutil.copytree(logs, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
-def _ended(code: int, log: Path, start: int) -> str:
+def ended(code: int, log: Path, start: int) -> str:
     """How the trainer ended; a kill came from outside, so that only an error before it, not the last line, says why."""
     if code > 0:
-        return f"ended with code {code}: {_last_error(log, start)}"
-    why = _last_error(log, start, otherwise="")
+        return f"ended with code {code}: {last_error(log, start)}"
+    why = last_error(log, start, otherwise="")
     return f"was killed by {signal.Signals(-code).name}{f': {why}' if why else ''}"
 
 
-def _last_error(log: Path, start: int, otherwise: str | None = None) -> str:
+def last_error(log: Path, start: int, otherwise: str | None = None) -> str:
     """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters."""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 1_000_000))

@@ -31,6 +31,7 @@ from training import (
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.plan import StagePlan, State
 from training.preflight import need
+from training.preflight.captioned import CaptionData
 from training.preflight.inspection import Inspection, LinkData, recorded
 from training.preflight.need import LinkNeed
 
@@ -134,13 +135,19 @@ class Links:
         looked_at = link.run.stage not in done and only in (None, link.run.stage)
         if link.captions:  # the rewards and prompts of its set are nothing to captions
             if inspection is not None and looked_at:
-                inspection.captions(link.run.stage)
+                inspection.captions(self._caption_data(link))
             return link
         keys = self.config(link, self.first_parent, 0)
         data = LinkData(link.files, keys, self.base.image_patch_size, self.first_parent, link.folder)
         if inspection is None or not looked_at:
             return dataclasses.replace(link, files=recorded(data, self.settings.preflight))
         return dataclasses.replace(link, files=inspection.files(data))
+
+    def _caption_data(self, link: Link) -> CaptionData:
+        said = captions.told(Run(self.recipe.run_dir), link.taught)
+        limit = int(self.config(link, self.first_parent, 0)["data.max_length"])
+        pixels = {"data.min_pixels": link.knobs.min_pixels, "data.max_pixels": link.knobs.max_pixels}
+        return CaptionData(link.taught, said, limit, pixels, self.first_parent)
 
     def _draft(self, link: Link) -> StagePlan:
         knobs, files = link.knobs, link.files

@@ -93,6 +93,25 @@ def auditor(question: str, options: Mapping[str, str], answer: str, caption: str
     return render("auditor", question=question, options=options, answer=answer, caption=caption, image=image)
 
 
+def error_judge(
+    question: str,
+    options: Mapping[str, str],
+    gold: str,
+    answer: str,
+    reply: str,
+    kinds: Mapping[str, str],
+    *,
+    images: int,
+) -> str:
+    """What a judge of wrong answers reads; `kinds` maps the names it may choose from to what they mean, in that order.
+
+    The line that ends the reply is one that the reply does not hold.
+    """
+    fence = f"==== {hashlib.sha256(reply.encode('utf-8', 'surrogatepass')).hexdigest()[:12]} ===="
+    told = {"question": question, "options": options, "gold": gold, "answer": answer, "reply": reply, "kinds": kinds}
+    return render("error_judge", **told, image=images, fence=fence)
+
+
 def describe() -> str:
     """What an auditor that describes is told, unless the recipe has words of its own."""
     return render("describe")

@@ -70,6 +70,16 @@ class Paper(_Record):
         """Group -> its benchmarks, over all suites."""
         return {group: names for groups in self.suites.values() for group, names in groups.items()}
 
+    @property
+    def averaged(self) -> Mapping[str, tuple[str, ...]]:
+        """The groups, and `overall`, which is of all benchmarks of the main suite."""
+        return {**self.groups, "overall": tuple(name for names in self.suites["main"].values() for name in names)}
+
+    def averages(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Group -> mean of somebody's scores by benchmark, of the groups that are complete."""
+        found = ((group, names) for group, names in self.averaged.items() if scores.keys() >= set(names))
+        return {group: sum(scores[name] for name in names) / len(names) for group, names in found}
+
 
 @cache
 def paper() -> Paper:

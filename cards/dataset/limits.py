@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from capcurriculum.markdown import Md, code, listed, percent
 from capcurriculum.recipe import Recipe
 from cards.citations import Origin
 from cards.dataset.road import Role
 from cards.dataset.rows import Keys, PassRates
 from cards.estimates import Estimate
 from cards.licences import UNKNOWN, Licence
-from cards.markdown import Md, code, listed, percent
 
 #: Below this share of luck an answer key is called uneven.
 SURE = 0.01

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from capcurriculum.errors import RunError
-from cards.markdown import Md, code, listed
+from capcurriculum.markdown import Md, code, listed
 from cards.publish.staged import Staged
 from curricula import order_file
 

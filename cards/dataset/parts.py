@@ -1,4 +1,4 @@
-"""The parts of a data set card as Markdown: every text of a run goes through `cards.markdown` here and nowhere else."""
+"""The parts of a data set card as Markdown: every text of a run goes through `capcurriculum.markdown` here."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from capcurriculum.funnel import FunnelLine
+from capcurriculum.markdown import Md, block, code, link, listed, number, percent, table
 from capcurriculum.recipe import Recipe
 from cards import citations
 from cards.citations import Entry, Origin
@@ -17,7 +18,6 @@ from cards.dataset.road import Cost, Prompt, Role
 from cards.dataset.rows import Keys, PassRates, SourceCount, Split
 from cards.estimates import Estimate
 from cards.licences import UNKNOWN, Licence
-from cards.markdown import Md, block, code, link, listed, number, percent, table
 from cards.publish.staged import Staged
 
 _PROMPT = 6_000

@@ -5,11 +5,14 @@ Same run, same bytes: no clock, no path of this machine. What is not there is sa
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capcurriculum import prompts, results
+from capcurriculum.comparisons import Pair
 from capcurriculum.errors import HubError, RunError
+from capcurriculum.markdown import Md, block, code, link, listed
 from capcurriculum.published import paper
 from capcurriculum.results import HeldOut, Score
 from capcurriculum.run import Run
@@ -18,8 +21,7 @@ from cards import citations, licences, plots, templates
 from cards.dataset import parts as data_parts
 from cards.dataset import rows
 from cards.licences import UNKNOWN
-from cards.markdown import Md, block, code, link, listed
-from cards.model import headline, parts
+from cards.model import compared, headline, parts
 from cards.model.base import Base, base
 from cards.model.heldout import chosen
 from cards.model.limits import limits
@@ -29,6 +31,7 @@ from curricula import make
 from training import sets
 
 PICTURES = "pictures"
+TASK = "image-text-to-text"
 TAGS = ("capcurriculum", "curriculum-learning", "grpo", "verl", "vision-language-model")
 
 
@@ -40,7 +43,7 @@ def render(staged: StagedModel) -> Sequence[Path]:
     taught = _sets(staged, chain)
     counted = rows.sources(taught) if taught else []
     found = licences.of(_sums(counted))
-    values, measured = _results(run, chain, start)
+    measured = _results(run, chain, start)
     curve = _curve(staged.folder, chain)
     body = templates.render(
         __package__,
@@ -51,18 +54,18 @@ def render(staged: StagedModel) -> Sequence[Path]:
         architecture=parts.architecture(_config(staged.folder)),
         license=_license(start),
         datasets=listed(map(data_parts.repo, staged.datasets), none=""),
-        **values,
+        **measured.values,
         **_trained(chain, staged),
         curve=bool(curve),
         prompt=block(prompts.system()),
         prompt_digest=code(prompts.digest("system")),
         serve=parts.serve(staged.repo_id, parts.longest(chain.stages)),
-        limits=limits(start, chain, measured, found),
+        limits=limits(start, chain, measured.held, measured.pairs, found),
         data=_data(run, counted),
         licences=data_parts.licences(found),
         citation=parts.citation(),
     )
-    text = f"---\n{_metadata(staged, start)}\n---\n\n{body.strip()}\n"
+    text = f"---\n{_metadata(staged, start, measured.scores)}\n---\n\n{body.strip()}\n"
     card = staged.folder / "README.md"
     write_atomically(card, text.encode())
     return [*curve, card]
@@ -91,23 +94,35 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
     return found
 
 
-def _results(run: Run | None, chain: Training, start: Base | None) -> tuple[dict[str, Any], list[HeldOut]]:
-    """The values of the results' section, and the held-out rows among them."""
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """The values of the results' section, the held-out rows among them, this checkpoint's scores, and comparisons."""
+
+    values: Mapping[str, Any]
+    held: Sequence[HeldOut]
+    scores: Sequence[Score]
+    pairs: Sequence[Pair]
+
+
+def _results(run: Run | None, chain: Training, start: Base | None) -> _Results:
     published = paper().of(start.hub) if start and start.hub else ()
     measured: dict[str, list[Score]] = {}
     own: list[HeldOut] = []
+    scores = results.scores(run.path) if run and chain.stages else []
+    for score in scores:
+        measured.setdefault(score.model, []).append(score)
     if run and chain.stages:
-        for score in results.scores(run.path):
-            measured.setdefault(score.model, []).append(score)
         own = chosen(results.held_out(run.path), chain, chain.alone)
+    told, pairs = compared.compared(run, chain, scores) if run else ([], [])
     values = {
         "headline": headline.headline(paper(), published, measured),
         "benchmarks": headline.benchmarks(published, measured),
+        "compared": told,
         "held_out": headline.held_out(own),
         "paper": link(paper().paper, paper().url),
         "judge": Md(paper().judge),
     }
-    return values, own
+    return _Results(values, own, compared.own_scores(scores, chain), pairs)
 
 
 def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
@@ -155,23 +170,24 @@ def _config(folder: Path) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _metadata(staged: StagedModel, start: Base | None) -> str:
+def _metadata(staged: StagedModel, start: Base | None, scores: Sequence[Score]) -> str:
     """The YAML, as the Hub's own library writes it and reads it back.
 
     Raises:
         HubError: it would refuse it.
     """
-    from huggingface_hub import ModelCard, ModelCardData
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     try:
         data = ModelCardData(
             license=start.license if start else UNKNOWN,
             base_model=start.hub if start and start.hub else None,
             datasets=list(staged.datasets) or None,
-            pipeline_tag="image-text-to-text",
+            pipeline_tag=TASK,
             library_name="transformers",
             tags=list(TAGS),
             model_name=staged.repo_id.rpartition("/")[2],
+            eval_results=[EvalResult(**one) for one in _measured(scores)] or None,
         )
         text = str(data.to_yaml())
         ModelCard(f"---\n{text}\n---\n")
@@ -180,3 +196,19 @@ def _metadata(staged: StagedModel, start: Base | None) -> str:
             f"The card of {staged.repo_id} cannot be written ({error}); check the names in the recipe."
         ) from error
     return text
+
+
+def _measured(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """This checkpoint's scores as the Hub's `model-index` has them, a benchmark by the name its engine gives it."""
+    found = {score.benchmark: score for score in scores}
+    return [
+        {
+            "task_type": TASK,
+            "dataset_type": name,
+            "dataset_name": name,
+            "metric_type": "accuracy" if score.metric == "accuracy" else score.metric,
+            "metric_name": "percent of right answers" if score.metric == "accuracy" else score.metric,
+            "metric_value": round(score.score, 2),
+        }
+        for name, score in sorted(found.items())
+    ]

@@ -6,9 +6,9 @@ benchmark of its group was measured.
 
 from collections.abc import Mapping, Sequence
 
+from capcurriculum.markdown import Cell, Md, code, number, percent, table
 from capcurriculum.published import Model, Paper
 from capcurriculum.results import HeldOut, Score
-from cards.markdown import Cell, Md, code, number, percent, table
 from cards.model.heldout import gains
 
 NOT_MEASURED = Md("not measured")
@@ -16,18 +16,10 @@ _TITLES = {"visual_math": "visual math", "perception": "perception", "overall": 
 _HOW = {"stated": "", "figure": " (from a figure)", "derived": " (derived)"}
 
 
-def averages(paper: Paper, found: Sequence[Score]) -> dict[str, float]:
-    """Group -> mean of its benchmarks, and `overall` of the main suite, of those that are complete."""
-    own = {score.benchmark: score.score for score in found}
-    groups = dict(paper.groups)
-    groups["overall"] = tuple(name for names in paper.suites["main"].values() for name in names)
-    return {g: sum(own[n] for n in names) / len(names) for g, names in groups.items() if own.keys() >= set(names)}
-
-
 def headline(paper: Paper, published: Sequence[Model], measured: Mapping[str, Sequence[Score]]) -> Md | None:
     """Averages, measured first; None where neither is there."""
     names = [g for g in _TITLES if any(g in model.averages for model in published)]
-    own = {model: averages(paper, found) for model, found in measured.items()}
+    own = {model: paper.averages({one.benchmark: one.score for one in found}) for model, found in measured.items()}
     names += [g for g in _TITLES if g not in names and any(g in found for found in own.values())]
     if not names:
         return None

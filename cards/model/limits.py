@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
+from capcurriculum.comparisons import Pair
+from capcurriculum.markdown import Md, code, listed
 from capcurriculum.results import HeldOut
 from cards.licences import UNKNOWN, Licence
-from cards.markdown import Md, code, listed
 from cards.model.base import Base
 from cards.model.heldout import gains
 from cards.model.training import Training
 
 
-def limits(start: Base | None, chain: Training, held: Sequence[HeldOut], found: Sequence[Licence]) -> list[Md]:
-    """The sentences, what matters most first."""
-    return [*_scope(start), *_training(chain), *_measured(chain, held), *_licences(found), *_safety()]
+def limits(
+    start: Base | None, chain: Training, held: Sequence[HeldOut], pairs: Sequence[Pair], found: Sequence[Licence]
+) -> list[Md]:
+    """The sentences, what matters most first; `pairs` are comparisons of this model with others."""
+    measured = (*_measured(chain, held), *_compared(pairs))
+    return [*_scope(start), *_training(chain), *measured, *_licences(found), *_safety()]
 
 
 def _scope(start: Base | None) -> Iterator[Md]:
@@ -45,6 +49,13 @@ def _measured(chain: Training, held: Sequence[HeldOut]) -> Iterator[Md]:
         )
     if worse:
         yield Md(f"On held-out rows of {listed(map(code, worse))} it is worse than the model it was trained from.")
+
+
+def _compared(pairs: Sequence[Pair]) -> Iterator[Md]:
+    """Benchmarks on which it loses more than chance explains, at 5 % over the benchmarks of a pair."""
+    for pair in pairs:
+        if worse := [line.benchmark for line in pair.lines if line.gain.value < 0 and line.p_holm < 0.05]:
+            yield Md(f"On {listed(map(code, worse))} it is worse than {code(pair.before)}, sample by sample.")
 
 
 def _licences(found: Sequence[Licence]) -> Iterator[Md]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capcurriculum import prompts
+from capcurriculum.markdown import Cell, Md, block, code, listed, number, table
 from cards.citations import PAPER
-from cards.markdown import Cell, Md, block, code, listed, number, table
 from cards.model.base import Base
 from cards.model.training import Stage, Step, Training
 

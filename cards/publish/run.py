@@ -23,6 +23,7 @@ from cards.publish.push import Pushed
 from cards.publish.remote import Target
 from cards.publish.stage import FOLDER, stage
 from cards.publish.staged import Staged
+from curricula.make import outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def publish(
     """
     wanted.check()
     recipe = own or run.recipe()
+    _refuse_outdated(run, recipe, wanted.order)
     if wanted.dry_run:
         namespace = wanted.namespace or recipe.publish.namespace or "you"
         staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
@@ -85,6 +87,15 @@ def publish(
     _finish(hub, namespace, recipe, staged, done, wanted, display)
     shutil.rmtree(run.path / FOLDER)
     return staged
+
+
+def _refuse_outdated(run: Run, recipe: Recipe, order: str) -> None:
+    if order in outdated(run, recipe):
+        again = f"capcurriculum curriculum {run.path} --order {order}" if order else "capcurriculum build RECIPE"
+        raise HubError(
+            f"The files of {order or 'the stages'} in {run.path} are not what the run and its recipe say by now, for "
+            f"example since people reviewed its questions; run `{again}` to write them anew, then publish."
+        )
 
 
 def _job(one: Staged, recipe: Recipe, wanted: Wanted) -> push.Job:

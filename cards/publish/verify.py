@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capcurriculum.errors import HubError
@@ -60,6 +61,7 @@ def rows(hub: Hub, target: Target, one: StagedSet, oid: str) -> None:
             return features, list(islice(undecoded(stream), ROWS))
 
         features, got = hub.patience.persist(doing, load)
+        pa.default_memory_pool().release_unused()  # it read a stretch of the file that is much larger than the rows
         if features != wanted:
             raise HubError(
                 f"{target.repo_id}, {split}, loads with other features than were sent; it has "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from capcurriculum import funnel
+from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Outcome, Purpose
@@ -47,7 +48,8 @@ def fates(run: Run, recipe: Recipe) -> pl.DataFrame:
     captions = run.captions.scan().select(question_id="caption_id", caption=pl.lit(CAPTION)).unique("question_id")
     rows = questions.join(first, on=key, how="full", coalesce=True).join(captions, on="question_id", how="left")
     kept = pipeline.kept_ids(run, recipe).with_columns(kept=pl.lit(True)).unique("question_id")
-    rows = rows.join(kept, on="question_id", how="left").join(_pass_rates(run), on="question_id", how="left")
+    rates = _pass_rates(run, corrections(run, recipe))
+    rows = rows.join(kept, on="question_id", how="left").join(rates, on="question_id", how="left")
     fate = pl.when(pl.col("place").is_not_null()).then(pl.lit(DROPPED))
     return rows.select(
         *key,
@@ -78,8 +80,9 @@ def chosen(found: pl.DataFrame, limit: int, taught: Sequence[str]) -> Chosen:
     return Chosen(ordered.drop("rank").with_row_index("at"), found.height)
 
 
-def _pass_rates(run: Run) -> pl.LazyFrame:
+def _pass_rates(run: Run, corrected: Corrections) -> pl.LazyFrame:
     """As `capcurriculum.passrate`: a rollout that the engine failed to give is no attempt."""
-    rollouts = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
+    rollouts = corrected.answers(run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT))
+    rollouts = rollouts.filter(pl.col("outcome") != Outcome.FAILED)
     right = (pl.col("outcome") == Outcome.RIGHT).sum().cast(pl.Int64)
     return rollouts.group_by("question_id").agg(pass_k=right, pass_n=pl.len().cast(pl.Int64))

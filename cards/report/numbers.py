@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from capcurriculum import ledger
+from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.funnel import placing
 from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose
 from capcurriculum.run import Run
@@ -83,10 +84,11 @@ def question_lengths(run: Run, fates: pl.DataFrame, taught: Sequence[str]) -> li
     return _lengths(rows, "fate", FATES, "characters of the question", taught)
 
 
-def reply_lengths(run: Run, taught: Sequence[str]) -> list[Histogram]:
+def reply_lengths(run: Run, taught: Sequence[str], corrected: Corrections = AS_WRITTEN) -> list[Histogram]:
     """For every stage the replies that measured its pass rates by their number of tokens, parted by outcome."""
     staged = run.questions.scan().select("question_id", "stage")
-    replies = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
+    replies = corrected.answers(run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT))
+    replies = replies.filter(pl.col("outcome") != Outcome.FAILED)
     rows = replies.select("question_id", "outcome", length="tokens_out").join(staged, on="question_id")
     return _lengths(rows, "outcome", OUTCOMES[:3], "tokens of a reply", taught)
 
@@ -129,11 +131,11 @@ def _series(counts: pl.DataFrame, names: Sequence[str], bars: int) -> dict[str, 
     return {name: tuple(numbers) for name, numbers in found.items() if any(numbers)}
 
 
-def arms(run: Run) -> list[ArmLine]:
+def arms(run: Run, corrected: Corrections = AS_WRITTEN) -> list[ArmLine]:
     """What came of the probe's replies, arm by arm, over all orders of the options."""
     sql = "select solver, arm, outcome, count(*) from answers where purpose = 'probe' group by all"
     found: dict[tuple[str, str], dict[str, int]] = {}
-    for solver, arm, outcome, count in _rows(run, sql):
+    for solver, arm, outcome, count in _rows(run, sql, corrected):
         found.setdefault((solver, arm), {})[outcome] = count
     order = [str(arm) for arm in Arm]
     return [
@@ -142,7 +144,7 @@ def arms(run: Run) -> list[ArmLine]:
     ]
 
 
-def crosses(run: Run) -> list[Cross]:
+def crosses(run: Run, corrected: Corrections = AS_WRITTEN) -> list[Cross]:
     """What came of the same question from the image and from the caption, solver by solver."""
     sql = (
         "select i.solver, i.outcome, c.outcome, count(*) from answers i join answers c "
@@ -151,14 +153,14 @@ def crosses(run: Run) -> list[Cross]:
         "and i.arm = 'image' and c.arm = 'caption' group by all"
     )
     found: dict[str, dict[tuple[str, str], int]] = {}
-    for solver, seen, read, count in _rows(run, sql):
+    for solver, seen, read, count in _rows(run, sql, corrected):
         found.setdefault(solver, {})[seen, read] = count
     return [Cross(solver, counts) for solver, counts in sorted(found.items())]
 
 
-def keys(run: Run, fates: pl.DataFrame, taught: Sequence[str]) -> list[Keys]:
+def keys(run: Run, fates: pl.DataFrame, taught: Sequence[str], corrected: Corrections = AS_WRITTEN) -> list[Keys]:
     """For every stage with options the letters of the kept questions' answers."""
-    choices = run.questions.scan().filter(pl.col("options").list.len() == len(LETTERS))
+    choices = corrected.questions(run.questions.scan()).filter(pl.col("options").list.len() == len(LETTERS))
     kept = fates.lazy().filter(pl.col("fate") == KEPT).select("question_id", "stage")
     rows = choices.select("question_id", "stage", "answer").join(kept, on=["question_id", "stage"])
     counts = rows.group_by("stage", "answer").len().collect()
@@ -183,5 +185,5 @@ def _uniform(counts: Sequence[int]) -> tuple[float, float | None]:
     return x, math.erfc(math.sqrt(x / 2)) + math.sqrt(2 * x / math.pi) * math.exp(-x / 2)
 
 
-def _rows(run: Run, sql: str) -> list[tuple[str, str, str, int]]:
-    return [(str(a), str(b), str(c), int(str(d))) for a, b, c, d in ledger.query(run, sql)[1]]
+def _rows(run: Run, sql: str, corrected: Corrections) -> list[tuple[str, str, str, int]]:
+    return [(str(a), str(b), str(c), int(str(d))) for a, b, c, d in ledger.query(run, sql, corrected)[1]]

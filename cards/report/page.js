@@ -282,13 +282,16 @@
         const item = make("li", {}, make("span", { class: "letter", text: letter }), make("span", { dir: "auto", text: option }));
         if (letter === detail.key) {
           item.className = "key";
-          item.append(make("span", { class: "mark", text: "✓ key" }));
+          item.append(make("span", { class: "mark", text: detail.written ? "✓ key, as people corrected it" : "✓ key" }));
+        } else if (letter === detail.written) {
+          item.append(make("span", { class: "mark", text: "key as it was written" }));
         }
         return item;
       });
       problem.append(make("ul", { class: "options" }, ...items));
     } else if (detail.key) {
       problem.append(make("p", { class: "caption", text: "Answer" }), make("p", { class: "problem", dir: "auto", text: detail.key }));
+      if (detail.written) problem.append(make("p", { class: "caption", text: "Answer as it was written, before people corrected it" }), make("p", { class: "problem", dir: "auto", text: detail.written }));
     }
     const chips = [chip(row.fate, row.fate === "dropped" ? `dropped by ${row.filter}: ${words(row.reason)}` : row.fate)];
     if (row.n) chips.push(chip("", `pass rate ${row.k} of ${row.n}`));

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from capcurriculum import ledger
+from capcurriculum.corrections import corrections
 from capcurriculum.funnel import STEPS
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
@@ -34,11 +35,13 @@ select s.at, s.question_id, s.stage, s.kind, s.fate, s.filter, s.reason, s.place
        coalesce(q.license, c.license, '') as license,
        left(coalesce(nullif(q.text, ''), q.problem, ''), $text) as problem,
        list_transform(coalesce(q.options, []), lambda x: left(x, $text)) as options,
-       left(coalesce(q.answer, ''), $text) as answer,
+       left(coalesce(r.key, q.answer, ''), $text) as answer,
+       case when r.key is null or r.key = q.answer then '' else left(q.answer, $text) end as written,
        left(coalesce(nullif(q.caption, ''), c.caption, ''), $text) as caption,
        coalesce(q.image_id, c.image_id, '') as image_id, coalesce(q.image_path, c.image_path, '') as image_path,
        coalesce(q.model, '') as model
 from shown s left join questions q using (question_id)
+left join corrected_keys r on r.question_id = s.question_id
 left join captions c on c.caption_id = coalesce(nullif(q.caption_id, ''), s.question_id)
 order by s.at
 """
@@ -80,12 +83,13 @@ def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
     ids = pl.concat([ids, asked.select("stage", question_id="caption_id").select("question_id", "stage")]).unique()
     judged = everything(run, recipe).join(ids, on=["question_id", "stage"], how="semi")
     judged = judged.select("question_id", "stage", "filter", "keep", "reason", "detail", "place")
+    corrected = corrections(run, recipe)
     frames = {"shown": shown, "judged": judged.collect()}
     with ExitStack() as stack:
         spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="capcurriculum-report-"))
 
         def rows(sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
-            connection = stack.enter_context(ledger.connect(run))
+            connection = stack.enter_context(ledger.connect(run, corrected))
             connection.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = '{spill}'")
             for name, frame in frames.items():
                 connection.register(name, frame.to_arrow())
@@ -128,7 +132,7 @@ def _record(
     row: tuple[Any, ...], answers: list[tuple[Any, ...]], verdicts: list[tuple[Any, ...]], places: list[tuple[Any, ...]]
 ) -> Record:
     _, key, stage, kind, fate, name, reason, last, right, asked, source, skill, license_, *rest = row
-    problem, options, answer, caption, image_id, image_path, model = rest
+    problem, options, answer, written, caption, image_id, image_path, model = rest
     picture = Picture.of(stage, image_id, image_path)
     said = next((detail for who, keep, _, detail, _ in verdicts if who == name and not keep), "")
     index = {
@@ -159,6 +163,8 @@ def _record(
         "problem": problem,
         "options": list(options),
         "key": answer,
+        # The key before people corrected it, "" where they did not.
+        "written": written,
         "caption": caption,
         "license": license_,
         "path": image_path,

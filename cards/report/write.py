@@ -24,6 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from capcurriculum import __version__, funnel, spend
+from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -209,11 +210,11 @@ def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: 
         shown=shown,
         charts=charts,
         outcomes=numbers.OUTCOMES,
-        **_numbers(run, found, recipe.taught),
+        **_numbers(run, found, recipe.taught, corrections(run, recipe)),
     )
 
 
-def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str]) -> dict[str, Any]:
+def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str], corrected: Corrections) -> dict[str, Any]:
     """Everything the page counts."""
     lines = funnel.lines(run)
     questions = found.filter(found["kind"] == QUESTION)
@@ -228,10 +229,10 @@ def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str]) -> dict[str, 
         "kept": {stage: kept[stage] for stage in numbers.stages(kept, taught)},
         "pass_rates": numbers.pass_rates(found, taught),
         "question_lengths": numbers.question_lengths(run, found, taught),
-        "reply_lengths": numbers.reply_lengths(run, taught),
-        "arms": numbers.arms(run),
-        "crosses": numbers.crosses(run),
-        "keys": numbers.keys(run, found, taught),
+        "reply_lengths": numbers.reply_lengths(run, taught, corrected),
+        "arms": numbers.arms(run, corrected),
+        "crosses": numbers.crosses(run, corrected),
+        "keys": numbers.keys(run, found, taught, corrected),
         "spends": spend.spends(run),
     }
 

@@ -49,10 +49,17 @@ def _of(asked: str, read: Callable[[Review], str | int], reviews: Mapping[str, S
                 said[key].append((review.annotator, key, value))
     several = [row for rows in said.values() if len(rows) > 1 for row in rows]
     questions, people = len({row[1] for row in several}), len({row[0] for row in several})
-    if len({row[2] for row in several}) < 2:
-        return Agreement(asked, None, questions, people)
+    return Agreement(asked, alpha(several, ranked=asked == "quality"), questions, people)
+
+
+def alpha(said: Sequence[tuple[str, str, str | int]], ranked: bool = False) -> float | None:
+    """Krippendorff's alpha of (person, item, answer) rows, each item answered at least twice; None where undefined.
+
+    `ranked` answers are numbers, between which it matters how far they are apart. NLTK must be installed.
+    """
+    if len({row[2] for row in said}) < 2:
+        return None
     from nltk.metrics.agreement import AnnotationTask
     from nltk.metrics.distance import binary_distance, interval_distance
 
-    distance = interval_distance if asked == "quality" else binary_distance
-    return Agreement(asked, float(AnnotationTask(several, distance).alpha()), questions, people)
+    return float(AnnotationTask(list(said), interval_distance if ranked else binary_distance).alpha())

@@ -42,7 +42,7 @@ def _contents(hub: Hub, key: str, value: dict[str, Any]) -> Entry | None:
     if key == "file":
         return hub.plain(base64.b64decode(value["content"]))
     if key == "lfsFile":
-        hashed = xet.fetched(hub, value["oid"], value.get("size", 0))
+        hashed = xet.fetched(hub, value["oid"])
         if not hub.blob(value["oid"]).exists():
             raise Refused(400, f"LFS pointer pointed to a file that does not exist: {path}")
         return hub.large(value["oid"], hashed)

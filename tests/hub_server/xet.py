@@ -7,15 +7,23 @@ import json
 import re
 import struct
 import time
+import uuid
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
 
 from tests.hub_server.state import Hub, Refused
 from tests.hub_server.web import REPO, Reply, Request, repo, route
 
 #: Sizes of a shard's header and of each of its entries, in bytes.
 _HEADER, _ENTRY = 48, 48
+#: Of a chunk: version, stored length (3 bytes), scheme, length (3 bytes).
+_CHUNK_HEADER = 8
 _HAS_VERIFICATION, _HAS_SHA256 = 1 << 31, 1 << 30
 
 
@@ -44,9 +52,11 @@ def token(hub: Hub, request: Request, kinds: str, name: str, what: str, revision
 @route("POST", r"/cas/(?:v\d/)?xorbs?/[^/]+/([0-9a-f]{64})")
 def xorb(hub: Hub, request: Request, name: str) -> Reply:
     path = _path(hub, "xorbs", name)
-    new = not path.exists()
-    data = request.body()
-    path.write_bytes(data)
+    new, temporary = not path.exists(), path.with_name(f"{name}.{uuid.uuid4().hex}")
+    with temporary.open("wb") as file:
+        for piece in request.chunks:
+            file.write(piece)
+    temporary.replace(path)
     return Reply({"was_inserted": new})
 
 
@@ -80,7 +90,7 @@ def reconstruction(hub: Hub, request: Request, name: str) -> Reply:
     terms, skip = _wanted(json.loads(path.read_text()), request.headers.get("range", ""))
     fetch: dict[str, list[dict[str, Any]]] = {}
     for term in terms:
-        offsets = _chunk_offsets(_path(hub, "xorbs", term["hash"]).read_bytes())
+        offsets = _chunk_offsets(_path(hub, "xorbs", term["hash"]))
         start, end = term["range"]["start"], term["range"]["end"]
         reach = {"start": offsets[start], "end": offsets[end] - 1}
         one = {"range": term["range"], "url": f"{hub.url}/cas/blob/{term['hash']}", "url_range": reach}
@@ -107,13 +117,40 @@ def _wanted(terms: list[dict[str, Any]], header: str) -> tuple[list[dict[str, An
     return kept, skip
 
 
-def _chunk_offsets(data: bytes) -> list[int]:
-    """Where the chunks of a xorb begin; each has a header of version, stored length (3 bytes), scheme, length (3)."""
-    offsets, at = [0], 0
-    while at + 8 <= len(data) and data[at] == 0:
-        at += 8 + int.from_bytes(data[at + 1 : at + 4], "little")
-        offsets.append(at)
+@lru_cache(maxsize=256)
+def _chunk_offsets(path: Path) -> list[int]:
+    """Where the chunks of a xorb begin, and where the last one ends; what follows them is an index."""
+    offsets, size = [0], path.stat().st_size
+    with path.open("rb") as file:
+        while len(header := file.read(_CHUNK_HEADER)) == _CHUNK_HEADER and header[0] == 0 and file.tell() < size:
+            offsets.append(file.seek(int.from_bytes(header[1:4], "little"), 1))
     return offsets
+
+
+def _chunks(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """The contents of some chunks of a xorb."""
+    offsets = _chunk_offsets(path)
+    with path.open("rb") as file:
+        file.seek(offsets[start])
+        for _ in range(start, end):
+            header = file.read(_CHUNK_HEADER)
+            stored, scheme = int.from_bytes(header[1:4], "little"), header[4]
+            yield _unpacked(file.read(stored), scheme, int.from_bytes(header[5:8], "little"))
+
+
+def _unpacked(data: bytes, scheme: int, size: int) -> bytes:
+    """A chunk as it was: stored as it is (0), in an LZ4 frame (1), or so with every fourth byte together (2)."""
+    if scheme == 0:
+        return data
+    plain: bytes = pa.decompress(data, decompressed_size=size, codec="lz4", asbytes=True)
+    if scheme == 1:
+        return plain
+    whole, rest, at = np.empty(size, np.uint8), np.frombuffer(plain, np.uint8), 0
+    for place in range(4):
+        length = len(whole[place::4])
+        whole[place::4] = rest[at : at + length]
+        at += length
+    return whole.tobytes()
 
 
 @route("GET", r"/cas/blob/([0-9a-f]{64})")
@@ -123,25 +160,21 @@ def blob(hub: Hub, request: Request, name: str) -> Reply:
     return ranged(request, _path(hub, "xorbs", name), {"Content-Type": "application/octet-stream"})
 
 
-def fetched(hub: Hub, sha256: str, size: int) -> str:
+def fetched(hub: Hub, sha256: str) -> str:
     """The xet hash of a file that came this way, made a plain content too; "" when it did not."""
     known = _path(hub, "sha256", sha256)
     if not known.exists():
         return ""
     name = known.read_text()
     if not hub.blob(sha256).exists():
-        import hf_xet
-        from huggingface_hub.utils._xet import get_xet_session
-
-        temporary = hub.blob(sha256).with_name(f"{sha256}.xet")
-        until = int(time.time()) + 3600
-        session = get_xet_session()
-        with session.new_file_download_group(
-            endpoint=f"{hub.url}/cas", token="x", token_expiry_unix_secs=until
-        ) as group:
-            group.start_download_file(hf_xet.XetFileInfo(name, size), str(temporary))
-        with temporary.open("rb") as handle:
-            if hashlib.file_digest(handle, "sha256").hexdigest() != sha256:
-                raise Refused(400, "Content does not match the oid")
+        temporary, digest = hub.blob(sha256).with_name(f"{sha256}.{uuid.uuid4().hex}"), hashlib.sha256()
+        with temporary.open("wb") as file:
+            for term in json.loads(_path(hub, "files", name).read_text()):
+                for data in _chunks(_path(hub, "xorbs", term["hash"]), term["range"]["start"], term["range"]["end"]):
+                    digest.update(data)
+                    file.write(data)
+        if digest.hexdigest() != sha256:
+            temporary.unlink()
+            raise Refused(400, "Content does not match the oid")
         temporary.replace(hub.blob(sha256))
     return name

@@ -7,7 +7,7 @@ once the chain is known. Nothing is refused here: the caller prints the report a
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,13 +18,14 @@ from capcurriculum.recipe_preflight import PreflightSection
 from capcurriculum.recipe_training import TrainingRecipe
 from training import interpreter
 from training.dataset import StageFiles
-from training.preflight import libraries, machine, notes, overlong, schema
+from training.preflight import captioned, libraries, machine, notes, overlong, schema
+from training.preflight.captioned import CaptionData
 from training.preflight.findings import Findings, Severity
 from training.preflight.measure import Measuring, measure
 from training.preflight.need import LinkNeed
 from training.preflight.notes import StageReport
 from training.preflight.overlong import Change
-from training.preflight.pool import Pools, slices
+from training.preflight.pool import Pools, slices, with_ids
 from training.preflight.settings import Settings, settings_of
 from training.preflight.worker import Seen, Slice
 
@@ -121,12 +122,39 @@ class Inspection:
         finally:
             report.seconds = time.monotonic() - begun
 
-    def captions(self, stage: str) -> None:
-        """Say that the captions a stage is taught are not looked at here."""
-        text = (
-            "captions are not measured; the trainer stops at one that is longer than prompt and reply together may be"
-        )
-        self.findings.warn("captions", text, stage)
+    def captions(self, data: CaptionData) -> None:
+        """Look at the rows of a set whose captions are taught."""
+        stage, paths = data.taught.stage, [*data.taught.train, *data.taught.val]
+        report = self.stages[stage] = StageReport(len(data.told), 0, data.limit, "refuse")
+        if self._libraries is None:
+            return
+        begun = time.monotonic()
+        try:
+            seen = self._captions(data, slices(paths, [False] * len(paths)))
+            report.tokens = captioned.note(data, seen, self.findings)
+            report.checked = sum(one.checked for one in seen)
+            report.overlong = sum(len(one.overlong) for one in seen)
+            report.val_rows = sum(one.checked for one in seen if one.part.number >= len(data.taught.train))
+            report.rows = report.checked - report.val_rows
+        except TrainerError as error:
+            self.findings.error("rows", f"captions could not be looked at: {str(error).rstrip('.')}", stage)
+        finally:
+            report.seconds = time.monotonic() - begun
+
+    def _captions(self, data: CaptionData, parts: Sequence[Slice]) -> list[Seen]:
+        assert self._libraries is not None
+        settings = settings_of(data.model, data.keys, self._libraries, exact=self.section.exact)
+        if not settings.exact and self._pools.of(settings).one("disagreements"):
+            settings = replace(settings, exact=True)
+        total = sum(part.stop - part.start for part in parts)
+        calls = ((part, {name: data.told[name] for name in ids if name in data.told}) for part, ids in with_ids(parts))
+        seen: list[Seen] = []
+        with self.display.step(f"preflight {data.taught.stage}", total) as advance:
+            pool = self._pools.of(settings)
+            for one in pool.each("captions", ((part, told, data.limit) for part, told in calls), total):
+                seen.append(one)
+                advance(one.part.stop - one.part.start)
+        return seen
 
     def chain(self, links: Sequence[LinkNeed], parent: Path, gpus: int, device: str) -> None:
         """Look at what the links to come need of the machine, and at the weights they begin with.

@@ -118,7 +118,8 @@ class Lengths:
     def _text(self, turns: Sequence[Mapping[str, str]], pictures: int) -> str:
         messages = [dict(turn) if not pictures else {**turn, "content": _parts(turn["content"])} for turn in turns]
         speaker = self.processor if self.processor is not None else self._tokenizer
-        text: str = speaker.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **self._template)
+        asks = turns[-1]["role"] != "assistant"  # a caption that is taught is the reply itself
+        text: str = speaker.apply_chat_template(messages, add_generation_prompt=asks, tokenize=False, **self._template)
         return text
 
     def _resized(self, size: Size) -> Size:

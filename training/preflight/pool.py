@@ -43,6 +43,14 @@ def slices(paths: Sequence[Path], upright: Sequence[bool]) -> list[Slice]:
     return found
 
 
+def with_ids(parts: Iterable[Slice]) -> Iterator[tuple[Slice, list[str]]]:
+    """Every slice with the question ids of its rows."""
+    for part in parts:
+        with pq.ParquetFile(part.path) as file:
+            ids = file.read_row_group(part.group, columns=["question_id"]).column("question_id")
+        yield part, ids.slice(part.start, part.stop - part.start).to_pylist()
+
+
 class Pools:
     """A pool for each settings asked for, all ended together; a context manager."""
 

@@ -31,6 +31,7 @@ FAULTS = {
     "gold_letter": "the gold answer is not the letter of an option; drop or mend the rows",
     "gold_unpaid": "the gold answer earns no reward when it is given; drop or mend the rows",
     "wrong_paid": "a wrong answer earns the reward of the gold answer; drop or mend the rows",
+    "caption_token": "the caption spells out a control token of the model; drop or mend the rows",
     "unmeasured": "the processor makes no prompt of the row; drop or mend the rows",
 }
 _OTHER_MEDIA = re.compile("<video>|<audio>")
@@ -52,7 +53,7 @@ def check(row: Mapping[str, Any], lengths: Lengths, *, upright: bool, exact: boo
         return RowResult((("turns", ", ".join(str(turn["role"]) for turn in turns)),))
     data = [image["bytes"] if image else None for image in row["images"] or []]
     faults = _turn_faults(turns, len(data), lengths) + _reward_faults(row)
-    sizes, image_faults = _sizes(data, upright=upright)
+    sizes, image_faults = sizes_of(data, upright=upright)
     faults += image_faults
     if any(name in ("placeholders", "other_media", "control_token", "image_missing", "image") for name, _ in faults):
         return RowResult(tuple(faults))
@@ -92,7 +93,8 @@ def _turn_faults(turns: Sequence[Mapping[str, str]], images: int, lengths: Lengt
     return faults
 
 
-def _sizes(data: Sequence[bytes | None], *, upright: bool) -> tuple[list[tuple[int, int]], list[tuple[str, str]]]:
+def sizes_of(data: Sequence[bytes | None], *, upright: bool) -> tuple[list[tuple[int, int]], list[tuple[str, str]]]:
+    """Width and height of every picture that can be used, and the faults of the others."""
     sizes, faults = [], []
     for one in data:
         if one is None:

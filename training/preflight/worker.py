@@ -8,7 +8,7 @@ import os
 import signal
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +120,12 @@ class Worker:
                 Overlong(seen.part.number, place, question_id, result.tokens, result.image_tokens, found)
             )
 
+    def captions(self, part: Slice, told: Mapping[str, str], limit: int) -> Seen:
+        """Look at what a slice teaches by captions, question -> caption; nothing of it is remembered."""
+        from training.preflight import captioned
+
+        return captioned.look(part, told, limit, self.lengths, exact=self.settings.exact)
+
     def exact(self, part: Slice) -> list[tuple[int, int]]:
         """(tokens, image tokens) of each row of a slice, by the pixels."""
         results = (check(row, self.lengths, upright=part.upright, exact=True) for _, row in rows(part))
@@ -134,7 +140,7 @@ class Worker:
         }
 
 
-def rows(part: Slice) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(part: Slice, columns: Sequence[str] = _READ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(place in the row group, row) of a slice; pictures of a few rows are in memory at a time.
 
     Raises:
@@ -143,7 +149,7 @@ def rows(part: Slice) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with pq.ParquetFile(part.path, memory_map=True) as file:
             at = 0
-            for batch in file.iter_batches(_BATCH, row_groups=[part.group], columns=list(_READ)):
+            for batch in file.iter_batches(_BATCH, row_groups=[part.group], columns=list(columns)):
                 low, high = max(part.start - at, 0), min(part.stop - at, batch.num_rows)
                 if low < high:
                     yield from enumerate(batch.slice(low, high - low).to_pylist(), at + low)

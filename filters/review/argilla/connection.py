@@ -117,8 +117,8 @@ class Connection:
             if name not in members:
                 self.call("POST", f"workspaces/{there}/users", json={"user_id": ids[name]})
 
-    def find(self, workspace: str, name: str) -> Dataset | None:
-        """The published dataset of this name; a half-made one, which a kill leaves, is removed.
+    def find(self, workspace: str, name: str, asks: str = layout.RIGHT) -> Dataset | None:
+        """The published dataset of this name, which asks a question of that name; a half-made one is removed.
 
         Raises:
             ReviewError: a dataset of this name was made by somebody else, or the server cannot be used.
@@ -129,13 +129,13 @@ class Connection:
                 if one["status"] != "ready":
                     self.call("DELETE", f"datasets/{one['id']}")
                     return None
-                return self._described(one)
+                return self._described(one, asks)
         return None
 
-    def _described(self, one: Mapping[str, Any]) -> Dataset:
+    def _described(self, one: Mapping[str, Any], asks: str) -> Dataset:
         asked = self.call("GET", f"datasets/{one['id']}/questions")["items"]
         questions = {question["name"]: str(question["id"]) for question in asked}
-        if layout.RIGHT not in questions:
+        if asks not in questions:
             raise ReviewError(
                 f"The dataset {one['name']} on {self.url} is no review of ours; name another workspace in the recipe's "
                 "review.workspace."
@@ -150,17 +150,18 @@ class Connection:
         Raises:
             ReviewError: the server refuses.
         """
+        asks = told.questions[0].name
 
         def make() -> None:
             import argilla as rg
 
-            if self.find(workspace, name):  # an attempt whose answer was lost
+            if self.find(workspace, name, asks):  # an attempt whose answer was lost
                 return
             settings = _settings(rg, told, overlap)
             rg.Dataset(name, workspace=workspace, settings=settings, client=self._client).create()
 
         self._patiently(make)
-        found = self.find(workspace, name)
+        found = self.find(workspace, name, asks)
         if found is None:
             raise ReviewError(f"Argilla did not keep the dataset {name}; push again.")
         return found

@@ -78,7 +78,7 @@ def page_id(recipe: Recipe, sample: Sample) -> str:
 def _blocks(run: Run, recipe: Recipe, sample: Sample) -> Iterator[str]:
     folders = gather.folders(run, recipe)
     for place, entry in enumerate(entries(run, recipe, sample)):
-        yield _block(f"question-{place}", _told(entry, recipe) | {"image": _picture(entry, folders)})
+        yield block(f"question-{place}", _told(entry, recipe) | {"image": _picture(entry, folders)})
 
 
 def _told(entry: Entry, recipe: Recipe) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _picture(entry: Entry, folders: Mapping[str, Path]) -> str:
         return f"The image cannot be shown: {problem}"
 
 
-def _block(name: str, value: object) -> str:
+def block(name: str, value: object) -> str:
     """One JSON value as an element of the page. No `<` is left in it, so no text can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
@@ -128,13 +128,18 @@ def _page(recipe: Recipe, sample: Sample) -> str:
     }
     environment = Environment(loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.jinja").render(
-        policy="; ".join(_policy(script, style)),
+        policy=policy(script, style),
         script=Markup(script),  # noqa: S704 (our own file)
         style=Markup(style),  # noqa: S704 (our own file)
-        setup=Markup(_block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
+        setup=Markup(block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
         name=recipe.name,
         version=__version__,
     )
+
+
+def policy(script: str, style: str) -> str:
+    """The content security policy of a page with this one script and this one style, and pictures of its own."""
+    return "; ".join(_policy(script, style))
 
 
 def _policy(script: str, style: str) -> Iterator[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-#: Rows of a portion of each table: about 100 MB of text, or of ids.
-QUESTIONS, ANSWERS = 200_000, 3_200_000
+#: Rows of a portion of each table: about 50 MB of text, or of ids.
+QUESTIONS, ANSWERS, VERDICTS = 100_000, 1_600_000, 1_000_000
 
 
 def portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:

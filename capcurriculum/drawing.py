@@ -1,0 +1,63 @@
+"""How plots look: SVG and PNG with a transparent ground and one grey whose contrast to white and to black is 4.5.
+
+So the same file serves a light page and a dark one; lines are Okabe and Ito's colours and differ in their dashes too.
+Matplotlib is loaded only when there is something to draw, without pyplot: nothing global, no display.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import RunError
+
+GREY = "#767676"
+#: Okabe and Ito 2008, those that stand out on white and on black.
+STYLES = (
+    ("#0072B2", "-"),
+    ("#D55E00", (0, (6, 2))),
+    ("#009E73", (0, (4, 1.5, 1, 1.5))),
+    ("#CC79A7", (0, (2, 1.5))),
+    ("#E69F00", (0, (8, 2, 2, 2))),
+    ("#56B4E9", (0, (1, 1))),
+)
+
+
+def figure_class() -> Any:
+    """Matplotlib's `Figure`.
+
+    Raises:
+        RunError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise RunError("Plots are drawn by matplotlib, which is not installed: pip install matplotlib.") from error
+    return Figure
+
+
+def style() -> Any:
+    """The context to draw and save in."""
+    from matplotlib import rc_context
+
+    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    shape: dict[Any, Any] = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "svg.hashsalt": "capcurriculum",
+        "text.parse_math": False,  # names are text, whatever dollars they hold
+    }
+    return rc_context(shape | dict.fromkeys(names, GREY))
+
+
+def save(figure: Any, stem: Path) -> list[Path]:
+    """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
+    files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
+    for file in files:
+        figure.savefig(file, transparent=True, metadata={"Date": None} if file.suffix == ".svg" else None)
+    return files
+
+
+def shown(name: str, most: int) -> str:
+    """A name as every font can show it."""
+    return re.sub(r"[^\x20-\x7e]", "?", name)[:most]

@@ -1,0 +1,65 @@
+"""Comparisons of this checkpoint with other models, sample by sample, as `capcurriculum compare` left them in the run.
+
+One that was made of other results than the run has now is not shown, and the card says so.
+"""
+
+from collections.abc import Sequence
+
+from capcurriculum import comparison_tables, comparisons, results
+from capcurriculum.comparisons import Comparison, Pair
+from capcurriculum.markdown import Md, code
+from capcurriculum.results import Score
+from capcurriculum.run import Run
+from cards.model.training import Training
+
+STALE = Md("A comparison in the run was made before its models were evaluated anew, and is therefore not shown.")
+
+
+def own_scores(found: Sequence[Score], chain: Training) -> list[Score]:
+    """Those of the checkpoint at the end of a chain: by its weights, else by its label where the run has one chain."""
+    if not chain.stages:
+        return []
+    last = chain.stages[-1]
+    label = f"after {last.stage}" if chain.alone else None
+    return [one for one in found if (one.weights == last.checkpoint_digest if one.weights else one.model == label)]
+
+
+def compared(run: Run, chain: Training, found: Sequence[Score]) -> tuple[list[Md], list[Pair]]:
+    """A part for each pair that this checkpoint is one of (who against whom, and the tables), and the pairs.
+
+    Raises:
+        RunError: a comparison in the run is damaged.
+    """
+    own = {one.model for one in own_scores(found, chain)}
+    parts: list[Md] = []
+    told: list[Pair] = []
+    for one in comparisons.comparisons(run.path / results.FOLDER):
+        mine = {model.name for model in one.models if model.model in own}
+        pairs = [pair for pair in one.pairs if mine & {pair.before, pair.after}]
+        if pairs and _stale(one, found):
+            parts += [STALE] if STALE not in parts else []
+        elif pairs:
+            parts += [_part(pair, one.draws) for pair in pairs]
+            told += [pair for pair in pairs if pair.after in mine]
+    return parts, told
+
+
+def _stale(one: Comparison, found: Sequence[Score]) -> bool:
+    """Whether a model that the run has scores of has another one now than when it was compared."""
+    labels = {model.name: model.model for model in one.models}
+    now = {(score.model, score.suite, score.benchmark): (score.setup, score.score) for score in found}
+    return any(
+        (labels[then.name], then.suite, then.benchmark) in now
+        and now[labels[then.name], then.suite, then.benchmark] != (then.setup, then.score)
+        for then in one.standings
+    )
+
+
+def _part(pair: Pair, draws: int) -> Md:
+    said = (
+        f"{code(pair.after)} against {code(pair.before)}, on the samples whose outcome is known for both (95 % "
+        f"intervals from {draws:,} bootstrap draws of samples; p by McNemar's exact test, adjusted for the number of "
+        "benchmarks by Holm's method; the length ratio is that of mean reply tokens):"
+    )
+    tables = [comparison_tables.gains(pair), *comparison_tables.groups(pair)]
+    return Md("\n\n".join([said, *(sheet.markdown() for sheet in tables)]))

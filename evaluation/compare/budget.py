@@ -1,0 +1,79 @@
+"""Accuracy at equal length: how many replies are right and end within so many tokens, for one number after another.
+
+A reply of more than L tokens counts as not right at L, as it would if the server stopped it there: A(L) is the share of
+samples whose reply is right and has at most L tokens. It is what a model gives under a limit it was not told of; one
+that knew the limit might do better. At the longest reply A is the accuracy over the same samples. Every benchmark
+weighs as much, and only samples whose outcome and length are known for all models count, so the curves are of the same.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from capcurriculum.comparisons import Budget, Curve
+from capcurriculum.samples import Sample
+from evaluation.compare.pairs import Side, known
+
+#: Numbers of tokens looked at, from the shortest reply to the longest.
+GRID = 129
+DRAWS = 1_000
+_Bools = npt.NDArray[np.bool_]
+
+
+def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
+    """The curves of all models with pointwise 95 % bootstrap intervals; None where there is nothing to draw."""
+    shared = set.intersection(*({*side.replies} for side in sides))
+    tables = {name: found for name in sorted(shared) if (found := _table([side.replies[name] for side in sides]))}
+    if not tables:
+        return None
+    lengths = np.concatenate([tokens.ravel() for _, tokens in tables.values()])
+    tokens = grid(lengths)
+    hits = [right[:, :, None] & (own[:, :, None] <= tokens) for right, own in tables.values()]
+    mean = sum(one.mean(axis=0) for one in hits) / len(hits)
+    drawn = sum(_drawn(one, seed + place) for place, one in enumerate(hits)) / len(hits)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    curves = tuple(
+        Curve(name=side.model.name, accuracy=_percent(mean[i]), low=_percent(low[i]), high=_percent(high[i]))
+        for i, side in enumerate(sides)
+    )
+    return Budget(
+        benchmarks=tuple(name for _, name in tables),
+        samples=sum(len(one) for one in hits),
+        tokens=tuple(tokens.tolist()),
+        curves=curves,
+    )
+
+
+def grid(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """All lengths that replies have; of very many so many of them, with as many replies between each and the next."""
+    found = np.unique(lengths).astype(np.int64)
+    if len(found) <= GRID:
+        return found
+    return np.unique(np.quantile(lengths, np.linspace(0, 1, GRID), method="inverted_cdf").astype(np.int64))
+
+
+def _table(replies: Sequence[Mapping[str, Sample]]) -> tuple[_Bools, npt.NDArray[np.int64]] | None:
+    """Right or not, and tokens, of shape (samples, models), over the samples known for all."""
+    outcomes = [known(one) for one in replies]
+    told = [{key for key in right if one[key].tokens is not None} for right, one in zip(outcomes, replies, strict=True)]
+    keys = sorted(set.intersection(*told))
+    if not keys:
+        return None
+    right = np.array([[own[key] for own in outcomes] for key in keys])
+    return right, np.array([[own[key].tokens for own in replies] for key in keys], dtype=np.int64)
+
+
+def _drawn(hits: _Bools, seed: int) -> npt.NDArray[np.float32]:
+    """Means over bootstrap draws of samples: (samples, models, lengths) -> (draws, models, lengths)."""
+    random = np.random.default_rng(seed)
+    count = len(hits)
+    flat = hits.reshape(count, -1).astype(np.float32)
+    found = np.empty((DRAWS, flat.shape[1]), dtype=np.float32)
+    for draw in range(DRAWS):
+        found[draw] = np.bincount(random.integers(count, size=count), minlength=count).astype(np.float32) @ flat
+    return (found / np.float32(count)).reshape(DRAWS, *hits.shape[1:])
+
+
+def _percent(shares: npt.ArrayLike) -> tuple[float, ...]:
+    return tuple(float(value) for value in np.clip(100 * np.asarray(shares, dtype=float), 0, 100).round(4))

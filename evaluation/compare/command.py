@@ -1,0 +1,119 @@
+"""Carry out `capcurriculum compare`: read results, print the tables, and write them with their plots to a folder."""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from capcurriculum.comparison_tables import chosen, sheets
+from capcurriculum.comparisons import FILE, FOLDER, Comparison
+from capcurriculum.errors import RunError
+from capcurriculum.markdown import code, link
+from capcurriculum.published import Model, paper
+from capcurriculum.sheets import say, show, wide
+from capcurriculum.tables import write_atomically
+from evaluation.compare import charts
+from evaluation.compare.comparison import compared
+from evaluation.measured import Measured, measured
+
+MARKDOWN = "comparison.md"
+NONE = "none"
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Do what was asked for.
+
+    Raises:
+        CapCurriculumError: with one sentence; a comparison that was written before stays.
+    """
+    models = measured(options.model, options.results)
+    found = compared(models)
+    published = _published(options.published, found)
+    console = wide()
+    show(sheets(found, paper(), published), console)
+    say(notes(found, published), console)
+    say(write(found, published, options.out or _folder(models)), console)
+
+
+def _published(base: str | None, found: Comparison) -> tuple[Model, ...]:
+    if base == NONE:
+        return ()
+    if base is None:
+        return chosen(found, paper())
+    models = paper().of(base)
+    if not models:
+        known = ", ".join(dict.fromkeys(one.base for one in paper().models))
+        raise RunError(f"Nothing published is from {base}; give --published one of {known}, or {NONE}.")
+    return models
+
+
+def _folder(models: Sequence[Measured]) -> Path:
+    """Below the results of the second model, which is the one that is looked at; named after all of them."""
+    name = "-vs-".join(re.sub(r"[^A-Za-z0-9.-]+", "_", one.name).strip("._")[:40] or "model" for one in models)
+    return models[1].folder / FOLDER / name
+
+
+def write(found: Comparison, published: Sequence[Model], folder: Path) -> list[Path]:
+    """The comparison as JSON and Markdown, and its plots; returns the files.
+
+    Raises:
+        RunError: the folder cannot be written, or matplotlib is missing.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = charts.draw(found, folder)
+        text = markdown(found, published, [path for path in files if path.suffix == ".svg"])
+        write_atomically(folder / MARKDOWN, text.encode())
+        write_atomically(folder / FILE, (found.model_dump_json(indent=1) + "\n").encode())
+    except OSError as error:
+        raise RunError(
+            f"The comparison cannot be written to {folder} ({error.strerror}); give another --out."
+        ) from error
+    return [folder / FILE, folder / MARKDOWN, *files]
+
+
+def markdown(found: Comparison, published: Sequence[Model], plots: Sequence[Path]) -> str:
+    """The tables, what they mean, and the plots."""
+    names = ", ".join(code(one.name) for one in found.models)
+    parts = [f"# Comparison\n\nOf {names}."]
+    parts += [f"## {sheet.title}\n\n{sheet.markdown()}" for sheet in sheets(found, paper(), published)]
+    parts += [f"![{_ALT[path.stem]}]({path.name})" for path in plots]
+    parts += ["\n".join(f"- {line}" for line in notes(found, published))]
+    if published:
+        parts.append(f"Published numbers are those of {link(paper().paper, paper().url)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+_ALT = {
+    charts.GAINS: "Gain in accuracy by benchmark, with 95 % intervals",
+    charts.LENGTHS: "Accuracy against the longest reply that counts",
+}
+
+
+def notes(found: Comparison, published: Sequence[Model]) -> Iterator[str]:
+    """What the numbers mean, in sentences."""
+    lines = [line for pair in found.pairs for line in pair.lines]
+    yield (
+        "Gains are over the samples whose outcome is known for both models; a reply without an answer is not right, "
+        "and one that failed or that no judge saw is unknown and left out."
+    )
+    yield (
+        f"Intervals are 95 % percentile intervals of {found.draws:,} bootstrap draws of samples, not adjusted for how "
+        "many there are; p is McNemar's exact test, and p (Holm) is adjusted for the benchmarks of its pair."
+    )
+    if unknown := sum(line.unknown for line in lines):
+        yield f'{unknown:,} samples are unknown; "if unknown" says what they could make of the gain.'
+    if unfinished := sorted({line.benchmark for line in lines if not line.finished}):
+        yield f"Not finished for every model, so in no average: {', '.join(map(code, unfinished))}."
+    if any(one.metric not in ("", "accuracy") for one in found.standings):
+        yield "Scores with a name in brackets are the engine's own; gains are of right replies all the same."
+    if published:
+        yield (
+            f"Published numbers were judged by {paper().judge} and were not measured by us; how they were measured may "
+            "differ from ours, and they are in no average of measured ones."
+        )
+        told = paper().reply_tokens
+        yield (
+            f"Published mean reply tokens of models from {told.base}, read off a figure: {told.merged} merged, "
+            f"{told.staged} staged, a ratio of {told.staged / told.merged:.3f}."
+        )

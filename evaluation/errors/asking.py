@@ -1,0 +1,101 @@
+"""Gather the votes that are missing, with any engine a recipe can name; a kill at any instant loses none that came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcurriculum.journal import Journal
+from capcurriculum.progress import Display
+from capcurriculum.recipe_auditor import identity
+from capcurriculum.recipe_models import ModelSection
+from capcurriculum.rows import SCHEMA, Request, Response, Sampling, digest
+from capcurriculum.run import Run
+from datagen import engines
+from datagen.accounting import Meter
+from datagen.asking import ask_missing
+from datagen.images import ImageProblem
+from evaluation.errors import protocol, votes
+from evaluation.errors.cases import Case
+from evaluation.errors.votes import Vote
+
+STEP = "judge errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model that judges, by the name it is called, and how its replies are drawn."""
+
+    called: str
+    model: ModelSection
+    sampling: Sampling
+
+    @property
+    def name(self) -> str:
+        """Under which its votes are known: with a digest of all that can change one."""
+        told = (protocol.version(), identity(self.model), self.sampling.json())
+        return f"{self.called}/{digest(SCHEMA, 'error judge', *told)[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One vote wanted."""
+
+    case: Case
+    vote: int
+
+
+class Job:
+    """The votes of one judge; see `datagen.asking.Job`. Pictures lie below `images`, votes below `folder`."""
+
+    def __init__(self, folder: Path, judge: Judge, images: Path) -> None:
+        self.judge, self.images = judge, images
+        self.journal = Journal(votes.table(folder))
+        self._known = {key for key, vote in votes.known(folder, [judge.name]).items() if not vote.failed}
+
+    def done(self, item: Item) -> bool:
+        """Whether the vote is there."""
+        return (item.case.key, self.judge.name, item.vote) in self._known
+
+    def request(self, item: Item) -> Request:
+        """What the judge is asked."""
+        return protocol.request(item.case, item.vote, self.judge.model.model, self.judge.sampling, self.images)
+
+    def row(self, item: Item, response: Response) -> Vote:
+        """The vote, written down at once."""
+        told = protocol.parse(response, bool(item.case.sample.images))
+        spent = (response.tokens_in, response.tokens_out, response.key)
+        row = Vote(item.case.key, self.judge.name, item.vote, *told, response.finish, *spent)
+        self.journal.note(row)
+        return row
+
+    def append(self, rows: Sequence[Vote]) -> None:
+        """Write one shard."""
+        self.journal.shelve(rows)
+
+
+def ask(folder: Path, judge: Judge, cases: Sequence[Case], count: int, images: Path, display: Display) -> list[Case]:
+    """Have a judge vote `count` times on every case that can be shown; returns those whose picture cannot.
+
+    Raises:
+        EngineError: the judge cannot be used; what it has said so far stays.
+    """
+    job = Job(folder, judge, images)
+    unseen = [case for case in cases if not _shown(case, job)]
+    lost = {case.key for case in unseen}
+    items = [Item(case, vote) for case in cases if case.key not in lost for vote in range(count)]
+    before = sum(map(job.done, items))
+    if before < len(items):
+        with (
+            engines.create(judge.model) as engine,
+            display.step(f"{STEP}, {judge.name}", len(items), before) as advance,
+        ):
+            ask_missing(items, job, engine, advance, Meter(Run(folder), STEP, judge.name, engine.traffic))
+    return unseen
+
+
+def _shown(case: Case, job: Job) -> bool:
+    try:
+        job.request(Item(case, 0))
+    except ImageProblem:
+        return False
+    return True

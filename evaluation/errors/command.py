@@ -1,0 +1,136 @@
+"""Carry out `capcurriculum errors`: have judges vote, give a sample to people, read what they said, and tell it all."""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from capcurriculum import locks, recipe, results
+from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.progress import Display
+from capcurriculum.recipe_models import ModelSection
+from capcurriculum.rows import Sampling
+from capcurriculum.sheets import say, show, wide
+from evaluation.errors import analysis, asking, report, server, votes
+from evaluation.errors.analysis import Judged
+from evaluation.errors.asking import Judge
+from evaluation.errors.cases import Case, Wrong, drawn, wrong
+from evaluation.errors.kinds import meanings
+from evaluation.errors.page import read, write
+from evaluation.errors.page.read import Imported
+from evaluation.measured import Measured, measured
+from filters.review.argilla import connection
+from filters.review.argilla.push import Wanted
+
+_ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
+_TURNS = len(meanings(image=False)) - 1
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Do what was asked for.
+
+    Raises:
+        CapCurriculumError: with one sentence; votes and people's words so far stay.
+    """
+    (model,) = measured([options.model], options.results)
+    found = wrong(model.replies())
+    if options.benchmark:
+        found = _only(found, options.benchmark)
+    if not any(own.cases for own in found.values()):
+        raise RunError(f"{model.name} has no wrong answer to judge in {model.folder}; evaluate it first.")
+    folder = votes.place(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    display, console = Display(), wide()
+    with locks.alone(folder):
+        if options.judge:
+            _judge(options, model, found, folder, display)
+        judged = _judged(folder, found)
+        say(_people(options, model, judged, folder, display), console)
+        told = analysis.analyse(folder, found)
+        files = report.write(told, model.name, folder)
+    show(report.sheets(told), console)
+    say([*report.notes(told), *files], console)
+
+
+def _only(found: Mapping[str, Wrong], names: Sequence[str]) -> dict[str, Wrong]:
+    if missing := sorted(set(names) - found.keys()):
+        there = ", ".join(sorted(found)) or "none"
+        raise RunError(f"There are no replies to {', '.join(missing)}; there are to {there}.")
+    return {name: own for name, own in found.items() if name in names}
+
+
+def _judge(
+    options: argparse.Namespace, model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display
+) -> None:
+    """Ask for the votes that are missing; what is asked is written down before, so that a kill changes nothing."""
+    judges = [_model(name, options, model) for name in options.judge]
+    cases = drawn((case for own in found.values() for case in own.cases), options.size, options.seed, "judge")
+    keys = tuple(case.key for case in cases)
+    analysis.save(folder, Judged(judges=tuple(one.name for one in judges), votes=options.votes, cases=keys,
+                                 seed=options.seed))  # fmt: skip
+    for judge in judges:
+        if unseen := asking.ask(folder, judge, cases, options.votes, model.folder, display):
+            display.note(f"{len(unseen)} cases cannot be judged, since their pictures are not in {model.folder}")
+
+
+def _model(name: str, options: argparse.Namespace, model: Measured) -> Judge:
+    """A model of the recipe, or `MODEL@URL` for an endpoint that speaks OpenAI's protocol."""
+    warm = options.votes > _TURNS
+    sampling = Sampling(options.temperature if options.temperature is not None else 0.7 if warm else 0.0,
+                        max_tokens=options.max_tokens)  # fmt: skip
+    if warm and not sampling.temperature:
+        raise RunError(f"More than {_TURNS} votes need a --temperature above 0; the others would be copies.")
+    if given := _ENDPOINT.fullmatch(name):
+        called, url = given.groups()
+        try:
+            return Judge(called, ModelSection(engine="openai", model=called, base_urls=(url,)), sampling)
+        except ValidationError as error:
+            raise RecipeError(f"{called} cannot be asked: {error.errors()[0]['msg']}.") from error
+    models = _models(options, model)
+    if name not in models:
+        known = ", ".join(sorted(models)) or "none"
+        raise RecipeError(f"There is no model {name} in the recipe (it has {known}); name one, or MODEL@URL.")
+    return Judge(name, models[name], sampling)
+
+
+def _models(options: argparse.Namespace, model: Measured) -> Mapping[str, ModelSection]:
+    """Those of the recipe that is named, else of the run that the results belong to."""
+    if options.recipe:
+        return recipe.load(options.recipe).models
+    own = model.folder.resolve()
+    path = own.parent / "recipe.yaml"
+    return recipe.load(path).models if own.name == results.FOLDER and path.is_file() else {}
+
+
+def _judged(folder: Path, found: Mapping[str, Wrong]) -> list[Case]:
+    keys = analysis.load(folder).cases
+    there = {case.key: case for own in found.values() for case in own.cases}
+    return [there[key] for key in keys if key in there]
+
+
+def _people(
+    options: argparse.Namespace, model: Measured, judged: Sequence[Case], folder: Path, display: Display
+) -> Iterator[str]:
+    """Give a sample to people, or read what they said; what happened, in sentences."""
+    keys = {case.key for case in judged}
+    sample = drawn(judged, options.check_size, options.seed, "check")
+    if options.export:
+        write.write(options.export, model.name, sample, model.folder)
+        yield f"{len(sample)} answers are in {options.export}; open it with any browser."
+    if options.push:
+        at = connection.connect()
+        wanted = Wanted(options.overlap, options.create_workspace, tuple(options.annotator))
+        there = server.push(at, model.model, sample, model.folder, wanted, display)
+        yield f"{len(sample)} answers are in the dataset {there.name} on {at.url}."
+    for path in options.check or ():
+        yield from _imported(path, read.read(folder, path, keys))
+    if options.pull:
+        found = server.pull(connection.connect(), model.model, folder, keys, display)
+        yield f"Argilla: {found.new} new answers, {found.known} known, {found.strange} about other cases."
+
+
+def _imported(path: Path, found: Imported) -> list[str]:
+    lines = [f"{path}: {found.new} new answers, {found.known} known, {found.strange} about other cases."]
+    return lines + [f"  {count} lines were left out: {what}" for what, count in sorted(found.problems.items())]

@@ -1,0 +1,110 @@
+"""`capcurriculum evaluate`: every model through every benchmark of a suite, and what came of it in one table.
+
+What is finished is known by its content and left alone, so the same command goes on after anything: a kill, a server
+that died, a judge that was down. A benchmark that has no score yet says why and makes the command fail.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from capcurriculum import locks, results, show
+from capcurriculum.errors import EvaluationError
+from capcurriculum.progress import Display
+from capcurriculum.results import State
+from evaluation import own, plans, suites
+from evaluation.launching import Wanted
+from evaluation.lmmseval import run as lmmseval
+from evaluation.lmmseval import session as lmms_session
+from evaluation.targets import Target, find
+from evaluation.vlmevalkit import run as vlmevalkit
+from evaluation.vlmevalkit import session
+from evaluation.work import Work
+
+_ENGINES = {own.NAME: own.run, session.NAME: vlmevalkit.run, lmms_session.NAME: lmmseval.run}
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Evaluate, or with `--dry-run` say what would be done.
+
+    Raises:
+        CapCurriculumError: with one sentence, also when a benchmark has no score yet; all that was answered is kept.
+    """
+    targets = [find(name, options.backbone or "", options.system) for name in options.models]
+    labels = [target.label for target in targets]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise EvaluationError(f"Two of the models are called {twice[0]}; leave one of them out.")
+    suite = suites.load(options.suite)
+    work = _work(options, suite, options.out or default_folder(targets))
+    engine = options.engine or suite.engine
+    if options.dry_run:
+        for target in targets:
+            print("\n".join(plans.lines(work, target, engine)))
+        return
+    work.folder.mkdir(parents=True, exist_ok=True)
+    with locks.alone(work.folder):
+        states = [state for target in targets for state in _ENGINES[engine](work, target)]
+    report(work.folder, states, Console(width=None if sys.stdout.isatty() else 140))
+
+
+def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Work:
+    return Work(
+        folder=folder,
+        suite=suite,
+        display=Display(),
+        limit=options.limit,
+        max_tokens=options.max_tokens,
+        runner=options.runner or "",
+        concurrency=options.concurrency,
+        judge=options.judge or "",
+        python=options.python or "",
+        server=Wanted(
+            tensor_parallel=options.tensor_parallel, gpu_memory=options.gpu_memory, max_length=options.max_length
+        ),
+        patience_seconds=options.patience,
+    )
+
+
+def default_folder(targets: Sequence[Target]) -> Path:
+    """`evaluation/` of the run that all models are of, else `evaluations/`."""
+    paths = {target.run.path if target.run else None for target in targets}
+    path = paths.pop() if len(paths) == 1 else None
+    return path / results.FOLDER if path else Path("evaluations")
+
+
+def report(folder: Path, states: Sequence[State], console: Console) -> None:
+    """The table of what was evaluated.
+
+    Raises:
+        EvaluationError: a benchmark of it has no score.
+    """
+    scores = {results.named(score): score for score in results.scores_in(folder)}
+    rows = []
+    for state in states:
+        score = scores.get(results.named(state))
+        low, high = (score.low, score.high) if score else (None, None)
+        interval = f" ({low:.1f} to {high:.1f})" if low is not None and high is not None else ""
+        rows.append(
+            (
+                state.model,
+                state.benchmark,
+                f"{score.score:.1f}{interval}" if score else state.state,
+                score.samples if score else f"{state.answered} of {state.samples}",
+                score.unparsed if score else "",
+                score.failed if score else "",
+                f"{score.tokens:.1f}" if score and score.tokens is not None else "",
+                (score.judge or "a program") if score else "",
+            )
+        )
+    names = ("model", "benchmark", "score (95 %)", "samples", "unparsed", "failed", "tokens", "graded by")
+    console.print(show.grid(names, rows, names[3:7]))
+    open_ones = [state for state in states if state.state != "done"]
+    if open_ones:
+        first = open_ones[0]
+        raise EvaluationError(
+            f"{len(open_ones)} of {len(states)} benchmarks have no score yet. {first.model} on {first.benchmark}: "
+            f"{first.state}. {first.detail} Run the same command again to go on; replies are in {folder}."
+        )

@@ -1,0 +1,123 @@
+"""Evaluation kits in environments of their own: found, asked for their version, and run without leaving a process.
+
+Nothing of a kit is imported or patched here. Its process gets no key (the relay has them), no proxy between it and this
+machine, and is ended when the server it asks has ended, instead of failing sample by sample for hours.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcurriculum.errors import EvaluationError
+from evaluation import server
+from evaluation.launching import HOST, Launch
+from training import launch as supervision
+from training import processes
+
+#: What `make eval-venv` makes.
+DEFAULT = Path(".venv-eval/bin/python")
+_POLL = 0.2
+_VERSION_SECONDS = 60
+_BEDROCK_SECONDS = 300.0
+_SECRET = ("OPENAI_API_KEY", "LMDEPLOY_API_KEY", "LMDEPLOY_API_BASE", "OPENAI_API_BASE")
+_QUIET = {
+    "NO_PROXY": f"{HOST},localhost",
+    "no_proxy": f"{HOST},localhost",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "WANDB_MODE": "disabled",
+    "PYTHONUNBUFFERED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """A kit: what this program calls it, its interpreter, and the version of its distribution."""
+
+    name: str
+    python: str
+    version: str
+
+
+def find(name: str, distributions: Sequence[str], python: str, hint: str) -> Kit:
+    """The kit in the environment of `python`, "" for the one that the Makefile makes.
+
+    Raises:
+        EvaluationError: there is no such interpreter, or the kit is not installed there.
+    """
+    path = Path(python).expanduser() if python else DEFAULT
+    mend = f"`make eval-venv` makes such an environment, or {hint}"
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        named = f"There is no Python at {path}" if python else f"No environment of {name} is named"
+        raise EvaluationError(f"{named}; {mend}, and name its Python with --python or evaluation.python.")
+    ask = "import sys; from importlib.metadata import distributions as d; w = sys.argv[1:]; " \
+          "print(next((x.version for n in w for x in d() if (x.metadata['Name'] or '').lower() == n), ''))"  # fmt: skip
+    try:
+        done = subprocess.run(
+            [str(path), "-c", ask, *distributions], capture_output=True, text=True, timeout=_VERSION_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EvaluationError(f"{path} does not answer ({error}); name another Python with --python.") from error
+    if done.returncode or not done.stdout.strip():
+        raise EvaluationError(f"{path} has no {distributions[0]}; {mend}.")
+    # Absolute, and not resolved: a virtual environment is known by the place of its link.
+    return Kit(name, str(path.absolute()), done.stdout.strip())
+
+
+def environment(further: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a kit's process."""
+    kept = {name: value for name, value in os.environ.items() if name not in (*_SECRET, "PYTHONPATH")}
+    return kept | _QUIET | {"OPENAI_API_KEY": "EMPTY"} | dict(further)
+
+
+def run(
+    kit: Kit, argv: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path, ended: Callable[[], str]
+) -> str:
+    """Run a command of a kit to its end; "" when it ended well, else how it ended.
+
+    `folder` is its working directory and marks its processes; `ended` says how the server it asks has ended, if it has.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    processes.end(folder)  # of a run that was killed
+    start = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as handle:
+        child = subprocess.Popen(
+            [kit.python, *argv],
+            cwd=folder,
+            env=environment(variables) | {processes.MARKER: str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+            preexec_fn=processes.die_with_parent,
+        )
+    try:
+        with supervision.signals_as_interrupts():
+            while (code := child.poll()) is None:
+                if why := ended():
+                    return why
+                time.sleep(_POLL)
+    finally:
+        with supervision.signals_ignored():
+            processes.end(folder, child.pid)
+            child.wait()
+    return f"{kit.name} {supervision.ended(code, log, start)}; its log is {log}" if code else ""
+
+
+@contextmanager
+def bedrock(kit: Kit, model: str, folder: Path) -> Iterator[str]:
+    """The base URL of a server in the kit's environment that answers with a Bedrock model through the kit's own class.
+
+    Raises:
+        EvaluationError: it does not come up: the kit lacks boto3, or there are no credentials.
+    """
+    port = server.free_port()
+    script = Path(__file__).parent / "vlmevalkit" / "bedrock.py"
+    launch = Launch((kit.python, str(script), str(port), model), dict(_QUIET), model, port)
+    with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock") as running:
+        yield running.url

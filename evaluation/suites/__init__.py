@@ -1,0 +1,112 @@
+"""A suite: which benchmarks, in which groups, who asks them, and who judges what no program can grade.
+
+`main` and `extended` are the paper's and ship as data; any file of that form is one, and so is a single benchmark file
+or the test rows of a run.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from capcurriculum import run as runs
+from capcurriculum.errors import EvaluationError, RunError
+from evaluation import stage_files
+
+EngineName = Literal["own", "vlmevalkit", "lmms-eval"]
+BUILT_IN = ("main", "extended")
+_TABLES = (".tsv", ".parquet")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Judge(_Record):
+    """Who judges: a model at an OpenAI-compatible endpoint, its key in `api_key_env`, or one of Amazon Bedrock."""
+
+    model: str = ""
+    base_url: Annotated[str, Field(pattern=r"^(https?://[^@/\s]+(/\S*)?)?$")] = ""
+    api_key_env: str = "OPENAI_API_KEY"
+    bedrock: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Judge":
+        if bool(self.bedrock) == bool(self.base_url) or bool(self.base_url) != bool(self.model):
+            raise ValueError("a judge has a base_url and a model, or is one of bedrock")
+        return self
+
+
+class Entry(_Record):
+    """A benchmark: known to the engine by `name` (and to VLMEvalKit of a `class`), or a `file` of its own.
+
+    `images` is the most that one of its samples shows, `lmms` the task of lmms-eval, `group` what it is averaged in.
+    """
+
+    name: str
+    kit_class: Annotated[str, Field(alias="class", pattern=r"^\w*$")] = ""
+    group: str = ""
+    file: Path | None = None
+    images: PositiveInt = 1
+    lmms: str = ""
+
+
+class Suite(_Record):
+    """A list of benchmarks under a name."""
+
+    name: str
+    engine: EngineName = "own"
+    judge: str = ""
+    judges: Mapping[str, Judge] = {}
+    benchmarks: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+
+def load(name: str) -> Suite:
+    """The suite that a user names.
+
+    Raises:
+        EvaluationError: there is none, or its file is not right.
+    """
+    path = Path(name)
+    if name in BUILT_IN:
+        return _parsed(yaml.safe_load((files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")), name)
+    if path.suffix.lower() in _TABLES:
+        if not path.is_file():
+            raise EvaluationError(f"There is no benchmark file {path}.")
+        return Suite(name=path.stem, benchmarks=(Entry(name=path.stem, file=path.absolute()),))
+    if path.is_file():
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise EvaluationError(f"The suite {path} is no YAML: {' '.join(str(error).split())[:200]}.") from error
+        if isinstance(data, dict) and "benchmarks" in data:
+            return _parsed(data, name, path.parent)
+    return _of_run(name)
+
+
+def _parsed(data: Any, name: str, folder: Path | None = None) -> Suite:
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'suite'}: {e['msg']}" for e in error.errors())
+        raise EvaluationError(f"The suite {name} is not right: {wrong}.") from error
+    if folder is None:
+        return suite
+    placed = [e.model_copy(update={"file": (folder / e.file).absolute()}) if e.file else e for e in suite.benchmarks]
+    return suite.model_copy(update={"benchmarks": tuple(placed)})
+
+
+def _of_run(name: str) -> Suite:
+    try:
+        run = runs.named(name)
+    except RunError as error:
+        raise EvaluationError(
+            f"There is no suite {name!r}: name {' or '.join(BUILT_IN)}, a suite's YAML file, a TSV or Parquet file, or "
+            "a run whose test rows are asked."
+        ) from error
+    found = stage_files.test_files(run)
+    entries = tuple(Entry(name=key, file=path.absolute()) for key, path in found.items())
+    return Suite(name=run.path.resolve().name, benchmarks=entries)

@@ -1,0 +1,1 @@
+"""VLMEvalKit as an engine: `run` asks and grades through it, patching nothing."""
