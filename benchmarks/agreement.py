@@ -40,7 +40,7 @@ class Agreement:
 def points() -> float | None:
     """The larger of the models' differences between the kit's score and ours, in points."""
     found = measured()
-    return None if found is None else max(abs(one.kit - one.ours) for one in found)
+    return None if found is None else round(max(abs(one.kit - one.ours) for one in found), 6)
 
 
 def python() -> Path | None:
