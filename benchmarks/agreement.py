@@ -157,8 +157,8 @@ def main() -> None:
         print(f"{one.model}: VLMEvalKit {one.kit:.2f}, ours {one.ours:.2f}, {len(one.differ)} replies differ")
         for kit, ours, reply, why in one.differ:
             print(f"  kit {kit}, ours {ours} ({why}): {reply!r}")
-    for (form, truth, kit, own), count in sorted((compared() or Counter()).items()):
-        print(f"{form}: truth {truth}, kit {'right' if kit else 'not'}, ours {'right' if own else 'not'}: {count}")
+    for (form, truth, there, here), count in sorted((compared() or Counter()).items()):
+        print(f"{form}: truth {truth}, kit {'right' if there else 'not'}, ours {'right' if here else 'not'}: {count}")
 
 
 if __name__ == "__main__":
