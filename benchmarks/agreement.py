@@ -40,7 +40,7 @@ class Agreement:
 def points() -> float | None:
     """The larger of the models' differences between the kit's score and ours, in points."""
     found = measured()
-    return None if found is None else max(abs(one.kit - one.ours) for one in found)
+    return None if found is None else round(max(abs(one.kit - one.ours) for one in found), 6)
 
 
 def python() -> Path | None:
@@ -157,8 +157,8 @@ def main() -> None:
         print(f"{one.model}: VLMEvalKit {one.kit:.2f}, ours {one.ours:.2f}, {len(one.differ)} replies differ")
         for kit, ours, reply, why in one.differ:
             print(f"  kit {kit}, ours {ours} ({why}): {reply!r}")
-    for (form, truth, theirs, own), count in sorted((compared() or Counter()).items()):
-        print(f"{form}: truth {truth}, kit {'right' if theirs else 'not'}, ours {'right' if own else 'not'}: {count}")
+    for (form, truth, there, here), count in sorted((compared() or Counter()).items()):
+        print(f"{form}: truth {truth}, kit {'right' if there else 'not'}, ours {'right' if here else 'not'}: {count}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from evaluation.work import Work
 KEY = "OPENAI_API_KEY"
 #: How long an endpoint may serve nothing before it counts as down.
 PATIENCE_SECONDS = 60.0
+#: The same for a server of ours, which nobody will start again.
+OWN_PATIENCE_SECONDS = 10.0
 _SECONDS = 30.0
 
 
@@ -84,7 +86,7 @@ def engine(target: Target, work: Work) -> Iterator[Engine]:
             base_urls=(found.url,),
             api_key_env=KEY,
             concurrency=work.concurrency,
-            patience_seconds=PATIENCE_SECONDS,
+            patience_seconds=OWN_PATIENCE_SECONDS if found.server else PATIENCE_SECONDS,
         )
         try:
             with engines.create(section) as opened:

@@ -241,6 +241,7 @@ def test_a_source_without_its_layout_is_one_sentence(small: Path) -> None:
             build(wanted, Display())
 
 
+@pytest.mark.slow
 def test_answer_keys_are_balanced_whatever_letter_the_teacher_prefers(tmp_path: Path) -> None:
     worlds.docci(tmp_path / "docci", images=200)
     worlds.problems(tmp_path / "text", count=2)

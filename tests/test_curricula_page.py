@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from benchmarks import curricula_page
 from benchmarks.curricula_page import BEGIN, END, Result
 from evaluation.heldout import Score
@@ -31,6 +33,7 @@ def page(folder: Path, found: list[Result]) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_a_difference_that_is_there_is_named(tmp_path: Path) -> None:
     found = [result("start", 0, 0.0)]
     for seed in (1, 2, 3):
@@ -45,6 +48,7 @@ def test_a_difference_that_is_there_is_named(tmp_path: Path) -> None:
     assert "With one seed" not in text
 
 
+@pytest.mark.slow
 def test_no_difference_is_a_result_and_one_seed_is_said(tmp_path: Path) -> None:
     text = page(tmp_path, [result("start", 0, 0.0), result("merged", 1, 0.1), result("difficulty", 1, 0.1)])
     assert "No interval against merged excludes zero: no difference was found at this size." in text
@@ -52,6 +56,7 @@ def test_no_difference_is_a_result_and_one_seed_is_said(tmp_path: Path) -> None:
     assert "With one seed the intervals speak of the rows only" in text
 
 
+@pytest.mark.slow
 def test_seeds_that_only_some_ways_have_are_told_and_not_compared(tmp_path: Path) -> None:
     found = [result("start", 0, 0.0), result("merged", 1, 0.1), result("difficulty", 1, 0.1), result("merged", 2, 0.1)]
     text = page(tmp_path, found)

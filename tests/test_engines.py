@@ -81,6 +81,7 @@ def by_key(responses: Iterator[Response]) -> dict[str, Response]:
     return {response.key: response for response in responses}
 
 
+@pytest.mark.slow
 def test_a_reply_is_the_same_alone_and_in_any_company(micro: TransformersEngine, pictures: list[str]) -> None:
     requests = [seen(p, t, k) for p in pictures for t, k in ((0.0, 0), (1.0, 0), (1.0, 1))]
     requests += [told(f"The image shows two objects. A small {c} circle is at the center.") for c in ("red", "blue")]

@@ -78,6 +78,7 @@ def test_strata_weigh_as_many_rows_as_they_have() -> None:
     assert rates["all"].low < 0.1 < rates["all"].high
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

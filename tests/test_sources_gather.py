@@ -57,6 +57,7 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_several_sources_reach_the_stage_files_with_their_images_and_licences(world: Path) -> None:
     with endpoint.serving(Knowing(image_right=0.3)) as server:
         run = build(several(world, server.url), Display())

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_looking_for_torchvision_before_importing_it_declares_its_operators_once() -> None:
     code = (
         "import importlib.util\n"

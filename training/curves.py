@@ -72,8 +72,9 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
         for one, panel in zip(axes, panels, strict=False):
             circles = panel.metric == _ACCURACY and any(selection.accuracies(f) for f in series.values())
             one.set_ylabel(f"{panel.label}\n(o: validation)" if circles else panel.label)
-        if len(series) > 1:
-            axes[0].legend(loc="best", frameon=False)
+        if len(series) > 1:  # above the panels, where it hides no line
+            columns = min(3, len(series))
+            axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
         axes[-1].set_xlabel("step")
         figure.align_ylabels()
         figure.tight_layout()

@@ -15,7 +15,7 @@ from evaluation.benchmarks import Item
 from evaluation.pictures import Pictures
 from evaluation.scoring import JUDGE_GONE
 from evaluation.vlmevalkit import tables
-from evaluation.vlmevalkit.layouts import NO_REPLY, Found, Row
+from evaluation.vlmevalkit.layouts import NO_REPLY, Found, Row, metric
 from evaluation.vlmevalkit.session import NAME, Dataset, Session
 from evaluation.work import Work
 
@@ -79,8 +79,6 @@ def _hits(session: Session, dataset: Dataset, path: Path) -> dict[str, bool]:
 
 def headline(session: Session, dataset: Dataset, judge: str) -> float | None:
     """The kit's number in percent, None where it gave none."""
-    from evaluation.vlmevalkit.layouts import metric
-
     layout = dataset.layout
     if not layout.table:
         return metric(layout, tables.status(session.results / "status.json", dataset.name).get("metrics") or {})
