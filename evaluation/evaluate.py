@@ -69,10 +69,9 @@ def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Wor
 
 
 def default_folder(targets: Sequence[Target]) -> Path:
-    """`evaluation/` of the run that all models are of, else `evaluations/`."""
-    paths = {target.run.path if target.run else None for target in targets}
-    path = paths.pop() if len(paths) == 1 else None
-    return path / results.FOLDER if path else Path("evaluations")
+    """`evaluation/` of the one run that any of the models is of, where its card looks for them; else `evaluations/`."""
+    paths = {target.run.path for target in targets if target.run}
+    return paths.pop() / results.FOLDER if len(paths) == 1 else Path("evaluations")
 
 
 def report(folder: Path, states: Sequence[State], console: Console) -> None:

@@ -73,7 +73,8 @@ def test_a_run_means_its_last_trained_model(tmp_path: Path, monkeypatch: pytest.
         assert (find(name).label, find(name).model) == (found.label, found.model)
     assert find(str(run / "training" / "perception" / "checkpoint")).label == "planted after perception"
     assert default_folder([found]) == Path("runs/planted") / FOLDER
-    assert default_folder([found, find("micro:start")]) == Path("evaluations")
+    assert default_folder([find("micro:start"), found]) == Path("runs/planted") / FOLDER
+    assert default_folder([find("micro:start")]) == Path("evaluations")
     # A checkpoint that was copied away is known by what it holds.
     shutil.copytree(checkpoint("start"), tmp_path / "alone")
     alone = find("alone")
