@@ -8,6 +8,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +28,9 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
+#: The name of the threads by which Ray Data hands out rows, and how long they are waited for.
+_READER = "iter_threaded"
+READERS_SECONDS = 10.0
 #: Keys and counts are all that passes through it.
 OBJECT_STORE_BYTES = 100_000_000
 
@@ -58,7 +63,16 @@ def joined(address: str) -> Iterator[None]:
     try:
         yield
     finally:
+        _await_readers()
         ray.shutdown()
+
+
+def _await_readers() -> None:
+    """Let Ray Data's own threads come to their end: one that asks a Ray that is shut down ends this process."""
+    deadline = time.monotonic() + READERS_SECONDS
+    for thread in threading.enumerate():
+        if thread.name == _READER:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _check(address: str) -> None:

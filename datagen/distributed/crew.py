@@ -8,7 +8,7 @@ import math
 import os
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -71,8 +71,10 @@ class Crew:
         count = min(each.workers or len(keys), cluster.room(there, each), len(keys))
         size = max(1, min(self.recipe.ray.block, math.ceil(len(keys) / (BLOCKS_A_WORKER * count))))
         label = f"{spec}, {count} worker{'s' if count > 1 else ''}"
-        with self.display.step(label, len(keys)) as advance:
-            for reply in schedule.replies(self._assignment(spec, count), list(windows(keys, size)), count, each):
+        replies = schedule.replies(self._assignment(spec, count), list(windows(keys, size)), count, each)
+        # Closed here, on an error too, so that no thread of Ray Data outlives Ray (see `cluster`).
+        with self.display.step(label, len(keys)) as advance, closing(replies):
+            for reply in replies:
                 if reply["error"]:
                     raise getattr(errors, str(reply["kind"]))(str(reply["error"]))
                 advance(int(reply["done"]))

@@ -1,6 +1,6 @@
 """Ray Data over blocks of keys: it picks the worker for each, and gives out again what a dead worker held."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from capcurriculum.errors import EngineError
@@ -13,7 +13,7 @@ IN_FLIGHT = 2
 
 def replies(
     assignment: Assignment, blocks: Sequence[Sequence[str]], count: int, each: RayWorkers
-) -> Iterator[Mapping[str, Any]]:
+) -> Generator[Mapping[str, Any], None, None]:
     """What `Worker` says to each block, as they are done, from `count` workers.
 
     Raises:
