@@ -5,7 +5,7 @@ A shard for every row would make thousands of files; the journal is one that is 
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar, cast
 
 from capcurriculum.tables import Table
@@ -14,7 +14,7 @@ Row = TypeVar("Row")
 
 
 class Journal(Generic[Row]):
-    """The journal of a table of records without lists, which one process at a time has."""
+    """The journal of a table, which one process at a time has; lists in its records are tuples, as in all of ours."""
 
     def __init__(self, table: Table[Row]) -> None:
         """Take over what an earlier process left: those rows become a shard."""
@@ -29,7 +29,7 @@ class Journal(Generic[Row]):
         with self.path.open("a", encoding="ascii") as handle:
             handle.write(line + "\n")
 
-    def shelve(self, rows: Sequence[Row]) -> None:
+    def shelve(self, rows: Iterable[Row]) -> None:
         """Make these rows, which are all that was noted, a shard."""
         self.table.append(rows)
         self.path.unlink(missing_ok=True)
@@ -40,7 +40,10 @@ class Journal(Generic[Row]):
         found = []
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                found.append(self.table.record(**json.loads(line)))
-            except (ValueError, TypeError):
+                values = json.loads(line)
+                found.append(
+                    self.table.record(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+                )
+            except (ValueError, TypeError, AttributeError):
                 continue  # a line torn by a kill
         return found

@@ -5,9 +5,8 @@ evaluation asks nobody twice. Of several rows with one key the last counts: what
 had not seen is judged again without asking the model.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -91,45 +90,6 @@ def known(folder: Path, setup: str, benchmark_digest: str) -> dict[str, Sample]:
     """Sample id -> its row, of one model on one benchmark: what need not be asked again, unless it failed."""
     found = samples(folder, pl.col("setup") == setup, pl.col("benchmark_digest") == benchmark_digest)
     return {one.sample: one for one in found}
-
-
-class Journal:
-    """Rows that are not in a shard yet, one JSON line each: a killed process then loses no reply that it had.
-
-    One process at a time has a folder's journal.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Take over what an earlier process left: those rows become a shard."""
-        self.folder = folder
-        self.path = folder / TABLE / "journal.jsonl"
-        if left := self._left():
-            append(folder, left)
-        self.path.unlink(missing_ok=True)
-
-    def _left(self) -> list[Sample]:
-        if not self.path.is_file():
-            return []
-        found = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                values = json.loads(line)
-                values |= {name: tuple(values[name]) for name in ("images", "options")}
-                found.append(Sample(**values))
-            except (ValueError, TypeError, KeyError):
-                continue  # a line torn by a kill
-        return found
-
-    def note(self, row: Sample) -> None:
-        """Write a row down."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(asdict(row), ensure_ascii=True) + "\n")
-
-    def shelve(self, rows: Iterable[Sample]) -> None:
-        """Make these rows, which are all that was noted, a shard."""
-        append(self.folder, rows)
-        self.path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from capcurriculum.errors import EvaluationError
 from evaluation import server
 from evaluation.launching import HOST, Launch
+from evaluation.targets import Target
 from training import launch as supervision
 from training import processes
 
@@ -42,6 +43,28 @@ class Kit:
     name: str
     python: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where and how a kit asks one model. `folder` is absolute."""
+
+    kit: Kit
+    target: Target
+    max_tokens: int
+    setup: str
+    folder: Path
+    concurrency: int
+
+    @property
+    def log(self) -> Path:
+        """All that the kit printed."""
+        return self.folder / f"{self.kit.name}.log"
+
+    @property
+    def journal(self) -> Path:
+        """Every reply, as the relay keeps it."""
+        return self.folder / "replies.jsonl"
 
 
 def find(name: str, distributions: Sequence[str], python: str, hint: str) -> Kit:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from capcurriculum import prompts, samples
 from capcurriculum.errors import EngineError, EvaluationError
+from capcurriculum.journal import Journal
 from capcurriculum.results import State
 from capcurriculum.rows import Message, Outcome, Question, Request, Response, Sampling, digest
 from capcurriculum.run import Run
-from capcurriculum.samples import Journal, Sample
+from capcurriculum.samples import Sample
 from datagen.accounting import Meter
 from datagen.asking import ask_missing
 from datagen.engines import Engine
@@ -49,7 +50,7 @@ class Asked:
 class Asking:
     """The samples of one benchmark for one model, as `ask_missing` takes them."""
 
-    def __init__(self, work: Work, entry: Entry, asked: Asked, benchmark: Benchmark, journal: Journal) -> None:
+    def __init__(self, work: Work, entry: Entry, asked: Asked, benchmark: Benchmark, journal: Journal[Sample]) -> None:
         self.folder, self.asked, self.benchmark, self.journal = work.folder, asked, benchmark, journal
         self.begun = work.begun(asked.target, entry, NAME, asked.setup, benchmark.digest, len(benchmark.items))
         self.known: dict[str, Sample] = {}
@@ -154,7 +155,7 @@ def prepared(work: Work, target: Target) -> list[Asking]:
     if work.judge and work.judge != EXACT:
         raise EvaluationError("The own runner grades as training does, without a judge; leave out --judge.")
     sampling = Sampling(temperature=0.0, max_tokens=work.tokens(target))
-    pictures, journal = Pictures(work.folder), Journal(work.folder)
+    pictures, journal = Pictures(work.folder), Journal(samples.table(work.folder))
     asked = Asked(target, sampling)
     found = [(entry, loaded(entry, pictures, work.limit)) for entry in work.suite.benchmarks]
     return [Asking(work, entry, asked, benchmark, journal) for entry, benchmark in found]

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from capcurriculum import prompts, recipe, results, samples
-from capcurriculum.samples import Journal, Sample
+from capcurriculum.journal import Journal
+from capcurriculum.samples import Sample
 from evaluation import opening, scenes
 from evaluation.pictures import Pictures
 from evaluation.tsv import read
@@ -114,14 +115,14 @@ def test_an_endpoint_that_dies_midway_is_said_and_gone_on_with(
 
 def test_what_a_killed_process_had_written_down_is_kept(tmp_path: Path) -> None:
     row = Sample("m", "s", "b", "1", "setup", "digest", ("images/a.png",), "q", ("x", "y"), "A", "said", "A", "right")
-    journal = Journal(tmp_path)
+    journal = Journal(samples.table(tmp_path))
     journal.note(row)
     with journal.path.open("a") as handle:
         handle.write('{"model": "torn')
     assert samples.samples(tmp_path) == []
-    Journal(tmp_path)
+    Journal(samples.table(tmp_path))
     assert samples.samples(tmp_path) == [row]
-    Journal(tmp_path)
+    Journal(samples.table(tmp_path))
     assert samples.table(tmp_path).count() == 1
 
 

@@ -17,6 +17,7 @@ import yaml
 from capcurriculum import prompts
 from capcurriculum.rows import digest
 from capcurriculum.tables import publish, write_atomically
+from evaluation import kits
 from evaluation.benchmarks import Benchmark
 from evaluation.kits import Kit
 from evaluation.suites import Entry
@@ -77,25 +78,8 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """Where and how lmms-eval asks one model. `folder` is absolute."""
-
-    kit: Kit
-    target: Target
-    max_tokens: int
-    setup: str
-    folder: Path
-    concurrency: int
-
-    @property
-    def log(self) -> Path:
-        """All that lmms-eval printed."""
-        return self.folder / "lmms-eval.log"
-
-    @property
-    def journal(self) -> Path:
-        """Every reply, as the relay keeps it."""
-        return self.folder / "replies.jsonl"
+class Session(kits.Session):
+    """Where and how lmms-eval asks one model."""
 
     def output(self, task: Task) -> Path:
         """Where a task's results go."""

@@ -5,7 +5,6 @@ keeps what came of that: nothing is graded before the judge has answered us, and
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from capcurriculum import results, samples
 from capcurriculum.errors import EvaluationError
@@ -111,7 +110,7 @@ def _infer(work: Work, session: Session, batch: Sequence[Dataset]) -> str:
     try:
         with opening.endpoint(session.target, work) as endpoint:
             upstream = Upstream(endpoint.url, opening.key(session.target))
-            with relaying(upstream, _journal(session)) as relay:
+            with relaying(upstream, session.journal) as relay:
                 argv = session.infer(missing, relay.url, endpoint.served)
                 ended = kits.run(
                     session.kit, argv, session.variables(missing), session.folder, session.log, endpoint.ended
@@ -119,10 +118,6 @@ def _infer(work: Work, session: Session, batch: Sequence[Dataset]) -> str:
                 return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
     except EvaluationError as error:
         return str(error)
-
-
-def _journal(session: Session) -> Path:
-    return session.folder / "replies.jsonl"
 
 
 def _grade(work: Work, session: Session, batch: Sequence[Dataset], named: Named | None) -> str:
@@ -164,7 +159,7 @@ def _read(work: Work, session: Session, dataset: Dataset, named: Named | None, w
     judge = JUDGE if named else EXACT
     found = {} if gone else read.judged(session, dataset, judge)
     waiting = f"{JUDGE_GONE}: {gone}" if gone else why
-    told = {r["text"].strip(): (r["tokens"], r["finish"]) for r in recorded(_journal(session)).values()}
+    told = {r["text"].strip(): (r["tokens"], r["finish"]) for r in recorded(session.journal).values()}
     rows = read.sample_rows(work, session, dataset, told, found, named.name if named else "", waiting)
     digest = read.digest_of(session, dataset)
     rows += _faulty(work, session, dataset)

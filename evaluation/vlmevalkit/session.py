@@ -13,6 +13,7 @@ from typing import Any
 from capcurriculum import prompts
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
+from evaluation import kits
 from evaluation.benchmarks import Benchmark
 from evaluation.kits import Kit
 from evaluation.suites import Entry
@@ -42,20 +43,8 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """Where and how the kit asks one model. `folder` is absolute."""
-
-    kit: Kit
-    target: Target
-    max_tokens: int
-    setup: str
-    folder: Path
-    concurrency: int
-
-    @property
-    def log(self) -> Path:
-        """All that the kit printed."""
-        return self.folder / "vlmevalkit.log"
+class Session(kits.Session):
+    """Where and how the kit asks one model."""
 
     @property
     def results(self) -> Path:
