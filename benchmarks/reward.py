@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.processes import answer_of
 from benchmarks.reward_replies import Reply, choices, maths, with_hangs
-from capcurriculum.maths import shut_down
+from capcurriculum.grading.workers.algebra import shut_down
 from training.reward import compute_score, compute_scores
 
 CHUNK = 50  # replies a turn

@@ -88,7 +88,7 @@ def _algebra(draw: random.Random, number: int) -> Reply:
             (f"{n}x+{a}y={b}", f"{n + off}x+{a}y={b}"),
             (rf"x \in [{a},{n + b}]", rf"[{a},{n + b + off}]"),
             (rf"\frac{{x^2+{n}}}{{x-{b}}}", rf"\frac{{x^2+{n + off}}}{{x-{b}}}"),
-            (f"2^{{{a}}}-{n}", f"{2**a}-{n + off}"),
+            (f"{2**a}-{n}", f"2^{{{a}}}-{n + off}"),
         )
     )
     return _reply(answer, gold, right)

@@ -17,7 +17,7 @@ os.environ |= {
 import pytest
 from hypothesis import settings
 
-from capcurriculum import maths, maths_pool
+from capcurriculum.grading.workers import algebra, pool
 
 # Wall-clock deadlines measure a busy machine, not the code; pytest-timeout catches what hangs.
 settings.register_profile("project", deadline=None)
@@ -36,9 +36,9 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="module")
 def patient_maths() -> Iterator[None]:
     """Maths limits that a busy machine does not reach, where a test asks what is equal and not how long it takes."""
-    maths.shut_down()
+    algebra.shut_down()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maths_pool, "LIMIT_SECONDS", 60.0)
-        patch.setattr(maths_pool, "CPU_SECONDS", 30.0)
+        patch.setattr(pool, "LIMIT_SECONDS", 60.0)
+        patch.setattr(pool, "CPU_SECONDS", 30.0)
         yield
-        maths.shut_down()
+        algebra.shut_down()

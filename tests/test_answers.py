@@ -62,7 +62,25 @@ CHOICES = [
     ("The answer is A red car.", "B"),
     ("The answer is a red car. It is parked.", "B"),
     ("Answer: A\nNo. Answer: B", "B"),
-    ("The answer is B because of the wheels", UNPARSED),
+    ("The answer is B because of the wheels", "B"),
+    ("The answer is B because A is a dog", UNPARSED),
+    ("The answer is B。", "B"),
+    ("答案是B", "B"),
+    ("故选：B", "B"),
+    ("Option B is correct.", "B"),
+    ("Therefore, option (B) is the right choice.", "B"),
+    ("If option B is correct, then", UNPARSED),
+    ("Option B is not correct.", UNPARSED),
+    ("<answer>B</answer>", "B"),
+    (r"\boxed{Answer: B}", "B"),
+    (r"\boxed{\bf B}", "B"),
+    (r"\boxed{B、a red car}", "B"),
+    (r"\boxed{red car}", "B"),
+    (r"\fbox{B}", "B"),
+    (r"\boxed{60}", "D"),
+    (r"\boxed{x = 60 \text{ degrees}}", "D"),
+    (r"\boxed{B} or \boxed{D}", UNPARSED),
+    (r"\boxed{B}, \boxed{B}", "B"),
     ("The answer is A car", UNPARSED),
     ("Answer: A or B", UNPARSED),
     ("Answer: A, B", UNPARSED),
@@ -201,6 +219,51 @@ def test_free_answer(text: str, gold: str, outcome: Outcome) -> None:
     assert grade(text, gold, []).outcome is outcome
 
 
+VALUES = [
+    (["8cm", "6cm", "4cm", "2cm"], ["6", "6 cm", r"6\text{ cm}", "6.0", "B. 6", "B: 6 cm"], ["60", "6 m", "B. 8"]),
+    (["10%", "20%", "30%"], [r"20\%", "20", "0.2", "20 percent"], ["2", "25%"]),
+    ([r"\frac{1}{2}", r"\frac{1}{3}"], ["1/3", r"\frac13", r"\dfrac{2}{6}"], ["0.333"]),
+    (["3", r"2\sqrt{3}", "4"], [r"\sqrt{12}", "2√3", r"2\sqrt3 \text{ cm}"], [r"\sqrt{13}", "A. 4"]),
+    (["red", "red car", "a red car with wheels"], ["red car", "B. red car"], ["A. red car", "B: red"]),
+    (["A) Increase", "B) Decrease"], ["Decrease", "B) Decrease", "B. Decrease"], ["A: Decrease"]),
+    (["x=1", "x=2"], ["2", "x = 2", "B. x=2"], ["3", "A. x=2"]),
+]
+
+
+@pytest.mark.parametrize(("options", "second", "none"), VALUES)
+def test_an_option_is_named_by_its_value(options: list[str], second: list[str], none: list[str]) -> None:
+    assert {box: grade(rf"\boxed{{{box}}}", "B", options).answer for box in second} == dict.fromkeys(second, "B")
+    assert {box: grade(rf"\boxed{{{box}}}", "B", options).answer for box in none} == dict.fromkeys(none, "")
+
+
+BOXES = [
+    (r"\boxed{1}, \boxed{2}", "2, 1", Outcome.RIGHT),
+    (r"\boxed{1} \text{ and } \boxed{2}", r"\{1, 2\}", Outcome.RIGHT),
+    (r"\boxed{(1,2)} \quad \text{or} \quad \boxed{(3,4)}", "(3,4), (1,2)", Outcome.RIGHT),
+    (r"\boxed{1} or \boxed{3}", "1, 2", Outcome.WRONG),
+    (r"\boxed{1} or \boxed{2}", "2", Outcome.UNPARSED),
+    (r"\boxed{0.5} or \boxed{\frac12}", "1/2", Outcome.RIGHT),
+    (r"\boxed{1}, no: \boxed{2}", "2", Outcome.RIGHT),
+    (r"First \boxed{1}. Then \boxed{2}", "1, 2", Outcome.WRONG),
+    (r"\boxed{1} \boxed{}", "1", Outcome.UNPARSED),
+]
+
+
+@pytest.mark.parametrize(("text", "gold", "outcome"), BOXES)
+def test_several_boxes(text: str, gold: str, outcome: Outcome) -> None:
+    assert grade(text, gold).outcome is outcome
+
+
+def test_a_gold_may_be_a_number_and_a_reply_may_be_missing() -> None:
+    assert grade(r"\boxed{5}", 5).outcome is Outcome.RIGHT
+    assert grade(r"\boxed{5}", 5.0).outcome is Outcome.RIGHT
+    assert grade(r"\boxed{0.5}", 0.5).outcome is Outcome.RIGHT
+    assert grade(None, "5").outcome is Outcome.UNPARSED
+    for gold in (None, True, float("nan"), [5]):
+        with pytest.raises(ValueError, match="A gold answer is a text or a number"):
+            grade(r"\boxed{5}", gold)
+
+
 HOSTILE = [
     r"\boxed{9^{9^{9^{9}}}}",
     "\\boxed{" + "{" * 10_000 + "B" + "}" * 10_000 + "}",
@@ -281,8 +344,9 @@ def test_grade_many_keeps_order() -> None:
 
 def test_choices_never_load_sympy_nor_start_a_worker() -> None:
     script = (
-        "import sys; from capcurriculum import answers, maths_pool; heavy = {'sympy', 'math_verify', 'pydantic'};"
+        "import sys; from capcurriculum import answers; from capcurriculum.grading.workers import pool;"
+        "heavy = {'sympy', 'math_verify', 'pydantic', 'mpmath'};"
         "answers.grade(r'\\boxed{B}', 'B', ['x', 'y']); answers.grade('42', '42'); answers.grade('1/2', '0.5');"
-        "assert maths_pool._shared is None; assert not heavy & set(sys.modules), sys.modules.keys()"
+        "assert pool._shared is None; assert not heavy & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -136,7 +136,7 @@ def test_an_unparsed_reply_loses_its_penalty_and_a_wrong_one_does_not() -> None:
 
 @pytest.mark.timeout(60)
 def test_a_grader_that_fails_costs_the_reply_no_penalty() -> None:
-    result = compute_score("t", r"\boxed{9^{9^{9^{9}}}}", "7", None, unparsed_penalty=0.5)
+    result = compute_score("t", r"\boxed{8^{9^{9^{9}}}}", "9^{9^{9^{9}}}", None, unparsed_penalty=0.5)
     assert (result["outcome"], result["score"]) == ("failed", 0.0)
 
 

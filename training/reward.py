@@ -8,8 +8,8 @@ something followed by a boxed answer. verl loads this file by its path into ever
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capcurriculum import answer_text
 from capcurriculum.answers import Grade, grade, grade_many
+from capcurriculum.grading import extract
 from capcurriculum.rows import Outcome
 
 ACCURACY_WEIGHT = 0.9
@@ -96,4 +96,4 @@ def well_formed(text: str) -> bool:
     if not reply.startswith(_OPEN) or reply.count(_OPEN) != 1 or reply.count(_CLOSE) != 1:
         return False
     thought, _, final = reply.removeprefix(_OPEN).partition(_CLOSE)
-    return bool(thought.strip()) and bool((answer_text.last_box(final) or "").strip())
+    return bool(thought.strip()) and bool((extract.last_box(final) or "").strip())

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 
-from capcurriculum import answer_text, answers
+from capcurriculum import answers
+from capcurriculum.grading import extract
 
 #: Where the options begin, as the sources say it.
 _HEADING = re.compile(
@@ -97,6 +98,6 @@ def letter_in_reply(reply: str, options: Sequence[str]) -> str:
 def answer_in_reply(reply: str) -> str:
     """The short final answer of a worked solution without options; "" when it states none."""
     _, dagger, after = reply.rpartition("†Answer:")
-    said = after if dagger else answer_text.last_box(reply) or answer_text.last_statement(reply) or ""
+    said = after if dagger else extract.last_box(reply) or extract.last_statement(reply) or ""
     answer = said.strip().split("\n", 1)[0].strip().removesuffix(".").strip()
     return answer if dagger or len(answer) <= _LONGEST_ANSWER else ""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from capcurriculum import answers
-from capcurriculum.maths_text import canonical
+from capcurriculum.grading.notation.spelling import clean
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_review import HUMAN, ReviewSection
 from capcurriculum.rows import Outcome, Question, Review, Verdict
@@ -106,6 +106,6 @@ def _by_claim(told: Sequence[tuple[float, str]], free: bool) -> Mapping[str, flo
     names: dict[str, str] = {}
     weights: defaultdict[str, float] = defaultdict(float)
     for weight, said in told:
-        name = names.setdefault(canonical(said) or said, said) if free and said not in (NONE, _WRONG) else said
+        name = names.setdefault(clean(said) or said, said) if free and said not in (NONE, _WRONG) else said
         weights[name] += weight
     return weights

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from capcurriculum import maths, prompts
+from capcurriculum import prompts
 from capcurriculum.corrections import ANSWER, corrections
+from capcurriculum.grading.workers import algebra
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Answer, Outcome, Purpose, Question, Regrade, Response
 from capcurriculum.run import Run
@@ -35,7 +36,7 @@ def fill(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
     todo = run.answers.scan().join(keys.lazy().select("question_id"), on="question_id", how="semi")
     todo = todo.join(known, on=list(ANSWER), how="anti").unique(list(ANSWER), keep="last", maintain_order=True)
     rows = records(todo.collect(), Answer)
-    with ThreadPoolExecutor(maths.workers()) as pool:
+    with ThreadPoolExecutor(algebra.workers()) as pool:
         found = pool.map(lambda answer: again(questions[answer.question_id], answer), rows)
         return sum(run.regrades.append(part) for part in windows(found, _BATCH))
 

@@ -22,7 +22,6 @@ _PREFIXES = ("data.mm_processor_kwargs.", "data.apply_chat_template_kwargs.")
 #: Files of a checkpoint that the processor is made from.
 _PROCESSOR = ("*.json", "*.jinja", "*.txt", "*.model")
 _NOT_PROCESSOR = ("model.safetensors.index.json", "generation_config.json")
-_GRADER = ("answers.py", "answer_text.py", "maths.py", "maths_text.py", "maths_worker.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,8 @@ class Settings:
     def digest(self) -> str:
         """Under which results of these settings are remembered."""
         limits = (self.least, self.most, self.processor_options, self.template_options, self.exact)
-        grader = _files_digest([Path(capcurriculum.__file__).with_name(name) for name in _GRADER])
+        package = Path(capcurriculum.__file__).parent
+        grader = _files_digest([package / "answers.py", *sorted((package / "grading").rglob("*.py"))])
         return digest(
             VERSION, "preflight", [*limits, self.model_digest, self.libraries.versions, grader, prompts.system()]
         )

@@ -1,9 +1,9 @@
 """Worker processes that ask math-verify, so that no answer can hang, crash or starve another.
 
 Started on first use; they work from any thread and from forked or daemonic processes, and never outlive their parent.
-An answer that takes more processor than it may is FAILED and costs no worker: see `maths_worker`. How much it may is
-long while answers that never end are rare, and short once they have used a tenth of what honest ones did, so a policy
-that learns to write endless answers slows its own reward down by a bounded factor and not at will.
+What an answer may cost is processor time of that one comparison, the same whatever came before it and whatever else the
+machine does. One that runs out of it, or whose worker was starved, is asked once more, alone and with more time, and
+only then FAILED: a verdict does not depend on the load.
 """
 
 import atexit
@@ -25,10 +25,9 @@ from capcurriculum.errors import EngineError
 from capcurriculum.rows import Outcome
 
 CPU_SECONDS = 1.0  # of processor for one answer; honest answers take hundredths, the slowest seen half a second
-SHORT_CPU_SECONDS = 0.15  # the same once endless answers are no longer rare
-LOST_SHARE = 0.1  # rare: they have used at most this share of what honest answers have used, and the grace
-LOST_GRACE_SECONDS = 1.0
-LIMIT_SECONDS = 6.0  # wall clock for one answer; only a starved or a stopped worker comes near it
+ALONE_CPU_SECONDS = 2.0  # for the second try
+LIMIT_SECONDS = 6.0  # wall clock for the first try; only a starved or a stopped worker comes near it
+ALONE_LIMIT_SECONDS = 60.0
 _MARGIN_SECONDS = 0.3  # how much earlier the worker gives up on its child, so that only a child must be replaced
 START_SECONDS = 120.0
 _WORDS = {
@@ -38,7 +37,7 @@ _WORDS = {
     "failed": Outcome.FAILED,
     "late": Outcome.FAILED,
 }
-_WORKER = Path(__file__).with_name("maths_worker.py")
+_WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +49,21 @@ class Verdict:
     final: bool
 
 
-class _Patience:
-    """How much processor the next answer may take, by what answers have taken so far in this process."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds of processor and of wall clock for one answer."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._honest = self._lost = 0.0
-
-    def limit(self) -> float:
-        """Seconds."""
-        with self._lock:
-            rare = self._lost <= LOST_GRACE_SECONDS + LOST_SHARE * self._honest
-        return CPU_SECONDS if rare else SHORT_CPU_SECONDS
-
-    def note(self, seconds: float, *, lost: bool) -> None:
-        """What an answer has taken."""
-        with self._lock:
-            if lost:
-                self._lost += seconds
-            else:
-                self._honest += seconds
+    cpu: float
+    wall: float
 
 
 class _Worker:
-    """One supervising process (see `maths_worker`) and the pipes to it; used by one thread at a time."""
+    """One supervising process (see `worker`) and the pipes to it; used by one thread at a time."""
 
     def __init__(self) -> None:
         # By path and with -P: neither the caller's folder nor this package's modules can shadow a library.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER), str(LIMIT_SECONDS - _MARGIN_SECONDS)],
+            [sys.executable, "-P", str(_WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,16 +80,17 @@ class _Worker:
             said = (greeting or b"").decode(errors="replace").strip() or "it said nothing"
             raise EngineError(f"The maths worker cannot start ({said}); install math-verify into {sys.prefix}.")
 
-    def ask(self, answer: str, gold: str, cpu_seconds: float) -> tuple[str, str, float] | None:
+    def ask(self, answer: str, gold: str, limits: Limits) -> tuple[str, str, float] | None:
         """(word, why, seconds of processor), or None when its process is gone; `usable`: it can be asked again."""
         self.usable = False
+        request = (answer, gold, limits.cpu, max(limits.wall - _MARGIN_SECONDS, 0.0))
         try:
-            os.write(self._requests.fileno(), json.dumps((answer, gold, cpu_seconds)).encode() + b"\n")
-            reply = self._read(LIMIT_SECONDS)
+            os.write(self._requests.fileno(), json.dumps(request).encode() + b"\n")
+            reply = self._read(limits.wall)
         except BrokenPipeError:
             return None
         if reply is None:
-            return "late", f"no verdict within {LIMIT_SECONDS:g} s", LIMIT_SECONDS
+            return "late", f"no verdict within {limits.wall:g} s", limits.wall
         if not reply.endswith(b"\n"):
             return None
         self.usable = True
@@ -147,20 +133,27 @@ class _Pool:
         # Last in, first out: one thread alone keeps using one worker, and the others are never started.
         self._free: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         self._started: set[_Worker] = set()
-        self._patience = _Patience()
+        self._alone = threading.Lock()
         for _ in range(size):
             self._free.put(None)
 
     def ask(self, answer: str, gold: str) -> Verdict:
-        """The verdict of any worker, asked a second time if the first one turns out to be dead."""
-        limit = self._patience.limit()
+        """The verdict of any worker; of a second, unhurried one where the first ran out of time."""
+        verdict = self._ask(answer, gold, Limits(CPU_SECONDS, LIMIT_SECONDS))
+        if verdict.final:
+            return verdict
+        with self._alone:
+            return self._ask(answer, gold, Limits(ALONE_CPU_SECONDS, ALONE_LIMIT_SECONDS), last=True)
+
+    def _ask(self, answer: str, gold: str, limits: Limits, *, last: bool = False) -> Verdict:
+        """One try, repeated if the worker turns out to be dead; final unless it ran out of time or of workers."""
         for _ in range(2):
             worker = self._free.get()
             try:
                 if worker is None:
                     worker = _Worker()
                     self._started.add(worker)
-                reply = worker.ask(answer, gold, limit)
+                reply = worker.ask(answer, gold, limits)
             finally:
                 if worker is not None and not worker.usable:
                     self._discard(worker)
@@ -168,9 +161,8 @@ class _Pool:
                 self._free.put(worker)
             if reply is not None:
                 word, detail, seconds = reply
-                cut = word == "late" or (word == "failed" and seconds >= limit)
-                self._patience.note(seconds, lost=cut)
-                return Verdict(_WORDS[word], detail, final=not cut or (word == "failed" and limit == CPU_SECONDS))
+                out_of_processor = word == "failed" and seconds >= limits.cpu
+                return Verdict(_WORDS[word], detail, final=word != "late" and (last or not out_of_processor))
         return Verdict(Outcome.FAILED, "the maths worker died twice", final=False)
 
     def _discard(self, worker: _Worker) -> None:

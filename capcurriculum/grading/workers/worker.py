@@ -1,7 +1,8 @@
 """The process that asks math-verify, so that an answer which never ends or eats all memory hurts nobody else.
 
-It speaks JSON lines: `[answer, gold, seconds it may use]` in, `[word, detail, seconds used]` out, seconds of processor,
-the word `equal`, `different`, `unparsed`, `failed` or `late` (out of wall time, which says nothing of the answer).
+It speaks JSON lines. In: `[answer, gold, seconds of processor it may use, seconds of wall clock]`. Out: `[word, detail,
+seconds of processor used]`, the word `equal`, `different`, `unparsed`, `failed` or `late` (out of wall time, which says
+nothing of the answer).
 This process loads sympy once and then only supervises: a forked child does the work, and when a request outlives its
 CPU or wall limit the child dies and the next is forked in milliseconds instead of seconds. It ends when its input does,
 so it never outlives its parent. Started by path, alone: it imports nothing of this package.
@@ -14,7 +15,6 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from typing import Any
 
@@ -68,7 +68,7 @@ def _child(requests: int, replies: int) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with os.fdopen(requests, "rb") as lines:
         for line in lines:
-            answer, gold, cpu_seconds = json.loads(line)
+            answer, gold, cpu_seconds, _ = json.loads(line)
             signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
             begun = time.process_time()
             try:
@@ -116,7 +116,7 @@ class _Child:
         return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
 
 
-def main(wall_seconds: float) -> None:
+def main() -> None:
     """Warm up, say ready, then serve standard input until it ends."""
     logging.disable(logging.CRITICAL)
     out = os.dup(1)
@@ -134,9 +134,9 @@ def main(wall_seconds: float) -> None:
     with os.fdopen(0, "rb") as lines:
         for line in lines:
             child = child or _Child((0, out))
+            _, _, limit, wall_seconds = json.loads(line)
             reply = child.ask(line, wall_seconds)
             if reply is None:
-                limit = json.loads(line)[2]
                 word, why = (
                     ("failed", f"math-verify did not finish within {limit:g} s of processor")
                     if child.end()
@@ -149,4 +149,4 @@ def main(wall_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(wall_seconds=float(sys.argv[1]))
+    main()

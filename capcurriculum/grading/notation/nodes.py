@@ -1,0 +1,75 @@
+r"""What an answer can be beside a bare expression: a relation, a group of items, a union, a ratio, cases."""
+
+from dataclasses import dataclass
+
+from capcurriculum.grading.notation.tree import Call, Number, Symbol, Tree
+
+SIGNS = {
+    "=": "=", "==": "=", r"\approx": "≈", r"\simeq": "≈", r"\doteq": "≈", "<": "<", r"\lt": "<", ">": ">", r"\gt": ">",
+    "<=": "<=", r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", ">=": ">=", r"\ge": ">=", r"\geq": ">=",
+    r"\geqslant": ">=", "!=": "!=", r"\ne": "!=", r"\neq": "!=", r"\in": "in", r"\perp": "perp",
+    r"\parallel": "parallel", r"\mid": "mid",
+    r"\nmid": "nmid", r"\sim": "sim", r"\cong": "cong", r"\equiv": "equiv", r"\subset": "subset",
+    r"\subseteq": "subset=", r"\to": "to", r"\rightarrow": "to", r"\Rightarrow": "implies", r"\implies": "implies",
+}  # fmt: skip
+ORDERED = frozenset(["<", ">", "<=", ">="])
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    r"""The left side of an assignment that is no expression: `\text{Area}`, `f(x)`, `S_{ABC}:S`, `|AB|`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """`sides` joined by `signs`, one fewer."""
+
+    sides: tuple["Node", ...]
+    signs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    r"""Items in brackets: `()`, `[)`, ..., `{}` for a set, "" for a bare list. `alike`: items of one `\pm`."""
+
+    brackets: str
+    items: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """Intervals and sets joined by a union sign."""
+
+    parts: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """`2:3`, `1:2:3`, a time of day."""
+
+    parts: tuple[Tree, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The rows of a piecewise definition or a system, each a tuple of normalised cells."""
+
+    rows: tuple[tuple[str, ...], ...]
+
+
+Node = Number | Symbol | Call | Name | Relation | Group | Union | Ratio | Cases
+
+REALS = Symbol(r"\mathbb R")
+
+
+def flipped(sign: str) -> str:
+    """The sign with its sides exchanged."""
+    return _FLIPPED.get(sign, sign)
+
+
+def is_inequality(node: Node) -> bool:
+    """Whether a node is a relation of order."""
+    return isinstance(node, Relation) and bool(set(node.signs) & ORDERED)
