@@ -12,7 +12,7 @@ import polars as pl
 from benchmarks.road import command, recipe_named
 from capcurriculum.recipe import RolloutSection
 from capcurriculum.rows import Answer, Purpose
-from datagen.stopping import Tally, enough, rounds
+from datagen.stopping import enough, rounds, tally
 from filters import difficulty
 
 K, CHUNK = 16, 2
@@ -46,6 +46,6 @@ def saved() -> float:
 def _stopped(replies: list[Answer], section: RolloutSection) -> list[Answer]:
     """The replies that would have been asked for."""
     for indices in rounds(section):
-        if indices.start and enough(Tally.of(replies, indices.start), section):
+        if indices.start and enough(tally(replies, indices.start), section):
             return [reply for reply in replies if reply.rollout < indices.start]
     return replies

@@ -71,8 +71,8 @@ def grade(
     return Grade(Outcome.RIGHT if chosen == letter else Outcome.WRONG, chosen)
 
 
-def grade_many(items: Iterable[tuple[str | None, str, Options | None]]) -> list[Grade]:
-    """`grade` over (text, gold, options), in order, as many at once as there are maths workers."""
+def grade_many(items: Iterable[tuple[str | None, str, Options | None, str | None]]) -> list[Grade]:
+    """`grade` over (text, gold, options, kind), in order, as many at once as there are maths workers."""
     with ThreadPoolExecutor(algebra.workers()) as threads:
         return list(threads.map(lambda item: grade(*item), items))
 

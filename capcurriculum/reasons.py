@@ -65,7 +65,7 @@ class Reason(StrEnum):
     AUDIT_UNSURE = "auditor_unsure"
     AUDIT_UNKNOWN = "unknown_from_auditor"
     # rollouts
-    NOT_MEASURED = "not_measured"
+    UNMEASURED = "unmeasured"
     TOO_HARD = "pass_rate_too_low"
     TOO_EASY = "pass_rate_too_high"
     RATE_UNSURE = "pass_rate_unsure"

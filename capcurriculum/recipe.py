@@ -59,8 +59,9 @@ class Section(BaseModel):
 class RolloutSection(Section):
     """The pass rate: K replies of the model that will be trained, and which pass rates are kept.
 
-    A row is kept if `above` < pass rate < `below`; without a bound on a side, that side drops nothing. `stop` says when
-    fewer than K replies will do:
+    A row is kept if `above` < pass rate < `below`; without a bound on a side, that side drops nothing. It has a pass
+    rate only if at least the share `readable` of its replies could be read. `stop` says when fewer than K replies will
+    do:
 
     - `never`: every row gets all K;
     - `decided`: as soon as the remaining replies cannot change whether the row is kept (for runs that only select);
@@ -73,6 +74,7 @@ class RolloutSection(Section):
     sampling: SamplingSection = SamplingSection(temperature=0.7, top_p=0.9, top_k=20)
     above: Annotated[float, Field(ge=0, lt=1)] | None = None
     below: Annotated[float, Field(gt=0, le=1)] | None = None
+    readable: Annotated[float, Field(ge=0, le=1)] = 0.5
     stop: Literal["never", "decided", "dropped"] = "never"
     chunk: PositiveInt = 4
     interval: Annotated[float, Field(gt=0, le=1)] | None = None

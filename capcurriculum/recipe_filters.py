@@ -185,12 +185,19 @@ class AgreedOtherSection(ProbeFilterSection):
 
 
 class RolloutsSection(FilterSection):
-    """A row has a pass rate: at least one rollout was answered. Nothing can be ordered without it."""
+    """A row has a pass rate: at least the share `rollouts.readable` of its replies could be read, and one of them.
+
+    Nothing can be ordered without it.
+    """
 
     phase: ClassVar[Phase] = Phase.ROLLOUT
 
     name: Literal["rollouts"] = "rollouts"
     action: Literal["drop"] = "drop"
+
+    def params(self, recipe: Recipe) -> dict[str, Any]:
+        """The share too."""
+        return super().params(recipe) | {"readable": recipe.rollouts.readable}
 
 
 class DifficultySection(FilterSection):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from capcurriculum.grading.kinds import Kind as AnswerKind
 from capcurriculum.rows import Stage
 
 KindName = Literal[
@@ -96,22 +97,47 @@ class SourcesSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AnswerColumn(SourcesSection):
+    """The column of the marked answers, and their kind where all of the source's are of one (docs/grading.md)."""
+
+    column: str = "answer"
+    kind: AnswerKind | None = None
+
+
+class GoldRule(SourcesSection):
+    """How the final answer is taken from a worked solution: what stands on the line behind the last `after`."""
+
+    after: str = ""
+
+
 class Columns(SourcesSection):
     """Which column of a data set holds what; a dot reaches into a nested column (`ground_truth.value`).
 
     An empty name means there is no such column. `options` holds the texts of a choice in order; `split` and `license`
-    are read row by row where a data set mixes several.
+    are read row by row where a data set mixes several. `answer` names a column, or a column and the kind of its
+    answers; `gold` says where in it the final answer stands.
     """
 
     id: str = ""
     image: str = "image"
     caption: str = "caption"
     problem: str = "problem"
-    answer: str = "answer"
+    answer: str | AnswerColumn = "answer"
+    gold: GoldRule = GoldRule()
     options: str = ""
     skill: str = ""
     split: str = ""
     license: str = ""
+
+    @property
+    def answer_column(self) -> str:
+        """The column of the marked answers."""
+        return self.answer if isinstance(self.answer, str) else self.answer.column
+
+    @property
+    def answer_kind(self) -> str:
+        """The kind of all its answers, "" where that is not said."""
+        return "" if isinstance(self.answer, str) or self.answer.kind is None else self.answer.kind.value
 
 
 class Download(SourcesSection):

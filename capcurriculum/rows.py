@@ -94,6 +94,7 @@ class Question:
     `problem` is the text a solver reads, without any image placeholder, and `text` the bare question of one with
     options; `image_path` is relative to its source's folder. What follows `license` says how a teacher came to write
     it: `attempt` is the try that gave it, `slot` which of the image's questions it is, `sampling` the record as JSON.
+    `kind` is the gold answer's (`capcurriculum.grading.kinds.Kind`), found once or named by the source.
     """
 
     question_id: str
@@ -116,6 +117,7 @@ class Question:
     sampling: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+    kind: str = ""
 
     @staticmethod
     def key(stage: str, image_id: str, problem: str, answer: str) -> str:

@@ -12,11 +12,12 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from capcurriculum import passrate
 from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
 from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Outcome, Purpose, Stage
+from capcurriculum.rows import Purpose, Stage
 from capcurriculum.run import Run
 from curricula import hashing, split
 from filters.kept import kept
@@ -42,7 +43,8 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """One entry a row in every array, in home order: `k` right of `n` answered of `asked` rollouts, all >= 0, n >= 1.
+    """One entry a row in every array, in home order: `k` right of `n` readable rollouts, n >= 1, and those that were
+    `unreadable` or `failed`, as `capcurriculum.passrate` counts them.
 
     `stage` are codes into `taught` (as of the recipe), `split` into `curricula.split.SPLITS`, `key` the id as a number.
     `corrected` is a digest of the answer keys that people corrected.
@@ -54,13 +56,19 @@ class Keys:
     split: Numbers
     k: Numbers
     n: Numbers
-    asked: Numbers
+    unreadable: Numbers
+    failed: Numbers
     source: Labels
     skill: Labels
     corrected: str = ""
 
     def __len__(self) -> int:
         return len(self.key)
+
+    @property
+    def asked(self) -> Numbers:
+        """How many rollouts every row has."""
+        return np.asarray(self.n + self.unreadable + self.failed)
 
     @property
     def rate(self) -> Numbers:
@@ -86,7 +94,8 @@ class Keys:
             self.split,
             self.k,
             self.n,
-            self.asked,
+            self.unreadable,
+            self.failed,
             self.source.codes,
             self.skill.codes,
         ):
@@ -96,12 +105,9 @@ class Keys:
 
 
 def counts(answers: pl.LazyFrame, identity: pl.Expr) -> pl.LazyFrame:
-    """key -> k, n, asked over a table of answers; see `capcurriculum.passrate`."""
+    """key -> `passrate.counts` over a table of answers."""
     rollouts = answers.filter(pl.col("purpose") == Purpose.ROLLOUT.value)
-    right, failed = (pl.col("outcome") == outcome.value for outcome in (Outcome.RIGHT, Outcome.FAILED))
-    return rollouts.group_by(key=identity).agg(
-        k=right.sum().cast(pl.UInt32), n=(~failed).sum().cast(pl.UInt32), asked=pl.len().cast(pl.UInt32)
-    )
+    return rollouts.group_by(key=identity).agg(**passrate.counts(pl.UInt32))
 
 
 def keys(run: Run, recipe: Recipe) -> Keys:
@@ -151,7 +157,7 @@ def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
-    """`Keys` from columns `key, unit, stage, source, skill, k, n, asked`, in whatever order the rows are."""
+    """`Keys` from columns `key, unit, stage, source, skill, k, n, unreadable, failed`, rows in whatever order."""
     stage = frame["stage"].cast(pl.Enum(recipe.taught)).to_physical()
     tie = hashing.mixed(frame["key"].to_numpy(), "tie", recipe.seed)
     sorting = pl.DataFrame({"stage": stage, "rate": -(frame["k"] / frame["n"]), "tie": tie})
@@ -165,7 +171,8 @@ def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
         split=split.places(frame["unit"].to_numpy(), recipe.split),
         k=frame["k"].to_numpy(),
         n=frame["n"].to_numpy(),
-        asked=frame["asked"].to_numpy(),
+        unreadable=frame["unreadable"].to_numpy(),
+        failed=frame["failed"].to_numpy(),
         source=Labels.of(frame["source"].cast(pl.String)),
         skill=Labels.of(frame["skill"].cast(pl.String)),
     )

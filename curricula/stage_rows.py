@@ -58,8 +58,11 @@ def features() -> Any:
             "stage": text,
             "skill": text,
             "options": List(text),
+            "kind": text,
             "pass_k": whole,
             "pass_n": whole,
+            "pass_unreadable": whole,
+            "pass_failed": whole,
             "pass_low": real,
             "pass_high": real,
             "pass_full": Value("bool"),
@@ -76,6 +79,7 @@ def features() -> Any:
                 "stage": text,
                 "skill": text,
                 "options": List(text),
+                "kind": text,
             },
         }
     )
@@ -116,21 +120,25 @@ class StageRows:
 def human(taken: pa.Table, keys: Keys, rows: Indices, start: int, split: str, k: int) -> dict[str, pa.Array]:
     """The columns for people, pictures aside; `start` is the first row's `index`, its place in the set's split.
 
-    `correctness` is null where a rollout's answer is unknown: unparsed is not wrong. Where `pass_full` is false,
-    rollouts were stopped early, and pass rate and interval say so much and no more: which replies were left out
-    depended on those before, so they are no unbiased estimate.
+    `correctness` is null where a rollout's answer is unknown, and the pass rate leaves such a rollout out. Where
+    `pass_full` is false, rollouts were stopped early, and pass rate and interval say so much and no more: which replies
+    were left out depended on those before, so they are no unbiased estimate.
     """
-    right, answered = keys.k[rows].astype(np.int64), keys.n[rows].astype(np.int64)
-    low, high = _intervals(right, answered)
-    given = ("answer", "source", "predictions", "correctness", "question_id", "stage", "skill", "options", "license")
+    right, readable = keys.k[rows].astype(np.int64), keys.n[rows].astype(np.int64)
+    low, high = _intervals(right, readable)
+    given = (
+        "answer", "source", "predictions", "correctness", "question_id", "stage", "skill", "options", "kind", "license",
+    )  # fmt: skip
     columns = {name: taken[name].combine_chunks() for name in given}
     placeholder = pc.if_else(pc.equal(taken["image_path"], ""), "", "<image>")
     columns["problem"] = pc.binary_join_element_wise(placeholder, taken["problem"], "").combine_chunks()
     return columns | {
         "index": pa.array(np.arange(start, start + len(rows))).cast(pa.string()),
-        "pass_rate": pa.array(right / answered),
+        "pass_rate": pa.array(right / readable),
         "pass_k": pa.array(right),
-        "pass_n": pa.array(answered),
+        "pass_n": pa.array(readable),
+        "pass_unreadable": pa.array(keys.unreadable[rows].astype(np.int64)),
+        "pass_failed": pa.array(keys.failed[rows].astype(np.int64)),
         "pass_low": pa.array(low),
         "pass_high": pa.array(high),
         "pass_full": pa.array(keys.asked[rows] >= k),
@@ -142,7 +150,7 @@ def trainer(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     """verl's columns, made from those for people."""
     rows = len(columns["problem"])
     number = pc.cast(columns["index"], pa.int64())
-    told = {name: columns[name] for name in ("split", "question_id", "stage", "skill", "options")}
+    told = {name: columns[name] for name in ("split", "question_id", "stage", "skill", "options", "kind")}
     return {
         "data_source": pc.binary_join_element_wise("capcurriculum/", columns["stage"], ""),
         "prompt": _turns(columns["problem"]),
@@ -171,9 +179,9 @@ def _turns(problems: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * 2, pa.int32()), turns)
 
 
-def _intervals(right: Indices, answered: Indices) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _intervals(right: Indices, readable: Indices) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Wilson intervals, each pair of counts computed once."""
-    pairs, place = np.unique(np.stack([right, answered], axis=1), axis=0, return_inverse=True)
+    pairs, place = np.unique(np.stack([right, readable], axis=1), axis=0, return_inverse=True)
     found = np.array([wilson(k, n) for k, n in pairs.tolist()])[place.ravel()]
     return found[:, 0], found[:, 1]
 

@@ -27,7 +27,7 @@ from curricula.keys import Indices, Keys
 #: Rows of a block: about 60 MB with 16 predictions a row.
 BLOCK = 65_536
 #: What the store keeps of a question; `predictions` and `correctness` come beside it.
-COLUMNS = ("question_id", "stage", "problem", "answer", "options", "skill", "image_path", "source", "license")
+COLUMNS = ("question_id", "stage", "problem", "answer", "options", "skill", "image_path", "source", "license", "kind")
 
 
 @dataclass(frozen=True, slots=True)

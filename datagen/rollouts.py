@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from capcurriculum.passrate import PassRate
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe, RolloutSection
 from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run
 from datagen.solving import Asked, Solver, home_arm
-from datagen.stopping import Tally, enough, rounds
+from datagen.stopping import enough, rounds
 from datagen.turns import Turns
 
 
@@ -71,7 +72,7 @@ def following(question: Question, solver: Solver, section: RolloutSection) -> li
     return []
 
 
-def _tally(question: Question, solver: Solver, below: int) -> Tally:
+def _tally(question: Question, solver: Solver, below: int) -> PassRate:
     """The count over a question's first `below` rollouts."""
     known = solver.known.get(question.question_id, {})
-    return Tally.count(outcome for (_, k, _), outcome in known.items() if k < below)
+    return PassRate.of(outcome for (_, k, _), outcome in known.items() if k < below)

@@ -270,5 +270,5 @@ def graded(
         # A reply cut off before its answer says nothing about what the model sees.
         return Outcome.UNPARSED, "", "cut off at max_tokens"
     _, options, gold = rotated(question, order)
-    grade = answers.grade(response.text, gold, (*options, *further) or None)
+    grade = answers.grade(response.text, gold, (*options, *further) or None, question.kind or None)
     return grade.outcome, written(grade.answer, order if options else 0), grade.detail

@@ -1,38 +1,21 @@
 """When fewer than K rollouts will do.
 
 Everything here is decided by counts alone: `rest` replies are still to come, and each may turn out right, wrong or
-failed, so a row's final pass rate lies between right/(answered + rest) and (right + rest)/(answered + rest). If both
-ends are kept, or both are dropped on the same side, the rest cannot change the selection, and leaving it out loses
-nothing.
+unreadable, so a row's final pass rate lies between k/(n + rest) and (k + rest)/(n + rest). If both ends are kept, or
+both are dropped on the same side, the rest cannot change on which side of the bounds it falls, and leaving it out loses
+nothing. Whether enough replies could be read is judged over those that were asked for.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from capcurriculum.intervals import wilson
+from capcurriculum.passrate import PassRate
 from capcurriculum.recipe import RolloutSection
-from capcurriculum.rows import Answer, Outcome
+from capcurriculum.rows import Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Rollouts of one question so far: right ones, answered ones, and all that were asked."""
-
-    right: int = 0
-    answered: int = 0
-    asked: int = 0
-
-    @staticmethod
-    def of(rollouts: Iterable[Answer], below: int) -> "Tally":
-        """The count over the rollouts whose index is smaller than `below`."""
-        return Tally.count(a.outcome for a in rollouts if a.rollout < below)
-
-    @staticmethod
-    def count(outcomes: Iterable[str]) -> "Tally":
-        """The count over the outcomes of what was asked."""
-        outcomes = list(outcomes)
-        answered = [outcome for outcome in outcomes if outcome != Outcome.FAILED]
-        return Tally(answered.count(Outcome.RIGHT), len(answered), len(outcomes))
+def tally(rollouts: Iterable[Answer], below: int) -> PassRate:
+    """The pass rate over the rollouts whose index is smaller than `below`."""
+    return PassRate.of(answer.outcome for answer in rollouts if answer.rollout < below)
 
 
 def keeps(rate: float, section: RolloutSection) -> bool:
@@ -41,29 +24,29 @@ def keeps(rate: float, section: RolloutSection) -> bool:
     return above and (section.below is None or rate < section.below)
 
 
-def fate(tally: Tally, section: RolloutSection) -> bool | None:
-    """True if the row will be kept whatever comes, False if it will be dropped, None while that is open."""
-    rest = section.k - tally.asked
-    if tally.answered + rest == 0:
+def fate(so_far: PassRate, section: RolloutSection) -> bool | None:
+    """True if the bounds will keep the row whatever comes, False if they will drop it, None while that is open."""
+    rest = section.k - so_far.asked
+    if so_far.n + rest == 0:
         return False
-    low, high = (count / (tally.answered + rest) for count in (tally.right, tally.right + rest))
-    if tally.answered and keeps(low, section) and keeps(high, section):
-        return True
+    low, high = (count / (so_far.n + rest) for count in (so_far.k, so_far.k + rest))
+    if keeps(low, section) and keeps(high, section):
+        return True if so_far.measured(section.readable) else None
     too_hard = section.above is not None and high <= section.above
     too_easy = section.below is not None and low >= section.below
     return False if too_hard or too_easy else None
 
 
-def enough(tally: Tally, section: RolloutSection) -> bool:
+def enough(so_far: PassRate, section: RolloutSection) -> bool:
     """Whether no more rollouts of the row are wanted."""
-    if section.stop == "never" or tally.asked >= section.k:
-        return tally.asked >= section.k
-    sure = fate(tally, section)
+    if section.stop == "never" or so_far.asked >= section.k:
+        return so_far.asked >= section.k
+    sure = fate(so_far, section)
     if section.stop == "decided" or not sure:
         return sure is not None
-    if section.interval is None or not tally.answered:
+    if section.interval is None:
         return False
-    low, high = wilson(tally.right, tally.answered)
+    low, high = so_far.interval
     return high - low < section.interval
 
 

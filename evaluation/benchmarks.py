@@ -15,7 +15,9 @@ from capcurriculum.errors import EvaluationError
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One sample. `problem` is the text of the user turn, `question` the bare question; the rest is as in `Sample`."""
+    """One sample. `problem` is the text of the user turn, `question` the bare question, `kind` the gold
+    answer's where it is known; the rest is as in `Sample`.
+    """
 
     sample: str
     problem: str
@@ -25,6 +27,7 @@ class Item:
     images: tuple[str, ...]
     skill: str = ""
     fault: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

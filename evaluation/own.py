@@ -127,7 +127,7 @@ class Asking:
 
 def _question(item: Item) -> Question:
     """The sample as the grader of rollouts takes it."""
-    return Question(item.sample, "", item.problem, item.gold, item.options, "", "", "", "", "", "", "")
+    return Question(item.sample, "", item.problem, item.gold, item.options, "", "", "", "", "", "", "", kind=item.kind)
 
 
 def loaded(entry: Entry, pictures: Pictures, limit: int | None) -> Benchmark:

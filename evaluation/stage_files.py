@@ -17,7 +17,7 @@ from evaluation.benchmarks import Benchmark, Item, gold_fault, made
 from evaluation.pictures import Pictures
 
 _NEEDED = ("problem", "answer", "images")
-_OTHER = ("question_id", "index", "options", "skill")
+_OTHER = ("question_id", "index", "options", "skill", "kind")
 _BATCH = 64
 _PLACEHOLDER = "<image>"
 
@@ -70,4 +70,5 @@ def _item(row: Mapping[str, Any], sample: str, pictures: Pictures) -> Item:
         shown = tuple(pictures.keep(image["bytes"] or b"") for image in row["images"] or ())
     except ImageProblem as error:
         fault = error.detail
-    return Item(sample, problem, problem, options, gold, shown, str(row.get("skill") or ""), fault)
+    kind = "" if options else str(row.get("kind") or "")
+    return Item(sample, problem, problem, options, gold, shown, str(row.get("skill") or ""), fault, kind)

@@ -6,12 +6,12 @@ not change this verdict.
 
 from collections.abc import Sequence
 
-from capcurriculum.intervals import wilson
+from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import RolloutSection
 from capcurriculum.recipe_filters import DifficultySection
 from capcurriculum.rows import Answer, Question, Verdict
-from datagen.stopping import Tally, keeps
+from datagen.stopping import keeps, tally
 from filters.verdict import verdict
 
 FILTER = "difficulty"
@@ -21,17 +21,14 @@ _BY_RATE = DifficultySection()
 def judge(
     question: Question, answers: Sequence[Answer], band: RolloutSection, section: DifficultySection = _BY_RATE
 ) -> Verdict:
-    """The verdict on a question's rollouts; one with none answered has no pass rate and is not kept."""
-    tally = Tally.of(answers, band.k)
-    if not tally.answered:
-        return verdict(question, FILTER, False, Reason.NOT_MEASURED, f"0 of {tally.asked} answered", answers)
-    reason = _reason(tally, band, section)
-    return verdict(question, FILTER, reason is Reason.KEPT, reason, f"{tally.right} of {tally.answered}", answers)
+    """The verdict on a question's rollouts; one with none that could be read has no pass rate and is not kept."""
+    rate = tally(answers, band.k)
+    reason = _reason(rate, band, section) if rate.n else Reason.UNMEASURED
+    return verdict(question, FILTER, reason is Reason.KEPT, reason, str(rate), answers)
 
 
-def _reason(tally: Tally, band: RolloutSection, section: DifficultySection) -> Reason:
-    rate = tally.right / tally.answered
-    if not keeps(rate, band):
-        return Reason.TOO_HARD if band.above is not None and rate <= band.above else Reason.TOO_EASY
-    sure = all(keeps(end, band) for end in wilson(tally.right, tally.answered))
+def _reason(found: PassRate, band: RolloutSection, section: DifficultySection) -> Reason:
+    if not keeps(found.rate, band):
+        return Reason.TOO_HARD if band.above is not None and found.rate <= band.above else Reason.TOO_EASY
+    sure = all(keeps(end, band) for end in found.interval)
     return Reason.KEPT if sure or section.interval == "ignored" else Reason.RATE_UNSURE

@@ -1,16 +1,23 @@
-"""Keep what has a pass rate: at least one rollout that the model answered at all."""
+"""Keep what has a pass rate: enough rollouts whose answer could be read.
+
+Where most replies were cut off or never came, a pass rate of zero would say that the row is hard, and it says only that
+nothing was seen.
+"""
 
 from collections.abc import Sequence
 
+from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import Answer, Outcome, Question, Verdict
+from capcurriculum.recipe import RolloutSection
+from capcurriculum.rows import Answer, Question, Verdict
 from filters.verdict import verdict
 
 FILTER = "rollouts"
 
 
-def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
-    """The verdict over the rollouts of one question; failed ones are no evidence."""
-    if any(a.outcome != Outcome.FAILED for a in answers):
+def judge(question: Question, answers: Sequence[Answer], section: RolloutSection) -> Verdict:
+    """The verdict over the rollouts of one question."""
+    rate = PassRate.of(answer.outcome for answer in answers)
+    if rate.measured(section.readable):
         return verdict(question, FILTER, True, Reason.KEPT, "", answers)
-    return verdict(question, FILTER, False, Reason.NOT_MEASURED, f"{len(answers)} rollouts, none answered", answers)
+    return verdict(question, FILTER, False, Reason.UNMEASURED, f"{rate.n} of {rate.asked} readable", answers)

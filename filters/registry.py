@@ -67,7 +67,7 @@ MAKERS: Mapping[str, Maker] = {
     consistent.FILTER: lambda section, at: lambda q, replies: consistent.judge(q, replies, at.panel(q), section),
     agreed_other.FILTER: lambda section, at: lambda q, replies: agreed_other.judge(q, replies, at.panel(q), section),
     auditor.FILTER: lambda section, at: lambda q, replies: auditor.judge(q, replies, section),
-    measured.FILTER: lambda section, at: measured.judge,
+    measured.FILTER: lambda section, at: lambda q, replies: measured.judge(q, replies, at.recipe.rollouts),
     difficulty.FILTER: lambda section, at: lambda q, replies: difficulty.judge(q, replies, at.recipe.rollouts, section),
 }
 

@@ -338,7 +338,7 @@ def test_a_final_box_decides_whatever_came_before(letter: str, before: str) -> N
 
 
 def test_grade_many_keeps_order() -> None:
-    items = [(rf"\boxed{{{n}}}", str(n % 3), None) for n in range(9)]
+    items = [(rf"\boxed{{{n}}}", str(n % 3), None, None) for n in range(9)]
     assert [g.outcome is Outcome.RIGHT for g in grade_many(items)] == [n < 3 for n in range(9)]
 
 

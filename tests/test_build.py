@@ -170,6 +170,22 @@ def test_truncated_and_rejected_replies_are_unknown_and_never_wrong(small: Path)
     assert [(v.reason, v.detail) for v in dropped] == [("unknown_from_image", "one")]
 
 
+def test_rows_whose_replies_were_all_cut_off_are_unmeasured_and_not_the_hardest(small: Path) -> None:
+    with endpoint.serving(endpoint.Endpoint()) as server:
+        wanted = worlds.recipe_over(small, server.url, models=serial_models(server.url), perception=None)
+        server.faults += [endpoint.saying("<think> and then", "length")] * 6  # all rollouts of the first two rows
+        run = build(wanted, Display())
+    cut = {a.question_id for a in run.answers.rows() if a.finish == "length"}
+    verdicts = [v for v in run.verdicts.rows() if v.filter == "rollouts" and not v.keep]
+    assert {v.question_id for v in verdicts} == cut
+    assert {(v.reason, v.detail) for v in verdicts} == {("unmeasured", "0 of 3 readable")}
+    kept = [row for path in run.stages.glob("*/*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert kept
+    assert not cut & {row["question_id"] for row in kept}
+    assert {row["pass_n"] for row in kept} == {3}
+    assert {(row["kind"], row["extra_info"]["kind"]) for row in kept} == {("number", "number")}
+
+
 def serial_models(url: str) -> dict[str, object]:
     """One request at a time, so that faults meet the requests they are meant for."""
     model = {"engine": "openai", "base_urls": [url], "concurrency": 1}

@@ -130,7 +130,8 @@ def test_stage_rows_hold_what_the_tables_say(run: Run) -> None:
         assert row["prompt"][1] == {"role": "user", "content": row["problem"]}
         assert row["predictions"] == [f"answer {i}" for i in range(4)]
         assert row["correctness"] == [True] * right + [False] * (3 - right) + [None]
-        assert (row["pass_k"], row["pass_n"], row["pass_full"]) == (right, 4 if number % 2 else 3, True)
+        assert (row["pass_k"], row["pass_n"], row["pass_full"]) == (right, 3, True)
+        assert (row["pass_unreadable"], row["pass_failed"]) == ((1, 0) if number % 2 else (0, 1))
         path = run.path.parent.parent / "visual" / "images" / f"{number % 12}.png"
         assert row["images"] == [{"bytes": path.read_bytes(), "path": path.name}]
         assert row["extra_info"]["index"] == int(row["index"])

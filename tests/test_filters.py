@@ -3,12 +3,14 @@
 import itertools
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capcurriculum import passrate
 from capcurriculum.intervals import wilson
-from capcurriculum.passrate import pass_rate
+from capcurriculum.passrate import PassRate
 from capcurriculum.recipe import RolloutSection
 from capcurriculum.recipe_filters import (
     BlindSection,
@@ -76,15 +78,45 @@ def test_verdicts_do_not_depend_on_the_order_of_the_answers() -> None:
 
 def test_rollouts_that_all_failed_measure_nothing() -> None:
     failed = [answer("policy", "image", "failed", n) for n in range(3)]
-    assert measured.judge(QUESTION, failed).reason == "not_measured"
-    assert measured.judge(QUESTION, []).keep is False
-    assert measured.judge(QUESTION, [*failed, answer("policy", "image", "unparsed", 9)]).keep is True
+    section = RolloutSection(model="policy")
+    assert measured.judge(QUESTION, failed, section).reason == "unmeasured"
+    assert measured.judge(QUESTION, [], section).keep is False
+    assert measured.judge(QUESTION, failed, RolloutSection(model="policy", readable=0)).keep is False
 
 
-def test_the_pass_rate_counts_unparsed_as_asked_and_failed_as_never_asked() -> None:
-    outcomes = ["right", "right", "wrong", "unparsed", "failed"]
-    rate = pass_rate([answer("policy", "image", o, n) for n, o in enumerate(outcomes)])
-    assert (rate.k, rate.n, rate.rate) == (2, 4, 0.5)
+@pytest.mark.parametrize(
+    ("outcomes", "readable", "keep"),
+    [
+        (["unparsed"] * 4, 0.5, False),  # all cut off: nothing is known of how hard it is
+        (["wrong", "unparsed", "unparsed", "failed"], 0.5, False),
+        (["wrong", "right", "unparsed", "failed"], 0.5, True),
+        (["wrong", "unparsed", "unparsed", "unparsed"], 0.25, True),
+        (["wrong", "wrong", "wrong", "unparsed"], 1.0, False),
+    ],
+)
+def test_a_row_is_measured_by_what_could_be_read(outcomes: list[str], readable: float, keep: bool) -> None:
+    replies = [answer("policy", "image", outcome, n) for n, outcome in enumerate(outcomes)]
+    verdict = measured.judge(QUESTION, replies, RolloutSection(model="policy", readable=readable))
+    assert (verdict.keep, verdict.reason) == (keep, "kept" if keep else "unmeasured")
+    assert keep or "readable" in verdict.detail
+
+
+def test_the_pass_rate_counts_what_could_be_read_and_says_what_could_not() -> None:
+    rate = PassRate.of(["right", "right", "wrong", "unparsed", "unparsed", "failed"])
+    assert (rate.k, rate.n, rate.unreadable, rate.failed, rate.asked) == (2, 3, 2, 1, 6)
+    assert rate.rate == pytest.approx(2 / 3)
+    assert str(rate) == "2 of 3, 2 unreadable, 1 failed"
+
+
+@given(st.lists(st.sampled_from(["right", "wrong", "unparsed", "failed"])))
+def test_counts_over_a_table_are_the_same(outcomes: list[str]) -> None:
+    rate = PassRate.of(outcomes)
+    row = (
+        pl.DataFrame({"outcome": outcomes}, schema={"outcome": pl.String})
+        .select(**passrate.counts())
+        .row(0, named=True)
+    )
+    assert row == {"k": rate.k, "n": rate.n, "unreadable": rate.unreadable, "failed": rate.failed}
 
 
 def test_wilson_agrees_with_published_values() -> None:
@@ -256,7 +288,7 @@ def test_an_interval_may_be_asked_to_lie_inside_the_band() -> None:
     assert reasons(8) == ["kept", "kept"]
     assert reasons(14) == ["kept", "pass_rate_unsure"]
     assert reasons(16) == ["pass_rate_too_high"] * 2
-    assert difficulty.judge(QUESTION, [answer("policy", "image", "failed")], band).reason == "not_measured"
+    assert difficulty.judge(QUESTION, [answer("policy", "image", "failed")], band).reason == "unmeasured"
 
 
 def test_the_panel_takes_a_reply_of_an_arm_and_order_nobody_asked_for_as_nothing() -> None:

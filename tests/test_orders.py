@@ -50,10 +50,12 @@ def frame(rows: list[tuple[str, str, str, int, int]]) -> pl.DataFrame:
             "source": [row[2] for row in rows],
             "k": [row[3] for row in rows],
             "n": 4,
-            "asked": 4,
+            "unreadable": 0,
+            "failed": 0,
             "unit": [int(digest("image", row[4]), 16) for row in rows],
         },
-        schema_overrides={"key": pl.UInt64, "unit": pl.UInt64, "k": pl.UInt32, "n": pl.UInt32, "asked": pl.UInt32},
+        schema_overrides={"key": pl.UInt64, "unit": pl.UInt64}
+        | dict.fromkeys(("k", "n", "unreadable", "failed"), pl.UInt32),
     )
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from capcurriculum import cli, funnel
 from capcurriculum.errors import RunError
-from capcurriculum.passrate import pass_rate
+from capcurriculum.passrate import PassRate
 from capcurriculum.progress import Display
 from capcurriculum.run import Run
 from cards.report import charts, numbers, write
@@ -124,8 +124,9 @@ def test_a_detail_holds_the_whole_evidence_of_its_row(planted: Run, page: Path) 
         assert told == sorted(told, key=("teacher", "perception", "blind", "rollouts", "difficulty").index)
         if replies:
             assert sorted(a[10] for a in detail["answers"]) == sorted(a.text for a in replies)
-            rollouts = pass_rate([a for a in replies if a.purpose == "rollout"])
+            rollouts = PassRate.of(a.outcome for a in replies if a.purpose == "rollout")
             assert (row["k"], row["n"]) == (rollouts.k, rollouts.n)
+            assert row["unknown"] == rollouts.unreadable + rollouts.failed
 
 
 def test_kept_rows_come_first_and_from_easy_to_hard(page: Path) -> None:

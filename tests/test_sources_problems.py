@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from capcurriculum.answers import grade
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import CaptionedImage, Stage
 from tests import source_data as data
@@ -254,3 +255,43 @@ def test_reading_again_with_what_is_known_gives_nothing_and_opens_no_archive(tmp
         path.write_bytes(b"no archive any more")
     known = frozenset(row.question_id for row in first if not isinstance(row, CaptionedImage))
     assert data.read(section, tmp_path / "run", known=known) == []
+
+
+def test_the_final_answer_of_a_worked_solution_is_taken_by_its_mark(tmp_path: Path) -> None:
+    rows = [
+        {"question": "How many eggs?", "answer": "She sells 9 eggs <<16-7=9>>.\nThat is 9 * 2 = 18.\n#### 18"},
+        {"question": "How much?", "answer": "#### 7 is wrong, so\n#### 1,080\nafter it"},
+        {"question": "What?", "answer": "It never says"},
+        {"question": "Why?", "answer": "It says nothing ####  "},
+    ]
+    data.write_lines(tmp_path / "p/rows.jsonl", rows)
+    columns = {"problem": "question", "answer": {"column": "answer", "kind": "number"}, "gold": {"after": "####"}}
+    found = data.read(data.section("problems", tmp_path / "p", columns=columns, source="s"), tmp_path / "run", TEXT)
+    assert [(q.answer, q.kind) for q in data.questions(found)] == [("18", "number"), ("1,080", "number")]
+    assert data.reasons(found) == ["ungradable_answer"] * 2
+
+
+def test_a_paragraph_is_no_gold_answer(tmp_path: Path) -> None:
+    solution = "First we add the two numbers that the text names, then we divide what we have by three.\n" * 2
+    rows = [
+        {"problem": "How many?", "answer": solution},
+        {"problem": "Where?", "answer": "at the corner of Main Street and Second Avenue in Springfield"},
+        {"problem": "Which?", "answer": r"\frac{a_1 + b_1 + c_1 + d_1 + e_1 + f_1}{\sin x + \cos y + \tan z}"},
+    ]
+    data.write_lines(tmp_path / "p/rows.jsonl", rows)
+    columns = {"problem": "problem"}
+    found = data.read(data.section("problems", tmp_path / "p", columns=columns, source="s"), tmp_path / "run", TEXT)
+    assert [q.kind for q in data.questions(found)] == ["text", "expression"]
+    (refused,) = [row for row in found if row not in data.questions(found)]
+    assert (refused.reason, "gold: {after: ...}" in refused.detail) == ("ungradable_answer", True)
+
+
+def test_a_source_may_say_that_its_answers_are_text(tmp_path: Path) -> None:
+    data.write_lines(tmp_path / "p/rows.jsonl", [{"problem": "What stands on the sign?", "answer": "5-3"}])
+    columns = {"answer": {"kind": "text"}}
+    (question,) = data.questions(
+        data.read(data.section("problems", tmp_path / "p", columns=columns, source="s"), tmp_path / "run", TEXT)
+    )
+    assert question.kind == "text"
+    assert grade(r"\boxed{2}", question.answer, kind=question.kind).outcome == "wrong"
+    assert grade(r"\boxed{2}", question.answer).outcome == "right"

@@ -36,7 +36,8 @@ def compute_score(
         data_source: verl's name for where the row is from; it does not change the reward.
         solution_str: the whole reply, special tokens removed.
         ground_truth: the letter of the right option, or the right free answer.
-        extra_info: `options`, the four texts, for a choice; empty or absent for a free answer.
+        extra_info: `options`, the four texts, for a choice, empty or absent for a free answer; `kind`, that of the
+            marked answer, where its source named it.
         unparsed_penalty: what a reply that holds no readable answer loses; a failed grader costs a reply nothing.
 
     Returns:
@@ -46,7 +47,7 @@ def compute_score(
     Raises:
         ValueError: `ground_truth` is no option's letter; preflight refuses such a row before a run starts.
     """
-    graded = grade(solution_str, ground_truth, _options(extra_info))
+    graded = grade(solution_str, ground_truth, _options(extra_info), _kind(extra_info))
     return _score(graded, solution_str, accuracy_weight, format_weight, unparsed_penalty)
 
 
@@ -66,7 +67,7 @@ def compute_scores(
     Arguments, results and errors are those of `compute_score`, in the order of the replies.
     """
     extras = [None] * len(solution_strs) if extra_infos is None else extra_infos
-    items = zip(solution_strs, ground_truths, map(_options, extras), strict=True)
+    items = zip(solution_strs, ground_truths, map(_options, extras), map(_kind, extras), strict=True)
     graded = zip(grade_many(items), solution_strs, strict=True)
     return [_score(one, text, accuracy_weight, format_weight, unparsed_penalty) for one, text in graded]
 
@@ -75,6 +76,10 @@ def _options(extra_info: Mapping[str, Any] | None) -> list[str]:
     # A parquet list arrives as an array, whose truth value numpy refuses.
     options = None if extra_info is None else extra_info.get("options")
     return [] if options is None else list(options)
+
+
+def _kind(extra_info: Mapping[str, Any] | None) -> str | None:
+    return (extra_info or {}).get("kind") or None
 
 
 def _score(graded: Grade, text: str, accuracy_weight: float, format_weight: float, unparsed_penalty: float) -> Score:

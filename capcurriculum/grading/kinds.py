@@ -66,9 +66,9 @@ def gold(text: str, kind: Kind | None = None) -> Gold:
     try:
         reading = read(cleaned, gold=True)
     except Words:
-        return Gold(cleaned, kind or Kind.TEXT, None)
+        return Gold(cleaned, Kind.TEXT, None)  # whatever it was said to be
     except (Broken, Unread):
-        return Gold(cleaned, kind or (Kind.EXPRESSION if "\\" in text else Kind.TEXT), None)
+        return Gold(cleaned, Kind.EXPRESSION if "\\" in text else Kind.TEXT, None)
     return Gold(cleaned, kind or _kind(reading), reading)
 
 

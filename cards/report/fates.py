@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from capcurriculum import funnel
+from capcurriculum import funnel, passrate
 from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Outcome, Purpose
+from capcurriculum.rows import Purpose
 from capcurriculum.run import Run
 from filters import pipeline
 
@@ -36,7 +36,8 @@ def fates(run: Run, recipe: Recipe) -> pl.DataFrame:
     """One line a row of the run.
 
     Columns: `question_id, stage, kind, fate` (kept, dropped, or open while filters have yet to judge it); of what was
-    dropped the first `filter` to do so, its `place` on the road and the `reason`; `pass_k` right of `pass_n` rollouts.
+    dropped the first `filter` to do so, its `place` on the road and the `reason`; `pass_k` right of `pass_n`
+    rollouts that could be read, and `pass_unknown` others.
 
     Raises:
         RecipeError: the run's own recipe cannot be read.
@@ -60,6 +61,7 @@ def fates(run: Run, recipe: Recipe) -> pl.DataFrame:
         reason=pl.col("reason").fill_null(""),
         pass_k=pl.col("pass_k").fill_null(0),
         pass_n=pl.col("pass_n").fill_null(0),
+        pass_unknown=pl.col("pass_unknown").fill_null(0),
     ).collect()
 
 
@@ -81,8 +83,7 @@ def chosen(found: pl.DataFrame, limit: int, taught: Sequence[str]) -> Chosen:
 
 
 def _pass_rates(run: Run, corrected: Corrections) -> pl.LazyFrame:
-    """As `capcurriculum.passrate`: a rollout that the engine failed to give is no attempt."""
     rollouts = corrected.answers(run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT))
-    rollouts = rollouts.filter(pl.col("outcome") != Outcome.FAILED)
-    right = (pl.col("outcome") == Outcome.RIGHT).sum().cast(pl.Int64)
-    return rollouts.group_by("question_id").agg(pass_k=right, pass_n=pl.len().cast(pl.Int64))
+    found = rollouts.group_by("question_id").agg(**passrate.counts())
+    unknown = pl.col("unreadable") + pl.col("failed")
+    return found.select("question_id", pl.col("k").alias("pass_k"), pl.col("n").alias("pass_n"), pass_unknown=unknown)

@@ -294,7 +294,8 @@
       if (detail.written) problem.append(make("p", { class: "caption", text: "Answer as it was written, before people corrected it" }), make("p", { class: "problem", dir: "auto", text: detail.written }));
     }
     const chips = [chip(row.fate, row.fate === "dropped" ? `dropped by ${row.filter}: ${words(row.reason)}` : row.fate)];
-    if (row.n) chips.push(chip("", `pass rate ${row.k} of ${row.n}`));
+    const unknown = row.unknown ? `, ${row.unknown} unknown` : "";
+    if (row.n || unknown) chips.push(chip("", `pass rate ${row.k} of ${row.n}${unknown}`));
     problem.append(make("p", { class: "chips" }, ...chips));
     const probes = detail.answers.filter((a) => a[0] === "probe");
     if (probes.length) problem.append(make("h3", { text: "What solvers answered" }), matrix(probes));

@@ -31,6 +31,7 @@ _FETCH = 256
 
 _ROWS = """
 select s.at, s.question_id, s.stage, s.kind, s.fate, s.filter, s.reason, s.place, s.pass_k, s.pass_n,
+       s.pass_unknown,
        coalesce(q.source, c.source, '') as source, coalesce(q.skill, '') as skill,
        coalesce(q.license, c.license, '') as license,
        left(coalesce(nullif(q.text, ''), q.problem, ''), $text) as problem,
@@ -131,7 +132,7 @@ class _Beside:
 def _record(
     row: tuple[Any, ...], answers: list[tuple[Any, ...]], verdicts: list[tuple[Any, ...]], places: list[tuple[Any, ...]]
 ) -> Record:
-    _, key, stage, kind, fate, name, reason, last, right, asked, source, skill, license_, *rest = row
+    _, key, stage, kind, fate, name, reason, last, right, readable, unknown, source, skill, license_, *rest = row
     problem, options, answer, written, caption, image_id, image_path, model = rest
     picture = Picture.of(stage, image_id, image_path)
     said = next((detail for who, keep, _, detail, _ in verdicts if who == name and not keep), "")
@@ -153,7 +154,9 @@ def _record(
             if why not in (Reason.KEPT, Reason.NOT_ASKED)
         ],
         "k": right,
-        "n": asked,
+        "n": readable,
+        # Rollouts that say nothing: cut off, without a readable answer, or failed.
+        "unknown": unknown,
         "text": (problem or caption or said)[:INDEX_TEXT],
         "options": [option[:INDEX_TEXT] for option in options],
         "key": answer[:INDEX_TEXT],

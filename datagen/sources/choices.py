@@ -10,6 +10,8 @@ from string import ascii_uppercase
 
 from capcurriculum import answers
 from capcurriculum.grading import extract
+from capcurriculum.reasons import Reason
+from datagen.sources.lines import LineProblem
 
 #: Where the options begin, as the sources say it.
 _HEADING = re.compile(
@@ -22,6 +24,7 @@ _PLACEHOLDER = re.compile(r"\s*<image>\s*", re.IGNORECASE)
 #: What Geo170K puts before a question; it asks for an answer format that is not ours.
 _PREAMBLE = re.compile(r"^.{0,400}?\bQuestion\s*:\s*", re.IGNORECASE | re.DOTALL)
 _LONGEST_ANSWER = 60
+_MOST_WORDS, _MOST_WORDS_ON_LINES = 25, 10  # of a free answer; more is a solution
 
 
 def without_placeholders(problem: str) -> str:
@@ -93,6 +96,25 @@ def letter(key: str, options: Sequence[str]) -> str:
 def letter_in_reply(reply: str, options: Sequence[str]) -> str:
     """The letter a worked solution ends in; "" when it states none."""
     return answers.grade(reply, "A", tuple(options)).answer
+
+
+def final_answer(solution: str, mark: str, row: int) -> str:
+    """What stands on the line behind the last `mark` of a worked solution (GSM8K's `####`).
+
+    Raises:
+        LineProblem: nothing does.
+    """
+    _, found, after = solution.rpartition(mark)
+    answer = after.strip().split("\n", 1)[0].strip()
+    if not found or not answer:
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {row} has nothing behind {mark!r} in its answer")
+    return answer
+
+
+def is_prose(answer: str) -> bool:
+    """Whether a free answer is a paragraph, which no reply could be expected to repeat."""
+    said = re.findall(r"(?<![\\\w])[^\W\d_]{2,}", answer)
+    return len(said) > _MOST_WORDS or (len(said) > _MOST_WORDS_ON_LINES and "\n" in answer.strip())
 
 
 def answer_in_reply(reply: str) -> str:

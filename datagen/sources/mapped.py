@@ -10,7 +10,7 @@ from pathlib import Path
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
-from datagen.sources import archives, hub
+from datagen.sources import archives, choices, hub
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
@@ -52,13 +52,14 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
             problem=record.text(columns.problem),
             answer=_answer(record, columns, options),
             options=options,
+            kind=columns.answer_kind,
             skill=record.text(columns.skill) if columns.skill else "unknown",
             image=record.get(columns.image) if visual else None,
             source=section.name or place.name,
             license=_license(section, columns, record),
         )
 
-    named = (columns.problem, columns.answer, columns.options, columns.skill, columns.split, columns.license)
+    named = (columns.problem, columns.answer_column, columns.options, columns.skill, columns.split, columns.license)
     needed = tuple(filter(None, (*named, columns.image if visual else "")))
     records = _records(section, place, columns, needed)
     return ProblemSource(records, parse, pictures(section, place) if visual else None)
@@ -66,10 +67,11 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
 
 def _answer(record: Record, columns: Columns, options: tuple[str, ...]) -> str:
     """The answer; beside options a whole number is the place of the right one, counted from 0."""
-    value = record.get(columns.answer)
+    value = record.get(columns.answer_column)
     if options and isinstance(value, int) and not isinstance(value, bool) and str(value) not in options:
         return options[value] if 0 <= value < len(options) else str(value)
-    return record.text(columns.answer)
+    said, mark = record.text(columns.answer_column), columns.gold.after
+    return choices.final_answer(said, mark, record.number) if mark else said
 
 
 def _license(section: SourceSection, columns: Columns, record: Record) -> str:

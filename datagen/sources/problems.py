@@ -11,6 +11,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Outcome, Question, Verdict, bytes_digest
 from datagen import images
+from datagen.sources import choices
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
 
@@ -45,6 +46,8 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
     answer = neutral(line.string(fields, "answer"))
     if not problem or not answer:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"line {line.number} has an empty problem or answer")
+    if choices.is_prose(answer):
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number} has a paragraph for an answer; give it alone")
     if answers.grade(rf"\boxed{{{answer}}}", answer).outcome is not Outcome.RIGHT:
         # No reply could ever be rewarded for it, so a trainer would refuse the row.
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number}: the grader does not take its answer as right")
@@ -67,4 +70,5 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
         caption_id="",
         source=section.source or folder.name,
         license=section.license,
+        kind=answers.kind_of(answer),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from capcurriculum import answers, prompts
+from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
@@ -15,6 +16,9 @@ from datagen.text import neutral
 
 FILTER = "source"
 _NO_LICENSE = "unknown"
+_MEND = (
+    "if it is a worked solution, name what stands before its final answer in the recipe's columns: gold: {after: ...}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Problem:
     With `options`, `problem` is the question alone, and `answer` may name its option in any spelling. Without, and with
     `options_in_text`, options at the end of `problem` are looked for, and count if `answer` names one. `letters_only`:
     a letter without its options, or an answer beside them, is no answer, because the source is multiple choice.
-    `image` is what the row holds or names, None for none.
+    `image` is what the row holds or names, None for none; `kind` that of a free answer, "" where it is to be found.
     """
 
     problem: str
@@ -36,6 +40,7 @@ class Problem:
     image: object = None
     source: str = ""
     license: str = _NO_LICENSE
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ def _question(source: ProblemSource, stage: str, record: Record) -> Question:
         answer = _letter(answer, options, record)
     elif said.options_in_text:
         options, answer = _found_in_text(said, text, answer, record)
+    if not options and choices.is_prose(answer):
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has a paragraph for an answer; {_MEND}")
     image_id = image_path = ""
     if source.pictures:
         found = source.pictures.find(said.image)
@@ -107,6 +114,7 @@ def _question(source: ProblemSource, stage: str, record: Record) -> Question:
         caption_id="",
         source=said.source,
         license=said.license or _NO_LICENSE,
+        kind=Kind.CHOICE if options else said.kind or answers.kind_of(answer),
     )
 
 
@@ -140,7 +148,8 @@ def _letter(answer: str, options: tuple[str, ...], record: Record) -> str:
 
 def _gradable(question: Question, record: Record) -> None:
     """Refuse what no reply could ever be rewarded for: a trainer would refuse the row."""
-    grade = answers.grade(rf"\boxed{{{question.answer}}}", question.answer, question.options or None)
+    reply = rf"\boxed{{{question.answer}}}"
+    grade = answers.grade(reply, question.answer, question.options or None, question.kind)
     if grade.outcome is not Outcome.RIGHT:
         raise LineProblem(
             Reason.UNGRADABLE_ANSWER, f"row {record.number}: the grader does not take its answer as right"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 
 from capcurriculum import prompts
+from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_stages import TeacherSection
 from capcurriculum.rows import LETTERS, Attempt, CaptionedImage, Question, Verdict
@@ -62,6 +63,7 @@ def _question(caption: CaptionedImage, attempt: Attempt) -> Question:
         sampling=attempt.sampling,
         tokens_in=attempt.tokens_in,
         tokens_out=attempt.tokens_out,
+        kind=Kind.CHOICE,
     )
 
 

@@ -66,18 +66,16 @@ def claim(review: Review, question: Question) -> str | None:
         return NONE
     if question.options:
         return choice if choice in letters(question) and choice != question.answer else _WRONG
-    return choice if _can_be_key(choice, question.answer) else _WRONG
+    return choice if _can_be_key(choice, question) else _WRONG
 
 
-def _can_be_key(choice: str, key: str) -> bool:
+def _can_be_key(choice: str, question: Question) -> bool:
     """Whether a free answer can replace the key: the grader can check it, it is another one, and it is no prose."""
+    key, kind = question.answer, question.kind or None
     if not choice or len(choice.split()) > max(_MOST_WORDS, len(key.split())):
         return False
-    return _grade(choice, choice) is Outcome.RIGHT and _grade(choice, key) is Outcome.WRONG
-
-
-def _grade(answer: str, gold: str) -> Outcome:
-    return answers.grade(f"\\boxed{{{answer}}}", gold).outcome
+    itself, other = (answers.grade(f"\\boxed{{{choice}}}", gold, kind=kind).outcome for gold in (choice, key))
+    return itself is Outcome.RIGHT and other is Outcome.WRONG
 
 
 def _decided(told: Sequence[tuple[float, str]], question: Question, section: ReviewSection) -> tuple[Reason, str]:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 import polars as pl
 
+from capcurriculum import passrate
 from capcurriculum.intervals import wilson
 from capcurriculum.reasons import UNDECIDED, Reason
 from capcurriculum.recipe import Recipe
@@ -73,10 +74,8 @@ def _split_votes(run: Run) -> pl.LazyFrame:
 
 
 def _rates(run: Run) -> pl.LazyFrame:
-    """As `capcurriculum.passrate`: a rollout that the engine failed to give is no attempt."""
-    rollouts = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
-    right = (pl.col("outcome") == Outcome.RIGHT).sum().cast(pl.Int64)
-    return rollouts.group_by("question_id").agg(k=right, n=pl.len().cast(pl.Int64))
+    rollouts = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT)
+    return rollouts.group_by("question_id").agg(**passrate.counts()).select("question_id", "k", "n")
 
 
 def _near_bounds(found: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

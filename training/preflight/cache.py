@@ -40,6 +40,7 @@ def row_key(row: Mapping[str, Any], *, upright: bool) -> bytes:
         "images": [one and hashlib.sha256(one).hexdigest() for one in images],
         "gold": row["reward_model"],
         "options": (row["extra_info"] or {}).get("options"),
+        "kind": (row["extra_info"] or {}).get("kind"),
         "upright": upright,
     }
     canonical = json.dumps(told, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")

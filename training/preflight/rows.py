@@ -109,22 +109,23 @@ def sizes_of(data: Sequence[bytes | None], *, upright: bool) -> tuple[list[tuple
 
 def _reward_faults(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     gold = (row["reward_model"] or {}).get("ground_truth") or ""
-    options = list((row["extra_info"] or {}).get("options") or [])
+    extra = row["extra_info"] or {}
+    options = list(extra.get("options") or [])
     letters = ascii_uppercase[: len(options)]
     if options and gold not in tuple(letters):
         return [("gold_letter", f"{gold!r} of {len(options)} options")]
     faults = []
-    if not _paid(row, gold, gold, options):
+    if not _paid(row, gold, gold):
         faults.append(("gold_unpaid", repr(gold)[:80]))
     others = [letter for letter in letters if letter != gold] if options else [_another(gold)]
-    if any(_paid(row, other, gold, options) for other in others):
+    if any(_paid(row, other, gold) for other in others):
         faults.append(("wrong_paid", repr(gold)[:80]))
     return faults
 
 
-def _paid(row: Mapping[str, Any], answer: str, gold: str, options: list[str]) -> bool:
+def _paid(row: Mapping[str, Any], answer: str, gold: str) -> bool:
     reply = f"<think>I looked.</think> \\boxed{{{answer}}}"
-    return compute_score(row["data_source"], reply, gold, {"options": options})["accuracy"] == 1.0
+    return compute_score(row["data_source"], reply, gold, row["extra_info"])["accuracy"] == 1.0
 
 
 def _another(gold: str) -> str:
