@@ -44,17 +44,17 @@ def choice_per_second() -> float:
 
 
 def maths_per_second() -> float:
-    """Free answers, half of them settled without algebra."""
+    """Free answers, half of them digits."""
     return _rate(_NUMBERS + _ALGEBRA, 400)
 
 
 def algebra_per_second() -> float:
-    """Free answers that all go to the worker."""
+    """Free answers that are more than digits."""
     return _rate(_ALGEBRA, 200)
 
 
 def _rate(items: Items, count: int) -> float:
-    for text, gold, options in items:  # a worker's start is not the question
+    for text, gold, options in items:  # imports are not the question
         grade(text, gold, options)
     begun = time.perf_counter()
     for n in range(count):

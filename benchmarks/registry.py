@@ -12,6 +12,7 @@ from benchmarks import (
     duplicates,
     error_share,
     grading,
+    grading_world,
     kills,
     label_noise,
     ordering,
@@ -61,7 +62,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         grading.maths_per_second, "1/s", None, "higher", "free answers, half numbers and half algebra, one process"
     ),
     "grade_algebra_per_s": Benchmark(
-        grading.algebra_per_second, "1/s", None, "higher", "only answers that need math-verify, one worker"
+        grading.algebra_per_second, "1/s", None, "higher", "roots, points and polynomials, one process"
     ),
     "build_seconds": Benchmark(
         road.build_seconds, "s", 240, "lower", "`capcurriculum build` of the demo: 300 captions, 120 problems"
@@ -223,6 +224,33 @@ BENCHMARKS: dict[str, Benchmark] = {
     "preflight_again_rows_per_s": Benchmark(
         preflight.again_rows_per_second, "1/s", None, "higher", "the same rows a second time, remembered, one core"
     ),
+    "grading_agreement": Benchmark(
+        grading_world.agreement,
+        "share",
+        0.97,
+        "higher",
+        "cases from other graders' tests, real replies and adversarial ones on which label and grader agree",
+    ),
+    "grading_false_right": Benchmark(
+        grading_world.false_right, "cases", 3, "lower", "of the same cases those accepted though wrong"
+    ),
+    "grading_real_golds": Benchmark(
+        grading_world.real_golds,
+        "share",
+        0.99,
+        "higher",
+        "gold answers of ORZ, MATH-500 and GSM8K in eight respellings that are right against themselves",
+    ),
+    "grading_cross": Benchmark(
+        grading_world.cross, "pairs", 0, "lower", "of 5,000 pairs of different golds those taken for equal, unexplained"
+    ),
+    "grading_order_flips": Benchmark(
+        grading_world.order_flips,
+        "verdicts",
+        0,
+        "lower",
+        "of 1,000 answers, 1 % endless, those judged otherwise idle, shuffled or with 32 threads",
+    ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,
         "1/s",
@@ -244,6 +272,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "reward_maths_mathruler_per_s": Benchmark(
         reward.maths_mathruler_per_second, "1/s", None, "higher", "the same by mathruler, in turns in one process"
+    ),
+    "reward_maths_speedup": Benchmark(
+        reward.maths_speedup, "x", 1.0, "higher", "our rate over mathruler's on the same answers in the same run"
     ),
     "evaluate_agreement_points": Benchmark(
         agreement.points,

@@ -53,6 +53,11 @@ def maths_mathruler_per_second() -> float:
     return _rates()["maths"]["mathruler"]
 
 
+def maths_speedup() -> float:
+    """Ours over mathruler, free answers."""
+    return maths_per_second() / maths_mathruler_per_second()
+
+
 def hang_ratio() -> float:
     """Wall time of batches with 1 % hangs over that without, each from fresh processes, two runs of each in turns."""
     times = {kind: 0.0 for kind in ("plain", "hangs")}

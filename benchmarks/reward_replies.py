@@ -1,7 +1,8 @@
 r"""Replies to grade whose truth is known: no two maths answers alike, so nothing can be remembered.
 
 A reply is a thought of about two kilobytes and an answer. Half of the maths answers are plain numbers in several
-spellings, half need algebra; half of each are right. Hangs are expressions that no quick test recognises.
+spellings, half need more than reading digits; half of each are right. Hangs are expressions that a computer algebra
+system does not come to an end with, each in another spelling.
 """
 
 import random
@@ -105,3 +106,4 @@ def _hangs() -> Iterator[str]:
         yield f"({number}+9^{{9}}!)^{{9^9}}"
         yield rf"\sum_{{k=1}}^{{{8000 + number}}} \sqrt{{k}}"
         yield rf"\prod_{{k=1}}^{{{90000 + number}}} (k+\sqrt{{2}})"
+        yield rf"9^{{9^9}} \bmod {number + 7}"

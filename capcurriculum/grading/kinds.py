@@ -51,8 +51,8 @@ _WRITTEN = re.compile(
     r"|\(\d{3}\) ?\d{3}-\d{4}|[A-Z]-\d{2,}[A-Za-z\d-]*|[A-Za-z]{2,}-\d+[A-Za-z\d-]*"
     r"|\d{1,2}(?::\d{2}){0,2} ?[AaPp]\.?[Mm]\.?|\d+(?:st|nd|rd|th))$"
 )
-#: A house number, a section: digits and one letter, in any case.
-CODE = re.compile(r"^\d+[A-Za-z]$")
+#: A house number, a section: digits and a capital, for which a small letter will do.
+CODE = re.compile(r"^\d+[A-Z]$")
 
 
 @lru_cache(maxsize=4096)
