@@ -15,13 +15,16 @@ _LAYOUT = re.compile(r"\\q?quad|\\text|\\[()\[\],;: ]|\\\\|[{}$&,;\s]")
 _JOINED = frozenset(["", "and", "or", "和", "或", "与", "以及"])
 _LONGEST_JOINT = 60
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
-#: Statements that name an option before they call it right, and those of Chinese replies.
+#: Statements that name an option before they call it right, those of Chinese replies, and GSM8K's mark.
+_MARKED = re.compile(r"^#### *(?=[-+$]{0,2}\d[\d,./%]*\s*$)", re.MULTILINE)
 _NAMED_RIGHT = re.compile(
     r"\b(?:option|choice|answer)[ *_]{1,4}(?P<letter>[(\[]?[A-J][)\]]?)[*_]{0,3}[ ]{1,3}is[ ](?:the[ ])?"
     r"(?:correct|right|best|true)\b",
     re.IGNORECASE,
 )
-_CHINESE = re.compile(r"(?:故选|应选|因此选|所以选|答案(?:是|为|选)?)\s{0,3}[:：]?\s{0,3}(?=[A-Za-z0-9(（$\\\-*])")
+_CHINESE = re.compile(
+    r"(?:故选|应选|因此选|所以选|答案(?:是|为|选)?|选项(?:是|为))\s{0,3}[:：]?\s{0,3}(?=[A-Za-zＡ-Ｚ0-9(（$\\\-*])"
+)
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 #: A place that speaks about the answer. Only the `sure` form at the start of a clause states it; a later unsure or
@@ -135,9 +138,9 @@ def last_statement(text: str) -> str | None:
 
 
 def _other_statement(text: str) -> re.Match[str] | None:
-    """The last "option B is correct" that begins a clause, or the last Chinese statement, whichever is later."""
+    """The last "option B is correct" that begins a clause, Chinese statement, or `#### 18`, whichever is later."""
     last = None
-    for pattern in (_NAMED_RIGHT, _CHINESE):
+    for pattern in (_NAMED_RIGHT, _CHINESE, _MARKED):
         for mark in pattern.finditer(text):
             before = text[max(0, mark.start() - 64) : mark.start()]
             begins = _CLAUSE_START.search(before) if pattern is _NAMED_RIGHT else True

@@ -48,7 +48,7 @@ LETTER = re.compile(r"^(?:\\text\{)? ?\(([A-J])\)(?: ?[.:])? ?\}?(?P<rest>.*)$")
 _RANGE = re.compile(r"^(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\s?%?$")
 _WRITTEN = re.compile(
     r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|0\d/\d+|\d+/0\d+|\d{3,}-\d{3,}(?:-\d+)*"
-    r"|\(\d{3}\) ?\d{3}-\d{4}|[A-Z]-\d{2,}[A-Za-z\d-]*|[A-Za-z]{2,}-\d+[A-Za-z\d-]*"
+    r"|\(\d{3}\) ?\d{3}-\d{4}|[A-Z]-\d{2,}[A-Za-z\d-]*|[a-z]-\d{3,}-[a-z\d]+|[A-Za-z]{2,}-\d+[A-Za-z\d-]*"
     r"|\d{1,2}(?::\d{2}){0,2} ?[AaPp]\.?[Mm]\.?|\d+(?:st|nd|rd|th))$"
 )
 #: A house number, a section: digits and a capital, for which a small letter will do.

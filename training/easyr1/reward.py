@@ -1,4 +1,4 @@
-"""The project's reward with the signature of EasyR1's `batch` manager, which passes no options.
+"""The project's reward with the signature of EasyR1's `batch` manager, which passes no options and no kind.
 
 An answer that is one of the letters A to D is then graded as a choice by its letter; whoever boxes an option's text in
 place of its letter is read as saying nothing, where the verl reward would know the option.

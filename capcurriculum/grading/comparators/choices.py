@@ -59,6 +59,7 @@ def named(content: str, options: Mapping[str, str], *, lenient: bool) -> str:
     content = _INTRODUCED.sub("", _SWITCH.sub("", content).strip(_EDGE) if lenient else content)
     bare = peeled(content, _letters_as_written)
     alone = peeled(re.sub(r"^(?:option|choice)\s+", "", bare, flags=re.IGNORECASE), _letters_as_written)
+    alone = alone[0] if re.fullmatch(r"[A-Za-z][)\]]", alone) else alone
     if alone.isascii() and alone.upper() in options:
         return alone.upper()
     by_text = by_content(content, options)

@@ -22,6 +22,7 @@ def equal(given: str, gold: str) -> bool:
 
 
 def _tight(text: str) -> str:
-    """Without the spaces beside initials, signs and units: `R. J.`, `10:30 am`, `5 %`."""
+    """Without the spaces beside initials, signs and units (`R. J.`, `10:30 am`, `(555) 123`), "and" as its sign."""
+    text = re.sub(r" ?([-()/:&]) ?", r"\1", text.replace(" and ", " & "))
     text = re.sub(r"(?<=\b[a-z]) (?=[a-z]\b)", "", text)
     return re.sub(r"(?<=\d) (?=[ap]m\b)", "", text)

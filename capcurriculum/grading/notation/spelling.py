@@ -28,7 +28,10 @@ _UPRIGHT = re.compile(
 )
 _SLANTED = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|boxed|fbox|displaystyle)\s?(?=\{)|\\(?:text)?color\s?\{\w*\}")
 _ROMAN = re.compile(r"\{\s*\\rm(?![A-Za-z])\s*([^{}]*)\}")
-_SWITCH = re.compile(r"\\(?:bf|rm|it|sf|tt|displaystyle|textstyle|limits|left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?")
+_SWITCH = re.compile(
+    r"\\(?:bf|rm|it|sf|tt|displaystyle|textstyle|limits|left|right|[bB]igg?[lr]?|tiny|scriptsize|footnotesize|small|normalsize"
+    r"|large|Large|LARGE|huge|Huge)(?![A-Za-z])\.?"
+)
 _SPACING = re.compile(r"\\[,;:> ]|\\q?quad|\\(?:h|v)space\*?\{[^{}]*\}|~|\\hfill\b|\\phantom\{[^{}]*\}")
 _DELIMITERS = re.compile(r"\$|\\[()\[\]]")
 _DEGREES = re.compile(

@@ -59,7 +59,7 @@ def _is_unit(found: Sequence[Token], start: int, lone: bool) -> bool:
     signs = {token.text for token in suffix}
     if len(bare) == 1:
         return literal and (lone or (len(suffix) > 1 and suffix[1].text == "^" and suffix[0].spaced))
-    return literal and bool(signs & {"/", "^", r"\frac"})
+    return literal and (bool(signs & {"/", "^", r"\frac"}) or (r"\cdot" in signs and suffix[0].spaced))
 
 
 def written(found: Sequence[Token]) -> str:
