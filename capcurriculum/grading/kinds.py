@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
-from capcurriculum.grading.notation.nodes import ORDERED, Cases, Group, Name, Ratio, Relation, Union
+from capcurriculum.grading.notation.nodes import ORDERED, Cases, Group, Measured, Name, Ratio, Relation, Union
 from capcurriculum.grading.notation.reading import Reading, read
 from capcurriculum.grading.notation.spelling import clean
 from capcurriculum.grading.notation.tokens import Words
@@ -103,7 +103,7 @@ def _kind(reading: Reading) -> Kind:
             return Kind.EXPRESSION
         case Cases():
             return Kind.MATRIX
-        case Name():
+        case Name() | Measured():
             return Kind.TEXT
         case Call() if is_matrix(node):
             return Kind.MATRIX

@@ -2,12 +2,28 @@
 
 from capcurriculum.grading.comparators import equations, expressions, intervals, lists, ratios
 from capcurriculum.grading.comparators.matrices import column
-from capcurriculum.grading.notation.nodes import ORDERED, REALS, Cases, Group, Name, Node, Ratio, Relation, Union
+from capcurriculum.grading.notation import units
+from capcurriculum.grading.notation.nodes import (
+    ORDERED,
+    REALS,
+    Cases,
+    Group,
+    Measured,
+    Name,
+    Node,
+    Ratio,
+    Relation,
+    Union,
+)
 from capcurriculum.grading.notation.tree import Call, Number, Symbol, Tree, is_matrix
+from capcurriculum.grading.notation.units import Unit
 
 
 def equal(given: Node, gold: Node) -> bool | None:
     """Whether two structures are equal; None when it cannot be known."""
+    if isinstance(given, Measured) or isinstance(gold, Measured):
+        (value, unit), (gold_value, gold_unit) = _parted(given), _parted(gold)
+        return units.agree(unit, gold_unit) and equal(value, gold_value)
     match gold:
         case Group():
             return lists.equal(given, gold, equal)
@@ -16,13 +32,17 @@ def equal(given: Node, gold: Node) -> bool | None:
         case Relation():
             return equations.equal(given, gold, equal)
         case Ratio():
-            value = equations.settled(given, equal) if isinstance(given, Relation) else given
-            return False if value is None else ratios.equal(value, gold)
+            said = equations.settled(given, equal) if isinstance(given, Relation) else given
+            return False if said is None else ratios.equal(said, gold)
         case Cases(rows):
             return isinstance(given, Cases) and sorted(given.rows) == sorted(rows)
         case Name():
             return given == gold
     return _expression(given, gold)
+
+
+def _parted(node: Node) -> tuple[Node, Unit | None]:
+    return (node.node, node.unit) if isinstance(node, Measured) else (node, None)
 
 
 def _expression(given: Node, gold: Tree) -> bool | None:

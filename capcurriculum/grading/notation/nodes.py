@@ -3,6 +3,7 @@ r"""What an answer can be beside a bare expression: a relation, a group of items
 from dataclasses import dataclass
 
 from capcurriculum.grading.notation.tree import Call, Number, Symbol, Tree
+from capcurriculum.grading.notation.units import Unit
 
 SIGNS = {
     "=": "=", "==": "=", r"\approx": "≈", r"\simeq": "≈", r"\doteq": "≈", "<": "<", r"\lt": "<", ">": ">", r"\gt": ">",
@@ -33,7 +34,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    r"""Items in brackets: `()`, `[)`, ..., `{}` for a set, "" for a bare list. `alike`: items of one `\pm`."""
+    r"""Items in brackets: `()`, `[)`, ..., `{}` for a set, "" for a bare list, "and" for inequalities that all hold."""
 
     brackets: str
     items: tuple["Node", ...]
@@ -60,7 +61,15 @@ class Cases:
     rows: tuple[tuple[str, ...], ...]
 
 
-Node = Number | Symbol | Call | Name | Relation | Group | Union | Ratio | Cases
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An item or side with a unit of its own, inside something larger."""
+
+    node: "Node"
+    unit: Unit
+
+
+Node = Number | Symbol | Call | Name | Relation | Group | Union | Ratio | Cases | Measured
 
 REALS = Symbol(r"\mathbb R")
 

@@ -19,11 +19,10 @@ _GROUPING = re.compile(r"[(\[]|\\\{|\\\}|[)\]]")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    r"""An answer's structure and its unit; `approximate` when it begins with `\approx`."""
+    """An answer's structure and its unit."""
 
     node: Node
     unit: Unit | None = None
-    approximate: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -46,13 +45,12 @@ def read(text: str, *, gold: bool = False, thousands: bool = True, lone: bool = 
         return Reading(Number(number.value, number.decimal))
     found = tokens(_ungrouped(text) if thousands else text)
     check_depth(found)
-    approximate = bool(found) and SIGNS.get(found[0].text) in ("≈", "=")
-    if approximate:
-        found = found[1:]
+    if found and SIGNS.get(found[0].text) in ("≈", "="):
+        found = found[1:]  # a bare approximation is taken by its value
     if not found:
         raise Broken("it is empty")
     found, unit = without_unit(found, gold, lone)
-    return Reading(structure(found), unit, approximate and text.lstrip()[0] != "=")
+    return Reading(structure(found), unit)
 
 
 def _ungrouped(text: str) -> str:

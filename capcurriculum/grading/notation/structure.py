@@ -15,6 +15,7 @@ from capcurriculum.grading.notation.nodes import (
     SIGNS,
     Cases,
     Group,
+    Measured,
     Name,
     Node,
     Ratio,
@@ -28,8 +29,6 @@ from capcurriculum.grading.notation.unit_suffix import without_unit, written
 from capcurriculum.grading.notation.vocabulary import NUMBER_WORDS, SCALES
 
 _LIST_WORDS = frozenset(["and", "or"])
-
-
 _MOST_ITEMS = 40
 
 
@@ -63,9 +62,10 @@ def _listed(found: Sequence[Token]) -> Node | None:
 
 
 def _item(found: Sequence[Token]) -> Node:
-    """An item of a list; each may repeat the unit."""
-    value, _ = without_unit(list(found), gold=False)
-    return structure(value)
+    """An item of a list or a side of a relation, which may have a unit of its own."""
+    value, unit = without_unit(list(found), gold=False)
+    node = structure(value)
+    return node if unit is None else Measured(node, unit)
 
 
 def _related(found: Sequence[Token]) -> Node | None:
@@ -113,15 +113,8 @@ def _united(found: Sequence[Token]) -> Node | None:
 
 
 def _bracketed(found: Sequence[Token]) -> Node | None:
-    if (
-        found[0].kind == "word"
-        and len(found[0].text) == 1
-        and found[0].text.isupper()
-        and found[1:]
-        and found[1].text == "("
-    ):
-        point = _bracketed(found[1:]) if closing(found, 1) == len(found) - 1 else None  # A(1,2)
-        return Relation((Name(found[0].text), point), ("=",)) if isinstance(point, Group) else None
+    if len(found) > 1 and found[0].kind == "word" and found[1].text == "(":
+        return _point(found)
     first, last = found[0].text, found[-1].text
     if found[0].text in (r"\emptyset", r"\varnothing") and len(found) == 1:
         return Group("{}", ())
@@ -138,6 +131,15 @@ def _bracketed(found: Sequence[Token]) -> Node | None:
         return structure(inner) if _plain(inner) else None
     brackets = {r"\langle": "(", "{": ""}.get(first, first) + {r"\rangle": ")", "}": ""}.get(last, last)
     return Group(brackets, items)
+
+
+def _point(found: Sequence[Token]) -> Node | None:
+    """`A(1,2)` as a name with what it stands for."""
+    letter = found[0].text
+    if len(letter) > 1 or not letter.isupper() or closing(found, 1) != len(found) - 1:
+        return None
+    point = _bracketed(found[1:])
+    return Relation((Name(letter), point), ("=",)) if isinstance(point, Group) else None
 
 
 def _plain(found: Sequence[Token]) -> bool:

@@ -41,7 +41,6 @@ class Unit:
 
 
 PERCENT = Unit((("%", 1),))
-DEGREE = Unit((("°", 1),))
 
 
 def unit(text: str) -> Unit | None:
