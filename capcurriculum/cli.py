@@ -36,8 +36,11 @@ def _build(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         from capcurriculum.forecast import forecast
         from datagen import expected
+        from datagen.sources import inferred
 
         run = expected.existing_run(wanted)
+        if examples := inferred.rows(wanted):
+            Console().print(show.grid(inferred.COLUMNS, examples))
         show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
     else:
         if arguments.shard and arguments.ray:

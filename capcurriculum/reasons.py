@@ -12,6 +12,7 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing_field"
     EMPTY_CAPTION = "empty_caption"
     EMPTY_PROBLEM = "empty_problem"
+    MISSING_OPTIONS = "missing_options"
     UNGRADABLE_ANSWER = "ungradable_answer"
     DUPLICATE_ID = "duplicate_id"
     DUPLICATE_ROW = "duplicate_row"

@@ -115,7 +115,8 @@ class Columns(SourcesSection):
 
     An empty name means there is no such column. `options` holds the texts of a choice in order; `split` and `license`
     are read row by row where a data set mixes several. `answer` names a column, or a column and the kind of its
-    answers; `gold` says where in it the final answer stands.
+    answers; `gold` says where in it the final answer stands. `answers` says what a key beside options is; without it
+    whole numbers are counted as all rows of the source together show.
     """
 
     id: str = ""
@@ -124,6 +125,7 @@ class Columns(SourcesSection):
     problem: str = "problem"
     answer: str | AnswerColumn = "answer"
     gold: GoldRule = GoldRule()
+    answers: Literal["letters", "zero_based", "one_based", "text"] | None = None
     options: str = ""
     skill: str = ""
     split: str = ""

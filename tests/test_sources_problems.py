@@ -243,7 +243,8 @@ def test_problems_of_any_data_set_by_column_mapping(tmp_path: Path) -> None:
 def test_a_choice_by_the_place_of_its_answer(tmp_path: Path) -> None:
     rows = [{"problem": "Which?", "answer": 1, "choices": ["red", "blue"], "image": [{"bytes": data.picture(2)}]}]
     data.parquet(tmp_path / "p/x.parquet", rows)
-    section = data.section("problems", tmp_path / "p", columns={"options": "choices"}, source="s")
+    columns = {"options": "choices", "answers": "zero_based"}
+    section = data.section("problems", tmp_path / "p", columns=columns, source="s")
     (question,) = data.questions(data.read(section, tmp_path / "run"))
     assert (question.answer, question.options) == ("B", ("red", "blue"))
 

@@ -10,6 +10,7 @@ from string import ascii_uppercase
 
 from capcurriculum import answers
 from capcurriculum.grading import extract
+from capcurriculum.grading.comparators.choices import by_content
 from capcurriculum.reasons import Reason
 from datagen.sources.lines import LineProblem
 
@@ -91,6 +92,11 @@ def letter(key: str, options: Sequence[str]) -> str:
     if key.strip().upper() in set(ascii_uppercase[: len(options)]):
         return key.strip().upper()
     return answers.grade(rf"\boxed{{{key.strip()}}}", "A", tuple(options)).answer
+
+
+def by_text(key: str, options: Sequence[str]) -> str:
+    """The letter of the one option whose text or value a key is, whatever letter it may look like; "" for none."""
+    return by_content(key, dict(zip(ascii_uppercase, options, strict=False)))
 
 
 def letter_in_reply(reply: str, options: Sequence[str]) -> str:

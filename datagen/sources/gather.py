@@ -61,7 +61,7 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
     Raises:
         SourceError: a source as a whole cannot be read, or gives no row at all.
     """
-    before = Gathered(run)
+    before, read_as = Gathered(run), dict[tuple[str, int], str]()
     for stage, found in sections(recipe).items():
         for number, section in enumerate(found):
             label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
@@ -69,11 +69,19 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
             place = _place(run, stage, kind, found, number)
             if before.holds(stage, number, section, place.folder):
                 continue
+            noted: list[str] = []
             with display.step(label, None) as advance:
-                _append(run, kinds.rows(section, place, stage, kind, _known(run, stage, kind)), advance)
+                found_rows = kinds.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
+                _append(run, found_rows, advance)
+            if noted:
+                read_as[stage, number] = noted[0]
+                how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
+                display.console.print(
+                    f"{label}: whole-number keys are {noted[0]}, {how}", markup=False, highlight=False
+                )
             before.note(stage, number, section, place.folder)
     _keep_rows(run, recipe)
-    inventory.write(run, sections(recipe))
+    inventory.write(run, sections(recipe), read_as)
 
 
 def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], number: int) -> Place:

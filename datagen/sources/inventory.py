@@ -16,13 +16,31 @@ from capcurriculum.tables import write_atomically
 FILE = "sources.json"
 
 
-def write(run: Run, stages: Mapping[str, Sequence[SourceSection]]) -> None:
-    """Write the file, if it is new or changed."""
-    declared = [_declared(stage, section) for stage, found in stages.items() for section in found]
+def write(
+    run: Run, stages: Mapping[str, Sequence[SourceSection]], read_as: Mapping[tuple[str, int], str] | None = None
+) -> None:
+    """Write the file, if it is new or changed.
+
+    `read_as` says of a stage's source by its number how its whole-number keys were read; what is not said anew stays.
+    """
+    conventions = _read_before(run) | {f"{stage} {number}": said for (stage, number), said in (read_as or {}).items()}
+    declared = []
+    for stage, found in stages.items():
+        for number, section in enumerate(found):
+            said = conventions.get(f"{stage} {number}", "")
+            declared.append(_declared(stage, section) | ({"keys": said, "number": number} if said else {}))
     data = json.dumps({"sources": declared, "rows": _rows(run)}, indent=1, ensure_ascii=False).encode() + b"\n"
     path = run.path / FILE
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)
+
+
+def _read_before(run: Run) -> dict[str, str]:
+    try:
+        sources = json.loads((run.path / FILE).read_bytes())["sources"]
+        return {f"{one['stage']} {one['number']}": str(one["keys"]) for one in sources if "keys" in one}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _declared(stage: str, section: SourceSection) -> dict[str, Any]:

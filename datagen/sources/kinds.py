@@ -70,8 +70,17 @@ def folder(section: SourceSection) -> Path:
     return hub.folder(section, ()) if section.path else Path(section.repo or section.kind)
 
 
-def rows(section: SourceSection, place: Place, stage: str, kind: Stage, known: Collection[str]) -> Rows:
+def rows(
+    section: SourceSection,
+    place: Place,
+    stage: str,
+    kind: Stage,
+    known: Collection[str],
+    note: Callable[[str], None] = lambda convention: None,
+) -> Rows:
     """Rows of a source for a stage of a kind, and verdicts on lines that gave none; keys in `known` are skipped.
+
+    `note` is told how whole-number keys of choices are read (`answer_keys.Convention`), where the source has any.
 
     Raises:
         SourceError: the source as a whole cannot be read.
@@ -90,7 +99,10 @@ def rows(section: SourceSection, place: Place, stage: str, kind: Stage, known: C
         case "pixmo":
             return pixmo.read(section, place, stage, known)
         case "problems":
-            return questions.read(_first(mapped.problems(section, place, visual), section), stage, known)
+            source = mapped.problems(section, place, visual)
+            if source.convention:
+                note(source.convention)
+            return questions.read(_first(source, section), stage, known)
         case name:
             return questions.read(_first(PROBLEMS[name](section, place), section), stage, known)
 

@@ -4,20 +4,23 @@ It is a folder with data files (JSON lines, JSON, CSV, Parquet, Arrow), one such
 are embedded, or files below `images`: a folder, an archive, or nothing, which means beside the data files.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
-from datagen.sources import archives, choices, hub
+from datagen.sources import answer_keys, archives, choices, hub, options
 from datagen.sources.captioned import Caption, CaptionSource
+from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
 from datagen.sources.records import READERS, Keys, Record, find_files, read_files
 
 SPLIT = "(split)"
+_LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
 ALL_FILES = tuple(f"**/*{ending}" for ending in READERS)
 
 
@@ -42,16 +45,20 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
     """A `problems` source with a column mapping; each has an image if they are `visual`.
 
     Raises:
-        SourceError: its folder or files are not there.
+        SourceError: its folder or files are not there, or its keys can be read in several ways.
     """
     columns = section.columns or Columns()
+    named = (columns.problem, columns.answer_column, columns.options, columns.skill, columns.split, columns.license)
+    needed = tuple(filter(None, (*named, columns.image if visual else "")))
+    records = _records(section, place, columns, needed)
+    convention = _convention(section, columns, records)
 
     def parse(record: Record) -> Problem:
-        options = record.texts(columns.options) if columns.options else ()
+        texts, answer = _choice(record, columns, convention)
         return Problem(
             problem=record.text(columns.problem),
-            answer=_answer(record, columns, options),
-            options=options,
+            answer=answer,
+            options=texts,
             kind=columns.answer_kind,
             skill=record.text(columns.skill) if columns.skill else "unknown",
             image=record.get(columns.image) if visual else None,
@@ -59,19 +66,45 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
             license=_license(section, columns, record),
         )
 
-    named = (columns.problem, columns.answer_column, columns.options, columns.skill, columns.split, columns.license)
-    needed = tuple(filter(None, (*named, columns.image if visual else "")))
-    records = _records(section, place, columns, needed)
-    return ProblemSource(records, parse, pictures(section, place) if visual else None)
+    return ProblemSource(records, parse, pictures(section, place) if visual else None, convention or "")
 
 
-def _answer(record: Record, columns: Columns, options: tuple[str, ...]) -> str:
-    """The answer; beside options a whole number is the place of the right one, counted from 0."""
+def _convention(
+    section: SourceSection, columns: Columns, records: Callable[[], Iterator[Record]]
+) -> answer_keys.Convention | None:
+    """What the keys beside options are: as the recipe says, else as all rows together show."""
+    if not columns.options:
+        return None
+    if columns.answers:
+        return answer_keys.Convention(columns.answers)
+
+    def rows() -> Iterator[tuple[int, object, options.Options]]:
+        for record in records():
+            if record.problem is None:
+                try:
+                    found = options.read(record.get(columns.options), record.number, columns.options)
+                except LineProblem:
+                    continue
+                yield record.number, record.get(columns.answer_column), found
+
+    return answer_keys.infer(rows(), section.path or section.repo)
+
+
+def _choice(record: Record, columns: Columns, convention: answer_keys.Convention | None) -> tuple[tuple[str, ...], str]:
+    """Options and the letter of the right one, or no options and a free answer."""
     value = record.get(columns.answer_column)
-    if options and isinstance(value, int) and not isinstance(value, bool) and str(value) not in options:
-        return options[value] if 0 <= value < len(options) else str(value)
-    said, mark = record.text(columns.answer_column), columns.gold.after
-    return choices.final_answer(said, mark, record.number) if mark else said
+    found = options.read(record.get(columns.options), record.number, columns.options) if columns.options else None
+    if found is not None and found.texts:
+        return found.texts, answer_keys.letter(value, found, convention, record.number)
+    if found is not None and isinstance(value, str) and _LETTER.match(value):
+        detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
+        raise LineProblem(Reason.MISSING_OPTIONS, detail)
+    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], str | int | float):
+        said = str(value[0])
+    else:
+        said = record.text(columns.answer_column)
+    mark = columns.gold.after
+    return (), choices.final_answer(said, mark, record.number) if mark else said
 
 
 def _license(section: SourceSection, columns: Columns, record: Record) -> str:

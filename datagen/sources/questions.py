@@ -8,7 +8,7 @@ from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import choices
+from datagen.sources import answer_keys, choices
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.records import Record
@@ -48,11 +48,13 @@ class ProblemSource:
     """How to read one source: its records, always in the same order, and what each of them says.
 
     `parse` raises `LineProblem` for a record that says nothing usable. With `pictures` every problem has an image.
+    `convention` says how whole-number keys were read, "" where there are none.
     """
 
     records: Callable[[], Iterator[Record]]
     parse: Callable[[Record], Problem]
     pictures: Pictures | None = None
+    convention: str = ""
 
 
 def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[Question | Verdict]:
@@ -86,6 +88,8 @@ def _question(source: ProblemSource, stage: str, record: Record) -> Question:
     options = tuple(neutral(option) for option in said.options)
     text = neutral(choices.without_placeholders(said.problem))
     answer = neutral(said.answer)
+    if not options and answer and answer_keys.is_missing(answer):
+        raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no answer but {answer!r}")
     if not text or not answer:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"row {record.number} has an empty problem or answer")
     shown = text

@@ -43,13 +43,13 @@ class Record:
         return value
 
     def text(self, column: str) -> str:
-        """The text of a column; whole and decimal numbers count as text.
+        """The text of a column; whole and decimal numbers count as text, NaN does not.
 
         Raises:
             LineProblem: there is none.
         """
         value = self.get(column)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value:
             raise LineProblem(Reason.MISSING_FIELD, f"row {self.number} has no text in {column!r}")
         return str(value)
 

@@ -18,6 +18,8 @@ from datagen.text import neutral
 
 MAX_QUESTION = 400
 MAX_OPTION = 120
+#: A letter before an option: the question gives it one already.
+_LABELLED = re.compile(r"^\s*[(\[]?([A-Da-d])(?:[)\]][.:]?|[.:、])\s+(?=\S)")
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 _SOURCE_NAMED = re.compile(r"\b(?:caption|description|described|text above)\b", re.IGNORECASE)
 
@@ -82,6 +84,8 @@ def _check(reply: _Reply) -> Choice:
     options = tuple(neutral(reply.options[letter]) for letter in LETTERS if letter in reply.options)
     if sorted(reply.options) != list(LETTERS):
         raise ParseError("the options must be A, B, C and D")
+    if all(map(_LABELLED.match, options)):
+        options = _unlabelled(options)
     if reply.answer not in LETTERS:
         raise ParseError("the answer must be one of A, B, C and D")
     if not question.endswith("?") or len(question) > MAX_QUESTION:
@@ -93,6 +97,18 @@ def _check(reply: _Reply) -> Choice:
     if any(not option or "\n" in option or len(option) > MAX_OPTION for option in options):
         raise ParseError(f"each option must be one line of 1 to {MAX_OPTION} characters")
     return Choice(question, options, reply.answer)
+
+
+def _unlabelled(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Options without letters of their own, which would be shuffled with them.
+
+    Raises:
+        ParseError: the letters are not those of their places.
+    """
+    found = [match for option in options if (match := _LABELLED.match(option))]
+    if [match[1].upper() for match in found] != list(LETTERS):
+        raise ParseError("the options carry letters of their own, in another order; write their texts alone")
+    return tuple(option[match.end() :].strip() for option, match in zip(options, found, strict=True))
 
 
 def permuted(choice: Choice, salt: str) -> Choice:

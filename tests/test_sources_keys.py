@@ -1,0 +1,195 @@
+"""Answer keys: one convention for a whole source, labels honoured, and nothing guessed row by row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcurriculum import cli, recipe
+from capcurriculum.errors import ParseError, SourceError
+from capcurriculum.progress import Display
+from capcurriculum.rows import Stage
+from capcurriculum.run import writing
+from datagen.sources import gather, options
+from datagen.sources.answer_keys import Convention, infer
+from datagen.sources.lines import LineProblem
+from datagen.teacher import mcq
+from tests import source_data as data
+from tests import worlds
+
+TEXT = Stage.TEXT
+FRUIT = ["plum", "banana", "cherry", "lime"]
+
+
+def read(folder: Path, rows: list[dict[str, Any]], **columns: str) -> tuple[dict[str, str], list[str]]:
+    """Problem -> text of the option that its key names, and the reasons of the rows that gave none."""
+    path = folder / "p/rows.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    mapped = {"options": "options"} | columns
+    found = data.read(data.section("problems", folder / "p", columns=mapped, source="s"), folder / "run", TEXT)
+    return {
+        q.problem.split("\n")[0]: q.options["ABCDEFGHIJ".index(q.answer)] if q.options else q.answer
+        for q in data.questions(found)
+    }, data.reasons(found)
+
+
+def row(number: int, choices: Any, answer: Any) -> dict[str, Any]:
+    return {"problem": f"Question {number}?", "options": choices, "answer": answer}
+
+
+@pytest.mark.parametrize("write", [int, str, float])
+def test_keys_that_reach_the_number_of_options_count_from_one(tmp_path: Path, write: type) -> None:
+    rows = [row(n, FRUIT, write(n)) for n in (2, 1, 4, 3)]
+    found, reasons = read(tmp_path, rows)
+    assert found == {f"Question {n}?": FRUIT[n - 1] for n in (1, 2, 3, 4)}
+    assert reasons == []
+
+
+def test_keys_with_a_zero_count_from_zero_although_options_are_numbers(tmp_path: Path) -> None:
+    counts = [["2", "3", "1", "0"], ["6", "8", "2", "4"], ["3", "0", "5", "7"], ["2", "4", "3", "1"]]
+    found, _ = read(tmp_path, [row(n, one, key) for n, (one, key) in enumerate(zip(counts, [1, 1, 0, 2], strict=True))])
+    assert list(found.values()) == ["3", "8", "3", "3"]
+
+
+def test_keys_that_are_texts_of_options_are_texts(tmp_path: Path) -> None:
+    found, _ = read(tmp_path, [row(0, [3, 4, 5, 7], 7), row(1, [10, 20], 10), row(2, ["1 cm", "12 cm"], 12)])
+    assert list(found.values()) == ["7", "10", "12 cm"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([row(0, FRUIT, 1), row(1, FRUIT, 2)], "one_based or zero_based.*row 1 answers 1"),
+        ([row(0, FRUIT, 0), row(1, FRUIT, 4)], "no one convention.*row 1 answers 0.*row 2 answers 4"),
+        ([row(0, ["1", "2"], 1)], "answers: zero_based, one_based or text"),
+    ],
+)
+def test_a_source_that_leaves_it_open_is_refused_with_rows(
+    tmp_path: Path, rows: list[dict[str, Any]], words: str
+) -> None:
+    with pytest.raises(SourceError, match=words):
+        read(tmp_path, rows)
+
+
+def test_the_recipe_may_say_what_keys_are(tmp_path: Path) -> None:
+    rows = [row(0, FRUIT, 1), row(1, FRUIT, 2), row(2, FRUIT, 4)]
+    assert read(tmp_path / "0", rows, answers="zero_based") == (
+        {"Question 0?": "banana", "Question 1?": "cherry"},
+        ["ungradable_answer"],
+    )
+    assert list(read(tmp_path / "1", rows, answers="one_based")[0].values()) == ["plum", "banana", "lime"]
+    letters = [row(0, ["B", "A"], "A")]
+    assert read(tmp_path / "2", letters)[0] == {"Question 0?": "B"}
+    assert read(tmp_path / "3", letters, answers="text")[0] == {"Question 0?": "A"}
+
+
+def test_a_key_past_the_end_is_a_bad_row_and_no_evidence(tmp_path: Path) -> None:
+    found, reasons = read(tmp_path, [row(0, FRUIT, 0), row(1, FRUIT, 9), row(2, FRUIT, 3)])
+    assert (list(found.values()), reasons) == (["plum", "lime"], ["ungradable_answer"])
+
+
+def test_labels_inside_options_name_the_key_and_leave_the_text(tmp_path: Path) -> None:
+    rows = [
+        row(0, ["B. lung", "C. heart", "D. liver"], "C"),
+        row(1, ["C. apple", "A. carrot", "B. pear"], "A"),
+        row(2, ["(1) ice", "(2) steam", "(3) snow"], "2"),
+        row(3, ["B. lung", "C. heart", "D. liver"], "A"),
+        row(4, ["1.5 m", "2.5 m"], "B"),
+        row(5, ["A) red", "B) blue"], "b) blue"),
+    ]
+    found, reasons = read(tmp_path, rows)
+    assert list(found.values()) == ["heart", "carrot", "steam", "2.5 m", "blue"]
+    assert reasons == ["ungradable_answer"]
+
+
+LAYOUTS = [
+    {"A": "red", "B": "blue"},
+    {"B": "blue", "A": "red"},
+    ["red", "blue"],
+    '["red", "blue"]',
+    "['red', 'blue']",
+    "A. red; B. blue",
+    "A) red\nB) blue",
+    "(A) red (B) blue",
+    [{"label": "A", "text": "red"}, {"label": "B", "text": "blue"}],
+    {"text": ["red", "blue"], "label": ["A", "B"]},
+    ["A. red", "B. blue"],
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=map(str, LAYOUTS))
+def test_layouts_of_options(layout: object) -> None:
+    assert options.read(layout, 1, "options").texts == ("red", "blue")
+
+
+@pytest.mark.parametrize(
+    "value", [3, "red or blue", [True, False], [["a"], ["b"]], {"A": None}, "[" * 50_000, "A. red"]
+)
+def test_what_holds_no_options_is_said(value: object) -> None:
+    with pytest.raises(LineProblem, match="has no options in 'options'"):
+        options.read(value, 1, "options")
+
+
+def test_missing_keys_and_missing_options_have_reasons(tmp_path: Path) -> None:
+    rows = [
+        row(0, [], "A"),
+        row(1, None, "(b)"),
+        row(2, FRUIT, None),
+        row(3, FRUIT, float("nan")),
+        row(4, FRUIT, "N/A"),
+        row(5, FRUIT, "A, B"),
+        row(6, FRUIT, ["A", "B"]),
+        row(7, FRUIT, ["B"]),
+        row(8, None, "None"),
+        row(9, None, float("nan")),
+        row(10, None, "green"),
+        row(11, ["None", "One"], "None"),
+    ]
+    found, reasons = read(tmp_path, rows)
+    assert found == {"Question 7?": "banana", "Question 10?": "green", "Question 11?": "None"}
+    assert (
+        reasons == ["missing_options"] * 2 + ["missing_field"] * 3 + ["ungradable_answer"] * 2 + ["missing_field"] * 2
+    )
+
+
+def test_no_whole_number_key_needs_no_convention() -> None:
+    assert infer([(1, "B", options.Options(("x", "y"))), (2, "x", options.Options(("x", "y")))], "s") is None
+    assert infer([(1, 2, options.Options(("x", "y")))], "s") is Convention.ONE_BASED
+
+
+def test_the_choice_is_printed_recorded_and_shown_by_a_dry_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.write_lines(tmp_path / "p/rows.jsonl", [row(n, FRUIT, n) for n in (1, 2, 4)])
+    source = {"kind": "problems", "path": str(tmp_path / "p"), "columns": {"options": "options"}, "source": "fruit"}
+    wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", perception=None, text={"source": source})
+    with writing(wanted) as run:
+        gather.gather(run, wanted, Display())
+    assert "whole-number keys are one_based, as its rows show" in " ".join(capsys.readouterr().err.split())
+    for _ in range(2):  # also when the source is not read again
+        (declared,) = json.loads((run.path / "sources.json").read_text())["sources"]
+        assert declared["keys"] == "one_based"
+        with writing(wanted) as run:
+            gather.gather(run, wanted, Display())
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe.dump(wanted), encoding="utf-8")
+    assert cli.main(["build", str(file), "--dry-run"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "one_based" in shown
+    assert "D: lime" in shown
+
+
+def test_a_teachers_options_lose_letters_of_their_own() -> None:
+    def reply(*texts: str) -> str:
+        return json.dumps({"question": "Which?", "options": dict(zip("ABCD", texts, strict=True)), "answer": "B"})
+
+    assert mcq.parse(reply("A. red", "B. teal", "C. ochre", "D. navy"), "stop").options == (
+        "red",
+        "teal",
+        "ochre",
+        "navy",
+    )
+    with pytest.raises(ParseError, match="letters of their own"):
+        mcq.parse(reply("B. red", "A. teal", "C. ochre", "D. navy"), "stop")
