@@ -44,6 +44,9 @@ class Knowing(endpoint.Endpoint):
         known = any(option.startswith("right") for option in options.values())
         return super()._choice(text, options, has_image) if known else r"\boxed{A}"
 
+    def _sum(self, text: str) -> str:
+        return r"\boxed{A}" if "Choose from the following options" in text else super()._sum(text)
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
