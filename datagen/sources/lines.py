@@ -9,6 +9,7 @@ from pathlib import Path
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import SCHEMA, digest
+from datagen.sources import encoding
 
 MAX_LINE = 5_000_000
 
@@ -24,11 +25,12 @@ class LineProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A source line: its content key, its number from 1, and its raw text."""
+    """A source line: its content key, its number from 1, its raw text, and what is wrong with its bytes, if so."""
 
     key: str
     number: int
     text: str
+    undecoded: str | None = None
 
     def fields(self) -> dict[str, object]:
         """The line's JSON object.
@@ -36,6 +38,8 @@ class Line:
         Raises:
             LineProblem: it is not one.
         """
+        if self.undecoded:
+            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} {self.undecoded}")
         if len(self.text) > MAX_LINE:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is longer than {MAX_LINE} characters")
         try:
@@ -65,11 +69,11 @@ def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Li
     added.
 
     Raises:
-        SourceError: the file is not there or cannot be read.
+        SourceError: the file is not there, cannot be read, or is UTF-16.
     """
     seen: Counter[str] = Counter()
     try:
-        with path.open(encoding="utf-8", errors="replace") as handle:
+        with encoding.opened(path) as handle:
             taken = 0
             for number, raw in enumerate(handle, 1):
                 text = raw.strip()
@@ -78,9 +82,11 @@ def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Li
                 if limit is not None and taken >= limit:
                     return
                 taken += 1
+                undecoded = encoding.undecoded(text)
+                text = encoding.replaced(text) if undecoded else text
                 base = digest(SCHEMA, "line", source, text)
                 seen[base] += 1
-                yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text)
+                yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text, undecoded)
     except OSError as error:
         raise SourceError(
             f"The source file {path} cannot be read ({error.strerror}); check the recipe's path."

@@ -12,6 +12,7 @@ from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Outcome, Question, Verdict, bytes_digest
 from datagen import images
 from datagen.sources import choices
+from datagen.sources.answer_keys import is_missing
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
 
@@ -46,6 +47,8 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
     answer = neutral(line.string(fields, "answer"))
     if not problem or not answer:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"line {line.number} has an empty problem or answer")
+    if is_missing(answer):
+        raise LineProblem(Reason.MISSING_FIELD, f"line {line.number} answers {answer!r}, which says that none is known")
     if choices.is_prose(answer):
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number} has a paragraph for an answer; give it alone")
     if answers.grade(rf"\boxed{{{answer}}}", answer).outcome is not Outcome.RIGHT:

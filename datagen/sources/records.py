@@ -15,6 +15,7 @@ from typing import IO
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import SCHEMA, bytes_digest, digest
+from datagen.sources import encoding
 from datagen.sources.lines import Line, LineProblem, read_lines
 
 BATCH_ROWS = 64
@@ -164,8 +165,9 @@ def from_line(line: Line, keys: Keys) -> Record:
 
 def _json(path: Path, keys: Keys, inner: str) -> Iterator[Record]:
     """An array of objects or of conversations, read element by element; some `.json` files hold JSON lines instead."""
+    encoding.refuse_wide(path)
     with path.open("rb") as handle:
-        first = handle.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        first = handle.read(64).removeprefix(encoding.MARK).lstrip()[:1]
     if first == b"{" and inner == "item":
         yield from _json_lines(path, keys, inner)
         return
@@ -183,7 +185,7 @@ def json_stream(handle: IO[bytes], where: str, keys: Keys, inner: str) -> Iterat
 
     count = 0
     try:
-        for value in ijson.items(handle, inner, use_float=True):
+        for value in ijson.items(encoding.Unmarked(handle), inner, use_float=True):
             count += 1
             if isinstance(value, Mapping):
                 yield keys.record(count, value)
@@ -194,7 +196,7 @@ def json_stream(handle: IO[bytes], where: str, keys: Keys, inner: str) -> Iterat
                 yield record.refused(Reason.MALFORMED_LINE, f"row {count} is neither an object nor a list")
     except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(
-            f"{where} is not valid JSON after row {count}: {_sentence(error)}; download it again."
+            f"{where} is not valid JSON after row {count}: {_sentence(error)}; if it is cut off, download it again."
         ) from error
     if not count:
         missing = "array of rows" if inner == "item" else f"rows at {inner.removesuffix('.item')!r}"
@@ -204,16 +206,25 @@ def json_stream(handle: IO[bytes], where: str, keys: Keys, inner: str) -> Iterat
 def _csv(path: Path, keys: Keys, inner: str) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+    with encoding.opened(path, newline="") as handle:
         rows = csv.DictReader(handle, delimiter=delimiter, restkey="(too many)")
         try:
             for number, row in enumerate(rows, 1):
-                record = keys.record(number, {name: value for name, value in row.items() if value is not None})
-                torn = "(too many)" in row or len(record.values) < len(row)
-                detail = f"row {number} does not have as many fields as the header"
-                yield record.refused(Reason.MALFORMED_LINE, detail) if torn else record
+                yield _csv_row(number, row, keys)
         except csv.Error as error:
             raise SourceError(f"{path} is not valid CSV at line {rows.line_num}: {error}.") from error
+
+
+def _csv_row(number: int, row: Mapping[str, str | None], keys: Keys) -> Record:
+    """A row as a record, refused where its fields are not the header's or its bytes are not UTF-8."""
+    values = {name: value for name, value in row.items() if value is not None}
+    undecoded = encoding.undecoded("".join(map(str, values.values())))
+    if undecoded:
+        values = {name: encoding.replaced(str(value)) for name, value in values.items()}
+    record = keys.record(number, values)
+    if "(too many)" in row or len(values) < len(row):
+        return record.refused(Reason.MALFORMED_LINE, f"row {number} does not have as many fields as the header")
+    return record.refused(Reason.MALFORMED_LINE, f"row {number} {undecoded}") if undecoded else record
 
 
 def _parquet(path: Path, keys: Keys, inner: str) -> Iterator[Record]:
