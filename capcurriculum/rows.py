@@ -193,7 +193,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: a text, or an error sentence when the engine could not give one (`finish` is then `error`).
+    """What came back: a text, or why there is none in `error`; where the engine could not give one `finish` is `error`.
 
     Summed over responses, `tokens_in` and `tokens_out` are what was paid for: where several rollouts shared one prompt
     the first carries its tokens and the others 0, and where an endpoint told only the sum of what they wrote it is
@@ -206,6 +206,11 @@ class Response:
     tokens_in: int = 0
     tokens_out: int = 0
     error: str = ""
+
+    @property
+    def unread(self) -> str:
+        """Why its text says nothing of what the model thinks; "" if it does."""
+        return self.error or ("cut off at max_tokens" if self.finish == "length" else "")
 
 
 @dataclass(frozen=True, slots=True)

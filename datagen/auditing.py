@@ -6,16 +6,16 @@ describe are in `datagen.describing`.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from capcurriculum import prompts
+from capcurriculum import json_reply, prompts
+from capcurriculum.errors import ParseError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditSection
@@ -26,7 +26,6 @@ from datagen.orders import rotated
 from datagen.solving import Asked, Solver, answer_row, images
 
 MAX_SEEN = 400
-_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 
 
 class Opinion(StrEnum):
@@ -54,11 +53,15 @@ JSON_SCHEMA = json.dumps(
 _OUTCOMES = {"agree": Outcome.RIGHT, "disagree": Outcome.WRONG, "unsure": Outcome.UNPARSED}
 
 
+def _plain(word: object) -> object:
+    return word.strip().lower() if isinstance(word, str) else word
+
+
 class _Reply(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     seen: str
-    verdict: Literal["agree", "disagree", "unsure"]
+    verdict: Annotated[Literal["agree", "disagree", "unsure"], BeforeValidator(_plain)]
 
 
 def opinion(vote: Answer) -> Opinion:
@@ -173,13 +176,10 @@ def parse(response: Response) -> tuple[Outcome, str, str]:
     """Outcome (right: it agrees), the verdict's word, and why there is none or what the auditor saw."""
     if response.finish == "error":
         return Outcome.FAILED, "", response.error
-    if response.finish == "length":
-        return Outcome.UNPARSED, "", "cut off at max_tokens"
-    fenced = _FENCE.match(response.text)
+    if response.unread:
+        return Outcome.UNPARSED, "", response.unread
     try:
-        reply = _Reply.model_validate_json(fenced.group(1) if fenced else response.text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Outcome.UNPARSED, "", f"not the JSON object asked for ({where or 'reply'}: {first['msg']})"
+        reply = json_reply.read(response.text, _Reply)
+    except ParseError as error:
+        return Outcome.UNPARSED, "", str(error)
     return _OUTCOMES[reply.verdict], reply.verdict, reply.seen[:MAX_SEEN]

@@ -266,9 +266,9 @@ def graded(
     """
     if response.finish == "error":
         return Outcome.FAILED, "", response.error
-    if response.finish == "length":
+    if response.unread:
         # A reply cut off before its answer says nothing about what the model sees.
-        return Outcome.UNPARSED, "", "cut off at max_tokens"
+        return Outcome.UNPARSED, "", response.unread
     _, options, gold = rotated(question, order)
     grade = answers.grade(response.text, gold, (*options, *further) or None, question.kind or None)
     return grade.outcome, written(grade.answer, order if options else 0), grade.detail

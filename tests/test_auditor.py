@@ -199,15 +199,18 @@ def response(text: str, finish: str = "stop", error: str = "") -> Response:
         (response('```json\n{"seen": "red", "verdict": "disagree"}\n```'), (Outcome.WRONG, "disagree")),
         (response('{"seen": "", "verdict": "unsure"}'), (Outcome.UNPARSED, "unsure")),
         (response('{"verdict": "agree"}'), (Outcome.UNPARSED, "")),
-        (response('{"seen": "red", "verdict": "Agree"}'), (Outcome.UNPARSED, "")),
-        (response('{"seen": "red", "verdict": "agree", "score": 1}'), (Outcome.UNPARSED, "")),
-        (response('I agree. {"seen": "red", "verdict": "agree"}'), (Outcome.UNPARSED, "")),
+        (response('{"seen": "red", "verdict": "Agree"}'), (Outcome.RIGHT, "agree")),
+        (response('{"seen": "red", "verdict": "agree", "score": 1}'), (Outcome.RIGHT, "agree")),
+        (response('<think>I disagree.</think> So: {"seen": "red", "verdict": "agree"}'), (Outcome.RIGHT, "agree")),
+        (response('{"seen": "red", "verdict": "agree"} {"seen": "red", "verdict": "unsure"}'), (Outcome.UNPARSED, "")),
+        (response('{"seen": "red", "verdict": "maybe"}'), (Outcome.UNPARSED, "")),
+        (response("", "stop", "it only thought"), (Outcome.UNPARSED, "")),
         (response("agree"), (Outcome.UNPARSED, "")),
         (response('{"seen": "red", "verdict": "agree"}', "length"), (Outcome.UNPARSED, "")),
         (response("", "error", "gone"), (Outcome.FAILED, "")),
     ],
 )
-def test_a_judgement_is_read_strictly(reply: Response, expected: tuple[Outcome, str]) -> None:
+def test_a_judgement_is_the_one_object_asked_for(reply: Response, expected: tuple[Outcome, str]) -> None:
     outcome, answer, detail = auditing.parse(reply)
     assert (outcome, answer) == expected
     assert answer or detail

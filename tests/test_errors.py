@@ -110,7 +110,7 @@ def test_mistakes_about_one_picture_are_not_taken_for_independent() -> None:
         ('{"seen": "a", "kind": "wrong_count"}', "stop", ""),
         ('{"seen": "a", "mistake": "b", "kind": "other"}', "stop", ""),
         ('{"seen": "a", "mistake": "b", "kind": ["wrong_count"]}', "stop", ""),
-        ('{"seen": "a", "mistake": "b", "kind": "wrong_count", "more": 1}', "stop", ""),
+        ('{"seen": "a", "mistake": "b", "kind": "Wrong_count", "more": 1}', "stop", "wrong_count"),
         ("wrong_count", "stop", ""),
         ("", "error", ""),
     ],

@@ -479,3 +479,24 @@ def test_prompt_keys_agree_with_what_is_grouped() -> None:
     assert first.prompt_key == second.prompt_key
     assert same_prompt(first, second)
     assert all(first.prompt_key != r.prompt_key and not same_prompt(first, r) for r in other)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"content": None, "reasoning_content": "It is 2."}, True),
+        ({"content": "", "reasoning": "It is 2."}, True),
+        ({"content": " \n", "reasoning_content": "It is 2."}, True),
+        ({"content": "2", "reasoning_content": "It is 2."}, False),
+        ({"content": None, "reasoning_content": None}, False),
+        ({"content": ""}, False),
+    ],
+)
+def test_a_model_that_spoke_only_in_its_reasoning_channel_is_told_so(message: dict[str, Any], said: bool) -> None:
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "length"}]}).encode()
+    (request,) = sums(1)
+    with endpoint.serving(Endpoint(faults=[endpoint.sending(body)])) as server:
+        found = ask(section(server.url), [request])[request.key]
+    assert (found.finish, found.text) == ("length", message["content"] or "")
+    assert ("only in its reasoning channel" in found.unread) is said
+    assert found.unread

@@ -31,13 +31,49 @@ def test_a_good_reply_is_taken_with_or_without_a_fence() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "<think>A cat {and a dog}. {}</think>\n" + json.dumps(GOOD),
+        "The cat sits {here}.</think>" + json.dumps(GOOD),
+        f"Here it is:\n```json\n{json.dumps(GOOD, indent=2)}\n```\nI hope it helps {{you}}!",
+        f"```\n{json.dumps(GOOD)}\n```\nOnce more: {json.dumps(GOOD)}",
+        changed(explanation={"why": "it is there"}),
+        changed(answer="b"),
+        changed(answer="(B)"),
+        changed(answer="B) a car"),
+        changed(answer="B: a car"),
+        changed(answer="A car"),
+        changed(options={"a": "a dog", "b": "a car", "c": "a tree", "d": "a hat"}),
+        changed(options={"A": "A. a dog", "B": "B. a car", "C": "C. a tree", "D": "D. a hat"}),
+        changed(options={"A": "A. a dog", "B": "B. a car", "C": "C. a tree", "D": "D. a hat"}, answer="B. a car"),
+    ],
+)
+def test_replies_as_models_write_them_today_are_read(text: str) -> None:
+    assert mcq.parse(text, "stop") == Choice("What is left of the cat?", ("a dog", "a car", "a tree", "a hat"), "B")
+
+
+def test_a_reply_of_braces_alone_costs_nothing() -> None:
+    for text in ("{" * 1_000_000, '{"a":' * 200_000, '{"question": ' * 100_000, "{}" * 500_000):
+        with pytest.raises(ParseError, match="not the JSON object"):
+            mcq.parse(text, "stop")
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "not the JSON object"),
-        ("Sure! " + json.dumps(GOOD), "not the JSON object"),
-        (changed(extra=1), "extra"),
+        ("Sure! What is left of the cat?", "no JSON object in it"),
+        ("<think> " + json.dumps(GOOD), "thoughts do not end"),
+        (json.dumps(GOOD) + changed(answer="C"), "several different"),
+        (json.dumps(GOOD)[:-1] + ', "answer": "C"}', "not the JSON object asked for"),
+        (json.dumps({"question": "What is it?", "answer": "A"}), "options: Field required"),
         (changed(answer="E"), "one of A, B, C and D"),
-        (changed(answer="b"), "one of A, B, C and D"),
+        (changed(answer="A or B"), "one of A, B, C and D"),
+        (changed(answer="B) a tree"), "one of A, B, C and D"),
+        (changed(answer="blue"), "one of A, B, C and D"),
+        (changed(answer=""), "one of A, B, C and D"),
+        (changed(answer="x" * 100_000), "one of A, B, C and D"),
+        (changed(answer=1), "answer: Input should be a valid string"),
         (changed(options={"A": "x", "B": "y", "C": "z"}), "must be A, B, C and D"),
         (changed(options={"A": "x", "B": "y", "C": "z", "D": "w", "E": "v"}), "must be A, B, C and D"),
         (changed(options={"A": "Red", "B": "red ", "C": "z", "D": "w"}), "not four different"),

@@ -26,6 +26,12 @@ class Kind(Enum):
 
 _FORBIDDEN = frozenset({401, 402, 403, 404, 405, 410})
 _BUSY = frozenset({429, 503, 529})
+#: Where servers put thoughts beside the reply.
+_CHANNELS = ("reasoning_content", "reasoning")
+ONLY_THOUGHTS = (
+    "the model spoke only in its reasoning channel and its reply is empty; give it more tokens, or serve it so that "
+    "its answer is in the reply"
+)
 _ASK_AGAIN = frozenset({408, 409, 425})
 
 
@@ -50,10 +56,11 @@ class NoReply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One choice: its text and its finish reason."""
+    """One choice: its text, its finish reason, and why there is no text, where that can be told."""
 
     text: str
     finish: str
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +98,11 @@ def _completion(choice: Any) -> Completion | None:
     if text is not None and not isinstance(text, str):
         return None
     finish = choice.get("finish_reason")
+    thought = any(choice["message"].get(channel) for channel in _CHANNELS)
     return Completion(
-        _storable(text or ""), _storable(finish[:40]) if isinstance(finish, str) and finish else "unknown"
+        _storable(text or ""),
+        _storable(finish[:40]) if isinstance(finish, str) and finish else "unknown",
+        ONLY_THOUGHTS if thought and not (text or "").strip() else "",
     )
 
 
@@ -115,6 +125,7 @@ def responses(requests: Sequence[Request], reply: Reply) -> Iterator[Response]:
             key=request.key,
             text=completion.text,
             finish=completion.finish,
+            error=completion.silence,
             tokens_in=0 if place else reply.tokens_in,
             tokens_out=written[place] - (written[place - 1] if place else 0),
         )

@@ -10,17 +10,19 @@ import random
 import re
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from capcurriculum import json_reply
 from capcurriculum.errors import ParseError
 from capcurriculum.rows import LETTERS, SCHEMA, digest
+from datagen.sources import choices
 from datagen.text import neutral
 
 MAX_QUESTION = 400
 MAX_OPTION = 120
+_LONGEST_ANSWER = 2 * MAX_OPTION
 #: A letter before an option: the question gives it one already.
 _LABELLED = re.compile(r"^\s*[(\[]?([A-Da-d])(?:[)\]][.:]?|[.:、])\s+(?=\S)")
-_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 _SOURCE_NAMED = re.compile(r"\b(?:caption|description|described|text above)\b", re.IGNORECASE)
 
 #: What the engine is asked to keep to; its digest is part of the request.
@@ -45,7 +47,8 @@ JSON_SCHEMA = json.dumps(
 
 
 class _Reply(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # Engines that cannot constrain decoding add an "explanation" or a "reasoning"; it changes nothing.
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     question: str
     options: dict[str, str]
@@ -69,25 +72,17 @@ def parse(text: str, finish: str) -> Choice:
     """
     if finish == "length":
         raise ParseError("it was cut off before its end")
-    fenced = _FENCE.match(text)
-    try:
-        reply = _Reply.model_validate_json(fenced.group(1) if fenced else text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ParseError(f"it is not the JSON object asked for ({where or 'reply'}: {first['msg']})") from error
-    return _check(reply)
+    return _check(json_reply.read(text, _Reply))
 
 
 def _check(reply: _Reply) -> Choice:
     question = neutral(reply.question)
-    options = tuple(neutral(reply.options[letter]) for letter in LETTERS if letter in reply.options)
-    if sorted(reply.options) != list(LETTERS):
+    named = sorted((letter.upper(), text) for letter, text in reply.options.items())
+    if [letter for letter, _ in named] != list(LETTERS):
         raise ParseError("the options must be A, B, C and D")
+    options = tuple(neutral(text) for _, text in named)
     if all(map(_LABELLED.match, options)):
         options = _unlabelled(options)
-    if reply.answer not in LETTERS:
-        raise ParseError("the answer must be one of A, B, C and D")
     if not question.endswith("?") or len(question) > MAX_QUESTION:
         raise ParseError(f"the question must end in a question mark and have at most {MAX_QUESTION} characters")
     if _SOURCE_NAMED.search(question):
@@ -96,7 +91,10 @@ def _check(reply: _Reply) -> Choice:
         raise ParseError("the options are not four different texts")
     if any(not option or "\n" in option or len(option) > MAX_OPTION for option in options):
         raise ParseError(f"each option must be one line of 1 to {MAX_OPTION} characters")
-    return Choice(question, options, reply.answer)
+    answer = choices.letter(reply.answer[:_LONGEST_ANSWER], options)  # `b`, `B) teal` and `teal` name an option too
+    if not answer:
+        raise ParseError("the answer must be one of A, B, C and D")
+    return Choice(question, options, answer)
 
 
 def _unlabelled(options: tuple[str, ...]) -> tuple[str, ...]:

@@ -181,6 +181,8 @@ def _problem(response: Response, asked: Sequence[str]) -> str:
     """Why a reply cannot be used, in words that can go back to the teacher; empty if it can."""
     if response.finish == "error":
         return f"the engine refused it ({response.error})"
+    if response.error:
+        return response.error
     try:
         question = mcq.parse(response.text, response.finish).question
     except ParseError as error:

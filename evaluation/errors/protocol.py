@@ -5,13 +5,13 @@ no vote: it never counts as a kind.
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from capcurriculum import prompts
+from capcurriculum import json_reply, prompts
+from capcurriculum.errors import ParseError
 from capcurriculum.rows import SCHEMA, Message, Request, Response, Sampling, digest
 from datagen import images
 from evaluation.errors.cases import Case
@@ -21,11 +21,10 @@ PROMPT = "error_judge"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: Characters of a sentence that is kept, and of a reply that is shown.
 MOST, MOST_REPLY = 400, 16_000
-_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 
 
 class _Reply(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     seen: str
     mistake: str
@@ -72,17 +71,13 @@ def shortened(reply: str) -> str:
 
 def parse(response: Response, image: bool) -> tuple[str, str, str, str]:
     """The kind ("" for no vote), what was seen, what the mistake is, and why there is no vote."""
-    if response.finish == "error":
-        return "", "", "", response.error
-    if response.finish == "length":
-        return "", "", "", "cut off at max_tokens"
-    fenced = _FENCE.match(response.text)
+    if response.unread:
+        return "", "", "", response.unread
     try:
-        reply = _Reply.model_validate_json(fenced.group(1) if fenced else response.text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "reply"
-        return "", "", "", f"not the JSON object asked for ({where}: {first['msg']})"
-    if reply.kind not in meanings(image):
-        return "", "", "", f"{reply.kind[:40]!r} is none of the kinds asked for"
-    return reply.kind, reply.seen[:MOST], reply.mistake[:MOST], ""
+        reply = json_reply.read(response.text, _Reply)
+    except ParseError as error:
+        return "", "", "", str(error)
+    kind = reply.kind.strip().lower()
+    if kind not in meanings(image):
+        return "", "", "", f"{kind!r} is none of the kinds asked for"
+    return kind, reply.seen[:MOST], reply.mistake[:MOST], ""
