@@ -19,6 +19,7 @@ class Reason(StrEnum):
     MISSING_FILE = "missing_file"
     PATH_ESCAPES = "path_escapes"
     UNREADABLE_IMAGE = "unreadable_image"
+    UNREADABLE_PIXELS = "unreadable_pixels"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_TOO_SMALL = "image_too_small"
     SEVERAL_IMAGES = "several_images"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from capcurriculum.errors import SourceError
-from datagen import images
+from datagen import images, shown
 from datagen.sources.place import LINKS
 
 #: Bytes of pictures in one row group at most, unless one alone is larger; the dataset viewer gives up at 286 MiB.
@@ -35,13 +35,13 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a picture.
+    """The bytes of a picture: the file's own, or those of a file that no library shows in another way.
 
     Raises:
         SourceError: it cannot be read.
     """
     try:
-        return images.file_bytes(path)
+        return shown.file(images.file_bytes(path))
     except images.ImageProblem as problem:
         raise SourceError(f"The picture {path} {problem}; mend it and run the same command again.") from problem
 

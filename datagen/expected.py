@@ -14,7 +14,7 @@ from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.run import Run, same_recipe, stage_of_caption
 from capcurriculum.verdicts import current, dropped, in_force
 from datagen import images
-from datagen.engines.encoding import MOST_PIXELS
+from datagen.shown import MOST_PIXELS
 from datagen.sources import gather
 
 #: What is assumed of rows that have not been read: characters of a caption or problem, and pixels of an image.

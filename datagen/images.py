@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from capcurriculum.reasons import Reason
 
 #: Smaller than this on a side and a vision tower has nothing to see (Qwen3-VL's merged patch is 32 pixels).
 MIN_SIDE = 28
 MAX_BYTES = 200_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 
 
 class ImageProblem(Exception):
@@ -64,14 +64,18 @@ def read(path: Path, max_pixels: int, max_bytes: int = MAX_BYTES) -> CheckedImag
     """Read and fully decode an image once.
 
     Raises:
-        ImageProblem: too many bytes or pixels, too small, an unexpected format, or not decodable.
+        ImageProblem: too many bytes or pixels, too small, an unexpected format, not decodable, or no scale of numbers
+            that could be known.
     """
+    from datagen import shown  # which opens files as told here
+
     data = file_bytes(path, max_bytes)
     with opened(data, max_pixels) as image:
         width, height = image.size
         if min(width, height) < MIN_SIDE:
             raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
         image.load()
+        shown.check(image)
     return CheckedImage(data, width, height)
 
 

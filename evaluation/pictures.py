@@ -12,11 +12,11 @@ from capcurriculum.reasons import Reason
 from capcurriculum.rows import bytes_digest
 from capcurriculum.samples import IMAGES
 from capcurriculum.tables import write_atomically
-from datagen import images
-from datagen.engines.encoding import MOST_PIXELS
+from datagen import images, shown
 from datagen.images import ImageProblem
+from datagen.shown import MOST_PIXELS
 
-_ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff"}
+_ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "MPO": "jpg"}
 
 
 class Pictures:
@@ -36,6 +36,7 @@ class Pictures:
         if digest not in self._kept:
             if len(data) > images.MAX_BYTES:
                 raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{len(data)} bytes, more than {images.MAX_BYTES}")
+            data = shown.file(data)
             with images.opened(data, MOST_PIXELS) as image:
                 name = f"{IMAGES}/{digest}.{_ENDINGS[str(image.format)]}"
                 image.load()

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from PIL import Image, ImageOps
 
 from capcurriculum.run import Run
 from capcurriculum.tables import Table
-from datagen import images
+from datagen import images, shown
 from datagen.images import ImageProblem
 from datagen.windows import windows
 
@@ -99,15 +98,7 @@ def phash(data: bytes, max_pixels: int) -> int | None:
 
     with images.opened(data, max_pixels) as image:
         image.draft("L", _DRAFT)
-        upright = ImageOps.exif_transpose(image)
-        bits = imagehash.phash(_on_white(upright)).hash.flatten()
+        bits = imagehash.phash(shown.shown(image)).hash.flatten()
     if int(bits.sum()) < FEWEST_BITS:
         return None
     return int("".join("1" if bit else "0" for bit in bits), 2)
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image
-    shown = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)

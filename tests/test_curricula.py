@@ -21,6 +21,7 @@ from curricula import held_out, make, pictures
 from curricula.keys import keys
 from curricula.make import STAGES, folder_of, sets, write_orders
 from curricula.split import split_of
+from tests import source_data
 
 COUNTS = {"text": 30, "visual": 20}
 
@@ -247,13 +248,15 @@ def test_small_blocks_shards_and_groups_hold_every_row_in_order(run: Run, monkey
 
 
 def test_large_pictures_close_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curricula.pictures.GROUP_BYTES", 1000)
+    data = source_data.picture()
+    size = len(data)
+    monkeypatch.setattr("curricula.pictures.GROUP_BYTES", 5 * size // 2)
     for number in range(5):
-        (tmp_path / f"{number}.bin").write_bytes(bytes(400))
-    names: list[tuple[Path, str] | None] = [(tmp_path, f"{n}.bin") for n in range(5)]
+        (tmp_path / f"{number}.png").write_bytes(data)
+    names: list[tuple[Path, str] | None] = [(tmp_path, f"{n}.png") for n in range(5)]
     names.insert(2, None)
     lengths = [(start, [len(data or b"") for data in group]) for start, group in pictures.groups(names, 100)]
-    assert lengths == [(0, [400, 400, 0]), (3, [400, 400]), (5, [400])]
+    assert lengths == [(0, [size, size, 0]), (3, [size, size]), (5, [size])]
 
 
 def test_sets_that_are_the_same_are_linked_and_outlive_each_other(run: Run) -> None:
@@ -374,10 +377,11 @@ def test_a_picture_outside_its_folder_is_refused(tmp_path: Path, path: str) -> N
 
 def test_folders_that_users_linked_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "a.png").write_bytes(b"a")
+    data = source_data.picture()
+    (tmp_path / "real" / "a.png").write_bytes(data)
     (tmp_path / "run" / "places").mkdir(parents=True)
     (tmp_path / "run" / "places" / "visual-0").symlink_to(tmp_path / "real")
-    assert pictures.read(pictures.file_of(tmp_path / "run", "places/visual-0/a.png")) == b"a"
+    assert pictures.read(pictures.file_of(tmp_path / "run", "places/visual-0/a.png")) == data
 
 
 def test_a_picture_that_is_gone_leaves_what_was_there(run: Run) -> None:

@@ -103,6 +103,21 @@ def test_replies_count_their_tokens_and_say_how_they_ended(micro: TransformersEn
     assert (short.finish, short.tokens_out) == ("length", 2)
 
 
+def test_a_picture_no_processor_takes_costs_its_own_row_alone(
+    micro: TransformersEngine, pictures: list[str], tmp_path: Path
+) -> None:
+    Image.new("RGB", (9000, 40), "red").save(tmp_path / "strip.png")
+    (tmp_path / "torn.png").write_bytes(Path(pictures[0]).read_bytes()[:90])
+    good = [seen(path, 0.0) for path in pictures]
+    bad = [seen(str(tmp_path / name), 0.0) for name in ("strip.png", "torn.png", "absent.png")]
+    found = by_key(micro.stream([*good[:2], *bad, *good[2:]]))
+    assert {request.key: found[request.key] for request in good} == by_key(micro.stream(good))
+    errors = [found[request.key] for request in bad]
+    assert {one.finish for one in errors} == {"error"}
+    for one, said in zip(errors, ("more than 200 times", "cannot be decoded", "cannot be read"), strict=True):
+        assert said in one.error
+
+
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     for name in ("micro:absent", str(tmp_path)):
         with pytest.raises(EngineError) as caught:

@@ -389,11 +389,11 @@ def test_what_is_remembered_of_images_is_bounded_in_bytes(tmp_path: Path) -> Non
 
     paths = []
     for n in range(20):
-        (tmp_path / f"{n}.png").write_bytes(bytes(3000))
-        paths.append(str(tmp_path / f"{n}.png"))
-    urls = encoding.DataURLs(None, most_bytes=9000)
+        paths.append(str(picture(tmp_path / f"{n}.png", (64, 64))))
+    one = len(encoding.data_url(paths[0]))
+    urls = encoding.DataURLs(None, most_bytes=5 * one // 2)
     asyncio.run(_gets(urls, paths))
-    assert 8000 < urls.bytes <= 9000
+    assert urls.bytes == 2 * one
     urls.close()
 
 

@@ -261,7 +261,8 @@ def test_pictures_are_small_upright_and_refused_where_they_lead_out(tmp_path: Pa
     assert list(made) == ["large.jpg", "turned.jpg", "clear.png", "deep.png"]
     assert made["large.jpg"].size == (SIDE, SIDE // 2)
     assert made["turned.jpg"].size == (30, 60)
-    assert made["clear.png"].mode == "RGBA"
+    assert made["clear.png"].convert("RGB").getpixel((20, 20)) == (255, 255, 255)
+    assert made["deep.png"].convert("L").getpixel((20, 20)) in range(154, 158)
     assert Picture.of("text", "", "") is None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from cards.publish.staged import StagedSet
-from datagen import images
+from datagen import images, shown
 
 #: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG. A picture with no side
 #: longer than `TINY` is shown larger, pixel by pixel.
@@ -58,13 +58,12 @@ def _row(paths: tuple[Path, ...], place: int) -> dict[str, Any]:
 
 def _picture(data: bytes, folder: Path, name: str) -> tuple[str, int]:
     """Write the picture small and without its metadata; returns its name ("" where it cannot be read) and scale."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with images.opened(data, MAX_PIXELS) as image:
-            upright = ImageOps.exif_transpose(image)
-            upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-            small = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+            small = shown.shown(image)
+            small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     except images.ImageProblem:
         return "", 1
     times = max(1, 2 * TINY // max(small.size))
@@ -72,7 +71,7 @@ def _picture(data: bytes, folder: Path, name: str) -> tuple[str, int]:
         small = small.resize((small.width * times, small.height * times), Image.Resampling.NEAREST)
     buffer, ending = io.BytesIO(), "png"
     small.save(buffer, "PNG", optimize=True)
-    if buffer.tell() > PNG_BYTES and small.mode == "RGB":
+    if buffer.tell() > PNG_BYTES:
         buffer, ending = io.BytesIO(), "jpg"
         small.save(buffer, "JPEG", quality=88)
     folder.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from capcurriculum.rows import digest
-from datagen import images
+from datagen import images, shown
 
 #: The longest side, in pixels: enough to judge most questions, small enough for twenty thousand of them.
 SIDE = 384
@@ -35,17 +35,16 @@ class Picture:
 
 def small(picture: Picture, folders: Mapping[str, Path]) -> bytes | None:
     """The picture as a WebP file no side of which exceeds `SIDE`; None where it cannot be read."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         path = images.inside(folders[picture.stage], picture.path)
         with images.opened(images.file_bytes(path), MAX_PIXELS) as image:
             image.draft("RGB", (SIDE, SIDE))
-            upright = ImageOps.exif_transpose(image)
+            upright = shown.shown(image)
             upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-            kind = "RGBA" if upright.has_transparency_data else "RGB"
             buffer = io.BytesIO()
-            upright.convert(kind).save(buffer, "WEBP", quality=QUALITY, method=2)
+            upright.save(buffer, "WEBP", quality=QUALITY, method=2)
     except (images.ImageProblem, KeyError):
         return None
     return buffer.getvalue()

@@ -14,21 +14,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from datagen import images
+from datagen import images, shown
 from datagen.engines.pixels import PixelLimits, fitted, new_size
+from datagen.shown import MOST_PIXELS
 
 THREADS = 2
-#: A last guard against bombs; a source has its own, lower limit and checked every image against it.
-MOST_PIXELS = 256_000_000
 JPEG_QUALITY = 95
 _MIME = {
     b"\xff\xd8": "image/jpeg",
     b"\x89P": "image/png",
     b"RI": "image/webp",
-    b"GI": "image/gif",
-    b"BM": "image/bmp",
-    b"II": "image/tiff",
-    b"MM": "image/tiff",
 }
 
 
@@ -83,12 +78,12 @@ class DataURLs:
 
 
 def data_url(path: str, limits: PixelLimits | None = None) -> bytes:
-    """The image file as a data URL in ASCII, its kind told by its first bytes.
+    """The picture of an image file as a data URL in ASCII: the file itself where a server sees just that in it.
 
     Raises:
-        ImageProblem: the file cannot be read, decoded or resized.
+        ImageProblem: the file cannot be read, decoded, shown or resized.
     """
-    data = images.file_bytes(Path(path))
+    data = shown.file(images.file_bytes(Path(path)), served=True)
     if limits is not None:
         data = _within(data, limits)
     mime = _MIME.get(data[:2], "application/octet-stream")

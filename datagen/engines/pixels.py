@@ -12,9 +12,7 @@ from PIL import Image
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_models import ModelSection
 from datagen.images import ImageProblem
-
-#: The rule refuses images more elongated than this.
-LONGEST_RATIO = 200
+from datagen.shown import LONGEST_RATIO
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ seeded by its request (see `sampling`).
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +15,11 @@ from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Request, Response
 from capcurriculum.torchvision_shim import ensure_torchvision
+from datagen import shown
 from datagen.engines.checkpoints import resolve
 from datagen.engines.pixels import PixelLimits, fitted
 from datagen.engines.traffic import Traffic
+from datagen.images import ImageProblem
 from datagen.windows import windows, windows_until_none
 
 BATCHES_A_WINDOW = 4
@@ -74,7 +75,15 @@ class TransformersEngine:
 
         from datagen.engines.sampling import SeededSampling
 
-        inputs = self._inputs(requests, texts).to(self.model.device)
+        try:
+            inputs = self._inputs(requests, texts).to(self.model.device)
+        except (ValueError, ImageProblem) as error:
+            if len(requests) == 1:
+                yield Response(requests[0].key, "", "error", error=" ".join(str(error).split())[:300])
+                return
+            for request, text in zip(requests, texts, strict=True):  # so that it costs nobody but the one
+                yield from self._generate([request], [text])
+            return
         own = self.model.generation_config
         sampling = requests[0].sampling
         config = GenerationConfig(
@@ -93,14 +102,7 @@ class TransformersEngine:
             yield self._response(request, int(tokens_in), row)
 
     def _inputs(self, requests: Sequence[Request], texts: Sequence[str]) -> Any:
-        from PIL import Image
-
-        with ExitStack() as open_files:
-            pictures = [
-                fitted(open_files.enter_context(Image.open(path)).convert("RGB"), self.limits)
-                for r in requests
-                for path in r.image_paths
-            ]
+        pictures = [fitted(shown.read(path), self.limits) for r in requests for path in r.image_paths]
         arguments: dict[str, Any] = {
             "text": list(texts),
             "padding": True,

@@ -10,7 +10,6 @@ step depends on timing, so sampled replies differ between runs.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,9 +19,8 @@ from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
-from datagen import images
+from datagen import images, shown
 from datagen.engines.checkpoints import resolve
-from datagen.engines.encoding import MOST_PIXELS
 from datagen.engines.grouping import Group, grouped
 from datagen.engines.pixels import PixelLimits, fitted
 from datagen.engines.replies import failed
@@ -170,8 +168,7 @@ def _content(turn: Message, paths: Iterator[str], section: ModelSection) -> str 
 
 
 def _picture(path: str, section: ModelSection) -> Image.Image:
-    with images.opened(images.file_bytes(Path(path)), MOST_PIXELS) as image:
-        return fitted(image, PixelLimits.of(section)).convert("RGB")
+    return fitted(shown.read(path), PixelLimits.of(section))
 
 
 def _parameters(group: Group, section: ModelSection) -> Any:

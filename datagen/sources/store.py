@@ -35,6 +35,8 @@ def ending(data: bytes) -> str:
     """What the first bytes of a file (12 are enough) say it is, "" when it is no image that is read."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "avif"
     return next((name for signature, name in _SIGNATURES if data.startswith(signature)), "")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datagen import images
+from datagen import images, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,14 +44,13 @@ def picture(folder: Path, name: str, side: int = SIDE, most_characters: int = MO
     Raises:
         ImageProblem: it is missing, leads out of the folder, is too large to decode, or cannot be decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     path = images.inside(folder, name)
     with images.opened(images.file_bytes(path), _MAX_PIXELS) as image:
         image.draft("RGB", (side, side))
-        upright = ImageOps.exif_transpose(image)
-        upright.thumbnail((side, side), Image.Resampling.LANCZOS)
-        plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        plain = shown.shown(image)
+        plain.thumbnail((side, side), Image.Resampling.LANCZOS)
         while True:
             found = _written(plain)
             if len(found.url) < most_characters or min(plain.size) <= images.MIN_SIDE:

@@ -4,8 +4,7 @@ from PIL import Image
 
 from capcurriculum.reasons import Reason
 from datagen import images
-from datagen.engines.encoding import MOST_PIXELS
-from datagen.engines.pixels import LONGEST_RATIO
+from datagen.shown import LONGEST_RATIO, MOST_PIXELS
 
 _ORIENTATION = 0x0112
 _TURNED = frozenset({5, 6, 7, 8})  # orientations that exchange width and height

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from datagen import images
-from datagen.engines.encoding import MOST_PIXELS, encoded
+from datagen.engines.encoding import encoded
 from datagen.engines.pixels import PixelLimits, fitted, smart_size
+from datagen.shown import MOST_PIXELS
 from training.preflight import pictures
 from training.preflight.lengths import Lengths
 
