@@ -1,6 +1,7 @@
 """What holds for every test: no network beyond this machine, one thread a library, no telemetry."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 # Set before any library reads them; subprocesses started by tests inherit them.
@@ -22,6 +23,9 @@ from capcurriculum.grading.workers import algebra, pool
 # Wall-clock deadlines measure a busy machine, not the code; pytest-timeout catches what hangs.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+# A shell starts its background jobs with Ctrl-C ignored, and what they start inherits it: tests of Ctrl-C would hang.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 pytest_plugins = ["tests.light_preflight"]
