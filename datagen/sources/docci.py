@@ -14,7 +14,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import KINDS, SourceSection
 from capcurriculum.rows import CaptionedImage, Verdict, bytes_digest
 from datagen import images
-from datagen.sources import hub
+from datagen.sources import file_names, hub
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.sources.mapped import in_splits
@@ -131,8 +131,8 @@ def _row(
     caption = neutral(line.string(fields, "description"))
     if not caption:
         raise LineProblem(Reason.EMPTY_CAPTION, f"line {line.number} has an empty description")
-    name = line.string(fields, "image_file")
-    image_id = bytes_digest(images.read(images.inside(folder, name), section.max_pixels).data)
+    path, name = file_names.inside(folder, line.string(fields, "image_file"))
+    image_id = bytes_digest(images.read(path, section.max_pixels).data)
     return CaptionedImage(
         caption_id=CaptionedImage.key(image_id, caption, stage),
         row_key=line.key,

@@ -15,7 +15,7 @@ from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import bytes_digest, digest
 from datagen import images
 from datagen.images import ImageProblem
-from datagen.sources import archives
+from datagen.sources import archives, file_names
 from datagen.sources.lines import LineProblem
 from datagen.sources.records import Record
 from datagen.sources.store import Index, Store, Stored
@@ -81,15 +81,16 @@ class Pictures:
 
     def _named(self, name: str) -> Stored:
         for folder, prefix in self.folders:
-            if (path := _plain(folder, name)) is not None:
+            if (found := _plain(folder, name)) is not None:
+                path, spelled = found
                 data = images.read(path, self.section.max_pixels, self.section.max_bytes).data
-                return Stored(bytes_digest(data), f"{prefix}{_tidy(name)}")
+                return Stored(bytes_digest(data), f"{prefix}{spelled}")
         if self.bundles:
             return self.index.get(name)
         if not self.folders:
             raise ImageProblem(Reason.MISSING_FILE, f"the row names {name!r}, and the source has no images")
         folder, _ = self.folders[0]
-        images.inside(folder, _tidy(name))
+        file_names.inside(folder, name)
         raise ImageProblem(Reason.MISSING_FILE, f"there is no file {name!r} in the image folder")
 
     def prepare(self, names: Iterable[str]) -> None:
@@ -119,7 +120,7 @@ class Pictures:
         """Keep what `bundle` has of `wanted`; a name that two different members fit becomes no image."""
         names = _by_last_part(wanted)
         for member in archives.members(bundle):
-            for name in _fitting(member.name, names.get(member.name.name, ())):
+            for name in _fitting(member.name, names.get(_parts(str(member.name))[-1], ())):
                 try:
                     found: Stored | ImageProblem = self._keep(member)
                 except ImageProblem as problem:
@@ -134,25 +135,24 @@ class Pictures:
         return self.store.put(member.read(self.section.max_bytes), self.section.max_pixels, self.section.max_bytes)
 
 
-def _plain(folder: Path, name: str) -> Path | None:
-    """The file of that name in a folder; None where there is none, also where the name leads out."""
+def _plain(folder: Path, name: str) -> tuple[Path, str] | None:
+    """The file that a name means in a folder, and its own name there; None where there is none.
+
+    Raises:
+        ImageProblem: the name leads out.
+    """
     try:
-        return images.inside(folder, _tidy(name))
+        return file_names.inside(folder, name)
     except ImageProblem as problem:
         if problem.reason is Reason.PATH_ESCAPES:
             raise
         return None
 
 
-def _tidy(name: str) -> str:
-    """Upstream writes some names with a leading slash, meaning the image folder."""
-    return name.lstrip("/")
-
-
 def _by_last_part(names: Iterable[str]) -> Mapping[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
-        found[PurePosixPath(name).name].append(name)
+        found[_parts(name)[-1] if _parts(name) else ""].append(name)
     return found
 
 
@@ -162,11 +162,11 @@ def _fitting(member: PurePosixPath, names: Sequence[str]) -> list[str]:
     Archives differ in how many folders they put around their files, so a name fits if one of the two is the end of the
     other. A member shorter than the names fits only a single one: of two it would be a guess.
     """
-    inside = member.parts
+    inside = _parts(str(member))
     longer = [name for name in names if inside[-len(_parts(name)) :] == _parts(name)]
     shorter = [name for name in names if name not in longer and _parts(name)[-len(inside) :] == inside]
     return longer + (shorter if len(shorter) == 1 and not longer else [])
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(_tidy(name)).parts
+    return file_names.spelled(name, cased=True)

@@ -11,7 +11,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Outcome, Question, Verdict, bytes_digest
 from datagen import images
-from datagen.sources import choices
+from datagen.sources import choices, file_names
 from datagen.sources.answer_keys import is_missing
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
@@ -56,8 +56,8 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number}: the grader does not take its answer as right")
     image_id = image_path = ""
     if visual:
-        name = line.string(fields, "image_file")
-        image_id = bytes_digest(images.read(images.inside(folder / "images", name), section.max_pixels).data)
+        path, name = file_names.inside(folder / "images", line.string(fields, "image_file"))
+        image_id = bytes_digest(images.read(path, section.max_pixels).data)
         image_path = f"images/{name}"
     skill = fields.get("skill")
     return Question(
