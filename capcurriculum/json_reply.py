@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from capcurriculum.errors import ParseError
+from capcurriculum.grading import extract
 
 _Model = TypeVar("_Model", bound=BaseModel)
 #: An object is looked for at so many opening braces, in so many characters: a reply of braces alone must stay cheap.
@@ -22,7 +23,7 @@ def read(text: str, model: type[_Model]) -> _Model:
     Raises:
         ParseError: there is no such object, or several that differ; one short clause that can go back to the writer.
     """
-    found = _objects(_spoken(text)[:_LONGEST])
+    found = _objects(extract.after_thinking(text)[:_LONGEST])
     needed = {name for name, field in model.model_fields.items() if field.is_required()}
     whole = [one for one in found if needed <= one.keys()]
     if any(one != whole[0] for one in whole):
@@ -35,20 +36,6 @@ def read(text: str, model: type[_Model]) -> _Model:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ParseError(f"it is not the JSON object asked for ({where or 'reply'}: {first['msg']})") from error
-
-
-def _spoken(text: str) -> str:
-    """What stands after the thoughts; templates that open them in the prompt leave only their end in the reply.
-
-    Raises:
-        ParseError: they do not end.
-    """
-    _, end, after = text.rpartition("</think>")
-    if end:
-        return after
-    if text.lstrip().startswith("<think>"):
-        raise ParseError("its thoughts do not end; answer after </think>")
-    return text
 
 
 def _objects(text: str) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def _narrow(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if image.mode == "F" or low < 0 or high >= 1 << _DEPTHS[-1] or not np.isfinite(high):
-        detail = f"its numbers go from {low:g} to {high:g}, and nothing says which is white; save it with 8 bits"
+        detail = f"holds numbers from {low:g} to {high:g}, and nothing says which is white; save it with 8 bits"
         raise ImageProblem(Reason.UNREADABLE_PIXELS, detail)
     most = next((1 << depth) - 1 for depth in _DEPTHS if high < 1 << depth)
     return Image.fromarray((values.astype(np.uint32) * 255 // most).astype(np.uint8))

@@ -95,3 +95,10 @@ def test_a_text_for_a_missing_answer_is_no_gold_in_the_own_layout(tmp_path: Path
     (tmp_path / "p/problems.jsonl").write_text(json.dumps({"problem": "Why?", "answer": answer}) + "\n")
     found = data.read(data.section("problems", tmp_path / "p"), tmp_path / "run", Stage.TEXT)
     assert data.reasons(found) == ["missing_field"]
+
+
+def test_the_sign_of_sodium_is_an_answer(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/problems.jsonl").write_text(json.dumps({"problem": "Which sign has sodium?", "answer": "Na"}) + "\n")
+    found = data.questions(data.read(data.section("problems", tmp_path / "p"), tmp_path / "run", Stage.TEXT))
+    assert [row.answer for row in found] == ["Na"]

@@ -63,7 +63,7 @@ def test_a_reply_of_braces_alone_costs_nothing() -> None:
     [
         ("", "not the JSON object"),
         ("Sure! What is left of the cat?", "no JSON object in it"),
-        ("<think> " + json.dumps(GOOD), "thoughts do not end"),
+        ("<think> " + json.dumps(GOOD), "no JSON object in it"),
         (json.dumps(GOOD) + changed(answer="C"), "several different"),
         (json.dumps(GOOD)[:-1] + ', "answer": "C"}', "not the JSON object asked for"),
         (json.dumps({"question": "What is it?", "answer": "A"}), "options: Field required"),

@@ -18,7 +18,7 @@ from datagen.sources.options import Options
 
 _SHOWN = 3
 #: Texts that stand for a missing answer.
-MISSING = frozenset(["", "none", "null", "nan", "n/a", "na", "<na>"])
+MISSING = frozenset(["", "none", "null", "nan", "n/a", "<na>"])  # not `na`: that is sodium too
 
 
 class Convention(StrEnum):
