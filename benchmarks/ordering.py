@@ -59,7 +59,7 @@ class HumanRows:
     @property
     def schema(self) -> pa.Schema:
         whole = features().arrow_schema
-        names = [name for name in whole.names if name != "images"]
+        names = [name for name in whole.names if name not in ("images", "image_file_sha256")]
         return pa.schema([whole.field(name) for name in names[: names.index("data_source")]])
 
     def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]:

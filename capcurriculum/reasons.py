@@ -9,6 +9,7 @@ class Reason(StrEnum):
     KEPT = "kept"
     # source
     MALFORMED_LINE = "malformed_line"
+    INCOMPLETE_FILE = "incomplete_file"
     MISSING_FIELD = "missing_field"
     EMPTY_CAPTION = "empty_caption"
     EMPTY_PROBLEM = "empty_problem"
@@ -23,6 +24,7 @@ class Reason(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_TOO_SMALL = "image_too_small"
     SEVERAL_IMAGES = "several_images"
+    NEEDS_PICTURE = "needs_picture"
     UNSELECTED_SPLIT = "unselected_split"
     UNSELECTED_PART = "unselected_part"
     # download

@@ -169,7 +169,8 @@ class SourceSection(SourcesSection):
     """Where captioned images or problems come from; see `KINDS` and docs/sources.md for what each kind reads.
 
     `limit` takes the first rows of the source only. `parts` (of `vlaa`) maps a part to how many of its rows are taken,
-    null for all. `max_bytes` and `max_pixels` bound one image.
+    null for all. `max_bytes` and `max_pixels` bound one image. A file that breaks off is refused, or gives its
+    whole rows with `incomplete: keep`.
     """
 
     kind: KindName
@@ -185,6 +186,7 @@ class SourceSection(SourcesSection):
     tasks: dict[str, Task] = {}
     download: Download = Download()
     limit: PositiveInt | None = None
+    incomplete: Literal["refuse", "keep"] = "refuse"
     items: PositiveInt = 300
     seed: int = 0
     lies: Share = 0.0
@@ -233,6 +235,11 @@ class SourceSection(SourcesSection):
         return KINDS[self.kind].license if self.license == "unknown" else self.license
 
     @property
+    def takes_incomplete(self) -> bool:
+        """Whether the whole rows of a file that breaks off are taken."""
+        return self.incomplete == "keep"
+
+    @property
     def selected_splits(self) -> tuple[str, ...]:
         """The splits whose rows are taken; empty for all."""
         return self.splits or DEFAULT_SPLITS.get(self.kind, ())
@@ -276,8 +283,8 @@ def _is_commit(revision: str) -> bool:
     return len(revision) == 40 and all(digit in "0123456789abcdef" for digit in revision)
 
 
-#: Keys of a source that only say where its data lies or how fast it comes.
-_WHERE = ("path", "images", *(f"download.{key}" for key in Download.model_fields))
+#: Keys of a source that only say where its data lies, how fast it comes, or whether a broken file is taken.
+_WHERE = ("path", "images", "incomplete", *(f"download.{key}" for key in Download.model_fields))
 #: The same as dotted keys of a recipe.
 SOURCE_NO_EFFECT: tuple[str, ...] = tuple(
     f"{stage}.{place}.{key}"

@@ -1,6 +1,8 @@
 """Read the pictures of rows that are being written, and nothing else that a path could lead to."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from capcurriculum.errors import SourceError
@@ -34,31 +36,40 @@ def file_of(folder: Path, name: str) -> Path:
     return path
 
 
-def read(path: Path) -> bytes:
-    """The bytes of a picture: the file's own, or those of a file that no library shows in another way.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as stage files hold it, and the sha256 of the file that its source gave."""
+
+    data: bytes
+    file_sha256: str
+
+
+def read(path: Path) -> Picture:
+    """A picture with the file's own bytes, or those of a file that no library shows in another way.
 
     Raises:
         SourceError: it cannot be read.
     """
     try:
-        return shown.file(images.file_bytes(path))
+        original = images.file_bytes(path)
+        return Picture(shown.file(original), sha256(original).hexdigest())
     except images.ImageProblem as problem:
         raise SourceError(f"The picture {path} {problem}; mend it and run the same command again.") from problem
 
 
-def groups(paths: Sequence[tuple[Path, str] | None], rows: int) -> Iterator[tuple[int, list[bytes | None]]]:
-    """(start, bytes) of stretches of at most `rows` rows and `GROUP_BYTES`; None where a row has no picture.
+def groups(paths: Sequence[tuple[Path, str] | None], rows: int) -> Iterator[tuple[int, list[Picture | None]]]:
+    """(start, pictures) of stretches of at most `rows` rows and `GROUP_BYTES`; None where a row has no picture.
 
     `paths` are folders and names below them.
     """
-    start, group, size = 0, list[bytes | None](), 0
+    start, group, size = 0, list[Picture | None](), 0
     for place, name in enumerate(paths):
-        data = read(file_of(*name)) if name else None
-        length = len(data or b"")
+        picture = read(file_of(*name)) if name else None
+        length = len(picture.data) if picture else 0
         if group and (len(group) == rows or size + length > GROUP_BYTES):
             yield start, group
             start, group, size = place, [], 0
-        group.append(data)
+        group.append(picture)
         size += length
     if group:
         yield start, group

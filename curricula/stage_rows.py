@@ -50,6 +50,7 @@ def features() -> Any:
             "problem": text,
             "answer": text,
             "images": List(Image()),
+            "image_file_sha256": text,
             "source": text,
             "predictions": List(text),
             "correctness": List(Value("bool")),
@@ -108,9 +109,10 @@ class StageRows:
             columns |= trainer(columns)
             stages, paths = taken["stage"].to_pylist(), taken["image_path"].to_pylist()
             names = [(self.folders[stage], path) if path else None for stage, path in zip(stages, paths, strict=True)]
-            for first, images in pictures.groups(names, ROW_GROUP):
-                part = {name: column.slice(first, len(images)) for name, column in columns.items()}
-                part["images"] = embedded([name and name[1] for name in names[first : first + len(images)]], images)
+            for first, group in pictures.groups(names, ROW_GROUP):
+                part = {name: column.slice(first, len(group)) for name, column in columns.items()}
+                part["images"] = embedded([name and name[1] for name in names[first : first + len(group)]], group)
+                part["image_file_sha256"] = pa.array([one.file_sha256 if one else "" for one in group], pa.string())
                 yield self._table(part)
 
     def _table(self, columns: Mapping[str, pa.Array]) -> pa.Table:
@@ -160,11 +162,11 @@ def trainer(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     }
 
 
-def embedded(paths: list[str | None], images: list[bytes | None]) -> pa.Array:
+def embedded(paths: list[str | None], images: list[pictures.Picture | None]) -> pa.Array:
     """The `images` column: a list of one picture as `datasets.Image` stores it, or an empty list."""
-    there = np.array([data is not None for data in images], dtype=np.int64)
+    there = np.array([one is not None for one in images], dtype=np.int64)
     offsets = pa.array(np.concatenate([[0], np.cumsum(there)]), pa.int32())
-    data = pa.array([data for data in images if data is not None], pa.binary())
+    data = pa.array([one.data for one in images if one is not None], pa.binary())
     names = pa.array([Path(path).name for path in paths if path], pa.string())
     return pa.ListArray.from_arrays(offsets, _struct({"bytes": data, "path": names}))
 

@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from capcurriculum.reasons import Reason
 #: Smaller than this on a side and a vision tower has nothing to see (Qwen3-VL's merged patch is 32 pixels).
 MIN_SIDE = 28
 MAX_BYTES = 200_000_000
+_SHOWN = 100  # characters of a name in a sentence
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 
 
@@ -29,15 +29,6 @@ class ImageProblem(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedImage:
-    """The file's own bytes and its size in pixels."""
-
-    data: bytes
-    width: int
-    height: int
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -52,31 +43,14 @@ def inside(folder: Path, name: str) -> Path:
         outside = not path.is_relative_to(root)
         missing = not path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        raise ImageProblem(Reason.MISSING_FILE, f"{name!r} is no usable file name ({error})") from error
+        raise ImageProblem(
+            Reason.MISSING_FILE, f"{name[:_SHOWN]!r} is no usable file name ({error.__class__.__name__})"
+        ) from error
     if outside:
-        raise ImageProblem(Reason.PATH_ESCAPES, f"{name!r} leads out of the image folder")
+        raise ImageProblem(Reason.PATH_ESCAPES, f"{name[:_SHOWN]!r} leads out of the image folder")
     if missing:
-        raise ImageProblem(Reason.MISSING_FILE, f"there is no file {name!r} in the image folder")
+        raise ImageProblem(Reason.MISSING_FILE, f"there is no file {name[:_SHOWN]!r} in the image folder")
     return path
-
-
-def read(path: Path, max_pixels: int, max_bytes: int = MAX_BYTES) -> CheckedImage:
-    """Read and fully decode an image once.
-
-    Raises:
-        ImageProblem: too many bytes or pixels, too small, an unexpected format, not decodable, or no scale of numbers
-            that could be known.
-    """
-    from datagen import shown  # which opens files as told here
-
-    data = file_bytes(path, max_bytes)
-    with opened(data, max_pixels) as image:
-        width, height = image.size
-        if min(width, height) < MIN_SIDE:
-            raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
-        image.load()
-        shown.check(image)
-    return CheckedImage(data, width, height)
 
 
 def file_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:

@@ -5,6 +5,8 @@ asked about another picture than it is trained on. All that shows a picture take
 others to open is a file that no library can open differently.
 """
 
+from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from PIL import Image, ImageOps
 
 from capcurriculum.reasons import Reason
 from datagen import images
-from datagen.images import ImageProblem
+from datagen.images import MIN_SIDE, ImageProblem
 
 #: A last guard against bombs; a source has its own, lower limit and checked every image against it.
 MOST_PIXELS = 256_000_000
@@ -54,14 +56,38 @@ def _narrow(image: Image.Image) -> Image.Image:
     return Image.fromarray((values.astype(np.uint32) * 255 // most).astype(np.uint8))
 
 
-def check(image: Image.Image) -> None:
-    """Refuse a decoded image that cannot be shown.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A usable image: its picture, and the digest that rows know it by.
+
+    The digest is of the pixels that are shown, so copies of a picture under another orientation tag, in another
+    lossless format or with other metadata are one picture.
+    """
+
+    picture: Image.Image
+    image_id: str
+
+
+def checked(data: bytes, max_pixels: int) -> Checked:
+    """Decode an image file's bytes once, and see whether it can be used.
 
     Raises:
-        ImageProblem: as `shown`.
+        ImageProblem: too many pixels, too small, an unexpected format, not decodable, or no scale of numbers that could
+            be known.
     """
-    if image.mode.startswith("I") or image.mode == "F":
-        _narrow(image)
+    with images.opened(data, max_pixels) as image:
+        width, height = image.size
+        if min(width, height) < MIN_SIDE:
+            raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
+        picture = shown(image)
+    return Checked(picture, image_id(picture))
+
+
+def image_id(picture: Image.Image) -> str:
+    """First 16 hex digits of the sha256 of a picture's size and pixels."""
+    hashed = sha256(b"%d x %d\n" % picture.size)
+    hashed.update(picture.tobytes())
+    return hashed.hexdigest()[:16]
 
 
 def read(path: str | Path) -> Image.Image:

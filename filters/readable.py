@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_filters import ReadableSection
 from capcurriculum.rows import Question, Verdict
-from datagen import images
+from datagen import images, shown
 from datagen.images import ImageProblem
 from filters.verdict import verdict
 
@@ -57,8 +57,8 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _check(path: Path, section: ReadableSection) -> None:
-    image = images.read(path, section.max_pixels, section.max_bytes)
-    short, long = sorted((image.width, image.height))
+    image = shown.checked(images.file_bytes(path, section.max_bytes), section.max_pixels).picture
+    short, long = sorted(image.size)
     size = f"{image.width} x {image.height} pixels"
     if short < section.min_side:
         raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{size}, a side under {section.min_side}")

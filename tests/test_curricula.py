@@ -255,7 +255,9 @@ def test_large_pictures_close_a_row_group(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / f"{number}.png").write_bytes(data)
     names: list[tuple[Path, str] | None] = [(tmp_path, f"{n}.png") for n in range(5)]
     names.insert(2, None)
-    lengths = [(start, [len(data or b"") for data in group]) for start, group in pictures.groups(names, 100)]
+    lengths = [
+        (start, [len(one.data if one else b"") for one in group]) for start, group in pictures.groups(names, 100)
+    ]
     assert lengths == [(0, [size, size, 0]), (3, [size, size]), (5, [size])]
 
 
@@ -381,7 +383,7 @@ def test_folders_that_users_linked_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real" / "a.png").write_bytes(data)
     (tmp_path / "run" / "places").mkdir(parents=True)
     (tmp_path / "run" / "places" / "visual-0").symlink_to(tmp_path / "real")
-    assert pictures.read(pictures.file_of(tmp_path / "run", "places/visual-0/a.png")) == data
+    assert pictures.read(pictures.file_of(tmp_path / "run", "places/visual-0/a.png")).data == data
 
 
 def test_a_picture_that_is_gone_leaves_what_was_there(run: Run) -> None:

@@ -68,7 +68,7 @@ def at_a_server(path: Path) -> Image.Image:
 
 
 def in_stage_files(path: Path) -> Image.Image:
-    return naive(stage_pictures.read(path))
+    return naive(stage_pictures.read(path).data)
 
 
 def in_an_evaluation(path: Path) -> Image.Image:
@@ -119,7 +119,11 @@ def test_numbers_without_a_scale_are_refused(tmp_path: Path, kind: str) -> None:
     values = np.full((64, 96), 0.5, np.float32) if kind == "F" else np.full((64, 96), 1 << 20, np.int32)
     file = tmp_path / "wide.tiff"
     file.write_bytes(saved(Image.fromarray(values), "TIFF"))
-    for read in (lambda: images.read(file, 10**6), lambda: shown.read(file), lambda: shown.file(file.read_bytes())):
+    for read in (
+        lambda: shown.checked(file.read_bytes(), 10**6),
+        lambda: shown.read(file),
+        lambda: shown.file(file.read_bytes()),
+    ):
         with pytest.raises(images.ImageProblem, match="nothing says which is white") as caught:
             read()
         assert caught.value.reason == "unreadable_pixels"

@@ -45,7 +45,7 @@ def test_every_odd_file_is_trained_on_as_it_was_asked_about(tmp_path: Path, mark
     for number, (name, data, _) in enumerate(odd_images.every()):
         file = tmp_path / f"odd{number}"
         file.write_bytes(data)
-        rows.append(seeing(number, stage_pictures.read(file)))
+        rows.append(seeing(number, stage_pictures.read(file).data))
         picture = shown.read(file)
         expected.append((name, [picture.mode, list(picture.size), bytes_digest(picture.tobytes())]))
     files = write(tmp_path, rows, marked=marked)

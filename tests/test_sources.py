@@ -9,7 +9,7 @@ from PIL import Image
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Question, Stage, Verdict
-from datagen import images
+from datagen import images, shown
 from datagen.images import ImageProblem
 from datagen.sources.docci import read_docci
 from datagen.sources.problems import read_problems
@@ -100,12 +100,12 @@ def test_names_that_lead_out_or_nowhere_are_refused(tmp_path: Path, name: str) -
 def test_sizes_out_of_bounds_are_refused(tmp_path: Path, size: tuple[int, int], reason: str) -> None:
     Image.new("RGB", size).save(tmp_path / "x.png")
     with pytest.raises(ImageProblem) as caught:
-        images.read(tmp_path / "x.png", max_pixels=200 * 200)
+        shown.checked((tmp_path / "x.png").read_bytes(), max_pixels=200 * 200)
     assert caught.value.reason == reason
 
 
 def test_a_file_that_only_pretends_to_be_an_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"<svg onload='alert(1)'/>")
     with pytest.raises(ImageProblem) as caught:
-        images.read(tmp_path / "x.png", max_pixels=10**6)
+        shown.checked((tmp_path / "x.png").read_bytes(), max_pixels=10**6)
     assert caught.value.reason == "unreadable_image"

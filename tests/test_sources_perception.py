@@ -8,7 +8,7 @@ import pytest
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import CaptionedImage, Stage
 from datagen.sources import hub
-from datagen.sources.records import Keys
+from datagen.sources.record import Keys
 from tests import source_data as data
 from tests import worlds
 

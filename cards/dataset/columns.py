@@ -11,6 +11,7 @@ COLUMNS: Mapping[str, Md] = {
         "problem": "what a model is asked; `<image>` stands where the picture goes",
         "answer": "the marked answer: a letter where there are options, else free text",
         "images": "the picture's bytes; empty where there is none",
+        "image_file_sha256": "sha256 of the source's own file of the picture, which may be another than the bytes here",
         "source": "which source the row comes from",
         "predictions": "the answers read from the rollouts' replies",
         "correctness": "whether each was right; null where it is unknown",

@@ -20,7 +20,8 @@ from datagen.sources import archives, questions
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Keys, Record, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import read_files
 from datagen.sources.store import Store
 
 #: What the name of a file of rows begins with -> its stage.
@@ -90,7 +91,7 @@ def read(snapshot: Snapshot, rows: str, stage: Stage, store: Store) -> Iterator[
     pictures = None if stage is Stage.TEXT else Pictures(section, store, (), bundles)
 
     def records() -> Iterator[Record]:
-        return read_files([path], Keys(snapshot.repo_id), ("problem", "answer", "correctness"))
+        return read_files([path], Reading(Keys(snapshot.repo_id), ("problem", "answer", "correctness")))
 
     source = ProblemSource(records, lambda record: problem(record, stage), pictures)
     # Exactly one item comes for each record, in their order.

@@ -10,7 +10,8 @@ from capcurriculum.recipe_sources import SourceSection
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 
 FILE, ARCHIVE = "arxivqa.jsonl", "images.tgz"
 
@@ -32,7 +33,9 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     bundles = find_files(folder, (ARCHIVE,), "its images, or a folder images") if not folders else ()
 
     def records() -> Iterator[Record]:
-        return read_files(files, Keys(place.name), ("image", "question", "options", "label"))
+        return read_files(
+            files, Reading(Keys(place.name), ("image", "question", "options", "label"), keep=section.takes_incomplete)
+        )
 
     pictures = Pictures(section, place.store, folders, bundles)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

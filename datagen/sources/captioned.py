@@ -8,7 +8,7 @@ from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
-from datagen.sources.records import Record
+from datagen.sources.record import Record
 from datagen.sources.store import Stored
 from datagen.text import neutral
 

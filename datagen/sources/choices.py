@@ -19,23 +19,46 @@ _HEADING = re.compile(
     r"(?:\b(?:choices|options)\s*:|choose from the following options:?|from the following options:?)\s*",
     re.IGNORECASE,
 )
-_LABEL = r"[(\[]?{letter}[)\]]?\s?[:.)]\s*"
+#: Labels before options; `@` is their letter.
+_LABEL = r"[(\[]?@[)\]]?\s?[:.)]\s*"
 _PREFIX = re.compile(r"^\s*(?:[-*•]\s+)?[(\[]?([A-Za-z])[)\]]?\s?[:.)]\s*")
-_PLACEHOLDER = re.compile(r"\s*<image>\s*", re.IGNORECASE)
+#: Where the picture of a row goes: `<image>`, and with its number `<image1>`, `<image 1>`, `<image_1>`.
+_PLACEHOLDER = re.compile(r"<\s?(?:image|img)[\s_-]?(\d{0,2})\s?/?>", re.IGNORECASE)
 #: What Geo170K puts before a question; it asks for an answer format that is not ours.
 _PREAMBLE = re.compile(r"^.{0,400}?\bQuestion\s*:\s*", re.IGNORECASE | re.DOTALL)
+#: `\\textbf{(A)}`, `\\mathrm{(A) \\ }`, `(\\text{A})`, `{\\bf (A)}`, as competitions set their choices.
+_FONT = (
+    r"(?:\\(?:textbf|textrm|textsf|text|mathbf|mathrm|mathsf|bf|rm|bold|boldsymbol)\s*\{|\{\s*\\(?:bf|rm|bfseries)\s)"
+)
+_SPACE = r"(?:\s|~|\\[ ,;:!]|\\q?quad|\{\s*\})*"
+_SET_LABEL = (
+    rf"\$?\s*(?:\(\s*{_FONT}\s*@\s*\}}\s*\)"
+    rf"|{_FONT}{_SPACE}(?:\(\s*@\s*\)|@\s*[).]){_SPACE}\}})[.:]?"
+)
+_BRACKETED = r"(?:^|(?<=[\s$~}]))\(@\)"
+_AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill))+$")
+_FEWEST = 3
 _LONGEST_ANSWER = 60
 _MOST_WORDS, _MOST_WORDS_ON_LINES = 25, 10  # of a free answer; more is a solution
 
 
 def without_placeholders(problem: str) -> str:
-    """The text of a problem without `<image>` at its ends: a row says elsewhere that it has an image."""
-    text = problem
+    """The text of a problem without `<image>` or `<image1>`: a row says elsewhere that it has an image.
+
+    At the ends and on a line of its own it is left out; inside a sentence, which would miss it, it becomes "(image)".
+    """
+    text = problem.strip()
     while (match := _PLACEHOLDER.match(text)) is not None:
-        text = text[match.end() :]
-    while text.rstrip().lower().endswith("<image>"):
-        text = text.rstrip()[: -len("<image>")]
-    return text.strip()
+        text = text[match.end() :].lstrip()
+    while (found := list(_PLACEHOLDER.finditer(text))) and found[-1].end() == len(text):
+        text = text[: found[-1].start()].rstrip()
+    lines = (line for line in text.split("\n") if not _PLACEHOLDER.fullmatch(line.strip()))
+    return _PLACEHOLDER.sub("(image)", "\n".join(lines)).strip()
+
+
+def placeholders(text: str) -> int:
+    """How many different pictures a text has places for."""
+    return len({match[1] for match in _PLACEHOLDER.finditer(text)})
 
 
 def without_preamble(problem: str) -> str:
@@ -46,21 +69,32 @@ def without_preamble(problem: str) -> str:
 
 
 def in_text(problem: str) -> tuple[str, ...]:
-    """The options written at the end of a problem, A first; empty if there are none that can be told apart.
+    r"""The options written at the end of a problem, A first; empty if there are none that can be told apart.
 
-    They stand one a line, or all in one line after a heading such as `Choices:`.
+    They stand one a line, all in one line after a heading such as `Choices:`, or anywhere with labels that are set as
+    those of competitions, `\textbf{(A)}` or `(A)`.
     """
     headings = list(_HEADING.finditer(problem))
-    listed = _split(problem[headings[-1].end() :], r"(?:^|[\n\s])") if headings else ()
-    return listed or _split(problem, r"(?:^|\n)\s*")
+    listed = _split(problem[headings[-1].end() :], r"(?:^|[\n\s])", _LABEL) if headings else ()
+    listed = listed or _split(problem, r"(?:^|\n)\s*", _LABEL)
+    return listed or _set(problem)
 
 
-def _split(text: str, before: str) -> tuple[str, ...]:
+def is_set(problem: str) -> bool:
+    """Whether a problem's options are set so that they can be nothing else: as competitions do, or four in brackets."""
+    return bool(_labelled(problem, _SET_LABEL)) or len(_labelled(problem, _BRACKETED)) > _FEWEST
+
+
+def _set(problem: str) -> tuple[str, ...]:
+    return _labelled(problem, _SET_LABEL) or _labelled(problem, _BRACKETED)
+
+
+def _split(text: str, before: str, label: str) -> tuple[str, ...]:
     """Texts between the labels A, B, C, ... in that order, at least two, none empty."""
     starts: list[tuple[int, int]] = []
     place = 0
     for letter in ascii_uppercase:
-        match = re.compile(before + _LABEL.format(letter=letter)).search(text, place)
+        match = re.compile(before + label.replace("@", letter)).search(text, place)
         if match is None:
             break
         starts.append((match.start(), match.end()))
@@ -68,6 +102,12 @@ def _split(text: str, before: str) -> tuple[str, ...]:
     ends = [start for start, _ in starts[1:]] + [len(text)]
     options = tuple(text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True)) if starts else ()
     return options if distinct(options) else ()
+
+
+def _labelled(text: str, label: str) -> tuple[str, ...]:
+    """The same for labels inside formulas: three at least, and spaces, dollars and separators taken off."""
+    options = tuple(_AROUND.sub("", option).strip() for option in _split(text, "", label))
+    return options if len(options) >= _FEWEST and distinct(options) else ()
 
 
 def cleaned(options: Sequence[str]) -> tuple[str, ...]:

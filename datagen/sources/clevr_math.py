@@ -12,10 +12,12 @@ from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe_sources import SourceSection
+from datagen.sources import documents
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Keys, Record, find_files, json_stream, require
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, require
 
 QUESTIONS = {"general": "clevr-math.zip", "multihop": "clevr-math-multihop.zip"}
 IMAGES, TEST_IMAGES = "CLEVR_v1.0.zip", "clevr-math-test-images.zip"
@@ -50,20 +52,20 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         )
 
     def records() -> Iterator[Record]:
-        keys = Keys(place.name)
+        reading = Reading(Keys(place.name), keep=section.takes_incomplete)
         for split in section.selected_splits:
-            yield from _of_split(section, place.folder, split, keys)
+            yield from _of_split(section, place.folder, split, reading)
 
     pictures = Pictures(section, place.store, folders, bundles)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)
 
 
-def _of_split(section: SourceSection, folder: Path, split: str, keys: Keys) -> Iterator[Record]:
+def _of_split(section: SourceSection, folder: Path, split: str, reading: Reading) -> Iterator[Record]:
     name = f"clevr-math-{split}.json"
     unpacked = sorted(folder.glob(f"**/{name}"))
     if unpacked:
         with unpacked[0].open("rb") as handle:
-            yield from _checked(json_stream(handle, str(unpacked[0]), keys, "questions.item"), str(unpacked[0]))
+            yield from _checked(documents.stream(handle, str(unpacked[0]), reading, "questions.item"), str(unpacked[0]))
         return
     bundle = find_files(folder, (_questions(section), f"data/{_questions(section)}"), f"or an unpacked {name}")[0]
     try:
@@ -72,7 +74,9 @@ def _of_split(section: SourceSection, folder: Path, split: str, keys: Keys) -> I
             if member is None:
                 raise SourceError(f"{bundle} has no {name}; it has {', '.join(archive.namelist()[:8])}.")
             with archive.open(member) as handle:
-                yield from _checked(json_stream(handle, f"{bundle}/{name}", keys, "questions.item"), str(bundle))
+                yield from _checked(
+                    documents.stream(handle, f"{bundle}/{name}", reading, "questions.item"), str(bundle)
+                )
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"The archive {bundle} cannot be read ({error}); download it again.") from error
 

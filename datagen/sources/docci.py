@@ -12,15 +12,16 @@ from pathlib import Path
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import KINDS, SourceSection
-from capcurriculum.rows import CaptionedImage, Verdict, bytes_digest
-from datagen import images
+from capcurriculum.rows import CaptionedImage, Verdict
+from datagen import images, shown
 from datagen.sources import file_names, hub
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.sources.mapped import in_splits
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 from datagen.text import neutral
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
@@ -103,7 +104,11 @@ def source(section: SourceSection, place: Place) -> CaptionSource:
         files, column = find_files(folder, _by_split(section), "DOCCI's descriptions"), ""
 
     def records() -> Iterator[Record]:
-        return in_splits(read_files(files, Keys(place.name), ("example_id", "description")), section, column)
+        return in_splits(
+            read_files(files, Reading(Keys(place.name), ("example_id", "description"), keep=section.takes_incomplete)),
+            section,
+            column,
+        )
 
     return CaptionSource(records, lambda record: _said(section, record), Pictures(section, place.store, plain, bundles))
 
@@ -132,7 +137,7 @@ def _row(
     if not caption:
         raise LineProblem(Reason.EMPTY_CAPTION, f"line {line.number} has an empty description")
     path, name = file_names.inside(folder, line.string(fields, "image_file"))
-    image_id = bytes_digest(images.read(path, section.max_pixels).data)
+    image_id = shown.checked(images.file_bytes(path), section.max_pixels).image_id
     return CaptionedImage(
         caption_id=CaptionedImage.key(image_id, caption, stage),
         row_key=line.key,

@@ -13,7 +13,8 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
@@ -31,7 +32,9 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     files = find_files(place.folder, anywhere, "its questions")
 
     def records() -> Iterator[Record]:
-        return read_files(files, Keys(place.name), ("question", "image", "answers"))
+        return read_files(
+            files, Reading(Keys(place.name), ("question", "image", "answers"), keep=section.takes_incomplete)
+        )
 
     pictures = Pictures(section, place.store)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

@@ -14,7 +14,8 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 
 FILES = ("data/qa_tuning-*.parquet", "qa_tuning-*.parquet", "qa_tuning.json")
 IMAGES = "images.zip"
@@ -38,7 +39,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     bundles = find_files(folder, (IMAGES,), "its images, or a folder images") if not folders else ()
 
     def records() -> Iterator[Record]:
-        return read_files(files, Keys(place.name), ("image", "conversations"))
+        return read_files(files, Reading(Keys(place.name), ("image", "conversations"), keep=section.takes_incomplete))
 
     pictures = Pictures(section, place.store, folders, bundles)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

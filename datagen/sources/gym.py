@@ -15,7 +15,7 @@ from capcurriculum.recipe_sources import SourceSection, Task
 from capcurriculum.rows import SCHEMA, digest
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Record
+from datagen.sources.record import Record
 
 
 def source(section: SourceSection, place: Place) -> ProblemSource:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe_sources import SourceSection
-from datagen.sources.records import Keys, Record, require
+from datagen.sources.record import Keys, Record
+from datagen.sources.records import require
 
 
 def folder(section: SourceSection, patterns: Sequence[str]) -> Path:

@@ -27,7 +27,7 @@ from datagen.sources import (
 )
 from datagen.sources.place import Place
 from datagen.sources.questions import ProblemSource
-from datagen.sources.records import Record
+from datagen.sources.record import Record
 
 Rows = Iterator[CaptionedImage | Question | Verdict]
 _UNSELECTED = (Reason.UNSELECTED_SPLIT, Reason.UNSELECTED_PART)

@@ -6,18 +6,20 @@ are embedded, or files below `images`: a folder, an archive, or nothing, which m
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
-from datagen.sources import answer_keys, archives, choices, hub, options
+from datagen.sources import answer_keys, archives, choices, hub, image_folder, options
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import READERS, Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record, single
+from datagen.sources.records import READERS, find_files, read_files
 
 SPLIT = "(split)"
 _LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
@@ -31,11 +33,12 @@ def captions(section: SourceSection, place: Place) -> CaptionSource:
         SourceError: its folder or files are not there.
     """
     columns = section.columns or Columns()
+    image = _image(section, place, columns)
 
     def parse(record: Record) -> Caption:
         example = record.text(columns.id) if columns.id else str(record.number)
-        caption, image = record.text(columns.caption), record.get(columns.image)
-        return Caption(caption, image, example, section.name or place.name, _license(section, columns, record))
+        caption = record.text(columns.caption)
+        return Caption(caption, image(record), example, section.name or place.name, _license(section, columns, record))
 
     needed = tuple(filter(None, (columns.caption, columns.image, columns.id, columns.split, columns.license)))
     return CaptionSource(_records(section, place, columns, needed), parse, pictures(section, place))
@@ -52,6 +55,7 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
     needed = tuple(filter(None, (*named, columns.image if visual else "")))
     records = _records(section, place, columns, needed)
     convention = _convention(section, columns, records)
+    image = _image(section, place, columns)
 
     def parse(record: Record) -> Problem:
         texts, answer = _choice(record, columns, convention)
@@ -61,7 +65,7 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
             options=texts,
             kind=columns.answer_kind,
             skill=record.text(columns.skill) if columns.skill else "unknown",
-            image=record.get(columns.image) if visual else None,
+            image=image(record) if visual else None,
             source=section.name or place.name,
             license=_license(section, columns, record),
         )
@@ -85,24 +89,21 @@ def _convention(
                     found = options.read(record.get(columns.options), record.number, columns.options)
                 except LineProblem:
                     continue
-                yield record.number, record.get(columns.answer_column), found
+                yield record.number, single(record.get(columns.answer_column)), found
 
     return answer_keys.infer(rows(), section.path or section.repo)
 
 
 def _choice(record: Record, columns: Columns, convention: answer_keys.Convention | None) -> tuple[tuple[str, ...], str]:
     """Options and the letter of the right one, or no options and a free answer."""
-    value = record.get(columns.answer_column)
+    value = single(record.get(columns.answer_column))
     found = options.read(record.get(columns.options), record.number, columns.options) if columns.options else None
     if found is not None and found.texts:
         return found.texts, answer_keys.letter(value, found, convention, record.number)
     if found is not None and isinstance(value, str) and _LETTER.match(value):
         detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
         raise LineProblem(Reason.MISSING_OPTIONS, detail)
-    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], str | int | float):
-        said = str(value[0])
-    else:
-        said = record.text(columns.answer_column)
+    said = record.text(columns.answer_column)
     mark = columns.gold.after
     return (), choices.final_answer(said, mark, record.number) if mark else said
 
@@ -118,7 +119,43 @@ def _records(
         splits = section.selected_splits or ("train",)
         return lambda: hub.rows(section, Keys(place.name), needed, splits)
     files = data_files(section, place)
-    return lambda: in_splits(read_files(files, Keys(place.name), needed), section, columns.split)
+    base, wanted = _base(place), section.selected_splits
+    by_name = bool(wanted) and not columns.split
+    told = {file: image_folder.split_of(file, base, wanted) if by_name else "" for file in files}
+    if by_name:
+        image_folder.check_told(told.values(), wanted, place.folder)
+
+    def records() -> Iterator[Record]:
+        keys = Keys(place.name)
+        for file in files:
+            found = _of_file(file, base, columns.image, Reading(keys, needed, keep=section.takes_incomplete))
+            yield from image_folder.in_splits(found, told[file], wanted) if by_name else found
+
+    return lambda: in_splits(records(), section, columns.split)
+
+
+def _of_file(file: Path, base: Path, image: str, reading: Reading) -> Iterator[Record]:
+    """The rows of one data file, each with the folder below `base` that it lies in."""
+    folder = file.parent.relative_to(base).as_posix() if file.parent.is_relative_to(base) else "."
+    metadata = image_folder.is_metadata(file)
+    if metadata:
+        # Its pictures stand in `file_name`, whatever column the recipe looks for them in.
+        reading = replace(reading, needed=tuple(column for column in reading.needed if column != image))
+    for record in read_files([file], reading):
+        found = image_folder.renamed(record, image) if metadata else record
+        yield replace(found, folder=folder) if folder != "." else found
+
+
+def _image(section: SourceSection, place: Place, columns: Columns) -> Callable[[Record], object]:
+    """What a row says of its image; a file's name, if images lie beside the data, from the source on."""
+    if section.images or section.repo:
+        return lambda record: record.get(columns.image)
+    base = _base(place)
+    return lambda record: image_folder.beside(base, record, record.get(columns.image))
+
+
+def _base(place: Place) -> Path:
+    return place.folder.parent if place.folder.is_file() else place.folder
 
 
 def data_files(section: SourceSection, place: Place) -> list[Path]:
@@ -154,7 +191,7 @@ def pictures(section: SourceSection, place: Place) -> Pictures:
     Raises:
         SourceError: `images` names nothing below the source.
     """
-    base = place.folder.parent if place.folder.is_file() else place.folder
+    base = _base(place)
     if section.repo:
         return Pictures(section, place.store)
     target = base / section.images

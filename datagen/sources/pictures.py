@@ -12,12 +12,13 @@ from typing import Protocol
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import bytes_digest, digest
-from datagen import images
+from capcurriculum.rows import digest
+from datagen import images, shown
 from datagen.images import ImageProblem
-from datagen.sources import archives, file_names
+from datagen.sources import archives, embedded, file_names
+from datagen.sources.embedded import is_embedded
 from datagen.sources.lines import LineProblem
-from datagen.sources.records import Record
+from datagen.sources.record import Record
 from datagen.sources.store import Index, Store, Stored
 
 
@@ -38,7 +39,7 @@ def image_names(records: Iterable[Record], parse: Callable[[Record], Showing], k
             image = parse(record).image
         except LineProblem:
             continue
-        if isinstance(image, str):
+        if isinstance(image, str) and not is_embedded(image):
             yield image
 
 
@@ -71,20 +72,30 @@ class Pictures:
             case [single]:
                 return self.find(single)
             case {"bytes": bytes() as data} | (bytes() as data):
-                return self.store.put(data, self.section.max_pixels, self.section.max_bytes)
-            case {"path": str() as name} | (str() as name):
-                return self._named(name)
-            case list() | tuple():
+                return self._put(data)
+            case {"bytes": str() as text} if text:
+                return self._put(embedded.data(text, self.section.max_bytes))
+            case {"path": str() as name} | {"url": str() as name} | (str() as name):
+                return (
+                    self._put(embedded.data(name, self.section.max_bytes)) if is_embedded(name) else self._named(name)
+                )
+            case list() | tuple() if value:
                 raise LineProblem(Reason.SEVERAL_IMAGES, f"the row has {len(value)} images, and one is wanted")
             case _:
                 raise LineProblem(Reason.MISSING_FIELD, "the row has no image")
 
+    def _put(self, data: bytes) -> Stored:
+        return self.store.put(data, self.section.max_pixels, self.section.max_bytes)
+
     def _named(self, name: str) -> Stored:
+        if name.startswith(("http://", "https://")):
+            detail = f"the row names the address {name[:100]!r}; download its pictures and give their names"
+            raise ImageProblem(Reason.MISSING_FILE, detail)
         for folder, prefix in self.folders:
             if (found := _plain(folder, name)) is not None:
                 path, spelled = found
-                data = images.read(path, self.section.max_pixels, self.section.max_bytes).data
-                return Stored(bytes_digest(data), f"{prefix}{spelled}")
+                data = images.file_bytes(path, self.section.max_bytes)
+                return Stored(shown.checked(data, self.section.max_pixels).image_id, f"{prefix}{spelled}")
         if self.bundles:
             return self.index.get(name)
         if not self.folders:
@@ -132,7 +143,7 @@ class Pictures:
                     index.add(name, ImageProblem(Reason.MISSING_FILE, f"{bundle.name} has several files {name!r}"))
 
     def _keep(self, member: archives.Member) -> Stored:
-        return self.store.put(member.read(self.section.max_bytes), self.section.max_pixels, self.section.max_bytes)
+        return self._put(member.read(self.section.max_bytes))
 
 
 def _plain(folder: Path, name: str) -> tuple[Path, str] | None:

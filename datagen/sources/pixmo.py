@@ -18,7 +18,8 @@ from datagen.sources.fetching import Politely
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 from datagen.sources.store import Index, Stored
 
 FILES = ("data/train-*.parquet", "*.parquet")
@@ -104,7 +105,7 @@ def _source(section: SourceSection, place: Place) -> CaptionSource:
     files = [folder] if folder.is_file() else find_files(folder, FILES, "PixmoCap's rows")
 
     def records() -> Iterator[Record]:
-        return read_files(files, Keys(place.name), ("image_url", "caption"))
+        return read_files(files, Reading(Keys(place.name), ("image_url", "caption"), keep=section.takes_incomplete))
 
     def parse(record: Record) -> Caption:
         url = record.text("image_url")

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from capcurriculum import answers
+from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from capcurriculum.rows import Outcome, Question, Verdict, bytes_digest
-from datagen import images
-from datagen.sources import choices, file_names
+from capcurriculum.rows import Outcome, Question, Verdict
+from datagen import images, shown
+from datagen.sources import choices, file_names, questions
 from datagen.sources.answer_keys import is_missing
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
@@ -43,21 +44,28 @@ def read_problems(
 
 def _question(section: SourceSection, folder: Path, stage: str, visual: bool, line: Line) -> Question:
     fields = line.fields()
-    problem = neutral(line.string(fields, "problem").removeprefix("<image>"))
+    if not visual and choices.placeholders(line.string(fields, "problem")):
+        raise LineProblem(Reason.NEEDS_PICTURE, f"line {line.number} has a place for a picture, and no picture")
+    problem = neutral(choices.without_placeholders(line.string(fields, "problem")))
     answer = neutral(line.string(fields, "answer"))
     if not problem or not answer:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"line {line.number} has an empty problem or answer")
     if is_missing(answer):
         raise LineProblem(Reason.MISSING_FIELD, f"line {line.number} answers {answer!r}, which says that none is known")
-    if choices.is_prose(answer):
+    if fields.get("options") or fields.get("choices"):
+        detail = f"line {line.number} has options; map its columns in the recipe (columns: {{options: ...}})"
+        raise LineProblem(Reason.MISSING_OPTIONS, detail)
+    options, answer = questions.found_in_text(problem, answer, line.number)
+    if not options and choices.is_prose(answer):
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number} has a paragraph for an answer; give it alone")
-    if answers.grade(rf"\boxed{{{answer}}}", answer).outcome is not Outcome.RIGHT:
+    kind = Kind.CHOICE if options else answers.kind_of(answer)
+    if answers.grade(rf"\boxed{{{answer}}}", answer, options or None, kind).outcome is not Outcome.RIGHT:
         # No reply could ever be rewarded for it, so a trainer would refuse the row.
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"line {line.number}: the grader does not take its answer as right")
     image_id = image_path = ""
     if visual:
         path, name = file_names.inside(folder / "images", line.string(fields, "image_file"))
-        image_id = bytes_digest(images.read(path, section.max_pixels).data)
+        image_id = shown.checked(images.file_bytes(path), section.max_pixels).image_id
         image_path = f"images/{name}"
     skill = fields.get("skill")
     return Question(
@@ -65,7 +73,7 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
         stage=stage,
         problem=problem,
         answer=answer,
-        options=(),
+        options=options,
         skill=neutral(skill) if isinstance(skill, str) else "unknown",
         image_id=image_id,
         image_path=image_path,
@@ -73,5 +81,5 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
         caption_id="",
         source=section.source or folder.name,
         license=section.license,
-        kind=answers.kind_of(answer),
+        kind=kind,
     )

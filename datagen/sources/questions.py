@@ -11,7 +11,7 @@ from datagen.images import ImageProblem
 from datagen.sources import answer_keys, choices
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
-from datagen.sources.records import Record
+from datagen.sources.record import Record
 from datagen.text import neutral
 
 FILTER = "source"
@@ -85,6 +85,7 @@ def _question(source: ProblemSource, stage: str, record: Record) -> Question:
     if record.problem:
         raise record.problem
     said = source.parse(record)
+    _pictured(source, said, record)
     options = tuple(neutral(option) for option in said.options)
     text = neutral(choices.without_placeholders(said.problem))
     answer = neutral(said.answer)
@@ -98,7 +99,7 @@ def _question(source: ProblemSource, stage: str, record: Record) -> Question:
         shown = prompts.choice(text, _lettered(options, record))
         answer = _letter(answer, options, record)
     elif said.options_in_text:
-        options, answer = _found_in_text(said, text, answer, record)
+        options, answer = found_in_text(text, answer, record.number, letters_only=said.letters_only)
     if not options and choices.is_prose(answer):
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has a paragraph for an answer; {_MEND}")
     image_id = image_path = ""
@@ -122,17 +123,36 @@ def _question(source: ProblemSource, stage: str, record: Record) -> Question:
     )
 
 
-def _found_in_text(said: Problem, text: str, answer: str, record: Record) -> tuple[tuple[str, ...], str]:
+def _pictured(source: ProblemSource, said: Problem, record: Record) -> None:
+    """Refuse what has places for more pictures than the row has."""
+    if source.pictures is None and choices.placeholders(said.problem):
+        raise LineProblem(Reason.NEEDS_PICTURE, f"row {record.number} has a place for a picture, and no picture")
+    if any(option.strip() and not choices.without_placeholders(option) for option in said.options):
+        raise LineProblem(Reason.SEVERAL_IMAGES, f"row {record.number} has pictures for options")
+    if (wanted := choices.placeholders(said.problem)) > 1:
+        raise LineProblem(
+            Reason.SEVERAL_IMAGES, f"row {record.number} has places for {wanted} images, and one is wanted"
+        )
+
+
+def found_in_text(text: str, answer: str, row: int, *, letters_only: bool = False) -> tuple[tuple[str, ...], str]:
     """Options and letter, or no options and the answer as it is.
 
     What merely looks like options ("let A: ...") and does not hold the answer is none.
+
+    Raises:
+        LineProblem: the text has options for sure, or its source is multiple choice, and the answer is none of them.
     """
     options = choices.in_text(text)
     letter = choices.letter(answer, options) if options else ""
     if letter:
         return options, letter
-    if said.letters_only and (options or (len(answer) == 1 and answer.isalpha())):
-        detail = f"row {record.number} answers {answer[:80]!r}, and no option read from its text is that"
+    if options and choices.is_set(text):
+        # A reply would name a letter, and be marked wrong.
+        detail = f"row {row} answers {answer[:80]!r}, and none of the choices in its text is that"
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
+    if letters_only and (options or (len(answer) == 1 and answer.isalpha())):
+        detail = f"row {row} answers {answer[:80]!r}, and no option read from its text is that"
         raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
     return (), answer
 

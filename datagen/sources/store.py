@@ -1,4 +1,4 @@
-"""Images that do not lie in a folder of their own: checked once, kept in the run under their content's digest.
+"""Images that do not lie in a folder of their own: checked once, kept in the run under their picture's digest.
 
 `<run>/images/<first two digits>/<image_id>.<ending>`; the same picture met twice is one file. An `Index` remembers
 which name (in an archive, or a URL) became which image or why it did not, so a killed build neither opens an archive
@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import bytes_digest
 from capcurriculum.tables import publish
-from datagen import images
+from datagen import shown
 from datagen.images import ImageProblem
 
 FOLDER = "images"
@@ -65,12 +64,10 @@ class Store:
         kind = ending(data)
         if not kind:
             raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is no image file: it begins with {data[:12]!r}")
-        image_id = bytes_digest(data)
+        image_id = shown.checked(data, max_pixels).image_id
         stored = Stored(image_id, f"{FOLDER}/{image_id[:2]}/{image_id}.{kind}")
         target = self.run / stored.path
-        # The name is given only to a file that was checked, but under perhaps laxer limits.
         if target.is_file():
-            images.read(target, max_pixels, max_bytes)
             return stored
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.run / FOLDER / f".tmp-{os.getpid()}-{image_id}-{os.urandom(4).hex()}"
@@ -78,11 +75,6 @@ class Store:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        try:
-            images.read(temporary, max_pixels, max_bytes)
-        except ImageProblem:
-            temporary.unlink()
-            raise
         publish(temporary, target)
         return stored
 

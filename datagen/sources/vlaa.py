@@ -17,7 +17,8 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 
 FILE = "VLAA-Thinking-GRPO-25K.json"
 #: Part -> licence of its upstream. Open-ended parts have no gold answer that a grader could compare.
@@ -64,7 +65,10 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     folders = ((images, place.inside(images)),) if images.is_dir() else ()
 
     def records() -> Iterator[Record]:
-        return _chosen(read_files(files, Keys(place.name), ("image", "question", "gt")), chosen)
+        return _chosen(
+            read_files(files, Reading(Keys(place.name), ("image", "question", "gt"), keep=section.takes_incomplete)),
+            chosen,
+        )
 
     pictures = Pictures(section, place.store, folders, bundles)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

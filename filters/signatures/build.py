@@ -15,7 +15,8 @@ import polars as pl
 
 from capcurriculum.errors import SourceError
 from datagen.images import ImageProblem
-from datagen.sources.records import READERS, Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import READERS, find_files, read_files
 from filters import picture_hashes, text_hashes
 from filters.signatures.file import GRAMS, SHORTER_THAN, About, Signature, parameters
 from filters.signatures.layouts import Layout
@@ -87,7 +88,7 @@ def build(wanted: Wanted) -> Signature:
 def _rows(wanted: Wanted) -> _Read:
     read = _Read()
     cells = Cells(wanted.images or (wanted.path if wanted.path.is_dir() else wanted.path.parent))
-    for record in read_files(_files(wanted.path), Keys(wanted.name)):
+    for record in read_files(_files(wanted.path), Reading(Keys(wanted.name))):
         read.counts["rows"] += 1
         if record.problem is not None:
             read.counts["rows_refused"] += 1

@@ -1,0 +1,227 @@
+"""JSON documents of rows, read as streams: an array, an object of rows by their ids, or an array inside an object.
+
+What ends a `.json` file may also be JSON lines; the first lines tell. A document that breaks off is refused, or gives
+the rows that are whole.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from capcurriculum.errors import SourceError
+from capcurriculum.reasons import Reason
+from datagen.sources import encoding
+from datagen.sources.lines import MAX_LINE
+from datagen.sources.record import Keys, Reading, Record, sentence
+
+#: The name under which rows of an object of rows carry theirs.
+KEY = "(key)"
+ARRAY = "item"
+_FIRST_MEMBERS, _FIRST_LINES = 20, 5
+#: A document with NaN, which is no JSON and which Python writes, is read whole up to so many bytes.
+_LENIENT_BYTES = 1_000_000_000
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file that begins with `{` holds JSON lines: one of its first lines is an object, and it has several."""
+    lines: list[str] = []
+    with encoding.opened(path) as handle:
+        while len(lines) < _FIRST_LINES and (raw := handle.readline(MAX_LINE)):
+            if raw.strip():
+                lines.append(raw.strip())
+    return len(lines) > 1 and any(_is_object(line) for line in lines)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def read(path: Path, reading: Reading) -> Iterator[Record]:
+    """The rows of a document.
+
+    Raises:
+        SourceError: it is no valid JSON, or has no rows.
+    """
+    with path.open("rb") as handle:
+        first = handle.read(64).removeprefix(encoding.MARK).lstrip()[:1]
+    if first != b"{" or reading.inner != ARRAY:
+        yield from _array(path, reading, reading.inner)
+        return
+    members = _look(path)
+    if members.by_columns(reading.needed):
+        raise SourceError(
+            f"{path} is a table column by column; write it row by row (pandas: to_json(orient='records', lines=True))."
+        )
+    if members.is_row(reading.needed):
+        yield from _opened(path, reading, lambda handle: _whole(handle, reading.keys))
+    elif members.objects and not (members.others or members.arrays or members.lists):
+        yield from _opened(path, reading, lambda handle: _by_key(handle, reading.keys))
+    elif len(members.arrays) == 1:
+        yield from _array(path, reading, f"{members.arrays[0]}.item")
+    else:
+        named = f": {', '.join(map(repr, members.arrays[:5]))}" if members.arrays else ""
+        raise SourceError(
+            f"{path} is one JSON object with {len(members.arrays) or 'no'} arrays of rows in it{named}; "
+            "give a file that is an array of rows, an object of rows, or JSON lines."
+        )
+
+
+def _array(path: Path, reading: Reading, inner: str) -> Iterator[Record]:
+    return _opened(path, reading, lambda handle: _elements(handle, reading.keys, inner), inner)
+
+
+def stream(handle: IO[bytes], where: str, reading: Reading, inner: str) -> Iterator[Record]:
+    """The elements of the array at `inner` of a JSON document; a list becomes the column `conversation`.
+
+    Raises:
+        SourceError: it is no valid JSON, or has no such array; `where` is what the sentence calls it.
+    """
+    return _checked(_elements(handle, reading.keys, inner), where, reading, inner)
+
+
+def _opened(
+    path: Path, reading: Reading, rows: Callable[[IO[bytes]], Iterator[Record]], inner: str = ARRAY
+) -> Iterator[Record]:
+    with path.open("rb") as handle:
+        yield from _checked(rows(handle), str(path), reading, inner, path)
+
+
+def _checked(
+    rows: Iterator[Record], where: str, reading: Reading, inner: str, path: Path | None = None
+) -> Iterator[Record]:
+    """The rows; what ends them too early is an error, or with `keep` a last record that says so."""
+    import ijson
+
+    count = 0
+    try:
+        for record in rows:
+            count = record.number
+            yield record
+    except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+        rest = _lenient(path, count, inner) if path else None
+        if rest is not None:
+            for number, value in enumerate(rest, count + 1):
+                yield _record(reading.keys, number, value)
+            return
+        if not reading.keep or not count:
+            raise reading.broken(where, count, f"is not valid JSON after row {count}: {sentence(error)}") from error
+        yield reading.cut_off(where, count)
+    if not count:
+        missing = "array of rows" if inner == ARRAY else f"rows at {inner.removesuffix('.item')!r}"
+        raise SourceError(f"{where} has no {missing}; check that the source's kind fits this file.")
+
+
+def _lenient(path: Path, count: int, inner: str) -> list[object] | None:
+    """The elements behind the first `count` of a document that is valid but for NaN and Infinity; else None."""
+    if path.stat().st_size > _LENIENT_BYTES:
+        return None
+    try:
+        value = json.loads(path.read_text("utf-8-sig"))
+        for name in inner.split(".")[:-1]:
+            value = value[name]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    if isinstance(value, dict) and inner == ARRAY:
+        value = [{KEY: name} | row if isinstance(row, dict) else row for name, row in value.items()]
+    return value[count:] if isinstance(value, list) else None
+
+
+def _elements(handle: IO[bytes], keys: Keys, inner: str) -> Iterator[Record]:
+    import ijson
+
+    for number, value in enumerate(ijson.items(encoding.Unmarked(handle), inner, use_float=True), 1):
+        yield _record(keys, number, value)
+
+
+def _by_key(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
+    import ijson
+
+    members = ijson.kvitems(encoding.Unmarked(handle), "", use_float=True)
+    for number, (name, value) in enumerate(members, 1):
+        yield _record(keys, number, {KEY: name} | value if isinstance(value, dict) else value)
+
+
+def _whole(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
+    import ijson
+
+    for value in ijson.items(encoding.Unmarked(handle), "", use_float=True):
+        yield _record(keys, 1, value)
+
+
+def _record(keys: Keys, number: int, value: object) -> Record:
+    if isinstance(value, Mapping):
+        return keys.record(number, value)
+    if isinstance(value, list):
+        return keys.record(number, {"conversation": value})
+    record = keys.record(number, {"value": value})
+    return record.refused(Reason.MALFORMED_LINE, f"row {number} is neither an object nor a list")
+
+
+@dataclass(slots=True)
+class _Members:
+    """The members of a JSON object by what they are: objects, arrays of rows, arrays of texts or numbers, the rest.
+
+    `inside` are names in the first of the objects.
+    """
+
+    objects: list[str] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    inside: set[str] = field(default_factory=set)
+
+    def is_row(self, needed: Sequence[str]) -> bool:
+        """Whether the object itself is a row: it has the columns, or nothing in it could be one."""
+        columns = {column.split(".")[0] for column in needed}
+        if columns:
+            return columns <= {*self.objects, *self.arrays, *self.lists, *self.others}
+        return bool(self.others or self.lists) and not self.arrays
+
+    def by_columns(self, needed: Sequence[str]) -> bool:
+        """Whether the columns hold the values of all rows each, as pandas writes them unless told otherwise."""
+        columns = {column.split(".")[0] for column in needed}
+        numbered = bool(self.inside) and all(name.isdigit() for name in self.inside)
+        return bool(columns) and (columns <= {*self.lists} or (columns <= {*self.objects} and numbered))
+
+
+def _look(path: Path) -> _Members:
+    """What the members of an object are: the first ones if all of those are objects, else all of them."""
+    import ijson
+
+    found = _Members()
+    name, depth, inside_array = "", 0, False
+    with path.open("rb") as handle:
+        try:
+            for event, value in ijson.basic_parse(encoding.Unmarked(handle)):
+                depth -= event in ("end_map", "end_array")
+                if depth == 1 and event == "map_key":
+                    if len(found.objects) >= _FIRST_MEMBERS and not (found.arrays or found.lists or found.others):
+                        break
+                    name = value
+                elif depth == 1:
+                    inside_array = event == "start_array"
+                    _note(found, name, event)
+                elif depth == 2 and inside_array and event in ("start_map", "start_array") and name in found.lists:
+                    found.lists.remove(name)
+                    found.arrays.append(name)
+                elif depth == 2 and event == "map_key" and len(found.objects) == 1:
+                    found.inside.add(value)
+                depth += event in ("start_map", "start_array")
+        except (ijson.JSONError, UnicodeDecodeError):
+            pass  # who reads the rows says where it breaks off
+    return found
+
+
+def _note(found: _Members, name: str, event: str) -> None:
+    """A member begins, or ends."""
+    if event == "start_map":
+        found.objects.append(name)
+    elif event == "start_array":
+        found.lists.append(name)
+    elif not event.startswith("end_"):
+        found.others.append(name)
