@@ -103,6 +103,11 @@ class Run:
         made = (self.captions, self.attempts, self.questions, self.descriptions, self.answers, self.verdicts)
         return (*made, self.reviews, self.regrades)
 
+    @property
+    def asked(self) -> bool:
+        """Whether any model, or person, was asked anything."""
+        return any(table.shards() for table in (self.attempts, self.descriptions, self.answers, self.reviews))
+
     def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
         """The captions of this process's share that questions of a stage are made from."""
         found = (c for c in self.captions.rows() if c.stage == stage)
@@ -196,13 +201,16 @@ def _sweep(run: Run) -> None:
 
 
 def same_recipe(run: Run, wanted: Recipe) -> bool:
-    """Whether the run was begun under this recipe; False if it was not begun at all.
+    """Whether the run was begun under this recipe; False if it was not begun at all, or asked no model under another.
 
     Raises:
         RecipeError: it was begun under one that differs where it matters; the sentence lists the keys.
     """
     if not (run.path / "recipe.yaml").is_file():
         return False
+    # A share runs beside others, whose rows must stay as they are.
+    if run.share is None and not run.asked:
+        return not recipe.differences(run.recipe(), wanted) and not _other_prompts(run)
     if changed := recipe.differences(run.recipe(), wanted):
         raise RecipeError(
             f"The run {run.path} was made with another recipe; it differs in {'; '.join(changed)}. "
@@ -216,6 +224,8 @@ def _check_recipe(run: Run, wanted: Recipe) -> None:
     if same_recipe(run, wanted):
         check_prompts(run)
     else:
+        if run.share is None:
+            _start_over(run)
         versions = {name: _version(name) for name in _RECORDED}
         facts = {"capcurriculum": __version__, "schema": SCHEMA, "seed": wanted.seed, "versions": versions}
         facts |= {"python": platform.python_version(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -224,20 +234,31 @@ def _check_recipe(run: Run, wanted: Recipe) -> None:
     write_atomically(run.path / "recipe.yaml", recipe.dump(wanted).encode())
 
 
+def _start_over(run: Run) -> None:
+    """Remove what was read for another recipe, if anything; nothing that a model said is among it."""
+    for table in (run.captions, run.questions, run.verdicts):
+        shutil.rmtree(table.folder, ignore_errors=True)
+    for name in ("gathered.json", "sources.json"):
+        (run.path / name).unlink(missing_ok=True)
+
+
 def check_prompts(run: Run) -> None:
     """Answers are known by what was asked about, not by its wording, so the wording must not change under a run.
 
     Raises:
         RunError: the run was made with other prompts than this version's.
     """
-    about = run.path / "run.json"
-    before = json.loads(about.read_text(encoding="utf-8")).get("prompts", {}) if about.is_file() else {}
-    changed = [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
-    if changed:
+    if changed := _other_prompts(run):
         raise RunError(
-            f"The run {about.parent} was made with other prompts ({', '.join(changed)}); go on with the version of "
+            f"The run {run.path} was made with other prompts ({', '.join(changed)}); go on with the version of "
             "capcurriculum that run.json names, or give the recipe another name."
         )
+
+
+def _other_prompts(run: Run) -> list[str]:
+    about = run.path / "run.json"
+    before = json.loads(about.read_text(encoding="utf-8")).get("prompts", {}) if about.is_file() else {}
+    return [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
 
 
 def _version(package: str) -> str | None:

@@ -17,8 +17,9 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
-from datagen.sources import docci, inventory, kinds
+from datagen.sources import counting, docci, inventory, kinds
 from datagen.sources.gathered import Gathered
+from datagen.sources.losses import Losses
 from datagen.sources.place import Place, link
 from datagen.sources.store import Store
 from datagen.windows import windows
@@ -56,32 +57,84 @@ def _world(run: Run, stage: str, found: Sequence[SourceSection], number: int) ->
 
 
 def gather(run: Run, recipe: Recipe, display: Display) -> None:
-    """Read what the tables do not hold yet.
+    """Read what the tables do not hold yet, every source before any fault is raised.
+
+    What was refused is read again where an earlier reading failed and no model was asked since: files may be mended.
 
     Raises:
-        SourceError: a source as a whole cannot be read, or gives no row at all.
+        SourceError: sources that cannot be read as a whole, or of which every row is lost; the sentence names all.
     """
     before, read_as = Gathered(run), dict[tuple[str, int], str]()
-    for stage, found in sections(recipe).items():
-        for number, section in enumerate(found):
-            label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
-            kind = recipe.kind(stage)
-            place = _place(run, stage, kind, found, number)
-            if before.holds(stage, number, section, place.folder):
-                continue
-            noted: list[str] = []
-            with display.step(label, None) as advance:
-                found_rows = kinds.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
-                _append(run, found_rows, advance)
-            if noted:
-                read_as[stage, number] = noted[0]
-                how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
-                display.console.print(
-                    f"{label}: whole-number keys are {noted[0]}, {how}", markup=False, highlight=False
-                )
-            before.note(stage, number, section, place.folder)
+    if before.failed and not run.asked:
+        shutil.rmtree(run.verdicts.folder, ignore_errors=True)
+        before.forget()
+    every = [(stage, n) for stage, found in sections(recipe).items() for n in range(len(found))]
+    fresh = {stage: not _known(run, stage, recipe.kind(stage)) for stage in recipe.stages}
+    faults = list(_unreadable(recipe))
+    for stage, number in every if not faults else ():
+        try:
+            noted = _gather_one(run, recipe, display, before, stage, number, fresh[stage])
+        except SourceError as error:
+            faults.append(str(error))
+        else:
+            read_as |= {(stage, number): noted} if noted else {}
+    if faults:
+        before.fail()
+        raise SourceError(" ".join(faults) if len(faults) < 2 else _several(faults))
     _keep_rows(run, recipe)
     inventory.write(run, sections(recipe), read_as)
+
+
+def _unreadable(recipe: Recipe) -> Iterator[str]:
+    """What is wrong with sources on disk by their first rows, before any is read to its end or fetched."""
+    for stage, found in sections(recipe).items():
+        for section in found:
+            if section.path:
+                try:
+                    counting.rows(section.model_copy(update={"limit": 1}), recipe.kind(stage))
+                except SourceError as error:
+                    yield str(error)
+
+
+def _several(faults: Sequence[str]) -> str:
+    said = " ".join(f"({number}) {fault}" for number, fault in enumerate(faults, 1))
+    return f"{len(faults)} sources cannot be used: {said}"
+
+
+def _gather_one(
+    run: Run, recipe: Recipe, display: Display, before: Gathered, stage: str, number: int, fresh: bool
+) -> str:
+    """Read one source to its end, unless that was done, and say what it loses; how its whole-number keys were read.
+
+    Raises:
+        SourceError: it cannot be read, or all of its rows are lost; `fresh` tells that none was read before.
+    """
+    found, kind = sections(recipe)[stage], recipe.kind(stage)
+    section, noted, losses = found[number], list[str](), Losses()
+    label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
+    place = _place(run, stage, kind, found, number)
+    if before.holds(stage, number, section, place.folder):
+        return ""
+    with display.step(label, None) as advance:
+        rows = kinds.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
+        _append(run, rows, advance, losses)
+    if noted:
+        how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
+        display.note(f"{label}: whole-number keys are {noted[0]}, {how}")
+    if losses.broken_files:
+        display.note(f"{label}: {losses.broken_files}")
+    if fresh and not losses.kept and losses.lost:
+        where = section.path or section.repo or section.kind
+        raise SourceError(
+            f"The {stage} source {where} lost all of its {losses.total:,} rows: {losses}; "
+            "mend the recipe or the files, and run the same command again."
+        )
+    if losses.much:
+        display.note(
+            f"{label}: {losses.lost.total():,} of {losses.total:,} rows are lost: {losses}; `funnel` and `why` tell each"
+        )
+    before.note(stage, number, section, place.folder)
+    return noted[0] if noted else ""
 
 
 def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], number: int) -> Place:
@@ -126,8 +179,11 @@ def export_world(folder: Path, kind: Stage, section: SourceSection) -> None:
     temporary.rename(folder)
 
 
-def _append(run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance) -> None:
+def _append(
+    run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance, losses: Losses
+) -> None:
     for window in windows(items, FLUSH_ROWS):
+        losses.count(window)
         run.captions.append(item for item in window if isinstance(item, CaptionedImage))
         run.questions.append(item for item in window if isinstance(item, Question))
         run.verdicts.append(item for item in window if isinstance(item, Verdict))

@@ -15,6 +15,7 @@ from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 
 FILE = "gathered.json"
+_FAILED = "failed"
 
 
 class Gathered:
@@ -28,9 +29,25 @@ class Gathered:
         """Whether the source was read to its end as it is now."""
         return self._looks.get(_name(stage, number, section)) == _looks(folder)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last reading found a source that cannot be used."""
+        return _FAILED in self._looks
+
+    def fail(self) -> None:
+        """Remember that a source cannot be used."""
+        self._write(self._looks | {_FAILED: "yes"})
+
+    def forget(self) -> None:
+        """No source counts as read any more."""
+        self._write({})
+
     def note(self, stage: str, number: int, section: SourceSection, folder: Path) -> None:
         """Remember that the source was read to its end."""
-        self._looks[_name(stage, number, section)] = _looks(folder)
+        self._write(self._looks | {_name(stage, number, section): _looks(folder)})
+
+    def _write(self, looks: dict[str, str]) -> None:
+        self._looks = looks
         write_atomically(self._path, (json.dumps(self._looks, indent=1) + "\n").encode())
 
 

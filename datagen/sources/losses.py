@@ -1,0 +1,56 @@
+"""What a source loses between its files and the tables, said before any model is asked."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from capcurriculum.reasons import Reason
+from capcurriculum.rows import CaptionedImage, Question, Verdict
+
+#: A source that loses more than this share of its rows says so.
+MUCH = 0.2
+#: Rows that nobody wanted, or whose twin is kept.
+_NOT_LOST = frozenset({Reason.UNSELECTED_SPLIT, Reason.UNSELECTED_PART, Reason.DUPLICATE_ROW, Reason.DUPLICATE_ID})
+_SHOWN = 3
+
+
+@dataclass(slots=True)
+class Losses:
+    """Rows of one source: how many are kept, how many are lost by reason, and one detail of each reason."""
+
+    kept: int = 0
+    passed_over: int = 0
+    lost: Counter[Reason] = field(default_factory=Counter)
+    details: dict[Reason, str] = field(default_factory=dict)
+
+    def count(self, items: Iterable[CaptionedImage | Question | Verdict]) -> None:
+        """Count some more of its rows."""
+        for item in items:
+            if not isinstance(item, Verdict):
+                self.kept += 1
+            elif item.reason in _NOT_LOST:
+                self.passed_over += 1
+            else:
+                self.lost[item.reason] += 1
+                self.details.setdefault(item.reason, item.detail)
+
+    @property
+    def total(self) -> int:
+        """Rows that were wanted."""
+        return self.kept + self.lost.total()
+
+    @property
+    def much(self) -> bool:
+        """Whether more is lost than a run may lose without a word."""
+        return self.lost.total() > MUCH * self.total
+
+    @property
+    def broken_files(self) -> str:
+        """What there is to say of a file that breaks off, "" if none does."""
+        return self.details.get(Reason.INCOMPLETE_FILE, "")
+
+    def __str__(self) -> str:
+        """The commonest reasons, each with its count and one detail."""
+        return "; ".join(
+            f"{reason} {count:,} ({self.details[reason][:160]})" for reason, count in self.lost.most_common(_SHOWN)
+        )
