@@ -41,6 +41,8 @@ def _build(arguments: argparse.Namespace) -> None:
         run = expected.existing_run(wanted)
         if examples := inferred.rows(wanted):
             Console().print(show.grid(inferred.COLUMNS, examples))
+        for sentence in expected.assumed(wanted, run):
+            Console().print(show.visible(sentence), markup=False, highlight=False, soft_wrap=True)
         show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
     else:
         if arguments.shard and arguments.ray:

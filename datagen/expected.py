@@ -1,4 +1,8 @@
-"""How many rows a build will have and how large they are: from the run's tables, or from what the recipe says."""
+"""How many rows a build will have and how large they are: from the run's tables, else from the sources.
+
+Sources on disk are counted (`datagen.sources.counting`). What is not here yet, of the Hub or a path where nothing lies,
+has as many rows as its makers state, or as the recipe's limit allows where nobody states any.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,11 +15,12 @@ from capcurriculum.filter_section import Phase
 from capcurriculum.forecast import Rows
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.rows import Stage
 from capcurriculum.run import Run, same_recipe, stage_of_caption
 from capcurriculum.verdicts import current, dropped, in_force
 from datagen import images
 from datagen.shown import MOST_PIXELS
-from datagen.sources import gather
+from datagen.sources import counting, gather
 
 #: What is assumed of rows that have not been read: characters of a caption or problem, and pixels of an image.
 ASSUMED_CHARACTERS = 800
@@ -43,9 +48,10 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
 
     Raises:
         RecipeError: nothing was read yet, and how many rows a source has is neither documented nor limited.
+        SourceError: nothing was read yet, and a source on disk cannot be read.
     """
     system = len(prompts.system())
-    if run is None or not (run.captions.count() or run.questions.count()):
+    if run is None or not _begun(run):
         captions = {stage: _stated(wanted, stage) for stage in wanted.captioned}
         problems = sum(_stated(wanted, stage) for stage in wanted.stages if stage not in captions)
         questions = _written(wanted, captions)
@@ -71,6 +77,11 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     )
 
 
+def _begun(run: Run | None) -> bool:
+    """Whether the run has read rows of its sources."""
+    return run is not None and bool(run.captions.count() or run.questions.count())
+
+
 def _written(wanted: Recipe, captions: Mapping[str, int]) -> dict[str, int]:
     """Stage -> how many questions its teacher will write, if every one succeeds."""
     return {stage: count * wanted.captioned[stage].teacher.questions for stage, count in captions.items()}
@@ -92,17 +103,36 @@ def _judged(run: Run, wanted: Recipe) -> bool:
 
 
 def _stated(wanted: Recipe, stage: str) -> int:
-    return sum(_items(stage, section) for section in wanted.stages[stage].all_sources)
+    return sum(_items(stage, wanted.kind(stage), section) for section in wanted.stages[stage].all_sources)
 
 
-def _items(stage: str, section: SourceSection) -> int:
+def _items(stage: str, kind: Stage, section: SourceSection) -> int:
+    if section.path and not is_absent(section):
+        return counting.rows(section, kind)
     known = _documented(section)
     if section.limit is None and known is None:
         raise RecipeError(
-            f"How many rows the {stage} source {section.path or section.repo or section.kind} has is not known before "
-            "it is read; give it a limit to plan with, or start the build: it reads all sources before it asks a model."
+            f"How many rows the {stage} source {section.repo} has is not known before it is read; give it a limit to "
+            "plan with, or start the build: it reads all sources before it asks a model."
         )
     return min(count for count in (section.limit, known) if count is not None)
+
+
+def is_absent(section: SourceSection) -> bool:
+    """Whether a source on disk is not there yet, and its makers state how many rows it will have."""
+    return bool(section.path) and not Path(section.path).exists() and _documented(section) is not None
+
+
+def assumed(wanted: Recipe, run: Run | None) -> list[str]:
+    """A sentence on each source whose rows `rows` could not count; none once the run has read them."""
+    said: list[str] = []
+    for stage, sections in () if _begun(run) else gather.sections(wanted).items():
+        for section in sections:
+            if is_absent(section):
+                said.append(f"{stage}: {section.path} is not there yet; its rows are as declared, not counted")
+            elif section.repo and _documented(section) is None:
+                said.append(f"{stage}: how many rows {section.repo} has is not known; its limit is taken")
+    return said
 
 
 def _documented(section: SourceSection) -> int | None:
@@ -110,6 +140,8 @@ def _documented(section: SourceSection) -> int | None:
     match section.kind:
         case "scenes":
             return section.items
+        case "reasoning_gym":
+            return sum(task.items for task in section.tasks.values())
         case "docci":
             return sum(_DOCCI.get(split, 0) for split in section.selected_splits) or None
         case "orz":

@@ -15,7 +15,7 @@ from PIL import Image
 
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
-from datagen.sources import kinds
+from datagen.sources import counting, kinds
 from datagen.sources.place import Place
 from datagen.sources.store import Store
 
@@ -42,9 +42,16 @@ def section(kind: str, path: Path | str = "", **keys: Any) -> SourceSection:
 def read(
     section: SourceSection, run: Path, stage: Stage = Stage.VISUAL, known: frozenset[str] = frozenset()
 ) -> list[Row]:
-    """What a source gives, its images kept in `run` or linked as `link/`."""
+    """What a source gives, its images kept in `run` or linked as `link/`.
+
+    What a dry run counts in its files is held against it, whatever the layout.
+    """
     place = Place(kinds.folder(section), section.name or "s", Store(run), "link/")
-    return list(kinds.rows(section, place, stage, stage, known))
+    counted = counting.rows(section, stage) if section.path else None
+    rows = list(kinds.rows(section, place, stage, stage, known))
+    if counted is not None and not known:
+        assert counted == sum(not (isinstance(row, Verdict) and row.reason in kinds.UNSELECTED) for row in rows)
+    return rows
 
 
 def questions(rows: list[Row]) -> list[Question]:

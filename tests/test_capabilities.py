@@ -164,10 +164,11 @@ def test_another_teaching_order_is_no_other_run(world: tuple[Path, Run]) -> None
 
 def test_a_plan_counts_every_capability(tmp_path: Path) -> None:
     worlds.docci(tmp_path / "docci")
+    worlds.problems(tmp_path / "numbers")
     limited = capabilities(tmp_path) | {
-        "sums": {"kind": "text", "source": {"kind": "problems", "path": "x", "limit": 5}}
+        "sums": {"kind": "text", "source": {"kind": "problems", "path": str(tmp_path / "numbers"), "limit": 5}}
     }
-    perception = limited["counting"] | {"source": {"kind": "docci", "path": "x", "limit": 12}}
+    perception = limited["counting"] | {"source": {"kind": "docci", "path": str(tmp_path / "docci"), "limit": 12}}
     del perception["kind"]
     wanted = worlds.recipe_over(tmp_path, URL, capabilities=limited, perception=perception, text=None)
     rows = expected.rows(wanted, None)

@@ -32,12 +32,20 @@ def steps(wanted: recipe.Recipe) -> dict[tuple[str, str], Forecast]:
     return {(s.step, s.model): s for s in forecast(wanted, run, expected.rows(wanted, run))}
 
 
-def test_a_fresh_plan_counts_requests_and_bounds_them(tmp_path: Path) -> None:
-    found = steps(priced(tmp_path, "http://127.0.0.1:1/v1"))
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """A folder with both sources, which have more rows than `priced` takes, and fewer."""
+    worlds.docci(tmp_path / "docci", 14)
+    worlds.problems(tmp_path / "text", 5)
+    return tmp_path
+
+
+def test_a_fresh_plan_counts_requests_and_bounds_them(there: Path) -> None:
+    found = steps(priced(there, "http://127.0.0.1:1/v1"))
     teacher, probe, rollout = found["teacher", "teacher"], found["probe", "one"], found["rollout", "policy"]
     assert (teacher.rows, teacher.requests, teacher.tokens_out) == (12, 24, 2400)
     assert probe.requests == 24 * 4 * 2  # questions, arms, orders
-    assert rollout.requests == (24 + 8) * 3
+    assert rollout.requests == (24 + 5) * 3
     assert rollout.estimate
     assert teacher.seconds == 2400 / 50
     assert teacher.disk_mb == pytest.approx(24 * (150 + 4 * 100) / 1e6)
@@ -62,23 +70,41 @@ def test_a_begun_run_is_counted_from_its_tables(tmp_path: Path) -> None:
     assert 0 < found["stage files", ""].disk_mb < 10 * stages
 
 
-def test_rows_nobody_knows_are_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"text source .* give it a limit"):
-        steps(worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1"))
+def test_rows_nobody_knows_are_not_guessed(there: Path) -> None:
+    hub = {"kind": "problems", "repo": "some/set", "revision": "0" * 40, "columns": {}}
+    with pytest.raises(RecipeError, match=r"text source some/set .* give it a limit"):
+        steps(worlds.recipe_over(there, "http://127.0.0.1:1/v1", text={"source": hub}))
+    wanted = worlds.recipe_over(there, "http://127.0.0.1:1/v1", text={"source": hub | {"limit": 70}})
+    assert expected.rows(wanted, None).problems == 70
+    assert expected.assumed(wanted, None) == ["text: how many rows some/set has is not known; its limit is taken"]
 
 
 def test_the_papers_recipe_has_a_plan_before_anything_is_downloaded() -> None:
-    found = steps(recipe.load(Path("curricula/recipes/qwen3_vl_8b.yaml")))
+    wanted = recipe.load(Path("curricula/recipes/qwen3_vl_8b.yaml"))
+    found = steps(wanted)
     assert found["teacher", "teacher"].rows == 9647
     assert found["probe", "filter_7b"].requests == 9647 * 2
     assert found["rollout", "policy"].requests == (9647 + 13_181 + 16_195) * 16
+    first = expected.assumed(wanted, None)[0]
+    assert first == "perception: data/docci is not there yet; its rows are as declared, not counted"
 
 
-def test_the_dry_run_prints_the_plan_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "r.yaml"
-    file.write_text(recipe.dump(priced(tmp_path, "http://127.0.0.1:1/v1")), encoding="utf-8")
+def test_the_dry_run_prints_the_plan_and_leaves_nothing(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = there / "r.yaml"
+    file.write_text(recipe.dump(priced(there, "http://127.0.0.1:1/v1")), encoding="utf-8")
+    before = sorted(there.rglob("*"))
     assert main(["build", str(file), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "cost of the steps with prices" in out
     assert "rollout" in out
-    assert not (tmp_path / "runs").exists()
+    assert sorted(there.rglob("*")) == before
+
+
+def test_a_source_that_cannot_be_read_is_one_sentence(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = there / "r.yaml"
+    file.write_text(recipe.dump(priced(there, "http://127.0.0.1:1/v1")), encoding="utf-8")
+    (there / "text/problems.jsonl").rename(there / "text/other.jsonl")
+    assert main(["build", str(file), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "problems.jsonl cannot be read (No such file or directory); check the recipe's path." in said
+    assert said.count("\n") == 1

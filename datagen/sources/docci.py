@@ -39,9 +39,7 @@ def read_docci(
     Raises:
         SourceError: the folder does not have DOCCI's layout.
     """
-    image_folder = next((folder / name for name in FOLDERS if (folder / name).is_dir()), None)
-    if image_folder is None:
-        raise SourceError(f"The DOCCI folder {folder} has neither {' nor '.join(FOLDERS)}; unpack the images there.")
+    pictures = image_folder(folder)
     source = section.source or "DOCCI"
     example_ids: set[str] = set()
     captions: set[str] = set()
@@ -54,8 +52,8 @@ def read_docci(
             example_ids.add(example_id)
             if line.key in known:
                 continue
-            _selected(section, line, fields)
-            row = _row(section, source, image_folder, stage, line, fields, example_id)
+            check_selected(section, line, fields)
+            row = _row(section, source, pictures, stage, line, fields, example_id)
             if row.caption_id in captions or row.caption_id in known:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats an image and its caption")
             captions.add(row.caption_id)
@@ -65,8 +63,24 @@ def read_docci(
                 yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
 
 
-def _selected(section: SourceSection, line: Line, fields: dict[str, object]) -> None:
-    """Refuse a line of a split that the recipe does not select; the embedded world has no splits to select from."""
+def image_folder(folder: Path) -> Path:
+    """Where the release in `folder` has its images.
+
+    Raises:
+        SourceError: nowhere.
+    """
+    found = next((folder / name for name in FOLDERS if (folder / name).is_dir()), None)
+    if found is None:
+        raise SourceError(f"The DOCCI folder {folder} has neither {' nor '.join(FOLDERS)}; unpack the images there.")
+    return found
+
+
+def check_selected(section: SourceSection, line: Line, fields: dict[str, object]) -> None:
+    """Refuse a line of a split that the recipe does not select; the embedded world has no splits to select from.
+
+    Raises:
+        LineProblem: it is of one, or does not say.
+    """
     split = line.string(fields, "split") if section.kind == "docci" else ""
     if split and split not in section.selected_splits:
         raise LineProblem(Reason.UNSELECTED_SPLIT, f"line {line.number} is of the split {split!r}")
@@ -81,10 +95,11 @@ def is_release(folder: Path) -> bool:
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
     """The files of a Hub data set that the selected splits need."""
-    return (DESCRIPTIONS, *_by_split(section), *ARCHIVES)
+    return (DESCRIPTIONS, *by_split(section), *ARCHIVES)
 
 
-def _by_split(section: SourceSection) -> tuple[str, ...]:
+def by_split(section: SourceSection) -> tuple[str, ...]:
+    """The files of rows, where each is of one split."""
     splits = section.selected_splits
     return section.files or tuple(p for split in splits for p in (f"{split}.csv", f"**/{split}-*.parquet"))
 
@@ -101,7 +116,7 @@ def source(section: SourceSection, place: Place) -> CaptionSource:
     if (folder / DESCRIPTIONS).is_file():
         files, column = [folder / DESCRIPTIONS], "split"
     else:
-        files, column = find_files(folder, _by_split(section), "DOCCI's descriptions"), ""
+        files, column = find_files(folder, by_split(section), "DOCCI's descriptions"), ""
 
     def records() -> Iterator[Record]:
         return in_splits(

@@ -22,14 +22,18 @@ def patterns(section: SourceSection) -> tuple[str, ...]:
     return tuple(f"DocVQA/{split}-*.parquet" for split in section.selected_splits)
 
 
+def anywhere(section: SourceSection) -> tuple[str, ...]:
+    """The same files where somebody may have put them."""
+    return tuple(f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", ""))
+
+
 def source(section: SourceSection, place: Place) -> ProblemSource:
     """The questions of the selected splits.
 
     Raises:
         SourceError: they are not there.
     """
-    anywhere = [f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", "")]
-    files = find_files(place.folder, anywhere, "its questions")
+    files = find_files(place.folder, anywhere(section), "its questions")
 
     def records() -> Iterator[Record]:
         return read_files(

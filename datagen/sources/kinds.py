@@ -30,7 +30,8 @@ from datagen.sources.questions import ProblemSource
 from datagen.sources.record import Record
 
 Rows = Iterator[CaptionedImage | Question | Verdict]
-_UNSELECTED = (Reason.UNSELECTED_SPLIT, Reason.UNSELECTED_PART)
+#: Why a row does not count towards a `limit`.
+UNSELECTED = (Reason.UNSELECTED_SPLIT, Reason.UNSELECTED_PART)
 
 #: Files that a kind needs of its Hub data set.
 PATTERNS: Mapping[str, Callable[[SourceSection], tuple[str, ...]]] = {
@@ -119,7 +120,7 @@ def _first(source: Source, section: SourceSection) -> Source:
     def limited() -> Iterator[Record]:
         taken = 0
         for record in records():
-            if record.problem is None or record.problem.reason not in _UNSELECTED:
+            if record.problem is None or record.problem.reason not in UNSELECTED:
                 if taken == limit:
                     return
                 taken += 1

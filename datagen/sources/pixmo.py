@@ -6,6 +6,7 @@ no image are verdicts with their reason. A killed build fetches nothing again th
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
@@ -58,7 +59,7 @@ def read(
     Raises:
         SourceError: the rows are not there or have another layout.
     """
-    source = _source(section, place)
+    source = caption_source(section, place)
     seen: set[str] = set()
     with Index(place.store.run, digest("urls", section.max_pixels, section.max_bytes)) as index:
 
@@ -100,12 +101,21 @@ def read(
         yield from ready
 
 
-def _source(section: SourceSection, place: Place) -> CaptionSource:
-    folder = place.folder
-    files = [folder] if folder.is_file() else find_files(folder, FILES, "PixmoCap's rows")
+def files(folder: Path) -> list[Path]:
+    """The files of rows.
+
+    Raises:
+        SourceError: there are none.
+    """
+    return [folder] if folder.is_file() else find_files(folder, FILES, "PixmoCap's rows")
+
+
+def caption_source(section: SourceSection, place: Place) -> CaptionSource:
+    """The rows, their images still to be fetched; raises what `files` raises."""
+    paths = files(place.folder)
 
     def records() -> Iterator[Record]:
-        return read_files(files, Reading(Keys(place.name), ("image_url", "caption"), keep=section.takes_incomplete))
+        return read_files(paths, Reading(Keys(place.name), ("image_url", "caption"), keep=section.takes_incomplete))
 
     def parse(record: Record) -> Caption:
         url = record.text("image_url")

@@ -1,0 +1,155 @@
+"""How many rows of a source on disk a build will read: counted in its files, without a picture, a store or a network.
+
+Where nothing has to be looked at in a row, Parquet and Arrow files say their numbers themselves and lines are counted;
+rows chosen by split or part are read as the build reads them. A row that turns out to be of no use counts, since only
+reading it tells.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capcurriculum.recipe_sources import Columns, SourceSection
+from capcurriculum.rows import Stage
+from datagen.sources import docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
+from datagen.sources.captioned import CaptionSource
+from datagen.sources.lines import LineProblem, read_lines
+from datagen.sources.place import Place
+from datagen.sources.questions import ProblemSource
+from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.store import Store
+
+_BATCH = 4096  # rows of one narrow column that are in memory
+
+
+def rows(section: SourceSection, kind: Stage) -> int:
+    """Rows that a build takes from a source with a `path`, for a stage of this kind.
+
+    They are all of the selected splits and parts, or the first `limit` of them.
+
+    Raises:
+        SourceError: the source cannot be read; what the build would say.
+    """
+    folder = kinds.folder(section)
+    if section.kind == "problems" and section.columns is None:
+        return _in_files([folder / problems.PROBLEMS], section.limit)
+    if section.kind == "docci" and docci.is_release(folder):
+        return _of_release(section, folder)
+    place = Place(folder, section.name or folder.name, Store(folder))
+    source = _source(section, place, kind)
+    files = _whole_files(section, place)
+    if files:
+        next(source.records(), None)  # looks for the columns
+        return _in_files(files, section.limit)
+    records = source.records()
+    if section.kind in ("captions", "problems"):
+        records = _splits(section, place, records)
+    return _selected(records, section.limit)
+
+
+def _of_release(section: SourceSection, folder: Path) -> int:
+    """Lines of the selected splits among the first `limit`, as `docci.read_docci` takes them."""
+    docci.image_folder(folder)
+    taken = 0
+    for line in read_lines(folder / docci.DESCRIPTIONS, section.source, section.limit):
+        try:
+            docci.check_selected(section, line, line.fields())
+        except LineProblem as problem:
+            if problem.reason in kinds.UNSELECTED:
+                continue
+        taken += 1
+    return taken
+
+
+def _source(section: SourceSection, place: Place, kind: Stage) -> CaptionSource | ProblemSource:
+    """How the build reads it, but for what whole-number keys mean, which would take a pass over all rows."""
+    match section.kind:
+        case "docci":
+            return docci.source(section, place)
+        case "pixmo":
+            return pixmo.caption_source(section, place)
+        case "captions":
+            return mapped.captions(section, place)
+        case "problems":
+            columns = (section.columns or Columns()).model_copy(update={"answers": "text"})
+            return mapped.problems(section.model_copy(update={"columns": columns}), place, kind is Stage.VISUAL)
+        case name:
+            return kinds.PROBLEMS[name](section, place)
+
+
+def _whole_files(section: SourceSection, place: Place) -> Sequence[Path]:
+    """The files of a source that takes every row of them; none where rows are chosen, or only reading finds them."""
+    folder = place.folder
+    match section.kind:
+        case "captions" | "problems" if not _split_column(section):
+            return mapped.data_files(section, place)
+        case "docci" if not (folder / docci.DESCRIPTIONS).is_file():
+            return find_files(folder, docci.by_split(section), "descriptions")
+        case "docvqa":
+            return find_files(folder, docvqa.anywhere(section), "questions")
+        case "geo170k":
+            return find_files(folder, geo170k.FILES, "questions")
+        case "pixmo":
+            return pixmo.files(folder)
+        case _:
+            return ()
+
+
+def _split_column(section: SourceSection) -> str:
+    """The column by whose text rows are chosen, "" where all are taken."""
+    return section.columns.split if section.columns and section.selected_splits else ""
+
+
+def _in_files(paths: Iterable[Path], limit: int | None) -> int:
+    taken = 0
+    for path in paths:
+        left = None if limit is None else limit - taken
+        taken += _in_file(path, left) if left != 0 else 0
+    return taken
+
+
+def _in_file(path: Path, limit: int | None) -> int:
+    """Rows of a file, the first `limit` of them."""
+    try:
+        match path.suffix.lower():
+            case ".parquet":
+                count = int(pq.read_metadata(path).num_rows)
+            case ".arrow":
+                with pa.memory_map(str(path)) as mapped_file, pa.ipc.open_stream(mapped_file) as stream:
+                    count = sum(int(batch.num_rows) for batch in stream)
+            case ".jsonl" | ".jsonlines" | ".ndjson":
+                with encoding.opened(path) as lines:
+                    return sum(1 for _ in islice(filter(str.strip, lines), limit))
+            case _:
+                return sum(1 for _ in islice(read_files([path], Keys("")), limit))
+    except (OSError, pa.ArrowException):
+        return sum(1 for _ in read_files([path], Keys("")))  # says what is wrong, in the build's own words
+    return count if limit is None else min(count, limit)
+
+
+def _selected(records: Iterable[Record], limit: int | None) -> int:
+    taken = (one for one in records if one.problem is None or one.problem.reason not in kinds.UNSELECTED)
+    return sum(1 for _ in islice(taken, limit))
+
+
+def _splits(section: SourceSection, place: Place, records: Iterator[Record]) -> Iterator[Record]:
+    """The records of a mapped source whose rows are chosen by split; of Parquet files that column alone is read."""
+    next(records, None)  # looks for the columns
+    column = _split_column(section)
+    for path in mapped.data_files(section, place):
+        found = _column(path, column) if path.suffix.lower() == ".parquet" else read_files([path], Keys(""))
+        yield from mapped.in_splits(found, section, column)
+
+
+def _column(path: Path, column: str) -> Iterator[Record]:
+    """The rows of a Parquet file with nothing but that column in them."""
+    try:
+        with pq.ParquetFile(path) as file:
+            name = column if column in file.schema_arrow.names else column.partition(".")[0]
+            for batch in file.iter_batches(_BATCH, columns=[name]):
+                yield from (Record("", 0, values) for values in batch.to_pylist())
+    except (OSError, pa.ArrowException):
+        yield from read_files([path], Keys(""))  # as above
