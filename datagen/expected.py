@@ -124,15 +124,14 @@ def is_absent(section: SourceSection) -> bool:
 
 
 def assumed(wanted: Recipe, run: Run | None) -> list[str]:
-    """A sentence on each source whose rows `rows` could not count; none once the run has read them."""
-    said: list[str] = []
-    for stage, sections in () if _begun(run) else gather.sections(wanted).items():
-        for section in sections:
-            if is_absent(section):
-                said.append(f"{stage}: {section.path} is not there yet; its rows are as declared, not counted")
-            elif section.repo and _documented(section) is None:
-                said.append(f"{stage}: how many rows {section.repo} has is not known; its limit is taken")
-    return said
+    """A sentence on each source whose rows `rows` takes on trust; none once the run has read them."""
+    return [
+        f"{stage}: {section.path or section.repo} is not here to be counted; its rows are as many as "
+        + ("its recipe's limit" if _documented(section) is None else "its makers state")
+        for stage, sections in ({} if _begun(run) else gather.sections(wanted)).items()
+        for section in sections
+        if section.repo or is_absent(section)
+    ]
 
 
 def _documented(section: SourceSection) -> int | None:

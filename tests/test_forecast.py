@@ -76,7 +76,9 @@ def test_rows_nobody_knows_are_not_guessed(there: Path) -> None:
         steps(worlds.recipe_over(there, "http://127.0.0.1:1/v1", text={"source": hub}))
     wanted = worlds.recipe_over(there, "http://127.0.0.1:1/v1", text={"source": hub | {"limit": 70}})
     assert expected.rows(wanted, None).problems == 70
-    assert expected.assumed(wanted, None) == ["text: how many rows some/set has is not known; its limit is taken"]
+    assert expected.assumed(wanted, None) == [
+        "text: some/set is not here to be counted; its rows are as many as its recipe's limit"
+    ]
 
 
 def test_the_papers_recipe_has_a_plan_before_anything_is_downloaded() -> None:
@@ -86,7 +88,7 @@ def test_the_papers_recipe_has_a_plan_before_anything_is_downloaded() -> None:
     assert found["probe", "filter_7b"].requests == 9647 * 2
     assert found["rollout", "policy"].requests == (9647 + 13_181 + 16_195) * 16
     first = expected.assumed(wanted, None)[0]
-    assert first == "perception: data/docci is not there yet; its rows are as declared, not counted"
+    assert first == "perception: data/docci is not here to be counted; its rows are as many as its makers state"
 
 
 def test_the_dry_run_prints_the_plan_and_leaves_nothing(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
