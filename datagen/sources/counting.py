@@ -19,7 +19,8 @@ from datagen.sources.captioned import CaptionSource
 from datagen.sources.lines import LineProblem, read_lines
 from datagen.sources.place import Place
 from datagen.sources.questions import ProblemSource
-from datagen.sources.records import Keys, Record, find_files, read_files
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import find_files, read_files
 from datagen.sources.store import Store
 
 _BATCH = 4096  # rows of one narrow column that are in memory
@@ -35,7 +36,7 @@ def rows(section: SourceSection, kind: Stage) -> int:
     """
     folder = kinds.folder(section)
     if section.kind == "problems" and section.columns is None:
-        return _in_files([folder / problems.PROBLEMS], section.limit)
+        return _in_files([folder / problems.PROBLEMS], section.limit, Reading(Keys("")))
     if section.kind == "docci" and docci.is_release(folder):
         return _of_release(section, folder)
     place = Place(folder, section.name or folder.name, Store(folder))
@@ -43,9 +44,10 @@ def rows(section: SourceSection, kind: Stage) -> int:
     files = _whole_files(section, place)
     if files:
         next(source.records(), None)  # looks for the columns
-        return _in_files(files, section.limit)
+        reading = Reading(Keys(""), keep=section.takes_incomplete)
+        return _in_files(files, section.limit, reading)
     records = source.records()
-    if section.kind in ("captions", "problems"):
+    if section.kind in ("captions", "problems") and _split_column(section):
         records = _splits(section, place, records)
     return _selected(records, section.limit)
 
@@ -84,7 +86,7 @@ def _whole_files(section: SourceSection, place: Place) -> Sequence[Path]:
     """The files of a source that takes every row of them; none where rows are chosen, or only reading finds them."""
     folder = place.folder
     match section.kind:
-        case "captions" | "problems" if not _split_column(section):
+        case "captions" | "problems" if not section.selected_splits:
             return mapped.data_files(section, place)
         case "docci" if not (folder / docci.DESCRIPTIONS).is_file():
             return find_files(folder, docci.by_split(section), "descriptions")
@@ -103,15 +105,15 @@ def _split_column(section: SourceSection) -> str:
     return section.columns.split if section.columns and section.selected_splits else ""
 
 
-def _in_files(paths: Iterable[Path], limit: int | None) -> int:
+def _in_files(paths: Iterable[Path], limit: int | None, reading: Reading) -> int:
     taken = 0
     for path in paths:
         left = None if limit is None else limit - taken
-        taken += _in_file(path, left) if left != 0 else 0
+        taken += _in_file(path, left, reading) if left != 0 else 0
     return taken
 
 
-def _in_file(path: Path, limit: int | None) -> int:
+def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
     """Rows of a file, the first `limit` of them."""
     try:
         match path.suffix.lower():
@@ -124,9 +126,9 @@ def _in_file(path: Path, limit: int | None) -> int:
                 with encoding.opened(path) as lines:
                     return sum(1 for _ in islice(filter(str.strip, lines), limit))
             case _:
-                return sum(1 for _ in islice(read_files([path], Keys("")), limit))
+                return sum(1 for _ in islice(read_files([path], reading), limit))
     except (OSError, pa.ArrowException):
-        return sum(1 for _ in read_files([path], Keys("")))  # says what is wrong, in the build's own words
+        return sum(1 for _ in read_files([path], reading))  # says what is wrong, in the build's own words
     return count if limit is None else min(count, limit)
 
 
@@ -140,7 +142,7 @@ def _splits(section: SourceSection, place: Place, records: Iterator[Record]) -> 
     next(records, None)  # looks for the columns
     column = _split_column(section)
     for path in mapped.data_files(section, place):
-        found = _column(path, column) if path.suffix.lower() == ".parquet" else read_files([path], Keys(""))
+        found = _column(path, column) if path.suffix.lower() == ".parquet" else read_files([path], Reading(Keys("")))
         yield from mapped.in_splits(found, section, column)
 
 
@@ -152,4 +154,4 @@ def _column(path: Path, column: str) -> Iterator[Record]:
             for batch in file.iter_batches(_BATCH, columns=[name]):
                 yield from (Record("", 0, values) for values in batch.to_pylist())
     except (OSError, pa.ArrowException):
-        yield from read_files([path], Keys(""))  # as above
+        yield from read_files([path], Reading(Keys("")))  # as above

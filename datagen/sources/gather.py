@@ -130,9 +130,8 @@ def _gather_one(
             "mend the recipe or the files, and run the same command again."
         )
     if losses.much:
-        display.note(
-            f"{label}: {losses.lost.total():,} of {losses.total:,} rows are lost: {losses}; `funnel` and `why` tell each"
-        )
+        lost = f"{losses.lost.total():,} of {losses.total:,} rows are lost"
+        display.note(f"{label}: {lost}: {losses}; `funnel` and `why` tell each")
     before.note(stage, number, section, place.folder)
     return noted[0] if noted else ""
 
@@ -179,9 +178,7 @@ def export_world(folder: Path, kind: Stage, section: SourceSection) -> None:
     temporary.rename(folder)
 
 
-def _append(
-    run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance, losses: Losses
-) -> None:
+def _append(run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance, losses: Losses) -> None:
     for window in windows(items, FLUSH_ROWS):
         losses.count(window)
         run.captions.append(item for item in window if isinstance(item, CaptionedImage))

@@ -31,8 +31,8 @@ class Losses:
             elif item.reason in _NOT_LOST:
                 self.passed_over += 1
             else:
-                self.lost[item.reason] += 1
-                self.details.setdefault(item.reason, item.detail)
+                self.lost[Reason(item.reason)] += 1
+                self.details.setdefault(Reason(item.reason), item.detail)
 
     @property
     def total(self) -> int:
