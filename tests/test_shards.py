@@ -115,6 +115,7 @@ def test_other_prompts_are_refused_with_their_names(tmp_path: Path) -> None:
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1")
     with writing(wanted) as run:
         about = json.loads((run.path / "run.json").read_text())
+        worlds.begin(run)
     about["prompts"]["choice"] = "0" * 16
     (run.path / "run.json").write_text(json.dumps(about))
     with pytest.raises(RunError, match=r"made with other prompts \(choice\)"), writing(wanted):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -134,3 +135,22 @@ def test_a_strip_is_refused_before_a_processor_sees_it(tmp_path: Path) -> None:
     file.write_bytes(saved(base().resize((9000, 40)), "PNG"))
     with pytest.raises(images.ImageProblem, match="200 times"):
         shown.read(file)
+
+
+def test_a_picture_is_known_by_its_pixels_and_stage_files_keep_the_digest_of_its_file(tmp_path: Path) -> None:
+    upright = base()
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    files = {
+        "upright": saved(upright, "PNG"),
+        "turned": saved(upright.rotate(180), "PNG", exif=turned),
+        "bitmap": saved(upright, "BMP"),
+        "another": saved(upright.rotate(180), "PNG"),
+    }
+    ids = {name: shown.checked(data, 10**6).image_id for name, data in files.items()}
+    assert ids["upright"] == ids["turned"] == ids["bitmap"] != ids["another"]
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        picture = stage_pictures.read(tmp_path / name)
+        assert picture.file_sha256 == sha256(data).hexdigest()
+        assert (picture.data == data) == (name != "turned")

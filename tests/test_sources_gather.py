@@ -123,7 +123,7 @@ def test_gathering_again_changes_nothing_and_moved_data_is_found(world: Path) ->
 
 def test_a_run_made_from_other_sources_is_refused_by_name(world: Path) -> None:
     wanted = several(world, "http://127.0.0.1:9/v1")
-    gathered(wanted)
+    worlds.begin(gathered(wanted))
     changed = [s.model_dump() for s in wanted.text.all_sources]  # type: ignore[union-attr]
     changed[1]["limit"] = 1
     with pytest.raises(RecipeError, match=r"differs in text\.sources\.1\.limit: None -> 1"):
@@ -140,7 +140,7 @@ def test_limit_takes_the_first_usable_rows(world: Path) -> None:
 def test_a_stage_without_a_usable_row_names_its_sources(world: Path) -> None:
     data.orz(world / "orz/orz_math_13k_collection_hard.json", ("Bad?", "}"))
     wanted = several(world, "http://127.0.0.1:9/v1", text={"source": {"kind": "orz", "path": str(world / "orz")}})
-    with pytest.raises(SourceError, match=r"The text source .*orz gave no usable row"):
+    with pytest.raises(SourceError, match=r"The text source .*orz lost all of its 1 rows: ungradable_answer 1"):
         gathered(wanted)
 
 
@@ -265,3 +265,73 @@ def test_a_source_read_to_its_end_is_not_read_again_until_its_files_change(
         assert read == ["text"]
         assert run.questions.count() == 3
         assert run.captions.count() == 3
+
+
+def small(world: Path, **text: Any) -> Recipe:
+    """A recipe of text problems in `world/set`."""
+    source = {"kind": "problems", "path": str(world / "set"), "source": "s", "columns": {}} | text
+    return worlds.recipe_over(world, "http://127.0.0.1:9/v1", perception=None, text={"source": source})
+
+
+def test_faults_of_all_sources_are_said_at_once(world: Path) -> None:
+    sources = [{"kind": "orz", "path": str(world / "nowhere")}, {"kind": "problems", "path": str(world / "docci")}]
+    with pytest.raises(SourceError, match=r"2 sources cannot be used: \(1\) .*nowhere is not there.* \(2\) "):
+        gathered(several(world, "http://127.0.0.1:9/v1", text={"sources": sources}))
+
+
+def test_a_source_that_loses_every_row_stops_and_the_other_one_is_no_excuse(world: Path) -> None:
+    data.write_lines(world / "set/rows.jsonl", [{"question": "1 + 1?", "answer": None}] * 3)
+    sources = [
+        {"kind": "problems", "path": str(world / "text"), "source": "sums"},
+        {"kind": "problems", "path": str(world / "set"), "source": "s", "columns": {"problem": "question"}},
+    ]
+    with pytest.raises(SourceError, match=r"text source .*set lost all of its 3 rows: missing_field 3 \(row 1 has no"):
+        gathered(several(world, "http://127.0.0.1:9/v1", text={"sources": sources}))
+
+
+@pytest.mark.parametrize(("lost", "said"), [(2, False), (3, True)])
+def test_a_source_that_loses_more_than_a_fifth_says_so(
+    world: Path, capsys: pytest.CaptureFixture[str], lost: int, said: bool
+) -> None:
+    rows = [{"problem": f"{n} + {n}?", "answer": str(2 * n) if n >= lost else None} for n in range(10)]
+    data.write_lines(world / "set/rows.jsonl", [*rows, rows[-1]])  # a repeated row is not lost
+    gathered(small(world))
+    told = f"source, text: {lost} of 10 rows are lost: missing_field {lost} (row 1 has no text in 'answer')"
+    assert (told in capsys.readouterr().err) == said
+
+
+def test_a_file_that_breaks_off_is_said_where_its_whole_rows_are_taken(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"problem": f"{n} + {n}?", "answer": str(2 * n)} for n in range(20)]
+    path = data.write_json(world / "set/rows.json", rows)
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(SourceError, match="incomplete: keep"):
+        gathered(small(world))
+    run = gathered(small(world, incomplete="keep"))
+    assert run.questions.count() == 19
+    assert "rows.json breaks off after its first 19 rows, which are taken" in capsys.readouterr().err
+
+
+def test_a_build_that_asked_nothing_does_not_lock_its_recipe(world: Path) -> None:
+    data.write_lines(world / "set/rows.jsonl", [{"question": "1 + 1?", "answer": "2"}])
+    with pytest.raises(SourceError, match="no column 'problem'"):
+        gathered(small(world))
+    run = gathered(small(world, columns={"problem": "question"}))
+    assert [q.answer for q in run.questions.rows()] == ["2"]
+    data.write_lines(world / "set/rows.jsonl", [{"q": "1 + 2?", "answer": "3"}])
+    run = gathered(small(world, columns={"problem": "q"}))
+    assert [q.answer for q in run.questions.rows()] == ["3"]
+    assert {verdict.keep for verdict in run.verdicts.rows()} == {True}
+
+
+def test_refused_rows_are_read_again_when_their_files_are_mended(world: Path) -> None:
+    data.write_lines(world / "set/rows.jsonl", [{"problem": "Which?", "answer": "red", "image": "p.png"}])
+    source = {"kind": "problems", "path": str(world / "set"), "source": "s", "columns": {}}
+    wanted = worlds.recipe_over(world, "http://127.0.0.1:9/v1", perception=None, text=None, visual={"source": source})
+    with pytest.raises(SourceError, match="lost all of its 1 rows: missing_file"):
+        gathered(wanted)
+    (world / "set/p.png").write_bytes(data.picture(3))
+    run = gathered(wanted)
+    assert run.questions.count() == 1
+    assert [verdict.keep for verdict in run.verdicts.rows()] == [True]

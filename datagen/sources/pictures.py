@@ -114,11 +114,12 @@ class Pictures:
         if not wanted or not self.bundles:
             return
         with self.index as index:
+            alike = defaultdict[str, dict[str, Stored | ImageProblem]](dict)
             for bundle in self.bundles:
-                self._scan(bundle, wanted, index)
+                self._scan(bundle, wanted, index, alike)
+            bundles = ", ".join(bundle.name for bundle in self.bundles)
             for name in sorted(wanted - index.entries.keys()):
-                detail = f"there is no file {name!r} in {', '.join(bundle.name for bundle in self.bundles)}"
-                index.add(name, ImageProblem(Reason.MISSING_FILE, detail))
+                index.add(name, _only(name, alike[name], bundles))
 
     def _lies_plain(self, name: str) -> bool:
         """Also true of a name that leads out of a folder: it is refused when its row is read."""
@@ -127,17 +128,26 @@ class Pictures:
         except ImageProblem:
             return True
 
-    def _scan(self, bundle: Path, wanted: set[str], index: Index) -> None:
-        """Keep what `bundle` has of `wanted`; a name that two different members fit becomes no image."""
+    def _scan(
+        self, bundle: Path, wanted: set[str], index: Index, alike: Mapping[str, dict[str, Stored | ImageProblem]]
+    ) -> None:
+        """Keep what `bundle` has of `wanted`; a name that two different members fit becomes no image.
+
+        Members that fit a name but for capitals come into `alike`.
+        """
         names = _by_last_part(wanted)
         for member in archives.members(bundle):
-            for name in _fitting(member.name, names.get(_parts(str(member.name))[-1], ())):
+            near = names.get(_parts(str(member.name), cased=False)[-1], ())
+            exact = _fitting(member.name, near, cased=True)
+            for name in exact or _fitting(member.name, near, cased=False):
                 try:
                     found: Stored | ImageProblem = self._keep(member)
                 except ImageProblem as problem:
                     found = problem
                 before = index.entries.get(name)
-                if before is None:
+                if name not in exact:
+                    alike[name][f"{bundle.name}/{member.name}"] = found
+                elif before is None:
                     index.add(name, found)
                 elif isinstance(before, Stored) and isinstance(found, Stored) and before.image_id != found.image_id:
                     index.add(name, ImageProblem(Reason.MISSING_FILE, f"{bundle.name} has several files {name!r}"))
@@ -160,24 +170,35 @@ def _plain(folder: Path, name: str) -> tuple[Path, str] | None:
         return None
 
 
+def _only(name: str, alike: Mapping[str, Stored | ImageProblem], bundles: str) -> Stored | ImageProblem:
+    """The one member that is spelled like a name but for capitals; else why there is none."""
+    if len(alike) == 1:
+        return next(iter(alike.values()))
+    several = f", and several are spelled like it: {', '.join(sorted(alike)[:3])}" if alike else ""
+    return ImageProblem(Reason.MISSING_FILE, f"there is no file {name[:100]!r} in {bundles}{several}")
+
+
 def _by_last_part(names: Iterable[str]) -> Mapping[str, list[str]]:
+    """Names by their last part in small letters."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
-        found[_parts(name)[-1] if _parts(name) else ""].append(name)
+        parts = _parts(name, cased=False)
+        found[parts[-1] if parts else ""].append(name)
     return found
 
 
-def _fitting(member: PurePosixPath, names: Sequence[str]) -> list[str]:
+def _fitting(member: PurePosixPath, names: Sequence[str], *, cased: bool) -> list[str]:
     """Of `names`, all with the member's last part, those that mean this member.
 
     Archives differ in how many folders they put around their files, so a name fits if one of the two is the end of the
     other. A member shorter than the names fits only a single one: of two it would be a guess.
     """
-    inside = _parts(str(member))
-    longer = [name for name in names if inside[-len(_parts(name)) :] == _parts(name)]
-    shorter = [name for name in names if name not in longer and _parts(name)[-len(inside) :] == inside]
+    inside = _parts(str(member), cased=cased)
+    spelled = {name: _parts(name, cased=cased) for name in names}
+    longer = [name for name, parts in spelled.items() if inside[-len(parts) :] == parts]
+    shorter = [name for name, parts in spelled.items() if name not in longer and parts[-len(inside) :] == inside]
     return longer + (shorter if len(shorter) == 1 and not longer else [])
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    return file_names.spelled(name, cased=True)
+def _parts(name: str, *, cased: bool) -> tuple[str, ...]:
+    return file_names.spelled(name, cased=cased)

@@ -84,8 +84,11 @@ def _json(path: Path, reading: Reading) -> Iterator[Record]:
 
 def _csv(path: Path, reading: Reading) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with encoding.opened(path, newline="") as handle:
+        # Where a header has no comma but semicolons, those part its columns: spreadsheets of many countries write so.
+        header = handle.readline()
+        handle.seek(0)
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else next((mark for mark in ",;\t" if mark in header), ",")
         rows = csv.DictReader(handle, delimiter=delimiter, restkey="(too many)")
         try:
             for number, row in enumerate(rows, 1):
