@@ -18,6 +18,8 @@ from benchmarks import (
     ordering,
     preflight,
     publish,
+    real_files,
+    real_pixels,
     report,
     resume,
     review_correction,
@@ -72,6 +74,23 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "adaptive_k_saved": Benchmark(
         adaptive.saved, "share", 0.35, "higher", "rollouts of K=16 left out by stop: decided, with the same selection"
+    ),
+    "real_files_wrong_golds": Benchmark(
+        real_files.wrong_golds,
+        "rows",
+        0,
+        "lower",
+        "kept rows of others' files whose gold is not the one that the file says; None without those files",
+    ),
+    "real_files_unsaid_losses": Benchmark(
+        real_files.unsaid_losses, "rows", 0, "lower", "rows of the same files that came to no row and no verdict"
+    ),
+    "pixels_differ": Benchmark(
+        real_pixels.differ,
+        "files",
+        0,
+        "lower",
+        "odd files, and others' pictures, that engines, stage files, evaluations and verl's data set show differently",
     ),
     "duplicates_recall": Benchmark(
         duplicates.recall,
