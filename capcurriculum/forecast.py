@@ -85,7 +85,8 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
     section = recipe.rollouts
     reaching = sum(rows.reaching.values()) + rows.problems
     own = spent.get((Purpose.ROLLOUT, section.model))
-    size = _size(own, rows.characters, rows.image_tokens, section.sampling.max_tokens, an_answer)
+    limit = recipe.models[section.model].reply_limit(section.sampling.max_tokens)
+    size = _size(own, rows.characters, rows.image_tokens, limit, an_answer)
     open_end = section.stop != "never" or not rows.judged
     yield _step(Purpose.ROLLOUT, section.model, recipe, reaching, reaching * section.k, size, spent, estimate=open_end)
     # Every row with its K replies and its picture; filters after the rollouts will leave fewer.
@@ -101,13 +102,15 @@ def _made(
     captions, questions = rows.captions[stage], rows.questions[stage]
     image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
     own = spent.get(("teacher", teacher.model))
-    size = _size(own, rows.characters, image, teacher.sampling.max_tokens, row_bytes[0])
+    limit = recipe.models[teacher.model].reply_limit(teacher.sampling.max_tokens)
+    size = _size(own, rows.characters, image, limit, row_bytes[0])
     yield _step("teacher", teacher.model, recipe, captions, captions * teacher.questions, size, spent, estimate=False)
     asked = questions * len(probe.arms) * (2 if probe.other_order else 1)
     seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
     for name in probe.solvers:
         own = spent.get((Purpose.PROBE, name))
-        size = _size(own, rows.characters, round(seeing * rows.image_tokens), probe.sampling.max_tokens, row_bytes[1])
+        limit = recipe.models[name].reply_limit(probe.sampling.max_tokens)
+        size = _size(own, rows.characters, round(seeing * rows.image_tokens), limit, row_bytes[1])
         yield _step(Purpose.PROBE, name, recipe, questions, asked, size, spent, estimate=False)
 
 
@@ -122,7 +125,7 @@ def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_
     for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
         image = 0 if section.arm in (Arm.CAPTION, Arm.DESCRIPTION) else rows.image_tokens
         readings = section.votes * (section.reader.orders if section.reader else 1)
-        limit = (section.reader or section).sampling.max_tokens
+        sampling = (section.reader or section).sampling
         kept = section.questions == "kept"
         reached = rows.reaching if kept and rows.judged else rows.questions
         asked = sum(reached.get(stage, 0) for stage in section.stages)
@@ -130,10 +133,12 @@ def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_
             if section.reader:
                 # Of two questions about one image the second costs nothing, so these are the most there can be.
                 own = _renamed(spent, "describe", section.describer(name, recipe.models), name)
-                size = _size(own.get(("describe", name)), 0, rows.image_tokens, section.sampling.max_tokens, an_answer)
+                limit = recipe.models[name].reply_limit(section.sampling.max_tokens)
+                size = _size(own.get(("describe", name)), 0, rows.image_tokens, limit, an_answer)
                 yield _step("describe", name, recipe, asked, asked * section.votes, size, own, estimate=True)
             asker = section.reader.model if section.reader else name
             own = _renamed(spent, Purpose.AUDIT, section.asker(name, recipe.models), asker)
+            limit = recipe.models[asker].reply_limit(sampling.max_tokens)
             size = _size(own.get((Purpose.AUDIT, asker)), rows.characters, image, limit, an_answer)
             yield _step(Purpose.AUDIT, asker, recipe, asked, asked * readings, size, own, estimate=kept)
 

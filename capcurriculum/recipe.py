@@ -4,6 +4,7 @@ The resolved recipe is the identity of a run. `identity()` leaves out the keys t
 `NO_EFFECT`), and a run refuses to go on under a recipe whose identity differs, naming every key that does.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +26,7 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_curriculum import CurriculumSection
 from capcurriculum.recipe_evaluation import EvaluationSection
 from capcurriculum.recipe_filters import DEFAULT, AnyFilter, check_filters
-from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_models import FREE, MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_publish import PublishSection
 from capcurriculum.recipe_ray import RaySection
 from capcurriculum.recipe_review import ReviewSection
@@ -236,6 +237,9 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     """
     data = recipe.model_dump(mode="json")
     data["models"] = {name: model for name, model in data["models"].items() if name in recipe.asked}
+    for model in data["models"].values():
+        # As one text each: taken apart, a key that is null would look like one that is not there, and true like 1.
+        model |= {key: json.dumps(dict(sorted(model[key].items()))) for key in FREE}
     if not recipe.capabilities:
         del data["capabilities"]  # so that runs from before there were any are the same
     return {key: value for key, value in _flatten(data, "").items() if not _no_effect(key)}

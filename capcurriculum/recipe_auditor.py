@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from capcurriculum.filter_section import FilterSection, Phase, check_captioned
-from capcurriculum.recipe_models import MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe_models import ASKED_WITH, MODEL_NO_EFFECT, ModelSection
 from capcurriculum.recipe_sampling import SamplingSection
 from capcurriculum.recipe_stages import StageName
 from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
@@ -93,6 +93,11 @@ class AuditSection(BaseModel):
         """What is shown beside the question."""
         return Arm.DESCRIPTION if self.reader else ARMS[self.sees]
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The models that are asked, a reader among them."""
+        return frozenset({*self.models, *((self.reader.model,) if self.reader else ())})
+
     def asker(self, name: str, models: Mapping[str, ModelSection]) -> str:
         """Under which name the votes of the model `name` are known: with a digest of all that can change a vote.
 
@@ -156,19 +161,18 @@ class AuditorSection(FilterSection, AuditSection):
     def check(self, recipe: Recipe) -> None:
         """It judges questions made from captions, and the auditors must be among the recipe's models."""
         check_captioned(self, recipe, "checks questions made from captions")
-        named = {*self.models, *((self.reader.model,) if self.reader else ())}
-        if missing := sorted(named - set(recipe.models)):
+        if missing := sorted(self.named - set(recipe.models)):
             raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
 
 
 def identity(model: ModelSection) -> dict[str, Any]:
     """All of a model that can change a reply."""
-    return model.model_dump(mode="json", exclude=_excluded())
+    return model.model_dump(mode="json", exclude=_excluded()) | model.asked_with
 
 
 def _excluded() -> dict[str, Any]:
-    """The keys of a model that cannot change a reply, as pydantic's `exclude`."""
-    found: dict[str, Any] = {}
+    """The keys of a model that cannot change a reply, or not at their defaults, as pydantic's `exclude`."""
+    found: dict[str, Any] = dict.fromkeys(ASKED_WITH, True)  # for `identity` to add where they are given
     for key in MODEL_NO_EFFECT:
         first, _, rest = key.partition(".")
         found[first] = found.get(first, set()) | {rest} if rest else True

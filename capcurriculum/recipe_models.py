@@ -1,13 +1,17 @@
 """The models part of a recipe: which engine runs a model, how hard it may be driven, and what it costs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from capcurriculum.recipe_headers import Headers
+from capcurriculum.recipe_requests import ExtraBody, TemplateArguments
 
 #: Keys of a model that say where and how fast, not what; `capcurriculum.recipe.NO_EFFECT` takes them in.
 MODEL_NO_EFFECT: tuple[str, ...] = (
     "base_urls",
     "api_key_env",
+    "headers",
     "concurrency",
     "batch_size",
     "timeout_seconds",
@@ -23,6 +27,13 @@ MODEL_NO_EFFECT: tuple[str, ...] = (
     "vllm.max_num_seqs",
     "vllm.gpu_memory_utilization",
 )
+#: Keys of a model that say how it is asked beside the sampling. Left at their defaults they change no digest, so what
+#: was asked before there were any stays known.
+ASKED_WITH: tuple[str, ...] = ("chat_template_kwargs", "reasoning_effort", "max_completion_tokens", "extra_body")
+#: Those that hold free JSON.
+FREE: tuple[str, ...] = ("chat_template_kwargs", "extra_body")
+
+_REQUEST_ONLY = ("max_completion_tokens", "extra_body", "headers")
 
 
 class VLLMSection(BaseModel):
@@ -57,6 +68,13 @@ class ModelSection(BaseModel):
     32 for Qwen3-VL, 28 for Qwen2.5-VL), number more than `max_pixels` or less than `min_pixels` is resized by the
     backbone's own rule before it is sent; without limits its file's bytes are sent as they are.
 
+    `chat_template_kwargs` go to the model's chat template (`enable_thinking: false`), by way of the request's body for
+    `openai`; `reasoning_effort` is a key of that body, and for the other engines an argument of the template, as vLLM's
+    own server makes it. The other three are for `openai` alone. `max_completion_tokens` is what the bound on a reply is
+    called in the request instead of `max_tokens`: true sends that of the sampling, a number (which counts thoughts too)
+    takes its place. `extra_body` is merged into the body last, and a key that is null there is taken out of it.
+    `headers` are sent with each request; their values are in the environment, see `capcurriculum.recipe_headers`.
+
     `price_in` and `price_out` (money per million tokens) and `tokens_per_second` (output, all requests together) are
     what `build --dry-run` counts with.
     """
@@ -78,6 +96,11 @@ class ModelSection(BaseModel):
     min_pixels: PositiveInt | None = None
     max_pixels: PositiveInt | None = None
     pixel_multiple: PositiveInt = 32
+    chat_template_kwargs: TemplateArguments = {}
+    reasoning_effort: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")] | None = None
+    max_completion_tokens: int | bool | None = None
+    extra_body: ExtraBody = {}
+    headers: Headers = {}
     price_in: Annotated[float, Field(ge=0)] | None = None
     price_out: Annotated[float, Field(ge=0)] | None = None
     tokens_per_second: PositiveFloat | None = None
@@ -98,3 +121,39 @@ class ModelSection(BaseModel):
         if self.max_pixels and self.max_pixels < max(smallest, self.min_pixels or 0):
             raise ValueError(f"max_pixels must be at least min_pixels and at least {smallest}, one patch")
         return self
+
+    @field_validator("max_completion_tokens", mode="before")
+    @classmethod
+    def _number_or_true(cls, value: object) -> object:
+        if value is None or value is True or (type(value) is int and 0 < value < 2**31):
+            return value
+        raise ValueError("must be a whole number above 0, or true to send the sampling's max_tokens under this name")
+
+    @model_validator(mode="after")
+    def _requests_are_sent(self) -> "ModelSection":
+        for key in _REQUEST_ONLY:
+            if self.engine != "openai" and getattr(self, key):
+                raise ValueError(
+                    f"{key} is part of an HTTP request, and the engine {self.engine} sends none; leave it out, or use "
+                    "engine: openai"
+                )
+        return self
+
+    @property
+    def asked_with(self) -> dict[str, Any]:
+        """How it is asked beside the sampling: those of `ASKED_WITH` that the recipe gives."""
+        return self.model_dump(mode="json", include=set(ASKED_WITH), exclude_defaults=True)
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """What a chat template is told where we render it, as vLLM's server makes it of the same keys of a request."""
+        told = dict(self.chat_template_kwargs)
+        if self.reasoning_effort:
+            told = {"enable_thinking": self.reasoning_effort != "none"} | told
+            told["reasoning_effort"] = self.reasoning_effort
+        return told
+
+    def reply_limit(self, max_tokens: int) -> int:
+        """The most tokens of a reply for which a sampling says `max_tokens`."""
+        own = self.max_completion_tokens
+        return max_tokens if own is None or own is True else own

@@ -1,5 +1,6 @@
 """The parts of a data set card as Markdown: every text of a run goes through `capcurriculum.markdown` here."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -232,6 +233,9 @@ def roles(found: Sequence[Role]) -> Md:
         drawn = Md("by the filter's own rule")
         if one.sampling is not None:
             drawn = Md(f"temperature {one.sampling.temperature:g}, at most {one.sampling.max_tokens:,} tokens")
+        if one.asked_with:
+            # Last, since it may say that something before was left out or is called otherwise.
+            drawn = Md(f"{drawn}; asked with {code(json.dumps(one.asked_with))}")
         rows.append((code(one.model), code(one.name), Md(one.role), code(one.engine), drawn))
     return table(("model", "called", "what it did", "engine", "replies"), rows)
 

@@ -22,13 +22,17 @@ from capcurriculum.spend import Spend
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A model of the recipe, what it was asked for, and how its replies were drawn (None: by the asker's own rule)."""
+    """A model of the recipe, what it was asked for, and how its replies were drawn (None: by the asker's own rule).
+
+    `asked_with` is what else it was told, by the recipe's keys; see `ModelSection.asked_with`.
+    """
 
     name: str
     role: str
     model: str
     engine: str
     sampling: Any
+    asked_with: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:
     for name, role, sampling in dict.fromkeys((name, role, sampling) for name, role, sampling in asked):
         model = recipe.models.get(name)
         if model:
-            found.append(Role(name, role, model.model, model.engine, sampling))
+            found.append(Role(name, role, model.model, model.engine, sampling, model.asked_with))
     return found
 
 

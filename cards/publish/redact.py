@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from capcurriculum import recipe as recipes
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_models import FREE
 
 REDACTED = "redacted"
 #: A recipe with an openai engine needs an address; nobody listens at this one.
@@ -21,7 +22,7 @@ ADDRESS = "http://127.0.0.1:8000/v1"
 #: Keys that are left out, so that they take their defaults.
 _LEFT_OUT = frozenset(
     {
-        "runs", "ray", "python", "slurm", "api_key_env", "download", "concurrency", "timeout_seconds",
+        "runs", "ray", "python", "slurm", "api_key_env", "headers", "download", "concurrency", "timeout_seconds",
         "weights", "workspace",  # of reviewers, by their names
     }
 )  # fmt: skip
@@ -41,7 +42,9 @@ _PRIVATE_NAMES = (".local", ".internal", ".lan", ".intra", ".corp", ".home", ".a
 def published(recipe: Recipe) -> Recipe:
     """The recipe that is shown to everybody."""
     data = _walk(recipe.model_dump(mode="json"), "")
-    for model in data["models"].values():
+    for name, model in data["models"].items():
+        # Names in there are the model's own, whatever the same names mean to us.
+        model |= {key: _cleaned(getattr(recipe.models[name], key)) for key in FREE}
         if model["base_urls"]:
             model["base_urls"] = [ADDRESS]
     return recipes.parse(data, "to be published")
@@ -58,6 +61,16 @@ def _walk(value: Any, key: str) -> Any:
         case str():
             return _last(value) if key in _PATHS else clean(value)
     return value
+
+
+def _cleaned(value: Any) -> Any:
+    """JSON with every text cleaned."""
+    match value:
+        case dict():
+            return {name: _cleaned(inner) for name, inner in value.items()}
+        case list():
+            return [_cleaned(inner) for inner in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def clean(text: str) -> str:
