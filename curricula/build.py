@@ -18,7 +18,9 @@ from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
 from curricula.make import STAGES, write_orders
 from datagen.auditing import audit
+from datagen.distributed.cluster import LOCAL
 from datagen.distributed.crew import hired
+from datagen.engines import headers
 from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather
@@ -36,6 +38,7 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
     Raises:
         CapCurriculumError: with one sentence; everything finished so far stays.
     """
+    _check_headers(recipe, ray)
     with writing(recipe, share) as run, hired(run, recipe, ray, display) as crew:
         run.event("build started")
         start = time.monotonic()
@@ -66,6 +69,14 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
             write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
+
+
+def _check_headers(recipe: Recipe, ray: str | None) -> None:
+    """Whether what models are sent is in the environment; a cluster's workers look into their own."""
+    names = set() if ray not in (None, LOCAL) else set(recipe.asked)
+    for section in recipe.filters:
+        names |= section.named if isinstance(section, AuditorSection) else set()
+    headers.check(recipe.models[name] for name in sorted(names))
 
 
 def _audit(

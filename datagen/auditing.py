@@ -22,6 +22,7 @@ from capcurriculum.recipe_auditor import AuditSection
 from capcurriculum.rows import LETTERS, Answer, Arm, Message, Outcome, Purpose, Question, Request, Response
 from capcurriculum.run import Run
 from datagen import describing, engines
+from datagen.engines import headers
 from datagen.orders import rotated
 from datagen.solving import Asked, Solver, answer_row, images
 
@@ -114,6 +115,7 @@ def audit(
     Raises:
         EngineError: the auditor cannot be used.
     """
+    headers.check(recipe.models[name] for name in sorted(section.named))
     ordered = sorted(questions, key=lambda q: (q.image_id, q.question_id))
     for name in section.models:
         if section.reader:

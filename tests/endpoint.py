@@ -29,6 +29,7 @@ class Endpoint:
 
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # of each, names in small letters
     faults: list[Fault] = field(default_factory=list)
     always: Fault | None = None  # once the faults are used up
     image_right: float = 0.5
@@ -87,7 +88,7 @@ def status(code: int, retry_after: str | None = None) -> Fault:
 
 def but_not_when_greeted(fault: Fault) -> Fault:
     """The fault, except that the engine's question whether anybody is there is served."""
-    return lambda handler: handler.body["max_tokens"] > 1 and fault(handler)  # type: ignore[attr-defined]
+    return lambda handler: handler.body.get("max_tokens") != 1 and fault(handler)  # type: ignore[attr-defined]
 
 
 def hang_up(handler: BaseHTTPRequestHandler) -> bool:
@@ -164,6 +165,7 @@ def serving(given: Endpoint | None = None) -> Iterator[Endpoint]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with endpoint.lock:
                 endpoint.requests.append(body)
+                endpoint.headers.append({name.lower(): value for name, value in self.headers.items()})
                 self.body = body
                 fault = endpoint.faults.pop(0) if endpoint.faults else endpoint.always
                 endpoint.flying += 1

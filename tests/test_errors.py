@@ -384,6 +384,29 @@ def test_a_judge_can_be_a_model_of_the_recipe_of_the_run(tmp_path: Path) -> None
     assert found["estimates"][0]["unknown"] == 0
 
 
+def test_judges_are_asked_as_the_recipe_says_and_none_while_a_header_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests import card_runs
+
+    monkeypatch.delenv("JUDGES_KEY", raising=False)
+    planted_errors.planted(tmp_path / "run" / "evaluation", 2, 0.5)
+    with endpoint.serving(Judge()) as judge:
+        model = {"engine": "openai", "model": "x", "base_urls": [judge.url], "max_completion_tokens": True}
+        models = {name: model for name in ("teacher", "one", "policy")} | {
+            "two": model | {"headers": {"X-Team": "${JUDGES_KEY}"}}
+        }
+        (tmp_path / "run" / "recipe.yaml").write_text(recipe.dump(card_runs.plain(models=models)))
+        words = ["errors", "tested", "--in", str(tmp_path / "run"), "--judge", "one", "--judge", "two"]
+        assert cli.main(words) == 2
+        assert "The environment variable JUDGES_KEY" in capsys.readouterr().err
+        assert judge.requests == []
+        monkeypatch.setenv("JUDGES_KEY", "open-sesame")
+        assert cli.main(words) == 0
+    assert all("max_completion_tokens" in body and "max_tokens" not in body for body in judge.requests)
+    assert {sent.get("x-team") for sent in judge.headers} == {None, "open-sesame"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,18 @@ def test_a_stream_that_is_left_early_leaves_the_engine_usable(
 def test_a_checkpoint_that_is_not_there_is_one_sentence() -> None:
     with pytest.raises(EngineError, match="vLLM cannot load the model /nowhere"):
         engines.create(SECTION.model_copy(update={"model": "/nowhere"}))
+
+
+@pytest.mark.parametrize("effort", [None, "none", "low"])
+@pytest.mark.parametrize(
+    "told", [{}, {"enable_thinking": False}, {"enable_thinking": True, "reasoning_effort": "high"}]
+)
+def test_a_template_is_told_what_vllms_own_server_tells_it(effort: str | None, told: dict[str, Any]) -> None:
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+    section = ModelSection(engine="vllm", model="m", reasoning_effort=effort, chat_template_kwargs=told)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "chat_template_kwargs": told}
+    asked = ChatCompletionRequest.model_validate(body | ({"reasoning_effort": effort} if effort else {}))
+    theirs = asked.build_chat_params(None, "auto").chat_template_kwargs
+    assert section.template_arguments.items() <= theirs.items()
+    assert theirs.keys() - section.template_arguments.keys() <= {"add_generation_prompt", "continue_final_message"}

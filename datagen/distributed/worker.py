@@ -22,7 +22,7 @@ from capcurriculum.spend import ASKED
 from datagen import engines
 from datagen.distributed.desk import Desk
 from datagen.distributed.duties import Spec, duty
-from datagen.engines import Engine
+from datagen.engines import Engine, headers
 
 #: The event in which a worker tells its process id and node.
 STARTED = "worker started"
@@ -100,6 +100,7 @@ class Worker:
             _not_for_nothing(run, told)
             self._open = until_checked.pop_all()
         wanted = recipe.parse(yaml.safe_load(told.recipe), "of the run")
+        headers.check(wanted.models[name] for name in sorted(wanted.asked))
         folders = {stage: Path(folder) for stage, folder in told.folders.items()}
         run.event(STARTED, pid=os.getpid(), node=os.uname().nodename, step=str(told.spec), build=told.build)
 

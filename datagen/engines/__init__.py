@@ -43,7 +43,7 @@ def create(section: ModelSection) -> Engine:
     """The engine a recipe's model names, loaded.
 
     Raises:
-        EngineError: it cannot be loaded or reached; the sentence says what to install or to check.
+        EngineError: it cannot be loaded or reached; the sentence says what to install, to set or to check.
     """
     match section.engine:
         case "transformers":

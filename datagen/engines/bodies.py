@@ -26,6 +26,13 @@ async def body(section: ModelSection, request: Request, n: int, urls: DataURLs) 
     return b"".join(parts)
 
 
+def greeting(section: ModelSection) -> bytes:
+    """The smallest question there is, asked as the recipe says that this model is asked."""
+    turn = {"role": "user", "content": "Hi"}
+    arguments = {"model": section.model, "messages": [turn], "temperature": 0, "max_tokens": 1}
+    return json.dumps(_as_told(section, arguments)).encode()
+
+
 def _arguments(section: ModelSection, request: Request, n: int) -> dict[str, Any]:
     sampling = request.sampling
     arguments: dict[str, Any] = {
@@ -33,7 +40,7 @@ def _arguments(section: ModelSection, request: Request, n: int) -> dict[str, Any
         "messages": list(_messages(request)),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
+        "max_tokens": section.reply_limit(sampling.max_tokens),
     }
     if sampling.top_k:
         arguments["top_k"] = sampling.top_k
@@ -42,7 +49,19 @@ def _arguments(section: ModelSection, request: Request, n: int) -> dict[str, Any
     if request.schema and section.structured:
         schema = {"name": "reply", "strict": True, "schema": json.loads(request.schema)}
         arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return arguments
+    return _as_told(section, arguments)
+
+
+def _as_told(section: ModelSection, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments under the names, with the additions and without what the recipe says of this model."""
+    told = dict(arguments)
+    if section.max_completion_tokens:
+        told["max_completion_tokens"] = told.pop("max_tokens")
+    if section.chat_template_kwargs:
+        told["chat_template_kwargs"] = section.chat_template_kwargs
+    if section.reasoning_effort:
+        told["reasoning_effort"] = section.reasoning_effort
+    return {key: value for key, value in (told | section.extra_body).items() if value is not None}
 
 
 def _messages(request: Request) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """One HTTP exchange with an endpoint, its every failure put into words that hold no secret."""
 
 import asyncio
-import json
 import os
 import re
 from datetime import UTC, datetime
@@ -9,6 +8,8 @@ from typing import Any
 
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection
+from datagen.engines import headers
+from datagen.engines.bodies import greeting
 from datagen.engines.endpoints import Endpoint
 from datagen.engines.pacing import Pace, retry_after_seconds
 from datagen.engines.replies import Kind, NoReply, Reply, kind_of, parse
@@ -19,16 +20,18 @@ NO_KEY = "EMPTY"
 
 
 class Wire:
-    """The clients of a model's endpoints; `endpoints` share the key that the recipe names.
+    """The clients of a model's endpoints; `endpoints` share the key and the headers that the recipe names.
 
     Raises:
-        EngineError: the openai package is missing, or a base URL is none.
+        EngineError: the openai package is missing, a base URL is none, or a header's value is not in the environment.
     """
 
     def __init__(self, section: ModelSection) -> None:
-        self.model = section.model
+        self.section = section
         self.timeout = section.timeout_seconds
         self._key = os.environ.get(section.api_key_env) or NO_KEY
+        self._headers = headers.resolve(section)
+        self._redactor = headers.Redactor({*self._headers.secrets, self._key} - {NO_KEY})
         self.endpoints = [self._endpoint(url, section) for url in dict.fromkeys(section.base_urls)]
 
     def _endpoint(self, url: str, section: ModelSection) -> Endpoint:
@@ -47,7 +50,9 @@ class Wire:
             base_url=url,
             api_key=self._key,
             max_retries=0,
-            http_client=DefaultAioHttpClient(limits=limits, timeout=timeout),
+            default_headers=self._headers.values,
+            # Redirected to another host, the client would take along every header but Authorization.
+            http_client=DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=not self._headers.values),
         )
         return Endpoint(url, client, Pace(section.concurrency))
 
@@ -78,11 +83,9 @@ class Wire:
 
     async def alive(self, endpoint: Endpoint) -> bool:
         """Whether it serves the smallest request there is: what tells a request nobody can serve from a dead server."""
-        turn = {"role": "user", "content": "Hi"}
-        body = json.dumps({"model": self.model, "messages": [turn], "max_tokens": 1, "temperature": 0}).encode()
         try:
             async with asyncio.timeout(ALIVE_SECONDS):
-                await self.post(endpoint, body)
+                await self.post(endpoint, greeting(self.section))
         except TimeoutError:
             return False
         except NoReply as problem:
@@ -90,10 +93,8 @@ class Wire:
         return True
 
     def _words(self, error: BaseException) -> str:
-        """The error on one line, the key taken out in case the server said it back."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        text = re.sub(r"\b(Bearer|Basic) \S+", "[key]", text)
-        return (text if self._key == NO_KEY else text.replace(self._key, "[key]"))[:300]
+        """The error on one line, what is secret taken out in case the server said it back."""
+        return self._redactor.line(str(error) or type(error).__name__)[:300]
 
     async def close(self) -> None:
         """Close all connections."""

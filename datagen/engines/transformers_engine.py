@@ -31,6 +31,7 @@ class TransformersEngine:
 
     def __init__(self, section: ModelSection) -> None:
         self.traffic = Traffic()
+        self.section = section
         self.batch_size = section.batch_size
         self.limits = PixelLimits.of(section)
         self.model, self.processor = load(section.model)
@@ -66,7 +67,16 @@ class TransformersEngine:
             }
             for m in request.messages
         ]
-        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        from jinja2 import TemplateError
+
+        told = self.section.template_arguments
+        try:
+            text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **told)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise EngineError(
+                f"The chat template of {self.section.model} refuses a conversation "
+                f"({' '.join(str(error).split())[:300]}); check its chat_template_kwargs and reasoning_effort."
+            ) from error
         return text
 
     def _generate(self, requests: Sequence[Request], texts: Sequence[str]) -> Iterator[Response]:

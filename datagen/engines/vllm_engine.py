@@ -84,7 +84,12 @@ class VLLMEngine:
 
         try:
             turns = conversation(group[0], self.section)
-            number = self.llm.enqueue_chat([turns], [_parameters(group, self.section)], use_tqdm=False)[0]
+            number = self.llm.enqueue_chat(
+                [turns],
+                [_parameters(group, self.section)],
+                use_tqdm=False,
+                chat_template_kwargs=self.section.template_arguments,
+            )[0]
         except (ValueError, VLLMValidationError, images.ImageProblem) as error:
             return " ".join(str(error).split())[:300]
         # What comes back is `<number>-<random>`; outputs carry the number alone.

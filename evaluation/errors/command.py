@@ -13,6 +13,7 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Sampling
 from capcurriculum.sheets import say, show, wide
+from datagen.engines import headers
 from evaluation.errors import analysis, asking, report, server, votes
 from evaluation.errors.analysis import Judged
 from evaluation.errors.asking import Judge
@@ -66,6 +67,7 @@ def _judge(
 ) -> None:
     """Ask for the votes that are missing; what is asked is written down before, so that a kill changes nothing."""
     judges = [_model(name, options, model) for name in options.judge]
+    headers.check(judge.model for judge in judges)
     cases = drawn((case for own in found.values() for case in own.cases), options.size, options.seed, "judge")
     keys = tuple(case.key for case in cases)
     analysis.save(folder, Judged(judges=tuple(one.name for one in judges), votes=options.votes, cases=keys,
