@@ -87,9 +87,12 @@ def _status(arguments: argparse.Namespace) -> None:
 def _funnel(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from capcurriculum import run, show
+    from capcurriculum import recipe, run, show
+    from training import remarks
 
-    show.funnel(run.named(arguments.run), Console(), arguments.overlap)
+    found, named = run.named(arguments.run), Path(arguments.run)
+    show.funnel(found, Console(), arguments.overlap)
+    show.remarks(remarks.of(found, recipe.load(named) if named.is_file() else found.recipe()), Console())
 
 
 def _why(arguments: argparse.Namespace) -> None:

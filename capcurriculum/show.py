@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from capcurriculum import flat_rates, ledger
 from capcurriculum import funnel as counts
-from capcurriculum import ledger
 from capcurriculum.forecast import Forecast
 from capcurriculum.funnel import CatchLine, FunnelLine
 from capcurriculum.run import Run
@@ -73,24 +73,39 @@ def overlap_tables(lines: Sequence[CatchLine]) -> Iterator[Table]:
 
 
 def funnel(run: Run, console: Console, overlap: bool = False) -> None:
-    """The funnel, then how many rows each stage file holds; with `overlap`, what the filters catch by themselves."""
+    """The funnel, how many rows each stage file holds, and which of them will give no gradient.
+
+    With `overlap` also what the filters catch by themselves.
+    """
     console.print(funnel_table(counts.lines(run)))
     for table in overlap_tables(counts.catches(run)) if overlap else ():
         console.print()
         console.print(table)
     columns = ("stage", "split", "rows", "mean pass rate")
     rows: list[tuple[object, ...]] = []
+    recipe = run.recipe()
+    place = counts.placing(recipe.taught)
     if any(ledger.stage_files(run).values()):
         sql = (
             "select * from (select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all) order by "
             "list_position(['train', 'val', 'test'], split)"
         )
         _, found = ledger.query(run, sql)
-        place = counts.placing(run.recipe().taught)
         rows = sorted(found, key=lambda row: place(str(row[0])))
     if rows:
         console.print()
         console.print(grid(columns, rows, ("rows", "mean pass rate")))
+    rates = flat_rates.of_run(run, recipe)
+    said = [(stage, text) for stage in sorted(rates, key=place) for text in rates[stage].sentences()]
+    remarks([f"{stage}: {text}." for stage, text in said], console)
+
+
+def remarks(sentences: Sequence[str], console: Console) -> None:
+    """Sentences beneath a table, a line each."""
+    if sentences:
+        console.print()
+    for sentence in sentences:
+        console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def status(run: Run, console: Console) -> None:

@@ -107,7 +107,7 @@ def _stated(wanted: Recipe, stage: str) -> int:
 
 
 def _items(stage: str, kind: Stage, section: SourceSection) -> int:
-    if section.path and not is_absent(section):
+    if section.path and not _is_absent(section):
         return counting.rows(section, kind)
     known = _documented(section)
     if section.limit is None and known is None:
@@ -118,7 +118,7 @@ def _items(stage: str, kind: Stage, section: SourceSection) -> int:
     return min(count for count in (section.limit, known) if count is not None)
 
 
-def is_absent(section: SourceSection) -> bool:
+def _is_absent(section: SourceSection) -> bool:
     """Whether a source on disk is not there yet, and its makers state how many rows it will have."""
     return bool(section.path) and not Path(section.path).exists() and _documented(section) is not None
 
@@ -130,7 +130,7 @@ def assumed(wanted: Recipe, run: Run | None) -> list[str]:
         + ("its recipe's limit" if _documented(section) is None else "its makers state")
         for stage, sections in ({} if _begun(run) else gather.sections(wanted)).items()
         for section in sections
-        if section.repo or is_absent(section)
+        if section.repo or _is_absent(section)
     ]
 
 

@@ -37,7 +37,7 @@ def files(run: Run, taught: StageFiles, folder: Path, knobs: Knobs) -> StageFile
     Raises:
         TrainerError: a row of the set has no caption.
     """
-    train, val = (_captions(run, paths, taught.stage) for paths in (taught.train, taught.val))
+    train, val = (by_question(run, paths, taught.stage) for paths in (taught.train, taught.val))
     said = digest(_VERSION, PROMPT, [*train.items()], [*val.items()], taught.digest, knobs.min_pixels, knobs.max_pixels)
     return StageFiles(taught.stage, (folder / "train.parquet",), (folder / "val.parquet",), len(train), said)
 
@@ -48,7 +48,7 @@ def write(run: Run, taught: StageFiles, made: StageFiles, knobs: Knobs) -> None:
         if not _is_there(target, made.digest):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}")
-            captions = _captions(run, paths, taught.stage)
+            captions = by_question(run, paths, taught.stage)
             with pq.ParquetWriter(temporary, _SCHEMA.with_metadata({_DIGEST: made.digest.encode()})) as writer:
                 for path in paths:
                     for rows in _rows(path, captions, knobs):
@@ -56,8 +56,12 @@ def write(run: Run, taught: StageFiles, made: StageFiles, knobs: Knobs) -> None:
             os.replace(temporary, target)
 
 
-def _captions(run: Run, paths: Sequence[Path], stage: str) -> dict[str, str]:
-    """Question -> caption, for the first question about each image in the order of the files."""
+def by_question(run: Run, paths: Sequence[Path], stage: str) -> dict[str, str]:
+    """Question -> caption, for the first question about each image in the order of the files.
+
+    Raises:
+        TrainerError: a row has no caption.
+    """
     ids = pl.concat([pl.read_parquet(path, columns=["question_id"]) for path in paths])
     known = run.questions.frame("question_id", "image_id", "caption").unique("question_id")
     rows = ids.join(known, on="question_id", how="left", maintain_order="left")
@@ -85,7 +89,7 @@ def told(run: Run, taught: StageFiles) -> dict[str, str]:
     Raises:
         TrainerError: a row of the set has no caption.
     """
-    return _captions(run, taught.train, taught.stage) | _captions(run, taught.val, taught.stage)
+    return by_question(run, taught.train, taught.stage) | by_question(run, taught.val, taught.stage)
 
 
 def turns(images: int, caption: str) -> list[dict[str, str]]:

@@ -16,10 +16,12 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.run import Run
 from training import export, freeze, interpreter, parents
 from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
+from training.preflight import origin, unused
 from training.preflight import show as report
 from training.preflight.inspection import Inspection
 from training.show import show
@@ -131,6 +133,7 @@ def _wanted(links: Links, stage: str | None) -> list[int]:
 def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> None:
     """Parents, frozen weights and the machine of every stage to come; raises what no look at rows could put right."""
     coming = [number for number in wanted if links.stages[number].state != State.DONE]
+    _note(links, coming, inspection)
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
         if number in coming:
@@ -146,6 +149,22 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
     if coming:
         gpus = (links.settings.gpus or links.base.gpus) * links.settings.nodes
         inspection.chain([links.need(number) for number in coming], links.parent(coming[0]), gpus, links.device)
+
+
+def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
+    """What the links to come leave unused, and whose pass rates the first of the chain goes by."""
+    for number in coming:
+        link, stage = links.links[number], links.stages[number]
+        text = unused.sentence(
+            (stage.rows, stage.batch_size, stage.total_steps),
+            drawn=link.captions or link.knobs.shuffle,
+            epochs=1 if link.captions else unused.epochs_of(link.taught.train),
+        )
+        if text:
+            inspection.findings.note("unused", text, stage.stage)
+    trained = links.settings.model or links.base.model
+    if 0 in coming and (told := origin.sentence(links.recipe, Run(links.recipe.run_dir), trained)):
+        inspection.findings.note("measured_by", told)
 
 
 def _check_freeze(links: Links, link: Link) -> None:

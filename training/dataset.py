@@ -38,15 +38,31 @@ def set_files(name: str, folders: Sequence[Path]) -> StageFiles:
         TrainerError: there are none, or one is not parquet.
     """
     there = [folder.absolute() for folder in folders]
-    train = tuple(path for folder in there for path in sorted(folder.glob("train-*.parquet")))
+    train = train_files(there)
     val = tuple(sorted(there[0].glob("val-*.parquet")))
     for split, paths in (("train", train), ("val", val)):
         if not paths:
             raise TrainerError(
                 f"Stage {name} has no {split} files in {there[0]}; build the run first (capcurriculum build)."
             )
-    try:
-        rows = sum(pq.read_metadata(path).num_rows for path in train)
-    except (OSError, ValueError) as error:
-        raise TrainerError(f"A training file in {there[0]} cannot be read ({error}); build the run again.") from error
-    return StageFiles(name, train, val, rows, files_digest([*train, *val]))
+    return StageFiles(name, train, val, count(train), files_digest([*train, *val]))
+
+
+def train_files(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """The training files of a set's folders, one after the other."""
+    return tuple(path for folder in folders for path in sorted(folder.glob("train-*.parquet")))
+
+
+def count(paths: Sequence[Path]) -> int:
+    """Rows of files, by their footers.
+
+    Raises:
+        TrainerError: one is not parquet.
+    """
+    rows = 0
+    for path in paths:
+        try:
+            rows += int(pq.read_metadata(path).num_rows)
+        except (OSError, ValueError) as error:
+            raise TrainerError(f"The training file {path} cannot be read ({error}); build the run again.") from error
+    return rows

@@ -1,7 +1,7 @@
 """What the checks found, all of it and not the first fault only: each kind once, with its count and a few examples.
 
-A finding is an error, which keeps the training from starting, or a warning. What is not known is a warning that says
-so; it is never taken for good.
+A finding is an error, which keeps the training from starting, a warning, or a note of what is as it was asked for and
+may yet surprise. What is not known is said so; it is never taken for good.
 """
 
 from collections.abc import Iterable
@@ -10,10 +10,11 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """Whether a finding keeps the training from starting."""
+    """Whether a finding keeps the training from starting; the gravest first."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,17 @@ class Findings:
         """`add` a warning."""
         self.add(check, Severity.WARNING, text, stage, example)
 
+    def note(self, check: str, text: str, stage: str = "") -> None:
+        """`add` a note."""
+        self.add(check, Severity.NOTE, text, stage)
+
     def all(self) -> list[Finding]:
-        """Errors first, else in the order in which they were found."""
+        """Errors first and notes last, else in the order in which they were found."""
         found = [
             Finding(check, severity, stage, text, count, tuple(examples))
             for (check, stage, text), (severity, count, examples) in self._kinds.items()
         ]
-        return sorted(found, key=lambda finding: finding.severity != Severity.ERROR)
+        return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
 
     def errors(self) -> list[Finding]:
         """Those that keep the training from starting."""

@@ -104,7 +104,10 @@ class Inspection:
         report = self.stages[files.stage] = StageReport(files.rows, 0, limit, section.overlong)
         paths = [*files.train, *files.val]
         found = self._libraries
-        if not schema.check(paths, files.stage, self.findings) or found is None:
+        if not schema.check(paths, files.stage, self.findings):
+            return files
+        if found is None:
+            notes.note_rates(files, (), self.findings)
             return files
         begun = time.monotonic()
         parts = slices(paths, [schema.upright(path) for path in paths])
@@ -115,6 +118,8 @@ class Inspection:
             if any(any(one.image_tokens) for one in seen):
                 machine.note_pictures(data.model, data.patch, data.keys, self.findings)
             change = self._noted(files, report, settings, parts, seen)
+            dropped = change.rows if change and change.policy == "drop" else ()
+            notes.note_rates(files, dropped, self.findings)
             return self._made(files, change, settings, data.folder) if change else files
         except TrainerError as error:
             self.findings.error("rows", f"rows could not be looked at: {str(error).rstrip('.')}", files.stage)

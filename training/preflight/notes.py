@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from capcurriculum import flat_rates
+from capcurriculum.errors import RunError
 from training.dataset import StageFiles
 from training.preflight.balance import Balance, balance
 from training.preflight.findings import Findings, Severity
@@ -81,6 +83,21 @@ def note_balance(
         f"be learned without looking; balance the set (docs/curricula.md)",
         stage,
     )
+
+
+def note_rates(files: StageFiles, rows: Sequence[Overlong], findings: Findings) -> None:
+    """Training rows that will give no gradient at first, but for `rows`, which are left out."""
+    without: dict[int, set[int]] = {}
+    for row in rows:
+        without.setdefault(row.number, set()).add(row.row)
+    try:
+        found = flat_rates.in_files(files.train, without)
+    except RunError as error:
+        findings.error("pass_rates", f"pass rates could not be read: {str(error).rstrip('.')}", files.stage)
+        return
+    for check, text in (("no_gradient", found.no_gradient()), ("unknown_rates", found.unmeasured())):
+        if text:
+            findings.note(check, text, files.stage)
 
 
 def note_refused(files: StageFiles, rows: Sequence[Overlong], report: StageReport, findings: Findings) -> None:

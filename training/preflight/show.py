@@ -18,6 +18,7 @@ VERSION = 1
 FILE = "preflight.json"
 #: Tokens of prompts: their mean, 99th percentile and maximum, those that stand for pictures, and the limit.
 _COLUMNS = ("set", "rows", "val", "mean", "p99", "max", "images", "limit", "too long", "key p")
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
 def show(inspection: Inspection, out: Console) -> None:
@@ -33,9 +34,11 @@ def show(inspection: Inspection, out: Console) -> None:
     if inspection.stages:
         out.print(table)
     for finding in inspection.findings.all():
-        style = "bold red" if finding.severity == Severity.ERROR else "yellow"
         # As text, for rows are nobody's markup.
-        out.print(Text(finding.severity.value, style).append(f"  {finding.sentence()}", "default"), soft_wrap=True)
+        out.print(
+            Text(finding.severity.value, _STYLES[finding.severity]).append(f"  {finding.sentence()}", "default"),
+            soft_wrap=True,
+        )
 
 
 def save(inspection: Inspection, folder: Path) -> Path:
