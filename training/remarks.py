@@ -18,18 +18,16 @@ from training.preflight import origin, unused
 def of(run: Run, recipe: Recipe) -> list[str]:
     """Sentences; none where the recipe trains nothing, or the run has no set yet.
 
-    What keeps a set from being counted is a sentence too: it is for the training to refuse.
-
-    Raises:
-        RecipeError: the recipe's backbone is not right.
+    What keeps it from being known is a sentence too: it is for the training to refuse.
     """
     settings = recipe.training
     if settings is None or not any(run.stages.glob("*/train-*.parquet")):
         return []
     there = recipe.model_copy(update={"runs": str(run.path.parent), "name": run.path.name})
-    measured = origin.sentence(there, run, settings.model or backbone(settings.backbone).model)
-    said = [f"training: {measured}."] if measured else []
+    said: list[str] = []
     try:
+        if measured := origin.sentence(there, run, settings.model or backbone(settings.backbone).model):
+            said.append(f"training: {measured}.")
         for sentence in _unused(run, there, settings):
             said.append(sentence)  # not all at once: an error must not take those before it away
     except CapCurriculumError as error:
