@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from capcurriculum.filter_section import FilterSection, Phase
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Similarity = Annotated[float, Field(gt=0.5, le=1)]
 #: Of 64 bits; two pictures that have nothing to do with each other differ in 32 on average, and seldom in under 16.
 Distance = Annotated[int, Field(ge=0, le=12)]
+
+#: Lengths of runs of words that signature files hold.
+Runs = Literal[5, 8, 13]
 
 
 class DuplicatesSection(FilterSection):
@@ -48,22 +51,36 @@ class DuplicatesSection(FilterSection):
 class ContaminationSection(FilterSection):
     """Which questions are taken from a benchmark, by signature files that hold its hashes.
 
-    A problem without an image is contaminated when it shares at least `min_hits` runs of `text_words` words with one
-    benchmark, or is shorter than 8 words and equal to one of its questions. A question about an image is when it shares
-    `min_hits` runs of `image_words` words, or when its image differs from one of the benchmark's in at most
-    `image_distance` of 64 bits (null: images are not compared). Short questions about an image ("What colour is the
-    car?") are asked of every image, so their words alone prove nothing; where longer ones are made from templates too
-    (CLEVR), `image_words` null leaves images to decide.
+    A problem without an image is contaminated when the runs of `text_words` words that it shares with one question of a
+    benchmark are at least `min_share` of those of the shorter of both, and as many as `text_at_least` words in a row
+    have; or when it is equal to a question. A question about an image is when the same holds of `image_words` and
+    `image_at_least`, or when its image differs from one of the benchmark's in at most `image_distance` of 64 bits
+    (null: images are not compared). Short questions about an image ("What colour is the car?") are asked of every
+    image, so their words alone prove nothing; `image_words` null leaves images to decide.
+
+    `min_hits` is another rule, beside the first or, with `min_share` null, instead of it: so many runs shared with a
+    benchmark as a whole. One of them finds stock phrases.
     """
 
     phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["contamination"] = "contamination"
     signatures: Annotated[tuple[str, ...], Field(min_length=1)]
-    text_words: Literal[8, 13] = 8
-    image_words: Literal[8, 13] | None = 13
-    min_hits: PositiveInt = 1
+    min_share: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    min_hits: PositiveInt | None = None
+    text_words: Runs = 5
+    text_at_least: PositiveInt = 8
+    image_words: Runs | None = 8
+    image_at_least: PositiveInt = 16
     image_distance: Distance | None = 4
+
+    @model_validator(mode="after")
+    def _rule_named(self) -> ContaminationSection:
+        if self.min_share is None and self.min_hits is None:
+            raise ValueError("min_share and min_hits are both null; one of them must say what counts")
+        if self.text_at_least < self.text_words or self.image_at_least < (self.image_words or 0):
+            raise ValueError("text_at_least and image_at_least must not be below text_words and image_words")
+        return self
 
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """The signatures count by what is in them, wherever they lie."""

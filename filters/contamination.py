@@ -1,4 +1,4 @@
-"""Drop questions that a benchmark asks: runs of words it shares with them, or an image that is nearly one of its own.
+"""Drop questions that a benchmark asks: most of the words of one of its own, or an image that is nearly one of its own.
 
 Only hashes are compared, against signature files (`filters.signatures`), so a verdict names the benchmark and how much
 matched, and never what the benchmark says.
@@ -15,15 +15,14 @@ import polars as pl
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_corpus_filters import ContaminationSection
 from capcurriculum.rows import Verdict
-from filters import hamming, text_hashes
+from filters import hamming, latex_words, shared_runs, text_hashes
+from filters.shared_runs import Texts
 from filters.signatures import file
-from filters.signatures.file import SHORTER_THAN, Signature
+from filters.signatures.file import Signature
 from filters.text_hashes import Hashes, Places, Words
 
 FILTER = "contamination"
-_BATCH = 50_000
-
-Counts = npt.NDArray[np.int32]
+_BATCH = 25_000
 
 
 def verdicts(
@@ -42,7 +41,7 @@ def verdicts(
     signatures = [file.load(Path(path)) for path in section.signatures]
     pictures = _pictures(signatures, section, hashes)
     said = text_hashes.asked(pl.col("text"), pl.col("problem"))
-    read = questions.select("question_id", "stage", "image_id", said=text_hashes.normal(said))
+    read = questions.select("question_id", "stage", "image_id", said=latex_words.plain(said))
     for batch in read.collect_batches(chunk_size=_BATCH, maintain_order=True):
         yield from _batch(batch, signatures, section, pictures)
 
@@ -51,59 +50,58 @@ def _batch(
     batch: pl.DataFrame, signatures: Sequence[Signature], section: ContaminationSection, pictures: pl.DataFrame
 ) -> Iterator[Verdict]:
     shown = (batch["image_id"] != "").to_numpy()
-    found = text_hashes.words(batch["said"])
-    runs = _Runs(found, signatures)
-    sizes = np.where(shown, section.image_words or 0, section.text_words)
-    hits = runs.hits(sizes)
-    short = runs.short(~shown)
+    texts = text_hashes.words(batch["said"])
+    groups = list(_groups(texts, shown, section))
+    values, owners = texts.whole()
+    whole = (values[~shown[owners]], owners[~shown[owners]])
+    matches = [(signature.about.name, _matches(signature, groups, whole, section)) for signature in signatures]
     near = batch.select("image_id").join(pictures, on="image_id", how="left", maintain_order="left")["match"].to_list()
-    totals = np.maximum(found.counts - sizes + 1, 0)
     for place, (question_id, stage) in enumerate(batch.select("question_id", "stage").iter_rows()):
-        matched: list[str] = []
-        for number in np.flatnonzero(hits[place] >= section.min_hits):
-            of = f"{hits[place, number]} of {totals[place]} runs of {sizes[place]} words"
-            matched.append(f"{signatures[number].about.name}: {of}")
-        matched += [f"{signatures[n].about.name}: the whole question" for n in np.flatnonzero(short[place])]
+        told = [f"{name}: {found[place]}" for name, found in matches if place in found]
         if near[place] is not None:
-            matched.append(near[place])
-        reason = Reason.CONTAMINATED if matched else Reason.KEPT
-        yield Verdict(question_id, stage, FILTER, not matched, reason, "; ".join(matched))
+            told.append(near[place])
+        reason = Reason.CONTAMINATED if told else Reason.KEPT
+        yield Verdict(question_id, stage, FILTER, not told, reason, "; ".join(told))
 
 
 @dataclass(frozen=True, slots=True)
-class _Runs:
-    """Which words of a batch's texts the signatures know."""
+class _Group:
+    """Runs of `words` words of a batch's texts without an image, or of those about one; `least` must be shared."""
 
-    found: Words
-    signatures: Sequence[Signature]
-
-    def hits(self, sizes: Places) -> Counts:
-        """Texts x signatures: how many runs of its own size of words (0: none) of a text a signature has."""
-        counts = np.zeros((len(sizes), len(self.signatures)), np.int32)
-        for size in np.unique(sizes[sizes > 0]).tolist():
-            values, owners = self.found.grams(size)
-            wanted = sizes[owners] == size
-            counts += self._counted(values[wanted], owners[wanted], f"gram{size}")
-        return counts
-
-    def short(self, wanted: npt.NDArray[np.bool_]) -> Counts:
-        """Texts x signatures: whether a signature has the whole of a wanted, short text."""
-        values, owners = self.found.whole(SHORTER_THAN)
-        return self._counted(values[wanted[owners]], owners[wanted[owners]], "short")
-
-    def _counted(self, values: Hashes, owners: Places, kind: str) -> Counts:
-        counts = np.zeros((len(self.found.counts), len(self.signatures)), np.int32)
-        for number, signature in enumerate(self.signatures):
-            known = _member(signature.hashes[kind], values)
-            np.add.at(counts[:, number], owners[known], 1)
-        return counts
+    texts: Texts
+    words: int
+    least: int
 
 
-def _member(known: Hashes, values: Hashes) -> npt.NDArray[np.bool_]:
-    """Which values are in `known`, which is sorted."""
-    if not len(known):
-        return np.zeros(len(values), bool)
-    found: npt.NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+def _groups(texts: Words, shown: npt.NDArray[np.bool_], section: ContaminationSection) -> Iterator[_Group]:
+    for rows, words, at_least in (
+        (~shown, section.text_words, section.text_at_least),
+        (shown, section.image_words, section.image_at_least),
+    ):
+        if words is not None and rows.any():
+            values, owners = texts.grams(words)
+            wanted = rows[owners]
+            yield _Group(Texts.of(values[wanted], owners[wanted], len(rows)), words, at_least - words + 1)
+
+
+def _matches(
+    signature: Signature, groups: Sequence[_Group], whole: tuple[Hashes, Places], section: ContaminationSection
+) -> dict[int, str]:
+    """What each text that a benchmark has shares with it, by the text's place in the batch."""
+    found: dict[int, str] = {}
+    for group in groups:
+        kind, of = f"gram{group.words}", f"runs of {group.words} words"
+        if section.min_share is not None:
+            most = shared_runs.most(group.texts, signature, kind, section.min_share, group.least)
+            for place in np.flatnonzero(most.runs).tolist():
+                found[place] = f"{most.runs[place]} of {most.shorter[place]} {of} of one question"
+        if section.min_hits is not None:
+            hits, sizes = group.texts.hits(signature.hashes[kind]), group.texts.sizes
+            for place in np.flatnonzero(hits >= section.min_hits).tolist():
+                found.setdefault(place, f"{hits[place]} of {sizes[place]} {of}")
+    values, owners = whole
+    for place in owners[shared_runs.member(signature.hashes["whole"], values)].tolist():
+        found.setdefault(place, "the whole question")
     return found
 
 

@@ -71,20 +71,16 @@ class Words:
         whole = owner[:total] == owner[size - 1 :]
         return mixed(rolled[whole] + np.uint64(size)), owner[:total][whole]
 
-    def whole(self, shorter_than: int) -> tuple[Hashes, Places]:
-        """Hashes of whole texts of fewer than `shorter_than` words, and the text each is of."""
-        found = [self._of(size) for size in range(1, shorter_than) if (self.counts == size).any()]
-        if not found:
+    def whole(self) -> tuple[Hashes, Places]:
+        """Hashes of whole texts that have words, and the text each is of; one of n words has that of its run of n."""
+        texts = np.flatnonzero(self.counts)
+        if not len(texts):
             return np.empty(0, np.uint64), np.empty(0, np.int64)
-        return np.concatenate([h for h, _ in found]), np.concatenate([o for _, o in found])
-
-    def _of(self, size: int) -> tuple[Hashes, Places]:
-        texts = np.flatnonzero(self.counts == size)
-        rolled = np.zeros(len(texts), np.uint64)
-        for place in range(size):
-            rolled *= np.uint64(_BASE)
-            rolled += self.hashes[self.starts[texts] + place]
-        return mixed(rolled + np.uint64(size)), texts
+        behind = np.repeat(self.starts[1:], self.counts) - np.arange(len(self.hashes)) - 1
+        powers = np.full(int(self.counts.max()), _BASE, np.uint64)
+        powers[0] = 1
+        rolled = np.add.reduceat(self.hashes * np.cumprod(powers)[behind], self.starts[texts])
+        return mixed(rolled + self.counts[texts].astype(np.uint64)), texts
 
 
 def words(normals: pl.Series) -> Words:

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import random
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,18 +14,29 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from capcurriculum import cli
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe_corpus_filters import ContaminationSection
 from capcurriculum.rows import Verdict
-from filters import contamination, picture_hashes
+from filters import contamination, latex_words, picture_hashes, shared_runs, text_hashes
+from filters.shared_runs import Texts
 from filters.signatures import build, file, layouts
 from tests.pictures import jpeg, noise, png
 
 LETTER = "Please answer directly with only the letter of the correct option and nothing else."
 NAMES = ("Amina", "Bruno", "Chen", "Divya", "Emil", "Farah", "Goran", "Hana", "Ivo", "Jun")
 STORY = "{0} walked slowly along the harbour wall carrying {1} lanterns and a wicker basket full of silver {0} fish"
+LOAVES = (
+    r"A baker in the old town sells $\frac{1}{2}$ of the round loaves before noon, where each loaf has $2\pi r \le 90$,"
+    " and gives three of the remaining loaves to a neighbour. How many loaves are left in the evening?"
+)
+PRIMES = (
+    "The probability that two dice of a gambler show the same face is m/n, where m and n are relatively prime positive "
+    "integers. Find the remainder of the product of m and n by eleven."
+)
+SHORT = r"Compute $\cos 60^\circ$."
 
 
 def asked(number: int) -> str:
@@ -63,6 +75,21 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return signature(tmp_path_factory.mktemp("harbour"))
 
 
+def benchmark_of(folder: Path, *texts: str) -> Path:
+    path = folder / "bench.jsonl"
+    path.write_text("".join(json.dumps({"question": text}) + "\n" for text in texts))
+    return path
+
+
+@pytest.fixture(scope="module")
+def bakery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three questions without an image."""
+    folder = tmp_path_factory.mktemp("bakery")
+    data = benchmark_of(folder, LOAVES, PRIMES, SHORT)
+    file.save(build.build(build.Wanted(data, "Bakery", layouts.named("vlmevalkit"))), folder / "bakery.parquet")
+    return folder / "bakery.parquet"
+
+
 def questions(*rows: tuple[str, str, str]) -> pl.LazyFrame:
     """Of id, text and image."""
     data = [
@@ -87,7 +114,7 @@ def test_a_question_taken_from_a_benchmark_is_named_with_how_much_matched(harbou
     taken = "Yesterday, " + STORY.format("emil", 7).upper() + "!"
     said = judged(harbour, ("q", taken, ""), ("p", STORY.format("Zora", 99), ""))
     assert said["q"] == Verdict(
-        "q", "text", "contamination", False, "contaminated", "Harbour: 11 of 13 runs of 8 words"
+        "q", "text", "contamination", False, "contaminated", "Harbour: 8 of 11 runs of 5 words of one question"
     )
     assert said["p"].keep
 
@@ -97,7 +124,7 @@ def test_what_every_question_of_a_benchmark_says_flags_nothing(harbour: Path) ->
     assert judged(harbour, ("q", ours, ""), ("r", LETTER, ""))["q"].keep
     about = file.load(harbour).about
     assert about.counts["frequent_grams_left_out"] > 0
-    assert about.options == {"max_document_share": 0.01, "always_kept_documents": 5}
+    assert about.options == {"max_document_share": 0.01, "always_kept_documents": 5, "never_kept_documents": 20}
 
 
 def test_a_short_question_counts_only_without_an_image(harbour: Path) -> None:
@@ -106,12 +133,112 @@ def test_a_short_question_counts_only_without_an_image(harbour: Path) -> None:
     assert said["r"].keep
 
 
-def test_a_question_about_an_image_needs_longer_runs(harbour: Path) -> None:
-    eight = "Now look: carrying 7 lanterns and a wicker basket full of silver Emil"
-    rows = (("q", eight, ""), ("r", eight, "i"))
-    assert [v.keep for v in judged(harbour, *rows).values()] == [False, True]
-    assert [v.keep for v in judged(harbour, *rows, image_words=8).values()] == [False, False]
-    assert [v.keep for v in judged(harbour, *rows, min_hits=9).values()] == [True, True]
+def test_a_question_about_an_image_must_share_more(bakery: Path) -> None:
+    rows = [(number, " ".join(LOAVES.split()[:14]), image) for number, image in (("q", ""), ("r", "i"))]
+    assert [v.keep for v in judged(bakery, *rows).values()] == [False, True]
+    assert [v.keep for v in judged(bakery, *rows, image_at_least=15).values()] == [False, False]
+    assert [v.keep for v in judged(bakery, *rows, image_at_least=15, image_words=None).values()] == [False, True]
+    long = ("s", " ".join(LOAVES.split()[:15]), "i")
+    assert judged(bakery, long)["s"].detail == "Bakery: 9 of 9 runs of 8 words of one question"
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        LOAVES.upper(),
+        LOAVES.replace(r"\frac{1}{2}", r"\dfrac12").replace("$", ""),
+        LOAVES.replace(r"$\frac{1}{2}$", r"\(\tfrac{1}{2}\)"),
+        LOAVES.replace(r"$\frac{1}{2}$", "½").replace(r"$2\pi r \le 90$", "2π r ≤ 90"),
+        LOAVES.replace(r"2\pi r \le 90", r"2 \, \pi \left( r \right) \leq 90"),
+        f"You are a careful assistant.\nQuestion: {LOAVES}\nPlease reason step by step and end with a number.",
+        " ".join(LOAVES.split()[:16]),
+        LOAVES.replace("sells", "gladly sells").replace("remaining", "other"),
+        f"{LOAVES}\nOptions: (A) 3 (B) 4 (C) 5 (D) 6",
+    ],
+    ids=["case", "fraction", "delimiters", "unicode", "spacing", "prompt", "cut", "words", "options"],
+)
+def test_a_copy_is_found_however_it_is_written(bakery: Path, copy: str) -> None:
+    (said,) = judged(bakery, ("q", copy, "")).values()
+    assert said.detail.startswith("Bakery: ")
+    assert said.detail.endswith(" runs of 5 words of one question")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (r"Let $\dfrac12 \le 2\theta\left(x^{2}\right)$.", "let 1 2 2 θ x 2"),
+        (r"LET \(½ ≤ 2θ·x²\)", "let 1 2 2 θ x 2"),
+        (r"\sin x \\ \text{or} \sqrt2", "sin x or sqrt 2"),
+        ("sin x or √2", "sin x or sqrt 2"),
+        (r"$\leq$", "leq"),
+        ("??", "??"),
+        ("", ""),
+    ],
+)
+def test_formulas_are_words_as_they_read(text: str, words: str) -> None:
+    assert pl.select(latex_words.plain(pl.lit(text))).item() == words
+
+
+def test_a_stock_phrase_is_no_copy_but_is_one_shared_run(bakery: Path) -> None:
+    ours = (
+        "Seven frogs leap in turn across a round pond. The area that none of them ever crosses is m/n, where m and n "
+        "are relatively prime positive integers. Find the sum of m and n."
+    )
+    assert judged(bakery, ("q", ours, ""))["q"].keep
+    old = judged(bakery, ("q", ours, ""), min_share=None, min_hits=1, text_words=8)["q"]
+    assert old.detail == "Bakery: 7 of 29 runs of 8 words"
+    assert judged(bakery, ("q", ours, ""), min_share=None, min_hits=8, text_words=8)["q"].keep
+
+
+def test_runs_of_different_questions_do_not_add_up(bakery: Path) -> None:
+    halves = [" ".join(text.split()[:9]) for text in (LOAVES, PRIMES)]
+    mixed = f"{halves[0]} nobody knows why or when, so {halves[1]} as the old miller of this town once said"
+    assert judged(bakery, ("q", mixed, ""))["q"].keep
+    assert judged(bakery, ("q", mixed, ""), min_share=0.2)["q"].detail == (
+        "Bakery: 6 of 30 runs of 5 words of one question"
+    )
+
+
+def test_a_tiny_text_needs_so_many_words_or_the_whole_question(bakery: Path) -> None:
+    seven, eight = " ".join(LOAVES.split()[:7]), " ".join(LOAVES.split()[:8])
+    assert [v.keep for v in judged(bakery, ("q", seven, ""), ("r", eight, "")).values()] == [True, False]
+    assert judged(bakery, ("q", SHORT.lower(), ""))["q"].detail == "Bakery: the whole question"
+    assert judged(bakery, ("q", SHORT.replace("cos", "sin"), ""))["q"].keep
+
+
+def test_what_is_shared_is_what_counting_one_by_one_gives(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    known = [" ".join(draw.choices("abcdefgh", k=draw.randint(1, 30))) for _ in range(60)]
+    ours = [" ".join(draw.choices("abcdefgh", k=draw.randint(0, 30))) for _ in range(200)] + known[:20]
+    made = build.build(build.Wanted(benchmark_of(tmp_path, *known), "B", layouts.named("vlmevalkit")))
+    texts = text_hashes.words(pl.Series(ours))
+    for share, least in ((0.3, 1), (0.7, 4)):
+        found = shared_runs.most(Texts.of(*texts.grams(5), len(ours)), made, "gram5", share, least)
+        for place, text in enumerate(ours):
+            both = [(len(runs(text) & runs(other)), min(len(runs(text)), len(runs(other)))) for other in known]
+            enough = [(a, b) for a, b in both if a >= least and a >= share * b]
+            best = max(enough, key=lambda pair: (pair[0] / pair[1], pair[0]), default=(0, 0))
+            assert (found.runs[place], found.shorter[place]) == best
+
+
+def runs(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[place : place + 5]) for place in range(len(words) - 4)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"min_share": None}, "min_share and min_hits are both null"),
+        ({"text_at_least": 4}, "must not be below text_words"),
+        ({"image_words": 13, "image_at_least": 12}, "must not be below text_words and image_words"),
+        ({"min_share": 0}, "greater than 0"),
+        ({"text_words": 6}, "should be 5, 8 or 13"),
+    ],
+)
+def test_a_rule_that_says_nothing_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ContaminationSection(signatures=("b.parquet",), **changes)
 
 
 def test_a_benchmarks_picture_is_found_in_another_size_and_quality(harbour: Path) -> None:
@@ -131,10 +258,10 @@ def test_a_signature_holds_hashes_and_no_text(harbour: Path) -> None:
     for word in (*NAMES, "lantern", "harbour wall", "wicker", "answer directly"):
         assert word.encode() not in data
     table = pq.read_table(harbour)
-    assert table.schema.names == ["kind", "hash"]
+    assert table.schema.names == ["kind", "hash", "question"]
     assert set(table["kind"].to_pylist()) == set(file.KINDS)
     about = file.load(harbour).about
-    assert (about.name, about.counts["image"], about.counts["rows"], about.counts["short"]) == ("Harbour", 10, 11, 1)
+    assert (about.name, about.counts["image"], about.counts["rows"], about.counts["whole"]) == ("Harbour", 10, 11, 11)
 
 
 def test_detail_never_quotes_the_benchmark(harbour: Path) -> None:
@@ -179,8 +306,47 @@ def test_signatures_of_another_making_are_refused(
     with pytest.raises(SourceError, match="is no signature file"):
         file.load(tmp_path / "other.parquet")
     monkeypatch.setattr(picture_hashes, "VERSION", 99)
-    with pytest.raises(SourceError, match="build it again with this version"):
+    with pytest.raises(SourceError, match=rf"signatures build DATA --name Harbour --out {harbour}`") as refused:
         file.load(harbour)
+    assert str(refused.value).count("\n") == 0
+
+
+def test_a_signature_of_the_first_format_is_refused_with_how_to_make_it_again(tmp_path: Path) -> None:
+    about = {
+        "name": "Old one",
+        "source": "s",
+        "revision": "",
+        "counts": {},
+        "options": {},
+        "tool": "capcurriculum 0.1.0",
+    }
+    about["parameters"] = {"format": 1, "words": 1, "phash": 1}
+    schema = pa.schema([("kind", pa.string()), ("hash", pa.uint64())], {b"capcurriculum.signature": json.dumps(about)})
+    pq.write_table(schema.empty_table(), tmp_path / "old.parquet")
+    with pytest.raises(
+        SourceError, match=r"make it again .*`capcurriculum signatures build DATA --name 'Old one' --out "
+    ):
+        file.load(tmp_path / "old.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows.reverse(), "not in order"),
+        (lambda rows: rows.with_columns(question=pl.lit(11, pl.UInt32)), "questions that it does not have"),
+        (lambda rows: rows.with_columns(question=pl.lit(None, pl.UInt32)), "empty cells"),
+        (lambda rows: rows.head(-1), "as many hashes"),
+    ],
+    ids=["order", "question", "empty", "fewer"],
+)
+def test_a_signature_with_false_rows_is_one_clear_error(
+    harbour: Path, tmp_path: Path, change: Callable[[pl.DataFrame], pl.DataFrame], said: str
+) -> None:
+    table = pq.read_table(harbour)
+    rows = change(pl.DataFrame(pl.from_arrow(table)))
+    pq.write_table(rows.to_arrow().cast(table.schema), tmp_path / "false.parquet")
+    with pytest.raises(SourceError, match=f"damaged .*{said}"):
+        file.load(tmp_path / "false.parquet")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +366,8 @@ def test_a_signature_with_false_metadata_is_one_clear_error(tmp_path: Path, abou
     sound: dict[str, object] = {"name": "B", "source": "s", "revision": "", "counts": {}, "options": {}}
     sound |= {"parameters": file.parameters(), "tool": "t"}
     said = json.dumps([] if about is None else sound | about).encode()
-    schema = pa.schema([("kind", pa.string()), ("hash", pa.uint64())], {b"capcurriculum.signature": said})
+    columns = [("kind", pa.string()), ("hash", pa.uint64()), ("question", pa.uint32())]
+    schema = pa.schema(columns, {b"capcurriculum.signature": said})
     path = tmp_path / "false.parquet"
     pq.write_table(schema.empty_table(), path)
     with pytest.raises(SourceError, match=r"damaged|hashes otherwise"):
@@ -270,6 +437,8 @@ def test_the_same_benchmark_in_any_format_has_the_same_hashes(tmp_path: Path, ha
     known = file.load(harbour)
     for found in file.KINDS:
         assert made.hashes[found].tolist() == known.hashes[found].tolist()
+    for found in file.RUNS:
+        assert made.questions[found].tolist() == known.questions[found].tolist()
 
 
 def test_the_command_builds_a_file_and_mistakes_are_one_sentence(

@@ -7,7 +7,7 @@ once there: some benchmarks hold every question several times, with its options 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,15 @@ from capcurriculum.errors import SourceError
 from datagen.images import ImageProblem
 from datagen.sources.record import Keys, Reading, Record
 from datagen.sources.records import READERS, find_files, read_files
-from filters import picture_hashes, text_hashes
-from filters.signatures.file import GRAMS, SHORTER_THAN, About, Signature, parameters
+from filters import latex_words, picture_hashes, text_hashes
+from filters.signatures.file import GRAMS, RUNS, About, Numbers, Signature, parameters
 from filters.signatures.layouts import Layout
 from filters.signatures.pictures import Cells
 from filters.text_hashes import Hashes
 
-#: Runs of words in more of the distinct questions than this share are left out, but never those in 5 or fewer.
-MAX_SHARE, ALWAYS_KEPT = 0.01, 5
+#: Runs of words in more of the distinct questions than this share are left out, but never those in 5 or fewer, and
+#: always those in more than 20.
+MAX_SHARE, ALWAYS_KEPT, NEVER_KEPT = 0.01, 5, 20
 _BINARY = (".arrow", ".parquet")
 
 
@@ -69,7 +70,8 @@ def build(wanted: Wanted) -> Signature:
             f"{wanted.path} has none of the columns {asked}; it has {there}. Name them with --question and --image, or "
             "choose another --layout."
         )
-    hashes, dropped = _text_hashes(sorted(read.texts))
+    texts = _hashed(sorted(read.texts))
+    hashes = texts.hashes
     hashes["image"] = np.unique(np.fromiter(read.hashes, np.uint64, len(read.hashes)))
     if not any(len(values) for values in hashes.values()):
         raise SourceError(
@@ -77,12 +79,14 @@ def build(wanted: Wanted) -> Signature:
             f"({', '.join(f'{name} {count}' for name, count in sorted(read.counts.items()))}); check the columns."
         )
     sizes = {kind: len(values) for kind, values in hashes.items()}
-    counts = {**read.counts, "distinct_questions": len(read.texts), "frequent_grams_left_out": dropped, **sizes}
-    options = {"max_document_share": MAX_SHARE, "always_kept_documents": ALWAYS_KEPT}
+    counts = {**read.counts, "distinct_questions": texts.distinct, "frequent_grams_left_out": texts.dropped, **sizes}
+    options = {
+        "max_document_share": MAX_SHARE, "always_kept_documents": ALWAYS_KEPT, "never_kept_documents": NEVER_KEPT,
+    }  # fmt: skip
     about = About(
         wanted.name, wanted.source or wanted.path.name, wanted.revision, counts, options, parameters()
     )  # fmt: skip
-    return Signature(about, hashes)
+    return Signature(about, hashes, texts.questions)
 
 
 def _rows(wanted: Wanted) -> _Read:
@@ -138,23 +142,31 @@ def _images(record: Record, wanted: Wanted, cells: Cells, read: _Read) -> None:
                 read.hashes.add(value)
 
 
-def _text_hashes(texts: Sequence[str]) -> tuple[dict[str, Hashes], int]:
-    """Hashes of the texts by kind, and how many runs of words were too frequent."""
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Hashes of the distinct questions by kind, the questions that runs are of, and how many runs were too frequent."""
+
+    hashes: dict[str, Hashes]
+    questions: dict[str, Numbers]
+    dropped: int
+    distinct: int
+
+
+def _hashed(texts: Sequence[str]) -> _Texts:
     said = pl.Series(texts, dtype=pl.String).to_frame("text")
     asked = text_hashes.asked(pl.col("text"), pl.col("text"))
-    normals = said.select(text_hashes.normal(asked).alias("normal"))["normal"].unique().sort()
-    found = text_hashes.words(normals)
-    limit = max(ALWAYS_KEPT, int(MAX_SHARE * len(normals)))
-    kinds: dict[str, Hashes] = {}
-    dropped = 0
-    for size in GRAMS:
+    plain = said.select(latex_words.plain(asked).alias("plain"))["plain"].unique().sort()
+    found = text_hashes.words(plain)
+    limit = min(max(ALWAYS_KEPT, int(MAX_SHARE * len(plain))), NEVER_KEPT)
+    made = _Texts({"whole": np.unique(found.whole()[0])}, {}, 0, len(plain))
+    for kind, size in zip(RUNS, GRAMS, strict=True):
         values, owners = found.grams(size)
-        often = pl.DataFrame({"gram": values, "owner": owners}).unique().group_by("gram").len()
-        kept = often.filter(pl.col("len") <= limit)["gram"].sort().to_numpy()
-        dropped += often.height - len(kept)
-        kinds[f"gram{size}"] = kept
-    kinds["short"] = np.unique(found.whole(SHORTER_THAN)[0])
-    return kinds, dropped
+        runs = pl.DataFrame({"gram": values, "question": owners.astype(np.uint32)}).unique()
+        often = runs.group_by("gram").len().filter(pl.col("len") > limit)
+        kept = runs.join(often, on="gram", how="anti").sort("gram", "question")
+        made.hashes[kind], made.questions[kind] = kept["gram"].to_numpy(), kept["question"].to_numpy()
+        made = replace(made, dropped=made.dropped + often.height)
+    return made
 
 
 def summary(signature: Signature) -> Iterator[str]:

@@ -1,17 +1,20 @@
-"""A signature file: Parquet with the columns `kind` and `hash`, and what it was made from in its metadata.
+"""A signature file: Parquet with the columns `kind`, `hash` and `question`, and what it was made from in its metadata.
 
-Kinds are `gram8` and `gram13` (runs of words), `short` (whole questions of fewer than 8 words) and `image` (perceptual
-hashes). A hash cannot be turned back into words, though who has a text can tell whether it is in the file.
+Kinds are `gram5`, `gram8` and `gram13` (runs of words, each with the number of the question it is of), `whole`
+(questions) and `image` (perceptual hashes). No text is in it, though who has a text, or guesses five words in a row,
+can tell whether they are in the file.
 """
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,17 +22,20 @@ import pyarrow.parquet as pq
 from capcurriculum import __version__
 from capcurriculum.errors import SourceError
 from capcurriculum.tables import publish
-from filters import picture_hashes, text_hashes
+from filters import latex_words, picture_hashes, text_hashes
 from filters.text_hashes import Hashes
 
-FORMAT = 1
-GRAMS = (8, 13)
-#: Questions of fewer words have no run of the smallest size and are compared whole.
-SHORTER_THAN = GRAMS[0]
-KINDS = (*(f"gram{size}" for size in GRAMS), "short", "image")
+FORMAT = 2
+GRAMS = (5, 8, 13)
+RUNS = tuple(f"gram{size}" for size in GRAMS)
+KINDS = (*RUNS, "whole", "image")
 MAX_HASHES = 200_000_000
 _METADATA = b"capcurriculum.signature"
-_SCHEMA = pa.schema([("kind", pa.string()), ("hash", pa.uint64())])
+_SCHEMA = pa.schema([("kind", pa.string()), ("hash", pa.uint64()), ("question", pa.uint32())])
+#: Sorted hashes lie close together, so their differences take two thirds of the room.
+_ENCODING = {"hash": "DELTA_BINARY_PACKED", "question": "DELTA_BINARY_PACKED"}
+
+Numbers = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +53,35 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A benchmark's hashes by kind, each sorted and without repeats."""
+    """A benchmark's hashes by kind, sorted; those of runs repeat where questions share one, and have their question."""
 
     about: About
     hashes: Mapping[str, Hashes]
+    questions: Mapping[str, Numbers]
 
 
 def parameters() -> dict[str, int]:
     """What decides which hash a text or an image gets."""
-    return {"format": FORMAT, "words": text_hashes.VERSION, "phash": picture_hashes.VERSION}
+    words = {"words": text_hashes.VERSION, "latex": latex_words.VERSION}
+    return {"format": FORMAT, "phash": picture_hashes.VERSION} | words
 
 
 def save(signature: Signature, path: Path) -> None:
     """Write a signature file, or replace one."""
     kinds = np.concatenate([np.full(len(signature.hashes[kind]), kind) for kind in KINDS])
     values = np.concatenate([signature.hashes[kind] for kind in KINDS])
+    others = sum(len(signature.hashes[kind]) for kind in KINDS if kind not in RUNS)
+    questions = np.concatenate([*(signature.questions[kind] for kind in RUNS), np.zeros(others, np.uint32)])
     about = json.dumps(asdict(signature.about), sort_keys=True).encode()
-    table = pa.table({"kind": kinds, "hash": values}, schema=_SCHEMA.with_metadata({_METADATA: about}))
+    columns = {"kind": kinds, "hash": values, "question": questions}
+    table = pa.table(columns, schema=_SCHEMA.with_metadata({_METADATA: about}))
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(
+            table, temporary, compression="zstd", write_page_checksum=True, use_dictionary=["kind"],
+            column_encoding=_ENCODING,
+        )  # fmt: skip
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         publish(temporary, path)
@@ -96,10 +110,27 @@ def load(path: Path) -> Signature:
         raise SourceError(_damaged(path, error)) from error
     except pa.ArrowException as error:
         raise SourceError(_damaged(path, error)) from error
-    found = {kind: np.unique(table.filter(pc.field("kind") == kind)["hash"].to_numpy()) for kind in KINDS}
-    if any(len(found[kind]) != about.counts.get(kind) for kind in KINDS):
-        raise SourceError(_damaged(path, "it does not hold as many hashes as it says"))
-    return Signature(about, found)
+    if any(column.null_count for column in table.columns):
+        raise SourceError(_damaged(path, "it has empty cells"))
+    parts = {kind: table.filter(pc.field("kind") == kind) for kind in KINDS}
+    hashes = {kind: part["hash"].to_numpy() for kind, part in parts.items()}
+    signature = Signature(about, hashes, {kind: parts[kind]["question"].to_numpy() for kind in RUNS})
+    if fault := _fault(signature):
+        raise SourceError(_damaged(path, fault))
+    return signature
+
+
+def _fault(signature: Signature) -> str:
+    counts = signature.about.counts
+    if any(len(values) != counts.get(kind) for kind, values in signature.hashes.items()):
+        return "it does not hold as many hashes as it says"
+    if any((values[1:] < values[:-1]).any() for values in signature.hashes.values()):
+        return "its hashes are not in order"
+    numbers = counts.get("distinct_questions")
+    highest = max((int(values.max()) for values in signature.questions.values() if len(values)), default=-1)
+    if highest >= (min(numbers, MAX_HASHES) if isinstance(numbers, int) else 0):
+        return "it has runs of questions that it does not have"
+    return ""
 
 
 def _about(path: Path, metadata: bytes | None) -> About:
@@ -115,9 +146,9 @@ def _about(path: Path, metadata: bytes | None) -> About:
         raise SourceError(_damaged(path, "its name is no text"))
     if about.parameters != parameters():
         raise SourceError(
-            f"The signature {path} was made by {about.tool}, which hashes otherwise "
-            f"({about.parameters}, here {parameters()}); "
-            "build it again with this version."
+            f"The signature {path} was made by {about.tool}, which hashes otherwise; make it again with this version, "
+            f"from the benchmark's data: `capcurriculum signatures build DATA --name {shlex.quote(about.name)} "
+            f"--out {shlex.quote(str(path))}`."
         )
     return about
 
