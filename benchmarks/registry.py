@@ -9,6 +9,8 @@ from benchmarks import (
     agreement,
     client,
     commands,
+    contamination,
+    contamination_images,
     duplicates,
     error_share,
     grading,
@@ -106,6 +108,29 @@ BENCHMARKS: dict[str, Benchmark] = {
         duplicates.seconds, "s", 600, "lower", "the same, from the files to the last verdict"
     ),
     "duplicates_rss_gb": Benchmark(duplicates.rss_gb, "GB", 8, "lower", "peak memory of that process"),
+    "contamination_precision": Benchmark(
+        contamination.precision,
+        "share",
+        0.9,
+        "higher",
+        "dropped rows that are copies of MATH-500 or GSM8K, one planted to ten real rows of ORZ and GSM8K, none a copy",
+    ),
+    "contamination_recall": Benchmark(
+        contamination.recall, "share", 0.95, "higher", "the same copies, written in 17 other ways, that are dropped"
+    ),
+    "contamination_run_precision": Benchmark(
+        contamination.run_precision, "share", None, "higher", "the same by the rule of one shared run of 8 words"
+    ),
+    "contamination_run_recall": Benchmark(
+        contamination.run_recall, "share", None, "higher", "the same by the rule of one shared run of 8 words"
+    ),
+    "contamination_image_templates": Benchmark(
+        contamination_images.dropped,
+        "rows",
+        None,
+        "lower",
+        "of 10,049 questions of MATH-V, POPE and templates those dropped for a benchmark with 4,000 of the same",
+    ),
     "label_noise_ratio": Benchmark(
         label_noise.ratio,
         "",
