@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -92,6 +93,17 @@ def wrong_golds() -> float | None:
 def unsaid_losses() -> float | None:
     """Rows of all files that came to no row and no verdict."""
     return _sum(lambda read: read.unsaid)
+
+
+def table() -> Iterator[str]:
+    """The table of docs/sources.md: each upstream file, its rows, and what became of them."""
+    yield "| file | rows | kept | refused |"
+    yield "|---|---|---|---|"
+    for read in every() or ():
+        if not read.file.name.startswith("cases/"):
+            refused = Counter(str(item.reason) for item in read.items if isinstance(item, Verdict))
+            said = ", ".join(f"{count:,} `{reason}`" for reason, count in refused.most_common()) or "none"
+            yield f"| `{read.file.name}` | {len(read.file.rows):,} | {len(read.items) - refused.total():,} | {said} |"
 
 
 def _sum(count: Callable[[Read], int]) -> float | None:
@@ -211,3 +223,7 @@ def _equal(one: str, other: str) -> bool:
     from math_verify import parse, verify
 
     return bool(verify(parse(f"${one}$"), parse(f"${other}$")))
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))
