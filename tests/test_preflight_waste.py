@@ -123,9 +123,9 @@ def test_the_runs_own_recipe_says_what_measured(tmp_path: Path) -> None:
     assert origin.sentence(asked, run, QWEN).startswith("which model measured the pass rates is unknown: ")
 
 
-def told(root: Path, model: str, **changes: Any) -> Recipe:
+def told(root: Path, measured: str, **changes: Any) -> Recipe:
     data = chain_recipe(root, root / "parent").model_dump(mode="json")
-    data["models"]["m"]["model"] = model
+    data["models"]["m"]["model"] = measured
     data["training"] |= changes
     return recipe.parse(data, "test")
 
