@@ -69,7 +69,7 @@ def test_a_release_of_docci_counts_its_splits_and_opens_no_picture(tmp_path: Pat
     section = data.section("docci", folder)
     assert counting.rows(section, Stage.PERCEPTION) == 4  # one is no JSON, which only reading tells
     assert counting.rows(section.model_copy(update={"splits": ("test",)}), Stage.PERCEPTION) == 2
-    assert counting.rows(section.model_copy(update={"limit": 2}), Stage.PERCEPTION) == 1
+    assert counting.rows(section.model_copy(update={"limit": 2}), Stage.PERCEPTION) == 2
 
 
 def test_parts_of_vlaa_and_their_counts(tmp_path: Path) -> None:

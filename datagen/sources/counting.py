@@ -16,7 +16,6 @@ from capcurriculum.recipe_sources import Columns, SourceSection
 from capcurriculum.rows import Stage
 from datagen.sources import docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
 from datagen.sources.captioned import CaptionSource
-from datagen.sources.lines import LineProblem, read_lines
 from datagen.sources.place import Place
 from datagen.sources.questions import ProblemSource
 from datagen.sources.record import Keys, Reading, Record
@@ -38,7 +37,8 @@ def rows(section: SourceSection, kind: Stage) -> int:
     if section.kind == "problems" and section.columns is None:
         return _in_files([folder / problems.PROBLEMS], section.limit, Reading(Keys("")))
     if section.kind == "docci" and docci.is_release(folder):
-        return _of_release(section, folder)
+        docci.image_folder(folder)
+        return sum(unselected is None for _, unselected in docci.lines(section, folder))
     place = Place(folder, section.name or folder.name, Store(folder))
     source = _source(section, place, kind)
     files = _whole_files(section, place)
@@ -50,20 +50,6 @@ def rows(section: SourceSection, kind: Stage) -> int:
     if section.kind in ("captions", "problems") and _split_column(section):
         records = _splits(section, place, records)
     return _selected(records, section.limit)
-
-
-def _of_release(section: SourceSection, folder: Path) -> int:
-    """Lines of the selected splits among the first `limit`, as `docci.read_docci` takes them."""
-    docci.image_folder(folder)
-    taken = 0
-    for line in read_lines(folder / docci.DESCRIPTIONS, section.source, section.limit):
-        try:
-            docci.check_selected(section, line, line.fields())
-        except LineProblem as problem:
-            if problem.reason in kinds.UNSELECTED:
-                continue
-        taken += 1
-    return taken
 
 
 def _source(section: SourceSection, place: Place, kind: Stage) -> CaptionSource | ProblemSource:

@@ -43,8 +43,10 @@ def read_docci(
     source = section.source or "DOCCI"
     example_ids: set[str] = set()
     captions: set[str] = set()
-    for line in read_lines(folder / DESCRIPTIONS, source, section.limit):
+    for line, unselected in lines(section, folder):
         try:
+            if unselected:
+                raise unselected
             fields = line.fields()
             example_id = line.string(fields, "example_id")
             if example_id in example_ids:
@@ -52,7 +54,6 @@ def read_docci(
             example_ids.add(example_id)
             if line.key in known:
                 continue
-            check_selected(section, line, fields)
             row = _row(section, source, pictures, stage, line, fields, example_id)
             if row.caption_id in captions or row.caption_id in known:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats an image and its caption")
@@ -61,6 +62,30 @@ def read_docci(
         except (LineProblem, images.ImageProblem) as problem:
             if line.key not in known:
                 yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
+
+
+def lines(section: SourceSection, folder: Path) -> Iterator[tuple[Line, LineProblem | None]]:
+    """The lines of the release, the first `limit` of the selected splits, and why a line is of none.
+
+    The embedded world has no splits to select from.
+    """
+    taken = 0
+    for line in read_lines(folder / DESCRIPTIONS, section.source or "DOCCI"):
+        unselected = _unselected(section, line) if section.kind == "docci" else None
+        if unselected is None and taken == section.limit:
+            return
+        taken += unselected is None
+        yield line, unselected
+
+
+def _unselected(section: SourceSection, line: Line) -> LineProblem | None:
+    try:
+        split = line.string(line.fields(), "split")
+    except LineProblem:
+        return None  # a line that cannot be read is told of as what it is
+    if not split or split in section.selected_splits:
+        return None
+    return LineProblem(Reason.UNSELECTED_SPLIT, f"line {line.number} is of the split {split!r}")
 
 
 def image_folder(folder: Path) -> Path:
@@ -73,17 +98,6 @@ def image_folder(folder: Path) -> Path:
     if found is None:
         raise SourceError(f"The DOCCI folder {folder} has neither {' nor '.join(FOLDERS)}; unpack the images there.")
     return found
-
-
-def check_selected(section: SourceSection, line: Line, fields: dict[str, object]) -> None:
-    """Refuse a line of a split that the recipe does not select; the embedded world has no splits to select from.
-
-    Raises:
-        LineProblem: it is of one, or does not say.
-    """
-    split = line.string(fields, "split") if section.kind == "docci" else ""
-    if split and split not in section.selected_splits:
-        raise LineProblem(Reason.UNSELECTED_SPLIT, f"line {line.number} is of the split {split!r}")
 
 
 def is_release(folder: Path) -> bool:
