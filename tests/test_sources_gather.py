@@ -325,6 +325,13 @@ def test_a_build_that_asked_nothing_does_not_lock_its_recipe(world: Path) -> Non
     assert {verdict.keep for verdict in run.verdicts.rows()} == {True}
 
 
+def test_rows_added_to_a_source_that_is_one_file_are_found(world: Path) -> None:
+    path = data.write_lines(world / "rows.jsonl", [{"problem": "1 + 1?", "answer": "2"}])
+    assert gathered(small(world, path=str(path))).questions.count() == 1
+    data.write_lines(path, [{"problem": "1 + 1?", "answer": "2"}, {"problem": "1 + 2?", "answer": "3"}])
+    assert gathered(small(world, path=str(path))).questions.count() == 2
+
+
 def test_refused_rows_are_read_again_when_their_files_are_mended(world: Path) -> None:
     data.write_lines(world / "set/rows.jsonl", [{"problem": "Which?", "answer": "red", "image": "p.png"}])
     source = {"kind": "problems", "path": str(world / "set"), "source": "s", "columns": {}}

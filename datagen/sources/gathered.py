@@ -57,6 +57,9 @@ def _name(stage: str, number: int, section: SourceSection) -> str:
 
 
 def _looks(folder: Path) -> str:
+    if folder.is_file():
+        about = folder.stat()
+        return digest(SCHEMA, "looks", [(folder.name, about.st_size, about.st_mtime_ns)])
     return digest(SCHEMA, "looks", sorted(_files(folder, ""))) if folder.is_dir() else ""
 
 
