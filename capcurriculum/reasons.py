@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NOT_ASKED = "not_asked"
     # readable, beside those of source
     IMAGE_TOO_NARROW = "image_too_narrow"
+    BLANK_PICTURE = "blank_picture"
     # wellformed
     NOT_FOUR_OPTIONS = "not_four_options"
     OPTIONS_ALIKE = "options_alike"

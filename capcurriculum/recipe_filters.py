@@ -24,9 +24,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ReadableSection(FilterSection):
-    """The image file can be opened and decoded, and its size is one a vision tower can use.
+    """The image file can be opened and decoded, its size is one a vision tower can use, and there is something on it.
 
-    Sides and pixels are of the file, `max_aspect` is the longer side by the shorter.
+    Sides and pixels are of the file, `max_aspect` is the longer side by the shorter. `min_contrast` is how many of the
+    255 levels of red, green or blue the picture must span as it is shown, a few odd pixels left out; 0 asks for none.
     """
 
     phase: ClassVar[Phase] = Phase.QUESTION
@@ -37,6 +38,7 @@ class ReadableSection(FilterSection):
     max_pixels: PositiveInt = 100_000_000
     max_bytes: PositiveInt = 200_000_000
     max_aspect: Annotated[float, Field(ge=1)] = 20.0
+    min_contrast: Annotated[int, Field(ge=0, le=255)] = 12
 
 
 class WellformedSection(FilterSection):

@@ -69,6 +69,21 @@ def file_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 @contextmanager
+def decoded(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """As `opened`, and decoded once its size is known to be one that a model can use.
+
+    Raises:
+        ImageProblem: as `opened`, or too small.
+    """
+    with opened(data, max_pixels) as image:
+        width, height = image.size
+        if min(width, height) < MIN_SIDE:
+            raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
+        image.load()
+        yield image
+
+
+@contextmanager
 def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     """The image, its size checked and nothing decoded yet; what fails inside to decode is this error too.
 
@@ -88,7 +103,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError as error:
         raise ImageProblem(Reason.IMAGE_TOO_LARGE, str(error)) from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, RuntimeError) as error:
+        # RuntimeError is how the AVIF decoder says it.
         # Without the place in memory that Pillow names: the same image is told in the same words each time.
         words = re.sub(r" ?<\S+ object at 0x[0-9a-f]+>", "", str(error))
         raise ImageProblem(Reason.UNREADABLE_IMAGE, f"cannot be decoded: {words}") from error

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from capcurriculum.reasons import Reason
 from datagen import images
-from datagen.images import MIN_SIDE, ImageProblem
+from datagen.images import ImageProblem
 
 #: A last guard against bombs; a source has its own, lower limit and checked every image against it.
 MOST_PIXELS = 256_000_000
@@ -58,14 +58,19 @@ def _narrow(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A usable image: its picture, and the digest that rows know it by.
-
-    The digest is of the pixels that are shown, so copies of a picture under another orientation tag, in another
-    lossless format or with other metadata are one picture.
-    """
+    """A usable image as it is shown."""
 
     picture: Image.Image
-    image_id: str
+
+    @property
+    def image_id(self) -> str:
+        """The digest that rows know the picture by: the first 16 hex digits of the sha256 of its size and pixels.
+
+        Copies under another orientation tag, in another lossless format or with other metadata are one picture.
+        """
+        hashed = sha256(b"%d x %d\n" % self.picture.size)
+        hashed.update(self.picture.tobytes())
+        return hashed.hexdigest()[:16]
 
 
 def checked(data: bytes, max_pixels: int) -> Checked:
@@ -75,19 +80,8 @@ def checked(data: bytes, max_pixels: int) -> Checked:
         ImageProblem: too many pixels, too small, an unexpected format, not decodable, or no scale of numbers that could
             be known.
     """
-    with images.opened(data, max_pixels) as image:
-        width, height = image.size
-        if min(width, height) < MIN_SIDE:
-            raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels, a side under {MIN_SIDE}")
-        picture = shown(image)
-    return Checked(picture, image_id(picture))
-
-
-def image_id(picture: Image.Image) -> str:
-    """First 16 hex digits of the sha256 of a picture's size and pixels."""
-    hashed = sha256(b"%d x %d\n" % picture.size)
-    hashed.update(picture.tobytes())
-    return hashed.hexdigest()[:16]
+    with images.decoded(data, max_pixels) as image:
+        return Checked(shown(image))
 
 
 def read(path: str | Path) -> Image.Image:

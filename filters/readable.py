@@ -1,7 +1,8 @@
-"""Keep what has an image that can be shown: it decodes, and its size and shape suit a vision tower.
+"""Keep what has an image that can be shown: it decodes, its size and shape suit a vision tower, and it is not blank.
 
-The evidence is the file. Its size is read from the header before a pixel is decoded, so a bomb costs nothing, and a
-path that leaves its source is refused before the file is opened.
+The evidence is the file, decoded once. Its size is read from the header before a pixel is decoded, so a bomb costs
+nothing, and a path that leaves its source is refused before the file is opened. Blank is what looks so where it is
+shown: a white drawing on a clear ground is, since pictures are shown on white, and a black one is not.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from capcurriculum.recipe_filters import ReadableSection
 from capcurriculum.rows import Question, Verdict
 from datagen import images, shown
 from datagen.images import ImageProblem
+from filters.contrast import contrast
 from filters.verdict import verdict
 
 FILTER = "readable"
@@ -51,15 +53,24 @@ def _file(folder: Path, name: str) -> Path:
     if path.is_absolute() or ".." in path.parts:
         raise ImageProblem(Reason.PATH_ESCAPES, f"{name!r} leads out of the image folder")
     parent = folder / path.parent
-    if parent.resolve().is_relative_to(folder.resolve()):
-        return images.inside(folder, name)
-    return images.inside(parent, path.name)
+    try:
+        within = parent.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte in a name, links in a circle
+        raise ImageProblem(Reason.MISSING_FILE, f"{name!r} is no usable file name ({error})") from error
+    return images.inside(folder, name) if within else images.inside(parent, path.name)
 
 
 def _check(path: Path, section: ReadableSection) -> None:
-    image = shown.checked(images.file_bytes(path, section.max_bytes), section.max_pixels).picture
-    short, long = sorted(image.size)
-    size = f"{image.width} x {image.height} pixels"
+    picture = shown.checked(images.file_bytes(path, section.max_bytes), section.max_pixels).picture
+    _check_shape(picture.width, picture.height, section)
+    if section.min_contrast and (found := contrast(picture)) < section.min_contrast:
+        detail = f"no colour channel spans {section.min_contrast} levels of 255 (the widest spans {found})"
+        raise ImageProblem(Reason.BLANK_PICTURE, detail)
+
+
+def _check_shape(width: int, height: int, section: ReadableSection) -> None:
+    short, long = sorted((width, height))
+    size = f"{width} x {height} pixels"
     if short < section.min_side:
         raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{size}, a side under {section.min_side}")
     if long > section.max_aspect * short:

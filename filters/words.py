@@ -3,8 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 _WORD = re.compile(r"[^\W_]+(?:[.'’][^\W_]+)*")
+#: Words; hyphens by a digit; every other sign.
+_PART = re.compile(r"[^\W_]+(?:[.'’][^\W_]+)*|-(?= ?\d)|(?<=\d)-|[^\w\s-]|_")
+#: Punctuation that says something of a number or a name; other signs are of a category that does.
+_SIGNS = frozenset("-%/*#&@")
 _NUMBERS = {
     word: str(number)
     for number, word in enumerate(
@@ -26,6 +31,23 @@ def words(text: str) -> tuple[str, ...]:
     plain = folded(text)
     found = tuple(_NUMBERS.get(word, word) for word in _WORD.findall(plain) if word not in _ARTICLES)
     return found or (plain,)
+
+
+def option_words(text: str) -> tuple[str, ...]:
+    """What sets an option apart: its words as `words` gives them, and the signs that mean something.
+
+    `teal.` is `teal`, and `well-lit` is `well lit`; but `-5` is not `5`, `C++` not `C`, `x < 3` not `x > 3`, and
+    `Team A` not `Team`.
+    """
+    plain = folded(text).replace("\N{MINUS SIGN}", "-")
+    parts = filter(_means, _PART.findall(plain))
+    kept = (part for part, after in pairwise((*parts, "")) if part not in _ARTICLES or not after)
+    return tuple(_NUMBERS.get(part, part) for part in kept) or (plain,)
+
+
+def _means(part: str) -> bool:
+    """A word, a hyphen by a digit, or a sign that is no punctuation."""
+    return part[0].isalnum() or part in _SIGNS or unicodedata.category(part[0])[0] == "S"
 
 
 def content(text: str) -> tuple[str, ...]:

@@ -13,13 +13,15 @@ from capcurriculum.run import Run
 
 
 def docci(folder: Path, images: int = 12) -> Path:
-    """A DOCCI release of plain coloured pictures."""
+    """A DOCCI release of pictures in two colours."""
     (folder / "images").mkdir(parents=True)
     lines = []
     for number in range(images):
         name = f"train_{number:05d}.png"
         colour = (number * 37 % 256, number * 91 % 256, number * 53 % 256)
-        Image.new("RGB", (64 + number, 48), colour).save(folder / "images" / name)
+        picture = Image.new("RGB", (64 + number, 48), colour)
+        picture.paste((255 - colour[0], 255, 255), (0, 0, 32, 24))
+        picture.save(folder / "images" / name)
         lines.append(docci_line(f"train_{number:05d}", name, f"A plain picture, number {number}."))
     write_lines(folder / "docci_descriptions.jsonlines", lines)
     return folder
