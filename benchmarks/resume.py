@@ -93,6 +93,7 @@ def _recipe(folder: Path, port: int) -> Recipe:
             },
             "text": {"source": {"kind": "problems", "path": str(folder / "text"), "source": "sums", "license": "mit"}},
             "rollouts": {"model": "policy", "k": K},
+            "filters": ["perception", "rollouts", "difficulty"],  # as in the numbers measured so far
         },
         "resume",
     )

@@ -68,6 +68,7 @@ def _recipe(folder: Path, k: int) -> Recipe:
             "probe": {"solvers": ["one", "two"], "arms": ["image", "caption"]},
         },
         "rollouts": {"model": "policy", "k": k},
+        "filters": ["perception", "rollouts", "difficulty"],  # there may be no pictures to read
         "split": {"val": 0.2, "test": 0.2},
     }
     return recipe.parse(data, "reviewed")

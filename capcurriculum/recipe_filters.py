@@ -248,8 +248,14 @@ AnyFilter = Annotated[
     BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
 ]
 
-#: What a recipe without a list has: the paper's rule, then what ordering needs, then the band.
-DEFAULT: tuple[AnyFilter, ...] = (PerceptionFilterSection(), RolloutsSection(), DifficultySection())
+#: What a recipe without a list has: rows that can be asked at all, the paper's rule, what ordering needs, the band.
+DEFAULT: tuple[AnyFilter, ...] = (
+    ReadableSection(),
+    WellformedSection(),
+    PerceptionFilterSection(),
+    RolloutsSection(),
+    DifficultySection(),
+)
 
 
 def check_filters(recipe: Recipe) -> None:

@@ -50,7 +50,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]
 def test_a_recipe_without_capabilities_is_what_it_was(tmp_path: Path) -> None:
     plain = worlds.recipe_over(tmp_path, URL)
     assert not any("capabilities" in key for key in recipe.identity(plain))
-    assert [section.stages for section in plain.filters][:2] == [("perception",), ("perception", "text", "visual")]
+    stages = [("perception", "visual"), ("perception",), ("perception",), ("perception", "text", "visual")]
+    assert [section.stages for section in plain.filters][:4] == stages
     assert recipe.differences(plain, over(tmp_path))
 
 
