@@ -46,6 +46,10 @@ class Reason(StrEnum):
     CAPTION_NAMED = "names_the_caption"
     TOO_LONG = "text_too_long"
     GIVEAWAY = "option_gives_itself_away"
+    # needs_picture
+    NEEDS_PICTURE = "needs_picture"
+    # asks_for_proof
+    ASKS_FOR_PROOF = "asks_for_proof"
     # leak
     ANSWER_QUOTED = "answer_in_question"
     # perception

@@ -58,6 +58,28 @@ class WellformedSection(FilterSection):
     odd_ratio: Annotated[float, Field(gt=1)] = 2.0
 
 
+class NeedsPictureSection(FilterSection):
+    """A text problem neither shows nor names a picture that its reader does not have.
+
+    `code` says whether drawing code (`[asy]`, TikZ) is `enough` of a picture, or leaves it `missing`.
+    """
+
+    phase: ClassVar[Phase] = Phase.QUESTION
+
+    name: Literal["needs_picture"] = "needs_picture"
+    stages: tuple[StageName, ...] = (Stage.TEXT.value,)
+    code: Literal["missing", "enough"] = "missing"
+
+
+class AsksForProofSection(FilterSection):
+    """A text problem asks for something that can be compared with an answer, and not for a proof alone."""
+
+    phase: ClassVar[Phase] = Phase.QUESTION
+
+    name: Literal["asks_for_proof"] = "asks_for_proof"
+    stages: tuple[StageName, ...] = (Stage.TEXT.value,)
+
+
 class LeakSection(FilterSection):
     """The question does not quote its answer.
 
@@ -233,6 +255,8 @@ class DifficultySection(FilterSection):
 AnyFilter = Annotated[
     ReadableSection
     | WellformedSection
+    | NeedsPictureSection
+    | AsksForProofSection
     | LeakSection
     | PerceptionFilterSection
     | BlindSection

@@ -18,6 +18,7 @@ from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run
 from filters import (
     agreed_other,
+    asks_for_proof,
     auditor,
     blind,
     consistent,
@@ -26,6 +27,7 @@ from filters import (
     duplicates,
     leak,
     measured,
+    needs_picture,
     perception,
     picture_hashes,
     readable,
@@ -60,6 +62,8 @@ def _by_question(judge: Callable[[Question], Verdict]) -> Judge:
 MAKERS: Mapping[str, Maker] = {
     readable.FILTER: lambda section, at: _by_question(readable.judging(at.folders, section)),
     wellformed.FILTER: lambda section, at: lambda q, _: wellformed.judge(q, section),
+    needs_picture.FILTER: lambda section, at: lambda q, _: needs_picture.judge(q, section),
+    asks_for_proof.FILTER: lambda section, at: _by_question(asks_for_proof.judge),
     leak.FILTER: lambda section, at: lambda q, _: leak.judge(q, section),
     perception.FILTER: lambda section, at: lambda q, replies: perception.judge(q, replies, at.panel(q), section),
     blind.FILTER: lambda section, at: lambda q, replies: blind.judge(q, replies, at.panel(q), section),

@@ -21,6 +21,11 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _FILLERS = _ARTICLES | frozenset({"of", "to", "in", "on", "at", "is", "are", "its", "it", "with", "and", "by", "for"})
 
 
+def one_line(text: str) -> str:
+    """White space single and accents composed; everything else as it is written."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def folded(text: str) -> str:
     """Compatibility forms and case folded, white space single."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

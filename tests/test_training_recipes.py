@@ -61,7 +61,19 @@ def test_trainings_of_one_run_never_share_a_folder() -> None:
     assert len({made.run_dir for made in found}) == 1
     assert len({made.training_dir for made in found}) == len(found)
     whole = recipe.load(RECIPES / "qwen3_vl_8b.yaml")
-    assert whole.training_dir == found[0].run_dir / "training"
+    assert whole.training_dir == whole.run_dir / "training"
+    assert whole.run_dir != found[0].run_dir  # it has other filters, so its rows are others
+
+
+def test_the_papers_runs_keep_the_papers_rule_and_the_recommended_one_adds_to_it() -> None:
+    def names(path: str) -> list[str]:
+        return [section.name for section in recipe.load(RECIPES / path).filters]
+
+    rule = ["perception", "rollouts", "difficulty"]
+    assert names("paper/base.yaml") == names("micro/base.yaml") == names("paper/merged.yaml") == rule
+    assert names("demo.yaml") == ["readable", "wellformed", *rule]
+    added = ["readable", "wellformed", "needs_picture", "asks_for_proof"]
+    assert names("qwen3_vl_8b.yaml") == [*added, *rule]
 
 
 def test_what_the_recipes_of_the_paper_mean() -> None:

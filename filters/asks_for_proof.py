@@ -1,0 +1,62 @@
+"""Keep text problems whose answer can be compared: one that asks for a proof alone is not answered by its last line.
+
+A problem that asks for something else too is kept: "show that the sequence converges and find its limit" has an answer,
+and so have "find, with proof, all n" and "is it possible? Justify".
+"""
+
+import re
+
+from capcurriculum.reasons import Reason
+from capcurriculum.rows import Question, Verdict
+from filters.verdict import quoted, verdict
+from filters.words import one_line
+
+FILTER = "asks_for_proof"
+#: Characters of what is to be proved that the detail shows, and signs that belong to the clause before.
+_FOLLOWS = 40
+_SIGNS = " .,;:!?)]}$*>。，；：）"
+
+#: Where a clause begins: after a sign, a formula's letter, the label of a part, or a word that leads on. So "we can
+#: show that", "a show that" and "tries to prove that" ask for nothing.
+_BEGINS = (
+    r"(?:\A|(?<=[^\w\s])\s*|(?<!\w)(?:[a-h]|i{1,3}|iv|v|\d)[).]\s*"
+    r"|(?<![\w'’])(?:then|and|or|also|hence|thus|therefore|please|now|[b-hj-z]|us(?:e|ing) [^.?!]{1,40} to)\s+)"
+)
+_WHAT = r"(?:\s*[:$]|\s+(?:that\b|the following\b|directly\b|algebraically\b|why\b|\\[\[(]))"
+_ENGLISH = re.compile(
+    rf"{_BEGINS}(?:(?:prove|disprove)\b|(?:show|demonstrate|verify|establish|deduce|justify|explain){_WHAT}"
+    r"|(?:give|provide|write|present|construct|supply) (?:an?|the) (?:[\w-]+ ){0,2}?proof\b)",
+    re.IGNORECASE,
+)
+#: Chinese (but not "can be proved", "was proved" and "the proof of"), French, German, Spanish, Italian.
+_OTHERS = re.compile(
+    r"求证|试证|(?<![被已可以能了的])证明(?!了|过程)"
+    r"|\b(?:d[ée]montre[rz]|montre[rz]|prouve[rz]) qu(?:e\b|['’])|\b(?:beweisen?|zeigen?)(?: sie)?,? ?dass\b"
+    r"|\b(?:demuestr[ae]|demostrar|pruebe|probar) que\b|\b(?:dimostra(?:re|te)|mostra(?:re|te)) che\b",
+    re.IGNORECASE,
+)
+#: What has an answer: a question, or an order to find something.
+_VALUE = re.compile(
+    rf"[?？؟]|{_BEGINS}(?:(?:find|determine|compute|calculate|evaluate|solve|simplify|express|state|list|write down"
+    r"|count|estimate|identify|decide|compare|answer|fill in|maximi[sz]e|minimi[sz]e|what|how (?:many|much)|which)\b"
+    r"|give\b(?! (?:an?|the) (?:[\w-]+ ){0,2}?proof))"
+    r"|(?<![要需])求(?!证)|计算|多少"
+    r"|\b(?:trouve[rz]|calcule[rz]?|déterminez|d[ée]terminer|bestimmen?|berechnen?|finden sie|halle|hallar|encuentr[ae]"
+    r"|trova(?:re|te)|calcola(?:re|te))\b",
+    re.IGNORECASE,
+)
+
+
+def judge(question: Question) -> Verdict:
+    """The verdict on a problem's words."""
+    found = asked(question.problem)
+    return verdict(question, FILTER, not found, Reason.ASKS_FOR_PROOF if found else Reason.KEPT, found)
+
+
+def asked(text: str) -> str:
+    """The words by which a text asks for a proof and for nothing else, in quotes; "" where it does not."""
+    line = one_line(text)
+    found = _ENGLISH.search(line) or _OTHERS.search(line)
+    if found is None or _VALUE.search(line):
+        return ""
+    return quoted(line[found.start() : found.end() + _FOLLOWS].lstrip(_SIGNS))
