@@ -127,6 +127,7 @@ def test_the_other_limits_come_first_and_the_detail_has_the_numbers(tmp_path: Pa
     assert contrast(drawing("white", (10, 255, 255))) == 245
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
 @pytest.mark.parametrize("odd", odd_images.every(), ids=lambda odd: odd[0])
 def test_no_kind_of_file_is_blank_that_shows_something_and_none_raises(tmp_path: Path, odd: odd_images.Odd) -> None:
     assert reason(tmp_path, odd[1]) == "kept"
