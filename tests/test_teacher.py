@@ -80,7 +80,7 @@ def test_a_reply_of_braces_alone_costs_nothing() -> None:
         (changed(options={"A": "x", "B": "", "C": "z", "D": "w"}), "1 to 120 characters"),
         (changed(options={"A": "x\ny", "B": "q", "C": "z", "D": "w"}), "one line"),
         (changed(options={"A": 1, "B": "q", "C": "z", "D": "w"}), "options.A"),
-        (changed(question="Name the colour."), "question mark"),
+        (changed(question="The colour is red."), "question mark"),
         (changed(question="x" * 500 + "?"), "question mark"),
         (changed(question="What does the caption say?"), "speaks of a caption"),
         ("[" * 100_000, "not the JSON object"),

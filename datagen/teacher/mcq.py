@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from capcurriculum import json_reply
 from capcurriculum.errors import ParseError
 from capcurriculum.rows import LETTERS, SCHEMA, digest
+from datagen.asks import asks
 from datagen.sources import choices
 from datagen.text import neutral
 
@@ -83,7 +84,7 @@ def _check(reply: _Reply) -> Choice:
     options = tuple(neutral(text) for _, text in named)
     if all(map(_LABELLED.match, options)):
         options = _unlabelled(options)
-    if not question.endswith("?") or len(question) > MAX_QUESTION:
+    if not asks(question) or len(question) > MAX_QUESTION:
         raise ParseError(f"the question must end in a question mark and have at most {MAX_QUESTION} characters")
     if _SOURCE_NAMED.search(question):
         raise ParseError("the question speaks of a caption or description")
