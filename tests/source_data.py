@@ -29,9 +29,11 @@ CHOICES = "Choices:\nA: 80°\nB: 60°\nC: 50°\nD: 40°"
 
 
 def picture(colour: int = 0, side: int = 40, kind: str = "PNG") -> bytes:
-    """A plain image file, different for every colour."""
+    """An image file of one colour with a white corner, different for every colour."""
     handle = io.BytesIO()
-    Image.new("RGB", (side, side), (colour % 256, colour * 7 % 256, colour * 31 % 256)).save(handle, kind)
+    image = Image.new("RGB", (side, side), (colour % 256, colour * 7 % 256, colour * 31 % 256))
+    image.paste("white", (0, 0, side // 2, side // 2))
+    image.save(handle, kind)
     return handle.getvalue()
 
 
