@@ -24,7 +24,7 @@ class Reason(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_TOO_SMALL = "image_too_small"
     SEVERAL_IMAGES = "several_images"
-    NEEDS_PICTURE = "needs_picture"
+    NEEDS_PICTURE = "needs_picture"  # also of the filter of that name
     UNSELECTED_SPLIT = "unselected_split"
     UNSELECTED_PART = "unselected_part"
     # download
@@ -46,8 +46,6 @@ class Reason(StrEnum):
     CAPTION_NAMED = "names_the_caption"
     TOO_LONG = "text_too_long"
     GIVEAWAY = "option_gives_itself_away"
-    # needs_picture
-    NEEDS_PICTURE = "needs_picture"
     # asks_for_proof
     ASKS_FOR_PROOF = "asks_for_proof"
     # leak
