@@ -1,7 +1,7 @@
 """Seeded draws, the transformers engine on the micro model, and what goes over the wire to an endpoint."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -116,6 +116,32 @@ def test_a_picture_no_processor_takes_costs_its_own_row_alone(
     assert {one.finish for one in errors} == {"error"}
     for one, said in zip(errors, ("more than 200 times", "cannot be decoded", "cannot be read"), strict=True):
         assert said in one.error
+
+
+@pytest.mark.parametrize("part", ["_inputs", "_render"])
+def test_whatever_a_processor_raises_costs_its_own_row_alone(
+    micro: TransformersEngine, pictures: list[str], monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    own = getattr(micro, part)
+
+    def picky(asked: object, *others: object) -> object:
+        if any(request.image_paths for request in (asked if isinstance(asked, Sequence) else [asked])):
+            raise TypeError("can only concatenate str")
+        return own(asked, *others)
+
+    monkeypatch.setattr(micro, part, picky)
+    text = told("The image shows a small red circle at the center.")
+    found = by_key(micro.stream([seen(pictures[0], 0.0), text, seen(pictures[1], 0.0)]))
+    assert found.pop(text.key).finish == "stop"
+    assert {(one.finish, one.error) for one in found.values()} == {("error", "TypeError: can only concatenate str")}
+
+
+def test_a_model_of_text_alone_is_not_asked_about_pictures_it_would_pass_over(
+    micro: TransformersEngine, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(micro, "processor", micro.processor.tokenizer)
+    (reply,) = micro.stream([seen(pictures[0], 0.0)])
+    assert (reply.finish, reply.error) == ("error", "the model reads text alone and is shown a picture")
 
 
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

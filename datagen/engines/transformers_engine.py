@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from jinja2 import TemplateError
+
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Request, Response
@@ -24,6 +26,8 @@ from datagen.windows import windows, windows_until_none
 
 BATCHES_A_WINDOW = 4
 SMALL_MODEL = 50_000_000
+#: What templates and processors raise on turns and pictures that they do not take.
+REFUSALS = (ValueError, TypeError, LookupError, RuntimeError, TemplateError, ImageProblem)
 
 
 class TransformersEngine:
@@ -53,13 +57,20 @@ class TransformersEngine:
         """Responses batch by batch; see `Engine.stream`. A None ends a window before it is full."""
         tokenizer = getattr(self.processor, "tokenizer", self.processor)
         for window in windows_until_none(requests, self.batch_size * BATCHES_A_WINDOW):
-            rendered = [(request, self._render(request)) for request in window]
+            rendered = []
+            for request in window:
+                try:
+                    rendered.append((request, self._render(request)))
+                except REFUSALS as error:
+                    yield _refused(request, error)
             rendered.sort(key=lambda pair: (repr(pair[0].sampling), len(tokenizer(pair[1]).input_ids), pair[0].key))
             for _, same in groupby(rendered, key=lambda pair: pair[0].sampling):
                 for batch in windows(same, self.batch_size):
                     yield from self._generate([r for r, _ in batch], [t for _, t in batch])
 
     def _render(self, request: Request) -> str:
+        if request.image_paths and not hasattr(self.processor, "image_processor"):
+            raise ValueError("the model reads text alone and is shown a picture")  # a tokenizer would pass over it
         turns = [
             {
                 "role": m.role,
@@ -86,10 +97,10 @@ class TransformersEngine:
         from datagen.engines.sampling import SeededSampling
 
         try:
-            inputs = self._inputs(requests, texts).to(self.model.device)
-        except (ValueError, ImageProblem) as error:
+            inputs = self._inputs(requests, texts)
+        except REFUSALS as error:
             if len(requests) == 1:
-                yield Response(requests[0].key, "", "error", error=" ".join(str(error).split())[:300])
+                yield _refused(requests[0], error)
                 return
             for request, text in zip(requests, texts, strict=True):  # so that it costs nobody but the one
                 yield from self._generate([request], [text])
@@ -103,6 +114,7 @@ class TransformersEngine:
             pad_token_id=own.pad_token_id,
         )
         draw = LogitsProcessorList([SeededSampling([r.key for r in requests], sampling)])
+        inputs = inputs.to(self.model.device)
         with torch.inference_mode():
             output = self.model.generate(**inputs, generation_config=config, logits_processor=draw)
         self.traffic.requests += len(requests)
@@ -133,6 +145,12 @@ class TransformersEngine:
             tokens_in=tokens_in,
             tokens_out=len(row) if stop is None else stop + 1,
         )
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """A row that costs nobody but itself; where all are refused alike, whoever asks stops (see `datagen.heard`)."""
+    said = str(error) if isinstance(error, (ValueError, ImageProblem)) else f"{type(error).__name__}: {error}"
+    return Response(request.key, "", "error", error=" ".join(said.split())[:300])
 
 
 def load(name: str) -> tuple[Any, Any]:
