@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,14 +71,14 @@ class Endpoint:
         return f"<think> Adding. </think> \\boxed{{{total if unit('sum', text) < 0.7 else total + 1}}}"
 
 
-def status(code: int, retry_after: str | None = None) -> Fault:
+def status(code: int, retry_after: str | None = None, message: str = "") -> Fault:
     """Answer with an error status."""
 
     def fault(handler: BaseHTTPRequestHandler) -> bool:
         handler.send_response(code)
         if retry_after:
             handler.send_header("Retry-After", retry_after)
-        data = json.dumps({"error": {"message": f"injected {code}"}}).encode()
+        data = json.dumps({"error": {"message": message or f"injected {code}"}}).encode()
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
@@ -89,6 +90,18 @@ def status(code: int, retry_after: str | None = None) -> Fault:
 def but_not_when_greeted(fault: Fault) -> Fault:
     """The fault, except that the engine's question whether anybody is there is served."""
     return lambda handler: handler.body.get("max_tokens") != 1 and fault(handler)  # type: ignore[attr-defined]
+
+
+def to_pictures(fault: Fault) -> Fault:
+    """The fault, for requests that show a picture alone."""
+    return lambda handler: "image_url" in str(handler.body["messages"])[:5000] and fault(handler)  # type: ignore[attr-defined]
+
+
+def thinking(finish: str = "stop") -> Fault:
+    """Answer with thoughts beside an empty reply."""
+    message = {"role": "assistant", "content": None, "reasoning_content": "The caption says teal."}
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return sending(json.dumps({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]}).encode())
 
 
 def hang_up(handler: BaseHTTPRequestHandler) -> bool:
@@ -190,6 +203,11 @@ def serving(given: Endpoint | None = None) -> Iterator[Endpoint]:
     class Server(ThreadingHTTPServer):
         # More connections at once than the default five, or the rest of them wait a second to try again.
         request_queue_size = 256
+
+        def handle_error(self, *address: Any) -> None:
+            """A client may hang up on requests in flight."""
+            if not isinstance(sys.exc_info()[1], ConnectionError):
+                super().handle_error(*address)
 
     server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

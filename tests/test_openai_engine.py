@@ -180,6 +180,14 @@ def test_a_recipe_that_is_wrong_stops_at_once(code: int) -> None:
     assert len(server.requests) == 1
 
 
+def test_words_of_an_endpoint_cannot_steer_a_terminal() -> None:
+    said = endpoint.status(404, message="\x1b[2Jno model m\x07")
+    with endpoint.serving(Endpoint(always=said)) as server, pytest.raises(EngineError) as caught:
+        ask(section(server.url), sums(1))
+    assert "\\x1b[2Jno model m\\x07" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
 def test_retry_after_is_waited_for_as_seconds_and_as_a_date() -> None:
     for date in (False, True):
         soon = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)  # whole seconds: 2 to 3 away

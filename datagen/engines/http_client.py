@@ -8,6 +8,7 @@ from typing import Any
 
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection
+from capcurriculum.show import visible
 from datagen.engines import headers
 from datagen.engines.bodies import greeting
 from datagen.engines.endpoints import Endpoint
@@ -93,8 +94,8 @@ class Wire:
         return True
 
     def _words(self, error: BaseException) -> str:
-        """The error on one line, what is secret taken out in case the server said it back."""
-        return self._redactor.line(str(error) or type(error).__name__)[:300]
+        """The error on one line, safe to print, what is secret taken out in case the server said it back."""
+        return visible(self._redactor.line(str(error) or type(error).__name__))[:300]
 
     async def close(self) -> None:
         """Close all connections."""
