@@ -30,7 +30,8 @@ from capcurriculum.rows import (
 from capcurriculum.run import Run
 from datagen import engines
 from datagen.accounting import Meter
-from datagen.asking import ask_missing
+from datagen.asking import Line, ask_missing
+from datagen.heard import Heard, look
 from datagen.orders import rotated
 from datagen.solving import Asked, Picture, Solver, answer_row, graded, messages
 
@@ -76,6 +77,7 @@ class Describing:
         own = digest(SCHEMA, "instruction", section.instruction)
         self.prompt_digest = own if section.instruction else prompts.digest("describe")
         self._known: set[tuple[str, int]] = set()
+        self.heard = Heard(STEP, f"{name} ({self.model.model})", look(run, "descriptions"))
 
     def ask(self, questions: Iterable[Question], folders: Mapping[str, Path], display: Display) -> None:
         """Append the descriptions of the questions' images that the run does not hold.
@@ -88,11 +90,9 @@ class Describing:
         self._known = set(self._mine().select("image_id", "rollout").collect().iter_rows())
         before = sum(map(self.done, views))
         if before < len(views):
-            with (
-                engines.create(self.model) as engine,
-                display.step(f"{STEP}, {self.name}", len(views), before) as advance,
-            ):
-                ask_missing(views, self, engine, advance, Meter(self.run, STEP, self.name, engine.traffic))
+            line = Line(display, f"{STEP}, {self.name}", len(views), before)
+            with engines.create(self.model) as engine:
+                ask_missing(views, self, engine, Meter(self.run, STEP, self.name, engine.traffic), line)
 
     def texts(self, questions: Iterable[Question]) -> dict[tuple[str, int], str]:
         """(image, rollout) -> what the run's table holds of the questions' images; empty where the model gave none."""

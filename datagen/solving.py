@@ -16,13 +16,14 @@ from typing import Self
 import polars as pl
 
 from capcurriculum import answers, prompts
-from capcurriculum.progress import Advance, Display
+from capcurriculum.progress import Display
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.run import Run
 from datagen import engines
 from datagen.accounting import Meter
-from datagen.asking import ask_missing
+from datagen.asking import Line, ask_missing
+from datagen.heard import Heard, look
 from datagen.orders import rotated, written
 from datagen.turns import Turns
 
@@ -104,6 +105,7 @@ class Solver:
         self._open = ExitStack()
         self._engine = engine
         self._hear: Callable[[Asked], None] | None = None
+        self.heard = Heard(purpose, f"{name} ({model.model})", look(run, "answers"))
         #: Question id -> variant -> outcome of its answers by this solver, of the questions in hand.
         self.known: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
 
@@ -176,8 +178,8 @@ class Solver:
         chosen = questions if self.engine().window else lacking
         self.remember(chosen)
         total, before = len(first) * len(questions), sum(counts.get(q.question_id, 0) for q in questions)
-        with self.display.step(f"{self.purpose}, {self.name}{part}", total, before) as advance:
-            self._ask((item for question in chosen for item in asked(question)), advance)
+        line = Line(self.display, f"{self.purpose}, {self.name}{part}", total, before)
+        self._ask((item for question in chosen for item in asked(question)), line)
 
     def ask_in_turns(self, turns: Turns[Asked], total: int) -> None:
         """Append the answers to what `turns`, `total` questions, come to want.
@@ -186,12 +188,12 @@ class Solver:
             EngineError: the model cannot be used.
         """
         self._hear = turns.heard
-        with self.display.step(f"{self.purpose}, {self.name}", total) as advance:
-            self._ask(turns, lambda _: advance(turns.newly_finished()))
+        line = Line(self.display, f"{self.purpose}, {self.name}", total, finished=turns.newly_finished)
+        self._ask(turns, line)
 
-    def _ask(self, items: Iterable[Asked | None], advance: Advance) -> None:
+    def _ask(self, items: Iterable[Asked | None], line: Line) -> None:
         engine = self.engine()
-        ask_missing(items, self, engine, advance, Meter(self.run, self.purpose, self.name, engine.traffic))
+        ask_missing(items, self, engine, Meter(self.run, self.purpose, self.name, engine.traffic), line)
 
     def done(self, item: Asked) -> bool:
         """Whether the run holds the answer."""

@@ -16,8 +16,9 @@ from capcurriculum.rows import Message, Outcome, Question, Request, Response, Sa
 from capcurriculum.run import Run
 from capcurriculum.samples import Sample
 from datagen.accounting import Meter
-from datagen.asking import ask_missing
+from datagen.asking import Line, ask_missing
 from datagen.engines import Engine
+from datagen.heard import Heard
 from datagen.solving import graded
 from evaluation import opening, scoring, stage_files, tsv
 from evaluation.benchmarks import Benchmark, Item
@@ -55,6 +56,10 @@ class Asking:
         self.begun = work.begun(asked.target, entry, NAME, asked.setup, benchmark.digest, len(benchmark.items))
         self.known: dict[str, Sample] = {}
         self.remember(work.folder)
+        look = f"the column detail of {samples.table(work.folder).folder} has all reasons"
+        # Those that failed before are asked again, and may well fail again while all others were answered.
+        proven = any(row.outcome != Outcome.FAILED for row in self.known.values())
+        self.heard = Heard(f"evaluate {self.begun.benchmark}", asked.target.label, look, proven=proven)
 
     def remember(self, folder: Path) -> None:
         """Read what an evaluation folder holds of it."""
@@ -176,6 +181,8 @@ def run(work: Work, target: Target) -> list[State]:
                     _ask(asking, engine, work)
         except (EngineError, EvaluationError) as error:
             why = str(error)
+            for asking in askings:
+                asking.remember(work.folder)  # replies that tell of the model alone were not written down
     for asking in askings:
         asking.mark_faulty()
     return [scoring.keep(work.folder, asking.begun, asking.rows(), why=why) for asking in askings]
@@ -183,7 +190,7 @@ def run(work: Work, target: Target) -> list[State]:
 
 def _ask(asking: Asking, engine: Engine, work: Work) -> None:
     total, target = len(asking.benchmark.items), asking.asked.target
-    with work.display.step(f"{target.label}, {asking.begun.benchmark}", total, total - asking.missing) as advance:
-        meter = Meter(Run(work.folder), "evaluate", target.label, engine.traffic)
-        items = (item for item in asking.benchmark.items if not item.fault)
-        ask_missing(items, asking, engine, advance, meter)
+    line = Line(work.display, f"{target.label}, {asking.begun.benchmark}", total, total - asking.missing)
+    meter = Meter(Run(work.folder), "evaluate", target.label, engine.traffic)
+    items = (item for item in asking.benchmark.items if not item.fault)
+    ask_missing(items, asking, engine, meter, line)

@@ -1,6 +1,7 @@
 """Asking benchmark files by the own runner, against an endpoint on loopback that counts what it is asked."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from evaluation import opening, scenes
 from evaluation.pictures import Pictures
 from evaluation.tsv import read
 from tests import card_runs
-from tests.endpoint import Endpoint, saying, serving, status, well
+from tests.endpoint import Endpoint, saying, serving, status, to_pictures, well
 from tests.evaluating import evaluate, line, tsv
 
 
@@ -89,6 +90,38 @@ def test_a_reply_cut_off_or_without_an_answer_is_not_wrong(tmp_path: Path) -> No
     [score] = results.scores_in(tmp_path)
     assert (score.right, score.wrong, score.unparsed, score.failed, score.samples) == (1, 1, 2, 0, 4)
     assert Counter(one.detail for one in samples.samples(tmp_path))["cut off at max_tokens"] == 1
+
+
+def test_a_model_that_sees_no_picture_is_not_asked_to_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tsv(tmp_path / "Small.tsv", [line(number) for number in range(60)])
+    blind = to_pictures(status(400, message="m is not a multimodal model"))
+    with serving(Endpoint(always=blind)) as endpoint:
+        words = [f"M={endpoint.url}", "--suite", str(file), "--out", str(tmp_path), "--concurrency", "4"]
+        assert evaluate(*words) == 2
+        said = capsys.readouterr().err
+        assert "The model M brought nothing in its first 20 replies of the step evaluate Small" in said
+        assert "m is not a multimodal model" in said
+        assert len(asked(endpoint)) < 30
+        [state] = results.states(tmp_path)
+        assert (state.state, state.answered, state.samples) == ("incomplete", 0, 60)
+        endpoint.always = None
+        assert evaluate(*words) == 0
+    assert [state.state for state in results.states(tmp_path)] == ["done"]
+
+
+def test_samples_that_fail_again_while_all_others_were_answered_do_not_stop_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tsv(tmp_path / "Small.tsv", [line(number) for number in range(60)])
+    with serving() as endpoint:
+        endpoint.always = lambda handler: bool(re.search(r"number [345]\d", str(handler.body))) and status(400)(handler)
+        words = [f"M={endpoint.url}", "--suite", str(file), "--out", str(tmp_path), "--concurrency", "1"]
+        for _ in range(2):
+            assert evaluate(*words) == 2
+            assert "0 of 60 samples were not asked and 30 failed" in capsys.readouterr().err
+        assert sum(asked(endpoint).values()) == 90
 
 
 def test_an_endpoint_that_dies_midway_is_said_and_gone_on_with(

@@ -143,6 +143,36 @@ def test_a_block_given_twice_is_asked_once(tmp_path: Path) -> None:
     assert run.answers.count() == 18
 
 
+def test_a_model_that_fails_from_the_first_reply_on_comes_back_as_a_row_and_its_rows_are_open(tmp_path: Path) -> None:
+    worlds.problems(tmp_path / "text", 30)
+    with endpoint.serving(endpoint.Endpoint(always=endpoint.status(400, message="no such adapter"))) as server:
+        wanted = worlds.recipe_over(tmp_path, server.url, perception=None)
+        with employing(wanted) as run:
+            keys = sorted(run.questions.keys("question_id"))
+            one = Worker(assignment(run, wanted, Spec("rollout", "policy")))
+            failed = one({"keys": [keys]})
+            one.close()
+    assert failed["kind"] == ["EngineError"]
+    assert "first 20 replies of the step rollout" in failed["error"][0]
+    assert "no such adapter" in failed["error"][0]
+    assert run.answers.count() == 0
+
+
+def test_workers_count_what_failed_and_what_was_sent_again(tmp_path: Path) -> None:
+    worlds.problems(tmp_path / "text", 8)
+    faults = [endpoint.status(429, "0")] * 2 + [endpoint.status(400)] * 2
+    with endpoint.serving(endpoint.Endpoint(faults=faults)) as server:
+        wanted = worlds.recipe_over(tmp_path, server.url, perception=None, rollouts={"model": "policy", "k": 1})
+        with employing(wanted) as run:
+            keys = sorted(run.questions.keys("question_id"))
+            one = Worker(assignment(run, wanted, Spec("rollout", "policy")))
+            replies = [one({"keys": [keys[:5]]}), one({"keys": [keys[5:]]})]
+            one.close()
+    assert [reply["replies"] for reply in replies] == [[5], [3]]
+    assert [reply["failed"] for reply in replies] == [[2], [0]]
+    assert [reply["retried"] for reply in replies] == [[2], [0]]
+
+
 def test_what_fails_comes_back_as_a_row(tmp_path: Path) -> None:
     worlds.problems(tmp_path / "text", 3)
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", perception=None)

@@ -178,6 +178,8 @@ def test_a_recipe_over_another_adds_to_its_body(tmp_path: Path) -> None:
 def test_a_dry_run_counts_with_the_number_that_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = told_teacher(tmp_path, headers={"X-Team": "NOT_SET_HERE"}, **O_SERIES).model_dump(mode="json")
     plain["perception"]["source"]["limit"], plain["text"]["source"]["limit"] = 3, 2
+    worlds.docci(tmp_path / "docci", 4)
+    worlds.problems(tmp_path / "text", 4)
     written = tmp_path / "recipe.yaml"
     written.write_text(yaml.safe_dump(plain))
     assert main(["build", "--dry-run", str(written)]) == 0

@@ -9,6 +9,7 @@ import os
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,7 @@ from capcurriculum.run import Run
 from datagen.distributed import cluster, duties
 from datagen.distributed.duties import Spec
 from datagen.distributed.worker import Assignment
+from datagen.heard import Counts, look
 from datagen.windows import windows
 
 #: Blocks there are at least for each worker, so that none waits long for the last.
@@ -72,12 +74,16 @@ class Crew:
         size = max(1, min(self.recipe.ray.block, math.ceil(len(keys) / (BLOCKS_A_WORKER * count))))
         label = f"{spec}, {count} worker{'s' if count > 1 else ''}"
         replies = schedule.replies(self._assignment(spec, count), list(windows(keys, size)), count, each)
+        counts = Counts()
         # Closed here, on an error too, so that no thread of Ray Data outlives Ray (see `cluster`).
-        with self.display.step(label, len(keys)) as advance, closing(replies):
+        with self.display.step(label, len(keys), remark=lambda: counts.words) as advance, closing(replies):
             for reply in replies:
                 if reply["error"]:
                     raise getattr(errors, str(reply["kind"]))(str(reply["error"]))
+                counts += Counts(**{field.name: int(reply[field.name]) for field in fields(Counts)})
                 advance(int(reply["done"]))
+        for line in counts.closing(label, look(self.run, "attempts" if spec.step == "teacher" else "answers")):
+            self.display.note(line)
 
     def _assignment(self, spec: Spec, workers: int) -> Assignment:
         folders = {str(stage): str(folder) for stage, folder in self.folders.items()}

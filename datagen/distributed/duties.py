@@ -19,6 +19,7 @@ from capcurriculum.rows import Attempt, CaptionedImage, Purpose, Question, Stage
 from capcurriculum.run import Run
 from datagen import probe, rollouts
 from datagen.engines import Engine
+from datagen.heard import Heard
 from datagen.solving import Asked, Solver, Variant
 from datagen.teacher import tasks
 from datagen.teacher.tasks import Task
@@ -66,6 +67,10 @@ class Duty(Protocol[Item, Facts]):
     def ask(self, turns: Turns[Item], engine: Engine) -> None:
         """Ask for all that `turns` come to want, and append the rows."""
 
+    @property
+    def heard(self) -> Heard:
+        """What came of the replies so far."""
+
 
 def duty(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> "Teaching | Answering":
     """The duty of a step; `folders` maps a stage to the folder its image paths are relative to."""
@@ -111,6 +116,11 @@ class Teaching:
         """See `Duty`."""
         self._writing.ask_in_turns(turns, 0, engine, _quiet())
 
+    @property
+    def heard(self) -> Heard:
+        """See `Duty`."""
+        return self._writing.heard
+
 
 class Answering:
     """Keys are questions; one solver answers them, for the probe or as rollouts."""
@@ -150,6 +160,11 @@ class Answering:
         """See `Duty`."""
         self._solver.use(engine)
         self._solver.ask_in_turns(turns, 0)
+
+    @property
+    def heard(self) -> Heard:
+        """See `Duty`."""
+        return self._solver.heard
 
 
 def solver(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> Solver:

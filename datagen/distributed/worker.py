@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from datagen import engines
 from datagen.distributed.desk import Desk
 from datagen.distributed.duties import Spec, duty
 from datagen.engines import Engine, headers
+from datagen.heard import Counts
 
 #: The event in which a worker tells its process id and node.
 STARTED = "worker started"
@@ -56,15 +57,25 @@ class Worker:
         self._open = ExitStack()
         self._desk: Desk | None = None
         self._lock = threading.Lock()
+        self._told = Counts()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """One block: `keys` holds one list of them; `done` says how many, or `error` and `kind` what went wrong."""
+        """One block: `keys` holds one list of them; `done` says how many, or `error` and `kind` what went wrong.
+
+        The other columns are `Counts` of the replies since the last block.
+        """
         keys = [str(key) for key in batch["keys"][0]]
         try:
             self._ready().do(keys)
         except CapCurriculumError as error:
-            return {"done": [0], "error": [str(error)], "kind": [type(error).__name__]}
-        return {"done": [len(keys)], "error": [""], "kind": [""]}
+            return {"done": [0], "error": [str(error)], "kind": [type(error).__name__], **self._counted()}
+        return {"done": [len(keys)], "error": [""], "kind": [""], **self._counted()}
+
+    def _counted(self) -> dict[str, list[Any]]:
+        with self._lock:
+            total = self._desk.duty.heard.total if self._desk else Counts()
+            new, self._told = total - self._told, total
+        return {name: [number] for name, number in asdict(new).items()}
 
     def close(self) -> None:
         """End the engine and give the run free."""

@@ -7,10 +7,11 @@ the verdicts can be derived from the table, and a killed build goes on anywhere.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
-from capcurriculum.progress import Advance, Display
+from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_stages import TeacherSection
 from capcurriculum.rows import (
@@ -24,7 +25,8 @@ from capcurriculum.rows import (
 from capcurriculum.run import Run
 from datagen import engines
 from datagen.accounting import Meter
-from datagen.asking import ask_missing
+from datagen.asking import Line, ask_missing
+from datagen.heard import MORE_TOKENS, Heard, Reading, look, plainly
 from datagen.teacher import mcq, tasks
 from datagen.teacher.derive import derive
 from datagen.teacher.tasks import Task
@@ -74,6 +76,7 @@ class Writing:
         self.model = recipe.models[self.teacher.model].model
         self.attempts = tasks.by_caption(run.attempts.rows()) if attempts is None else attempts
         self._hear: Callable[[Task], None] | None = None
+        self.heard = Heard("teacher", f"{self.teacher.model} ({self.model})", look(run, "attempts"), self._reading)
 
     def following(self, caption: CaptionedImage) -> list[Task]:
         """The caption's next try; nothing if it has its questions or its tries are used up."""
@@ -83,18 +86,30 @@ class Writing:
     def ask_in_turns(self, turns: Turns[Task], total: int, engine: engines.Engine, display: Display) -> None:
         """Append the attempts that `turns`, `total` captions, come to want."""
         self._hear = turns.heard
-        with display.step("teacher", total) as advance:
-            self._ask(turns, engine, lambda _: advance(turns.newly_finished()))
+        self._ask(turns, engine, Line(display, "teacher", total, finished=turns.newly_finished))
 
     def ask_round(self, todo: Sequence[Task], engine: engines.Engine, display: Display) -> None:
         """Append an attempt for every task that has none; all are of one slot and one try."""
         before = sum(map(self.done, todo))
         if before < len(todo):
-            with display.step(_label(todo[0]), len(todo), before) as advance:
-                self._ask(todo, engine, advance)
+            self._ask(todo, engine, Line(display, _label(todo[0]), len(todo), before))
 
-    def _ask(self, items: Iterable[Task | None], engine: engines.Engine, advance: Advance) -> None:
-        ask_missing(items, self, engine, advance, Meter(self.run, "teacher", self.teacher.model, engine.traffic))
+    def _ask(self, items: Iterable[Task | None], engine: engines.Engine, line: Line) -> None:
+        ask_missing(items, self, engine, Meter(self.run, "teacher", self.teacher.model, engine.traffic), line)
+
+    def _reading(self, item: Task, response: Response, row: Attempt) -> Reading:
+        """A refused reply is asked for again with the reason; only where that has not helped does it tell anything."""
+        if not row.problem:
+            return Reading()
+        what: Literal["retried", "failed"] = "retried" if item.attempt < self.teacher.tries else "failed"
+        plain = plainly(item, response, row)
+        if plain.why:
+            return replace(plain, what=what, about=item.caption.image_id)
+        if plain.what == "cut_off":
+            return Reading(row.problem, what, MORE_TOKENS, about=item.caption.image_id)
+        told = item.attempt > 1 or self.teacher.tries == 1
+        mend = "name another teacher, or one whose engine keeps it to the JSON (`structured: true`)"
+        return Reading(row.problem, what, mend, tells=told, about=item.caption.image_id)
 
     def done(self, item: Task) -> bool:
         """Whether the run holds this try."""

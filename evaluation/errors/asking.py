@@ -12,7 +12,8 @@ from capcurriculum.rows import SCHEMA, Request, Response, Sampling, digest
 from capcurriculum.run import Run
 from datagen import engines
 from datagen.accounting import Meter
-from datagen.asking import ask_missing
+from datagen.asking import Line, ask_missing
+from datagen.heard import Heard
 from datagen.images import ImageProblem
 from evaluation.errors import protocol, votes
 from evaluation.errors.cases import Case
@@ -51,6 +52,9 @@ class Job:
         self.judge, self.images = judge, images
         self.journal = Journal(votes.table(folder))
         self._known = {key for key, vote in votes.known(folder, [judge.name]).items() if not vote.failed}
+        # Votes that failed before are asked for again, and may well fail again while all others were given.
+        look = f"the column detail of {votes.table(folder).folder} has all reasons"
+        self.heard = Heard(STEP, f"{judge.called} ({judge.model.model})", look, proven=bool(self._known))
 
     def done(self, item: Item) -> bool:
         """Whether the vote is there."""
@@ -85,11 +89,9 @@ def ask(folder: Path, judge: Judge, cases: Sequence[Case], count: int, images: P
     items = [Item(case, vote) for case in cases if case.key not in lost for vote in range(count)]
     before = sum(map(job.done, items))
     if before < len(items):
-        with (
-            engines.create(judge.model) as engine,
-            display.step(f"{STEP}, {judge.name}", len(items), before) as advance,
-        ):
-            ask_missing(items, job, engine, advance, Meter(Run(folder), STEP, judge.name, engine.traffic))
+        line = Line(display, f"{STEP}, {judge.name}", len(items), before)
+        with engines.create(judge.model) as engine:
+            ask_missing(items, job, engine, Meter(Run(folder), STEP, judge.name, engine.traffic), line)
     return unseen
 
 
