@@ -347,10 +347,18 @@ def test_the_template_of_a_processor_or_tokenizer_is_told(whole: bool) -> None:
     assert rendered(**QWEN3) == "What is 1 + 1?<think></think>"
     assert rendered(reasoning_effort="low", chat_template_kwargs={"unknown": [1]}) == "What is 1 + 1?low"
     assert rendered(reasoning_effort="none") == "What is 1 + 1?<think></think>none"
-    with pytest.raises(
-        EngineError, match=r"template of micro:start refuses a conversation \(say how hard\); check its"
-    ):
-        rendered(chat_template_kwargs={"effort_needed": True})
+
+
+def test_a_template_that_refuses_a_conversation_costs_that_row() -> None:
+    pytest.importorskip("torch")
+    told = {"engine": "transformers", "model": "micro:start", "chat_template_kwargs": {"effort_needed": True}}
+    with TransformersEngine(ModelSection.model_validate(told)) as engine:
+        engine.processor.chat_template = TEMPLATE
+        (response,) = engine.stream([question()])
+    assert (response.finish, response.error.count("refuses it (say how hard); check chat_template_kwargs")) == (
+        "error",
+        1,
+    )
 
 
 def test_vllm_is_told_what_its_own_server_would_tell_the_template(monkeypatch: pytest.MonkeyPatch) -> None:

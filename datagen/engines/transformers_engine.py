@@ -78,16 +78,8 @@ class TransformersEngine:
             }
             for m in request.messages
         ]
-        from jinja2 import TemplateError
-
         told = self.section.template_arguments
-        try:
-            text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **told)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise EngineError(
-                f"The chat template of {self.section.model} refuses a conversation "
-                f"({' '.join(str(error).split())[:300]}); check its chat_template_kwargs and reasoning_effort."
-            ) from error
+        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **told)
         return text
 
     def _generate(self, requests: Sequence[Request], texts: Sequence[str]) -> Iterator[Response]:
@@ -150,6 +142,8 @@ class TransformersEngine:
 def _refused(request: Request, error: Exception) -> Response:
     """A row that costs nobody but itself; where all are refused alike, whoever asks stops (see `datagen.heard`)."""
     said = str(error) if isinstance(error, (ValueError, ImageProblem)) else f"{type(error).__name__}: {error}"
+    if isinstance(error, TemplateError):
+        said = f"the chat template refuses it ({error}); check chat_template_kwargs and reasoning_effort"
     return Response(request.key, "", "error", error=" ".join(said.split())[:300])
 
 
