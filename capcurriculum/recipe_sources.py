@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from capcurriculum.grading.kinds import Kind as AnswerKind
 from capcurriculum.rows import Stage
@@ -113,7 +113,8 @@ class GoldRule(SourcesSection):
 class Columns(SourcesSection):
     """Which column of a data set holds what; a dot reaches into a nested column (`ground_truth.value`).
 
-    An empty name means there is no such column. `options` holds the texts of a choice in order; `split` and `license`
+    An empty name means there is no such column. `options` holds the texts of a choice in order, or names the
+    columns that hold one each (`[A, B, C, D]`); `split` and `license`
     are read row by row where a data set mixes several. `answer` names a column, or a column and the kind of its
     answers; `gold` says where in it the final answer stands. `answers` says what a key beside options is; without it
     whole numbers are counted as all rows of the source together show.
@@ -126,10 +127,15 @@ class Columns(SourcesSection):
     answer: str | AnswerColumn = "answer"
     gold: GoldRule = GoldRule()
     answers: Literal["letters", "zero_based", "one_based", "text"] | None = None
-    options: str = ""
+    options: str | tuple[str, ...] = ""
     skill: str = ""
     split: str = ""
     license: str = ""
+
+    @property
+    def option_columns(self) -> tuple[str, ...]:
+        """The columns of the options: one that holds all, or one for each; none where there are no options."""
+        return self.options if isinstance(self.options, tuple) else tuple(filter(None, (self.options,)))
 
     @property
     def answer_column(self) -> str:
@@ -178,7 +184,7 @@ class SourceSection(SourcesSection):
     repo: str = ""
     revision: str = ""
     config: str = ""
-    files: tuple[str, ...] = ()
+    files: Annotated[tuple[str, ...], BeforeValidator(lambda said: (said,) if isinstance(said, str) else said)] = ()
     images: str = ""
     columns: Columns | None = None
     splits: tuple[str, ...] = ()

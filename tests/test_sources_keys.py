@@ -81,8 +81,12 @@ def test_the_recipe_may_say_what_keys_are(tmp_path: Path) -> None:
     )
     assert list(read(tmp_path / "1", rows, answers="one_based")[0].values()) == ["plum", "banana", "lime"]
     letters = [row(0, ["B", "A"], "A")]
-    assert read(tmp_path / "2", letters)[0] == {"Question 0?": "B"}
+    assert read(tmp_path / "2", letters, answers="letters")[0] == {"Question 0?": "B"}
     assert read(tmp_path / "3", letters, answers="text")[0] == {"Question 0?": "A"}
+    with pytest.raises(SourceError, match=r"row 1 answers A of .*answers: letters or text"):
+        read(tmp_path / "4", letters)
+    assert read(tmp_path / "5", [*letters, row(1, FRUIT, "C")])[0]["Question 0?"] == "B"
+    assert read(tmp_path / "6", [*letters, row(1, FRUIT, "lime")])[0]["Question 0?"] == "A"
 
 
 def test_a_key_past_the_end_is_a_bad_row_and_no_evidence(tmp_path: Path) -> None:
@@ -124,9 +128,7 @@ def test_layouts_of_options(layout: object) -> None:
     assert options.read(layout, 1, "options").texts == ("red", "blue")
 
 
-@pytest.mark.parametrize(
-    "value", [3, "red or blue", [True, False], [["a"], ["b"]], {"A": None}, "[" * 50_000, "A. red"]
-)
+@pytest.mark.parametrize("value", [3, "red or blue", [["a"], ["b"]], {"A": None, "B": "x"}, "[" * 50_000, "A. red"])
 def test_what_holds_no_options_is_said(value: object) -> None:
     with pytest.raises(LineProblem, match="has no options in 'options'"):
         options.read(value, 1, "options")

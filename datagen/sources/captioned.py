@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
+from datagen.sources import answer_keys
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.record import Record
@@ -66,6 +67,8 @@ def parsed(source: CaptionSource, record: Record) -> Caption:
         raise record.problem
     said = source.parse(record)
     caption = neutral(said.caption)
+    if answer_keys.is_missing(caption) and caption:
+        raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no caption but {caption!r}")
     if not caption:
         raise LineProblem(Reason.EMPTY_CAPTION, f"row {record.number} has an empty caption")
     return Caption(caption, said.image, said.example_id, said.source, said.license)

@@ -13,31 +13,13 @@ from capcurriculum.grading import extract
 from capcurriculum.grading.comparators.choices import by_content
 from capcurriculum.reasons import Reason
 from datagen.sources.lines import LineProblem
+from datagen.sources.options import label_inside
 
-#: Where the options begin, as the sources say it.
-_HEADING = re.compile(
-    r"(?:\b(?:choices|options)\s*:|choose from the following options:?|from the following options:?)\s*",
-    re.IGNORECASE,
-)
-#: Labels before options; `@` is their letter.
-_LABEL = r"[(\[]?@[)\]]?\s?[:.)]\s*"
 _PREFIX = re.compile(r"^\s*(?:[-*•]\s+)?[(\[]?([A-Za-z])[)\]]?\s?[:.)]\s*")
 #: Where the picture of a row goes: `<image>`, and with its number `<image1>`, `<image 1>`, `<image_1>`.
 _PLACEHOLDER = re.compile(r"<\s?(?:image|img)[\s_-]?(\d{0,2})\s?/?>", re.IGNORECASE)
 #: What Geo170K puts before a question; it asks for an answer format that is not ours.
 _PREAMBLE = re.compile(r"^.{0,400}?\bQuestion\s*:\s*", re.IGNORECASE | re.DOTALL)
-#: `\\textbf{(A)}`, `\\mathrm{(A) \\ }`, `(\\text{A})`, `{\\bf (A)}`, as competitions set their choices.
-_FONT = (
-    r"(?:\\(?:textbf|textrm|textsf|text|mathbf|mathrm|mathsf|bf|rm|bold|boldsymbol)\s*\{|\{\s*\\(?:bf|rm|bfseries)\s)"
-)
-_SPACE = r"(?:\s|~|\\[ ,;:!]|\\q?quad|\{\s*\})*"
-_SET_LABEL = (
-    rf"\$?\s*(?:\(\s*{_FONT}\s*@\s*\}}\s*\)"
-    rf"|{_FONT}{_SPACE}(?:\(\s*@\s*\)|@\s*[).]){_SPACE}\}})[.:]?"
-)
-_BRACKETED = r"(?:^|(?<=[\s$~}]))\(@\)"
-_AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill))+$")
-_FEWEST = 3
 _LONGEST_ANSWER = 60
 _MOST_WORDS, _MOST_WORDS_ON_LINES = 25, 10  # of a free answer; more is a solution
 
@@ -68,48 +50,6 @@ def without_preamble(problem: str) -> str:
     )
 
 
-def in_text(problem: str) -> tuple[str, ...]:
-    r"""The options written at the end of a problem, A first; empty if there are none that can be told apart.
-
-    They stand one a line, all in one line after a heading such as `Choices:`, or anywhere with labels that are set as
-    those of competitions, `\textbf{(A)}` or `(A)`.
-    """
-    headings = list(_HEADING.finditer(problem))
-    listed = _split(problem[headings[-1].end() :], r"(?:^|[\n\s])", _LABEL) if headings else ()
-    listed = listed or _split(problem, r"(?:^|\n)\s*", _LABEL)
-    return listed or _set(problem)
-
-
-def is_set(problem: str) -> bool:
-    """Whether a problem's options are set so that they can be nothing else: as competitions do, or four in brackets."""
-    return bool(_labelled(problem, _SET_LABEL)) or len(_labelled(problem, _BRACKETED)) > _FEWEST
-
-
-def _set(problem: str) -> tuple[str, ...]:
-    return _labelled(problem, _SET_LABEL) or _labelled(problem, _BRACKETED)
-
-
-def _split(text: str, before: str, label: str) -> tuple[str, ...]:
-    """Texts between the labels A, B, C, ... in that order, at least two, none empty."""
-    starts: list[tuple[int, int]] = []
-    place = 0
-    for letter in ascii_uppercase:
-        match = re.compile(before + label.replace("@", letter)).search(text, place)
-        if match is None:
-            break
-        starts.append((match.start(), match.end()))
-        place = match.end()
-    ends = [start for start, _ in starts[1:]] + [len(text)]
-    options = tuple(text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True)) if starts else ()
-    return options if distinct(options) else ()
-
-
-def _labelled(text: str, label: str) -> tuple[str, ...]:
-    """The same for labels inside formulas: three at least, and spaces, dollars and separators taken off."""
-    options = tuple(_AROUND.sub("", option).strip() for option in _split(text, "", label))
-    return options if len(options) >= _FEWEST and distinct(options) else ()
-
-
 def cleaned(options: Sequence[str]) -> tuple[str, ...]:
     """Options without the letters some sources write before them."""
     labels = [match[1].upper() if (match := _PREFIX.match(option)) else "" for option in options]
@@ -129,8 +69,12 @@ def letter(key: str, options: Sequence[str]) -> str:
 
     The reward's own grader reads it, as if a model had boxed it.
     """
-    if key.strip().upper() in set(ascii_uppercase[: len(options)]):
-        return key.strip().upper()
+    named = key.strip().upper()
+    if named in set(ascii_uppercase[: len(options)]):
+        # Beside an option that bears this letter as its label, the key may mean either.
+        place = ascii_uppercase.index(named)
+        elsewhere = any(label_inside(text) == named for at, text in enumerate(options) if at != place)
+        return "" if elsewhere else named
     return answers.grade(rf"\boxed{{{key.strip()}}}", "A", tuple(options)).answer
 
 
@@ -158,7 +102,9 @@ def final_answer(solution: str, mark: str, row: int) -> str:
 
 
 def is_prose(answer: str) -> bool:
-    """Whether a free answer is a paragraph, which no reply could be expected to repeat."""
+    """Whether a free answer is a paragraph, or a solution with a mark, which no reply could be expected to repeat."""
+    if "####" in answer:
+        return True
     said = re.findall(r"(?<![\\\w])[^\W\d_]{2,}", answer)
     return len(said) > _MOST_WORDS or (len(said) > _MOST_WORDS_ON_LINES and "\n" in answer.strip())
 

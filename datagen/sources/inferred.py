@@ -26,7 +26,7 @@ def rows(recipe: Recipe) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for stage, section in recipe.stages.items():
         for source in section.all_sources:
-            if source.kind == "problems" and source.path and source.columns and source.columns.options:
+            if source.kind == "problems" and source.path and source.columns and source.columns.option_columns:
                 found += _rows(stage, source)
     return found
 

@@ -4,15 +4,16 @@ It is a folder with data files (JSON lines, JSON, CSV, Parquet, Arrow), one such
 are embedded, or files below `images`: a folder, an archive, or nothing, which means beside the data files.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
-from datagen.sources import answer_keys, archives, choices, hub, image_folder, options
+from datagen.sources import answer_keys, archives, choices, hub, image_folder, in_text, options
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
@@ -23,6 +24,9 @@ from datagen.sources.records import READERS, find_files, read_files
 
 SPLIT = "(split)"
 _LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
+_NONE = options.Options()
+#: Rows that are looked at for letters without options, and how many it takes.
+_LOOKED_AT, _FEWEST = 200, 4
 ALL_FILES = tuple(f"**/*{ending}" for ending in READERS)
 
 
@@ -51,14 +55,19 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
         SourceError: its folder or files are not there, or its keys can be read in several ways.
     """
     columns = section.columns or Columns()
-    named = (columns.problem, columns.answer_column, columns.options, columns.skill, columns.split, columns.license)
-    needed = tuple(filter(None, (*named, columns.image if visual else "")))
+    named = (columns.problem, columns.answer_column, columns.skill, columns.split, columns.license)
+    needed = tuple(filter(None, (*named, *columns.option_columns, columns.image if visual else "")))
     records = _records(section, place, columns, needed)
     convention = _convention(section, columns, records)
     image = _image(section, place, columns)
 
+    bare = not columns.option_columns and _bare_letters(records(), columns)
+
     def parse(record: Record) -> Problem:
         texts, answer = _choice(record, columns, convention)
+        if bare and _LETTER.match(answer) and not in_text.loose(record.text(columns.problem)):
+            detail = f"row {record.number} answers with the letter {answer.strip()!r}; name the columns of its options"
+            raise LineProblem(Reason.MISSING_OPTIONS, f"{detail} (columns: {{options: ...}})")
         return Problem(
             problem=record.text(columns.problem),
             answer=answer,
@@ -77,7 +86,7 @@ def _convention(
     section: SourceSection, columns: Columns, records: Callable[[], Iterator[Record]]
 ) -> answer_keys.Convention | None:
     """What the keys beside options are: as the recipe says, else as all rows together show."""
-    if not columns.options:
+    if not columns.option_columns:
         return None
     if columns.answers:
         return answer_keys.Convention(columns.answers)
@@ -86,7 +95,7 @@ def _convention(
         for record in records():
             if record.problem is None:
                 try:
-                    found = options.read(record.get(columns.options), record.number, columns.options)
+                    found = _options(record, columns)
                 except LineProblem:
                     continue
                 yield record.number, single(record.get(columns.answer_column)), found
@@ -97,15 +106,34 @@ def _convention(
 def _choice(record: Record, columns: Columns, convention: answer_keys.Convention | None) -> tuple[tuple[str, ...], str]:
     """Options and the letter of the right one, or no options and a free answer."""
     value = single(record.get(columns.answer_column))
-    found = options.read(record.get(columns.options), record.number, columns.options) if columns.options else None
-    if found is not None and found.texts:
+    found = _options(record, columns)
+    if found.texts:
         return found.texts, answer_keys.letter(value, found, convention, record.number)
-    if found is not None and isinstance(value, str) and _LETTER.match(value):
+    if columns.option_columns and isinstance(value, str) and _LETTER.match(value):
         detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
         raise LineProblem(Reason.MISSING_OPTIONS, detail)
-    said = record.text(columns.answer_column)
+    said = str(value) if isinstance(value, bool) else record.text(columns.answer_column)
     mark = columns.gold.after
     return (), choices.final_answer(said, mark, record.number) if mark else said
+
+
+def _options(record: Record, columns: Columns) -> options.Options:
+    """The options of a row, of one column or of one each."""
+    if isinstance(columns.options, tuple):
+        values = [record.get(name) for name in columns.options]
+        return options.of_columns(values, columns.options, record.number)
+    return options.read(record.get(columns.options), record.number, columns.options) if columns.options else _NONE
+
+
+def _bare_letters(records: Iterable[Record], columns: Columns) -> bool:
+    """Whether most of the first rows answer with a letter, and no options are named or found in their texts."""
+    rows = bare = 0
+    for record in itertools.islice(records, _LOOKED_AT):
+        value, problem = single(record.get(columns.answer_column)), record.get(columns.problem)
+        if isinstance(value, str) and isinstance(problem, str):
+            rows += 1
+            bare += bool(_LETTER.match(value)) and not in_text.options(problem) and not in_text.loose(problem)
+    return bare >= _FEWEST and 2 * bare > rows
 
 
 def _license(section: SourceSection, columns: Columns, record: Record) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import SourceSection
-from datagen.sources import choices
+from datagen.sources import choices, in_text
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
@@ -48,7 +48,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
 
 def _problem(section: SourceSection, record: Record) -> Problem:
     text, solution = record.text("instruction"), record.text("output")
-    options = choices.in_text(text)
+    options = in_text.options(text)
     answer = choices.answer_in_reply(solution) or (choices.letter_in_reply(solution, options) if options else "")
     if not answer:
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number}: its solution states no final answer")

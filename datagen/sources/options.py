@@ -1,7 +1,5 @@
 """The options of a row in the layouts that data sets use, with the labels they bring along."""
 
-import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +8,22 @@ from string import ascii_uppercase
 
 from capcurriculum.reasons import Reason
 from datagen.sources.lines import LineProblem
+from datagen.sources.record import parsed
 
 #: A label before an option's text: `A. red`, `(b) red`, `(1) red`, `2) red`; a digit with a full stop needs a space
 #: behind it, since `1.5 m` has none.
 _LABEL = re.compile(
-    r"^\s*(?:[(\[]([A-Za-z]|\d{1,2})[)\]][.:]?|([A-Za-z])\s?[.:)、]|(\d{1,2})(?:[)、]|[.:](?=\s)))\s*(?=\S)"
+    r"^\s*(?:[(（\[]([A-Za-z]|\d{1,2})[)）\]][.:]?|([A-Za-z])\s?[.:)、．：）]|(\d{1,2})(?:[)、．）]|[.:](?=\s)))\s*(?=\S)"
 )
-_IN_LINE = re.compile(r"(?:^|[;,\n]|\s{2,}|\s(?=[(\[]))\s*[(\[]?([A-Z])(?:[)\]][.:]?|[.:、])\s*")
+_IN_LINE = re.compile(
+    r"(?:^|[;,；，\n]|\s{2,}|\s(?=[(（\[])|\s(?=[A-Za-z]\s?\)))\s*[(（\[]?([A-Za-z]|\d{1,2})\s?(?:[)）\]][.:]?|[.:．：、](?!\d))\s*"
+)
 _TEXT_KEYS, _LABEL_KEYS = ("text", "value", "content", "option"), ("label", "key", "id", "letter")
-_LONGEST = 20_000
+_MOST = len(ascii_uppercase)
+#: Texts that say that a row has no options.
+_NONE = frozenset(["nan", "none", "null"])
+#: A list as numpy prints it, which Python would read as one text.
+_UNPARTED = re.compile(r"^\s*\[\s*(['\"])[^\n]*\1\s+\1[^\n]*\1\s*\]\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,16 @@ def read(value: object, row: int, column: str) -> Options:
         LineProblem: it holds something else.
     """
     if isinstance(value, str):
-        value = _parsed(value)
+        if _UNPARTED.search(value):
+            detail = f"row {row} has options without commas between them in {column!r}, as numpy prints them"
+            raise LineProblem(Reason.MALFORMED_LINE, f"{detail}; write them as JSON")
+        value = parsed(value)
+    if isinstance(value, float) and value != value:
+        return Options()
     match value:
         case None | "" | [] | ():
+            return Options()
+        case str() if value.casefold() in _NONE:
             return Options()
         case Mapping():
             return _mapping(value, row, column)
@@ -60,19 +72,6 @@ def read(value: object, row: int, column: str) -> Options:
     raise _unread(row, column)
 
 
-def _parsed(text: str) -> object:
-    """A text that holds a list or mapping, as JSON or as Python prints it; else the text."""
-    stripped = text.strip()
-    if stripped[:1] not in ("[", "{") or len(stripped) > _LONGEST:
-        return stripped
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(stripped)
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
-    return stripped
-
-
 def _first(one: Mapping[object, object], names: Sequence[str]) -> object:
     return next((one[name] for name in names if name in one), None)
 
@@ -81,12 +80,29 @@ def _mapping(value: Mapping[object, object], row: int, column: str) -> Options:
     texts, labels = _first(value, (*_TEXT_KEYS, "texts")), _first(value, (*_LABEL_KEYS, "labels"))
     if isinstance(texts, list | tuple) and isinstance(labels, list | tuple) and len(texts) == len(labels):
         return _made(list(texts), [str(label) for label in labels], row, column)
-    return _made(list(value.values()), [str(label) for label in value], row, column)
+    # A struct of a table has every label that any row has.
+    there = {label: text for label, text in value.items() if text is not None} if _ends_null(value) else value
+    return _made(list(there.values()), [str(label) for label in there], row, column)
+
+
+def _ends_null(value: Mapping[object, object]) -> bool:
+    """Whether nulls stand only behind the last text."""
+    nulls = [text is None for text in value.values()]
+    return nulls == sorted(nulls) and not all(nulls)
 
 
 def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str) -> Options:
-    """Options of texts and numbers; labels that stand inside the texts are taken out of them."""
-    if any(isinstance(text, bool) or not isinstance(text, str | int | float) for text in texts):
+    """Options of texts and numbers; labels that stand inside the texts are taken out of them.
+
+    Where a table has more columns than a row has options, the last ones are null.
+    """
+    while texts and texts[-1] is None:
+        texts, labels = texts[:-1], labels[: len(texts) - 1]
+    if len(texts) > _MOST:
+        detail = f"row {row} has {len(texts)} options in {column!r}, more than there are letters"
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
+    texts = [str(text) if isinstance(text, bool) else text for text in texts]
+    if any(not isinstance(text, str | int | float) for text in texts):
         raise _unread(row, column)
     plain = [_number(text) if isinstance(text, int | float) else str(text).strip() for text in texts]
     named = tuple(label.strip().strip("()[].:").upper() for label in labels)
@@ -99,6 +115,28 @@ def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str)
         return Options(tuple(plain))
     order = sorted(range(len(plain)), key=lambda place: _rank(named[place]))
     return Options(tuple(plain[place] for place in order), tuple(named[place] for place in order))
+
+
+def of_columns(values: Sequence[object], names: Sequence[str], row: int) -> Options:
+    """The options of a row whose texts stand in columns of their own; empty ones at the end are none.
+
+    Raises:
+        LineProblem: one holds something else than a text or number.
+    """
+    texts = [None if _is_empty(value) else value for value in values]
+    labels = names if all(name in ascii_uppercase for name in names) else ()
+    return _made(texts, labels, row, ", ".join(names))
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and value != value)
+
+
+def label_inside(text: str) -> str:
+    """The letter that an option's text begins with as a label (`B. lung`), "" for none."""
+    found = _LABEL.match(text)
+    label = next(filter(None, found.groups())).upper() if found else ""
+    return label if label in ascii_uppercase else ""
 
 
 def _number(value: float) -> str:
@@ -120,13 +158,14 @@ def _consecutive(labels: Sequence[str]) -> bool:
 
 
 def _in_line(text: str, row: int, column: str) -> Options:
-    """`A. red; B. blue` in one text."""
+    """`A. red; B. blue` in one text, or `a ) 3 , b ) 4`, or `1. red; 2. blue`."""
     marks = list(_IN_LINE.finditer(text))
-    labels = [mark[1] for mark in marks]
-    if labels != list(ascii_uppercase[: len(labels)]) or len(labels) < 2 or marks[0].start() > 0:
+    labels = [mark[1].upper() for mark in marks]
+    letters, numbers = list(ascii_uppercase[: len(labels)]), [str(place) for place in range(1, len(labels) + 1)]
+    if labels not in (letters, numbers) or len(labels) < 2 or marks[0].start() > 0:
         raise _unread(row, column)
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    parts = [text[mark.end() : end].strip(" \t\n;,") for mark, end in zip(marks, ends, strict=True)]
+    parts = [text[mark.end() : end].strip(" \t\n;,；，") for mark, end in zip(marks, ends, strict=True)]
     return Options(tuple(parts), tuple(labels))
 
 

@@ -139,11 +139,11 @@ class Pictures:
         for member in archives.members(bundle):
             near = names.get(_parts(str(member.name), cased=False)[-1], ())
             exact = _fitting(member.name, near, cased=True)
-            for name in exact or _fitting(member.name, near, cased=False):
-                try:
-                    found: Stored | ImageProblem = self._keep(member)
-                except ImageProblem as problem:
-                    found = problem
+            loose = [name for name in _fitting(member.name, near, cased=False) if name not in exact]
+            if not exact and not loose:
+                continue
+            found = self._kept(member)
+            for name in (*exact, *loose):
                 before = index.entries.get(name)
                 if name not in exact:
                     alike[name][f"{bundle.name}/{member.name}"] = found
@@ -152,8 +152,12 @@ class Pictures:
                 elif isinstance(before, Stored) and isinstance(found, Stored) and before.image_id != found.image_id:
                     index.add(name, ImageProblem(Reason.MISSING_FILE, f"{bundle.name} has several files {name!r}"))
 
-    def _keep(self, member: archives.Member) -> Stored:
-        return self._put(member.read(self.section.max_bytes))
+    def _kept(self, member: archives.Member) -> Stored | ImageProblem:
+        """The member as it is kept, or why not; it can be read once."""
+        try:
+            return self._put(member.read(self.section.max_bytes))
+        except ImageProblem as problem:
+            return problem
 
 
 def _plain(folder: Path, name: str) -> tuple[Path, str] | None:

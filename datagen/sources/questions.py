@@ -8,13 +8,14 @@ from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import answer_keys, choices
+from datagen.sources import answer_keys, choices, in_text
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.record import Record
 from datagen.text import neutral
 
 FILTER = "source"
+_FEWEST = 2  # options that may be something else: "Take (A) an angle and (B) another"
 _NO_LICENSE = "unknown"
 _MEND = (
     "if it is a worked solution, name what stands before its final answer in the recipe's columns: gold: {after: ...}"
@@ -143,11 +144,14 @@ def found_in_text(text: str, answer: str, row: int, *, letters_only: bool = Fals
     Raises:
         LineProblem: the text has options for sure, or its source is multiple choice, and the answer is none of them.
     """
-    options = choices.in_text(text)
-    letter = choices.letter(answer, options) if options else ""
+    options = in_text.options(text)
+    letter = _in_both_ways(answer, options) if options else ""
+    if not letter and in_text.names_letters(answer):
+        options = options or in_text.loose(text)
+        letter = _in_both_ways(answer, options) if options else ""
     if letter:
         return options, letter
-    if options and choices.is_set(text):
+    if options and (in_text.are_sure(text) or (in_text.names_letters(answer) and len(options) > _FEWEST)):
         # A reply would name a letter, and be marked wrong.
         detail = f"row {row} answers {answer[:80]!r}, and none of the choices in its text is that"
         raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
@@ -155,6 +159,14 @@ def found_in_text(text: str, answer: str, row: int, *, letters_only: bool = Fals
         detail = f"row {row} answers {answer[:80]!r}, and no option read from its text is that"
         raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
     return (), answer
+
+
+def _in_both_ways(answer: str, options: tuple[str, ...]) -> str:
+    """The letter of the option that an answer names, "" also where it is the letter of one and the text of another."""
+    letter = choices.letter(answer, options)
+    if len(answer.strip("() ")) == 1 and choices.by_text(answer.strip("() "), options) not in ("", letter):
+        return ""
+    return letter
 
 
 def _lettered(options: tuple[str, ...], record: Record) -> dict[str, str]:

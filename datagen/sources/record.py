@@ -1,8 +1,12 @@
 """A row of a source, whatever its file's format: its key, its columns, and why it cannot be used, if so."""
 
+import ast
+import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
@@ -11,6 +15,7 @@ from datagen.sources.lines import LineProblem
 
 #: Names under which data sets wrap a single value: `{"value": "2"}`.
 _WRAPPERS = ("value", "text", "answer", "content")
+_LONGEST_LITERAL = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Record:
         if isinstance(value, list | tuple) and value:
             detail = f"row {self.number} has {len(value)} values in {column!r}, and one is wanted"
             raise LineProblem(Reason.MISSING_FIELD, detail)
-        if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value:
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal) or not _is_finite(value):
             raise LineProblem(Reason.MISSING_FIELD, f"row {self.number} has no text in {column!r}")
         return str(value)
 
@@ -135,8 +140,16 @@ def sentence(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def single(value: object) -> object:
-    """The value itself, or the one in it where a list or mapping holds nothing else: `["2"]`, `[{"value": "2"}]`."""
+    """The value itself, or the one in it where a list or mapping holds nothing else: `["2"]`, `[{"value": "2"}]`.
+
+    A text that is a list of texts, or a mapping, as JSON or Python writes it, is that; one of numbers may be an answer.
+    """
+    value = _unpacked(value) if isinstance(value, str) else value
     while True:
         if isinstance(value, list | tuple) and len(value) == 1:
             value = value[0]
@@ -144,3 +157,23 @@ def single(value: object) -> object:
             value = value[name]
         else:
             return value
+
+
+def _unpacked(text: str) -> object:
+    found = parsed(text)
+    if isinstance(found, dict) or (isinstance(found, list) and found and all(isinstance(one, str) for one in found)):
+        return found
+    return text
+
+
+def parsed(text: str) -> object:
+    """A text that holds a list or mapping, as JSON or as Python prints it; else the text, stripped."""
+    stripped = text.strip()
+    if stripped[:1] not in ("[", "{") or stripped[-1:] not in ("]", "}") or len(stripped) > _LONGEST_LITERAL:
+        return stripped
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(stripped)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+    return stripped

@@ -1,0 +1,110 @@
+r"""Options that a problem's text holds, in the ways that people set them, from the surest to those that need a key.
+
+`Choices: A: 3 B: 4`, one a line, `\textbf{(A)}\ 3 \qquad \textbf{(B)}\ 4`, `(A) 3 (B) 4`; and, where the key is a
+letter and so says that there are options, any labels in order: `A. 3 B. 4`, `A．3 B．4`, `A、3`.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from string import ascii_uppercase
+
+from datagen.sources import choices
+
+#: Where the options begin, as the sources say it.
+_HEADING = re.compile(
+    r"(?:\b(?:choices|options)\s*:|choose from the following options:?|from the following options:?)\s*",
+    re.IGNORECASE,
+)
+#: Labels before options; `@` is their letter.
+_LABEL = r"[(\[]?@[)\]]?\s?[:.)]\s*"
+_LINE = r"(?:^|\n)\s*(?:[-*•]\s+)?"
+#: Labels that count where the key is a letter.
+_LOOSE = r"(?:^|[\s　。？?])(?:[-*•]\s+)?(?:\*\*)?(?:[（(\[]@[）)\]][.:]?|@\s?[.)．：、）:])(?:\*\*)?\s*"
+#: `\\textbf{(A)}`, `\\mathrm{(A) \\ }`, `(\\text{A})`, `{\\bf (A)}`, as competitions set their choices.
+_FONT = (
+    r"(?:\\(?:textbf|textrm|textsf|text|mathbf|mathrm|mathsf|bf|rm|bold|boldsymbol)\s*\{|\{\s*\\(?:bf|rm|bfseries)\s)"
+)
+_SPACE = r"(?:\s|~|\\[ ,;:!]|\\q?quad|\{\s*\})*"
+_SET_LABEL = (
+    rf"\$?\s*(?:\(\s*{_FONT}\s*@\s*\}}\s*\)"
+    rf"|{_FONT}{_SPACE}(?:\(\s*@\s*\)|@\s*[).]){_SPACE}\}})[.:]?"
+)
+_BRACKETED = r"(?:^|(?<=[\s$~}]))\(@\)"
+_AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill))+$")
+_FEWEST = 3
+#: Characters at a problem's end that are looked at, and labels A in them: options are no book.
+_LOOKED_AT, _TRIED = 20_000, 20
+#: What a question before its options ends in.
+_ASKED = re.compile(r"(?:[?？:：_.。]|[（(]\s*[）)])\s*$")
+_LETTERS = re.compile(r"^\W*(?:[A-J](?:\s*(?:,|;|and|&|、|，)?\s*[A-J])*)\W*$")
+
+
+def options(problem: str) -> tuple[str, ...]:
+    """The options at the end of a problem, A first; empty if there are none that can be told apart."""
+    headings = list(_HEADING.finditer(problem))
+    listed = _split(problem[headings[-1].end() :], r"(?:^|[\n\s])" + _LABEL) if headings else ()
+    return listed or _split(problem, _LINE + _LABEL) or _labelled(problem, _SET_LABEL) or _labelled(problem, _BRACKETED)
+
+
+def loose(problem: str) -> tuple[str, ...]:
+    """The same by any labels in order, for a problem whose key is a letter."""
+    return _split(problem, _LOOSE) or _split(problem, _LOOSE, lower=True)
+
+
+def are_sure(problem: str) -> bool:
+    """Whether a problem's options can be nothing else.
+
+    They are where they are set as in competitions, are four in brackets, or are four lines behind a question.
+    """
+    if _labelled(problem, _SET_LABEL) or len(_labelled(problem, _BRACKETED)) > _FEWEST:
+        return True
+    lines = _split(problem, _LINE + _LABEL)
+    if len(lines) <= _FEWEST or any("?" in one or "？" in one for one in lines):
+        return False
+    first = re.compile(_LINE + _LABEL.replace("@", "A")).search(problem)
+    return bool(first and _ASKED.search(problem[: first.start()]))
+
+
+def names_letters(answer: str) -> bool:
+    """Whether an answer is nothing but letters of options, one or several, in options or past their end."""
+    return bool(_LETTERS.match(answer)) and len(answer) <= 12 and not re.search(r"[A-J]{3}", answer)
+
+
+def _split(text: str, label: str, *, lower: bool = False) -> tuple[str, ...]:
+    """Texts between labels in order: the longest row of them, the last of those; two at least, none empty."""
+    found: tuple[str, ...] = ()
+    text = text[-_LOOKED_AT:]
+    for starts in _rows(text, label, ascii_uppercase.lower() if lower else ascii_uppercase):
+        ends = [start for start, _ in starts[1:]] + [len(text)]
+        texts = [text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True)]
+        texts = _ended(texts)
+        if len(texts) >= len(found) and choices.distinct(texts):
+            found = tuple(texts)
+    return found
+
+
+def _rows(text: str, label: str, letters: str) -> Iterator[list[tuple[int, int]]]:
+    """(start, end) of the labels A, B, ... behind each label A."""
+    firsts = deque((match.span() for match in re.finditer(label.replace("@", letters[0]), text)), maxlen=_TRIED)
+    for first in firsts:
+        starts = [first]
+        for letter in letters[1:]:
+            match = re.compile(label.replace("@", letter)).search(text, starts[-1][1])
+            if match is None:
+                break
+            starts.append(match.span())
+        yield starts
+
+
+def _ended(texts: Sequence[str]) -> list[str]:
+    """The options, the last one without what stands on lines behind it, where no other has several lines."""
+    if len(texts) > 1 and not any("\n" in text for text in texts[:-1]):
+        return [*texts[:-1], texts[-1].split("\n", 1)[0].strip()]
+    return list(texts)
+
+
+def _labelled(text: str, label: str) -> tuple[str, ...]:
+    """The same for labels inside formulas: three at least, and spaces, dollars and separators taken off."""
+    found = tuple(_AROUND.sub("", option).strip() for option in _split(text, label))
+    return found if len(found) >= _FEWEST and choices.distinct(found) else ()
