@@ -15,6 +15,7 @@ class Reason(StrEnum):
     EMPTY_PROBLEM = "empty_problem"
     MISSING_OPTIONS = "missing_options"
     UNGRADABLE_ANSWER = "ungradable_answer"
+    CONTRADICTED = "contradicting_answers"
     DUPLICATE_ID = "duplicate_id"
     DUPLICATE_ROW = "duplicate_row"
     MISSING_FILE = "missing_file"

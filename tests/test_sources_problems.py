@@ -23,7 +23,7 @@ def test_orz_conversations_become_graded_problems(tmp_path: Path) -> None:
     assert (question.problem, question.answer, question.source, question.license, question.image_path) == (
         "What is 1+1?", "2", "ORZ-Math-13k", "mit", "",
     )  # fmt: skip
-    assert data.reasons(rows) == ["empty_problem", "ungradable_answer"]
+    assert data.reasons(rows) == ["missing_field", "ungradable_answer"]
     assert data.questions(data.read(data.section("orz", file), tmp_path / "run", TEXT)) == [question]
 
 

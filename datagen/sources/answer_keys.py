@@ -102,7 +102,12 @@ class _Letters:
     def see(self, number: int, key: object, options: Options) -> None:
         """Count a row."""
         said = str(key).strip() if isinstance(key, str) else ""
-        if not said or len(options.texts) < 2 or whole(key) is not None or options.labelled(said) is not None:
+        if (
+            not said
+            or not choices.distinct(options.texts)
+            or whole(key) is not None
+            or options.labelled(said) is not None
+        ):
             return
         alike = [place for place, text in enumerate(options.texts) if text.strip().casefold() == said.casefold()]
         letter = ascii_uppercase.find(said.upper()) if len(said) == 1 else -1
@@ -201,6 +206,6 @@ def _named(key: str, texts: Sequence[str], convention: Convention | None) -> str
 
 def is_missing(key: object) -> bool:
     """Whether a value says that there is no answer: null, NaN, or a text such as "N/A"."""
-    if key is None or (isinstance(key, float) and key != key):
+    if key is None or key == [] or (isinstance(key, float) and key != key):
         return True
     return isinstance(key, str) and key.strip().lower() in MISSING

@@ -5,6 +5,7 @@ A choice becomes a row only if its options can be told apart and the grader that
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from string import ascii_uppercase
 
@@ -20,6 +21,12 @@ _PREFIX = re.compile(r"^\s*(?:[-*•]\s+)?[(\[]?([A-Za-z])[)\]]?\s?[:.)]\s*")
 _PLACEHOLDER = re.compile(r"<\s?(?:image|img)[\s_-]?(\d{0,2})\s?/?>", re.IGNORECASE)
 #: What Geo170K puts before a question; it asks for an answer format that is not ours.
 _PREAMBLE = re.compile(r"^.{0,400}?\bQuestion\s*:\s*", re.IGNORECASE | re.DOTALL)
+#: What some keys begin with.
+_PREFIXED = re.compile(
+    r"^\s*(?:【?答案】?|(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?)\s*:?\s*(?=\S)", re.IGNORECASE
+)
+#: A letter with its text close behind it: `B.4`.
+_TIGHT = re.compile(r"^([A-J])[.:、](?=\d)")
 _LONGEST_ANSWER = 60
 _MOST_WORDS, _MOST_WORDS_ON_LINES = 25, 10  # of a free answer; more is a solution
 
@@ -69,6 +76,7 @@ def letter(key: str, options: Sequence[str]) -> str:
 
     The reward's own grader reads it, as if a model had boxed it.
     """
+    key = bare(key)
     named = key.strip().upper()
     if named in set(ascii_uppercase[: len(options)]):
         # Beside an option that bears this letter as its label, the key may mean either.
@@ -76,6 +84,12 @@ def letter(key: str, options: Sequence[str]) -> str:
         elsewhere = any(label_inside(text) == named for at, text in enumerate(options) if at != place)
         return "" if elsewhere else named
     return answers.grade(rf"\boxed{{{key.strip()}}}", "A", tuple(options)).answer
+
+
+def bare(key: str) -> str:
+    """A key without full-width letters and without words such as "Answer:" before it."""
+    plain = _PREFIXED.sub("", unicodedata.normalize("NFKC", key), count=1).strip()
+    return _TIGHT.sub(r"\1. ", plain)
 
 
 def by_text(key: str, options: Sequence[str]) -> str:

@@ -123,6 +123,8 @@ def _gather_one(
         display.note(f"{label}: whole-number keys are {noted[0]}, {how}")
     if losses.broken_files:
         display.note(f"{label}: {losses.broken_files}")
+    if not (losses.total or losses.passed_over or _known(run, stage, kind)):
+        raise SourceError(f"The {stage} source {section.path or section.repo or section.kind} has no rows at all.")
     if fresh and not losses.kept and losses.lost:
         where = section.path or section.repo or section.kind
         raise SourceError(

@@ -20,7 +20,7 @@ _HEADING = re.compile(
 _LABEL = r"[(\[]?@[)\]]?\s?[:.)]\s*"
 _LINE = r"(?:^|\n)\s*(?:[-*•]\s+)?"
 #: Labels that count where the key is a letter.
-_LOOSE = r"(?:^|[\s　。？?])(?:[-*•]\s+)?(?:\*\*)?(?:[（(\[]@[）)\]][.:]?|@\s?[.)．：、）:])(?:\*\*)?\s*"
+_LOOSE = r"(?:^|[\s。?)])(?:[-*•]\s+)?(?:\*\*)?(?:[(\[]@[)\]][.:]?|@\s?[.)、:])(?:\*\*)?\s*"
 #: `\\textbf{(A)}`, `\\mathrm{(A) \\ }`, `(\\text{A})`, `{\\bf (A)}`, as competitions set their choices.
 _FONT = (
     r"(?:\\(?:textbf|textrm|textsf|text|mathbf|mathrm|mathsf|bf|rm|bold|boldsymbol)\s*\{|\{\s*\\(?:bf|rm|bfseries)\s)"
@@ -28,42 +28,50 @@ _FONT = (
 _SPACE = r"(?:\s|~|\\[ ,;:!]|\\q?quad|\{\s*\})*"
 _SET_LABEL = (
     rf"\$?\s*(?:\(\s*{_FONT}\s*@\s*\}}\s*\)"
-    rf"|{_FONT}{_SPACE}(?:\(\s*@\s*\)|@\s*[).]){_SPACE}\}})[.:]?"
+    rf"|\\item\s*\[\s*\(?@[).]?\s*\]|{_FONT}{_SPACE}(?:\(\s*@\s*\)|@\s*[).]){_SPACE}\}})[.:]?"
 )
-_BRACKETED = r"(?:^|(?<=[\s$~}]))\(@\)"
-_AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill))+$")
+_BRACKETED = r"(?<![A-Za-z0-9_\\^)])\(@\)"
+_AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill)|\\end\{{\w+\}})+$")
 _FEWEST = 3
 #: Characters at a problem's end that are looked at, and labels A in them: options are no book.
 _LOOKED_AT, _TRIED = 20_000, 20
-#: What a question before its options ends in.
-_ASKED = re.compile(r"(?:[?？:：_.。]|[（(]\s*[）)])\s*$")
+#: U+FF01 to U+FF5E, and the blank of the same width.
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 _LETTERS = re.compile(r"^\W*(?:[A-J](?:\s*(?:,|;|and|&|、|，)?\s*[A-J])*)\W*$")
 
 
 def options(problem: str) -> tuple[str, ...]:
     """The options at the end of a problem, A first; empty if there are none that can be told apart."""
-    headings = list(_HEADING.finditer(problem))
-    listed = _split(problem[headings[-1].end() :], r"(?:^|[\n\s])" + _LABEL) if headings else ()
-    return listed or _split(problem, _LINE + _LABEL) or _labelled(problem, _SET_LABEL) or _labelled(problem, _BRACKETED)
+    text = _narrow(problem)
+    return _headed(text) or _split(text, _LINE + _LABEL) or _labelled(text, _SET_LABEL) or _labelled(text, _BRACKETED)
 
 
 def loose(problem: str) -> tuple[str, ...]:
     """The same by any labels in order, for a problem whose key is a letter."""
-    return _split(problem, _LOOSE) or _split(problem, _LOOSE, lower=True)
+    text = _narrow(problem)
+    return _split(text, _LOOSE) or _split(text, _LOOSE, lower=True)
 
 
 def are_sure(problem: str) -> bool:
     """Whether a problem's options can be nothing else.
 
-    They are where they are set as in competitions, are four in brackets, or are four lines behind a question.
+    They are where they stand behind "Choices:", are set as in competitions, or are four with no question behind them.
     """
-    if _labelled(problem, _SET_LABEL) or len(_labelled(problem, _BRACKETED)) > _FEWEST:
+    text = _narrow(problem)
+    if _headed(text) or _labelled(text, _SET_LABEL):
         return True
-    lines = _split(problem, _LINE + _LABEL)
-    if len(lines) <= _FEWEST or any("?" in one or "？" in one for one in lines):
-        return False
-    first = re.compile(_LINE + _LABEL.replace("@", "A")).search(problem)
-    return bool(first and _ASKED.search(problem[: first.start()]))
+    several = max(_labelled(text, _BRACKETED), _split(text, _LINE + _LABEL), _split(text, _LOOSE), key=len)
+    return len(several) > _FEWEST and not any("?" in one for one in several)
+
+
+def _headed(text: str) -> tuple[str, ...]:
+    headings = list(_HEADING.finditer(text))
+    return _split(text[headings[-1].end() :], r"(?:^|[\n\s])" + _LABEL) if headings else ()
+
+
+def _narrow(text: str) -> str:
+    """Full-width letters and signs as those of ASCII, each in its place."""
+    return text.translate(_WIDE)
 
 
 def names_letters(answer: str) -> bool:

@@ -133,7 +133,7 @@ def _bare_letters(records: Iterable[Record], columns: Columns) -> bool:
         if isinstance(value, str) and isinstance(problem, str):
             rows += 1
             bare += bool(_LETTER.match(value)) and not in_text.options(problem) and not in_text.loose(problem)
-    return bare >= _FEWEST and 2 * bare > rows
+    return bare == rows > 1 or (bare >= _FEWEST and 2 * bare > rows)
 
 
 def _license(section: SourceSection, columns: Columns, record: Record) -> str:

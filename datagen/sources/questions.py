@@ -8,7 +8,7 @@ from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import answer_keys, choices, in_text
+from datagen.sources import answer_keys, choices, contradictions, in_text
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.record import Record
@@ -66,12 +66,12 @@ def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[
     """
     if source.pictures:
         source.pictures.prepare(image_names(source.records(), source.parse, known))
-    seen: set[str] = set()
+    seen, contradicted = set[str](), contradictions.found(source)
     for record in source.records():
         if record.key in known:
             continue
         try:
-            question = _question(source, stage, record)
+            question = _question(source, stage, record, contradicted)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats a problem")
             seen.add(question.question_id)
@@ -82,18 +82,23 @@ def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[
             yield Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)
 
 
-def _question(source: ProblemSource, stage: str, record: Record) -> Question:
+def _question(source: ProblemSource, stage: str, record: Record, contradicted: Collection[int]) -> Question:
     if record.problem:
         raise record.problem
     said = source.parse(record)
+    if contradicted and contradictions.asked(said) in contradicted:
+        detail = f"row {record.number} answers {said.answer[:60]!r}, and a row that asks the same answers otherwise"
+        raise LineProblem(Reason.CONTRADICTED, detail)
     _pictured(source, said, record)
     options = tuple(neutral(option) for option in said.options)
     text = neutral(choices.without_placeholders(said.problem))
     answer = neutral(said.answer)
     if not options and answer and answer_keys.is_missing(answer):
         raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no answer but {answer!r}")
-    if not text or not answer:
-        raise LineProblem(Reason.EMPTY_PROBLEM, f"row {record.number} has an empty problem or answer")
+    if not answer:
+        raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has an empty answer")
+    if not text:
+        raise LineProblem(Reason.EMPTY_PROBLEM, f"row {record.number} has an empty problem")
     shown = text
     if options:
         options = choices.cleaned(options)
@@ -144,14 +149,12 @@ def found_in_text(text: str, answer: str, row: int, *, letters_only: bool = Fals
     Raises:
         LineProblem: the text has options for sure, or its source is multiple choice, and the answer is none of them.
     """
-    options = in_text.options(text)
+    sure, named = in_text.are_sure(text), in_text.names_letters(choices.bare(answer))
+    options = in_text.options(text) or (in_text.loose(text) if sure or named else ())
     letter = _in_both_ways(answer, options) if options else ""
-    if not letter and in_text.names_letters(answer):
-        options = options or in_text.loose(text)
-        letter = _in_both_ways(answer, options) if options else ""
     if letter:
         return options, letter
-    if options and (in_text.are_sure(text) or (in_text.names_letters(answer) and len(options) > _FEWEST)):
+    if options and (sure or (named and len(options) > _FEWEST)):
         # A reply would name a letter, and be marked wrong.
         detail = f"row {row} answers {answer[:80]!r}, and none of the choices in its text is that"
         raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
