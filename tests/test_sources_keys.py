@@ -195,3 +195,88 @@ def test_a_teachers_options_lose_letters_of_their_own() -> None:
     )
     with pytest.raises(ParseError, match="letters of their own"):
         mcq.parse(reply("B. red", "A. teal", "C. ochre", "D. navy"), "stop")
+
+
+@pytest.mark.parametrize(
+    ("labelled", "answer", "said"),
+    [
+        (["1. u", "2. v", "3. w"], 1, {"zero_based": "v", "one_based": "u"}),
+        ({"1": "u", "2": "v", "3": "w"}, 1, {"zero_based": "v", "one_based": "u"}),
+    ],
+)
+def test_the_recipes_word_stands_above_labels_that_are_numbers(
+    tmp_path: Path, labelled: object, answer: int, said: dict[str, str]
+) -> None:
+    for convention, text in said.items():
+        found, _ = read(tmp_path / convention, [row(0, labelled, answer)], answers=convention)
+        assert list(found.values()) == [text]
+
+
+def test_labels_that_are_numbers_and_keys_that_count_otherwise_contradict_each_other(tmp_path: Path) -> None:
+    labelled = ["1. u", "2. v", "3. w"]
+    assert list(read(tmp_path / "0", [row(0, labelled, 1), row(1, labelled, 3)])[0].values()) == ["u", "w"]
+    with pytest.raises(SourceError, match="no one convention"):
+        read(tmp_path / "1", [row(0, labelled, 0), row(1, labelled, 1)])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), []])
+def test_no_key_is_no_option_that_reads_none(tmp_path: Path, missing: object) -> None:
+    assert read(tmp_path, [row(0, ["One", "None", "nan"], missing)]) == ({}, ["missing_field"])
+    assert list(read(tmp_path / "1", [row(0, ["One", "None", "nan"], "None")])[0].values()) == ["None"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "key"),
+    [(["none of these", "A. x", "B. y"], "B"), (["x", "A) y", "B) z"], "A"), (["A. x", "A. y", "C. z"], "A")],
+)
+def test_a_key_that_is_the_label_of_another_option_is_refused(tmp_path: Path, texts: list[str], key: str) -> None:
+    assert read(tmp_path, [row(0, texts, key)]) == ({}, ["ungradable_answer"])
+
+
+def test_more_options_than_letters_are_a_bad_row(tmp_path: Path) -> None:
+    many = [f"option {n}" for n in range(30)]
+    found, reasons = read(tmp_path, [row(0, many, "option 3"), row(1, many, 28), row(2, FRUIT, "lime")])
+    assert (list(found.values()), reasons) == (["lime"], ["ungradable_answer"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ("a ) 38 , b ) 27.675 , c ) 30", ("38", "27.675", "30")),
+        ("A．三角形；B．圆", ("三角形", "圆")),
+        ("1. x; 2. y", ("x", "y")),
+        ("A) red B) blue", ("red", "blue")),
+        (["x", "y", None, None], ("x", "y")),
+        ({"A": "x", "B": "y", "E": None}, ("x", "y")),
+        ([True, False], ("True", "False")),
+        (float("nan"), ()),
+        ("nan", ()),
+    ],
+)
+def test_options_as_others_write_them(value: object, texts: tuple[str, ...]) -> None:
+    assert options.read(value, 1, "options").texts == texts
+
+
+def test_options_that_numpy_printed_are_said() -> None:
+    with pytest.raises(LineProblem, match="without commas"):
+        options.read("['Ohio' 'Utah']", 1, "options")
+
+
+def test_options_stand_in_columns_of_their_own(tmp_path: Path) -> None:
+    rows = [
+        {"q": "Which?", "A": "x", "B": "y", "C": "z", "key": "C"},
+        {"q": "What?", "A": "x", "B": "y", "C": None, "key": "B"},
+        {"q": "Who?", "A": "x", "B": "y", "C": "", "key": "C"},
+    ]
+    data.write_lines(tmp_path / "p/rows.jsonl", rows)
+    columns = {"problem": "q", "answer": "key", "options": ["A", "B", "C"]}
+    found = data.read(data.section("problems", tmp_path / "p", columns=columns, source="s"), tmp_path / "run", TEXT)
+    assert [(q.answer, q.options) for q in data.questions(found)] == [("C", ("x", "y", "z")), ("B", ("x", "y"))]
+    assert data.reasons(found) == ["ungradable_answer"]
+    bare = data.section("problems", tmp_path / "p", columns=columns | {"options": ""}, source="s")
+    assert data.reasons(data.read(bare, tmp_path / "run", TEXT)) == ["missing_options"] * 3
+
+
+def test_booleans_and_numbers_of_tables_are_answers(tmp_path: Path) -> None:
+    rows = [row(0, ["True", "False"], True), row(1, FRUIT, "0.0"), row(2, FRUIT, "2.0"), row(3, FRUIT, "3.0")]
+    assert list(read(tmp_path, rows, answers="zero_based")[0].values()) == ["True", "plum", "cherry", "lime"]

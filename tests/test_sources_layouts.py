@@ -325,3 +325,92 @@ def test_members_of_an_archive_are_found_in_other_capitals_where_one_alone_fits(
     found = visual(tmp_path / "set", images="p.zip", files=["*.jsonl"])
     assert (len(data.questions(found)), data.reasons(found)) == (2, ["missing_file"])
     assert "several are spelled like it: p.zip/a/TWIN.png, p.zip/a/Twin.png" in details(found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"), [('["34"]', "34"), ("{'answer': '5'}", "5"), ("[1, 2]", "[1, 2]"), ("(1, 2)", "(1, 2)")]
+)
+def test_a_list_of_one_text_as_text_is_that_text(tmp_path: Path, answer: str, gold: str) -> None:
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": "What?", "answer": answer}])
+    assert golds(text(tmp_path / "set")) == [gold]
+
+
+@pytest.mark.parametrize("answer", ["['0.5', '1/2']", "notfound", "N/A", "", "48/2 = 24\n#### 72"])
+def test_what_is_no_single_answer_is_refused(tmp_path: Path, answer: str) -> None:
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": "What?", "answer": answer}])
+    assert data.reasons(text(tmp_path / "set")) in (["missing_field"], ["ungradable_answer"])
+
+
+def test_captions_that_say_there_is_none_or_several_are_refused(tmp_path: Path) -> None:
+    rows = [{"image": "p.png", "caption": said} for said in ("N/A", "nan", '["one", "two"]', "A red bus.")]
+    data.write_lines(tmp_path / "set/rows.jsonl", rows)
+    (tmp_path / "set/p.png").write_bytes(data.picture(1))
+    section = data.section("captions", tmp_path / "set", columns={}, source="s")
+    found = data.read(section, tmp_path / "run", Stage.PERCEPTION)
+    assert data.reasons(found) == ["missing_field"] * 3
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "x = 4, so x is ( )\nA. 3 B. 4 C. 5 D. 6",
+        "若x=4，则x为（　　）\nA．3　　B．4　　C．5　　D．6",
+        "若z=4，则z为\nA、3 B、4 C、5 D、6",
+        "若w=4，则w为（A）3 （B）4 （C）5 （D）6",
+        "What is x?\nChoices:\nA: 3\nB: 4\nC: 5",
+        "What is x?\n**A.** 3\n**B.** 4\n**C.** 5\n**D.** 6",
+        r"What is x? \begin{enumerate}\item[(A)] 3 \item[(B)] 4 \item[(C)] 5 \item[(D)] 6\end{enumerate}",
+    ],
+)
+def test_choices_that_are_sure_are_read_by_letter_and_value_and_refused_beside_another(
+    tmp_path: Path, problem: str
+) -> None:
+    rows = [
+        {"problem": f"{n}: {problem}", "answer": said} for n, said in enumerate(["B", "4", "答案：B", "7", "E", "AB"])
+    ]
+    data.write_lines(tmp_path / "set/rows.jsonl", rows)
+    found = text(tmp_path / "set")
+    assert golds(found) == ["B", "B", "B"]
+    assert {row.options[1] for row in data.questions(found)} == {"4"}
+    assert data.reasons(found) == ["ungradable_answer"] * 3
+
+
+def test_conditions_by_small_letters_are_no_choices(tmp_path: Path) -> None:
+    problem = "Find N with \n(a) $A<B$, \n(b) $B<C$, \n(c) $C<99$, and \n(d) $p$ divides $A$."
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": problem, "answer": "272"}])
+    assert golds(text(tmp_path / "set")) == ["272"]
+
+
+def test_what_stands_behind_the_last_choice_is_none_of_it(tmp_path: Path) -> None:
+    problem = "How wide?\nA. 20\nB. 40\nC. 60\nD. 80\nAnswer with the letter."
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": problem, "answer": "D"}])
+    (row,) = data.questions(text(tmp_path / "set"))
+    assert row.options == ("20", "40", "60", "80")
+
+
+def test_rows_that_ask_the_same_and_answer_otherwise_are_all_refused(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"problem": "What is 2 + 2?", "answer": "4"},
+        {"problem": "What is 2  + 2?", "answer": "5"},
+        {"problem": "What is 1/2?", "answer": "0.5"},
+        {"problem": "What is 1/2?", "answer": r"\frac{1}{2}"},
+        {"problem": "Which? (A) 1 (B) 2 (C) 3 (D) 4", "answer": "B"},
+        {"problem": "Which? (A) 1 (B) 2 (C) 3 (D) 4", "answer": "2"},
+    ]
+    data.write_lines(tmp_path / "set/rows.jsonl", rows)
+    found = text(tmp_path / "set")
+    assert golds(found) == ["0.5", r"\frac{1}{2}", "B"]
+    assert data.reasons(found) == ["contradicting_answers"] * 2 + ["duplicate_row"]
+    rows = [{"problem": "Which colour?", "answer": gold, "image": f"{n}.png"} for n, gold in enumerate(["red", "blue"])]
+    data.write_lines(tmp_path / "seen/rows.jsonl", rows)
+    for n in range(2):
+        (tmp_path / f"seen/{n}.png").write_bytes(data.picture(n))
+    assert golds(visual(tmp_path / "seen")) == ["red", "blue"]
+
+
+def test_a_member_of_a_tar_that_two_rows_name_is_read_once(tmp_path: Path) -> None:
+    names = ["images/1.png", "./images/1.png", "1.png", "images\\1.png"]
+    rows = [{"problem": f"{n}?", "answer": "red", "image": name} for n, name in enumerate(names)]
+    data.write_lines(tmp_path / "set/rows.jsonl", rows)
+    data.tar(tmp_path / "set/p.tar.gz", {"images/1.png": data.picture(1), "images/2.png": data.picture(2)})
+    assert len(data.questions(visual(tmp_path / "set", images="p.tar.gz", files="*.jsonl"))) == 4
