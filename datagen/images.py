@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError, features
 
 from capcurriculum.reasons import Reason
+from datagen import pointers
 
 #: Smaller than this on a side and a vision tower has nothing to see (Qwen3-VL's merged patch is 32 pixels).
 MIN_SIDE = 28
@@ -88,8 +89,10 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     """The image, its size checked and nothing decoded yet; what fails inside to decode is this error too.
 
     Raises:
-        ImageProblem: too many pixels, an unexpected format, or not decodable.
+        ImageProblem: too many pixels, an unexpected format, not decodable, or a Git LFS pointer to the picture.
     """
+    if data.startswith(pointers.POINTER):
+        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is a Git LFS pointer and not the picture itself; {pointers.MEND}")
     try:
         with warnings.catch_warnings():
             # Our own limit is checked below; Pillow's warning about large images would only repeat it.

@@ -75,7 +75,7 @@ def test_rows_of_another_encoding_are_verdicts_and_the_others_are_kept(tmp_path:
 
 
 def test_a_broken_byte_in_a_json_array_is_told_apart_from_a_file_cut_off(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="invalid bytes in UTF8 string"):
+    with pytest.raises(SourceError, match=r"is not UTF-8 \(byte 0xfb\).*iconv"):
         read(tmp_path, ".json", text(".json").encode("cp1252"))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from datagen.images import ImageProblem
+from datagen.sources import encoding
 
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 MAX_MEMBERS = 5_000_000
@@ -47,6 +48,7 @@ def members(path: Path) -> Iterator[Member]:
         SourceError: it is damaged, no archive, or beyond the limits.
     """
     try:
+        encoding.refuse_pointer(path)
         yield from _zip(path) if path.suffix.lower() == ".zip" else _tar(path)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         detail = " ".join(str(error).split()) or type(error).__name__

@@ -16,10 +16,12 @@ from capcurriculum.recipe_sources import Columns, SourceSection
 from capcurriculum.rows import Stage
 from datagen.sources import docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
 from datagen.sources.captioned import CaptionSource
+from datagen.sources.forms import Form
+from datagen.sources.lines import read_lines
 from datagen.sources.place import Place
 from datagen.sources.questions import ProblemSource
 from datagen.sources.record import Keys, Reading, Record
-from datagen.sources.records import find_files, read_files
+from datagen.sources.records import arrow_batches, find_files, form, read_files
 from datagen.sources.store import Store
 
 _BATCH = 4096  # rows of one narrow column that are in memory
@@ -35,7 +37,9 @@ def rows(section: SourceSection, kind: Stage) -> int:
     """
     folder = kinds.folder(section)
     if section.kind == "problems" and section.columns is None:
-        return _in_files([folder / problems.PROBLEMS], section.limit, Reading(Keys("")))
+        path = folder / problems.PROBLEMS
+        next(read_lines(path, ""), None)  # says what is wrong, in the build's own words
+        return _lines(path, section.limit)
     if section.kind == "docci" and docci.is_release(folder):
         docci.image_folder(folder)
         return sum(unselected is None for _, unselected in docci.lines(section, folder))
@@ -106,16 +110,19 @@ def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
             case ".parquet":
                 count = int(pq.read_metadata(path).num_rows)
             case ".arrow":
-                with pa.memory_map(str(path)) as mapped_file, pa.ipc.open_stream(mapped_file) as stream:
-                    count = sum(int(batch.num_rows) for batch in stream)
-            case ".jsonl" | ".jsonlines" | ".ndjson":
-                with encoding.opened(path) as lines:
-                    return sum(1 for _ in islice(filter(str.strip, lines), limit))
+                count = sum(int(batch.num_rows) for batch in arrow_batches(path))
+            case ".jsonl" | ".jsonlines" | ".ndjson" | ".json" if form(path, reading) is Form.LINES:
+                return _lines(path, limit)
             case _:
                 return sum(1 for _ in islice(read_files([path], reading), limit))
     except (OSError, pa.ArrowException):
         return sum(1 for _ in read_files([path], reading))  # says what is wrong, in the build's own words
     return count if limit is None else min(count, limit)
+
+
+def _lines(path: Path, limit: int | None) -> int:
+    with encoding.opened(path) as lines:
+        return sum(1 for _ in islice(filter(str.strip, lines), limit))
 
 
 def _selected(records: Iterable[Record], limit: int | None) -> int:

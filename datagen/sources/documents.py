@@ -1,7 +1,6 @@
 """JSON documents of rows, read as streams: an array, an object of rows by their ids, or an array inside an object.
 
-What ends a `.json` file may also be JSON lines; the first lines tell. A document that breaks off is refused, or gives
-the rows that are whole.
+A document that breaks off is refused, or gives the rows that are whole.
 """
 
 import json
@@ -12,33 +11,15 @@ from typing import IO
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.sources import encoding
-from datagen.sources.lines import MAX_LINE
+from datagen.sources import encoding, nesting
 from datagen.sources.record import Keys, Reading, Record, sentence
 
 #: The name under which rows of an object of rows carry theirs.
 KEY = "(key)"
 ARRAY = "item"
-_FIRST_MEMBERS, _FIRST_LINES = 20, 5
+_FIRST_MEMBERS = 20
 #: A document with NaN, which is no JSON and which Python writes, is read whole up to so many bytes.
 _LENIENT_BYTES = 1_000_000_000
-
-
-def is_lines(path: Path) -> bool:
-    """Whether a file that begins with `{` holds JSON lines: one of its first lines is an object, and it has several."""
-    lines: list[str] = []
-    with encoding.opened(path) as handle:
-        while len(lines) < _FIRST_LINES and (raw := handle.readline(MAX_LINE)):
-            if raw.strip():
-                lines.append(raw.strip())
-    return len(lines) > 1 and any(_is_object(line) for line in lines)
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def read(path: Path, reading: Reading) -> Iterator[Record]:
@@ -57,6 +38,11 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
         raise SourceError(
             f"{path} is a table column by column; write it row by row (pandas: to_json(orient='records', lines=True))."
         )
+    if members.is_split(reading.needed):
+        raise SourceError(
+            f"{path} is a table as pandas writes it with orient='split'; write it row by row (pandas: "
+            "read_json(..., orient='split', dtype=False).to_json(..., orient='records', lines=True))."
+        )
     if members.is_row(reading.needed):
         yield from _opened(path, reading, lambda handle: _whole(handle, reading.keys))
     elif members.objects and not (members.others or members.arrays or members.lists):
@@ -69,6 +55,15 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
             f"{path} is one JSON object with {len(members.arrays) or 'no'} arrays of rows in it{named}; "
             "give a file that is an array of rows, an object of rows, or JSON lines."
         )
+
+
+def read_values(path: Path, reading: Reading) -> Iterator[Record]:
+    """The objects and arrays of a file that has one after the other, each a row.
+
+    Raises:
+        SourceError: it is no valid JSON.
+    """
+    return _opened(path, reading, lambda handle: _whole(handle, reading.keys))
 
 
 def _array(path: Path, reading: Reading, inner: str) -> Iterator[Record]:
@@ -102,6 +97,8 @@ def _checked(
         for record in rows:
             count = record.number
             yield record
+    except nesting.TooDeep as error:
+        raise SourceError(f"{where} has values {error}, after row {count} or a few later; take them out.") from error
     except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
         rest = _lenient(path, count, inner) if path else None
         if rest is not None:
@@ -109,6 +106,9 @@ def _checked(
                 yield _record(reading.keys, number, value)
             return
         if not reading.keep or not count:
+            undecoded = encoding.first_undecoded(path) if path and _is_of_bytes(error) else None
+            if undecoded:
+                raise SourceError(f"{where} {undecoded}.") from error
             raise reading.broken(where, count, f"is not valid JSON after row {count}: {sentence(error)}") from error
         yield reading.cut_off(where, count)
     if not count:
@@ -116,32 +116,42 @@ def _checked(
         raise SourceError(f"{where} has no {missing}; check that the source's kind fits this file.")
 
 
+def _is_of_bytes(error: Exception) -> bool:
+    """Whether a parser stumbled over bytes that are not UTF-8."""
+    return isinstance(error, UnicodeDecodeError) or "invalid bytes in UTF8" in str(error)
+
+
 def _lenient(path: Path, count: int, inner: str) -> list[object] | None:
     """The elements behind the first `count` of a document that is valid but for NaN and Infinity; else None."""
     if path.stat().st_size > _LENIENT_BYTES:
         return None
     try:
-        value = json.loads(path.read_text("utf-8-sig"))
+        with path.open("rb") as handle:
+            value = json.loads(_bytes(handle).read())
         for name in inner.split(".")[:-1]:
             value = value[name]
-    except (ValueError, RecursionError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError, nesting.TooDeep):
         return None
     if isinstance(value, dict) and inner == ARRAY:
         value = [{KEY: name} | row if isinstance(row, dict) else row for name, row in value.items()]
     return value[count:] if isinstance(value, list) else None
 
 
+def _bytes(handle: IO[bytes]) -> nesting.Shallow:
+    return nesting.Shallow(encoding.Unmarked(handle))
+
+
 def _elements(handle: IO[bytes], keys: Keys, inner: str) -> Iterator[Record]:
     import ijson
 
-    for number, value in enumerate(ijson.items(encoding.Unmarked(handle), inner, use_float=True), 1):
+    for number, value in enumerate(ijson.items(_bytes(handle), inner, use_float=True), 1):
         yield _record(keys, number, value)
 
 
 def _by_key(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
     import ijson
 
-    members = ijson.kvitems(encoding.Unmarked(handle), "", use_float=True)
+    members = ijson.kvitems(_bytes(handle), "", use_float=True)
     for number, (name, value) in enumerate(members, 1):
         yield _record(keys, number, {KEY: name} | value if isinstance(value, dict) else value)
 
@@ -149,8 +159,8 @@ def _by_key(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
 def _whole(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
     import ijson
 
-    for value in ijson.items(encoding.Unmarked(handle), "", use_float=True):
-        yield _record(keys, 1, value)
+    for number, value in enumerate(ijson.items(_bytes(handle), "", use_float=True, multiple_values=True), 1):
+        yield _record(keys, number, value)
 
 
 def _record(keys: Keys, number: int, value: object) -> Record:
@@ -166,7 +176,7 @@ def _record(keys: Keys, number: int, value: object) -> Record:
 class _Members:
     """The members of a JSON object by what they are: objects, arrays of rows, arrays of texts or numbers, the rest.
 
-    `inside` are names in the first of the objects.
+    `inside` are names in the first of the objects; `tables` are those of the arrays that begin with an array.
     """
 
     objects: list[str] = field(default_factory=list)
@@ -174,6 +184,7 @@ class _Members:
     lists: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     inside: set[str] = field(default_factory=set)
+    tables: list[str] = field(default_factory=list)
 
     def is_row(self, needed: Sequence[str]) -> bool:
         """Whether the object itself is a row: it has the columns, or nothing in it could be one."""
@@ -188,6 +199,12 @@ class _Members:
         numbered = bool(self.inside) and all(name.isdigit() for name in self.inside)
         return bool(columns) and (columns <= {*self.lists} or (columns <= {*self.objects} and numbered))
 
+    def is_split(self, needed: Sequence[str]) -> bool:
+        """Whether the names of columns stand beside a list of rows without them."""
+        names = {*self.objects, *self.arrays, *self.lists, *self.others}
+        here = names <= {"columns", "index", "data"} and "columns" in self.lists and "data" in self.tables
+        return here and not {column.split(".")[0] for column in needed} & names
+
 
 def _look(path: Path) -> _Members:
     """What the members of an object are: the first ones if all of those are objects, else all of them."""
@@ -197,7 +214,7 @@ def _look(path: Path) -> _Members:
     name, depth, inside_array = "", 0, False
     with path.open("rb") as handle:
         try:
-            for event, value in ijson.basic_parse(encoding.Unmarked(handle)):
+            for event, value in ijson.basic_parse(_bytes(handle)):
                 depth -= event in ("end_map", "end_array")
                 if depth == 1 and event == "map_key":
                     if len(found.objects) >= _FIRST_MEMBERS and not (found.arrays or found.lists or found.others):
@@ -209,9 +226,13 @@ def _look(path: Path) -> _Members:
                 elif depth == 2 and inside_array and event in ("start_map", "start_array") and name in found.lists:
                     found.lists.remove(name)
                     found.arrays.append(name)
+                    if event == "start_array":
+                        found.tables.append(name)
                 elif depth == 2 and event == "map_key" and len(found.objects) == 1:
                     found.inside.add(value)
                 depth += event in ("start_map", "start_array")
+        except nesting.TooDeep as error:
+            raise SourceError(f"{path} has values {error}; take them out.") from error
         except (ijson.JSONError, UnicodeDecodeError):
             pass  # who reads the rows says where it breaks off
     return found

@@ -1,4 +1,7 @@
-"""The bytes of a text file of rows: UTF-8, with or without a byte order mark. Anything else is said, never guessed."""
+"""The bytes of a file of rows: UTF-8 text, with or without a byte order mark, and no pointer to another file.
+
+Anything else is said, never guessed.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from capcurriculum.errors import SourceError
+from datagen import pointers
 
 MARK = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
@@ -16,7 +20,7 @@ def opened(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
     """A file of UTF-8 text without its mark; `undecoded` finds the bytes in it that are not UTF-8.
 
     Raises:
-        SourceError: it is UTF-16 or UTF-32.
+        SourceError: it is UTF-16 or UTF-32, or a Git LFS pointer.
         OSError: it cannot be read.
     """
     refuse_wide(path)
@@ -24,13 +28,26 @@ def opened(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
         yield handle
 
 
-def refuse_wide(path: Path) -> None:
-    """Refuse a file of UTF-16 or UTF-32, with or without a mark.
+def refuse_pointer(path: Path) -> None:
+    """Refuse a file that is a Git LFS pointer to the one that is meant.
 
     Raises:
         SourceError: it is one.
         OSError: it cannot be read.
     """
+    with path.open("rb") as handle:
+        if handle.read(len(pointers.POINTER)) == pointers.POINTER:
+            raise SourceError(f"{path} is a Git LFS pointer and not the file itself; {pointers.MEND}.")
+
+
+def refuse_wide(path: Path) -> None:
+    """Refuse a file of UTF-16 or UTF-32, with or without a mark, and a Git LFS pointer.
+
+    Raises:
+        SourceError: it is one.
+        OSError: it cannot be read.
+    """
+    refuse_pointer(path)
     with path.open("rb") as handle:
         head = handle.read(4)
     if head.startswith(_WIDE) or b"\x00" in head:
@@ -49,6 +66,16 @@ def undecoded(text: str) -> str | None:
         f"is not UTF-8 (byte 0x{ord(found) - 0xDC00:02x}); if its file is Windows-1252, convert it with "
         "`iconv -f CP1252 -t UTF-8`"
     )
+
+
+def first_undecoded(path: Path) -> str | None:
+    """What to say of a file with bytes that are not UTF-8, as `undecoded`; None for one without.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with opened(path) as handle:
+        return next((said for block in iter(lambda: handle.read(1 << 20), "") if (said := undecoded(block))), None)
 
 
 def replaced(text: str) -> str:

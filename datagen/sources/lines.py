@@ -9,7 +9,7 @@ from pathlib import Path
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import SCHEMA, digest
-from datagen.sources import encoding
+from datagen.sources import encoding, nesting
 
 MAX_LINE = 5_000_000
 
@@ -38,17 +38,29 @@ class Line:
         Raises:
             LineProblem: it is not one.
         """
+        value = self.value()
+        if not isinstance(value, dict):
+            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is not a JSON object")
+        return value
+
+    def value(self) -> object:
+        """The line's JSON.
+
+        Raises:
+            LineProblem: it is none, or not UTF-8, or larger or deeper than any row.
+        """
         if self.undecoded:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} {self.undecoded}")
         if len(self.text) > MAX_LINE:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is longer than {MAX_LINE} characters")
         try:
-            value = json.loads(self.text)
+            nesting.check(self.text)
+            value: object = json.loads(self.text)
+            return value
+        except nesting.TooDeep as error:
+            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is {error}") from error
         except (ValueError, RecursionError) as error:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is not a JSON object")
-        return value
 
     def string(self, fields: dict[str, object], name: str) -> str:
         """The text in field `name`.
@@ -69,7 +81,7 @@ def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Li
     added.
 
     Raises:
-        SourceError: the file is not there, cannot be read, or is UTF-16.
+        SourceError: the file is not there, cannot be read, is UTF-16, or is a Git LFS pointer.
     """
     seen: Counter[str] = Counter()
     try:

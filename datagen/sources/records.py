@@ -1,4 +1,4 @@
-"""Rows of files nobody vouches for, by their formats: JSON lines, JSON documents, CSV, Parquet, Arrow streams.
+"""Rows of files nobody vouches for, by their formats: JSON lines, JSON documents, CSV, Parquet, Arrow.
 
 Every reader is a stream: one batch of rows is in memory, never the file. A row that cannot be read becomes a record
 with its problem; a file that cannot be read, or lacks a column, is one `SourceError`.
@@ -8,16 +8,23 @@ import csv
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.sources import documents, encoding
+from datagen.sources import documents, encoding, forms, tables
+from datagen.sources.forms import Form
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.sources.record import Keys, Reading, Record, sentence
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 64
 #: So many rows are looked at before a column counts as missing from a file of JSON objects.
 LOOK_AHEAD = 20
+TOO_MANY = "(too many)"
+_ARROW_MARK, _ARROW_START = b"ARROW1", 8
 #: A picture as base64 is one field of a TSV.
 MAX_FIELD = 100_000_000
 
@@ -33,6 +40,7 @@ def read_files(paths: Sequence[Path], reading: Reading) -> Iterator[Record]:
         if reader is None:
             raise SourceError(f"The source file {path} has an unknown format; known endings are {', '.join(READERS)}.")
         try:
+            encoding.refuse_pointer(path)
             yield from _complete(reader(path, reading), path, reading.needed)
         except OSError as error:
             raise SourceError(f"The source file {path} cannot be read ({error.strerror or error}).") from error
@@ -60,53 +68,87 @@ def require(needed: Iterable[str], rows: Sequence[Mapping[str, object]], where: 
             )
 
 
-def _json_lines(path: Path, reading: Reading) -> Iterator[Record]:
-    for line in read_lines(path, reading.keys.source):
-        yield from_line(line, reading.keys)
+def _json(path: Path, reading: Reading) -> Iterator[Record]:
+    """JSON lines, a JSON document, or JSON values one after the other; the file's beginning tells which."""
+    match form(path, reading):
+        case Form.LINES:
+            return _lines(path, reading.keys)
+        case Form.VALUES:
+            return documents.read_values(path, reading)
+        case _:
+            return documents.read(path, reading)
 
 
-def from_line(line: Line, keys: Keys) -> Record:
-    """A JSON line as a record; one that is no object keeps its own key and its problem."""
+def form(path: Path, reading: Reading) -> Form:
+    """Which form of JSON a file holds, whatever its ending says; rows inside of something are in a document.
+
+    Raises:
+        SourceError: it is UTF-16, UTF-32, or a Git LFS pointer.
+        OSError: it cannot be read.
+    """
+    named = Form.DOCUMENT if path.suffix.lower() == ".json" else Form.LINES
+    return forms.of(path, named) if reading.inner == documents.ARRAY else named
+
+
+def _lines(path: Path, keys: Keys) -> Iterator[Record]:
+    """Lines of objects; or, where the first begins an array, of conversations."""
+    conversations = False
+    for place, line in enumerate(read_lines(path, keys.source)):
+        conversations = conversations or (place == 0 and line.text.startswith("["))
+        yield from_line(line, keys, conversations)
+
+
+def from_line(line: Line, keys: Keys, conversations: bool = False) -> Record:
+    """A JSON line as a record, of `conversations` an array as that column; one that is neither keeps its own key."""
     try:
-        return keys.record(line.number, line.fields())
+        value = line.value() if conversations else None
+        return keys.record(line.number, {"conversation": value} if isinstance(value, list) else line.fields())
     except LineProblem as problem:
         return Record(line.key, line.number, {}, problem)
 
 
-def _json(path: Path, reading: Reading) -> Iterator[Record]:
-    """A JSON document, or JSON lines under the name of one."""
-    encoding.refuse_wide(path)
-    with path.open("rb") as handle:
-        first = handle.read(64).removeprefix(encoding.MARK).lstrip()[:1]
-    lines = first == b"{" and reading.inner == documents.ARRAY and documents.is_lines(path)
-    yield from _json_lines(path, reading) if lines else documents.read(path, reading)
-
-
 def _csv(path: Path, reading: Reading) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD)
+    number = 0
     with encoding.opened(path, newline="") as handle:
-        # Where a header has no comma but semicolons, those part its columns: spreadsheets of many countries write so.
-        header = handle.readline()
+        delimiter = _delimiter(path, handle.readline())
         handle.seek(0)
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else next((mark for mark in ",;\t" if mark in header), ",")
-        rows = csv.DictReader(handle, delimiter=delimiter, restkey="(too many)")
+        rows = tables.rows(handle, delimiter)
         try:
+            header = next(rows, tables.Row([]))
+            if header.problem:
+                raise SourceError(f"The header of {path} {header.problem}.")
+            names = [_name(column, reading.needed) for column in header.fields]
             for number, row in enumerate(rows, 1):
-                yield _csv_row(number, row, reading.keys)
+                yield _csv_row(number, names, row, reading.keys)
         except csv.Error as error:
-            raise SourceError(f"{path} is not valid CSV at line {rows.line_num}: {error}.") from error
+            raise SourceError(f"{path} is not valid CSV after row {number}: {error}.") from error
 
 
-def _csv_row(number: int, row: Mapping[str, str | None], keys: Keys) -> Record:
-    """A row as a record, refused where its fields are not the header's or its bytes are not UTF-8."""
-    values = {name: value for name, value in row.items() if value is not None}
-    undecoded = encoding.undecoded("".join(map(str, values.values())))
+def _delimiter(path: Path, header: str) -> str:
+    """What parts the columns: a header without a comma but with semicolons is a spreadsheet's of many countries."""
+    return "\t" if path.suffix.lower() == ".tsv" else next((mark for mark in ",;\t|" if mark in header), ",")
+
+
+def _name(column: str, needed: Sequence[str]) -> str:
+    """A column's name without blanks and a mark around it, unless it is asked for with them."""
+    return column if column in needed else column.strip("\ufeff \t\r\n")
+
+
+def _csv_row(number: int, names: Sequence[str], row: tables.Row, keys: Keys) -> Record:
+    """A row as a record, refused where its quotes are astray, its fields not the header's, its bytes not UTF-8."""
+    fields, problem = row.fields, row.problem
+    undecoded = encoding.undecoded("".join(fields))
     if undecoded:
-        values = {name: encoding.replaced(str(value)) for name, value in values.items()}
+        fields = [encoding.replaced(text) for text in fields]
+    values: dict[str, object] = dict(zip(names, fields, strict=False))
+    if len(fields) > len(names):
+        values[TOO_MANY] = fields[len(names) :]
     record = keys.record(number, values)
-    if "(too many)" in row or len(values) < len(row):
-        return record.refused(Reason.MALFORMED_LINE, f"row {number} does not have as many fields as the header")
-    return record.refused(Reason.MALFORMED_LINE, f"row {number} {undecoded}") if undecoded else record
+    if len(fields) != len(names):
+        problem = problem or "does not have as many fields as the header"
+    problem = problem or undecoded or ""
+    return record.refused(Reason.MALFORMED_LINE, f"row {number} {problem}") if problem else record
 
 
 def _parquet(path: Path, reading: Reading) -> Iterator[Record]:
@@ -127,17 +169,15 @@ def _parquet(path: Path, reading: Reading) -> Iterator[Record]:
 
 
 def _arrow(path: Path, reading: Reading) -> Iterator[Record]:
-    """A stream file as `datasets.save_to_disk` writes it."""
     import pyarrow as pa
 
     number = 0
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-            for batch in stream:
-                for start in range(0, batch.num_rows, BATCH_ROWS):
-                    for values in batch.slice(start, BATCH_ROWS).to_pylist():
-                        number += 1
-                        yield reading.keys.record(number, values)
+        for batch in arrow_batches(path):
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                for values in batch.slice(start, BATCH_ROWS).to_pylist():
+                    number += 1
+                    yield reading.keys.record(number, values)
     except pa.ArrowException as error:
         if not reading.keep or not number:
             raise reading.broken(
@@ -146,16 +186,37 @@ def _arrow(path: Path, reading: Reading) -> Iterator[Record]:
         yield reading.cut_off(str(path), number)
 
 
+def arrow_batches(path: Path) -> Iterator["pa.RecordBatch"]:
+    """The batches of an Arrow stream, as `datasets.save_to_disk` writes it, or of a file, which is a mark and a stream.
+
+    Raises:
+        pa.ArrowException: it is neither, or breaks off.
+        OSError: it cannot be read.
+    """
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source:
+        source.seek(_ARROW_START if source.read(len(_ARROW_MARK)) == _ARROW_MARK else 0)
+        with pa.ipc.open_stream(source) as stream:
+            yield from stream
+
+
 READERS: Mapping[str, Callable[[Path, Reading], Iterator[Record]]] = {
-    ".jsonl": _json_lines,
-    ".jsonlines": _json_lines,
-    ".ndjson": _json_lines,
+    ".jsonl": _json,
+    ".jsonlines": _json,
+    ".ndjson": _json,
     ".json": _json,
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _parquet,
     ".arrow": _arrow,
 }
+
+
+def _of_macos(path: Path, folder: Path) -> bool:
+    """Whether a file is what macOS packs beside another one, with its name and none of its rows."""
+    parts = path.parts[len(folder.parts) :]
+    return "__MACOSX" in parts or path.name.startswith("._")
 
 
 def find_files(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
@@ -168,7 +229,7 @@ def find_files(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         try:
-            matches = sorted(path for path in folder.glob(pattern) if path.is_file())
+            matches = sorted(path for path in folder.glob(pattern) if path.is_file() and not _of_macos(path, folder))
         except (ValueError, NotImplementedError) as error:
             raise SourceError(f"{pattern!r} is no pattern of files below {folder} ({error}).") from error
         for path in matches:
