@@ -75,6 +75,21 @@ def test_two_rows_of_a_tsv_are_not_glued(tmp_path: Path) -> None:
     assert (golds(rows), data.reasons(rows)) == (["7", "8"], ["malformed_line"])
 
 
+def test_quotes_that_glue_fields_are_told_from_quotes_in_a_text(tmp_path: Path) -> None:
+    glued = 'question,a,answer\n"Oh no,x,"1, 2",5\n'
+    (record,) = records(written(tmp_path, "a.csv", glued))
+    assert record.problem is not None
+    assert "opened in one field and closed in another" in record.problem.detail
+    texts = 'question,answer\n"Oh" he said,1\nIt is 5" long,2\n"Well, ""so""",3\nThe "end" of it,4\n'
+    assert golds(read(tmp_path, "b.csv", texts)) == ["1", "2", "3", "4"]
+
+
+def test_rows_are_told_by_the_number_of_quotes(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", 'question,answer\n"Oh no,5\nQ3?,", 6"\nQ4?,7\n')
+    assert (golds(rows)[-1:], data.reasons(rows)[:1]) == (["7"], ["malformed_line"])
+    assert "swallows the line after it" in details(rows)
+
+
 def test_a_last_row_that_is_cut_inside_of_a_cell_is_no_row(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.csv", 'question,answer\nQ1?,4\nQ2?,"It is 1')
     assert golds(rows) == ["4"]

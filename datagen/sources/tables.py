@@ -99,8 +99,21 @@ def rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
             source.give_back(taken[1:])
             yield Row(_alone(taken[0], delimiter), _said(len(taken) - 1))
             continue
-        yield Row(fields, "has a quote that is opened and never closed" if source.unclosed else "")
+        yield Row(fields, _astray(source, fields, delimiter))
         header = header or _Header(len(fields), delimiter, any(name.startswith(" ") for name in fields[1:]))
+
+
+def _astray(source: _Lines, fields: list[str], delimiter: str) -> str:
+    """What is wrong with the quotes of a row that is one, "" if they leave no doubt what its fields are."""
+    if source.unclosed:
+        return "has a quote that is opened and never closed"
+    glued = _odd(source.row) and any(delimiter in field for field in fields) and _misquoted(source.row, delimiter)
+    return "has a quote that is opened in one field and closed in another" if glued else ""
+
+
+def _odd(lines: list[str]) -> bool:
+    """Whether there is a quote too many, or too few: cells have two around them, and two for each inside."""
+    return sum(line.count('"') for line in lines) % 2 == 1
 
 
 def _said(count: int) -> str:
@@ -118,7 +131,8 @@ def _swallows(source: _Lines, fields: list[str], header: _Header) -> bool:
     Either something is wrong with it, and half of the lines behind its first would be rows; or lines inside of one cell
     would be, which a text may look like by chance where commas part the columns, so they have to be many.
     """
-    if source.unclosed or len(fields) != header.width or _misquoted(source.row, header.delimiter):
+    wrong = source.unclosed or len(fields) != header.width or _odd(source.row)
+    if wrong or _misquoted(source.row, header.delimiter):
         after = source.row[1:]
         return 2 * sum(map(header.fits, after)) >= len(after)
     return any(_holds_rows(cell, place, header) for place, cell in enumerate(fields) if header.delimiter in cell)
