@@ -169,7 +169,7 @@ def test_the_choice_is_printed_recorded_and_shown_by_a_dry_run(
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", perception=None, text={"source": source})
     with writing(wanted) as run:
         gather.gather(run, wanted, Display())
-    assert "whole-number keys are one_based, as its rows show" in " ".join(capsys.readouterr().err.split())
+    assert "keys of options are one_based, as its rows show" in " ".join(capsys.readouterr().err.split())
     for _ in range(2):  # also when the source is not read again
         (declared,) = json.loads((run.path / "sources.json").read_text())["sources"]
         assert declared["keys"] == "one_based"

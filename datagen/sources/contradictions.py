@@ -1,47 +1,41 @@
 """Rows of one source that ask the same and answer differently: one of them is wrong, and nothing tells which."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from capcurriculum import answers
 from capcurriculum.rows import Outcome, digest
 from datagen.sources import choices, in_text
-from datagen.sources.lines import LineProblem
-from datagen.sources.record import Record
 
 if TYPE_CHECKING:
-    from datagen.sources.questions import Problem, ProblemSource
+    from datagen.sources.questions import Problem
 
 
-def found(source: "ProblemSource") -> frozenset[int]:
-    """What `asked` gives for the problems that rows answer differently; a pass over the rows without their pictures."""
-    first: dict[int, str] = {}
-    differ: set[int] = set()
-    for record in source.records():
-        said = _said(source, record)
-        if said is None:
-            continue
-        key, answer = asked(said), _answer(said)
-        before = first.setdefault(key, answer)
-        if before != answer and key not in differ and not _equal(before, answer, said):
-            differ.add(key)
-    return frozenset(differ)
+@dataclass(slots=True)
+class Contradictions:
+    """What was asked and how it was answered first, and what was answered in two ways."""
+
+    _first: dict[int, str] = field(default_factory=dict)
+    _differ: set[int] = field(default_factory=set)
+
+    def see(self, said: "Problem") -> None:
+        """Remember what a row asks and answers."""
+        key, answer = _asked(said), _answer(said)
+        before = self._first.setdefault(key, answer)
+        if before != answer and key not in self._differ and not _equal(before, answer, said):
+            self._differ.add(key)
+
+    def __contains__(self, said: "Problem") -> bool:
+        """Whether rows that ask the same answer it in two ways."""
+        return bool(self._differ) and _asked(said) in self._differ
 
 
-def asked(said: "Problem") -> int:
+def _asked(said: "Problem") -> int:
     """A number for what a row asks: its text, its options in any order, and what it says of its image."""
     text = " ".join(choices.without_placeholders(said.problem).split())
     return int(digest("asked", text, sorted(said.options), _plain(said.image)), 16)
-
-
-def _said(source: "ProblemSource", record: Record) -> "Problem | None":
-    if record.problem:
-        return None
-    try:
-        return source.parse(record)
-    except LineProblem:
-        return None
 
 
 def _plain(image: object) -> str:

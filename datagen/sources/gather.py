@@ -120,22 +120,28 @@ def _gather_one(
         _append(run, rows, advance, losses)
     if noted:
         how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
-        display.note(f"{label}: whole-number keys are {noted[0]}, {how}")
-    if losses.broken_files:
-        display.note(f"{label}: {losses.broken_files}")
-    if not (losses.total or losses.passed_over or _known(run, stage, kind)):
-        raise SourceError(f"The {stage} source {section.path or section.repo or section.kind} has no rows at all.")
-    if fresh and not losses.kept and losses.lost:
-        where = section.path or section.repo or section.kind
-        raise SourceError(
-            f"The {stage} source {where} lost all of its {losses.total:,} rows: {losses}; "
-            "mend the recipe or the files, and run the same command again."
-        )
-    if losses.much:
-        lost = f"{losses.lost.total():,} of {losses.total:,} rows are lost"
-        display.note(f"{label}: {lost}: {losses}; `funnel` and `why` tell each")
+        display.note(f"{label}: keys of options are {noted[0]}, {how}")
+    if fresh:
+        _check_kept(f"The {stage} source {section.path or section.repo or section.kind}", losses)
+    for said in losses.said:
+        display.note(f"{label}: {said}")
     before.note(stage, number, section, place.folder)
     return noted[0] if noted else ""
+
+
+def _check_kept(source: str, losses: Losses) -> None:
+    """Refuse a source of which nothing is left.
+
+    Raises:
+        SourceError: it has no rows, or all of them are lost.
+    """
+    if not losses.total and not losses.passed_over:
+        raise SourceError(f"{source} has no rows at all; check its files.")
+    if losses.lost and not losses.kept:
+        raise SourceError(
+            f"{source} lost all of its {losses.total:,} rows: {losses}; mend the recipe or the files, and run the same "
+            "command again."
+        )
 
 
 def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], number: int) -> Place:

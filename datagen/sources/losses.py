@@ -1,7 +1,7 @@
 """What a source loses between its files and the tables, said before any model is asked."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from capcurriculum.reasons import Reason
@@ -40,14 +40,12 @@ class Losses:
         return self.kept + self.lost.total()
 
     @property
-    def much(self) -> bool:
-        """Whether more is lost than a run may lose without a word."""
-        return self.lost.total() > MUCH * self.total
-
-    @property
-    def broken_files(self) -> str:
-        """What there is to say of a file that breaks off, "" if none does."""
-        return self.details.get(Reason.INCOMPLETE_FILE, "")
+    def said(self) -> Iterator[str]:
+        """What a run may not do without a word: take part of a file, or lose more than `MUCH`."""
+        if Reason.INCOMPLETE_FILE in self.details:
+            yield self.details[Reason.INCOMPLETE_FILE]
+        if self.lost.total() > MUCH * self.total:
+            yield f"{self.lost.total():,} of {self.total:,} rows are lost: {self}; `funnel` and `why` tell each"
 
     def __str__(self) -> str:
         """The commonest reasons, each with its count and one detail."""

@@ -36,11 +36,16 @@ def image_names(records: Iterable[Record], parse: Callable[[Record], Showing], k
         if record.key in known or record.problem:
             continue
         try:
-            image = parse(record).image
+            said = parse(record)
         except LineProblem:
             continue
-        if isinstance(image, str) and not is_embedded(image):
-            yield image
+        yield from image_name(said)
+
+
+def image_name(said: Showing) -> Iterator[str]:
+    """The name of a row's image file, if it names one."""
+    if isinstance(said.image, str) and not is_embedded(said.image):
+        yield said.image
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """Problems of any origin become `Question` rows, or verdicts: one road for every problem source."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
@@ -8,9 +9,10 @@ from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import answer_keys, choices, contradictions, in_text
+from datagen.sources import answer_keys, choices, in_text
+from datagen.sources.contradictions import Contradictions
 from datagen.sources.lines import LineProblem
-from datagen.sources.pictures import Pictures, image_names
+from datagen.sources.pictures import Pictures, image_name
 from datagen.sources.record import Record
 from datagen.text import neutral
 
@@ -64,9 +66,13 @@ def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[
     Raises:
         SourceError: the source as a whole cannot be read.
     """
+    contradicted = Contradictions()
+    names = _names(source, known, contradicted)
     if source.pictures:
-        source.pictures.prepare(image_names(source.records(), source.parse, known))
-    seen, contradicted = set[str](), contradictions.found(source)
+        source.pictures.prepare(names)
+    else:
+        deque(names, maxlen=0)
+    seen = set[str]()
     for record in source.records():
         if record.key in known:
             continue
@@ -82,11 +88,24 @@ def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[
             yield Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)
 
 
-def _question(source: ProblemSource, stage: str, record: Record, contradicted: Collection[int]) -> Question:
+def _names(source: ProblemSource, known: Collection[str], contradicted: Contradictions) -> Iterator[str]:
+    """Names of the image files of usable rows whose keys are not in `known`, after a look at what each row says."""
+    for record in source.records():
+        try:
+            said = source.parse(record) if record.problem is None else None
+        except LineProblem:
+            continue
+        if said is not None:
+            contradicted.see(said)
+            if source.pictures and record.key not in known:
+                yield from image_name(said)
+
+
+def _question(source: ProblemSource, stage: str, record: Record, contradicted: Contradictions) -> Question:
     if record.problem:
         raise record.problem
     said = source.parse(record)
-    if contradicted and contradictions.asked(said) in contradicted:
+    if said in contradicted:
         detail = f"row {record.number} answers {said.answer[:60]!r}, and a row that asks the same answers otherwise"
         raise LineProblem(Reason.CONTRADICTED, detail)
     _pictured(source, said, record)
