@@ -12,7 +12,7 @@ from capcurriculum.progress import Display
 from capcurriculum.rows import Stage
 from capcurriculum.run import writing
 from datagen.sources import gather, options
-from datagen.sources.answer_keys import Convention, infer
+from datagen.sources.answer_keys import Convention, Reading, infer
 from datagen.sources.lines import LineProblem
 from datagen.teacher import mcq
 from tests import source_data as data
@@ -75,10 +75,10 @@ def test_a_source_that_leaves_it_open_is_refused_with_rows(
 
 def test_the_recipe_may_say_what_keys_are(tmp_path: Path) -> None:
     rows = [row(0, FRUIT, 1), row(1, FRUIT, 2), row(2, FRUIT, 4)]
-    assert read(tmp_path / "0", rows, answers="zero_based") == (
-        {"Question 0?": "banana", "Question 1?": "cherry"},
-        ["ungradable_answer"],
-    )
+    assert list(read(tmp_path / "0", rows[:2], answers="zero_based")[0].values()) == ["banana", "cherry"]
+    assert read(tmp_path / "00", [*rows, row(3, FRUIT, 0)], answers="zero_based")[1] == ["ungradable_answer"]
+    with pytest.raises(SourceError, match=r"says .* are zero_based, and its rows fit one_based .*row 3 answers 4"):
+        read(tmp_path / "01", rows, answers="zero_based")
     assert list(read(tmp_path / "1", rows, answers="one_based")[0].values()) == ["plum", "banana", "lime"]
     letters = [row(0, ["B", "A"], "A")]
     assert read(tmp_path / "2", letters, answers="letters")[0] == {"Question 0?": "B"}
@@ -125,7 +125,8 @@ LAYOUTS = [
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=map(str, LAYOUTS))
 def test_layouts_of_options(layout: object) -> None:
-    assert options.read(layout, 1, "options").texts == ("red", "blue")
+    found = options.read(layout, 1, "options")
+    assert sorted(found.texts, key=lambda text: found.texts[found.labelled("A") or 0] != text) == ["red", "blue"]
 
 
 @pytest.mark.parametrize("value", [3, "red or blue", [["a"], ["b"]], {"A": None, "B": "x"}, "[" * 50_000, "A. red"])
@@ -157,8 +158,8 @@ def test_missing_keys_and_missing_options_have_reasons(tmp_path: Path) -> None:
 
 
 def test_no_whole_number_key_needs_no_convention() -> None:
-    assert infer([(1, "B", options.Options(("x", "y"))), (2, "x", options.Options(("x", "y")))], "s") is None
-    assert infer([(1, 2, options.Options(("x", "y")))], "s") is Convention.ONE_BASED
+    assert infer([(1, "B", options.Options(("x", "y"))), (2, "x", options.Options(("x", "y")))], "s") == Reading()
+    assert infer([(1, 2, options.Options(("x", "y")))], "s").numbers is Convention.ONE_BASED
 
 
 def test_the_choice_is_printed_recorded_and_shown_by_a_dry_run(

@@ -5,10 +5,12 @@ may count options from 0 or from 1, or be an option's text. Guessed row by row, 
 word; so all rows are looked at first, and a source whose rows leave it open, or contradict each other, is refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import combinations
 from string import ascii_uppercase
+from typing import Self
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
@@ -32,68 +34,139 @@ class Convention(StrEnum):
 
 
 COUNTED = (Convention.ZERO_BASED, Convention.ONE_BASED, Convention.TEXT)
+Rows = Iterable[tuple[int, object, Options]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the keys of a source are: whole numbers, and letters that may be texts; None where that is plain."""
+
+    numbers: Convention | None = None
+    letters: Convention | None = None
+
+    @classmethod
+    def told(cls, said: Convention) -> Self:
+        """As the recipe says for all keys."""
+        return cls(said if said in COUNTED else None, said if said not in COUNTED[:2] else None)
+
+    def __str__(self) -> str:
+        return " and ".join(dict.fromkeys(filter(None, (self.numbers, self.letters))))
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A row whose key is a whole number, or a letter that is an option too, and what that can mean there."""
+    """A row with its key, and where each convention finds its option, if it does."""
 
     number: int
     key: int | str
     texts: tuple[str, ...]
-    fits: frozenset[Convention]
+    places: Mapping[Convention, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         options = ", ".join(repr(text[:24]) for text in self.texts[:6])
         return f"row {self.number} answers {self.key} of [{options}]"
 
 
-def infer(rows: Iterable[tuple[int, object, Options]], where: str) -> Convention | None:
-    """The convention of the whole-number keys among (row, key, options); None where there are none.
+def infer(rows: Rows, where: str) -> Reading:
+    """What the keys among (row, key, options) are.
 
     Letters that are options too (blood types) are letters or texts as the other keys of the source are.
 
     Raises:
-        SourceError: the rows fit several conventions, or none fits them all; the sentence shows rows.
+        SourceError: the rows fit several conventions that differ, or none fits them all; the sentence shows rows.
     """
-    left, shown, letters = frozenset(COUNTED), list[Seen](), _Letters()
+    numbers, letters = _Numbers(), _Letters()
     for number, key, options in rows:
         letters.see(number, key, options)
-        seen = _counted(number, key, options)
-        if seen is None:
-            continue
-        if not shown or not left <= seen.fits:
-            shown.append(seen)  # what narrows the choice is what proves it
-        left &= seen.fits
-        if not left:
-            break
-    if not shown:
-        return letters.convention(where)
-    if len(left) == 1:
-        return next(iter(left))
-    rows_shown = "; ".join(map(str, shown[-_SHOWN:]))
-    what = " or ".join(sorted(left)) if left else "no one convention"
-    raise SourceError(
-        f"The answers of {where} are whole numbers, and its rows fit {what} ({rows_shown}); say what they are in the "
-        "recipe's columns: answers: zero_based, one_based or text."
-    )
+        numbers.see(number, key, options)
+    return Reading(numbers.convention(where), letters.convention(where))
 
 
-def _counted(number: int, key: object, options: Options) -> Seen | None:
-    """A row whose key is a whole number that can mean something; one that is a label means the option that has it."""
-    value = whole(key)
-    if value is None or len(options.texts) < 2:
-        return None
-    fits = {name for name in COUNTED if _place(value, options, name) is not None}
-    labelled = options.labelled(str(value))
-    if labelled is not None:
-        fits = {name for name in fits if name is not Convention.TEXT and _place(value, options, name) == labelled}
-    return Seen(number, value, options.texts, frozenset(fits)) if fits else None
+def check(rows: Rows, said: Convention, where: str) -> Reading:
+    """The convention that the recipe says, unless the rows show another.
+
+    Raises:
+        SourceError: some rows do not fit it, and all of them fit another one.
+    """
+    numbers, letters = _Numbers(), _Letters()
+    for number, key, options in rows:
+        letters.see(number, key, options)
+        numbers.see(number, key, Options(options.texts))  # the recipe's word stands above labels that are numbers
+    other = numbers.other_than(said)
+    if other:
+        raise SourceError(
+            f"The recipe says that answers of {where} are {said}, and its rows fit {other} and not that "
+            f"({'; '.join(map(str, numbers.against(said)))}); say answers: {other}, or leave it out."
+        )
+    if said is Convention.LETTERS and letters.both and letters.texts:
+        raise SourceError(
+            f"The recipe says that answers of {where} are letters, and some are the options' own texts "
+            f"({'; '.join(map(str, letters.both))}); say answers: text, or leave it out."
+        )
+    return Reading.told(said)
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """What keys that are whole numbers can be; a number that is a label means the option that has it."""
+
+    fits: dict[Convention, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    rows: int = 0
+    shown: dict[frozenset[Convention], Seen] = field(default_factory=dict)
+    differ: set[frozenset[Convention]] = field(default_factory=set)
+
+    def see(self, number: int, key: object, options: Options) -> None:
+        """Count a row."""
+        value = whole(key)
+        if value is None or len(options.texts) < 2:
+            return
+        found = {name: place for name in COUNTED if (place := _place(value, options, name)) is not None}
+        labelled = options.labelled(str(value))
+        if labelled is not None:
+            found = {name: place for name, place in found.items() if name in COUNTED[:2] and place == labelled}
+        if not found:
+            return
+        self.rows += 1
+        for name in found:
+            self.fits[name] += 1
+        self.shown.setdefault(frozenset(found), Seen(number, value, options.texts, found))
+        self.differ |= {frozenset((a, b)) for a, b in combinations(found, 2) if found[a] != found[b]}
+
+    @property
+    def all_fit(self) -> list[Convention]:
+        """The conventions that fit every row."""
+        return [name for name in COUNTED if self.rows and self.fits[name] == self.rows]
+
+    def against(self, said: Convention) -> list[Seen]:
+        """Rows that do not fit a convention."""
+        return [seen for fits, seen in self.shown.items() if said not in fits][:_SHOWN]
+
+    def other_than(self, said: Convention) -> Convention | None:
+        """The convention that fits all rows where this one does not."""
+        if said not in COUNTED or not self.rows or self.fits[said] == self.rows:
+            return None
+        return next(iter(self.all_fit), None)
+
+    def convention(self, where: str) -> Convention | None:
+        """The one that fits all rows, or one of several that find the same options; None where there are no rows.
+
+        Raises:
+            SourceError: there is none, or they differ.
+        """
+        left = self.all_fit
+        if not self.rows or (left and not any(frozenset(pair) in self.differ for pair in combinations(left, 2))):
+            return left[0] if left else None
+        rows = "; ".join(str(seen) for seen in list(self.shown.values())[-_SHOWN:])
+        what = " or ".join(sorted(left)) if left else "no one convention"
+        raise SourceError(
+            f"The answers of {where} are whole numbers, and its rows fit {what} ({rows}); say what they are in the "
+            "recipe's columns: answers: zero_based, one_based or text."
+        )
 
 
 @dataclass(slots=True)
 class _Letters:
-    """What keys that are letters can be: the letter of an option, or its whole text."""
+    """What keys that are letters can be: the letter or label of an option, or its whole text."""
 
     plain: int = 0
     texts: int = 0
@@ -102,22 +175,17 @@ class _Letters:
     def see(self, number: int, key: object, options: Options) -> None:
         """Count a row."""
         said = str(key).strip() if isinstance(key, str) else ""
-        if (
-            not said
-            or not choices.distinct(options.texts)
-            or whole(key) is not None
-            or options.labelled(said) is not None
-        ):
+        if not said or whole(key) is not None or not choices.distinct(options.texts):
             return
-        alike = [place for place, text in enumerate(options.texts) if text.strip().casefold() == said.casefold()]
-        letter = ascii_uppercase.find(said.upper()) if len(said) == 1 else -1
-        if 0 <= letter < len(options.texts) and alike and alike != [letter]:
+        alike = options.exactly(said)
+        letter = _by_letter(said, options)
+        if alike is not None and letter is not None and alike != letter:
             if len(self.both) < _SHOWN:
-                self.both.append(Seen(number, said, options.texts, frozenset()))
-        elif not alike:
-            self.plain += 0 <= letter < len(options.texts)
+                self.both.append(Seen(number, said, options.texts))
+        elif alike is None:
+            self.plain += letter is not None
         else:
-            self.texts += alike != [letter]
+            self.texts += letter is None
 
     def convention(self, where: str) -> Convention | None:
         """None where no key can be both, or the one that all other keys are.
@@ -133,6 +201,14 @@ class _Letters:
             f"The answers of {where} may be letters or the options' own texts ({'; '.join(map(str, self.both))}); say "
             "which in the recipe's columns: answers: letters or text."
         )
+
+
+def _by_letter(key: str, options: Options) -> int | None:
+    """The place that a key means as a label, or as a letter where there are no labels."""
+    if options.labels:
+        return options.labelled(key)
+    place = ascii_uppercase.find(key.upper()) if len(key) == 1 else -1
+    return place if 0 <= place < len(options.texts) else None
 
 
 def whole(key: object) -> int | None:
@@ -160,7 +236,7 @@ def _place(value: int, options: Options, convention: Convention) -> int | None:
     return place if 0 <= place < len(options.texts) else None
 
 
-def letter(key: object, options: Options, convention: Convention | None, row: int) -> str:
+def letter(key: object, options: Options, reading: Reading, row: int) -> str:
     """The letter of the option that a key names.
 
     Raises:
@@ -170,38 +246,34 @@ def letter(key: object, options: Options, convention: Convention | None, row: in
         key = key[0]
     if is_missing(key) and not (isinstance(key, str) and choices.by_text(key, options.texts)):
         raise LineProblem(Reason.MISSING_FIELD, f"row {row} has no answer")
-    if isinstance(key, bool):
-        key = str(key)
     if isinstance(key, list | tuple | dict):
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {row} does not answer with one option ({str(key)[:60]})")
-    value = whole(key)
-    counted = value is not None and convention in COUNTED
-    if not counted and convention is not Convention.TEXT and (place := options.labelled(str(key))) is not None:
-        return ascii_uppercase[place]
-    if options.labels and len(str(key).strip()) == 1 and str(key).strip().isalpha():
-        raise LineProblem(
-            Reason.UNGRADABLE_ANSWER,
-            f"row {row} answers {str(key).strip()!r}, and its options are labelled {', '.join(options.labels)}",
-        )
-    if value is not None and convention is not None and convention in COUNTED:
-        place = _place(value, options, convention)
+    said, value = str(key), whole(key)
+    if value is not None and reading.numbers is not None:
+        place = _place(value, options, reading.numbers)
         if place is None:
-            detail = f"row {row} answers {value}, and {convention} that is none of its {len(options.texts)} options"
-            raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
+            detail = f"{reading.numbers} that is none of its {len(options.texts)} options"
+            raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {row} answers {value}, and {detail}")
         return ascii_uppercase[place]
-    found = _named(str(key), options.texts, convention)
-    if not found:
-        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {row} answers {str(key)[:60]!r}, which is no option")
-    return found
+    if found := _named(said, options, reading.letters):
+        return found
+    labelled = options.labels and len(said.strip()) == 1 and said.strip().isalpha()
+    why = f"its options are labelled {', '.join(options.labels)}" if labelled else "that is none of its options"
+    raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {row} answers {said.strip()[:60]!r}, and {why}")
 
 
-def _named(key: str, texts: Sequence[str], convention: Convention | None) -> str:
-    """The letter of the option that a text names."""
-    if convention is Convention.TEXT:
-        return choices.by_text(key, texts)
-    if convention is Convention.LETTERS and len(key.strip()) == 1:
-        return key.strip().upper() if key.strip().upper() in ascii_uppercase[: len(texts)] else ""
-    return choices.letter(key, texts)
+def _named(key: str, options: Options, letters: Convention | None) -> str:
+    """The letter of the option that a text names: as a letter or label, as it is written, or by what it says."""
+    by_letter, exactly = _by_letter(key.strip(), options), options.exactly(key)
+    if letters is Convention.TEXT:
+        return ascii_uppercase[exactly] if exactly is not None else choices.by_text(key, options.texts)
+    place = by_letter if by_letter is not None else exactly
+    if by_letter is not None and not options.labels:
+        return choices.letter(key, options.texts)  # which refuses a letter that another option bears
+    if place is not None:
+        return ascii_uppercase[place]
+    alone = len(key.strip()) == 1 and key.strip().isalpha()
+    return "" if options.labels and alone else choices.letter(key, options.texts)
 
 
 def is_missing(key: object) -> bool:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum.recipe_sources import Columns, SourceSection
+from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Stage
 from datagen.sources import docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
+from datagen.sources.answer_keys import Reading as KeyReading
 from datagen.sources.captioned import CaptionSource
 from datagen.sources.forms import Form
 from datagen.sources.lines import read_lines
@@ -66,8 +67,7 @@ def _source(section: SourceSection, place: Place, kind: Stage) -> CaptionSource 
         case "captions":
             return mapped.captions(section, place)
         case "problems":
-            columns = (section.columns or Columns()).model_copy(update={"answers": "text"})
-            return mapped.problems(section.model_copy(update={"columns": columns}), place, kind is Stage.VISUAL)
+            return mapped.problems(section, place, kind is Stage.VISUAL, KeyReading())
         case name:
             return kinds.PROBLEMS[name](section, place)
 

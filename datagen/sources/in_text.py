@@ -33,6 +33,8 @@ _SET_LABEL = (
 _BRACKETED = r"(?<![A-Za-z0-9_\\^)])\(@\)"
 _AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill)|\\end\{{\w+\}})+$")
 _FEWEST = 3
+#: What a question in front of its options ends in, with the first label behind it.
+_ASKED = re.compile(r"(?:[?:_]|\(\s*\))\s*(?:[-*•]\s+)?[(\[]?A[)\]]?\s?[:.)]?\s*$")
 #: Characters at a problem's end that are looked at, and labels A in them: options are no book.
 _LOOKED_AT, _TRIED = 20_000, 20
 #: U+FF01 to U+FF5E, and the blank of the same width.
@@ -60,8 +62,11 @@ def are_sure(problem: str) -> bool:
     text = _narrow(problem)
     if _headed(text) or _labelled(text, _SET_LABEL):
         return True
-    several = max(_labelled(text, _BRACKETED), _split(text, _LINE + _LABEL), _split(text, _LOOSE), key=len)
-    return len(several) > _FEWEST and not any("?" in one for one in several)
+    lines = _split(text, _LINE + _LABEL, whole=True)
+    if len(lines) == _FEWEST and not _ASKED.search(text[: text.find(lines[0])]):
+        lines = ()
+    several = max(_split(text, _BRACKETED, whole=True), lines, _split(text, _LOOSE, whole=True), key=len)
+    return len(several) > _FEWEST - bool(lines) and not any("?" in one for one in several)
 
 
 def _headed(text: str) -> tuple[str, ...]:
@@ -79,14 +84,17 @@ def names_letters(answer: str) -> bool:
     return bool(_LETTERS.match(answer)) and len(answer) <= 12 and not re.search(r"[A-J]{3}", answer)
 
 
-def _split(text: str, label: str, *, lower: bool = False) -> tuple[str, ...]:
-    """Texts between labels in order: the longest row of them, the last of those; two at least, none empty."""
+def _split(text: str, label: str, *, lower: bool = False, whole: bool = False) -> tuple[str, ...]:
+    """Texts between labels in order: the longest row of them, the last of those; two at least, none empty.
+
+    With `whole` the last one has all that stands behind it.
+    """
     found: tuple[str, ...] = ()
     text = text[-_LOOKED_AT:]
     for starts in _rows(text, label, ascii_uppercase.lower() if lower else ascii_uppercase):
         ends = [start for start, _ in starts[1:]] + [len(text)]
         texts = [text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True)]
-        texts = _ended(texts)
+        texts = texts if whole else _ended(texts)
         if len(texts) >= len(found) and choices.distinct(texts):
             found = tuple(texts)
     return found

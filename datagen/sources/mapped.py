@@ -48,8 +48,12 @@ def captions(section: SourceSection, place: Place) -> CaptionSource:
     return CaptionSource(_records(section, place, columns, needed), parse, pictures(section, place))
 
 
-def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSource:
+def problems(
+    section: SourceSection, place: Place, visual: bool, keys: answer_keys.Reading | None = None
+) -> ProblemSource:
     """A `problems` source with a column mapping; each has an image if they are `visual`.
+
+    What its keys are is read off its rows, unless `keys` says it.
 
     Raises:
         SourceError: its folder or files are not there, or its keys can be read in several ways.
@@ -58,10 +62,10 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
     named = (columns.problem, columns.answer_column, columns.skill, columns.split, columns.license)
     needed = tuple(filter(None, (*named, *columns.option_columns, columns.image if visual else "")))
     records = _records(section, place, columns, needed)
-    convention = _convention(section, columns, records)
+    convention = _convention(section, columns, records) if keys is None else keys
     image = _image(section, place, columns)
 
-    bare = not columns.option_columns and _bare_letters(records(), columns)
+    bare = keys is None and not columns.option_columns and _bare_letters(records(), columns)
 
     def parse(record: Record) -> Problem:
         texts, answer = _choice(record, columns, convention)
@@ -79,17 +83,15 @@ def problems(section: SourceSection, place: Place, visual: bool) -> ProblemSourc
             license=_license(section, columns, record),
         )
 
-    return ProblemSource(records, parse, pictures(section, place) if visual else None, convention or "")
+    return ProblemSource(records, parse, pictures(section, place) if visual else None, str(convention))
 
 
 def _convention(
     section: SourceSection, columns: Columns, records: Callable[[], Iterator[Record]]
-) -> answer_keys.Convention | None:
+) -> answer_keys.Reading:
     """What the keys beside options are: as the recipe says, else as all rows together show."""
     if not columns.option_columns:
-        return None
-    if columns.answers:
-        return answer_keys.Convention(columns.answers)
+        return answer_keys.Reading()
 
     def rows() -> Iterator[tuple[int, object, options.Options]]:
         for record in records():
@@ -98,17 +100,29 @@ def _convention(
                     found = _options(record, columns)
                 except LineProblem:
                     continue
-                yield record.number, single(record.get(columns.answer_column)), found
+                try:
+                    yield record.number, _key(record, columns), found
+                except LineProblem:
+                    continue
 
-    return answer_keys.infer(rows(), section.path or section.repo)
+    where = section.path or section.repo
+    if columns.answers:
+        return answer_keys.check(rows(), answer_keys.Convention(columns.answers), where)
+    return answer_keys.infer(rows(), where)
 
 
-def _choice(record: Record, columns: Columns, convention: answer_keys.Convention | None) -> tuple[tuple[str, ...], str]:
+def _key(record: Record, columns: Columns) -> object:
+    """The answer of a row with options, out of its solution if it stands in one."""
+    value, mark = single(record.get(columns.answer_column)), columns.gold.after
+    return choices.final_answer(value, mark, record.number) if mark and isinstance(value, str) else value
+
+
+def _choice(record: Record, columns: Columns, convention: answer_keys.Reading) -> tuple[tuple[str, ...], str]:
     """Options and the letter of the right one, or no options and a free answer."""
     value = single(record.get(columns.answer_column))
     found = _options(record, columns)
     if found.texts:
-        return found.texts, answer_keys.letter(value, found, convention, record.number)
+        return found.texts, answer_keys.letter(_key(record, columns), found, convention, record.number)
     if columns.option_columns and isinstance(value, str) and _LETTER.match(value):
         detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
         raise LineProblem(Reason.MISSING_OPTIONS, detail)

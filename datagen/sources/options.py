@@ -28,10 +28,25 @@ _UNPARTED = re.compile(r"^\s*\[\s*(['\"])[^\n]*\1\s+\1[^\n]*\1\s*\]\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Texts in the order they are shown, and the label each had in its source, "" where it had none."""
+    """Texts in the order of their source, the label that each has there, if they have any, and the texts as written."""
 
     texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+
+    def exactly(self, key: str) -> int | None:
+        """The place of the one option that is written like this, or reads like this; capitals count if they must."""
+        for fold in (str, str.casefold):
+            said = fold(" ".join(key.split()))
+            found = {
+                place
+                for texts in (self.written, self.texts)
+                for place, text in enumerate(texts)
+                if fold(" ".join(text.split())) == said
+            }
+            if len(found) == 1:
+                return found.pop()
+        return None
 
     def labelled(self, key: str) -> int | None:
         """The place of the option with this label; None where none has it, or none has labels."""
@@ -64,7 +79,8 @@ def read(value: object, row: int, column: str) -> Options:
             return _mapping(value, row, column)
         case list() | tuple() if all(isinstance(one, Mapping) for one in value):
             pairs = [(_first(one, _LABEL_KEYS), _first(one, _TEXT_KEYS)) for one in value]
-            return _made([text for _, text in pairs], [str(label or "") for label, _ in pairs], row, column)
+            labels = [str(label) for label, _ in pairs if label is not None]
+            return _made([text for _, text in pairs], labels if len(labels) == len(pairs) else [], row, column)
         case list() | tuple():
             return _made(list(value), [], row, column)
         case str():
@@ -105,16 +121,17 @@ def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str)
     if any(not isinstance(text, str | int | float) for text in texts):
         raise _unread(row, column)
     plain = [_number(text) if isinstance(text, int | float) else str(text).strip() for text in texts]
+    written = tuple(plain)
     named = tuple(label.strip().strip("()[].:").upper() for label in labels)
+    if len(set(filter(None, named))) < len(named):
+        detail = f"row {row} has options with the same label, or without one, in {column!r}"
+        raise LineProblem(Reason.MALFORMED_LINE, detail)
     found = [_LABEL.match(text) for text in plain]
     inside = tuple(next(filter(None, label.groups())).upper() for label in found if label)
     if len(inside) == len(plain) and _consecutive(inside) and (not named or named == inside):
         plain = [text[label.end() :].strip() for text, label in zip(plain, found, strict=True) if label]
         named = inside
-    if not _consecutive(named):
-        return Options(tuple(plain))
-    order = sorted(range(len(plain)), key=lambda place: _rank(named[place]))
-    return Options(tuple(plain[place] for place in order), tuple(named[place] for place in order))
+    return Options(tuple(plain), named, written)
 
 
 def of_columns(values: Sequence[object], names: Sequence[str], row: int) -> Options:
@@ -166,7 +183,7 @@ def _in_line(text: str, row: int, column: str) -> Options:
         raise _unread(row, column)
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
     parts = [text[mark.end() : end].strip(" \t\n;,；，") for mark, end in zip(marks, ends, strict=True)]
-    return Options(tuple(parts), tuple(labels))
+    return Options(tuple(parts), tuple(labels), tuple(parts))
 
 
 def _unread(row: int, column: str) -> LineProblem:
