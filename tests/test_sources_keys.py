@@ -281,3 +281,61 @@ def test_options_stand_in_columns_of_their_own(tmp_path: Path) -> None:
 def test_booleans_and_numbers_of_tables_are_answers(tmp_path: Path) -> None:
     rows = [row(0, ["True", "False"], True), row(1, FRUIT, "0.0"), row(2, FRUIT, "2.0"), row(3, FRUIT, "3.0")]
     assert list(read(tmp_path, rows, answers="zero_based")[0].values()) == ["True", "plum", "cherry", "lime"]
+
+
+def test_whole_numbers_count_options_as_their_file_has_them(tmp_path: Path) -> None:
+    rows = [row(0, ["B. red", "A. blue", "C. green"], 0), row(1, FRUIT, 3)]
+    assert list(read(tmp_path, rows, answers="zero_based")[0].values()) == ["red", "lime"]
+
+
+def test_one_text_that_is_a_number_leaves_letters_letters(tmp_path: Path) -> None:
+    rows = [row(n, FRUIT, "ABCD"[n % 4]) for n in range(8)] + [row(8, ["10", "20", "40"], "40")]
+    assert list(read(tmp_path, rows)[0].values()) == [*FRUIT, *FRUIT, "40"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "key"),
+    [
+        (["A. thaliana", "D. melanogaster", "C. elegans"], "C. elegans"),
+        (["J. Smith", "K. Jones"], "K. Jones"),
+        (["J. Smith", "K. Jones"], "J. smith"),
+        (["Option B", "Option A"], "Option A"),
+        (["cat", "Cat", "dog"], "dog"),
+        ({"A": "N", "B": "J", "C": "W"}, "J"),
+    ],
+)
+def test_a_key_that_is_written_like_an_option_is_that_option(
+    tmp_path: Path, texts: list[str] | dict[str, str], key: str
+) -> None:
+    found, reasons = read(tmp_path, [row(0, texts, key)])
+    assert ([text.casefold() for text in found.values()], reasons) == ([key.casefold()], [])
+
+
+def test_labels_and_texts_that_are_letters_contradict_each_other(tmp_path: Path) -> None:
+    symbols = {"A": "N", "B": "C", "C": "W", "D": "B"}
+    with pytest.raises(SourceError, match="letters or text"):
+        read(tmp_path / "0", [row(0, symbols, "C")])
+    assert list(read(tmp_path / "1", [row(0, symbols, "C"), row(1, FRUIT, "lime")])[0].values()) == ["C", "lime"]
+    assert list(read(tmp_path / "2", [row(0, symbols, "C"), row(1, FRUIT, "D")])[0].values()) == ["W", "lime"]
+    with pytest.raises(SourceError, match="says that answers of .* are letters"):
+        read(tmp_path / "3", [row(0, ["O", "A", "B", "AB"], key) for key in ("O", "A", "B")], answers="letters")
+
+
+def test_conventions_that_find_the_same_options_are_one(tmp_path: Path) -> None:
+    numbers = ["0", "1", "2", "3"]
+    assert list(read(tmp_path, [row(n, numbers, n) for n in range(4)])[0].values()) == numbers
+
+
+def test_a_number_that_begins_several_options_names_none(tmp_path: Path) -> None:
+    assert read(tmp_path, [row(0, ["5 m", "5 cm"], "5")])[1] == ["ungradable_answer"]
+
+
+def test_labels_of_a_mapping_are_whatever_they_are_and_stand_once(tmp_path: Path) -> None:
+    assert list(read(tmp_path, [row(0, {"T": "true", "F": "false"}, "F")])[0].values()) == ["false"]
+    assert read(tmp_path / "1", [row(0, {"a": "x", "A": "y", "b": "z"}, "A")])[1] == ["malformed_line"]
+
+
+def test_a_key_stands_behind_its_mark_also_where_there_are_options(tmp_path: Path) -> None:
+    rows = [row(0, FRUIT, "It is yellow.\n#### B"), row(1, FRUIT, "No mark")]
+    found, reasons = read(tmp_path, rows, gold={"after": "####"})
+    assert (list(found.values()), reasons) == (["banana"], ["ungradable_answer"])

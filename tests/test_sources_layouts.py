@@ -414,3 +414,49 @@ def test_a_member_of_a_tar_that_two_rows_name_is_read_once(tmp_path: Path) -> No
     data.write_lines(tmp_path / "set/rows.jsonl", rows)
     data.tar(tmp_path / "set/p.tar.gz", {"images/1.png": data.picture(1), "images/2.png": data.picture(2)})
     assert len(data.questions(visual(tmp_path / "set", images="p.tar.gz", files="*.jsonl"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("problem", "gold"),
+    [
+        ("Conditions on n:\nA. n > 1\nB. n < 3\nC. n is whole\nD. n is even\nWhich n satisfies all?", "2"),
+        ("A. I am a spy.\nB. A is the spy.\nC. Who is the spy?", "A"),
+    ],
+)
+def test_statements_with_a_question_behind_them_are_no_choices_unless_the_key_says_so(
+    tmp_path: Path, problem: str, gold: str
+) -> None:
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": problem, "answer": gold}])
+    (row,) = data.questions(text(tmp_path / "set"))
+    assert (row.answer, bool(row.options)) == (gold, gold == "A")
+
+
+def test_numbers_beside_three_choices_are_refused(tmp_path: Path) -> None:
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": "Which?\nA. cat\nB. dog\nC. cow", "answer": 0}])
+    assert data.reasons(text(tmp_path / "set")) == ["ungradable_answer"]
+
+
+def test_narrow_decimal_numbers_are_what_they_read(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "set").mkdir()
+    table = pa.table({"problem": ["A?", "B?"], "answer": pa.array([0.1, 2.5], pa.float32())})
+    pq.write_table(table, tmp_path / "set/rows.parquet")
+    assert golds(text(tmp_path / "set")) == ["0.1", "2.5"]
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/rows.csv").write_text("problem,answer,answer\n1 + 1?,2,3\n")
+    with pytest.raises(SourceError, match="'answer' 2 times"):
+        text(tmp_path / "set")
+
+
+def test_an_archive_that_breaks_off_in_a_member_is_one_sentence(tmp_path: Path) -> None:
+    data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": "What?", "answer": "red", "image": "1.png"}])
+    noise = data.picture(1, side=40) + bytes(range(256)) * 400
+    bundle = data.tar(tmp_path / "set/p.tar", {"1.png": noise})
+    bundle.write_bytes(bundle.read_bytes()[: bundle.stat().st_size // 2])
+    with pytest.raises(SourceError, match="cannot be read .*download it again"):
+        visual(tmp_path / "set", images="p.tar", files="*.jsonl")

@@ -17,6 +17,7 @@ from capcurriculum.reasons import Reason
 from datagen.images import ImageProblem
 from datagen.sources import encoding
 
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 MAX_MEMBERS = 5_000_000
 #: Of all members together, those passed over included: a tar must be decompressed to be passed over.
@@ -50,9 +51,13 @@ def members(path: Path) -> Iterator[Member]:
     try:
         encoding.refuse_pointer(path)
         yield from _zip(path) if path.suffix.lower() == ".zip" else _tar(path)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise SourceError(f"The archive {path} cannot be read ({detail}); download it again.") from error
+    except _BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(f"The archive {path} cannot be read ({detail}); download it again.")
 
 
 def safe_name(name: str) -> PurePosixPath | None:
@@ -79,8 +84,11 @@ def _tar(path: Path) -> Iterator[Member]:
 
             def read(limit: int, info: tarfile.TarInfo = info) -> bytes:
                 _small_enough(info.size, limit)
-                handle = bundle.extractfile(info)
-                return _bounded(handle.read(limit + 1) if handle else b"", limit)
+                try:
+                    handle = bundle.extractfile(info)
+                    return _bounded(handle.read(limit + 1) if handle else b"", limit)
+                except _BROKEN as error:  # the reader of the member is outside of `members`
+                    raise _unreadable(path, error) from error
 
             yield Member(name, info.size, read)
 

@@ -128,7 +128,7 @@ def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str)
         raise LineProblem(Reason.MALFORMED_LINE, detail)
     found = [_LABEL.match(text) for text in plain]
     inside = tuple(next(filter(None, label.groups())).upper() for label in found if label)
-    if len(inside) == len(plain) and _consecutive(inside) and (not named or named == inside):
+    if len(inside) == len(plain) and _is_run(inside) and (not named or named == inside):
         plain = [text[label.end() :].strip() for text, label in zip(plain, found, strict=True) if label]
         named = inside
     return Options(tuple(plain), named, written)
@@ -164,14 +164,18 @@ def _rank(label: str) -> int:
     return int(label) if label.isdigit() else ord(label)
 
 
-def _consecutive(labels: Sequence[str]) -> bool:
-    """Whether labels are letters, or numbers, that follow each other, in whatever order."""
+def _is_run(labels: Sequence[str]) -> bool:
+    """Whether labels are letters, or numbers, that follow each other, in whatever order.
+
+    They begin with the first or second of their kind: others are initials of people.
+    """
     if len(labels) < 2 or not (all(map(str.isdigit, labels)) or all(one in ascii_uppercase for one in labels)):
         return False
     if not all(labels):
         return False
     ranks = sorted(map(_rank, labels))
-    return all(after - before == 1 for before, after in pairwise(ranks))
+    begins = ranks[0] in (_rank("A"), _rank("B"), 0, 1)
+    return begins and all(after - before == 1 for before, after in pairwise(ranks))
 
 
 def _in_line(text: str, row: int, column: str) -> Options:

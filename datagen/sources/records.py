@@ -119,6 +119,8 @@ def _csv(path: Path, reading: Reading) -> Iterator[Record]:
             if header.problem:
                 raise SourceError(f"The header of {path} {header.problem}.")
             names = [_name(column, reading.needed) for column in header.fields]
+            if twice := [name for name in reading.needed if names.count(name) > 1]:
+                raise SourceError(f"{path} has the column {twice[0]!r} {names.count(twice[0])} times; rename one.")
             for number, row in enumerate(rows, 1):
                 yield _csv_row(number, names, row, reading.keys)
         except csv.Error as error:
@@ -161,7 +163,7 @@ def _parquet(path: Path, reading: Reading) -> Iterator[Record]:
             if not file.metadata.num_rows:
                 return
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                for values in batch.to_pylist():
+                for values in exact(batch).to_pylist():
                     number += 1
                     yield reading.keys.record(number, values)
     except pa.ArrowException as error:
@@ -175,7 +177,7 @@ def _arrow(path: Path, reading: Reading) -> Iterator[Record]:
     try:
         for batch in arrow_batches(path):
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                for values in batch.slice(start, BATCH_ROWS).to_pylist():
+                for values in exact(batch.slice(start, BATCH_ROWS)).to_pylist():
                     number += 1
                     yield reading.keys.record(number, values)
     except pa.ArrowException as error:
@@ -184,6 +186,19 @@ def _arrow(path: Path, reading: Reading) -> Iterator[Record]:
                 str(path), number, f"is not a sound Arrow stream after row {number}: {sentence(error)}"
             ) from error
         yield reading.cut_off(str(path), number)
+
+
+def exact(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """The batch with narrow decimal numbers as they read: 0.1 in 32 bits is no 0.10000000149011612."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, column in enumerate(batch.schema):
+        if column.type in (pa.float32(), pa.float16()):
+            narrow = batch.column(place).cast(pa.float32())
+            wide = pc.cast(pc.cast(narrow, pa.string()), pa.float64())
+            batch = batch.set_column(place, column.name, wide)
+    return batch
 
 
 def arrow_batches(path: Path) -> Iterator["pa.RecordBatch"]:

@@ -5,6 +5,7 @@ part, and the part's licence is the row's. Parts and their counts are chosen in 
 the paper. Rows that are not chosen are verdicts.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,8 @@ LICENSES: Mapping[str, str] = {
 }
 #: The paper's visual stage: rows taken of each part. `docvqa: 1000` is the one its text names and its data leaves out.
 DEFAULT_PARTS: Mapping[str, int] = {"clevr_math": 2000, "geoqa170k": 6499, "synthesis": 6696, "arxivqa": 1000}
+#: Characters of an answer that stands alone.
+_LONGEST = 60
 _CHOICES = frozenset({"geoqa170k", "arxivqa"})
 
 
@@ -111,12 +114,19 @@ def part_of(record: Record) -> str:
     return parts[0] if parts else ""
 
 
+def _stands_alone(answer: str) -> bool:
+    """Whether it is an answer, and no solution: short, and no two sentences."""
+    return len(answer) <= _LONGEST and not re.search(r"[.!?]\s+\w", answer)
+
+
 def _problem(section: SourceSection, record: Record) -> Problem:
     part = part_of(record)
     answer = record.text("gt")
     if part == "synthesis":
         # Math PUMA gives a worked solution with the answer after a dagger.
-        answer = choices.answer_in_reply(answer) or answer
+        answer = choices.answer_in_reply(answer) or (answer if _stands_alone(answer) else "")
+        if not answer:
+            raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has a solution that states no answer")
     if part not in LICENSES:
         raise LineProblem(Reason.UNSELECTED_PART, f"row {record.number} is of the part {part!r}")
     return Problem(
