@@ -300,7 +300,6 @@ def test_one_text_that_is_a_number_leaves_letters_letters(tmp_path: Path) -> Non
         (["J. Smith", "K. Jones"], "K. Jones"),
         (["J. Smith", "K. Jones"], "J. smith"),
         (["Option B", "Option A"], "Option A"),
-        (["cat", "Cat", "dog"], "dog"),
         ({"A": "N", "B": "J", "C": "W"}, "J"),
     ],
 )
@@ -317,7 +316,7 @@ def test_labels_and_texts_that_are_letters_contradict_each_other(tmp_path: Path)
         read(tmp_path / "0", [row(0, symbols, "C")])
     assert list(read(tmp_path / "1", [row(0, symbols, "C"), row(1, FRUIT, "lime")])[0].values()) == ["C", "lime"]
     assert list(read(tmp_path / "2", [row(0, symbols, "C"), row(1, FRUIT, "D")])[0].values()) == ["W", "lime"]
-    with pytest.raises(SourceError, match="says that answers of .* are letters"):
+    with pytest.raises(SourceError, match=r"says that answers of .* are letters"):
         read(tmp_path / "3", [row(0, ["O", "A", "B", "AB"], key) for key in ("O", "A", "B")], answers="letters")
 
 

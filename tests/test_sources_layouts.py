@@ -458,5 +458,5 @@ def test_an_archive_that_breaks_off_in_a_member_is_one_sentence(tmp_path: Path) 
     noise = data.picture(1, side=40) + bytes(range(256)) * 400
     bundle = data.tar(tmp_path / "set/p.tar", {"1.png": noise})
     bundle.write_bytes(bundle.read_bytes()[: bundle.stat().st_size // 2])
-    with pytest.raises(SourceError, match="cannot be read .*download it again"):
+    with pytest.raises(SourceError, match=r"cannot be read .*download it again"):
         visual(tmp_path / "set", images="p.tar", files="*.jsonl")

@@ -5,7 +5,6 @@ may count options from 0 or from 1, or be an option's text. Guessed row by row, 
 word; so all rows are looked at first, and a source whose rows leave it open, or contradict each other, is refused.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,7 +19,6 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.options import Options
 
 _SHOWN = 3
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 #: Texts that stand for a missing answer.
 #: The last two are NuminaMath's. Not `na`, which is sodium too.
 MISSING = frozenset(["", "none", "null", "nan", "n/a", "<na>", "notfound", "proof"])
@@ -275,15 +273,9 @@ def _named(key: str, options: Options, letters: Convention | None) -> str:
     if place is not None:
         return ascii_uppercase[place]
     alone = len(key.strip()) == 1 and key.strip().isalpha()
-    if (options.labels and alone) or _begins_several(key.strip(), options.texts):
+    if options.labels and alone:
         return ""
     return choices.letter(key, options.texts)
-
-
-def _begins_several(key: str, texts: Iterable[str]) -> bool:
-    """Whether a number without its unit could mean several options: `5` of `5 m` and `5 cm`."""
-    begins = re.compile(rf"{re.escape(key)}(?![\d.,/])")
-    return bool(_NUMBER.fullmatch(key)) and sum(bool(begins.match(text)) for text in texts) > 1
 
 
 def is_missing(key: object) -> bool:

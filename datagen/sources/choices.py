@@ -27,6 +27,7 @@ _PREFIXED = re.compile(
 )
 #: A letter with its text close behind it: `B.4`.
 _TIGHT = re.compile(r"^([A-J])[.:、](?=\d)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _LONGEST_ANSWER = 60
 _MOST_WORDS, _MOST_WORDS_ON_LINES = 25, 10  # of a free answer; more is a solution
 
@@ -94,7 +95,17 @@ def bare(key: str) -> str:
 
 def by_text(key: str, options: Sequence[str]) -> str:
     """The letter of the one option whose text or value a key is, whatever letter it may look like; "" for none."""
+    if _begins_several(key.strip(), options):
+        return ""
     return by_content(key, dict(zip(ascii_uppercase, options, strict=False)))
+
+
+def _begins_several(key: str, texts: Sequence[str]) -> bool:
+    """Whether a number without its unit could mean several options: `5` of `5 m` and `5 cm`."""
+    if key in texts:
+        return False
+    begins = re.compile(rf"{re.escape(key)}(?![\d.,/])")
+    return bool(_NUMBER.fullmatch(key)) and sum(bool(begins.match(text)) for text in texts) > 1
 
 
 def letter_in_reply(reply: str, options: Sequence[str]) -> str:
