@@ -15,6 +15,7 @@ from capcurriculum.grading import extract
 _Model = TypeVar("_Model", bound=BaseModel)
 #: An object is looked for at so many opening braces, in so many characters: a reply of braces alone must stay cheap.
 _TRIES, _LONGEST = 64, 200_000
+_SHOWN = 60
 
 
 def read(text: str, model: type[_Model]) -> _Model:
@@ -29,7 +30,9 @@ def read(text: str, model: type[_Model]) -> _Model:
     if any(one != whole[0] for one in whole):
         raise ParseError("it holds several different JSON objects; write one")
     if not found:
-        raise ParseError("it is not the JSON object asked for (there is no JSON object in it)")
+        said = " ".join(text.split())[:_SHOWN]
+        begins = f"; it begins {said!r}" if said else " and nothing else"
+        raise ParseError(f"it is not the JSON object asked for (there is no JSON object in it{begins})")
     try:
         return model.model_validate((whole or found)[0])
     except ValidationError as error:

@@ -95,8 +95,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is a Git LFS pointer and not the picture itself; {pointers.MEND}")
     try:
         with warnings.catch_warnings():
-            # Our own limit is checked below; Pillow's warning about large images would only repeat it.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Our own limit is checked below, and what a file's metadata lacks concerns nobody who sees its pixels.
+            warnings.simplefilter("ignore")
             with Image.open(BytesIO(data), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > max_pixels:

@@ -38,11 +38,19 @@ def shown(image: Image.Image) -> Image.Image:
     """
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":
-        return _narrow(upright).convert("RGB")
+        return _keyed(_narrow(upright), upright).convert("RGB")
     if not upright.has_transparency_data:
         return upright.convert("RGB")
     clear = upright.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+
+
+def _keyed(narrow: Image.Image, wide: Image.Image) -> Image.Image:
+    """The narrowed image, white where the wide one has the number that stands for a clear ground."""
+    key = wide.info.get("transparency")
+    if isinstance(key, int):
+        narrow.paste(255, mask=Image.fromarray((np.asarray(wide) == key).astype(np.uint8) * 255))
+    return narrow
 
 
 def _narrow(image: Image.Image) -> Image.Image:

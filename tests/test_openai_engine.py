@@ -199,6 +199,16 @@ def test_retry_after_is_waited_for_as_seconds_and_as_a_date() -> None:
         assert finishes(replies) == {"stop": 1}
 
 
+@pytest.mark.timeout(60)
+def test_an_endpoint_that_asks_for_more_than_patience_stops_the_build() -> None:
+    with (
+        endpoint.serving(Endpoint(always=endpoint.status(429, "86400"))) as server,
+        pytest.raises(EngineError) as caught,
+    ):
+        ask(section(server.url, patience_seconds=1), sums(3))
+    assert "429" in str(caught.value)
+
+
 def test_an_endpoint_that_dies_midway_costs_nothing_while_another_lives() -> None:
     with endpoint.serving(Endpoint(delay_seconds=0.01)) as one, endpoint.serving(Endpoint(delay_seconds=0.01)) as two:
         one.faults += [endpoint.well] * 10

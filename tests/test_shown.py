@@ -104,3 +104,15 @@ def test_a_picture_is_known_by_its_pixels_and_stage_files_keep_the_digest_of_its
         picture = stage_pictures.read(tmp_path / name)
         assert picture.file_sha256 == sha256(data).hexdigest()
         assert (picture.data == data) == (name != "turned")
+
+
+def test_the_clear_number_of_a_wide_picture_is_white(tmp_path: Path) -> None:
+    values = np.full((64, 96), 24_000, np.uint16)
+    values[10:30, 10:60] = 0
+    values[40:50, 10:60] = 65_535
+    file = tmp_path / "wide.png"
+    file.write_bytes(saved(Image.fromarray(values), "PNG", transparency=24_000))
+    pixels = np.asarray(shown.read(file))
+    assert pixels[0, 0].tolist() == [255] * 3
+    assert pixels[20, 20].tolist() == [0] * 3
+    assert pixels[45, 20].tolist() == [255] * 3

@@ -342,3 +342,36 @@ def test_refused_rows_are_read_again_when_their_files_are_mended(world: Path) ->
     run = gathered(wanted)
     assert run.questions.count() == 1
     assert [verdict.keep for verdict in run.verdicts.rows()] == [True]
+
+
+def test_refused_rows_come_back_when_mended_and_their_old_verdicts_go(world: Path) -> None:
+    rows = [{"problem": f"{n} + {n}?", "answer": str(2 * n) if n > 1 else None} for n in range(12)]
+    data.write_lines(world / "set/rows.jsonl", rows)
+    run = gathered(small(world))
+    worlds.begin(run)
+    assert sum(not verdict.keep for verdict in run.verdicts.rows()) == 2
+    data.write_lines(world / "set/rows.jsonl", [row | {"answer": str(2 * n)} for n, row in enumerate(rows)])
+    run = gathered(small(world))
+    assert run.questions.count() == 12
+    assert [verdict.keep for verdict in run.verdicts.rows()] == [True] * 12
+
+
+def test_a_picture_that_was_replaced_is_not_shown_under_the_old_rows(world: Path) -> None:
+    rows = [{"problem": f"{n}?", "answer": "red", "image": f"{n}.png"} for n in range(3)]
+    data.write_lines(world / "set/rows.jsonl", rows)
+    for n in range(3):
+        (world / f"set/{n}.png").write_bytes(data.picture(n))
+    source = {"kind": "problems", "path": str(world / "set"), "source": "s", "columns": {}}
+    wanted = worlds.recipe_over(world, "http://127.0.0.1:9/v1", perception=None, text=None, visual={"source": source})
+    worlds.begin(gathered(wanted))
+    (world / "set/1.png").write_bytes(data.picture(1, kind="BMP"))  # the same pixels
+    gathered(wanted)
+    (world / "set/1.png").write_bytes(data.picture(7))
+    with pytest.raises(SourceError, match=r"visual source 1 are not those any more .*1\.png; put them back"):
+        gathered(wanted)
+
+
+def test_a_link_to_itself_in_a_source_is_passed_over(world: Path) -> None:
+    data.write_lines(world / "set/rows.jsonl", [{"problem": "1 + 1?", "answer": "2"}])
+    (world / "set/loop").symlink_to("loop")
+    assert gathered(small(world)).questions.count() == 1

@@ -164,5 +164,7 @@ class Conversation:
         return alive
 
     def _pause(self, asked: int, problem: NoReply, endpoint: Endpoint) -> float:
-        quiet = self.pool.clock() - endpoint.breaker.last_good
-        return pause_seconds(asked, problem.retry_after, quiet, random.random())  # noqa: S311 - jitter, not a secret
+        quiet, wanted = self.pool.clock() - endpoint.breaker.last_good, problem.retry_after
+        if wanted is not None:  # longer than this, and the build is to stop with what the server said
+            wanted = min(wanted, self.section.patience_seconds)
+        return pause_seconds(asked, wanted, quiet, random.random())  # noqa: S311 - jitter, not a secret

@@ -80,7 +80,10 @@ class Wire:
         except openai.APIConnectionError as error:
             cause = f" ({self._words(error.__cause__)})" if error.__cause__ else ""
             raise NoReply(Kind.SILENT, self._words(error).removesuffix(".") + cause) from error
-        return parse(response.content)
+        try:
+            return parse(response.content)
+        except NoReply as problem:
+            raise NoReply(problem.kind, self._words(problem), problem.retry_after) from problem
 
     async def alive(self, endpoint: Endpoint) -> bool:
         """Whether it serves the smallest request there is: what tells a request nobody can serve from a dead server."""

@@ -80,6 +80,8 @@ def parse(body: bytes) -> Reply:
     """
     try:
         data = json.loads(body)
+        if isinstance(data, dict) and data.get("error") and not data.get("choices"):
+            raise NoReply(Kind.BROKEN, f"the endpoint's reply is an error: {_words(data['error'])}")
         choices = [_completion(choice) for choice in data["choices"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise NoReply(Kind.BROKEN, "the endpoint's reply is not a chat completion") from error
@@ -94,16 +96,42 @@ def parse(body: bytes) -> Reply:
 def _completion(choice: Any) -> Completion | None:
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         return None
-    text = choice["message"].get("content")
-    if text is not None and not isinstance(text, str):
+    text = _text(choice["message"].get("content"))
+    if text is None:
         return None
     finish = choice.get("finish_reason")
-    thought = any(choice["message"].get(channel) for channel in _CHANNELS)
-    return Completion(
-        _storable(text or ""),
-        _storable(finish[:40]) if isinstance(finish, str) and finish else "unknown",
-        ONLY_THOUGHTS if thought and not (text or "").strip() else "",
-    )
+    finish = _storable(finish[:40]) if isinstance(finish, str) and finish else "unknown"
+    return Completion(_storable(text), finish, "" if text.strip() else _silence(choice["message"], finish))
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message, also in parts; None for what is none."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return None
+    parts = [part.get("text") for part in content if part.get("type", "text") in ("text", "output_text")]
+    return "".join(parts) if all(isinstance(part, str) for part in parts) else None
+
+
+def _silence(message: dict[str, Any], finish: str) -> str:
+    """Why a message has no text, where it tells; a reply that was cut off is told of by its end."""
+    if any(message.get(channel) for channel in _CHANNELS):
+        return ONLY_THOUGHTS
+    if isinstance(message.get("refusal"), str) and message["refusal"].strip():
+        return f"the model refused: {_words(message['refusal'])}"
+    if message.get("tool_calls"):
+        return "the model called a tool and said nothing"
+    if finish == "content_filter":
+        return "the endpoint's content filter stopped the reply"
+    return ""
+
+
+def _words(said: Any) -> str:
+    """What a server or model says of a failure, on one line."""
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("detail") or json.dumps(said)
+    return _storable(" ".join(str(said).split()))[:300]
 
 
 def _storable(text: str) -> str:

@@ -17,7 +17,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
-from datagen.sources import counting, docci, inventory, kinds
+from datagen.sources import counting, docci, inventory, kinds, replaced
 from datagen.sources.gathered import Gathered
 from datagen.sources.losses import Losses
 from datagen.sources.place import Place, link
@@ -59,30 +59,65 @@ def _world(run: Run, stage: str, found: Sequence[SourceSection], number: int) ->
 def gather(run: Run, recipe: Recipe, display: Display) -> None:
     """Read what the tables do not hold yet, every source before any fault is raised.
 
-    What was refused is read again where an earlier reading failed and no model was asked since: files may be mended.
-
     Raises:
         SourceError: sources that cannot be read as a whole, or of which every row is lost; the sentence names all.
     """
     before, read_as = Gathered(run), dict[tuple[str, int], str]()
-    if before.failed and not run.asked:
-        shutil.rmtree(run.verdicts.folder, ignore_errors=True)
-        before.forget()
-    every = [(stage, n) for stage, found in sections(recipe).items() for n in range(len(found))]
-    fresh = {stage: not _known(run, stage, recipe.kind(stage)) for stage in recipe.stages}
     faults = list(_unreadable(recipe))
-    for stage, number in every if not faults else ():
+    for stage in recipe.stages if not faults else ():
         try:
-            noted = _gather_one(run, recipe, display, before, stage, number, fresh[stage])
-        except SourceError as error:
-            faults.append(str(error))
-        else:
-            read_as |= {(stage, number): noted} if noted else {}
+            read_as |= _gather_stage(run, recipe, display, before, stage)
+        except ExceptionGroup as several:
+            faults += map(str, several.exceptions)
     if faults:
-        before.fail()
         raise SourceError(" ".join(faults) if len(faults) < 2 else _several(faults))
     _keep_rows(run, recipe)
     inventory.write(run, sections(recipe), read_as)
+
+
+def _gather_stage(
+    run: Run, recipe: Recipe, display: Display, before: Gathered, stage: str
+) -> dict[tuple[str, int], str]:
+    """Read the sources of a stage that changed, or were not read to their end; how keys were read, by source.
+
+    What was refused is read again then: rows or files may have been mended.
+
+    Raises:
+        ExceptionGroup: of `SourceError`; one for each source that cannot be used.
+    """
+    faults, read_as, places = list[SourceError](), dict[tuple[str, int], str](), dict[int, Place]()
+    found, kind = sections(recipe)[stage], recipe.kind(stage)
+    fresh = not _known(run, stage, kind)
+    for number in range(len(found)):
+        try:
+            places[number] = _place(run, stage, kind, found, number)
+        except SourceError as error:
+            faults.append(error)
+    changed = [n for n, place in places.items() if not before.holds(stage, n, found[n], place.folder)]
+    if changed and not fresh and run.share is None:
+        replaced.check(run, stage, _base(run, stage, found), before.since)
+        if _forget_refused(run, stage):
+            changed = list(places)
+    for number in changed:
+        try:
+            noted = _gather_one(run, recipe, display, (stage, number), places[number], fresh)
+        except SourceError as error:
+            faults.append(error)
+            continue
+        read_as |= {(stage, number): noted} if noted else {}
+        before.note(stage, number, found[number], places[number].folder)
+    if faults:
+        raise ExceptionGroup(stage, faults)
+    return read_as
+
+
+def _forget_refused(run: Run, stage: str) -> bool:
+    """Remove the verdicts on what a stage's sources did not give, which fill shards of their own; whether any was."""
+    refused = (pl.col("filter") == FILTER) & (pl.col("stage") == stage) & ~pl.col("keep")
+    gone = [shard for shard in run.verdicts.shards() if pl.scan_parquet(shard).select(refused.all()).collect().item()]
+    for shard in gone:
+        shard.unlink()
+    return bool(gone)
 
 
 def _unreadable(recipe: Recipe) -> Iterator[str]:
@@ -101,20 +136,16 @@ def _several(faults: Sequence[str]) -> str:
     return f"{len(faults)} sources cannot be used: {said}"
 
 
-def _gather_one(
-    run: Run, recipe: Recipe, display: Display, before: Gathered, stage: str, number: int, fresh: bool
-) -> str:
-    """Read one source to its end, unless that was done, and say what it loses; how its whole-number keys were read.
+def _gather_one(run: Run, recipe: Recipe, display: Display, source: tuple[str, int], place: Place, fresh: bool) -> str:
+    """Read one source to its end, and say what it loses; how its keys were read.
 
     Raises:
         SourceError: it cannot be read, or all of its rows are lost; `fresh` tells that none was read before.
     """
+    stage, number = source
     found, kind = sections(recipe)[stage], recipe.kind(stage)
     section, noted, losses = found[number], list[str](), Losses()
     label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
-    place = _place(run, stage, kind, found, number)
-    if before.holds(stage, number, section, place.folder):
-        return ""
     with display.step(label, None) as advance:
         rows = kinds.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
         _append(run, rows, advance, losses)
@@ -125,7 +156,6 @@ def _gather_one(
         _check_kept(f"The {stage} source {section.path or section.repo or section.kind}", losses)
     for said in losses.said:
         display.note(f"{label}: {said}")
-    before.note(stage, number, section, place.folder)
     return noted[0] if noted else ""
 
 

@@ -15,7 +15,6 @@ from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 
 FILE = "gathered.json"
-_FAILED = "failed"
 
 
 class Gathered:
@@ -30,24 +29,14 @@ class Gathered:
         return self._looks.get(_name(stage, number, section)) == _looks(folder)
 
     @property
-    def failed(self) -> bool:
-        """Whether the last reading found a source that cannot be used."""
-        return _FAILED in self._looks
-
-    def fail(self) -> None:
-        """Remember that a source cannot be used."""
-        self._write(self._looks | {_FAILED: "yes"})
-
-    def forget(self) -> None:
-        """No source counts as read any more."""
-        self._write({})
+    def since(self) -> float:
+        """When a source was last read to its end, or the run begun, in seconds since the epoch."""
+        path = self._path if self._path.is_file() else self._path.with_name("run.json")
+        return path.stat().st_mtime if path.is_file() else 0.0
 
     def note(self, stage: str, number: int, section: SourceSection, folder: Path) -> None:
         """Remember that the source was read to its end."""
-        self._write(self._looks | {_name(stage, number, section): _looks(folder)})
-
-    def _write(self, looks: dict[str, str]) -> None:
-        self._looks = looks
+        self._looks[_name(stage, number, section)] = _looks(folder)
         write_atomically(self._path, (json.dumps(self._looks, indent=1) + "\n").encode())
 
 
@@ -69,6 +58,10 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield from _files(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                about = entry.stat()
-                yield f"{prefix}{entry.name}", about.st_size, about.st_mtime_ns
+                continue
+            try:
+                if entry.is_file():
+                    about = entry.stat()
+                    yield f"{prefix}{entry.name}", about.st_size, about.st_mtime_ns
+            except OSError:  # a link that leads to itself is no file
+                continue

@@ -1,0 +1,40 @@
+"""Rows know a picture by its pixels: a file that was replaced since is another picture, and not the one asked about."""
+
+from pathlib import Path
+
+import polars as pl
+
+from capcurriculum.errors import SourceError
+from capcurriculum.run import Run, stage_of_caption
+from datagen import images, shown
+from datagen.images import ImageProblem
+
+
+def check(run: Run, stage: str, base: Path, since: float) -> None:
+    """Look at the pictures of a stage's rows whose files changed after `since` (seconds since the epoch).
+
+    Raises:
+        SourceError: one shows something else now.
+    """
+    captions = run.captions.scan().filter(stage_of_caption() == stage).select("image_id", "image_path")
+    problems = run.questions.scan().filter(pl.col("stage") == stage, pl.col("caption_id") == "")
+    rows = pl.concat([captions, problems.select("image_id", "image_path")]).filter(pl.col("image_path") != "")
+    other = [name for image_id, name in rows.unique().collect().iter_rows() if _differs(base / name, image_id, since)]
+    if other:
+        raise SourceError(
+            f"Of the pictures of the {stage} source {len(other):,} are not those any more that rows were made from, as "
+            f"{sorted(other)[0]}; put them back, or give the recipe another name."
+        )
+
+
+def _differs(path: Path, image_id: str, since: float) -> bool:
+    """Whether a file that changed shows another picture; one that is gone is told of by who opens it."""
+    try:
+        about = path.stat()
+        if max(about.st_mtime, about.st_ctime) <= since:
+            return False
+        return shown.checked(images.file_bytes(path), shown.MOST_PIXELS).image_id != image_id
+    except FileNotFoundError:
+        return False
+    except (OSError, ImageProblem):
+        return True
