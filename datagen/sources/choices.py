@@ -84,6 +84,8 @@ def letter(key: str, options: Sequence[str]) -> str:
         place = ascii_uppercase.index(named)
         elsewhere = any(label_inside(text) == named for at, text in enumerate(options) if at != place)
         return "" if elsewhere else named
+    if _begins_several(key.strip(), options):
+        return ""
     return answers.grade(rf"\boxed{{{key.strip()}}}", "A", tuple(options)).answer
 
 
