@@ -12,7 +12,8 @@ from capcurriculum.progress import Display
 from capcurriculum.rows import Stage
 from capcurriculum.run import writing
 from datagen.sources import gather, options
-from datagen.sources.answer_keys import Convention, Reading, infer
+from datagen.sources.answer_keys import Reading, infer
+from datagen.sources.key_evidence import Convention
 from datagen.sources.lines import LineProblem
 from datagen.teacher import mcq
 from tests import source_data as data

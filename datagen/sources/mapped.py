@@ -15,6 +15,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
 from datagen.sources import answer_keys, archives, choices, hub, image_folder, in_text, options
 from datagen.sources.captioned import Caption, CaptionSource
+from datagen.sources.key_evidence import Convention
 from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
@@ -107,7 +108,7 @@ def _convention(
 
     where = section.path or section.repo
     if columns.answers:
-        return answer_keys.check(rows(), answer_keys.Convention(columns.answers), where)
+        return answer_keys.check(rows(), Convention(columns.answers), where)
     return answer_keys.infer(rows(), where)
 
 
