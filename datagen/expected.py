@@ -52,6 +52,7 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     """
     system = len(prompts.system())
     if run is None or not _begun(run):
+        gather.check(wanted, _is_absent)
         captions = {stage: _stated(wanted, stage) for stage in wanted.captioned}
         problems = sum(_stated(wanted, stage) for stage in wanted.stages if stage not in captions)
         questions = _written(wanted, captions)

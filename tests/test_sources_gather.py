@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum import recipe
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError, SourceError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -277,6 +277,14 @@ def test_faults_of_all_sources_are_said_at_once(world: Path) -> None:
     sources = [{"kind": "orz", "path": str(world / "nowhere")}, {"kind": "problems", "path": str(world / "docci")}]
     with pytest.raises(SourceError, match=r"2 sources cannot be used: \(1\) .*nowhere is not there.* \(2\) "):
         gathered(several(world, "http://127.0.0.1:9/v1", text={"sources": sources}))
+
+
+def test_a_dry_run_says_all_faults_too(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [{"kind": "orz", "path": str(world / "more")}, {"kind": "problems", "path": str(world / "docci")}]
+    plain = several(world, "http://127.0.0.1:9/v1", text={"sources": sources})
+    (world / "recipe.yaml").write_text(recipe.dump(plain))
+    assert cli.main(["build", "--dry-run", str(world / "recipe.yaml")]) == 2
+    assert "2 sources cannot be used: (1) " in capsys.readouterr().err
 
 
 def test_a_source_that_loses_every_row_stops_and_the_other_one_is_no_excuse(world: Path) -> None:

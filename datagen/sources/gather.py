@@ -5,7 +5,7 @@ behind the last shard.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -69,8 +69,7 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
             read_as |= _gather_stage(run, recipe, display, before, stage)
         except ExceptionGroup as several:
             faults += map(str, several.exceptions)
-    if faults:
-        raise SourceError(" ".join(faults) if len(faults) < 2 else _several(faults))
+    _raise(faults)
     _keep_rows(run, recipe)
     inventory.write(run, sections(recipe), read_as)
 
@@ -120,20 +119,33 @@ def _forget_refused(run: Run, stage: str) -> bool:
     return bool(gone)
 
 
-def _unreadable(recipe: Recipe) -> Iterator[str]:
+def check(recipe: Recipe, passed_over: Callable[[SourceSection], bool]) -> None:
+    """Look at the first rows of every source on disk that is not to be passed over.
+
+    Raises:
+        SourceError: some cannot be read; the sentence names all.
+    """
+    _raise(list(_unreadable(recipe, passed_over)))
+
+
+def _unreadable(recipe: Recipe, passed_over: Callable[[SourceSection], bool] = lambda section: False) -> Iterator[str]:
     """What is wrong with sources on disk by their first rows, before any is read to its end or fetched."""
     for stage, found in sections(recipe).items():
         for section in found:
-            if section.path:
+            if section.path and not passed_over(section):
                 try:
                     counting.rows(section.model_copy(update={"limit": 1}), recipe.kind(stage))
                 except SourceError as error:
                     yield str(error)
 
 
-def _several(faults: Sequence[str]) -> str:
-    said = " ".join(f"({number}) {fault}" for number, fault in enumerate(faults, 1))
-    return f"{len(faults)} sources cannot be used: {said}"
+def _raise(faults: Sequence[str]) -> None:
+    """Raise one SourceError of all sentences, if there is any."""
+    if len(faults) == 1:
+        raise SourceError(faults[0])
+    if faults:
+        said = " ".join(f"({number}) {fault}" for number, fault in enumerate(faults, 1))
+        raise SourceError(f"{len(faults)} sources cannot be used: {said}")
 
 
 def _gather_one(run: Run, recipe: Recipe, display: Display, source: tuple[str, int], place: Place, fresh: bool) -> str:
