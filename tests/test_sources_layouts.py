@@ -431,6 +431,17 @@ def test_statements_with_a_question_behind_them_are_no_choices_unless_the_key_sa
     assert (row.answer, bool(row.options)) == (gold, gold == "A")
 
 
+def test_the_recipe_may_say_that_answers_are_no_letters_of_options(tmp_path: Path) -> None:
+    rows = [{"problem": f"Which point is {n}?\nA. low\nB. high\nC. far\nD. near", "answer": "A"} for n in range(3)]
+    data.write_lines(tmp_path / "set/rows.jsonl", rows)
+    assert all(row.options for row in data.questions(text(tmp_path / "set")))
+    said = text(tmp_path / "set", columns={"answer": {"column": "answer", "kind": "text"}})
+    assert [row.options for row in data.questions(said)] == [(), (), ()]
+    data.write_lines(tmp_path / "bare/rows.jsonl", [{"problem": f"Which point? {n}", "answer": "B"} for n in range(3)])
+    assert data.reasons(text(tmp_path / "bare")) == ["missing_options"] * 3
+    assert golds(text(tmp_path / "bare", columns={"answer": {"column": "answer", "kind": "text"}})) == ["B"] * 3
+
+
 def test_numbers_beside_three_choices_are_refused(tmp_path: Path) -> None:
     data.write_lines(tmp_path / "set/rows.jsonl", [{"problem": "Which?\nA. cat\nB. dog\nC. cow", "answer": 0}])
     assert data.reasons(text(tmp_path / "set")) == ["ungradable_answer"]

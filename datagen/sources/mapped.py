@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
+from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Columns, SourceSection
 from datagen.sources import answer_keys, archives, choices, hub, image_folder, in_text, options
@@ -65,18 +66,21 @@ def problems(
     records = _records(section, place, columns, needed)
     convention = _convention(section, columns, records) if keys is None else keys
     image = _image(section, place, columns)
-
-    bare = keys is None and not columns.option_columns and _bare_letters(records(), columns)
+    # Where the recipe says of which kind the answers are, none of them is the letter of an option.
+    free = columns.answer_kind not in ("", Kind.CHOICE)
+    bare = keys is None and not columns.option_columns and not free and _bare_letters(records(), columns)
 
     def parse(record: Record) -> Problem:
         texts, answer = _choice(record, columns, convention)
         if bare and _LETTER.match(answer) and not in_text.loose(record.text(columns.problem)):
             detail = f"row {record.number} answers with the letter {answer.strip()!r}; name the columns of its options"
-            raise LineProblem(Reason.MISSING_OPTIONS, f"{detail} (columns: {{options: ...}})")
+            mend = "(columns: {options: ...}), or say what its answers are (answer: {column: ..., kind: text})"
+            raise LineProblem(Reason.MISSING_OPTIONS, f"{detail} {mend}")
         return Problem(
             problem=record.text(columns.problem),
             answer=answer,
             options=texts,
+            options_in_text=not free,
             kind=columns.answer_kind,
             skill=record.text(columns.skill) if columns.skill else "unknown",
             image=image(record) if visual else None,
@@ -98,13 +102,10 @@ def _convention(
         for record in records():
             if record.problem is None:
                 try:
-                    found = _options(record, columns)
+                    said = _key(record, columns), _options(record, columns)
                 except LineProblem:
                     continue
-                try:
-                    yield record.number, _key(record, columns), found
-                except LineProblem:
-                    continue
+                yield record.number, *said
 
     where = section.path or section.repo
     if columns.answers:
