@@ -471,3 +471,19 @@ def test_an_archive_that_breaks_off_in_a_member_is_one_sentence(tmp_path: Path) 
     bundle.write_bytes(bundle.read_bytes()[: bundle.stat().st_size // 2])
     with pytest.raises(SourceError, match=r"cannot be read .*download it again"):
         visual(tmp_path / "set", images="p.tar", files="*.jsonl")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "bit", [" ", "\n", "(A) ", "A. ", "\\qquad", "\\textbf{(A)} ", "{ ", "Choices: ", "' '", "the answer is "]
+)
+def test_texts_of_one_thing_over_and_over_cost_little(tmp_path: Path, bit: str) -> None:
+    long = bit * (50_000 // len(bit))
+    problem = rf"Find $\textbf{{(A)}}\ 1{long}x \qquad\textbf{{(B)}}\ 2\qquad\textbf{{(C)}}\ 3$"
+    rows = [
+        {"problem": problem, "answer": "B", "options": None},
+        {"problem": "Q?", "answer": "B", "options": long + "x"},
+    ]
+    data.write_lines(tmp_path / "set/rows.jsonl", rows)
+    assert len(text(tmp_path / "set")) == 2
+    assert len(text(tmp_path / "set", columns={"options": "options"})) == 2

@@ -28,6 +28,7 @@ _PREFIXED = re.compile(
 #: A letter with its text close behind it: `B.4`.
 _TIGHT = re.compile(r"^([A-J])[.:、](?=\d)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_LONGEST_KEY = 200
 _LONGEST_ANSWER = 60
 _MOST_WORDS, _MOST_WORDS_ON_LINES = 25, 10  # of a free answer; more is a solution
 
@@ -91,6 +92,8 @@ def letter(key: str, options: Sequence[str]) -> str:
 
 def bare(key: str) -> str:
     """A key without full-width letters and without words such as "Answer:" before it."""
+    if len(key) > _LONGEST_KEY:
+        return key
     plain = _PREFIXED.sub("", unicodedata.normalize("NFKC", key), count=1).strip()
     return _TIGHT.sub(r"\1. ", plain)
 

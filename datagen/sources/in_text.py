@@ -31,10 +31,13 @@ _SET_LABEL = (
     rf"|\\item\s*\[\s*\(?@[).]?\s*\]|{_FONT}{_SPACE}(?:\(\s*@\s*\)|@\s*[).]){_SPACE}\}})[.:]?"
 )
 _BRACKETED = r"(?<![A-Za-z0-9_\\^)])\(@\)"
-_AROUND = re.compile(rf"^(?:[:.]|{_SPACE}\$*)+|(?:\$*{_SPACE}|[;,]|\\\\|\\(?:newline|hfill)|\\end\{{\w+\}})+$")
+#: One alternative a character or command, none inside another, so that no text makes it try again and again.
+_ATOM = r"\s|~|\\[ ,;:!]|\\q?quad|\{\s*\}|\$"
+_AROUND = re.compile(rf"^(?:[:.]|{_ATOM})++|(?:{_ATOM}|[;,]|\\\\|\\(?:newline|hfill)|\\end\{{\w+\}})++$")
 _FEWEST = 3
 #: What a question in front of its options ends in, with the first label behind it.
 _ASKED = re.compile(r"(?:[?:_]|\(\s*\))\s*(?:[-*•]\s+)?[(\[]?A[)\]]?\s?[:.)]?\s*$")
+_BLANKS, _EMPTY_LINES = re.compile(r"[^\S\n]+"), re.compile(r"\n(?: ?\n)+")
 #: Characters at a problem's end that are looked at, and labels A in them: options are no book.
 _LOOKED_AT, _TRIED = 20_000, 20
 #: U+FF01 to U+FF5E, and the blank of the same width.
@@ -75,13 +78,14 @@ def _headed(text: str) -> tuple[str, ...]:
 
 
 def _narrow(text: str) -> str:
-    """Full-width letters and signs as those of ASCII, each in its place."""
-    return text.translate(_WIDE)
+    """The end of a text, full-width letters and signs as those of ASCII, blanks and empty lines at most one."""
+    text = _BLANKS.sub(" ", text[-_LOOKED_AT:].translate(_WIDE))
+    return _EMPTY_LINES.sub("\n\n", text)
 
 
 def names_letters(answer: str) -> bool:
     """Whether an answer is nothing but letters of options, one or several, in options or past their end."""
-    return bool(_LETTERS.match(answer)) and len(answer) <= 12 and not re.search(r"[A-J]{3}", answer)
+    return len(answer) <= 12 and bool(_LETTERS.match(answer)) and not re.search(r"[A-J]{3}", answer)
 
 
 def _split(text: str, label: str, *, lower: bool = False, whole: bool = False) -> tuple[str, ...]:
@@ -90,7 +94,6 @@ def _split(text: str, label: str, *, lower: bool = False, whole: bool = False) -
     With `whole` the last one has all that stands behind it.
     """
     found: tuple[str, ...] = ()
-    text = text[-_LOOKED_AT:]
     for starts in _rows(text, label, ascii_uppercase.lower() if lower else ascii_uppercase):
         ends = [start for start, _ in starts[1:]] + [len(text)]
         texts = [text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True)]

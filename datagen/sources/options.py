@@ -20,6 +20,8 @@ _IN_LINE = re.compile(
 )
 _TEXT_KEYS, _LABEL_KEYS = ("text", "value", "content", "option"), ("label", "key", "id", "letter")
 _MOST = len(ascii_uppercase)
+#: Characters of options in one text, and blanks that stand for two.
+_LONGEST, _BLANKS = 20_000, re.compile(r"[^\S\n]{2,}")
 #: Texts that say that a row has no options.
 _NONE = frozenset(["nan", "none", "null"])
 #: A list as numpy prints it, which Python would read as one text.
@@ -64,7 +66,7 @@ def read(value: object, row: int, column: str) -> Options:
         LineProblem: it holds something else.
     """
     if isinstance(value, str):
-        if _UNPARTED.search(value):
+        if len(value) <= _LONGEST // 10 and _UNPARTED.search(value):
             detail = f"row {row} has options without commas between them in {column!r}, as numpy prints them"
             raise LineProblem(Reason.MALFORMED_LINE, f"{detail}; write them as JSON")
         value = parsed(value)
@@ -180,6 +182,9 @@ def _is_run(labels: Sequence[str]) -> bool:
 
 def _in_line(text: str, row: int, column: str) -> Options:
     """`A. red; B. blue` in one text, or `a ) 3 , b ) 4`, or `1. red; 2. blue`."""
+    if len(text) > _LONGEST:
+        raise _unread(row, column)
+    text = _BLANKS.sub("  ", text)
     marks = list(_IN_LINE.finditer(text))
     labels = [mark[1].upper() for mark in marks]
     letters, numbers = list(ascii_uppercase[: len(labels)]), [str(place) for place in range(1, len(labels) + 1)]
