@@ -1,4 +1,4 @@
-"""A table is a folder of immutable Parquet shards that only ever grows.
+"""A table is a folder of immutable Parquet shards that only ever grows, but for shards that are read anew as a whole.
 
 A shard is written under a temporary name, flushed to disk and renamed, so a reader never sees half of one and a kill at
 any instant loses at most the rows not yet flushed. A row's shape is its dataclass; nothing else describes it.
@@ -87,6 +87,17 @@ class Table(Generic[Row]):
             os.fsync(handle.fileno())
         publish(temporary, path)
         return len(values)
+
+    def drop(self, rows: pl.Expr) -> int:
+        """Remove the shards of which every row fits, and return how many there were; nobody else may read or write.
+
+        Raises:
+            RunError: a shard is damaged.
+        """
+        gone = [shard for shard in self.shards() if self._collected(self.scan([shard]).select(rows.all())).item()]
+        for shard in gone:
+            shard.unlink()
+        return len(gone)
 
     def scan(self, shards: Sequence[Path] | None = None) -> pl.LazyFrame:
         """All rows or those of some shards, lazily; an empty frame of the right schema when there is no shard.

@@ -251,6 +251,7 @@ def test_more_options_than_letters_are_a_bad_row(tmp_path: Path) -> None:
         (["x", "y", None, None], ("x", "y")),
         ({"A": "x", "B": "y", "E": None}, ("x", "y")),
         ([True, False], ("True", "False")),
+        ({"text": ["x", "y"], "label": ["", ""]}, ("x", "y")),
         (float("nan"), ()),
         ("nan", ()),
     ],

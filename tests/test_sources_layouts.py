@@ -227,6 +227,8 @@ def test_options_beside_a_plain_problem_are_not_passed_over(tmp_path: Path) -> N
         ("See.\n<image_1>\nWhat?", "See.\nWhat?"),
         ("As in <image 1>, what?", "As in (image), what?"),
         ("What is <b>?", "What is <b>?"),
+        ("<image>", ""),
+        ("x" + "<image>" * 30_000, "x"),
     ],
 )
 def test_places_for_pictures_are_taken_out(problem: str, left: str) -> None:
@@ -402,6 +404,11 @@ def test_rows_that_ask_the_same_and_answer_otherwise_are_all_refused(tmp_path: P
     assert golds(found) == ["0.5", r"\frac{1}{2}", "B"]
     assert data.reasons(found) == ["contradicting_answers"] * 2 + ["duplicate_row"]
     rows = [{"problem": "Which colour?", "answer": gold, "image": f"{n}.png"} for n, gold in enumerate(["red", "blue"])]
+    (tmp_path / "plain").mkdir()
+    plain = [{"problem": "1 + 1?", "answer": said} for said in ("2", "3")] + [{"problem": "2 + 2?", "answer": "4"}]
+    data.write_lines(tmp_path / "plain/problems.jsonl", plain)
+    found = text(tmp_path / "plain", columns=None)
+    assert (golds(found), data.reasons(found)) == (["4"], ["contradicting_answers"] * 2)
     data.write_lines(tmp_path / "seen/rows.jsonl", rows)
     for n in range(2):
         (tmp_path / f"seen/{n}.png").write_bytes(data.picture(n))

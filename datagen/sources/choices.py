@@ -38,11 +38,17 @@ def without_placeholders(problem: str) -> str:
 
     At the ends and on a line of its own it is left out; inside a sentence, which would miss it, it becomes "(image)".
     """
-    text = problem.strip()
-    while (match := _PLACEHOLDER.match(text)) is not None:
-        text = text[match.end() :].lstrip()
-    while (found := list(_PLACEHOLDER.finditer(text))) and found[-1].end() == len(text):
-        text = text[: found[-1].start()].rstrip()
+    begin, end = 0, len(problem)
+    found = list(_PLACEHOLDER.finditer(problem))
+    for match in found:
+        if problem[begin : match.start()].strip():
+            break
+        begin = match.end()
+    for match in reversed(found):
+        if match.start() < begin or problem[match.end() : end].strip():
+            break
+        end = match.start()
+    text = problem[begin:end].strip()
     lines = (line for line in text.split("\n") if not _PLACEHOLDER.fullmatch(line.strip()))
     return _PLACEHOLDER.sub("(image)", "\n".join(lines)).strip()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from capcurriculum import answers
 from capcurriculum.rows import Outcome, digest
 from datagen.sources import choices, in_text
+from datagen.sources.record import canonical
 
 if TYPE_CHECKING:
     from datagen.sources.questions import Problem
@@ -35,13 +36,7 @@ class Contradictions:
 def _asked(said: "Problem") -> int:
     """A number for what a row asks: its text, its options in any order, and what it says of its image."""
     text = " ".join(choices.without_placeholders(said.problem).split())
-    return int(digest("asked", text, sorted(said.options), _plain(said.image)), 16)
-
-
-def _plain(image: object) -> str:
-    if isinstance(image, dict | list | tuple):
-        return " ".join(_plain(inner) for inner in (image.values() if isinstance(image, dict) else image))
-    return digest(image.hex()) if isinstance(image, bytes) else str(image)
+    return int(digest("asked", text, sorted(said.options), canonical(said.image)), 16)
 
 
 def _answer(said: "Problem") -> str:

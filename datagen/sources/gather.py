@@ -95,7 +95,8 @@ def _gather_stage(
     changed = [n for n, place in places.items() if not before.holds(stage, n, found[n], place.folder)]
     if changed and not fresh and run.share is None:
         replaced.check(run, stage, _base(run, stage, found), before.since)
-        if _forget_refused(run, stage):
+        # Verdicts on what a source did not give fill shards of their own.
+        if run.verdicts.drop((pl.col("filter") == FILTER) & (pl.col("stage") == stage) & ~pl.col("keep")):
             changed = list(places)
     for number in changed:
         try:
@@ -108,15 +109,6 @@ def _gather_stage(
     if faults:
         raise ExceptionGroup(stage, faults)
     return read_as
-
-
-def _forget_refused(run: Run, stage: str) -> bool:
-    """Remove the verdicts on what a stage's sources did not give, which fill shards of their own; whether any was."""
-    refused = (pl.col("filter") == FILTER) & (pl.col("stage") == stage) & ~pl.col("keep")
-    gone = [shard for shard in run.verdicts.shards() if pl.scan_parquet(shard).select(refused.all()).collect().item()]
-    for shard in gone:
-        shard.unlink()
-    return bool(gone)
 
 
 def check(recipe: Recipe, passed_over: Callable[[SourceSection], bool]) -> None:

@@ -125,6 +125,7 @@ def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str)
     plain = [_number(text) if isinstance(text, int | float) else str(text).strip() for text in texts]
     written = tuple(plain)
     named = tuple(label.strip().strip("()[].:").upper() for label in labels)
+    named = named if any(named) else ()
     if len(set(filter(None, named))) < len(named):
         detail = f"row {row} has options with the same label, or without one, in {column!r}"
         raise LineProblem(Reason.MALFORMED_LINE, detail)

@@ -14,6 +14,7 @@ from capcurriculum.rows import Outcome, Question, Verdict
 from datagen import images, shown
 from datagen.sources import choices, file_names, questions
 from datagen.sources.answer_keys import is_missing
+from datagen.sources.contradictions import Contradictions
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.text import neutral
 
@@ -27,11 +28,15 @@ def read_problems(
 
     Each has an image if they are `visual`.
     """
-    seen: set[str] = set()
+    seen, contradicted = set[str](), _contradicted(section, folder)
     for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit):
         if line.key in known:
             continue
         try:
+            if _said(line) in contradicted:
+                raise LineProblem(
+                    Reason.CONTRADICTED, f"a line that asks the same as line {line.number} answers otherwise"
+                )
             question = _question(section, folder, stage, visual, line)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats a problem")
@@ -40,6 +45,23 @@ def read_problems(
                 yield question
         except (LineProblem, images.ImageProblem) as problem:
             yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
+
+
+def _contradicted(section: SourceSection, folder: Path) -> Contradictions:
+    """What the lines that are taken ask and answer, in a pass that opens no image."""
+    found = Contradictions()
+    for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit):
+        try:
+            found.see(_said(line))
+        except LineProblem:
+            continue
+    return found
+
+
+def _said(line: Line) -> questions.Problem:
+    fields = line.fields()
+    problem, answer = line.string(fields, "problem"), line.string(fields, "answer")
+    return questions.Problem(problem, answer, image=fields.get("image_file"))
 
 
 def _question(section: SourceSection, folder: Path, stage: str, visual: bool, line: Line) -> Question:

@@ -85,7 +85,7 @@ class Keys:
 
     def record(self, number: int, values: Mapping[str, object]) -> Record:
         """The row with its key."""
-        base = digest(SCHEMA, "record", self.source, _canonical(values))
+        base = digest(SCHEMA, "record", self.source, canonical(values))
         short = int(base, 16)
         if short not in self.seen:
             self.seen.add(short)
@@ -94,15 +94,15 @@ class Keys:
         return Record(digest(base, self.repeats[short] + 1), number, values)
 
 
-def _canonical(value: object) -> object:
+def canonical(value: object) -> object:
     """Something JSON can hold that stands for `value`; bytes by their digest."""
     match value:
         case bytes():
             return ["bytes", bytes_digest(value)]
         case Mapping():
-            return {str(name): _canonical(inner) for name, inner in value.items()}
+            return {str(name): canonical(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [_canonical(inner) for inner in value]
+            return [canonical(inner) for inner in value]
         case str() | int() | float() | bool() | None:
             return value
         case _:
