@@ -54,7 +54,7 @@ class KnobChanges(TrainingSection):
     Batch sizes count prompts, micro-batches count sequences on one GPU, lengths count tokens, `min_pixels` and
     `max_pixels` are areas of an image. `freeze` is a regular expression that is searched for in the names of the
     model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew each epoch.
-    Validation asks each row once, at `val_temperature` (0 is greedy) and `val_top_p`.
+    Validation asks each row `val_rollouts` times, at `val_temperature` (0 is greedy) and `val_top_p`.
     """
 
     epochs: PositiveInt | None = None
@@ -66,6 +66,7 @@ class KnobChanges(TrainingSection):
     rollouts: Annotated[int, Field(ge=2)] | None = None
     temperature: PositiveFloat | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    val_rollouts: PositiveInt | None = None
     val_temperature: NonNegativeFloat | None = None
     val_top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_prompt_tokens: PositiveInt | None = None
@@ -134,6 +135,9 @@ class TrainingRecipe(TrainingSection):
     first one with all that comes before it, each with its save and validation). `select` says which checkpoint of a
     stage goes on: the `last`, or the `best` by accuracy on the stage's own validation rows.
 
+    `validate_on` says whose validation rows are asked: the stage's `own`, before its first step too, or those of `all`
+    stages of the chain, so that each capability has one curve over the whole chain, which begins before its first step.
+
     `python` is the interpreter of the environment the trainer is installed in (empty: this one), with this package
     beside it. `ray` is the address of a cluster that the trainer joins instead of starting one: `auto`, `host:port` or
     `ray://host:port`; more than one node needs it.
@@ -158,6 +162,7 @@ class TrainingRecipe(TrainingSection):
     stall_minutes: PositiveFloat = 20
     step_minutes: PositiveFloat = 180
     select: Selection = "last"
+    validate_on: Literal["own", "all"] = "own"
 
     @model_validator(mode="after")
     def _stages_once(self) -> "TrainingRecipe":

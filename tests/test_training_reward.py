@@ -38,7 +38,7 @@ def test_scores(text: str, expected: float, outcome: str) -> None:
     result = score(text)
     assert result["score"] == pytest.approx(expected)
     assert result["outcome"] == outcome
-    assert set(result) == {"score", "accuracy", "format", "outcome", "answer"}
+    assert set(result) == {"score", "accuracy", "format", "outcome", "answer", "question_id"}
 
 
 def test_weights_come_from_the_recipe() -> None:

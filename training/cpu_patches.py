@@ -4,6 +4,7 @@ Installed by `bootstrap/sitecustomize.py` in every process of a CPU run and in n
 it mends, so a process that never imports it pays nothing.
 """
 
+import os
 import socket
 import sys
 import time
@@ -17,6 +18,7 @@ from capcurriculum.torchvision_shim import ensure_torchvision
 from training.import_hooks import after_import
 
 _NODE_SECONDS = 300.0
+_MOST_THREADS = 4  # more than that a micro model's matrices do not keep busy
 _AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 
 
@@ -28,6 +30,7 @@ def install() -> None:
     after_import("torch.distributed", _one_backend_for_cpu)
     after_import("torch.nested", _positions_stay_ragged)
     after_import("torch.distributed.fsdp", _no_pinned_memory)
+    after_import("verl.workers.engine_workers", _threads_for_the_trainer)
     after_import("vllm.model_executor.layers.utils", _reloadable_linear_weights)
 
 
@@ -128,6 +131,18 @@ def _no_pinned_memory(module: ModuleType) -> None:
         object.__setattr__(self, "pin_memory", False)  # a frozen dataclass
 
     module.CPUOffloadPolicy.__init__ = unpinned
+
+
+def _threads_for_the_trainer(module: ModuleType) -> None:
+    """Every process has one thread (see `environment`), but while weights are updated the others have nothing to do."""
+    worker = module.ActorRolloutRefWorker
+    original = worker.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        sys.modules["torch"].set_num_threads(min(_MOST_THREADS, len(os.sched_getaffinity(0))))
+
+    worker.__init__ = __init__
 
 
 def _reloadable_linear_weights(module: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""Reward, accuracy and response length against step over all stages of a training, like the paper's figure.
+"""Held-out accuracy of each capability, reward and response length against step over all stages of a training.
 
 SVG and PNG in the look of `capcurriculum.drawing`, beside the training and, of several together, in the run.
 """
@@ -18,17 +18,20 @@ _FEW = 12  # steps up to which every one is marked, and nothing smoothed
 
 
 class Panel(NamedTuple):
-    """What one of the axes shows: its label and verl's metric."""
+    """What one of the axes shows: its label, and verl's metrics by the name of their line.
+
+    What is `held_out` is measured now and then, at step 0 and where stages meet too: one line over the whole chain.
+    """
 
     label: str
-    metric: str
+    lines: Mapping[str, str]
+    held_out: bool = False
 
 
-_ACCURACY = "reward/accuracy"
 PANELS = (
-    Panel("reward", "critic/score/mean"),
-    Panel("accuracy", _ACCURACY),
-    Panel("response length (tokens)", "response_length/mean"),
+    Panel("reward", {"": "critic/score/mean"}),
+    Panel("accuracy", {"": "reward/accuracy"}),
+    Panel("response length (tokens)", {"": "response_length/mean"}),
 )
 
 
@@ -60,7 +63,7 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
         RunError: matplotlib is missing.
     """
     figure_class = drawing.figure_class()
-    panels = [p for p in PANELS if any(p.metric in f.columns and f[p.metric].count() for f in series.values())]
+    panels = [panel for panel in _panels(series) if any(_has(frame, panel) for frame in series.values())]
     with drawing.style():
         figure = figure_class(figsize=(8, 1 + 1.9 * max(len(panels), 1)), dpi=150)
         axes = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
@@ -68,10 +71,13 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
             colour = drawing.GREY if len(series) == 1 else drawing.STYLES[number % len(drawing.STYLES)][0]
             _borders(axes, frame, colour, len(series) == 1)
             for one, panel in zip(axes, panels, strict=False):
-                _line(one, frame, panel, name, number)
+                for place, (line, metric) in enumerate(panel.lines.items()):
+                    style = drawing.STYLES[(place if line else number) % len(drawing.STYLES)]
+                    (_joined if panel.held_out else _parts)(one, frame, metric, line or name, style)
         for one, panel in zip(axes, panels, strict=False):
-            circles = panel.metric == _ACCURACY and any(selection.accuracies(f) for f in series.values())
-            one.set_ylabel(f"{panel.label}\n(o: validation)" if circles else panel.label)
+            one.set_ylabel(panel.label)
+            if len(panel.lines) > 1:
+                one.legend(loc="best", frameon=False, fontsize=8)
         if len(series) > 1:  # above the panels, where it hides no line
             columns = min(3, len(series))
             axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
@@ -79,6 +85,18 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
         figure.align_ylabels()
         figure.tight_layout()
         return drawing.save(figure, stem)
+
+
+def _panels(series: Mapping[str, pl.DataFrame]) -> list[Panel]:
+    """Held-out accuracy before the others: of one training all stages' in one panel, of several a panel for each."""
+    found = {stage: metric for frame in series.values() for stage, metric in selection.validated(frame.columns).items()}
+    if len(series) == 1:
+        return [Panel("held-out accuracy", found, held_out=True), *PANELS] if found else list(PANELS)
+    return [*(Panel(f"{stage}\n(held out)", {"": metric}, held_out=True) for stage, metric in found.items()), *PANELS]
+
+
+def _has(frame: pl.DataFrame, panel: Panel) -> bool:
+    return any(metric in frame.columns and frame[metric].count() for metric in panel.lines.values())
 
 
 def positions(frame: pl.DataFrame) -> pl.DataFrame:
@@ -96,25 +114,26 @@ def positions(frame: pl.DataFrame) -> pl.DataFrame:
     return placed.sort("_order", "step").drop("_order")
 
 
-def _line(axes: Any, frame: pl.DataFrame, panel: Panel, name: str, number: int) -> None:
+def _joined(axes: Any, frame: pl.DataFrame, metric: str, label: str, style: tuple[Any, Any]) -> None:
+    """What was measured, each value marked, in one line over the stages' borders."""
+    if metric in frame.columns:
+        values = positions(frame).select("x", y=pl.col(metric)).drop_nulls()
+        axes.plot(values["x"], values["y"], color=style[0], linestyle=style[1], marker="o", markersize=4, label=label)
+
+
+def _parts(axes: Any, frame: pl.DataFrame, metric: str, label: str, style: tuple[Any, Any]) -> None:
     """The steps as they are, thin, and their running mean; each stage by itself, for a border is a change of data."""
-    if panel.metric not in frame.columns:
+    if metric not in frame.columns:
         return
-    colour, dashes = drawing.STYLES[number % len(drawing.STYLES)]
-    placed = positions(frame)
-    for part, own in enumerate(placed.partition_by("stage", maintain_order=True)):
-        values = own.select("x", y=pl.col(panel.metric)).drop_nulls()
-        few, label = len(values) <= _FEW, name if part == 0 else None
-        thin = {"alpha": 1, "marker": ".", "linestyle": dashes, "label": label} if few else {"alpha": 0.4}
+    colour, dashes = style
+    for part, own in enumerate(positions(frame).partition_by("stage", maintain_order=True)):
+        values = own.select("x", y=pl.col(metric)).drop_nulls()
+        few, named = len(values) <= _FEW, label if part == 0 else None
+        thin = {"alpha": 1, "marker": ".", "linestyle": dashes, "label": named} if few else {"alpha": 0.4}
         axes.plot(values["x"], values["y"], color=colour, linewidth=0.7, **thin)
         if not few:
             smooth = values["y"].rolling_mean(max(3, len(values) // 12), min_samples=1, center=True)
-            axes.plot(values["x"], smooth, color=colour, linestyle=dashes, linewidth=1.8, label=label)
-        if panel.metric == _ACCURACY:
-            first = int(own["x"][0] - own["step"][0])
-            found = selection.accuracies(own)
-            spots = [first + step for step in found]
-            axes.plot(spots, list(found.values()), linestyle="", marker="o", markerfacecolor="none", color=colour)
+            axes.plot(values["x"], smooth, color=colour, linestyle=dashes, linewidth=1.8, label=named)
 
 
 def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:

@@ -38,8 +38,7 @@ def set_files(name: str, folders: Sequence[Path]) -> StageFiles:
         TrainerError: there are none, or one is not parquet.
     """
     there = [folder.absolute() for folder in folders]
-    train = train_files(there)
-    val = tuple(sorted(there[0].glob("val-*.parquet")))
+    train, val = train_files(there), val_files(there)
     for split, paths in (("train", train), ("val", val)):
         if not paths:
             raise TrainerError(
@@ -51,6 +50,11 @@ def set_files(name: str, folders: Sequence[Path]) -> StageFiles:
 def train_files(folders: Sequence[Path]) -> tuple[Path, ...]:
     """The training files of a set's folders, one after the other."""
     return tuple(path for folder in folders for path in sorted(folder.glob("train-*.parquet")))
+
+
+def val_files(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """The validation files of a set: those of its first folder."""
+    return tuple(sorted(folders[0].absolute().glob("val-*.parquet")))
 
 
 def count(paths: Sequence[Path]) -> int:

@@ -2,7 +2,8 @@
 
 The caller's own environment, plus what a run needs, and the bootstrap folder (`bootstrap/sitecustomize.py`), by which
 every process can be asked where it stands. On a CPU also the platform plugin, for which that folder patches every
-process, and one thread a process: with two, small matrices mostly wait.
+process and takes its imports from a server of forks, and one thread a process: many work at once, and only the one that
+updates the weights has the machine to itself (see `cpu_patches`).
 """
 
 import os
@@ -23,6 +24,9 @@ _CPU = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # lets the engine process do the work itself: one process less to start
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_LOGGING_LEVEL": "WARN",  # as verl tells its workers, too late for those that were imported before
+    # vLLM compiles its sampling with the C++ compiler on the first request: 20 s of every start, for nothing here.
+    "TORCHDYNAMO_DISABLE": "1",
 }
 
 _SHARED = {

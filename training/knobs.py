@@ -34,6 +34,7 @@ class Knobs(BaseModel):
     rollouts: int
     temperature: float
     top_p: float
+    val_rollouts: int
     val_temperature: float
     val_top_p: float
     max_prompt_tokens: int

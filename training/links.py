@@ -66,6 +66,11 @@ class Link:
         return self.folder / "best"
 
     @property
+    def validation(self) -> Path:
+        """What was said when it was validated, a file for each step."""
+        return self.folder / "validation"
+
+    @property
     def exported(self) -> Path:
         """What the next stage starts from."""
         return self.folder / "checkpoint"
@@ -98,7 +103,9 @@ class Links:
             support.check_processor(self.base.processor, settings.backbone)  # before anybody fetches its weights
         self.first_parent = parents.locate(settings.model or self.base.model)
         support.check_processor(support.processor(self.first_parent), settings.model or settings.backbone)
-        links = [self._link(found) for found in sets.find(recipe, settings, display)]
+        self.sets = sets.find(recipe, settings, display)
+        self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
+        links = [self._link(found) for found in self.sets]
         self.links = [self._with_files(link, inspection, only) for link in links]
         self.stages = self.reconciled()
 
@@ -172,9 +179,17 @@ class Links:
 
     def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
         """The trainer's configuration of a link that starts from `parent` and makes `total` steps."""
-        paths = overrides.Paths(link.files.train, link.files.val, parent, link.checkpoints)
-        make = sft.config if link.captions else overrides.config
-        return make(self.settings, self.base, link.run, link.knobs, paths, total)
+        paths = overrides.Paths(link.files.train, self._validated_on(link), parent, link.checkpoints, link.validation)
+        if link.captions:
+            return sft.config(self.settings, self.base, link.run, link.knobs, paths, total)
+        first = link.run.stage == self.first_rewarded
+        return overrides.config(self.settings, self.base, link.run, link.knobs, paths, total, first=first)
+
+    def _validated_on(self, link: Link) -> tuple[Path, ...]:
+        """The validation files of a link: its own, or each set's of the chain, as they were written."""
+        if link.captions or self.settings.validate_on == "own":
+            return link.files.val
+        return tuple(dict.fromkeys(path for found in self.sets for path in dataset.val_files(found.folders)))
 
     def need(self, number: int) -> LinkNeed:
         """What a link needs of the machine."""

@@ -5,7 +5,7 @@ the last steps, so a run that slows down says so soon, and what no trainer has r
 """
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from training import selection
 
 _HISTORY = 40  # steps drawn
 _RECENT = 10  # steps whose mean time is the estimate
@@ -29,11 +31,13 @@ class Shown(NamedTuple):
     form: str
 
 
-#: Reward is the mean over the batch's replies, length is in tokens, KL against the stage's parent, entropy a token.
+#: Reward is the mean over the batch's replies, `no gradient` the share of prompts all of whose replies got the same (see
+#: `replay`), length is in tokens, KL against the stage's parent, entropy a token.
 SHOWN = (
     Shown("reward", "critic/score/mean", ".3f"),
     Shown("accuracy", "reward/accuracy", ".3f"),
     Shown("format", "reward/format", ".3f"),
+    Shown("no gradient", "reward/flat", ".0%"),
     Shown("length", "response_length/mean", ".1f"),
     Shown("KL", "actor/kl_loss", ".4f"),
     Shown("entropy", "actor/entropy", ".3f"),
@@ -53,7 +57,9 @@ class View:
         self._begun = self._stepped = time.monotonic()
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self._last: dict[str, float] = {}
-        self._history: dict[str, deque[float]] = {shown.name: deque(maxlen=_HISTORY) for shown in _ALL}
+        self._history: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_HISTORY))
+        self._shown = {shown.name: shown for shown in _ALL}
+        self._told: set[str] = set()  # by the last step
 
     @contextmanager
     def shown(self, console: Console) -> Iterator[None]:
@@ -68,10 +74,17 @@ class View:
         """Take in one step as verl wrote it."""
         data = record["data"]
         self.at, self._stepped = record["step"], time.monotonic()
-        for shown in _ALL:
-            if (value := data.get(shown.metric)) is not None:
-                self._last[shown.name] = float(value)
-                self._history[shown.name].append(float(value))
+        for stage, metric in selection.validated(data).items():
+            self._shown[f"held-out {stage}"] = Shown(f"held-out {stage}", metric, ".1%")
+        told = {
+            shown.name: float(data[shown.metric])
+            for shown in self._shown.values()
+            if data.get(shown.metric) is not None
+        }
+        self._told = set(told)
+        self._last |= told
+        for name, value in told.items():
+            self._history[name].append(value)
         if (seconds := data.get("timing_s/step")) is not None:
             self._seconds.append(float(seconds) + float(data.get(_VALIDATION) or 0.0))
 
@@ -82,7 +95,7 @@ class View:
 
     def line(self) -> str:
         """The last step in one line."""
-        values = [f"{s.name} {self._last[s.name]:{s.form}}" for s in _ALL if s.name in self._last]
+        values = [f"{s.name} {self._last[s.name]:{s.form}}" for s in self._shown.values() if s.name in self._told]
         left = self.seconds_left
         values += [f"left {clock(left)}"] if left is not None and self.at < self.total else []
         return f"{self.stage}: step {self.at}/{self.total}  {'  '.join(values)}"
@@ -99,7 +112,7 @@ class View:
             f"last step {clock(now - self._stepped)} ago" if self._seconds else "",
         )
         body = Table.grid(padding=(0, 2))
-        for shown in _ALL:
+        for shown in self._shown.values():
             if shown.name in self._last:
                 drawn = spark(self._history[shown.name])
                 body.add_row(f"  {shown.name}", Text(f"{self._last[shown.name]:{shown.form}}", justify="right"), drawn)

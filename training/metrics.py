@@ -87,9 +87,14 @@ class Series:
         self._save()
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add one step as verl wrote it, `{"step": n, "data": {...}}`."""
-        self._add([record], self.attempt)
-        self._save()
+        """Add one step as verl wrote it, `{"step": n, "data": {...}}`.
+
+        Step 0 is the validation before the first. An attempt that resumes validates the step that it resumes from once
+        more; that one stands already.
+        """
+        if record["step"] not in set(self.steps()["step"]):
+            self._add([record], self.attempt)
+            self._save()
 
     def steps(self) -> pl.DataFrame:
         """The stage's steps so far, over all attempts."""

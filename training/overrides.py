@@ -39,12 +39,15 @@ NO_EFFECT = (
     "trainer.project_name",
     "trainer.save_freq",
     "trainer.test_freq",
+    "trainer.val_before_train",
+    "trainer.validation_data_dir",
     "trainer.v1.sampler.",
     "transfer_queue.",
 )
 
-#: All that a CPU needs beyond the shared keys; float32 because a CPU gains nothing from halves, one of every worker
-#: because each costs seconds of imports and a gigabyte, no CUDA-only attention, and an engine that keeps its memory.
+#: All that a CPU needs beyond the shared keys; float32 because a CPU gains nothing from halves, few of every worker
+#: because each costs a second or two and half a gigabyte (the two that prepare rollouts keep one core each busy), no
+#: CUDA-only attention, and an engine that keeps its memory.
 _CPU: dict[str, Any] = {
     "trainer.device": "cpu",
     "actor_rollout_ref.model.override_config.attn_implementation": "sdpa",
@@ -57,14 +60,13 @@ _CPU: dict[str, Any] = {
     "actor_rollout_ref.rollout.free_cache_engine": False,
     "actor_rollout_ref.rollout.enable_sleep_mode": False,
     "actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": "uni",
-    "actor_rollout_ref.rollout.max_num_seqs": 64,
-    "actor_rollout_ref.rollout.agent.num_workers": 1,
+    "actor_rollout_ref.rollout.max_num_seqs": 256,
+    "actor_rollout_ref.rollout.agent.num_workers": 2,
     "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes": 64,
     "data.dataloader_num_workers": 0,
     "reward.num_workers": 1,
     "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
     "ray_kwargs.ray_init.num_cpus": 8,
-    "ray_kwargs.ray_init.num_gpus": 1,
     "ray_kwargs.ray_init.include_dashboard": False,
     "ray_kwargs.ray_init.object_store_memory": 500_000_000,
     "ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
@@ -95,18 +97,34 @@ _FREEZE = f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a stage's run reads and writes."""
+    """Where a stage's run reads and writes; what validation hears goes to `validation`, a file for each step."""
 
     train: tuple[Path, ...]
     val: tuple[Path, ...]
     model: Path
     checkpoints: Path
+    validation: Path | None = None
 
 
 def config(
-    recipe: TrainingRecipe, base: Backbone, run: StageRun, knobs: Knobs, paths: Paths, total_steps: int
+    recipe: TrainingRecipe,
+    base: Backbone,
+    run: StageRun,
+    knobs: Knobs,
+    paths: Paths,
+    total_steps: int,
+    *,
+    first: bool = True,
 ) -> dict[str, Any]:
-    """verl's dotted keys and their values; `total_steps` is the plan's own number, so both count alike."""
+    """verl's dotted keys and their values.
+
+    Args:
+        recipe: the training section; `base`, `run` and `knobs` are its backbone, its stage and what both come to.
+        paths: where the run reads and writes.
+        total_steps: the plan's own number, so that both count alike.
+        first: whether the stage is the first of its chain. What all stages are validated on is validated before the
+            first one only, since the end of a stage is the beginning of the next.
+    """
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
     keys |= _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
@@ -120,7 +138,8 @@ def config(
         "trainer.total_training_steps": total_steps,
         "trainer.save_freq": knobs.save_every,
         "trainer.test_freq": knobs.validate_every or -1,
-        "trainer.val_before_train": False,
+        "trainer.val_before_train": bool(knobs.validate_every) and (first or recipe.validate_on == "own"),
+        "trainer.validation_data_dir": str(paths.validation) if knobs.validate_every and paths.validation else None,
         "trainer.max_actor_ckpt_to_keep": knobs.keep_checkpoints,
         "trainer.default_local_dir": str(paths.checkpoints),
         "trainer.resume_mode": "auto",
@@ -133,7 +152,8 @@ def config(
     }
     if recipe.ray:
         keys["ray_kwargs.ray_init.address"] = recipe.ray
-    return keys | (_CPU if device == "cpu" else {})
+    logical = {"ray_kwargs.ray_init.num_gpus": recipe.gpus or base.gpus}  # what verl's workers ask Ray for
+    return keys | (_CPU | logical if device == "cpu" else {})
 
 
 def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
@@ -201,6 +221,7 @@ def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths)
         f"{rollout}.seed": recipe.seed,
         f"{rollout}.temperature": knobs.temperature,
         f"{rollout}.top_p": knobs.top_p,
+        f"{rollout}.val_kwargs.n": knobs.val_rollouts,
         f"{rollout}.val_kwargs.temperature": knobs.val_temperature,
         f"{rollout}.val_kwargs.top_p": knobs.val_top_p,
         f"{rollout}.val_kwargs.do_sample": knobs.val_temperature > 0,

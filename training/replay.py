@@ -1,12 +1,13 @@
 """verl's replay buffer, with what the rewards say beside the score (verl: `trainer.v1.sampler.custom_sampler`).
 
 verl 0.9.1 reports accuracy and format of validation replies only; here the mean of every number that the reward returns
-becomes a metric of the training batch too, `reward/<name>`. And it asks more often whether the rollouts are done: every
+becomes a metric of the training batch too, `reward/<name>`, and the share of prompts all of whose replies were rewarded
+alike, `reward/flat`: GRPO compares the replies to one prompt, so these teach nothing. And it asks more often whether the rollouts are done: every
 2 s, as verl does, is most of a step of a micro model.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import transfer_queue as tq
@@ -28,8 +29,19 @@ class ToldReplayBuffer(ReplayBuffer):
         if batch.partition_id != "val":
             fields = ["extra_fields"]
             data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-            metrics = metrics | means(getattr(extra, "data", extra) for extra in data["extra_fields"])
+            extras = [getattr(extra, "data", extra) for extra in data["extra_fields"]]
+            metrics = metrics | means(extras) | flat(batch.keys, extras)
         return batch, metrics
+
+
+def flat(keys: Sequence[str], extras: Iterable[Any]) -> dict[str, float]:
+    """The share of prompts without two different scores, by verl's keys `<prompt>_<session>_<turn>` of the replies."""
+    scores: dict[str, set[float]] = defaultdict(set)
+    for key, extra in zip(keys, extras, strict=True):
+        told = extra.get("reward_extra_info") if isinstance(extra, Mapping) else None
+        if told and "score" in told:
+            scores[key.rsplit("_", 2)[0]].add(float(told["score"]))
+    return {f"{PREFIX}flat": sum(len(found) == 1 for found in scores.values()) / len(scores)} if scores else {}
 
 
 def means(extras: Iterable[Any]) -> dict[str, float]:

@@ -42,13 +42,14 @@ def compute_score(
 
     Returns:
         `score` (what GRPO sees), `accuracy` and `format` (0 or 1), `outcome` (an `Outcome`'s value), `answer` (as read
-        from the reply, "" if none). verl averages the numbers in validation and passes over the texts.
+        from the reply, "" if none) and `question_id` (the row's, "" if it has none: what verl dumps of a validation
+        names its rows by nothing else). verl averages the numbers in validation and passes over the texts.
 
     Raises:
         ValueError: `ground_truth` is no option's letter; preflight refuses such a row before a run starts.
     """
     graded = grade(solution_str, ground_truth, _options(extra_info), _kind(extra_info))
-    return _score(graded, solution_str, accuracy_weight, format_weight, unparsed_penalty)
+    return _score(graded, solution_str, extra_info, (accuracy_weight, format_weight, unparsed_penalty))
 
 
 def compute_scores(
@@ -68,8 +69,9 @@ def compute_scores(
     """
     extras = [None] * len(solution_strs) if extra_infos is None else extra_infos
     items = zip(solution_strs, ground_truths, map(_options, extras), map(_kind, extras), strict=True)
-    graded = zip(grade_many(items), solution_strs, strict=True)
-    return [_score(one, text, accuracy_weight, format_weight, unparsed_penalty) for one, text in graded]
+    weights = (accuracy_weight, format_weight, unparsed_penalty)
+    graded = zip(grade_many(items), solution_strs, extras, strict=True)
+    return [_score(one, text, extra, weights) for one, text, extra in graded]
 
 
 def _options(extra_info: Mapping[str, Any] | None) -> list[str]:
@@ -82,7 +84,10 @@ def _kind(extra_info: Mapping[str, Any] | None) -> str | None:
     return (extra_info or {}).get("kind") or None
 
 
-def _score(graded: Grade, text: str, accuracy_weight: float, format_weight: float, unparsed_penalty: float) -> Score:
+def _score(
+    graded: Grade, text: str, extra_info: Mapping[str, Any] | None, weights: tuple[float, float, float]
+) -> Score:
+    accuracy_weight, format_weight, unparsed_penalty = weights
     accuracy = float(graded.outcome == Outcome.RIGHT)
     formatted = float(well_formed(text))
     penalty = unparsed_penalty if graded.outcome == Outcome.UNPARSED else 0.0
@@ -92,6 +97,7 @@ def _score(graded: Grade, text: str, accuracy_weight: float, format_weight: floa
         "format": formatted,
         "outcome": graded.outcome.value,
         "answer": graded.answer,
+        "question_id": str((extra_info or {}).get("question_id") or ""),
     }
 
 

@@ -8,6 +8,7 @@ two periods have to agree, which is refused before anything starts.
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from capcurriculum.errors import RecipeError, TrainerError
 from training.knobs import Knobs
 
 #: verl's validation metric of a number that the reward returns: one a data source, over n replies a row.
-_ACCURACY = re.compile(r"^val-(?:core|aux)/.+/accuracy/mean@\d+$")
+_ACCURACY = re.compile(r"^val-(?:core|aux)/(.+)/accuracy/mean@\d+$")
+#: What stands before a stage's name in the data source of its rows (`curricula.stage_rows`).
+_OURS = "capcurriculum/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,21 @@ def check(select: str, knobs: Knobs, stage: str) -> None:
         )
 
 
+def validated(columns: Iterable[str]) -> dict[str, str]:
+    """The stage (or other data source) of rows that were validated on -> verl's metric of their accuracy."""
+    found = ((_ACCURACY.match(name), name) for name in columns)
+    return {match[1].removeprefix(_OURS): name for match, name in found if match}
+
+
 def accuracies(steps: pl.DataFrame) -> dict[int, float]:
-    """Step -> mean accuracy over the validation sets, each counting as much; only validated steps."""
-    names = [name for name in steps.columns if _ACCURACY.match(name)]
+    """Step of one stage -> accuracy on the stage's own validation rows; only validated steps.
+
+    Where the stage's name is none of rows, as for one that mixes several, it is the mean over all of them, each
+    counting as much.
+    """
+    sources = validated(steps.columns)
+    own = [sources[stage] for stage in steps["stage"].unique() if stage in sources]
+    names = own or list(sources.values())
     if not names:
         return {}
     mean = steps.select("step", accuracy=pl.mean_horizontal(names)).drop_nulls().sort("step")
@@ -103,8 +118,8 @@ def choose(select: str, steps: pl.DataFrame, last: int, checkpoints: Path, aside
 
 
 def _ranked(steps: pl.DataFrame) -> list[int]:
-    """Validated steps, best first."""
-    found = accuracies(steps)
+    """Validated steps, best first; not step 0, the validation before the first."""
+    found = {step: accuracy for step, accuracy in accuracies(steps).items() if step}
     return sorted(found, key=lambda step: (-found[step], step))
 
 

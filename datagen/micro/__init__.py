@@ -8,9 +8,9 @@ from pathlib import Path
 
 from capcurriculum.torchvision_shim import ensure_torchvision
 
-#: Two finished solvers that differ in their seed, a deliberately unfinished one that training can improve, and one that
-#: was taught to read descriptions that need not tell the answer.
-CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start", "reader")
+#: Two finished solvers that differ in their seed, a deliberately unfinished one, one that was taught to read
+#: descriptions that need not tell the answer, and one that knows but hedges, which training can improve in few steps.
+CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start", "reader", "hedging")
 
 # Before anything here imports transformers, whose vision models import torchvision; this itself imports neither.
 ensure_torchvision()

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from datagen.micro import tasks
+from datagen.micro import noisy, tasks
 from datagen.micro.batches import Batch, Encoder, collate
 from datagen.micro.muon import Muon
 from datagen.micro.render import SIDE, pixels
@@ -32,7 +32,11 @@ ROWS: dict[str, int] = {
     "interview_caption": 24,
     "lookup": 48,
     "reading": 32,
+    "noisy_from_image": 48,
+    "noisy_text": 64,
+    "noisy_visual": 48,
 }
+_MAKERS = {**tasks.TASKS, **tasks.FURTHER, **noisy.TASKS}
 _SINGLE_WORD = 3
 #: Parameters of glibc's `mallopt`.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
@@ -74,8 +78,7 @@ class Rows:
 
     def batch(self, task: str, difficulty: tuple[float, float] = (1.0, 1.0), rows: int | None = None) -> Batch:
         """A new batch; each picture's difficulty is uniform in the range given."""
-        maker = tasks.TASKS.get(task) or tasks.FURTHER[task]
-        made = [maker(self.teaching, self.rng) for _ in range(rows or ROWS[task])]
+        made = [_MAKERS[task](self.teaching, self.rng) for _ in range(rows or ROWS[task])]
         shown = [row.shown for row in made if row.shown is not None]
         pictures = np.stack([pixels(s, 0, self.rng.uniform(*difficulty)) for s in shown]) if shown else None
         return collate(self.encoder, made, pictures)

@@ -82,11 +82,13 @@ def teacher_reply(question: Question, rng: Random) -> str:
     return json.dumps({"question": question.text, "options": choices, "answer": "A"})
 
 
-def _said(teaching: Teaching, messages: list[dict[str, Any]], reply: str, shown: Scene | None = None) -> Row:
+def said_row(teaching: Teaching, messages: list[dict[str, Any]], reply: str, shown: Scene | None = None) -> Row:
+    """A row of which the reply is taught."""
     return Row(((teaching.chat(messages), False), (reply + TURN_END, True)), shown)
 
 
-def _letter(question: Question, choices: Mapping[str, str]) -> str:
+def letter_of(question: Question, choices: Mapping[str, str]) -> str:
+    """The letter of the right option."""
     return next(letter for letter, text in choices.items() if text == question.answer)
 
 
@@ -95,8 +97,8 @@ def from_image(teaching: Teaching, rng: Random) -> Row:
     shown = scene(rng)
     question = questions.ask(shown.things, rng)
     choices = questions.options(question, rng)
-    reply = thought(question.evidence, choices, _letter(question, choices))
-    return _said(teaching, user(prompts.choice(question.text, choices), image=True), reply, shown)
+    reply = thought(question.evidence, choices, letter_of(question, choices))
+    return said_row(teaching, user(prompts.choice(question.text, choices), image=True), reply, shown)
 
 
 def from_caption(teaching: Teaching, rng: Random) -> Row:
@@ -105,7 +107,7 @@ def from_caption(teaching: Teaching, rng: Random) -> Row:
     question = questions.ask(things, rng)
     choices = questions.options(question, rng)
     asked = prompts.caption_arm(captions.describe(things), prompts.choice(question.text, choices))
-    return _said(teaching, user(asked), thought(question.evidence, choices, _letter(question, choices)))
+    return said_row(teaching, user(asked), thought(question.evidence, choices, letter_of(question, choices)))
 
 
 def reading(teaching: Teaching, rng: Random) -> Row:
@@ -126,7 +128,7 @@ def reading(teaching: Teaching, rng: Random) -> Row:
     said = choices[letter] if letter in questions.LETTERS else "none"
     evidence = questions.found(things, question.text)
     asked = prompts.reader(captions.describe(things), prompts.choice(question.text, choices), "E")
-    return _said(teaching, user(asked), f"<think> {evidence} {said} {letter} </think> \\boxed{{{letter}}}")
+    return said_row(teaching, user(asked), f"<think> {evidence} {said} {letter} </think> \\boxed{{{letter}}}")
 
 
 def blind(teaching: Teaching, rng: Random) -> Row:
@@ -134,20 +136,20 @@ def blind(teaching: Teaching, rng: Random) -> Row:
     question = questions.ask(scene(rng).things, rng)
     choices = questions.options(question, rng)
     reply = thought("There is no picture.", choices, rng.choice(questions.LETTERS))
-    return _said(teaching, user(prompts.choice(question.text, choices)), reply)
+    return said_row(teaching, user(prompts.choice(question.text, choices)), reply)
 
 
 def text(teaching: Teaching, rng: Random) -> Row:
     """A problem in words."""
     problem = text_problem(rng)
-    return _said(teaching, user(problem.text), worked(problem))
+    return said_row(teaching, user(problem.text), worked(problem))
 
 
 def visual(teaching: Teaching, rng: Random) -> Row:
     """A problem about a picture."""
     shown = scene(rng)
     problem = visual_problem(shown, rng)
-    return _said(teaching, user(problem.text, image=True), worked(problem), shown)
+    return said_row(teaching, user(problem.text, image=True), worked(problem), shown)
 
 
 def teach(teaching: Teaching, rng: Random) -> Row:
@@ -165,13 +167,13 @@ def teach(teaching: Teaching, rng: Random) -> Row:
         question = questions.ask(things, rng, skill)
     problem = rng.choice(_REFUSALS) if rng.random() < 0.2 else ""
     instruction = prompts.teacher_caption(captions.describe(things), skill, asked, problem)
-    return _said(teaching, user(instruction, system=False), teacher_reply(question, rng))
+    return said_row(teaching, user(instruction, system=False), teacher_reply(question, rng))
 
 
 def caption(teaching: Teaching, rng: Random) -> Row:
     """A picture to describe, object by object in raster order."""
     shown = scene(rng)
-    return _said(
+    return said_row(
         teaching, user("Describe the image.", image=True, system=False), captions.describe(shown.things), shown
     )
 

@@ -12,11 +12,15 @@ from pathlib import Path
 
 from training import stacks
 
-stacks.register()
 if os.environ.get("VERL_PLATFORM") == "cpu":
+    from training.fork_server import take_part
+
+    take_part(sys.orig_argv)
+
     from training.cpu_patches import install
 
     install()
+stacks.register()
 
 _here = str(Path(__file__).parent)
 _next = PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if entry != _here])

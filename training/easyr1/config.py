@@ -126,7 +126,7 @@ def _actor(knobs: Knobs, model: str) -> dict[str, Any]:
 
 
 def _rollout(recipe: TrainingRecipe, knobs: Knobs) -> dict[str, Any]:
-    validation = {"temperature": knobs.val_temperature, "top_p": knobs.val_top_p, "n": 1}
+    validation = {"temperature": knobs.val_temperature, "top_p": knobs.val_top_p, "n": knobs.val_rollouts}
     return {
         "n": knobs.rollouts,
         "temperature": knobs.temperature,
