@@ -24,6 +24,7 @@ from benchmarks.curricula_page import REFERENCE, Result
 from capcurriculum import recipe
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.results import HeldOut
 from capcurriculum.rows import Question
 from capcurriculum.run import existing
 from curricula.build import build
@@ -93,7 +94,7 @@ def results(base: Recipe, done: Sequence[Training]) -> Iterator[Result]:
     run, held = existing(base.run_dir), held_out(base)
     folders = gather.folders(run, base)
 
-    def measured(label: str, checkpoint: str) -> dict[str, heldout.Score]:
+    def measured(label: str, checkpoint: str) -> dict[str, HeldOut]:
         scores = heldout.measured(run, label, checkpoint, held, folders, REPLIES, Display())
         return {score.stage: score for score in scores}
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from evaluation.heldout import Score
+from capcurriculum.results import HeldOut as Score
 from training import curves
 
 BEGIN, END = "<!-- curricula_compare: begin -->", "<!-- curricula_compare: end -->"

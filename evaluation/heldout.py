@@ -6,21 +6,20 @@ the questions of held-out images that no filter kept are asked too, so that no c
 """
 
 import argparse
-import dataclasses
+import importlib.util
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import recipe, show
+from capcurriculum import recipe
 from capcurriculum.errors import RunError
-from capcurriculum.paired import gain
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_models import ModelSection
+from capcurriculum.results import HeldOut
 from capcurriculum.rows import Outcome, Question, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically
@@ -28,31 +27,10 @@ from curricula.held_out import held_out, unseen
 from datagen import engines
 from datagen.solving import Asked, graded, home_arm, request
 from datagen.sources import gather
+from evaluation import heldout_table
 from training import plan
 
 _VERSION = 2  # of what is kept
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One model on one stage's held-out rows.
-
-    `accuracy` is the share of right replies over all rows and rollouts, `half_width` that of its 95 % interval, from
-    the spread between rows (replies to one row are not independent); `tokens` is the mean length of a reply, and
-    `rates` the share of right replies by question id. `weights` is the checkpoint's digest in the plan of its training,
-    "" where none told it.
-    """
-
-    model: str
-    stage: str
-    rows: int
-    replies: int
-    accuracy: float
-    half_width: float
-    unparsed: float
-    tokens: float
-    rates: dict[str, float]
-    weights: str = ""
 
 
 def models(wanted: Recipe) -> list[tuple[str, str, str]]:
@@ -71,7 +49,7 @@ def models(wanted: Recipe) -> list[tuple[str, str, str]]:
 
 def measure(
     label: str, checkpoint: str, held: Mapping[str, Sequence[Question]], folders: Mapping[str, Path], rollouts: int
-) -> Iterator[Score]:
+) -> Iterator[HeldOut]:
     """A score for every stage that has held-out rows."""
     section = ModelSection(engine="transformers", model=checkpoint)
     sampling = Sampling(temperature=1.0, max_tokens=96)
@@ -85,7 +63,7 @@ def measure(
             yield _score(label, stage, outcomes)
 
 
-def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]]) -> Score:
+def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]]) -> HeldOut:
     by_row: dict[str, list[bool]] = {}
     for item, outcome, _ in outcomes:
         by_row.setdefault(item.question.question_id, []).append(outcome is Outcome.RIGHT)
@@ -93,7 +71,7 @@ def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]
     rates = list(shares.values())
     mean = sum(rates) / len(rates)
     spread = math.sqrt(sum((r - mean) ** 2 for r in rates) / max(len(rates) - 1, 1) / len(rates))
-    return Score(
+    return HeldOut(
         model=label,
         stage=stage,
         rows=len(rates),
@@ -114,7 +92,7 @@ def evaluate(
     every_question: bool = False,
     stages: Collection[str] | None = None,
     labels: Collection[str] | None = None,
-) -> list[Score]:
+) -> list[HeldOut]:
     """Scores kept in `evaluation/` of the run: of every model, or of `labels`, on every stage, or on `stages`.
 
     Raises:
@@ -125,7 +103,7 @@ def evaluate(
     folders = gather.folders(run, wanted)
     found = unseen(run, wanted) if every_question else held_out(run, wanted)
     held = {stage: rows for stage, rows in found.items() if stages is None or stage in stages}
-    scores: list[Score] = []
+    scores: list[HeldOut] = []
     for label, checkpoint, weights in models(wanted):
         if labels is None or label in labels:
             scores += measured(run, label, checkpoint, held, folders, rollouts, display, weights)
@@ -141,17 +119,17 @@ def measured(
     rollouts: int,
     display: Display,
     weights: str = "",
-) -> list[Score]:
+) -> list[HeldOut]:
     """The scores of one checkpoint, from the run's folder if they are there."""
     name = f"heldout-{digest(_VERSION, label, _weights(checkpoint), rollouts, _ids(held))}.json"
     file = run.path / "evaluation" / name
     if not file.is_file():
         display.note(f"held-out rows, {label}")
         scores = measure(label, checkpoint, held, folders, rollouts)
-        found = [dataclasses.asdict(dataclasses.replace(score, weights=weights)) for score in scores]
+        found = [score.model_copy(update={"weights": weights}).model_dump() for score in scores]
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, json.dumps(found, indent=1).encode())
-    return [Score(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    return [HeldOut(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def _weights(checkpoint: str) -> list[str]:
@@ -165,35 +143,24 @@ def _ids(held: Mapping[str, Sequence[Question]]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table."""
+    """Print the table, and draw it where matplotlib is."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.heldout", description="Accuracy on held-out rows.")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--rollouts", type=int, default=4, help="replies to every row (default 4)")
     parser.add_argument("--every-question", action="store_true", help="also held-out questions that no filter kept")
     parser.add_argument("--stage", action="append", help="only this stage's rows (may be repeated)")
     arguments = parser.parse_args(argv)
+    wanted = recipe.load(arguments.recipe)
     scores = evaluate(
-        recipe.load(arguments.recipe),
-        arguments.rollouts,
-        Display(),
-        every_question=arguments.every_question,
-        stages=arguments.stage,
+        wanted, arguments.rollouts, Display(), every_question=arguments.every_question, stages=arguments.stage
     )
-    first = {score.stage: score for score in reversed(scores)}
-    rows = [
-        (
-            s.model,
-            s.stage,
-            s.rows,
-            f"{s.accuracy:.1%} ± {s.half_width:.1%}",
-            "" if s is first[s.stage] else str(gain(first[s.stage].rates, s.rates)),
-            f"{s.unparsed:.1%}",
-            f"{s.tokens:.1f}",
-        )
-        for s in scores
-    ]
-    columns = ("model", "held-out stage", "rows", "right", "gain in points (95 %)", "unparsed", "tokens")
-    Console().print(show.grid(columns, rows, columns[2:]))
+    out = Console()
+    out.print(heldout_table.table(scores))
+    for sentence in heldout_table.sentences(scores):
+        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    if importlib.util.find_spec("matplotlib"):
+        for file in heldout_table.draw(scores, wanted.training_dir / "heldout"):
+            out.print(file, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import curricula_page
 from benchmarks.curricula_page import BEGIN, END, Result
-from evaluation.heldout import Score
+from capcurriculum.results import HeldOut as Score
 
 STAGES = ("perception", "text")
 

@@ -27,7 +27,7 @@ sys.exit(7)
 
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A script where Ray has its worker's, in an environment whose processes ask a server that has imported a module."""
+    """A script where Ray has its worker's, and an environment whose processes know the modules beside it."""
     script = tmp_path / "ray" / "_private" / "workers" / "default_worker.py"
     script.parent.mkdir(parents=True)
     script.write_text(WORKER)
@@ -107,7 +107,7 @@ def put(found: "SimpleQueue[tuple[int, int, bool]]", number: int) -> None:
     """What a spawned process knows."""
     import imported_once  # type: ignore[import-not-found]
 
-    found.put((number, imported_once.PID, imported_once.PID == os.getpid()))
+    found.put((number, imported_once.PID, os.getpid() == imported_once.PID))
 
 
 def test_a_spawned_process_is_a_fork_with_its_pipes(worker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +120,15 @@ def test_a_spawned_process_is_a_fork_with_its_pipes(worker: Path, monkeypatch: p
         told, _, alone = found.get()
         process.join()
         assert (told, alone, process.exitcode) == (number, False, 0)
+
+
+def test_a_folder_that_can_hold_no_socket_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("long" * 30)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    monkeypatch.delenv(fork_server.SOCKET, raising=False)
+    fork_server.take_part(["python", "-m", "verl.trainer.main_ppo"])
+    assert fork_server.SOCKET not in os.environ
 
 
 def test_others_cannot_reach_the_socket(worker: Path) -> None:

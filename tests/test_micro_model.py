@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from capcurriculum import prompts
-from datagen.micro import CHECKPOINTS, captions, checkpoint, corpus, questions, tasks, tokenizer
+from datagen.micro import CHECKPOINTS, captions, checkpoint, corpus, noisy, questions, tasks, tokenizer
 from datagen.micro import evaluate as measure
 from datagen.micro.batches import collate, patches
 from datagen.micro.learning import Rows, taught_logits
 from datagen.micro.muon import orthogonalised
+from datagen.micro.problems import text_problem
 from datagen.micro.render import pixels, render
 from datagen.micro.scenes import COLOURS, NUMBERS, PLACES, SHAPES, SIZES
 from datagen.micro.speak import Speaker
@@ -99,7 +100,7 @@ def test_square_images_of_any_size_become_nine_tokens(solver: Speaker, side: int
     assert given["input_ids"].size(1) == 9
 
 
-@pytest.mark.parametrize("task", sorted({*tasks.TASKS, *tasks.FURTHER}))
+@pytest.mark.parametrize("task", sorted({*tasks.TASKS, *tasks.FURTHER, *noisy.TASKS}))
 def test_training_rows_give_a_loss_on_what_is_taught(solver: Speaker, task: str) -> None:
     rows = Rows(solver.processor.tokenizer, seed=1)
     batch = rows.batch(task, rows=2)
@@ -124,6 +125,48 @@ def test_a_reader_is_taught_what_its_text_tells(solver: Speaker) -> None:
         assert letter == next((key for key, text in options.items() if text == gold), "E")
         letters[letter] += 1
     assert 0.3 < letters["E"] / letters.total() < 0.6
+
+
+@pytest.mark.parametrize("task", sorted(noisy.TASKS))
+def test_two_of_five_noisy_answers_are_wrong_and_their_working_is_true_up_to_its_end(
+    solver: Speaker, task: str
+) -> None:
+    teaching, right = Rows(solver.processor.tokenizer, seed=5).teaching, 0
+    for number in range(400):
+        row = noisy.TASKS[task](teaching, Random(number))
+        (asked, _), (said, taught) = row.passages
+        clean = {"noisy_from_image": tasks.from_image, "noisy_text": tasks.text, "noisy_visual": tasks.visual}[task]
+        (same, _), (true, _) = clean(teaching, Random(number)).passages
+        assert asked == same  # the slip is drawn last
+        right += said == true
+        end = -3 if task == "noisy_from_image" else -2  # words that may differ: the option and its letter, or a number
+        assert taught
+        assert said.partition(" </think>")[0].split()[:end] == true.partition(" </think>")[0].split()[:end]
+    assert 0.53 < right / 400 < 0.67
+
+
+def test_a_slipped_number_is_another_one_and_none_below_zero() -> None:
+    for number in range(300):
+        problem = text_problem(Random(number))
+        wrong = noisy.slipped(problem, Random(number))
+        assert wrong.answer != problem.answer
+        assert int(wrong.answer) >= 0
+        assert wrong.working.endswith(f"= {wrong.answer}.")
+        assert (wrong.text, wrong.skill) == (problem.text, problem.skill)
+
+
+def test_the_hedging_model_knows_but_hedges() -> None:
+    torch.set_num_threads(1)
+    hedging, asked = Speaker(checkpoint("hedging")), measure.held_out(100, seed=6)
+    torch.manual_seed(6)
+
+    def right(arm: str, temperature: float) -> int:
+        replies = measure.solve(hedging, asked, arm, temperature)
+        return sum(measure.boxed(reply) == q.letter for reply, q in zip(replies, asked, strict=True))
+
+    assert right("image", 0.0) >= 70
+    assert right("caption", 0.0) >= 95
+    assert 40 <= right("image", 1.0) <= 70
 
 
 def test_training_sees_what_generation_sees(solver: Speaker) -> None:

@@ -19,7 +19,7 @@ from tests.preflight_data import look, seeing, write
 from tests.test_training_chain import recipe as chain_recipe
 from tests.test_training_chain import stand_in
 from training import chain, export, launch, remarks
-from training.preflight import libraries, origin, unused
+from training.preflight import libraries, origin, unsure, unused
 
 QWEN = "Qwen/Qwen3-VL-8B-Instruct"
 
@@ -63,6 +63,35 @@ QWEN = "Qwen/Qwen3-VL-8B-Instruct"
 )
 def test_what_batches_leave_out(numbers: tuple[int, int, int], how: dict[str, Any], said: str) -> None:
     assert unused.sentence(numbers, **how) == said
+
+
+@pytest.mark.parametrize(
+    ("rows", "selects", "said"),
+    [
+        (385, True, ""),
+        (385, False, ""),
+        (
+            16,
+            True,
+            "an accuracy on 16 validation rows is known to 24 points up or down, so the best step is half chosen by "
+            "chance: 384 rows would know it to 5 (split.val), or select: last",
+        ),
+        (
+            166,
+            False,
+            "an accuracy on 166 validation rows is known to 8 points up or down; choose no checkpoint by it: 384 rows "
+            "would know it to 5 (split.val)",
+        ),
+        (
+            0,
+            False,
+            "an accuracy on 0 validation rows is known to 98 points up or down; choose no checkpoint by it: 384 rows "
+            "would know it to 5 (split.val)",
+        ),
+    ],
+)
+def test_how_little_few_validation_rows_tell(rows: int, selects: bool, said: str) -> None:
+    assert unsure.sentence(rows, selects=selects) == said
 
 
 @pytest.mark.parametrize("module", ["trainer/ppo/v1/trainer_base.py", "trainer/sft_trainer.py"])
@@ -161,6 +190,20 @@ def test_a_dry_run_notes_them_once_and_refuses_nothing(root: Path, capsys: pytes
     assert "5 of 20 rows (25 %) have pass rate 0 and 1 (5 %) has 1" in said[0]
     assert "2 of 20 rows (10 %) have no measured pass rate" in said[1]
     assert "4 of 20 rows (20 %), the last in their order, are never trained on" in said[2]
+
+
+@pytest.mark.parametrize(("select", "severity"), [("last", "note"), ("best", "warning")])
+def test_too_few_validation_rows_are_said_where_there_is_validation(
+    root: Path, capsys: pytest.CaptureFixture[str], select: str, severity: str
+) -> None:
+    quiet = told(root, QWEN)
+    asked = quiet.model_dump(mode="json")
+    asked["training"] |= {"select": select}
+    asked["training"]["knobs"] |= {"validate_every": 2, "save_every": 2}
+    for wanted, often in ((quiet, 0), (recipe.parse(asked, "test"), 2)):
+        chain.train(wanted, dry_run=True, console=Console())
+        lines = [line for line in capsys.readouterr().out.splitlines() if "validation rows is known to" in line]
+        assert [line.split()[0] for line in lines] == [severity] * often
 
 
 def test_notes_are_kept_and_a_chain_that_goes_on_does_not_repeat_whose_rates_they_are(

@@ -133,3 +133,47 @@ def test_several_validation_sets_count_alike_and_none_is_said(tmp_path: Path) ->
     assert selection.accuracies(one.steps()) == {2: 0.75}
     with pytest.raises(TrainerError, match="has both its weights and its validation"):
         selection.choose("best", one.steps(), 3, tmp_path / "trainer", tmp_path / "best")
+
+
+def validated(**accuracies: float) -> dict[str, float]:
+    return {f"val-aux/capcurriculum/{stage}/accuracy/mean@2": value for stage, value in accuracies.items()}
+
+
+def test_a_stage_is_judged_by_its_own_rows_where_all_are_validated_on(tmp_path: Path) -> None:
+    one = series(tmp_path, "text")
+    for number, own, other in ((0, 0.9, 0.1), (2, 0.3, 0.9), (4, 0.5, 0.1)):
+        save(tmp_path / "trainer", number)
+        one.append(record(number, **validated(**{"text": own, "visual": other})))
+    assert selection.accuracies(one.steps()) == {0: 0.9, 2: 0.3, 4: 0.5}
+    chosen = selection.choose("best", one.steps(), 4, tmp_path / "trainer", tmp_path / "best")
+    assert chosen.step == 4  # step 0 is the parent, not a checkpoint of the stage
+
+
+def test_a_step_that_is_validated_again_on_resuming_stands_once(tmp_path: Path) -> None:
+    one = series(tmp_path)
+    one.append(record(2, **validated(text=0.5)))
+    one.append(record(2, **validated(text=0.6)))
+    assert selection.accuracies(one.steps()) == {2: 0.5}
+
+
+def test_held_out_accuracy_is_in_the_line_of_its_step_only() -> None:
+    view = live.View("text", 4, 0)
+    view.step(record(0, **validated(perception=0.5, text=0.25)))
+    assert view.line() == "text: step 0/4  reward 0.000  held-out perception 50.0%  held-out text 25.0%"
+    view.step(record(1, **{"reward/flat": 0.3125}))
+    assert view.line() == "text: step 1/4  reward 0.100  no gradient 31%"
+    console = Console(force_terminal=True, width=160, color_system=None)
+    with console.capture() as drawn:
+        console.print(view)
+    assert "held-out perception" in drawn.get()  # the last that is known
+
+
+def test_prompts_without_two_different_scores_are_counted() -> None:
+    replay = pytest.importorskip("training.replay")
+
+    def told(*scores: float | None) -> list[dict[str, Any]]:
+        return [{"reward_extra_info": {} if score is None else {"score": score}} for score in scores]
+
+    keys = ["a_b_0_0", "a_b_1_0", "c_0_0", "c_1_0", "d_0_0", "d_1_0", "e_0_0"]
+    assert replay.flat(keys, told(1.0, 1.0, 1.0, 0.1, 0.0, None, None)) == {"reward/flat": pytest.approx(2 / 3)}
+    assert replay.flat(["a_0_0"], [{}]) == {}

@@ -17,11 +17,11 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.run import Run
-from training import export, freeze, interpreter, parents
+from training import dataset, export, freeze, interpreter, parents
 from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
-from training.preflight import origin, unused
+from training.preflight import origin, unsure, unused
 from training.preflight import show as report
 from training.preflight.inspection import Inspection
 from training.show import show
@@ -152,7 +152,7 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
 
 
 def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
-    """What the links to come leave unused, and whose pass rates the first of the chain goes by."""
+    """What the links to come leave unused or cannot know, and whose pass rates the first of the chain goes by."""
     for number in coming:
         link, stage = links.links[number], links.stages[number]
         text = unused.sentence(
@@ -162,6 +162,10 @@ def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
         )
         if text:
             inspection.findings.note("unused", text, stage.stage)
+        if link.knobs.validate_every and not link.captions:
+            selects = link.select == "best"
+            if text := unsure.sentence(dataset.count(link.files.val), selects=selects):
+                (inspection.findings.warn if selects else inspection.findings.note)("unsure", text, stage.stage)
     trained = links.settings.model or links.base.model
     if 0 in coming and (told := origin.sentence(links.recipe, Run(links.recipe.run_dir), trained)):
         inspection.findings.note("measured_by", told)

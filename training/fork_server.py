@@ -33,8 +33,8 @@ from training import processes, stacks
 
 #: Environment variable with the path of the server's socket.
 SOCKET = "CAPCURRICULUM_FORK_SERVER"
-#: What verl's processes import, less verl and Ray themselves: Ray reads what it is told in its environment (its job, its
-#: token) when it is imported, and each fork is told something else. They cost half a second once these are there.
+#: What verl's processes import, less verl and Ray themselves: Ray reads what it is told in its environment (its job,
+#: its token) when it is imported, and each fork is told something else. Both cost half a second once these are there.
 _MODULES = (
     "torch._dynamo",
     "torch._inductor.lowering",
@@ -65,7 +65,8 @@ def take_part(words: Sequence[str]) -> None:
     Does not return in a process that a fork stands in for; that exits as the fork does.
     """
     if _MAIN in words:
-        os.environ[SOCKET] = start()
+        with contextlib.suppress(OSError):  # no room, or a path too long for a socket: each process imports for itself
+            os.environ[SOCKET] = start()
     elif path := os.environ.get(SOCKET):
         if len(words) > 1 and words[1].endswith(_RAY_WORKER):
             _ask(path, words[1:])

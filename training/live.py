@@ -31,8 +31,8 @@ class Shown(NamedTuple):
     form: str
 
 
-#: Reward is the mean over the batch's replies, `no gradient` the share of prompts all of whose replies got the same (see
-#: `replay`), length is in tokens, KL against the stage's parent, entropy a token.
+#: Reward is the mean over the batch's replies, `no gradient` the share of prompts all of whose replies got the same
+#: (see `replay`), length is in tokens, KL against the stage's parent, entropy a token.
 SHOWN = (
     Shown("reward", "critic/score/mean", ".3f"),
     Shown("accuracy", "reward/accuracy", ".3f"),

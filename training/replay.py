@@ -2,8 +2,8 @@
 
 verl 0.9.1 reports accuracy and format of validation replies only; here the mean of every number that the reward returns
 becomes a metric of the training batch too, `reward/<name>`, and the share of prompts all of whose replies were rewarded
-alike, `reward/flat`: GRPO compares the replies to one prompt, so these teach nothing. And it asks more often whether the rollouts are done: every
-2 s, as verl does, is most of a step of a micro model.
+alike, `reward/flat`: GRPO compares the replies to one prompt, so these teach nothing. And it asks more often whether
+the rollouts are done: every 2 s, as verl does, is most of a step of a micro model.
 """
 
 from collections import defaultdict

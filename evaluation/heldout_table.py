@@ -1,0 +1,109 @@
+"""What a chain of stages has taught, as one table, one sentence a stage, and one picture.
+
+A column is a capability, a line a model: before training, and after each stage. Gains are over the model before
+training, row by row; what a stage itself has done is its model against the one before it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from rich.table import Table
+
+from capcurriculum import drawing, show
+from capcurriculum.paired import Gain, gain
+from capcurriculum.results import HeldOut
+
+AFTER = "after "
+#: What a stage may cost another capability before it is said.
+_LITTLE = 0.02
+
+
+def table(scores: Sequence[HeldOut]) -> Table:
+    """Accuracy of every model on every stage's held-out rows, with its gain over the first of them."""
+    stages, by_model = _stages(scores), _by_model(scores)
+    first = next(iter(by_model.values()))
+    rows = []
+    for model, found in by_model.items():
+        cells = [f"{found[stage].accuracy:.1%}" for stage in stages]
+        if found is not first:
+            gains = [gain(first[stage].rates, found[stage].rates) for stage in stages]
+            cells = [f"{cell}\n{change}" for cell, change in zip(cells, gains, strict=True)]
+        rows.append((model, *cells))
+    columns = [f"{stage}\n{first[stage].rows} rows" for stage in stages]
+    return show.grid(("right on held-out", *columns), rows, columns)
+
+
+def sentences(scores: Sequence[HeldOut]) -> Iterator[str]:
+    """What each stage did to its own capability and cost the others, what the last model gained, and the replies."""
+    stages, models = _stages(scores), list(_by_model(scores).items())
+    for (_, before), (name, after) in pairwise(models):
+        own = name.removeprefix(AFTER)
+        changes = {stage: gain(before[stage].rates, after[stage].rates) for stage in stages}
+        told = f"Stage {own}: {changes.pop(own)} points on its own rows" if own in changes else f"Stage {own}"
+        lost = [f"{stage} {change}" for stage, change in changes.items() if change.mean < -_LITTLE]
+        yield f"{told}; {'lost ' + ', '.join(lost) if lost else 'nothing lost on the others'}."
+    if len(models) > 1:
+        first, last = models[0][1], models[-1][1]
+        gained = ", ".join(f"{stage} {gain(first[stage].rates, last[stage].rates)}" for stage in stages)
+        yield f"In all, against the start: {gained}."
+    lengths = [score.tokens for score in scores]
+    yield (
+        f"{scores[0].replies // scores[0].rows} replies a row at temperature 1; brackets are 95 % intervals over rows; "
+        f"at most {max(score.unparsed for score in scores):.1%} of replies without a readable answer; "
+        f"{min(lengths):.0f} to {max(lengths):.0f} tokens a reply."
+    )
+
+
+def worst_loss(scores: Sequence[HeldOut]) -> Gain | None:
+    """The largest loss, or least gain, of a stage on another stage's rows; None of a single stage."""
+    stages, models = _stages(scores), list(_by_model(scores).items())
+    found = [
+        gain(before[stage].rates, after[stage].rates)
+        for (_, before), (name, after) in pairwise(models)
+        for stage in stages
+        if stage != name.removeprefix(AFTER)
+    ]
+    return min(found, key=lambda change: change.mean, default=None)
+
+
+def draw(scores: Sequence[HeldOut], stem: Path) -> list[Path]:
+    """Accuracy of each capability after each stage, with 95 % intervals, as `stem`.svg and `stem`.png.
+
+    Raises:
+        RunError: matplotlib is missing.
+    """
+    by_model = _by_model(scores)
+    figure_class = drawing.figure_class()
+    with drawing.style():
+        figure = figure_class(figsize=(7, 3.4), dpi=150)
+        axes = figure.subplots()
+        for number, stage in enumerate(_stages(scores)):
+            colour, dashes = drawing.STYLES[number % len(drawing.STYLES)]
+            own = [found[stage] for found in by_model.values()]
+            places = [place + (number - 1) * 0.04 for place in range(len(own))]  # bars beside each other
+            axes.errorbar(
+                places,
+                [100 * score.accuracy for score in own],
+                yerr=[100 * score.half_width for score in own],
+                color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, linewidth=1.5, label=stage,
+            )  # fmt: skip
+        axes.set_xticks(range(len(by_model)), [drawing.shown(model, 24) for model in by_model])
+        axes.set_ylabel("right on held-out rows (%)")
+        axes.legend(loc="best", frameon=False)
+        figure.tight_layout()
+        return drawing.save(figure, stem)
+
+
+def _by_model(scores: Sequence[HeldOut]) -> dict[str, Mapping[str, HeldOut]]:
+    found: dict[str, dict[str, HeldOut]] = {}
+    for score in scores:
+        found.setdefault(score.model, {})[score.stage] = score
+    return dict(found)
+
+
+def _stages(scores: Sequence[HeldOut]) -> list[str]:
+    """The stages in the order in which they were trained, others behind them."""
+    there = list(dict.fromkeys(score.stage for score in scores))
+    trained = [name for model in _by_model(scores) if (name := model.removeprefix(AFTER)) in there]
+    return list(dict.fromkeys([*trained, *there]))
