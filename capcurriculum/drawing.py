@@ -4,12 +4,17 @@ So the same file serves a light page and a dark one; lines are Okabe and Ito's c
 Matplotlib is loaded only when there is something to draw, without pyplot: nothing global, no display.
 """
 
+import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from capcurriculum.errors import RunError
+from capcurriculum.tables import write_atomically
 
+Kind = Literal["svg", "png"]
 GREY = "#767676"
 #: Okabe and Ito 2008, those that stand out on white and on black.
 STYLES = (
@@ -35,9 +40,10 @@ def figure_class() -> Any:
     return Figure
 
 
-def style() -> Any:
-    """The context to draw and save in."""
-    from matplotlib import rc_context
+@contextmanager
+def style() -> Iterator[None]:
+    """The context to draw and save in; a user's own style has no part in it."""
+    import matplotlib as mpl
 
     names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     shape: dict[Any, Any] = {
@@ -47,15 +53,25 @@ def style() -> Any:
         "svg.hashsalt": "capcurriculum",
         "text.parse_math": False,  # names are text, whatever dollars they hold
     }
-    return rc_context(shape | dict.fromkeys(names, GREY))
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(shape | dict.fromkeys(names, GREY))
+        yield
+
+
+def encoded(figure: Any, kind: Kind) -> bytes:
+    """The figure as a file; the same figure gives the same bytes, whatever version draws it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, transparent=True, metadata={"Date" if kind == "svg" else "Software": None})
+    return buffer.getvalue()
 
 
 def save(figure: Any, stem: Path) -> list[Path]:
-    """Write `stem`.svg and `stem`.png; the same figure gives the same bytes."""
-    files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("svg", "png")]
-    for file in files:
-        figure.savefig(file, transparent=True, metadata={"Date": None} if file.suffix == ".svg" else None)
-    return files
+    """Write `stem`.svg and `stem`.png."""
+    files = {stem.with_name(f"{stem.name}.{kind}"): encoded(figure, kind) for kind in get_args(Kind)}
+    for file, data in files.items():
+        write_atomically(file, data)
+    return list(files)
 
 
 def shown(name: str, most: int) -> str:

@@ -1,4 +1,4 @@
-"""Held-out accuracy of each capability, reward and response length against step over all stages of a training.
+"""Held-out accuracy of each capability, reward, accuracy and response length against step over a training's stages.
 
 SVG and PNG in the look of `capcurriculum.drawing`, beside the training and, of several together, in the run.
 """
@@ -15,6 +15,7 @@ from training import metrics, selection
 
 METRICS = "metrics.parquet"
 _FEW = 12  # steps up to which every one is marked, and nothing smoothed
+_NAME = 40  # characters of a name
 
 
 class Panel(NamedTuple):
@@ -26,6 +27,12 @@ class Panel(NamedTuple):
     label: str
     lines: Mapping[str, str]
     held_out: bool = False
+
+    @property
+    def words(self) -> str:
+        """What it shows, for who cannot see it."""
+        named = [line for line in self.lines if line]
+        return f"{self.label} of {', '.join(named)}" if named else self.label.replace("\n", " ")
 
 
 PANELS = (
@@ -63,36 +70,62 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
         RunError: matplotlib is missing.
     """
     figure_class = drawing.figure_class()
-    panels = [panel for panel in _panels(series) if any(_has(frame, panel) for frame in series.values())]
     with drawing.style():
-        figure = figure_class(figsize=(8, 1 + 1.9 * max(len(panels), 1)), dpi=150)
-        axes = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
-        for number, (name, frame) in enumerate(series.items()):
-            colour = drawing.GREY if len(series) == 1 else drawing.STYLES[number % len(drawing.STYLES)][0]
-            _borders(axes, frame, colour, len(series) == 1)
-            for one, panel in zip(axes, panels, strict=False):
-                for place, (line, metric) in enumerate(panel.lines.items()):
-                    style = drawing.STYLES[(place if line else number) % len(drawing.STYLES)]
-                    (_joined if panel.held_out else _parts)(one, frame, metric, line or name, style)
-        for one, panel in zip(axes, panels, strict=False):
-            one.set_ylabel(panel.label)
-            if len(panel.lines) > 1:
-                one.legend(loc="best", frameon=False, fontsize=8)
-        if len(series) > 1:  # above the panels, where it hides no line
-            columns = min(3, len(series))
-            axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False)
-        axes[-1].set_xlabel("step")
-        figure.align_ylabels()
-        figure.tight_layout()
-        return drawing.save(figure, stem)
+        return drawing.save(_figure(figure_class, series), stem)
 
 
-def _panels(series: Mapping[str, pl.DataFrame]) -> list[Panel]:
-    """Held-out accuracy before the others: of one training all stages' in one panel, of several a panel for each."""
-    found = {stage: metric for frame in series.values() for stage, metric in selection.validated(frame.columns).items()}
+def picture(series: Mapping[str, pl.DataFrame], kind: drawing.Kind) -> bytes:
+    """What `draw` writes, as the bytes of one file; raises what `draw` raises."""
+    figure_class = drawing.figure_class()
+    with drawing.style():
+        return drawing.encoded(_figure(figure_class, series), kind)
+
+
+def panels(series: Mapping[str, pl.DataFrame]) -> list[Panel]:
+    """What is drawn of one training or of several over each other: the panels that any of them has numbers for.
+
+    Held-out accuracy comes first: of one training all stages' in one panel, of several a panel for each.
+    """
+    found: dict[str, str] = {}
+    for frame in series.values():
+        validated = selection.validated(frame.columns)
+        taught = [stage for stage in frame["stage"].unique(maintain_order=True) if stage in validated]
+        found |= {stage: validated[stage] for stage in [*taught, *validated]}
     if len(series) == 1:
-        return [Panel("held-out accuracy", found, held_out=True), *PANELS] if found else list(PANELS)
-    return [*(Panel(f"{stage}\n(held out)", {"": metric}, held_out=True) for stage, metric in found.items()), *PANELS]
+        first = [Panel("held-out accuracy", found, held_out=True)]
+    else:
+        first = [Panel(f"{_shown(stage)}\n(held out)", {"": metric}, held_out=True) for stage, metric in found.items()]
+    return [panel for panel in (*first, *PANELS) if any(_has(frame, panel) for frame in series.values())]
+
+
+def _figure(figure_class: Any, series: Mapping[str, pl.DataFrame]) -> Any:
+    drawn = panels(series)
+    figure = figure_class(figsize=(8, 1 + 1.9 * max(len(drawn), 1)), dpi=150)
+    axes = figure.subplots(max(len(drawn), 1), 1, sharex=True, squeeze=False)[:, 0]
+    for number, (name, frame) in enumerate(series.items()):
+        colour = drawing.GREY if len(series) == 1 else drawing.STYLES[number % len(drawing.STYLES)][0]
+        _borders(axes, frame, colour, len(series) == 1)
+        for one, panel in zip(axes, drawn, strict=False):
+            for place, (line, metric) in enumerate(panel.lines.items()):
+                style = drawing.STYLES[(place if line else number) % len(drawing.STYLES)]
+                (_joined if panel.held_out else _parts)(one, frame, metric, _shown(line or name), style)
+    for one, panel in zip(axes, drawn, strict=False):
+        one.set_ylabel(panel.label)
+        if len(panel.lines) > 1:
+            one.legend(loc="best", frameon=False, fontsize=8)
+    if len(series) > 1:  # above the panels, where it hides no line; not every training has one in every panel
+        lines = {line.get_label(): line for one in axes for line in one.get_legend_handles_labels()[0]}
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": min(3, len(series))}
+        axes[0].legend(lines.values(), lines.keys(), frameon=False, **above)
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    axes[-1].set_xlabel("step")
+    figure.align_ylabels()
+    figure.tight_layout()
+    return figure
+
+
+def _shown(name: str) -> str:
+    return drawing.shown(name, _NAME).lstrip("_")  # what begins so is left out of legends
 
 
 def _has(frame: pl.DataFrame, panel: Panel) -> bool:
@@ -136,13 +169,23 @@ def _parts(axes: Any, frame: pl.DataFrame, metric: str, label: str, style: tuple
             axes.plot(values["x"], smooth, color=colour, linestyle=dashes, linewidth=1.8, label=named)
 
 
+def borders(frame: pl.DataFrame) -> list[tuple[str, float, float]]:
+    """Each stage with the place before its first step and that of its last, in the order of `positions`.
+
+    A validation before a stage's first step has the place of the last step of the stage before, whose end it measures
+    too, and so lies before the border.
+    """
+    placed = positions(frame).group_by("stage", maintain_order=True)
+    found = placed.agg(begin=(pl.col("x") - pl.col("step")).first() + 0.5, last=pl.col("x").max())
+    return list(found.iter_rows())
+
+
 def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:
     """A line between two stages, and the stages' names on top where there is one training."""
-    placed = positions(frame)
-    stages = placed.group_by("stage", maintain_order=True).agg(first=pl.col("x").min(), last=pl.col("x").max())
-    for number, (stage, first, last) in enumerate(stages.iter_rows()):
+    for number, (stage, begin, last) in enumerate(borders(frame)):
         if number:
             for one in axes:
-                one.axvline(first - 0.5, color=colour, linestyle=":", linewidth=1)
+                one.axvline(begin, color=colour, linestyle=":", linewidth=1)
         if named:
-            axes[0].text((first + last) / 2, 1.03, stage, transform=axes[0].get_xaxis_transform(), ha="center")
+            middle, above = (begin + last + 0.5) / 2, axes[0].get_xaxis_transform()
+            axes[0].text(middle, 1.03, _shown(stage), transform=above, ha="center")
