@@ -69,10 +69,15 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _curves(arguments: argparse.Namespace) -> None:
-    from capcurriculum import run
-    from training import curves
+    from rich.console import Console
 
-    for path in curves.write(run.named(arguments.run).path):
+    from capcurriculum import run
+    from training import curves, samples
+
+    folder = run.named(arguments.run).path
+    for name, training in curves.trainings(folder).items() if arguments.samples else ():
+        samples.show_samples(name, samples.of_training(folder, training), Console())
+    for path in curves.write(folder):
         print(path)
 
 
@@ -292,8 +297,14 @@ def _add_reading(verb: AddVerb) -> None:
     funnel.add_argument(
         "--overlap", action="store_true", help="also what each filter catches by itself, alone, and with each other one"
     )
-    text = "draw reward, accuracy and response length of a run's trainings against step, also while they run"
-    verb("curves", _curves, text).add_argument("run", help=_RUN)
+    text = "draw held-out accuracy, reward and response length of a run's trainings against step, also while they run"
+    curves = verb("curves", _curves, text)
+    curves.add_argument("run", help=_RUN)
+    curves.add_argument(
+        "--samples",
+        action="store_true",
+        help="also print replies to the same validation rows before and after each stage",
+    )
     why = verb("why", _why, "the whole life of one row")
     why.add_argument("run", help=_RUN)
     why.add_argument("row", help="the beginning of a caption's, question's or source line's id")
