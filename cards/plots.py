@@ -112,30 +112,3 @@ def letters(charts: Sequence[tuple[str, Mapping[str, int]]]) -> bytes:
             axes.set_xlabel("marked answer")
         panels[0].set_ylabel("rows")
         return _png(figure)
-
-
-def training(stages: Sequence[tuple[str, Sequence[tuple[float | None, float | None]]]]) -> bytes:
-    """Mean reward and mean tokens of a reply over the steps of (stage, steps), one stage after the other."""
-    with _style():
-        figure, panels = _figure(2, 2.3)
-        for axes, number, name, colour in zip(
-            panels, (0, 1), ("mean reward", "reply tokens"), (BLUE, ORANGE), strict=True
-        ):
-            first = 1
-            for place, (stage, steps) in enumerate(stages):
-                values = [step[number] for step in steps]
-                known = [(first + at, value) for at, value in enumerate(values) if value is not None]
-                axes.plot(
-                    *zip(*known, strict=True), color=colour, linewidth=1.4, marker="o", markersize=2.5
-                ) if known else None
-                if place:
-                    axes.axvline(first - 0.5, color=INK, linewidth=0.8, linestyle=":")
-                axes.text(
-                    first - 0.4, 1.01, _shown(stage, 14), transform=axes.get_xaxis_transform(), fontsize=7, va="bottom"
-                )
-                first += len(steps)
-            axes.set_xlabel("step")
-            axes.set_ylabel(name)
-            axes.set_ylim(bottom=0)
-            axes.xaxis.set_major_locator(_whole())
-        return _png(figure)

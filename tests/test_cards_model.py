@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cards.model import render_model
 from cards.publish.staged import StagedModel
 from tests import card_runs, results_data
 from tests.card_text import FOREIGN, check
+from training import curves, metrics
 
 MAIN = [name for names in published.paper().suites["main"].values() for name in names]
 
@@ -36,6 +38,15 @@ def stage(name: str, **changes: Any) -> dict[str, Any]:
     return values | changes
 
 
+def steps(folder: Path, names: Sequence[str], **more: float) -> None:
+    """The steps of a training, three a stage; `more` are further numbers of each."""
+    for name in names:
+        series = metrics.Series(folder / curves.METRICS, name, 1)
+        for n in (1, 2, 3):
+            data = {"critic/score/mean": n / 4, "response_length/mean": 90.0 - n, "timing_s/step": 1800.0}
+            series.append({"step": n, "data": data | more})
+
+
 def trained(folder: Path, *names: str, given: Recipe | None = None, parent: str = QWEN) -> StagedModel:
     """A run that has trained some stages, and a checkpoint of the last one staged as the Hub's folder would be."""
     run = Run(folder / "run")
@@ -48,11 +59,7 @@ def trained(folder: Path, *names: str, given: Recipe | None = None, parent: str 
         (own_folder / "checkpoint").mkdir(parents=True)
         (own_folder / "checkpoint" / "config.json").write_text('{"architectures": ["Qwen3VLForConditionalGeneration"]}')
         (own_folder / "checkpoint" / "model.safetensors").write_bytes(name.encode())
-        steps = [
-            {"step": n, "critic/score/mean": n / 4, "response_length/mean": 90.0 - n, "timing_s/step": 1800.0}
-            for n in (1, 2, 3)
-        ]
-        (own_folder / "metrics.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    steps(run.path / "training", names)
     staged = folder / "staged"
     staged.mkdir()
     for path in (run.path / "training" / names[-1] / "checkpoint").iterdir():
@@ -119,6 +126,24 @@ def test_an_earlier_stage_is_told_without_those_after_it(tmp_path: Path) -> None
     text = card(StagedModel(tmp_path / "first", "someone/First", staged.run, "perception", (), staged.recipe))
     assert "Stages: `perception`\n" in text
     assert "`text`:" not in text
+
+
+def test_the_picture_is_that_of_the_chain_alone_and_claims_only_what_was_measured(tmp_path: Path) -> None:
+    staged = trained(tmp_path, "perception", "text")
+    assert "![Reward, response length (tokens) over the steps of all stages](pictures/training.png)" in card(staged)
+    assert "eld-out accuracy is" not in card(staged)
+    before = (staged.folder / "pictures" / "training.png").read_bytes()
+    steps(tmp_path / "run" / "training", ["visual"])  # under way, and not what this checkpoint learned from
+    card(staged)
+    assert (staged.folder / "pictures" / "training.png").read_bytes() == before
+    (tmp_path / "run" / "training" / curves.METRICS).unlink()
+    steps(tmp_path / "run" / "training", ["perception", "text"], **{"val-core/capcurriculum/text/accuracy/mean@1": 0.5})
+    text = card(staged)
+    assert "![Held-out accuracy, reward, response length (tokens) over the steps of all stages]" in text
+    assert "Held-out accuracy is the share of right replies to validation rows, which no training batch holds" in text
+    (tmp_path / "run" / "training" / curves.METRICS).unlink()
+    assert "pictures/training.png" not in card(staged)
+    assert "not logged" in card(staged)
 
 
 def test_what_nobody_measured_is_said_to_be_not_measured(tmp_path: Path) -> None:
@@ -252,7 +277,7 @@ def test_a_micro_model_shows_no_numbers_of_large_ones(tmp_path: Path) -> None:
     [
         ("training/plan.json", "{", TrainerError),
         ("training/plan.json", json.dumps({"stages": [stage("../../text")]}), TrainerError),
-        ("training/text/metrics.jsonl", "{", TrainerError),
+        ("training/metrics.parquet", "no parquet", TrainerError),
         ("evaluation/heldout-1.json", '[{"model": "start"}]', RunError),
         ("evaluation/results.parquet", "no parquet", RunError),
     ],

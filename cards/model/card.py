@@ -17,7 +17,7 @@ from capcurriculum.published import paper
 from capcurriculum.results import HeldOut, Score
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
-from cards import citations, licences, plots, templates
+from cards import citations, licences, templates
 from cards.dataset import parts as data_parts
 from cards.dataset import rows
 from cards.licences import UNKNOWN
@@ -28,7 +28,7 @@ from cards.model.limits import limits
 from cards.model.training import Training, training
 from cards.publish.staged import StagedModel, StagedSet
 from curricula import make
-from training import sets
+from training import curves, sets
 
 PICTURES = "pictures"
 TASK = "image-text-to-text"
@@ -56,7 +56,7 @@ def render(staged: StagedModel) -> Sequence[Path]:
         datasets=listed(map(data_parts.repo, staged.datasets), none=""),
         **measured.values,
         **_trained(chain, staged),
-        curve=bool(curve),
+        curve=parts.curve(chain),
         prompt=block(prompts.system()),
         prompt_digest=code(prompts.digest("system")),
         serve=parts.serve(staged.repo_id, parts.longest(chain.stages)),
@@ -138,12 +138,12 @@ def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
 
 
 def _curve(folder: Path, chain: Training) -> list[Path]:
-    steps = [(one.stage, chain.steps.get(one.stage, ())) for one in chain.stages]
-    if not any(step.reward is not None for _, found in steps for step in found):
+    """The file of the curves of the chain's steps; none where it has none to draw."""
+    if not parts.drawn(chain):
         return []
     path = folder / PICTURES / "training.png"
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, plots.training([(name, [(s.reward, s.tokens) for s in found]) for name, found in steps]))
+    write_atomically(path, curves.picture({chain.name: chain.frame}, "png"))
     return [path]
 
 

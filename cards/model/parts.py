@@ -9,6 +9,8 @@ from capcurriculum.markdown import Cell, Md, block, code, listed, number, table
 from cards.citations import PAPER
 from cards.model.base import Base
 from cards.model.training import Stage, Step, Training
+from training import curves
+from training.curves import Panel
 
 #: A knob's name for people, and verl's.
 KNOBS: Mapping[str, str] = {
@@ -40,6 +42,23 @@ def stages(found: Training) -> Md | None:
     names = ("rows", "epochs", "steps", "prompts a step", "replies a prompt")
     more = ("reward, first to last step", "reply tokens", "hours", "validation")
     return table(("stage", "method", *names, *more), rows, (*names, *more)) if rows else None
+
+
+def drawn(found: Training) -> list[Panel]:
+    """What the picture of a chain's steps shows."""
+    return curves.panels({found.name: found.frame}) if found.frame.height else []
+
+
+def curve(found: Training) -> Md | None:
+    """The picture of the chain's steps and what it shows; None where there is nothing to draw."""
+    panels = drawn(found)
+    if not panels:
+        return None
+    alt = f"{', '.join(panel.label for panel in panels)} over the steps of all stages"
+    picture = f"![{alt[0].upper()}{alt[1:]}](pictures/training.png)"
+    held_out = [listed(map(code, panel.lines)) for panel in panels if panel.held_out]
+    said = "Held-out accuracy is the share of right replies to validation rows, which no training batch holds: those of"
+    return Md("\n\n".join([picture, *(f"{said} {names}." for names in held_out)]))
 
 
 def _change(steps: Sequence[Step], name: str, digits: int) -> Md:

@@ -6,7 +6,7 @@ Read as data with the fields that a card shows, so that a plan of another versio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.run import Run
+from training import curves, metrics
 from training.freeze import VARIABLE
 
 #: What verl calls the numbers that a card shows.
@@ -66,7 +67,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The finished stages that lead to a checkpoint, in their order, and their steps by stage.
+    """The finished stages that lead to a checkpoint, in their order, and their steps by stage, and as one `frame`.
 
     `alone` says that the run has no other chain, `name` is what the run calls this one ("" for the one without a name).
     """
@@ -75,6 +76,7 @@ class Training:
     steps: Mapping[str, Sequence[Step]]
     alone: bool = True
     name: str = ""
+    frame: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def training(run: Run, stage: str, checkpoint: Path) -> Training:
@@ -95,7 +97,9 @@ def training(run: Run, stage: str, checkpoint: Path) -> Training:
         return Training((), {})
     folder, stages = made[0]
     name = folder.name if folder.parent.name == "trainings" else ""
-    return Training(stages, {one.stage: _steps(folder, one.stage) for one in stages}, len(run.plans) == 1, name)
+    frame = _frame(folder, stages)
+    steps = {one.stage: _steps(frame, one.stage) for one in stages}
+    return Training(stages, steps, len(run.plans) == 1, name, frame)
 
 
 def done(run: Run, stage: str) -> Path | None:
@@ -133,18 +137,19 @@ def _same_weights(one: Path, other: Path) -> bool:
     return bool(pairs) and all(copy.is_file() and os.path.samefile(path, copy) for path, copy in pairs)
 
 
-def _steps(folder: Path, stage: str) -> list[Step]:
-    whole, own = folder / "metrics.parquet", folder / stage / "metrics.jsonl"
+def _frame(folder: Path, stages: Sequence[Stage]) -> pl.DataFrame:
+    """The steps of some stages as `metrics.parquet` of their chain has them."""
+    path = folder / curves.METRICS
     try:
-        if whole.is_file():
-            rows = pl.read_parquet(whole).filter(pl.col("stage") == stage).sort("step").to_dicts()
-        elif own.is_file():
-            rows = [json.loads(line) for line in own.read_text(encoding="utf-8").splitlines() if line.strip()]
-        else:
-            rows = []
-        return [Step(int(row["step"]), *(_number(row.get(name)) for name in (REWARD, TOKENS, SECONDS))) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
-        raise TrainerError(f"The steps of {stage} in {folder} are damaged ({error}); move them away.") from error
+        known = metrics.load(path).cast({"stage": pl.String, "step": pl.Int64})
+        return known.filter(pl.col("stage").is_in([one.stage for one in stages]))
+    except pl.exceptions.PolarsError as error:
+        raise TrainerError(f"{path} is damaged ({' '.join(str(error).split())[:160]}); move it away.") from error
+
+
+def _steps(frame: pl.DataFrame, stage: str) -> list[Step]:
+    rows = frame.filter(pl.col("stage") == stage).sort("step").iter_rows(named=True)
+    return [Step(row["step"], *(_number(row.get(name)) for name in (REWARD, TOKENS, SECONDS))) for row in rows]
 
 
 def _number(value: object) -> float | None:
