@@ -15,6 +15,7 @@ from capcurriculum.run import Run
 from cards.report import write
 from cards.report.write import data_folder, report
 from tests import report_runs
+from tests.test_report_training import trained
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `browser`)")
 
@@ -37,7 +38,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return report_runs.make(tmp_path_factory.mktemp("planted"), QUESTIONS, nasty=True)
+    run = report_runs.make(tmp_path_factory.mktemp("planted"), QUESTIONS, nasty=True)
+    trained(run)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +157,20 @@ def test_a_link_to_one_question_shows_all_of_it_as_text(
         assert f"\\boxed{{{reply.answer}}}" in reply.text
     assert dialog.locator("script, iframe, [onerror]").count() == 0
     assert dialog.locator(".options .key").inner_text().startswith(question.answer)
+    reader.close()
+
+
+@pytest.mark.parametrize("kind", ["one", "beside"])
+def test_curves_and_replies_of_a_training_are_shown(browser: Any, files: dict[str, Path], kind: str) -> None:
+    pytest.importorskip("matplotlib")
+    reader = Reader(browser, files[kind])
+    section = reader.page.locator("#training")
+    sync_api.expect(section.locator("img.curves")).to_have_js_property("complete", True)
+    assert section.locator("img.curves").evaluate("image => image.naturalWidth") > 100
+    assert section.locator("tbody tr").count() == len(report_runs.NASTY)
+    said = section.locator(".reply").all_inner_texts()
+    assert any(text.startswith("reply 1 </script><script>globalThis.owned") for text in said)
+    assert section.locator("script, [onerror]").count() == 0
     reader.close()
 
 

@@ -22,8 +22,12 @@ def rows(run: Path, stage: str, problems: Mapping[str, str], picture: bytes | No
     folder.mkdir(parents=True, exist_ok=True)
     mark = "<image>" if picture else ""
     images = [{"bytes": picture, "path": "1.jpg"}] if picture else []
-    values = [{"question_id": k, "stage": stage, "problem": mark + v, "images": images} for k, v in problems.items()]
-    schema = {"question_id": pl.String, "stage": pl.String, "problem": pl.String, "images": _IMAGES}
+    values = [
+        {"question_id": k, "stage": stage, "problem": mark + v, "images": images, "split": "val", "index": str(n)}
+        for n, (k, v) in enumerate(problems.items())
+    ]
+    texts = dict.fromkeys(("question_id", "stage", "problem", "split", "index"), pl.String)
+    schema: dict[str, Any] = texts | {"images": _IMAGES}
     pl.DataFrame(values, schema=schema).write_parquet(folder / "val-00000-of-00001.parquet")
 
 

@@ -35,18 +35,27 @@ class Picture:
 
 def small(picture: Picture, folders: Mapping[str, Path]) -> bytes | None:
     """The picture as a WebP file no side of which exceeds `SIDE`; None where it cannot be read."""
-    from PIL import Image
-
     try:
         path = images.inside(folders[picture.stage], picture.path)
-        with images.opened(images.file_bytes(path), MAX_PIXELS) as image:
-            image.draft("RGB", (SIDE, SIDE))
-            upright = shown.shown(image)
-            upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-            buffer = io.BytesIO()
-            upright.save(buffer, "WEBP", quality=QUALITY, method=2)
+        return shrunk(images.file_bytes(path))
     except (images.ImageProblem, KeyError):
         return None
+
+
+def shrunk(data: bytes) -> bytes:
+    """A picture's file as `small` gives it.
+
+    Raises:
+        ImageProblem: it cannot be read.
+    """
+    from PIL import Image
+
+    with images.opened(data, MAX_PIXELS) as image:
+        image.draft("RGB", (SIDE, SIDE))
+        upright = shown.shown(image)
+        upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        upright.save(buffer, "WEBP", quality=QUALITY, method=2)
     return buffer.getvalue()
 
 

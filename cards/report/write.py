@@ -26,6 +26,7 @@ from markupsafe import Markup
 from capcurriculum import __version__, funnel, spend
 from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
+from capcurriculum.markdown import visible
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
@@ -34,6 +35,7 @@ from cards.report import charts, numbers
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, chosen, fates
 from cards.report.pictures import Picture, each
 from cards.report.records import Record, records
+from cards.report.trainings import reply, trainings
 from datagen.sources import gather
 
 #: Up to so many rows everything is in the one file.
@@ -78,6 +80,7 @@ def report(run: Run, out: Path | None, display: Display, rows: int = ROWS) -> Pa
 
     Raises:
         RunError: `out` cannot be written, or the run is damaged.
+        TrainerError: what a training of the run left is damaged.
         RecipeError: the run's own recipe cannot be read.
     """
     path = out or run.path / "report.html"
@@ -198,7 +201,7 @@ def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: 
         loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"words": charts.words}
+    environment.filters |= {"words": charts.words, "visible": visible, "reply": reply}
     return environment.get_template("page.html.jinja").render(
         policy=_policy(script, style, nonce),
         script=Markup(script),  # noqa: S704 (our own file)
@@ -210,6 +213,7 @@ def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: 
         shown=shown,
         charts=charts,
         outcomes=numbers.OUTCOMES,
+        trainings=trainings(run),
         **_numbers(run, found, recipe.taught, corrections(run, recipe)),
     )
 
