@@ -100,6 +100,22 @@ def test_files_for_each_epoch_make_one_link_and_count_as_epochs(built: Path) -> 
         links(built, order=order, knobs={**KNOBS, "epochs": 3})
 
 
+def test_all_stages_are_validated_on_before_the_first_of_the_chain_and_never_silently_not_at_all(built: Path) -> None:
+    found = links(built, validate_on="all", knobs={**KNOBS, "validate_every": 2})
+    for number, link in enumerate(found.links):
+        keys = found.config(link, Path("p"), 1)
+        assert [Path(file).parent.name for file in keys["data.val_files"]] == ["text", "visual"]
+        assert keys["trainer.val_before_train"] is (number == 0)
+        assert keys["trainer.validation_data_dir"] == str(link.validation)
+    found = links(built, knobs={**KNOBS, "validate_every": 2})
+    for link in found.links:
+        keys = found.config(link, Path("p"), 1)
+        assert [Path(file).parent.name for file in keys["data.val_files"]] == [link.run.stage]
+        assert keys["trainer.val_before_train"] is True
+    with pytest.raises(RecipeError, match=r"text is to be validated on all stages' rows and never is; set training.kn"):
+        links(built, validate_on="all")
+
+
 def test_drawing_rows_anew_each_epoch_is_refused_where_it_undoes_the_order(built: Path) -> None:
     shuffled = {**KNOBS, "shuffle": True}
     for order in ("merged", "capability"):

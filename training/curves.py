@@ -37,7 +37,7 @@ class Panel(NamedTuple):
 
 PANELS = (
     Panel("reward", {"": "critic/score/mean"}),
-    Panel("accuracy", {"": "reward/accuracy"}),
+    Panel("training accuracy", {"": "reward/accuracy"}),
     Panel("response length (tokens)", {"": "response_length/mean"}),
 )
 

@@ -129,6 +129,11 @@ class Links:
             return Link(found.run, knobs, files, taught, folder)
         select = found.run.select or self.settings.select
         selection.check(select, knobs, found.run.stage)
+        if self.settings.validate_on == "all" and not knobs.validate_every:
+            raise RecipeError(
+                f"Stage {found.run.stage} is to be validated on all stages' rows and never is; set "
+                f"training.knobs.validate_every to a number of steps, or leave training.validate_on out."
+            )
         if knobs.shuffle and sets.shuffling_undoes(self.order):
             raise RecipeError(
                 f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
