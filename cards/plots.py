@@ -6,10 +6,11 @@ bytes: no pyplot, no user's style, no software version in the file.
 """
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from capcurriculum import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,11 +78,6 @@ def _bars(axes: "Axes", labels: Sequence[str], counts: Sequence[int], colour: st
         axes.bar_label(drawn, [f"{count:,}" if count else "" for count in counts], fontsize=7, color=INK, padding=1)
 
 
-def _shown(name: str, most: int = 40) -> str:
-    """A name of a recipe as every font can show it."""
-    return re.sub(r"[^\x20-\x7e]", "?", name)[:most]
-
-
 def _whole() -> Any:
     from matplotlib.ticker import MaxNLocator
 
@@ -94,7 +90,7 @@ def histograms(charts: Sequence[tuple[str, Sequence[str], Sequence[int]]], axis:
         figure, panels = _figure(len(charts), 2.3)
         for axes, (title, labels, counts) in zip(panels, charts, strict=True):
             _bars(axes, labels, counts, BLUE)
-            axes.set_title(_shown(title), loc="left")
+            axes.set_title(drawing.shown(title, 40), loc="left")
             axes.set_xlabel(axis)
         panels[0].set_ylabel("rows")
         return _png(figure)
@@ -108,7 +104,7 @@ def letters(charts: Sequence[tuple[str, Mapping[str, int]]]) -> bytes:
             _bars(axes, list(counts), list(counts.values()), BLUE)
             even = sum(counts.values()) / len(counts)
             axes.axhline(even, color=ORANGE, linewidth=1.4, linestyle="--")
-            axes.set_title(_shown(title), loc="left")
+            axes.set_title(drawing.shown(title, 40), loc="left")
             axes.set_xlabel("marked answer")
         panels[0].set_ylabel("rows")
         return _png(figure)
