@@ -1,4 +1,4 @@
-"""`make demo` as a newcomer runs it: in a fresh copy of the repository, with its install, measured once for all numbers.
+"""`make demo` as a newcomer runs it: in a fresh copy of the repository, with its install, run once for all numbers.
 
 The numbers are those that the demo itself prints at its end: gains of the last model over its start on questions that
 no training row shows, the lower ends of their 95 % intervals, and the largest loss of a stage on another stage's rows.

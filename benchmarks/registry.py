@@ -76,7 +76,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         road.build_seconds, "s", 240, "lower", "`capcurriculum build` of the demo: 1,300 captions, 960 problems"
     ),
     "demo_minutes": Benchmark(
-        demo.minutes, "min", 15, "lower", "`make demo` in a fresh copy on an idle machine: install, build, train, measure"
+        demo.minutes,
+        "min",
+        15,
+        "lower",
+        "`make demo` in a fresh copy on an idle machine: install, build, train, measure",
     ),
     "demo_gain_perception_low": Benchmark(partial(demo.gain_low, "perception"), "share", 0.05, "higher", _DEMO_GAIN),
     "demo_gain_text_low": Benchmark(partial(demo.gain_low, "text"), "share", 0.05, "higher", _DEMO_GAIN),

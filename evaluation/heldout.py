@@ -90,10 +90,13 @@ def evaluate(
     display: Display,
     *,
     every_question: bool = False,
+    at_most: int | None = None,
     stages: Collection[str] | None = None,
     labels: Collection[str] | None = None,
 ) -> list[HeldOut]:
     """Scores kept in `evaluation/` of the run: of every model, or of `labels`, on every stage, or on `stages`.
+
+    With `at_most`, the first so many rows of each stage by id; ids are hashes, so these are drawn at random.
 
     Raises:
         RunError: there is no run, or nothing was trained.
@@ -102,7 +105,11 @@ def evaluate(
     run = existing(wanted.run_dir)
     folders = gather.folders(run, wanted)
     found = unseen(run, wanted) if every_question else held_out(run, wanted)
-    held = {stage: rows for stage, rows in found.items() if stages is None or stage in stages}
+    held = {
+        stage: sorted(rows, key=lambda row: row.question_id)[:at_most] if at_most else rows
+        for stage, rows in found.items()
+        if stages is None or stage in stages
+    }
     scores: list[HeldOut] = []
     for label, checkpoint, weights in models(wanted):
         if labels is None or label in labels:
@@ -148,11 +155,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--rollouts", type=int, default=4, help="replies to every row (default 4)")
     parser.add_argument("--every-question", action="store_true", help="also held-out questions that no filter kept")
+    parser.add_argument(
+        "--at-most", type=int, metavar="N", help="at most N rows a stage, drawn by the hash of their id"
+    )
     parser.add_argument("--stage", action="append", help="only this stage's rows (may be repeated)")
     arguments = parser.parse_args(argv)
     wanted = recipe.load(arguments.recipe)
     scores = evaluate(
-        wanted, arguments.rollouts, Display(), every_question=arguments.every_question, stages=arguments.stage
+        wanted,
+        arguments.rollouts,
+        Display(),
+        every_question=arguments.every_question,
+        at_most=arguments.at_most,
+        stages=arguments.stage,
     )
     out = Console()
     out.print(heldout_table.table(scores))
