@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Console()
     out.print(heldout_table.table(scores))
     for sentence in heldout_table.sentences(scores):
-        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        out.print(sentence, markup=False, highlight=False)
     if importlib.util.find_spec("matplotlib"):
         for file in heldout_table.draw(scores, wanted.training_dir / "heldout"):
             out.print(file, markup=False, highlight=False, soft_wrap=True)

@@ -28,10 +28,15 @@ def table(scores: Sequence[HeldOut]) -> Table:
         cells = [f"{found[stage].accuracy:.1%}" for stage in stages]
         if found is not first:
             gains = [gain(first[stage].rates, found[stage].rates) for stage in stages]
-            cells = [f"{cell}\n{change}" for cell, change in zip(cells, gains, strict=True)]
-        rows.append((model, *cells))
+            cells = [f"{cell}\n{_short(change)}" for cell, change in zip(cells, gains, strict=True)]
+        rows.append((model.removeprefix(AFTER), *cells))
     columns = [f"{stage}\n{first[stage].rows} rows" for stage in stages]
-    return show.grid(("right on held-out", *columns), rows, columns)
+    return show.grid(("after\nstage", *columns), rows, columns)
+
+
+def _short(change: Gain) -> str:
+    """A gain in points, short enough for three columns on a terminal of 80 characters."""
+    return f"{100 * change.mean:+.1f} ({100 * change.low:.1f} to {100 * change.high:.1f})"
 
 
 def sentences(scores: Sequence[HeldOut]) -> Iterator[str]:

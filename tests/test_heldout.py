@@ -59,11 +59,11 @@ def test_one_table_has_a_column_for_each_stage_and_gains_over_the_start() -> Non
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(heldout_table.table(CHAIN))
     lines = [line.split() for line in console.export_text().splitlines()]
-    assert lines[0] == ["perception", "text"]  # in the order of training
+    assert lines[0] == ["after", "perception", "text"]  # in the order of training
     assert lines[2] == ["start", "50.0%", "50.0%"]
-    assert lines[3] == ["after", "perception", "62.5%", "47.5%"]
+    assert lines[3] == ["perception", "62.5%", "47.5%"]
     assert lines[4][0] == "+12.5"
-    assert lines[5][2:] == ["50.0%", "75.0%"]
+    assert lines[5] == ["text", "50.0%", "75.0%"]
 
 
 def test_what_each_stage_did_is_measured_against_the_one_before() -> None:
