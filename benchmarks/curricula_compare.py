@@ -9,8 +9,8 @@ The one contrast that was written down before the runs: staged 1-2-3 minus merge
 
 Each arm's learning rate is chosen on seed 0, with the rows of `needs`, by the mean accuracy over the stages on rows
 that the final measurement does not use; both versions then train with it. All state is in one folder, a file for every
-finished training: stop the command, even with kill -9, and it goes on with what was not finished, one seed after the
-other, so that whatever is there is balanced.
+finished training: stop the command, even with kill -9, and it goes on with what was not finished. What the contrast
+needs comes first, then the rest, one seed after the other, so that whatever is there is balanced.
 """
 
 import argparse
@@ -26,8 +26,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import curricula_grpo as grpo
-from benchmarks import curricula_page, curricula_policy, curricula_runs, curricula_start
-from benchmarks.curricula_arms import ARMS, sets
+from benchmarks import curricula_page, curricula_policy, curricula_runs, curricula_start, curricula_verl
+from benchmarks.curricula_arms import ARMS, REFERENCE, STAGED, sets
+from benchmarks.curricula_contrast import STATE
 from benchmarks.curricula_policy import Book
 from benchmarks.curricula_rows import SPLITS, VERSIONS, Task, rows
 from benchmarks.curricula_state import START, Job, State
@@ -35,7 +36,6 @@ from capcurriculum import locks
 from capcurriculum.cli import exit_with
 from capcurriculum.errors import RunError
 
-STATE = Path("runs/curricula_compare")
 RATES = (1e-4, 2e-4, 3e-4)
 SPARE_SEED, SEEDS = 0, (1, 2, 3, 4, 5)
 
@@ -67,18 +67,13 @@ class Comparison:
         )
         return cls(state, start, curricula_policy.book(start), {version: rows(version) for version in VERSIONS})
 
-    def rates(self, version: str) -> dict[str, tuple[int, int]]:
-        """The start's replies to the training rows."""
-        found = self.state.rates(version)
-        if found is None:
-            found = curricula_runs.pass_rates(self.start, self.book, self.rows[version]["train"])
-            self.state.save_rates(version, found)
-        return found
-
     def run(self, job: Job) -> None:
-        """One training, from its start to its file."""
+        """One training, from its start to its file; the start itself also answers the training rows."""
         of = self.rows[job.version]
-        taught = [] if job.arm == START else sets(job.arm, of["train"], self.rates(job.version), job.seed)
+        if job.arm == START:
+            rates = curricula_runs.pass_rates(self.start, self.book, of["train"])
+            self.state.save_rates(job.version, rates)
+        taught = [] if job.arm == START else sets(job.arm, of["train"], self.state.rates(job.version), job.seed)
         final = {} if job.arm != START and job.seed == SPARE_SEED else of["final"]
         _, outcome = curricula_runs.train(self.start, self.book, taught, job.rate, job.seed, of["curve"], final)
         self.state.save(job, outcome)
@@ -97,15 +92,29 @@ def chosen(state: State, arm: str) -> float | None:
 
 
 def ready(state: State, seeds: Sequence[int]) -> Iterator[Job]:
-    """What can be trained now, in the order it should be: the start, the spare seed, then one seed after the other."""
-    every = [Job(version, START, 0.0, SPARE_SEED) for version in VERSIONS]
-    every += [Job(VERSIONS[0], arm, rate, SPARE_SEED) for arm in ARMS for rate in RATES]
-    for seed in seeds:
-        for version in VERSIONS:
-            for arm in ARMS:
-                rate = chosen(state, arm)
-                every += [] if rate is None else [Job(version, arm, rate, seed)]
-    yield from (job for job in every if not state.done(job))
+    """What can be trained now, in the order it should be: what the contrast needs first, then the other arms by seed.
+
+    An arm can be trained when its learning rate is chosen, and a version when the start has answered its rows.
+    """
+    starts = [Job(version, START, 0.0, SPARE_SEED) for version in VERSIONS]
+    every = list(starts)
+    first, wanted = (STAGED, REFERENCE), VERSIONS[0]
+    best = {arm: chosen(state, arm) for arm in ARMS}
+    for arms in (first, [arm for arm in ARMS if arm not in first]):
+        every += [Job(wanted, arm, rate, SPARE_SEED) for arm in arms for rate in RATES]
+        every += [job for seed in seeds for job in _seed(best, seed, [wanted], arms)] if arms == first else []
+    every += [job for seed in seeds for job in _seed(best, seed, VERSIONS, list(ARMS))]
+    answered = {job.version for job in starts if state.done(job)}
+    for job in dict.fromkeys(every):
+        if not state.done(job) and (job in starts or job.version in answered):
+            yield job
+
+
+def _seed(best: Mapping[str, float | None], seed: int, versions: Sequence[str], arms: Sequence[str]) -> Iterator[Job]:
+    for version in versions:
+        for arm in arms:
+            if (rate := best[arm]) is not None:
+                yield Job(version, arm, rate, seed)
 
 
 def work(comparison: Comparison, seeds: Sequence[int], workers: int, minutes: float) -> list[Job]:
@@ -139,6 +148,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, default=STATE, help=f"the folder of all state (default {STATE})")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at once (default: cores)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no training after so many minutes")
+    parser.add_argument("--against-verl", action="store_true", help="train one stage by verl and by the loop instead")
     parser.add_argument("--page-only", action="store_true", help="train nothing, write the page of what is finished")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where experiments.md is (default docs)")
     asked = parser.parse_args()
@@ -148,10 +158,13 @@ def main() -> None:
         asked.state.mkdir(parents=True, exist_ok=True)
         with locks.alone(asked.state):
             comparison = Comparison.open(asked.state)
-            for version in VERSIONS:
-                comparison.rates(version)
-            failed = work(comparison, asked.seeds, asked.workers, asked.minutes)
-    curricula_page.write(list(State(asked.state).finished()), asked.docs)
+            if asked.against_verl:
+                curricula_verl.compare(asked.state, comparison.start)
+            else:
+                failed = work(comparison, asked.seeds, asked.workers, asked.minutes)
+    verl = curricula_verl.load(asked.state)
+    more = [curricula_verl.said(verl), ""] if verl else []
+    curricula_page.write(list(State(asked.state).finished()), asked.docs, more)
     if failed:
         raise RunError(
             f"{len(failed)} trainings did not end well ({failed[0].name}); run the same command to try them again."

@@ -6,7 +6,6 @@ the very weights that are updated, every ratio is 1 and clipping (0.2 both ways)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from transformers import Qwen3VLForConditionalGeneration
@@ -14,6 +13,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from benchmarks import curricula_packed as packed
 from benchmarks import curricula_policy as policy
 from benchmarks.curricula_policy import Book, Reply
+from benchmarks.curricula_records import Step
 from benchmarks.curricula_rows import Task
 
 PROMPTS, REPLIES = 32, 8
@@ -22,16 +22,6 @@ WEIGHT_DECAY, GRAD_CLIP = 0.01, 1.0
 _EPSILON = 1e-6
 #: Prompts whose replies are learned from at once; their gradients add up, and more of them would only leave the cache.
 _MICRO_BATCH = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Means over a step's replies: reward, share right, tokens; and the share of prompts whose rewards differ."""
-
-    reward: float
-    accuracy: float
-    length: float
-    mixed: float
 
 
 def advantages(scores: torch.Tensor) -> torch.Tensor:

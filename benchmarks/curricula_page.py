@@ -12,8 +12,8 @@ import polars as pl
 
 from benchmarks.curricula_arms import ARMS, REFERENCE, STAGED
 from benchmarks.curricula_intervals import Interval, interval, table
+from benchmarks.curricula_records import Measured, Outcome
 from benchmarks.curricula_rows import STAGES, VERSIONS
-from benchmarks.curricula_runs import Measured, Outcome
 from benchmarks.curricula_state import START, Job
 from training import curves
 
@@ -32,10 +32,16 @@ def write(finished: Finished, docs: Path, more: Sequence[str] = ()) -> None:
     file = docs / "experiments.md"
     text = file.read_text(encoding="utf-8")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    told = "\n".join(["", *_lines(finished), *more])
-    file.write_text(f"{head}{BEGIN}\n{told}\n{END}{tail}", encoding="utf-8")
-    if series := _series(finished):
+    series = _series(finished)
+    lines = ["", *_lines(finished), *more, ""]
+    if series:
         curves.draw(series, docs / PLOT)
+        lines += [
+            f"![Held-out accuracy, reward and length on the rows of `{VERSIONS[0]}`, means over seeds]({PLOT}.png)",
+            "",
+        ]
+    told = "\n".join(lines)
+    file.write_text(f"{head}{BEGIN}\n{told}{END}{tail}", encoding="utf-8")
 
 
 def measured(finished: Finished, version: str, arm: str) -> dict[int, Outcome]:

@@ -21,7 +21,7 @@ from datagen.micro.tasks import letter_of
 STAGES: tuple[str, ...] = ("perception", "text", "visual")
 VERSIONS: tuple[str, ...] = ("needs", "control")
 #: Rows a stage: to train on, to choose a learning rate and draw curves by, and for the final measurement.
-SPLITS: Mapping[str, int] = MappingProxyType({"train": 256, "curve": 300, "final": 600})
+SPLITS: Mapping[str, int] = MappingProxyType({"train": 256, "curve": 200, "final": 600})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """One training of the comparison, and what is measured on its way."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from transformers import Qwen3VLForConditionalGeneration
@@ -9,6 +8,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from benchmarks import curricula_grpo as grpo
 from benchmarks import curricula_policy as policy
 from benchmarks.curricula_policy import Book
+from benchmarks.curricula_records import Measured, Outcome
 from benchmarks.curricula_rows import Task
 
 #: Replies to every row of the final measurement, and to the rows of the curves.
@@ -18,33 +18,6 @@ _FINAL_SEED, _CURVE_SEED, _RATES_SEED = 1, 2, 3
 _PARTS = 3
 
 Stages = Mapping[str, Sequence[Task]]
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Held-out rows of one stage: share of right replies by row, share readable, and tokens a reply."""
-
-    rates: dict[str, float]
-    readable: float
-    tokens: float
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right replies."""
-        return sum(self.rates.values()) / len(self.rates)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A finished training: every step, and by stage what was measured after each third and at the end.
-
-    `curve` maps the number of steps to the measurement; the start, which has no steps, is measured at 0.
-    """
-
-    steps: list[grpo.Step] = field(default_factory=list)
-    curve: dict[int, dict[str, Measured]] = field(default_factory=dict)
-    final: dict[str, Measured] = field(default_factory=dict)
-    rollouts: int = 0
 
 
 def measure(

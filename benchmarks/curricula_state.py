@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.curricula_grpo import Step
-from benchmarks.curricula_runs import Measured, Outcome
+from benchmarks.curricula_records import Measured, Outcome, Step
 from capcurriculum.errors import RunError
 from capcurriculum.tables import write_atomically
 
@@ -38,7 +37,6 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def agree(self, knobs: Mapping[str, Any]) -> None:
         """Note what all trainings of the folder share, or compare it with what was noted."""
@@ -52,10 +50,9 @@ class State:
                 "trainings cannot stand beside new ones; name another folder with --state."
             )
 
-    def rates(self, version: str) -> dict[str, tuple[int, int]] | None:
-        """The start's replies to the training rows (right, readable), if they were counted."""
-        file = self.folder / f"rates-{version}.json"
-        return {name: (k, n) for name, (k, n) in _read(file).items()} if file.is_file() else None
+    def rates(self, version: str) -> dict[str, tuple[int, int]]:
+        """The start's replies to the training rows (right, readable), once it has answered them."""
+        return {name: (k, n) for name, (k, n) in _read(self.folder / f"rates-{version}.json").items()}
 
     def save_rates(self, version: str, rates: Mapping[str, tuple[int, int]]) -> None:
         """Keep them."""
@@ -97,7 +94,7 @@ def _stages(data: Mapping[str, Any]) -> dict[str, Measured]:
 
 
 def _write(file: Path, data: Any) -> None:
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps(data).encode())
 
 
