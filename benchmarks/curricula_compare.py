@@ -24,6 +24,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from benchmarks import curricula_grpo as grpo
 from benchmarks import curricula_page, curricula_policy, curricula_runs, curricula_start, curricula_verl
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where experiments.md is (default docs)")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()
     failed: list[Job] = []
     if not asked.page_only:
         asked.state.mkdir(parents=True, exist_ok=True)

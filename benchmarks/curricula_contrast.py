@@ -15,9 +15,7 @@ def staged_minus_merged(folder: Path = STATE) -> float | None:
     """Staged 1-2-3 minus merged on the visual rows that need stage 1, in points; printed with its interval."""
     found = curricula_page.contrast(list(State(folder).finished()))
     if found is None:
-        print(
-            f"{folder} has no finished pair of trainings: run python -m benchmarks.curricula_compare."
-        )
+        print(f"{folder} has no finished pair of trainings: run python -m benchmarks.curricula_compare.")
         return None
     gain, seeds = found
     print(f"staged 1-2-3 minus merged on visual rows that need stage 1: {gain.points} points, {len(seeds)} seeds")
