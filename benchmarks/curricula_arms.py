@@ -27,14 +27,20 @@ ARMS: Mapping[str, OrderSection] = MappingProxyType(
     }
 )
 
+#: What shows whether the versions of the visual stage are what they are meant to be; no arm of the comparison.
+FIRST = "stage 1 alone"
+_ORDERS: Mapping[str, OrderSection] = MappingProxyType(
+    {**ARMS, FIRST: OrderSection(order="capability", stages=("perception",))}
+)
+
 
 def sets(
     arm: str, tasks: Mapping[str, Sequence[Task]], rates: Mapping[str, tuple[int, int]], seed: int
 ) -> list[list[Task]]:
-    """The rows of an arm as sets that are taught one after the other, each row once.
+    """The rows of an arm as sets that are taught one after the other, each row of its stages once.
 
     Args:
-        arm: one of `ARMS`.
+        arm: one of `ARMS`, or `FIRST`.
         tasks: stage -> rows.
         rates: name of a row -> right and readable replies of the start; a row that none could be read of counts as the
             hardest.
@@ -55,4 +61,4 @@ def sets(
         source=same,
         skill=same,
     )
-    return [[every[place] for place in one.rows[0]] for one in arrange(ARMS[arm], keys, seed)]
+    return [[every[place] for place in one.rows[0]] for one in arrange(_ORDERS[arm], keys, seed)]

@@ -9,8 +9,9 @@ The one contrast that was written down before the runs: staged 1-2-3 minus merge
 
 Each arm's learning rate is chosen on seed 0, with the rows of `needs`, by the mean accuracy over the stages on rows
 that the final measurement does not use; both versions then train with it. All state is in one folder, a file for every
-finished training: stop the command, even with kill -9, and it goes on with what was not finished. What the contrast
-needs comes first, then the rest, one seed after the other, so that whatever is there is balanced.
+finished training: stop the command, even with kill -9, and it goes on with what was not finished. Stage 1 alone, the
+contrast and the same arms on `control` come first, then the rest; always one seed after the other, so that whatever is
+there is balanced.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks import curricula_grpo as grpo
 from benchmarks import curricula_page, curricula_policy, curricula_runs, curricula_start, curricula_verl
-from benchmarks.curricula_arms import ARMS, REFERENCE, STAGED, sets
+from benchmarks.curricula_arms import ARMS, FIRST, REFERENCE, STAGED, sets
 from benchmarks.curricula_contrast import STATE
 from benchmarks.curricula_policy import Book
 from benchmarks.curricula_rows import SPLITS, VERSIONS, Task, rows
@@ -93,7 +94,7 @@ def chosen(state: State, arm: str) -> float | None:
 
 
 def ready(state: State, seeds: Sequence[int]) -> Iterator[Job]:
-    """What can be trained now, in the order it should be: what the contrast needs first, then the other arms by seed.
+    """What can be trained now, in the order it should be: stage 1, the contrast, its control, the other arms by seed.
 
     An arm can be trained when its learning rate is chosen, and a version when the start has answered its rows.
     """
@@ -101,9 +102,11 @@ def ready(state: State, seeds: Sequence[int]) -> Iterator[Job]:
     every = list(starts)
     first, wanted = (STAGED, REFERENCE), VERSIONS[0]
     best = {arm: chosen(state, arm) for arm in ARMS}
-    for arms in (first, [arm for arm in ARMS if arm not in first]):
-        every += [Job(wanted, arm, rate, SPARE_SEED) for arm in arms for rate in RATES]
-        every += [job for seed in seeds for job in _seed(best, seed, [wanted], arms)] if arms == first else []
+    best[FIRST] = best[STAGED]
+    every += [Job(wanted, arm, rate, SPARE_SEED) for arm in first for rate in RATES]
+    every += [job for seed in seeds for job in _seed(best, seed, VERSIONS, [FIRST])]
+    every += [job for version in VERSIONS for seed in seeds for job in _seed(best, seed, [version], first)]
+    every += [Job(wanted, arm, rate, SPARE_SEED) for arm in ARMS for rate in RATES]
     every += [job for seed in seeds for job in _seed(best, seed, VERSIONS, list(ARMS))]
     answered = {job.version for job in starts if state.done(job)}
     for job in dict.fromkeys(every):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.curricula_arms import ARMS, REFERENCE, STAGED
+from benchmarks.curricula_arms import ARMS, FIRST, REFERENCE, STAGED
 from benchmarks.curricula_intervals import Interval, interval, table
-from benchmarks.curricula_records import Measured, Outcome
+from benchmarks.curricula_records import Outcome
 from benchmarks.curricula_rows import STAGES, VERSIONS
 from benchmarks.curricula_state import START, Job
 from training import curves
@@ -33,7 +33,7 @@ def write(finished: Finished, docs: Path, more: Sequence[str] = ()) -> None:
     text = file.read_text(encoding="utf-8")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
     series = _series(finished)
-    lines = ["", *_lines(finished), *more, ""]
+    lines = ["", *_lines(finished), *more]
     if series:
         curves.draw(series, docs / PLOT)
         lines += [
@@ -110,28 +110,26 @@ def _verdict(gain: Interval, arm: str, base: str) -> str:
 
 def _first_stage(finished: Finished) -> Iterator[str]:
     """What stage 1 alone does to the visual rows of either version: whether they are what they are meant to be."""
-    gains = {}
-    for version in VERSIONS:
-        start = {job.seed: one for job, one in finished if (job.version, job.arm) == (version, START)}
-        staged = measured(finished, version, STAGED)
-        if start and staged:
-            before = next(iter(start.values())).curve[0]
-            after = [one.curve[min(one.curve)] for one in staged.values()]
-            gains[version] = (
-                interval([_against(before, after, "perception")]),
-                interval([_against(before, after, "visual")]),
-                len(after),
-            )
-    if gains:
-        told = "; ".join(
-            f"`{version}`: perception {perception.points}, visual {visual.points} ({count} seeds)"
-            for version, (perception, visual, count) in gains.items()
-        )
-        yield f"**Stage 1 alone** (the first third of {STAGED}), points above the start, rows of the curves: {told}."
-
-
-def _against(before: Mapping[str, Measured], after: Sequence[Mapping[str, Measured]], stage: str) -> np.ndarray:
-    return table([one[stage].rates for one in after]) - table([before[stage].rates] * len(after))
+    after = {version: measured(finished, version, FIRST) for version in VERSIONS}
+    starts = {job.version: one for job, one in finished if job.arm == START}
+    seeds = sorted(set.intersection(*(set(found) for found in after.values())))
+    if not seeds or starts.keys() != set(VERSIONS):
+        return
+    gains = {
+        version: [
+            _rates(found, seeds, stage) - _rates(dict.fromkeys(seeds, starts[version]), seeds, stage)
+            for stage in ("perception", "visual")
+        ]
+        for version, found in after.items()
+    }
+    (perception, needs), (_, control) = gains.values()
+    more = interval([needs - control])
+    yield (
+        f"**Stage 1 alone**, points above the start, {len(seeds)} seeds: perception {interval([perception]).points}; "
+        f"visual rows of `needs` {interval([needs]).points}, of `control` {interval([control]).points}; `needs` more "
+        f"than `control` by {more.points}: "
+        + ("stage 1 teaches what `needs` needs." if more.low > 0 else "that `needs` gains more is not shown.")
+    )
 
 
 def _version(finished: Finished, version: str) -> Iterator[str]:
@@ -164,6 +162,11 @@ def _version(finished: Finished, version: str) -> Iterator[str]:
     if base := arms.get(REFERENCE):
         others = {arm: (base, seeds) for arm, seeds in arms.items() if arm != REFERENCE}
         yield from (*_differences(REFERENCE, others), "")
+    if any(len(seeds) == 1 for seeds in arms.values()):
+        yield "Where an arm has one seed, intervals speak of the rows only, and say nothing of what another would give."
+    if missing := [arm for arm in ARMS if arm not in arms]:
+        yield f"Not trained in this version: {', '.join(missing)}. The same command goes on with them."
+    yield ""
 
 
 def _row(arm: str, rate: str, own: Sequence[Outcome]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from benchmarks.curricula_arms import ARMS, sets
+from benchmarks.curricula_arms import ARMS, FIRST, sets
 from benchmarks.curricula_rows import STAGES, Task, rows
 from datagen.micro import questions
 from datagen.micro.scenes import COLOURS, NUMBERS, SHAPES
@@ -80,6 +80,7 @@ def test_stages_come_as_they_are_named_and_easy_rows_first() -> None:
 
     assert stages("staged 1-2-3") == stages("capability x difficulty") == [{"perception"}, {"text"}, {"visual"}]
     assert stages("staged 3-2-1") == [{"visual"}, {"text"}, {"perception"}]
+    assert stages(FIRST) == [{"perception"}]
     assert stages("merged") == stages("difficulty") == [set(STAGES)]
     for arm in ("difficulty", "capability x difficulty"):
         for part in sets(arm, NEEDS["train"], rates(), 1):

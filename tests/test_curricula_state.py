@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import curricula_compare as compare
 from benchmarks.curricula_arms import ARMS
+from benchmarks.curricula_rows import VERSIONS
 from benchmarks.curricula_state import START, Job, State
 from capcurriculum.errors import RunError
 from tests.curricula_outcomes import outcome
@@ -49,10 +50,11 @@ def test_what_the_contrast_needs_comes_first_and_learning_rates_before_seeds(tmp
     assert compare.chosen(state, "merged") == 2e-4
     assert compare.chosen(state, "difficulty") == 1e-4
     todo = names(state)
-    assert todo[:4] == [
+    assert todo[:4] == [f"{version}-stage_1_alone-lr0.0001-seed{seed}" for seed in (1, 2) for version in VERSIONS]
+    assert todo[4:8] == [
         f"needs-{arm}-seed{seed}" for seed in (1, 2) for arm in ("staged_1-2-3-lr0.0001", "merged-lr0.0002")
     ]
-    assert len(todo) == len(set(todo)) == 2 * 2 * len(ARMS)
+    assert len(todo) == len(set(todo)) == 2 * 2 * (len(ARMS) + 1)
     finish(state, lambda job: True)
     assert names(state) == []
 
