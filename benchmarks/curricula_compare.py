@@ -1,146 +1,180 @@
-"""The paper's comparison of curricula in miniature: `python -m benchmarks.curricula_compare`.
+"""The paper's question in miniature: `python -m benchmarks.curricula_compare`.
 
-The same rows are taught once in each of five ways, from the same model, with the same knobs and as many rollouts: only
-their order differs, and where a stage ends. Each way and seed is a training of its own over one run
-(`curricula/recipes/compare.yaml`), made by `capcurriculum train`. The script keeps nothing of its own: stop it, even
-with kill -9, and the same command goes on with the step, the training or the measurement that was not finished.
+Is a model that is taught perception, then text reasoning, then visual reasoning better than one taught the same rows
+merged? Five arms begin with the same model and have the same rows and as many rollouts; their orders differ. The
+visual stage has two versions (`curricula_rows`): one that needs what stage 1 teaches, and a control that does not.
 
-Every trained model answers held-out rows of all three stages, the same for all, drawn by the hash of their id, whether
-a filter kept them or not. Intervals come from drawing rows and seeds anew, both whole; with one seed they speak of rows
-only.
+The one contrast that was written down before the runs: staged 1-2-3 minus merged on the held-out visual rows of
+`needs`, over all seeds. Everything else is exploratory.
+
+Each arm's learning rate is chosen on seed 0, with the rows of `needs`, by the mean accuracy over the stages on rows
+that the final measurement does not use; both versions then train with it. All state is in one folder, a file for every
+finished training: stop the command, even with kill -9, and it goes on with what was not finished. Stage 1 alone, the
+contrast and the same arms on `control` come first, then the rest; always one seed after the other, so that whatever is
+there is balanced.
 """
 
 import argparse
-import subprocess
-import sys
+import multiprocessing
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Any
 
-from benchmarks import curricula_page
-from benchmarks.curricula_page import REFERENCE, Result
-from capcurriculum import recipe
-from capcurriculum.progress import Display
-from capcurriculum.recipe import Recipe
-from capcurriculum.results import HeldOut
-from capcurriculum.rows import Question
-from capcurriculum.run import existing
-from curricula.build import build
-from curricula.held_out import unseen
-from datagen.sources import gather
-from evaluation import heldout
-from training import curves, metrics, plan
+import torch
+from transformers.utils import logging as transformers_logging
 
-RECIPE = Path(__file__).parent.parent / "curricula" / "recipes" / "compare.yaml"
-#: Name -> the order that is trained; a staged order is a chain, each stage from the checkpoint of the one before.
-WAYS: dict[str, Any] = {
-    REFERENCE: {"order": "merged"},
-    "difficulty": {"order": "difficulty"},
-    "staged 1-2-3": {"order": "capability", "stages": ["perception", "text", "visual"]},
-    "capability x difficulty": {"order": "capability_x_difficulty", "stages": ["perception", "text", "visual"]},
-    "staged 3-2-1": {"order": "capability", "stages": ["visual", "text", "perception"]},
-}
-ROWS, REPLIES = 250, 2  # held-out rows a stage at most, replies to each
+from benchmarks import curricula_grpo as grpo
+from benchmarks import curricula_page, curricula_policy, curricula_runs, curricula_start, curricula_verl
+from benchmarks.curricula_arms import ARMS, FIRST, REFERENCE, STAGED, sets
+from benchmarks.curricula_contrast import STATE
+from benchmarks.curricula_policy import Book
+from benchmarks.curricula_rows import SPLITS, VERSIONS, Task, rows
+from benchmarks.curricula_state import START, Job, State
+from capcurriculum import locks
+from capcurriculum.cli import exit_with
+from capcurriculum.errors import RunError
+
+RATES = (1e-4, 2e-4, 3e-4)
+SPARE_SEED, SEEDS = 0, (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """One way and seed, with the recipe that trains it."""
+class Comparison:
+    """What every training needs, made once before the workers are forked."""
 
-    way: str
-    seed: int
-    recipe: Recipe
+    state: State
+    start: Path
+    book: Book
+    rows: Mapping[str, Mapping[str, Mapping[str, Sequence[Task]]]]
 
-    @property
-    def stages(self) -> list[plan.StagePlan]:
-        """What the plan says; none before it was begun."""
-        return plan.load(self.recipe.training_dir / "plan.json")
+    @classmethod
+    def open(cls, folder: Path) -> "Comparison":
+        """Make the start where it is not there, and compare the folder's knobs with these."""
+        state = State(folder)
+        start = curricula_start.start(folder / "start")
+        state.agree(
+            {
+                "start": curricula_start.digest(start),
+                "prompts": grpo.PROMPTS,
+                "replies": grpo.REPLIES,
+                "kl": grpo.KL,
+                "rows": dict(SPLITS),
+                "final_replies": curricula_runs.FINAL_REPLIES,
+                "rates": RATES,
+            }
+        )
+        return cls(state, start, curricula_policy.book(start), {version: rows(version) for version in VERSIONS})
 
-    @property
-    def done(self) -> bool:
-        """Whether every stage is."""
-        return bool(self.stages) and all(stage.state == plan.State.DONE for stage in self.stages)
-
-
-def trainings(base: Recipe, seeds: Sequence[int], ways: Sequence[str]) -> Iterator[Training]:
-    """Every training of the comparison, one seed after the other."""
-    section = base.model_dump(mode="json")
-    for seed in seeds:
-        for way in ways:
-            name = f"{way.replace(' ', '-')}-seed{seed}"
-            training = section["training"] | {"name": name, "seed": seed, "order": WAYS[way]}
-            yield Training(way, seed, recipe.parse(section | {"training": training}, name))
-
-
-def train(training: Training, folder: Path) -> None:
-    """Train it, or go on with it, by the command that a user would give."""
-    file = folder / f"{training.recipe.training_dir.name}.yaml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(recipe.dump(training.recipe), encoding="utf-8")
-    code = subprocess.run([sys.executable, "-m", "capcurriculum.cli", "train", str(file)]).returncode
-    if code:  # it has said why
-        raise SystemExit(code)
-
-
-def held_out(base: Recipe) -> dict[str, list[Question]]:
-    """The rows that every model answers; ids are hashes, so the first of them are drawn at random."""
-    return {stage: rows[:ROWS] for stage, rows in unseen(existing(base.run_dir), base).items()}
+    def run(self, job: Job) -> None:
+        """One training, from its start to its file; the start itself also answers the training rows."""
+        of = self.rows[job.version]
+        if job.arm == START:
+            rates = curricula_runs.pass_rates(self.start, self.book, of["train"])
+            self.state.save_rates(job.version, rates)
+        taught = [] if job.arm == START else sets(job.arm, of["train"], self.state.rates(job.version), job.seed)
+        final = {} if job.arm != START and job.seed == SPARE_SEED else of["final"]
+        _, outcome = curricula_runs.train(self.start, self.book, taught, job.rate, job.seed, of["curve"], final)
+        self.state.save(job, outcome)
 
 
-def results(base: Recipe, done: Sequence[Training]) -> Iterator[Result]:
-    """The starting model's and every finished training's; what was measured before is read."""
-    run, held = existing(base.run_dir), held_out(base)
-    folders = gather.folders(run, base)
-
-    def measured(label: str, checkpoint: str) -> dict[str, HeldOut]:
-        scores = heldout.measured(run, label, checkpoint, held, folders, REPLIES, Display())
-        return {score.stage: score for score in scores}
-
-    if done:
-        yield Result("start", 0, 0, 0, measured("start", done[0].stages[0].parent))
-    for training in done:
-        stages = training.stages
-        scores = measured(training.recipe.training_dir.name, stages[-1].checkpoint)
-        rollouts = sum(stage.total_steps * stage.batch_size * stage.rollouts for stage in stages)
-        yield Result(training.way, training.seed, sum(s.total_steps for s in stages), rollouts, scores)
+def chosen(state: State, arm: str) -> float | None:
+    """The arm's learning rate: the one with the highest mean accuracy on the spare seed; None before all were tried."""
+    found = {}
+    for rate in RATES:
+        job = Job(VERSIONS[0], arm, rate, SPARE_SEED)
+        if not state.done(job):
+            return None
+        last = list(state.load(job).curve.values())[-1]
+        found[rate] = sum(one.accuracy for one in last.values()) / len(last)
+    return max(found, key=lambda rate: found[rate])
 
 
-def page(base: Recipe, every: Sequence[Training], docs: Path) -> None:
-    """Write table and curves of what is finished."""
-    done = [training for training in every if training.done]
-    found = list(results(base, done))
-    series = {
-        training.way: metrics.load(training.recipe.training_dir / curves.METRICS)
-        for training in done
-        if training.seed == min(one.seed for one in done)
-    }
-    curricula_page.write(found, series, docs, list(WAYS))
+def ready(state: State, seeds: Sequence[int]) -> Iterator[Job]:
+    """What can be trained now, in the order it should be: stage 1, the contrast, its control, the other arms by seed.
+
+    An arm can be trained when its learning rate is chosen, and a version when the start has answered its rows.
+    """
+    starts = [Job(version, START, 0.0, SPARE_SEED) for version in VERSIONS]
+    every = list(starts)
+    first, wanted = (STAGED, REFERENCE), VERSIONS[0]
+    best = {arm: chosen(state, arm) for arm in ARMS}
+    best[FIRST] = best[STAGED]
+    every += [Job(wanted, arm, rate, SPARE_SEED) for arm in first for rate in RATES]
+    every += [job for seed in seeds for job in _seed(best, seed, VERSIONS, [FIRST])]
+    every += [job for version in VERSIONS for seed in seeds for job in _seed(best, seed, [version], first)]
+    every += [Job(wanted, arm, rate, SPARE_SEED) for arm in ARMS for rate in RATES]
+    every += [job for seed in seeds for job in _seed(best, seed, VERSIONS, list(ARMS))]
+    answered = {job.version for job in starts if state.done(job)}
+    for job in dict.fromkeys(every):
+        if not state.done(job) and (job in starts or job.version in answered):
+            yield job
+
+
+def _seed(best: Mapping[str, float | None], seed: int, versions: Sequence[str], arms: Sequence[str]) -> Iterator[Job]:
+    for version in versions:
+        for arm in arms:
+            if (rate := best[arm]) is not None:
+                yield Job(version, arm, rate, seed)
+
+
+def work(comparison: Comparison, seeds: Sequence[int], workers: int, minutes: float) -> list[Job]:
+    """Train what is not trained, each in a process of its own; returns those whose process failed or was killed."""
+    fork = multiprocessing.get_context("fork")  # torch, the model's prompts and the pictures are there already
+    begun = time.monotonic()
+    failed: list[Job] = []
+    running: dict[Job, ForkProcess] = {}
+    while True:
+        waiting = [job for job in ready(comparison.state, seeds) if job not in running and job not in failed]
+        if waiting and len(running) < workers and time.monotonic() - begun < 60 * minutes:
+            process = fork.Process(target=comparison.run, args=(waiting[0],), daemon=True)
+            process.start()
+            running[waiting[0]] = process
+            continue
+        if not running:
+            return failed
+        connection.wait([process.sentinel for process in running.values()])
+        for job, process in list(running.items()):
+            if process.exitcode is not None:
+                del running[job]
+                failed += [] if comparison.state.done(job) else [job]
+                said = "finished" if comparison.state.done(job) else f"ended with code {process.exitcode}"
+                print(f"{(time.monotonic() - begun) / 60:.1f} min: {job.name} {said}", flush=True)
 
 
 def main() -> None:
-    """Build, train what is not trained, measure what is not measured, and write the page after every training."""
+    """Train what is not trained, and write the page of what is."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curricula_compare", description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="seeds (default 1 2 3)")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="ways (default all five)")
-    parser.add_argument("--runs", help="the folder of runs, where all state is (default: the recipe's)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="seeds (default 1 2 3 4 5)")
+    parser.add_argument("--state", type=Path, default=STATE, help=f"the folder of all state (default {STATE})")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at once (default: cores)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no training after so many minutes")
+    parser.add_argument("--against-verl", action="store_true", help="train one stage by verl and by the loop instead")
     parser.add_argument("--page-only", action="store_true", help="train nothing, write the page of what is finished")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where experiments.md is (default docs)")
-    arguments = parser.parse_args()
-    base = recipe.load(RECIPE)
-    base = base.model_copy(update={"runs": arguments.runs or base.runs})
-    every = list(trainings(base, arguments.seeds, arguments.ways))
-    begun = time.monotonic()
-    if not arguments.page_only:
-        build(base, Display())
-        for training in every:
-            if not training.done and time.monotonic() - begun < 60 * arguments.minutes:
-                train(training, base.run_dir / "trainings" / "recipes")
-                page(base, every, arguments.docs)
-    page(base, every, arguments.docs)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()
+    failed: list[Job] = []
+    if not asked.page_only:
+        asked.state.mkdir(parents=True, exist_ok=True)
+        with locks.alone(asked.state):
+            comparison = Comparison.open(asked.state)
+            if asked.against_verl:
+                curricula_verl.compare(asked.state, comparison.start)
+            else:
+                failed = work(comparison, asked.seeds, asked.workers, asked.minutes)
+    verl = curricula_verl.load(asked.state)
+    more = [curricula_verl.said(verl), ""] if verl else []
+    curricula_page.write(list(State(asked.state).finished()), asked.docs, more)
+    if failed:
+        raise RunError(
+            f"{len(failed)} trainings did not end well ({failed[0].name}); run the same command to try them again."
+        )
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_with(main))

@@ -1,174 +1,228 @@
 """The comparison of curricula as a section of docs/experiments.md, and its curves.
 
-The words are computed from the intervals, so that they cannot say more than the numbers: a way is called better than
+The words are computed from the intervals, so that they cannot say more than the numbers: an arm is called better than
 the reference only where the interval of the paired difference excludes zero.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from capcurriculum.results import HeldOut as Score
+from benchmarks.curricula_arms import ARMS, FIRST, REFERENCE, STAGED
+from benchmarks.curricula_intervals import Interval, interval, table
+from benchmarks.curricula_records import Outcome
+from benchmarks.curricula_rows import STAGES, VERSIONS
+from benchmarks.curricula_state import START, Job
 from training import curves
 
 BEGIN, END = "<!-- curricula_compare: begin -->", "<!-- curricula_compare: end -->"
 PLOT = "curricula_compare"
-#: What the others are compared with, as in the paper.
-REFERENCE = "merged"
-DRAWS = 5000
-Numbers = npt.NDArray[np.float64]
+#: Seeds and half-width, in points, that the contrast was meant to have.
+WANTED_SEEDS, WANTED_POINTS = 5, 2.5
+
+Finished = Sequence[tuple[Job, Outcome]]
+#: Seed -> the finished training.
+Seeds = Mapping[int, Outcome]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One trained model: steps and rollouts that it took, and its score on each stage's held-out rows."""
-
-    way: str
-    seed: int
-    steps: int
-    rollouts: int
-    scores: dict[str, Score]
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean with the ends of its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def clear(self) -> bool:
-        """Whether zero lies outside."""
-        return self.low > 0 or self.high < 0
-
-
-def write(found: Sequence[Result], series: Mapping[str, pl.DataFrame], docs: Path, ways: Sequence[str] = ()) -> None:
-    """Replace what stands between the marks of `experiments.md`, and draw the curves beside it.
-
-    `ways` are all that were to be compared; the page names those that `found` does not have.
-    """
+def write(finished: Finished, docs: Path, more: Sequence[str] = ()) -> None:
+    """Replace what stands between the marks of `experiments.md` with the page and `more`, and draw the curves."""
     file = docs / "experiments.md"
     text = file.read_text(encoding="utf-8")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    file.write_text(f"{head}{BEGIN}\n" + "\n".join(_lines(found, ways)) + f"\n{END}{tail}", encoding="utf-8")
+    series = _series(finished)
+    lines = ["", *_lines(finished), *more]
     if series:
         curves.draw(series, docs / PLOT)
+        lines += [
+            f"![Held-out accuracy, reward and length on the rows of `{VERSIONS[0]}`, means over seeds]({PLOT}.png)",
+            "",
+        ]
+    told = "\n".join(lines)
+    file.write_text(f"{head}{BEGIN}\n{told}{END}{tail}", encoding="utf-8")
 
 
-def _lines(found: Sequence[Result], wanted: Sequence[str]) -> Iterator[str]:
-    ways = [way for way in dict.fromkeys(result.way for result in found) if way != "start"]
-    if not ways:
-        yield from ("", "Nothing has been trained yet.", "")
+def measured(finished: Finished, version: str, arm: str) -> dict[int, Outcome]:
+    """Seed -> the arm's trainings of a version that have a final measurement."""
+    return {job.seed: one for job, one in finished if (job.version, job.arm) == (version, arm) and one.final}
+
+
+def contrast(finished: Finished) -> tuple[Interval, list[int]] | None:
+    """Staged 1-2-3 minus merged on the visual rows of `needs`, a share, and the seeds it comes from."""
+    base, other = (measured(finished, VERSIONS[0], arm) for arm in (REFERENCE, STAGED))
+    return difference(base, other, ["visual"])
+
+
+def difference(base: Seeds, other: Seeds, stages: Sequence[str]) -> tuple[Interval, list[int]] | None:
+    """What `other` has over `base` on the stages, each as much, row by row and seed by seed; None without a seed."""
+    seeds = sorted(base.keys() & other.keys())
+    if not seeds:
+        return None
+    tables = [_rates(other, seeds, stage) - _rates(base, seeds, stage) for stage in stages]
+    return interval(tables), seeds
+
+
+def _rates(found: Seeds, seeds: Sequence[int], stage: str) -> np.ndarray:
+    return table([found[seed].final[stage].rates for seed in seeds])
+
+
+def _lines(finished: Finished) -> Iterator[str]:
+    yield from (*_contrast(finished), "")
+    yield from (*_first_stage(finished), "")
+    for version in VERSIONS:
+        yield from _version(finished, version)
+
+
+def _contrast(finished: Finished) -> Iterator[str]:
+    """The one contrast that was written down before, in words."""
+    found = contrast(finished)
+    if found is None:
+        yield "**The contrast.** No seed has both arms yet."
         return
-    stages = list(found[0].scores)
-    rows = {stage: found[0].scores[stage].rows for stage in stages}
-    seeds = {way: sorted(result.seed for result in found if result.way == way) for way in ways}
-    told = ", ".join(f"{len(seeds[way])} ({way})" for way in ways)
-    same = len({tuple(value) for value in seeds.values()}) == 1
-    many = f"Seeds run: {len(seeds[ways[0]])}." if same else f"Seeds run: {told}."
-    sizes = ", ".join(f"{count} {stage}" for stage, count in rows.items())
-    yield from ("", f"{many} Held-out rows: {sizes}; {_replies(found)} replies to each at temperature 1.", "")
-    yield f"| way | steps | rollouts | {' | '.join(f'{s} right' for s in stages)} | mean right | length (tokens) |"
-    yield "|" + "---|" * (len(stages) + 5)
-    for way in ("start", *ways):
-        own = [result for result in found if result.way == way]
-        cells = [_percent(share(own, [stage])) for stage in stages]
-        length = np.mean([result.scores[stage].tokens for result in own for stage in stages])
-        counts = f"{own[0].steps} | {own[0].rollouts:,}"
-        yield f"| {way} | {counts} | {' | '.join(cells)} | {_percent(share(own, stages))} | {length:.1f} |"
-    yield from ("", *_differences(found, ways, stages))
-    if missing := [way for way in wanted if way not in ways]:
-        yield f"Not trained here: {', '.join(missing)}. The same command goes on with them."
+    gain, seeds = found
+    arms = [measured(finished, VERSIONS[0], arm) for arm in (REFERENCE, STAGED)]
+    single = [difference({s: arms[0][s]}, {s: arms[1][s]}, ["visual"]) for s in seeds]
+    by_seed = ", ".join(f"{100 * one[0].mean:+.1f}" for one in single if one)
+    yield (
+        f"**The contrast.** {STAGED} minus {REFERENCE} on the visual rows of `{VERSIONS[0]}`: {gain.points} points; "
+        f"by seed {by_seed}. {_verdict(gain, STAGED, REFERENCE)}"
+    )
+    short = [f"a half-width of {100 * gain.half_width:.1f} points instead of {WANTED_POINTS} at most"]
+    short = short if 100 * gain.half_width > WANTED_POINTS else []
+    short += [f"{len(seeds)} seeds instead of {WANTED_SEEDS}"] if len(seeds) < WANTED_SEEDS else []
+    yield f"Half-width {100 * gain.half_width:.1f} points, {len(seeds)} seeds." + (
+        f" It falls short of what was wanted: {' and '.join(short)}." if short else ""
+    )
+    if len(seeds) == 1:
+        yield "With one seed the interval speaks of the rows only, and says nothing of what another seed would give."
+
+
+def _verdict(gain: Interval, arm: str, base: str) -> str:
+    if gain.clear:
+        return f"The interval excludes zero: {arm} is {'above' if gain.mean > 0 else 'below'} {base} here."
+    return (
+        f"The interval holds zero: no difference was found, and none between {100 * gain.low:+.1f} and "
+        f"{100 * gain.high:+.1f} points is excluded."
+    )
+
+
+def _first_stage(finished: Finished) -> Iterator[str]:
+    """What stage 1 alone does to the visual rows of either version: whether they are what they are meant to be."""
+    after = {version: measured(finished, version, FIRST) for version in VERSIONS}
+    starts = {job.version: one for job, one in finished if job.arm == START}
+    seeds = sorted(set.intersection(*(set(found) for found in after.values())))
+    if not seeds or starts.keys() != set(VERSIONS):
+        return
+    gains = {
+        version: [
+            _rates(found, seeds, stage) - _rates(dict.fromkeys(seeds, starts[version]), seeds, stage)
+            for stage in ("perception", "visual")
+        ]
+        for version, found in after.items()
+    }
+    (perception, needs), (_, control) = gains.values()
+    more = interval([needs - control])
+    yield (
+        f"**Stage 1 alone**, points above the start, {len(seeds)} seeds: perception {interval([perception]).points}; "
+        f"visual rows of `needs` {interval([needs]).points}, of `control` {interval([control]).points}; `needs` more "
+        f"than `control` by {more.points}: "
+        + ("stage 1 teaches what `needs` needs." if more.low > 0 else "that `needs` gains more is not shown.")
+    )
+
+
+def _version(finished: Finished, version: str) -> Iterator[str]:
+    """The tables of a version."""
+    start = next((one for job, one in finished if (job.version, job.arm) == (version, START)), None)
+    arms = {arm: measured(finished, version, arm) for arm in ARMS}
+    arms = {arm: seeds for arm, seeds in arms.items() if seeds}
+    if start is None or not arms:
+        return
+    yield f"#### Version `{version}`"
+    sizes = ", ".join(f"{len(start.final[stage].rates)} {stage}" for stage in STAGES)
+    told = "; ".join(f"{arm}: {', '.join(map(str, sorted(seeds)))}" for arm, seeds in arms.items())
+    same = len({tuple(sorted(seeds)) for seeds in arms.values()}) == 1
+    yield from ("", f"Seeds {told.split(': ')[1].split(';')[0] if same else told}. Held-out rows: {sizes}.", "")
+    yield (
+        "| arm | learning rate | rollouts | "
+        + " | ".join(f"{s} right" for s in STAGES)
+        + " | mean | readable | tokens |"
+    )
+    yield "|" + "---|" * (len(STAGES) + 6)
+    yield _row(START, "", [start])
+    for arm, seeds in arms.items():
+        rates = {f"{job.rate:g}" for job, one in finished if (job.version, job.arm) == (version, arm) and one.final}
+        yield _row(arm, ", ".join(sorted(rates)), list(seeds.values()))
+    yield from (
+        "",
+        *_differences(START, {arm: (dict.fromkeys(seeds, start), seeds) for arm, seeds in arms.items()}),
+        "",
+    )
+    if base := arms.get(REFERENCE):
+        others = {arm: (base, seeds) for arm, seeds in arms.items() if arm != REFERENCE}
+        yield from (*_differences(REFERENCE, others), "")
+    if any(len(seeds) == 1 for seeds in arms.values()):
+        yield "Where an arm has one seed, intervals speak of the rows only, and say nothing of what another would give."
+    if missing := [arm for arm in ARMS if arm not in arms]:
+        yield f"Not trained in this version: {', '.join(missing)}. The same command goes on with them."
     yield ""
 
 
-def _replies(found: Sequence[Result]) -> int:
-    score = next(iter(found[0].scores.values()))
-    return score.replies // score.rows
+def _row(arm: str, rate: str, own: Sequence[Outcome]) -> str:
+    shares = [interval([table([one.final[stage].rates for one in own])]) for stage in STAGES]
+    mean = interval([table([one.final[stage].rates for one in own]) for stage in STAGES])
+    readable = np.mean([one.final[stage].readable for one in own for stage in STAGES])
+    tokens = np.mean([one.final[stage].tokens for one in own for stage in STAGES])
+    cells = " | ".join(share.percent for share in [*shares, mean])
+    return f"| {arm} | {rate} | {own[0].rollouts:,} | {cells} | {100 * readable:.1f} % | {tokens:.1f} |"
 
 
-def _differences(found: Sequence[Result], ways: Sequence[str], stages: Sequence[str]) -> Iterator[str]:
-    """Each way against the start and against the reference, in points, and what that says."""
-    yield from _against("start", found, ways, stages)
-    others = [way for way in ways if _pairs(found, REFERENCE, way) and way != REFERENCE]
-    if others:
-        yield ""
-        yield from _against(REFERENCE, found, others, stages)
-    if max(sum(result.way == way for result in found) for way in ways) == 1:
-        yield "With one seed the intervals speak of the rows only, and say nothing of what another seed would give."
-
-
-def _against(base: str, found: Sequence[Result], ways: Sequence[str], stages: Sequence[str]) -> Iterator[str]:
-    yield f"| against {base}, points | {' | '.join(stages)} | mean of the stages | seeds |"
-    yield "|" + "---|" * (len(stages) + 3)
-    clear = []
-    for way in ways:
-        pairs = _pairs(found, base, way)
-        parts = {stage: difference(pairs, [stage]) for stage in stages} | {"the mean": difference(pairs, stages)}
-        clear += [f"{way} {'above' if i.mean > 0 else 'below'} on {name}" for name, i in parts.items() if i.clear]
-        yield f"| {way} | {' | '.join(_points(interval) for interval in parts.values())} | {len(pairs)} |"
+def _differences(base: str, pairs: Mapping[str, tuple[Seeds, Seeds]]) -> Iterator[str]:
+    """Each arm against the base, in points, and what that says."""
+    yield f"| against {base}, points | {' | '.join(STAGES)} | mean of the stages | seeds |"
+    yield "|" + "---|" * (len(STAGES) + 3)
+    clear, tests = [], 0
+    for arm, (before, after) in pairs.items():
+        parts = {name: difference(before, after, [name]) for name in STAGES}
+        found = {name: one for name, one in (parts | {"the mean": difference(before, after, STAGES)}).items() if one}
+        if found:
+            tests += len(found)
+            clear += [
+                f"{arm} {'above' if i.mean > 0 else 'below'} on {name}" for name, (i, _) in found.items() if i.clear
+            ]
+            count = len(found["the mean"][1])
+            yield f"| {arm} | {' | '.join(gain.points for gain, _ in found.values())} | {count} |"
     yield ""
     if clear:
-        tests = len(ways) * (len(stages) + 1)
         yield (
             f"Against {base} these intervals exclude zero: {'; '.join(clear)}. Of {tests} such intervals about "
             f"{0.05 * tests:.1f} would by chance."
         )
-    else:
+    elif tests:
         yield f"No interval against {base} excludes zero: no difference was found at this size."
 
 
-def share(results: Sequence[Result], stages: Sequence[str]) -> Interval:
-    """The share of right replies, mean over the stages, each counting as much."""
-    return _interval([_table([r.scores[stage].rates for r in results]) for stage in stages])
+def _series(finished: Finished) -> dict[str, pl.DataFrame]:
+    """Arm -> its steps on the rows of `needs`, means over the finished seeds."""
+    start = next((one for job, one in finished if (job.version, job.arm) == (VERSIONS[0], START)), None)
+    found = {arm: list(measured(finished, VERSIONS[0], arm).values()) for arm in ARMS}
+    return {arm: _frame(own, start) for arm, own in found.items() if own}
 
 
-def difference(pairs: Sequence[tuple[Result, Result]], stages: Sequence[str]) -> Interval:
-    """What the second of each pair has over the first, row by row."""
-    return _interval(
-        [
-            _table([b.scores[stage].rates for _, b in pairs]) - _table([a.scores[stage].rates for a, _ in pairs])
-            for stage in stages
-        ]
-    )
+def _frame(own: Sequence[Outcome], start: Outcome | None) -> pl.DataFrame:
+    def held_out(step: int, stage: str) -> float | None:
+        curve = [start.curve] if step == 0 and start else [one.curve for one in own]
+        return float(np.mean([one[step][stage].accuracy for one in curve])) if step in curve[0] else None
 
-
-def _pairs(found: Sequence[Result], base: str, way: str) -> list[tuple[Result, Result]]:
-    """(base, way) of every seed that both have; the start is the same for all seeds."""
-    bases = {result.seed: result for result in found if result.way == base}
-    own = [result for result in found if result.way == way]
-    if base == "start":
-        return [(bases[0], result) for result in own]
-    return [(bases[result.seed], result) for result in own if result.seed in bases]
-
-
-def _table(rates: Sequence[Mapping[str, float]]) -> Numbers:
-    """A line for each model, a column for each row."""
-    return np.array([[shares[row] for row in sorted(rates[0])] for shares in rates])
-
-
-def _interval(tables: Sequence[Numbers]) -> Interval:
-    """Mean over the tables' means; drawn anew are whole models, the same in all tables, and whole rows of each."""
-    random = np.random.default_rng(0)
-    models = len(tables[0])
-    drawn = []
-    for _ in range(DRAWS):
-        chosen = random.integers(models, size=models)
-        means = [t[chosen][:, random.integers(t.shape[1], size=t.shape[1])].mean() for t in tables]
-        drawn.append(np.mean(means))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(float(np.mean([table.mean() for table in tables])), float(low), float(high))
-
-
-def _percent(found: Interval) -> str:
-    return f"{100 * found.mean:.1f} % ({100 * found.low:.1f}-{100 * found.high:.1f})"
-
-
-def _points(found: Interval) -> str:
-    return f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    steps = range(len(own[0].steps) + 1)
+    means = {
+        metric: [None, *(float(np.mean([getattr(one.steps[n], name) for one in own])) for n in steps[:-1])]
+        for metric, name in (
+            ("critic/score/mean", "reward"),
+            ("reward/accuracy", "accuracy"),
+            ("response_length/mean", "length"),
+        )
+    }
+    curve = {f"val-core/{stage}/accuracy/mean@1": [held_out(step, stage) for step in steps] for stage in STAGES}
+    return pl.DataFrame({"stage": ["all"] * len(steps), "step": list(steps)} | means | curve)

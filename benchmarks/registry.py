@@ -12,6 +12,7 @@ from benchmarks import (
     commands,
     contamination,
     contamination_images,
+    curricula_contrast,
     demo,
     duplicates,
     error_share,
@@ -175,6 +176,15 @@ BENCHMARKS: dict[str, Benchmark] = {
         "higher",
         "stage 1 alone: lower end of the 95 % paired interval of the gain on every held-out perception question; 1 h",
     ),
+    "staged_minus_merged_visual": Benchmark(
+        curricula_contrast.staged_minus_merged,
+        "points",
+        None,
+        "higher",
+        "stages 1-2-3 minus merged on held-out visual rows that need stage 1, of the finished trainings of "
+        "`python -m benchmarks.curricula_compare`; its interval is printed",
+    ),
+    "compare_seeds": Benchmark(curricula_contrast.compare_seeds, "seeds", 5, "higher", "seeds of that comparison"),
     "trainer_kill_lost_steps": Benchmark(
         trainer_kills.lost_steps,
         "steps",

@@ -127,7 +127,10 @@ def test_a_reader_is_taught_what_its_text_tells(solver: Speaker) -> None:
     assert 0.3 < letters["E"] / letters.total() < 0.6
 
 
-@pytest.mark.parametrize("task", sorted(noisy.TASKS))
+CLEAN = {"noisy_from_image": tasks.from_image, "noisy_text": tasks.text, "noisy_visual": tasks.visual}
+
+
+@pytest.mark.parametrize("task", sorted(CLEAN))
 def test_two_of_five_noisy_answers_are_wrong_and_their_working_is_true_up_to_its_end(
     solver: Speaker, task: str
 ) -> None:
@@ -135,8 +138,7 @@ def test_two_of_five_noisy_answers_are_wrong_and_their_working_is_true_up_to_its
     for number in range(400):
         row = noisy.TASKS[task](teaching, Random(number))
         (asked, _), (said, taught) = row.passages
-        clean = {"noisy_from_image": tasks.from_image, "noisy_text": tasks.text, "noisy_visual": tasks.visual}[task]
-        (same, _), (true, _) = clean(teaching, Random(number)).passages
+        (same, _), (true, _) = CLEAN[task](teaching, Random(number)).passages
         assert asked == same  # the slip is drawn last
         right += said == true
         end = -3 if task == "noisy_from_image" else -2  # words that may differ: the option and its letter, or a number

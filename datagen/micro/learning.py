@@ -35,6 +35,7 @@ ROWS: dict[str, int] = {
     "noisy_from_image": 48,
     "noisy_text": 64,
     "noisy_visual": 48,
+    "noisy_visual_choice": 48,
 }
 _MAKERS = {**tasks.TASKS, **tasks.FURTHER, **noisy.TASKS}
 _SINGLE_WORD = 3

@@ -11,8 +11,9 @@ from random import Random
 
 from capcurriculum import prompts
 from datagen.micro import questions, tasks
-from datagen.micro.problems import Problem, text_problem, visual_problem
-from datagen.micro.scenes import scene
+from datagen.micro.problems import Problem, as_question, countable_problem, text_problem, visual_problem
+from datagen.micro.questions import Question
+from datagen.micro.scenes import Scene, scene
 from datagen.micro.tasks import Row, Teaching
 
 #: The share of wrong answers.
@@ -20,15 +21,24 @@ WRONG = 0.4
 _SLIPS = (-3, -2, -1, 1, 2, 3)
 
 
-def from_image(teaching: Teaching, rng: Random) -> Row:
-    """A four-option question about a picture."""
-    shown = scene(rng)
-    question = questions.ask(shown.things, rng)
+def _chosen(teaching: Teaching, question: Question, shown: Scene, rng: Random) -> Row:
     choices = questions.options(question, rng)
     right = tasks.letter_of(question, choices)
     given = rng.choice([other for other in choices if other != right]) if rng.random() < WRONG else right
     asked = tasks.user(prompts.choice(question.text, choices), image=True)
     return tasks.said_row(teaching, asked, tasks.thought(question.evidence, choices, given), shown)
+
+
+def from_image(teaching: Teaching, rng: Random) -> Row:
+    """A four-option question about a picture."""
+    shown = scene(rng)
+    return _chosen(teaching, questions.ask(shown.things, rng), shown, rng)
+
+
+def visual_choice(teaching: Teaching, rng: Random) -> Row:
+    """A problem about a picture with number words as options; its slips are those of questions."""
+    shown = scene(rng)
+    return _chosen(teaching, as_question(countable_problem(shown, rng)), shown, rng)
 
 
 def slipped(problem: Problem, rng: Random) -> Problem:
@@ -58,4 +68,5 @@ TASKS: Mapping[str, Callable[[Teaching, Random], Row]] = {
     "noisy_from_image": from_image,
     "noisy_text": text,
     "noisy_visual": visual,
+    "noisy_visual_choice": visual_choice,
 }

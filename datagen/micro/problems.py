@@ -5,12 +5,13 @@ remove) and need one. Each carries the working that leads to its answer, one ste
 taught to think in steps and a reader can check the number.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from datagen.micro.questions import group, noun, places
-from datagen.micro.scenes import COLOURS, SHAPES, Scene, Thing, named_seed, scene
+from datagen.micro.questions import Question, group, noun, places
+from datagen.micro.scenes import COLOURS, NUMBERS, SHAPES, Scene, Thing, named_seed, scene
 
 _NAMES = ("Mia", "Tom", "Ana", "Ben", "Zoe", "Leo")
 _GETS = ("finds", "buys", "draws")
@@ -164,6 +165,20 @@ def visual_problem(about: Scene, rng: Random) -> Problem:
     """One problem about `about`; every template is equally likely."""
     drawn = rng.choice(_VISUAL)(about.things, rng)
     return Problem(drawn.text, drawn.answer, drawn.skill, drawn.working, about)
+
+
+def countable_problem(about: Scene, rng: Random) -> Problem:
+    """A problem about `about` whose answer is one of the numbers that questions are answered with, zero to five."""
+    while True:
+        problem = visual_problem(about, rng)
+        if int(problem.answer) < len(NUMBERS):
+            return problem
+
+
+def as_question(problem: Problem) -> Question:
+    """A countable problem as a question with number words as options, its working the evidence, in words as well."""
+    evidence = re.sub(r"\d+", lambda digits: NUMBERS[int(digits[0])], problem.working)
+    return Question(problem.skill, "problem", problem.text, NUMBERS[int(problem.answer)], NUMBERS, evidence)
 
 
 def text_problems(n: int, seed: int) -> Iterator[Problem]:

@@ -187,16 +187,14 @@ def _run(seed: int, saves: Mapping[int, Path]) -> None:
     Run(tokenizer.train(corpus.texts()), seed, saves).go()
 
 
-def _further(name: str, out: Path) -> None:
-    """Teach a finished solver of the folder `out` something more; its tokenizer stays as it is."""
-    base, phase = FURTHER[name]
-    solver = out / base
+def further(solver: Path, phase: Phase, seed: int, out: Path) -> None:
+    """Teach the finished solver in the folder `solver` one phase more, into the folder `out`; its tokenizer stays."""
     torch.set_num_threads(1)
     words = AutoTokenizer.from_pretrained(solver)
     network = Qwen3VLForConditionalGeneration(model.config(words))
     finished = Qwen3VLForConditionalGeneration.from_pretrained(solver, dtype=torch.float32)
     network.load_state_dict(finished.state_dict())
-    Run(words, SEEDS[base], {phase.steps: out / name}, network).round(len(ROUNDS), (phase,))
+    Run(words, seed, {phase.steps: out}, network).round(len(ROUNDS), (phase,))
 
 
 def main() -> None:
@@ -218,7 +216,8 @@ def main() -> None:
     for name in FURTHER:
         if asked.name in (name, "all"):
             logging.basicConfig(level=logging.INFO, format=f"{name}: %(message)s", force=True)
-            _further(name, asked.out)
+            base, phase = FURTHER[name]
+            further(asked.out / base, phase, SEEDS[base], asked.out / name)
 
 
 if __name__ == "__main__":
