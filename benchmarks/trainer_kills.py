@@ -80,7 +80,9 @@ def _recipe(folder: Path) -> tuple[Recipe, Path]:
     data = recipe.load(DEMO).model_dump(mode="json")
     data |= {"name": "kills", "runs": str(folder)}
     knobs = {"batch_size": 4, "mini_batch_size": 4, "rollouts": 2, "update_micro_batch": 8, "log_prob_micro_batch": 8}
-    data["training"]["knobs"] |= knobs | {"epochs": STEPS, "max_steps": STEPS, "save_every": SAVE_EVERY}
+    knobs |= {"epochs": STEPS, "max_steps": STEPS, "save_every": SAVE_EVERY, "validate_every": 0}
+    data["training"]["knobs"] |= knobs
+    data["training"] |= {"validate_on": "own"}
     data["training"]["stages"] = [{"stage": stage} for stage in ("perception", "text", "visual")]
     file = folder / "kills.yaml"
     file.write_text(recipe.dump(recipe.parse(data, "kills")), encoding="utf-8")
