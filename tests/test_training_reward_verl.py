@@ -89,7 +89,7 @@ def test_the_default_manager_pays_accuracy_and_format() -> None:
     assert got["manager"] == "NaiveRewardManager"
     assert [single["reward"] for single in got["singles"]] == pytest.approx([1.0, 0.0, 0.0, 1.0])
     assert [single["info"]["outcome"] for single in got["singles"]] == ["right", "wrong", "unparsed", "right"]
-    assert set(got["singles"][0]["info"]) == {"score", "accuracy", "format", "outcome", "answer"}
+    assert set(got["singles"][0]["info"]) == {"score", "accuracy", "format", "outcome", "answer", "question_id"}
     assert got["batch"] == pytest.approx([1.0, 0.0, 0.0, 1.0])
 
 

@@ -110,8 +110,11 @@ def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.Monke
         assert stage["parent_digest"] == before["checkpoint_digest"]
         folder = Path(stage["checkpoint"]).parent
         steps = metrics.load(folder.parent / "metrics.parquet").filter(pl.col("stage") == stage["stage"])
-        assert steps["step"].to_list() == [1, 2]
-        assert steps["attempt"].to_list() == ([1, 2] if stage is first else [1, 1])
+        assert steps["step"].to_list() == [0, 1, 2]  # validated before the first step
+        assert steps["attempt"].to_list() == ([1, 1, 2] if stage is first else [1, 1, 1])
+        dumped = [json.loads(line) for line in (folder / "validation" / "2.jsonl").read_text().splitlines()]
+        assert all(one["question_id"] and one["outcome"] for one in dumped)
+        steps = steps.filter(pl.col("step") > 0)
         for shown in live.SHOWN:
             assert steps[shown.metric].is_between(0, float("inf")).all(), shown
         score = 0.9 * steps["reward/accuracy"] + 0.1 * steps["reward/format"]
@@ -175,6 +178,8 @@ def killing_after_a_step(run: Callable[[launch.Job], None]) -> Callable[[launch.
     def killed(job: launch.Job) -> None:
         def on_step(step: Mapping[str, Any]) -> None:
             job.on_step(step)
+            if not step["step"]:  # the validation before the first
+                return
             for pid in processes.belonging(job.folder):
                 if b"verl.trainer.main_ppo" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
