@@ -78,7 +78,8 @@ def check(text: str) -> Seen:
     assert not re.search(r"www\.|evil|javascript|@user", " ".join(found.words))
     assert all(len(set(rows)) == 1 for rows in found.tables)
     # Cells are also counted as the simplest renderers do, by pipes alone.
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+    unfenced = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)  # where pipes are only pipes
+    for block in re.findall(r"(?:^\|.*\n)+", unfenced, re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1
     hidden = [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") and c not in "\n\u200c\u200d"]
     assert hidden == []
