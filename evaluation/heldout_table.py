@@ -15,7 +15,7 @@ from capcurriculum.paired import Gain, gain
 from capcurriculum.results import HeldOut
 
 AFTER = "after "
-#: What a stage may cost another capability before it is said.
+#: What a stage may cost another capability, in the mean, before it is said.
 _LITTLE = 0.02
 
 
@@ -47,7 +47,7 @@ def sentences(scores: Sequence[HeldOut]) -> Iterator[str]:
         changes = {stage: gain(before[stage].rates, after[stage].rates) for stage in stages}
         told = f"Stage {own}: {changes.pop(own)} points on its own rows" if own in changes else f"Stage {own}"
         lost = [f"{stage} {change}" for stage, change in changes.items() if change.mean < -_LITTLE]
-        yield f"{told}; {'lost ' + ', '.join(lost) if lost else 'nothing lost on the others'}."
+        yield f"{told}; {'lost ' + ', '.join(lost) if lost else f'no other lost more than {100 * _LITTLE:.0f}'}."
     if len(models) > 1:
         first, last = models[0][1], models[-1][1]
         gained = ", ".join(f"{stage} {gain(first[stage].rates, last[stage].rates)}" for stage in stages)

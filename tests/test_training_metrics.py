@@ -156,6 +156,22 @@ def test_a_step_that_is_validated_again_on_resuming_stands_once(tmp_path: Path) 
     assert selection.accuracies(one.steps()) == {2: 0.5}
 
 
+def test_a_stage_that_begins_anew_is_validated_anew(tmp_path: Path) -> None:
+    left = tmp_path / "verl-metrics.jsonl"
+    left.write_text(json.dumps(record(0, **validated(text=0.9))) + "\n")
+    one = series(tmp_path, "text")
+    one.append(record(0, **validated(text=0.5)))
+    again = series(tmp_path, "text", 2)
+    again.begin(0, left)
+    assert again.steps().is_empty()
+    again.append(record(0, **validated(text=0.7)))
+    again.append(record(1))
+    resumed = series(tmp_path, "text", 3)
+    resumed.begin(1, tmp_path / "none")
+    assert resumed.steps()["step"].to_list() == [0, 1]
+    assert selection.accuracies(resumed.steps()) == {0: 0.7}
+
+
 def test_held_out_accuracy_is_in_the_line_of_its_step_only() -> None:
     view = live.View("text", 4, 0)
     view.step(record(0, **validated(perception=0.5, text=0.25)))

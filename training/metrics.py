@@ -80,9 +80,11 @@ class Series:
         `left` is verl's own file of the attempt before: a supervisor that was killed may not have read its last lines.
         """
         mine = pl.col("stage") == self.stage
-        self._frame = self._frame.filter(~mine | (pl.col("step") <= last_step))
+        # Of a stage without a checkpoint nothing stays: its validation before the first step may be of another parent.
+        stays = pl.col("step") <= last_step if last_step else pl.lit(False)
+        self._frame = self._frame.filter(~mine | stays)
         known = set(self._frame.filter(mine)["step"])
-        lost = [record for record in Tail(left).records() if record["step"] <= last_step]
+        lost = [record for record in Tail(left).records() if last_step and record["step"] <= last_step]
         self._add((r for r in lost if r["step"] not in known), self.attempt - 1)
         self._save()
 
