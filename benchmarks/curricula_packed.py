@@ -94,6 +94,8 @@ def sample(
 ) -> list[list[list[int]]]:
     """Replies at temperature 1: for each prompt as many lists of token ids as `draws` has for it.
 
+    As in verl, no reply holds the image's placeholder, behind which there would be no picture.
+
     Args:
         model: in evaluation mode.
         prompts: any number.
@@ -115,11 +117,12 @@ def sample(
         use_cache=True,
         **_pictures(model, prompts),
     ).last_hidden_state[torch.arange(count), lengths - 1]
-    logits = model.lm_head(states)[:, None].expand(-1, replies, -1)
+    logits = model.lm_head(states)[:, None].repeat(1, replies, 1)
     after = torch.tensor([prompt.after for prompt in prompts])
     said = torch.full((count, replies, limit), -1)
     alive, active = torch.ones(count, replies, dtype=torch.bool), torch.arange(count)
     for step in range(limit):
+        logits[..., model.config.image_token_id] = -torch.inf
         chosen = _drawn(logits, draws[active, :, step])
         said[active, :, step] = torch.where(alive, chosen, -1)
         alive &= chosen != end

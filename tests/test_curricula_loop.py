@@ -67,7 +67,18 @@ def test_packed_replies_are_sampled_and_scored_as_separate_sequences(book: Book)
                 logits = model(input_ids=ids, mm_token_type_ids=kinds, **shown).logits[0, len(prompt.ids) - 1 : -1]
             alone = logits.log_softmax(-1).gather(1, torch.tensor(reply)[:, None])[:, 0]
             assert torch.allclose(next(said), alone, atol=1e-4)
+            logits[..., model.config.image_token_id] = -torch.inf
             assert packed._drawn(logits, draws[place, number, : len(reply)]).tolist() == reply
+
+
+def test_no_reply_holds_the_placeholder_of_an_image(book: Book) -> None:
+    model = policy.load(START)
+    image, end = model.config.image_token_id, int(book.words.convert_tokens_to_ids("<|im_end|>"))
+    with torch.no_grad():  # as sure of the placeholder as a model can be
+        model.lm_head.weight[image] = 100 * model.lm_head.weight[end]
+    prompts = [book.prompt(tasks[0]) for tasks in TASKS.values()]
+    replies = packed.sample(model, prompts, torch.rand(len(prompts), 2, 8), end)
+    assert not any(image in reply for own in replies for reply in own)
 
 
 def test_an_update_makes_what_was_rewarded_likelier_and_the_rest_less_likely(book: Book) -> None:
