@@ -32,7 +32,7 @@ demo:
 	@tools/timed.sh build $(BIN)/capcurriculum build $(RECIPE)
 	@tools/timed.sh train $(BIN)/capcurriculum train $(RECIPE)
 	@tools/timed.sh measure $(BIN)/python -m evaluation.heldout $(RECIPE) --every-question --at-most 250 --rollouts 3
-	@$(if $(filter 1,$(QUICK)),echo "These are too few rows and steps to teach, and too few rows to tell: take no gain from them.")
+	@$(if $(filter 1,$(QUICK)),echo "These are too few rows and steps to teach and too few rows to tell: take no gain from them.")
 
 # Everything, the slow tests too. The tests run even when lint or types fail, so that pytest's line is always the last.
 test: $(STAMP)
