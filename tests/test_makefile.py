@@ -27,4 +27,4 @@ def test_only_the_quick_demo_says_that_it_is_too_short_to_teach() -> None:
     assert "too few" not in teaching
     quick = dry("demo", "QUICK=1")
     assert "demo_quick.yaml" in quick
-    assert quick.count("too few") == 2
+    assert "too few" in quick
