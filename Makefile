@@ -3,6 +3,7 @@
 #   PYTHON       the interpreter for .venv: any 3.11 or 3.12 (found by itself)
 #   TORCH_INDEX  where a CPU torch comes from when pip knows none on disk (default: PyTorch's CPU index)
 #   GPU          1 or 0: install for CUDA or for the CPU (default: 1 where nvidia-smi works)
+#   FLASH_ATTN   with GPU=1: `wheel` (default) of verl's index, else built here; `build`; or a wheel's address or file
 #   QUICK        1: `make demo` for a quick look, on too few rows and steps to teach
 #   RECIPE       what `make demo` builds and trains
 
@@ -13,7 +14,7 @@ NAMES  ?=
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 EVAL   := .venv-eval
-export PYTHON TORCH_INDEX GPU
+export PYTHON TORCH_INDEX GPU FLASH_ATTN
 SHELL  := /bin/bash
 
 .PHONY: demo test check static bench clean install lock review-server eval-venv test-eval

@@ -4,14 +4,17 @@
 # Without a GPU nothing CUDA is ever fetched: torch is the +cpu build, and all else is installed from the complete list in
 # constraints.txt without looking at dependencies, because several packages would drag in CUDA-only ones
 # (triton, torchcodec, torchaudio, nvidia-*) that cannot load here and that nothing here calls.
-# With a GPU (nvidia-smi works, or GPU=1) pip resolves the extras under constraints-gpu.txt.
+# With a GPU (nvidia-smi works, or GPU=1) pip resolves the extras under constraints-gpu.txt, and flash-attn, of which PyPI
+# has only the source, comes as a wheel built for this torch and CUDA from verl's own index, or is built here.
 #
-# PYTHON, TORCH_INDEX, GPU: see the Makefile.
+# PYTHON, TORCH_INDEX, GPU, FLASH_ATTN: see the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${1:-.venv}
 torch_index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
+# Wheels for CUDA 13 and torch 2.11, which verl 0.9.1's own lock file takes flash-attn from.
+flash_attn_index=https://verl-project.github.io/verl-wheelhouse/simple/
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 say() { printf '== %s\n' "$*"; }
@@ -35,7 +38,8 @@ has_gpu() {
     esac
 }
 
-pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" constraints.txt; }
+# pinned PACKAGE [FILE]: its version in a list of constraints.
+pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "${2:-constraints.txt}"; }
 
 # pip_torch PACKAGE: the +cpu wheel that pip already knows on disk or in its own indexes, else the one of TORCH_INDEX.
 pip_torch() {
@@ -75,6 +79,45 @@ install_cpu() {
 install_gpu() {
     say "everything for CUDA, under constraints-gpu.txt"
     "$pip" install -qq --constraint constraints-gpu.txt --editable '.[train-gpu,review,browser,dev]'
+    install_flash_attn
+    # A wheel for another torch installs, and fails here with the name of what it misses.
+    "$venv/bin/python" -c 'import flash_attn' || {
+        echo "flash-attn does not load beside this torch; name another: make install GPU=1 FLASH_ATTN=WHEEL (or =build)" >&2
+        return 1
+    }
+}
+
+# Without its dependencies: torch is here, and must stay the one it was built for.
+install_flash_attn() {
+    local version
+    version=$(pinned flash-attn constraints-gpu.txt)
+    case "${FLASH_ATTN:-wheel}" in
+        wheel)
+            if "$pip" install -qq --no-deps --only-binary :all: --retries 1 --timeout 60 \
+                --index-url "$flash_attn_index" "flash-attn==$version" 2>/dev/null; then
+                say "flash-attn $version, a wheel of $flash_attn_index"
+            else
+                say "flash-attn $version: $flash_attn_index has no wheel for this Python, or cannot be reached"
+                build_flash_attn "$version"
+            fi ;;
+        build) build_flash_attn "$version" ;;
+        *)
+            say "flash-attn, as FLASH_ATTN says: $FLASH_ATTN"
+            "$pip" install -qq --no-deps --no-build-isolation "$FLASH_ATTN" ;;
+    esac
+}
+
+build_flash_attn() {
+    local compiler=${CUDA_HOME:-/usr/local/cuda}/bin/nvcc
+    [ -x "$compiler" ] || compiler=$(command -v nvcc || true)
+    if [ -z "$compiler" ]; then
+        echo "flash-attn $1 would have to be built, and there is no nvcc (CUDA_HOME/bin or PATH). Install the CUDA 13 toolkit," \
+            "take Python 3.12, or name a wheel: make install GPU=1 FLASH_ATTN=WHEEL" >&2
+        return 1
+    fi
+    say "flash-attn $1, built with $compiler from PyPI's source; MAX_JOBS=${MAX_JOBS:-4} at once, this can take an hour"
+    "$pip" install -qq --constraint constraints-gpu.txt ninja packaging psutil setuptools wheel
+    MAX_JOBS=${MAX_JOBS:-4} "$pip" install -qq --no-deps --no-build-isolation --no-binary flash-attn "flash-attn==$1"
 }
 
 python=$(find_python)
