@@ -24,6 +24,10 @@ from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.recipe_preflight import PreflightSection
 from capcurriculum.recipe_reward import RewardSection
 
+#: Trackers that verl writes to beside its console and the file that is read here.
+Tracker = Literal["wandb", "tensorboard", "trackio", "mlflow", "swanlab"]
+#: A value of verl's configuration.
+VerlValue = str | int | float | bool | None | tuple[str | int | float | bool, ...]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Selection = Literal["last", "best"]
 Method = Literal["grpo", "sft"]
@@ -51,9 +55,11 @@ class TrainingSection(BaseModel):
 class KnobChanges(TrainingSection):
     """The knobs that a layer changes; what is left out keeps the value of the layer below.
 
-    Batch sizes count prompts, micro-batches count sequences on one GPU, lengths count tokens, `min_pixels` and
-    `max_pixels` are areas of an image. `freeze` is a regular expression that is searched for in the names of the
-    model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew each epoch.
+    Batch sizes count prompts, lengths count tokens, `min_pixels` and `max_pixels` are areas of an image. A pass over a
+    model takes as many sequences as fit into `tokens_per_gpu` tokens; where that is 0, in captions and in EasyR1, the
+    micro-batches count the sequences of a pass on one GPU. `freeze` is a regular expression that is searched for in the
+    names of the model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew
+    each epoch.
     Validation asks each row `val_rollouts` times, at `val_temperature` (0 is greedy) and `val_top_p`.
     """
 
@@ -61,6 +67,7 @@ class KnobChanges(TrainingSection):
     max_steps: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     mini_batch_size: PositiveInt | None = None
+    tokens_per_gpu: NonNegativeInt | None = None
     update_micro_batch: PositiveInt | None = None
     log_prob_micro_batch: PositiveInt | None = None
     rollouts: Annotated[int, Field(ge=2)] | None = None
@@ -107,12 +114,13 @@ class StageRun(TrainingSection):
     """One link of the chain: a set's rows, how they are taught, and what this run changes.
 
     With `method: sft` the model is taught the captions of the set's images in place of the questions about them.
-    `select` as in `TrainingRecipe`.
+    `select` as in `TrainingRecipe`; `verl` too, and wins over it key by key.
     """
 
     stage: FolderName
     method: Method = "grpo"
     knobs: KnobChanges = KnobChanges()
+    verl: dict[str, VerlValue] = Field(default_factory=dict)
     select: Selection | None = None
 
 
@@ -137,6 +145,11 @@ class TrainingRecipe(TrainingSection):
 
     `validate_on` says whose validation rows are asked: the stage's `own`, before its first step too, or those of `all`
     stages of the chain, so that each capability has one curve over the whole chain, which begins before its first step.
+
+    `logger` names trackers beside the console and the file of metrics, `project` and `run_name` what these trackers
+    show (the stage is added), and `log_samples` how many replies of each validation they get. `verl` sets keys of
+    verl's own configuration by their dotted names, over all that is said here; stages that are taught captions take
+    only their own.
 
     `python` is the interpreter of the environment the trainer is installed in (empty: this one), with this package
     beside it. `ray` is the address of a cluster that the trainer joins instead of starting one: `auto`, `host:port` or
@@ -163,6 +176,11 @@ class TrainingRecipe(TrainingSection):
     step_minutes: PositiveFloat = 180
     select: Selection = "last"
     validate_on: Literal["own", "all"] = "own"
+    logger: tuple[Tracker, ...] = ()
+    project: Annotated[str, Field(pattern=_WORD)] = "capcurriculum"
+    run_name: Annotated[str, Field(pattern=rf"^$|{_WORD}")] = ""
+    log_samples: NonNegativeInt = 0
+    verl: dict[str, VerlValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _stages_once(self) -> "TrainingRecipe":

@@ -36,6 +36,25 @@ def test_stage_knobs_of_the_backbone() -> None:
     assert [got[s].log_prob_micro_batch for s in Stage] == [32, 32, 64]
 
 
+def test_passes_are_filled_up_to_a_budget_of_tokens_or_hold_so_many_sequences() -> None:
+    large = keys(TrainingRecipe(backbone="qwen3_vl_8b"))
+    budget = {name: value for name, value in large.items() if name.endswith("max_token_len_per_gpu")}
+    assert set(budget.values()) == {24576}
+    assert len(budget) == 3
+    assert large["actor_rollout_ref.model.use_fused_kernels"] is True
+    assert not [name for name in large if "micro_batch" in name]
+    small = keys(TrainingRecipe())
+    assert small["actor_rollout_ref.actor.use_dynamic_bsz"] is False
+    assert small["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"] == 40
+    run = StageRun(stage=Stage.TEXT)
+    with pytest.raises(RecipeError, match=r"tokens_per_gpu is 4000 and a prompt with its reply may have 4096 tokens"):
+        knobs.resolve(TrainingRecipe(backbone="qwen3_vl_8b", knobs=KnobChanges(tokens_per_gpu=4000)), run)
+    with pytest.raises(RecipeError, match="batch_size x rollouts is 2560 and the number of GPUs is 24, which does not"):
+        knobs.resolve(TrainingRecipe(backbone="qwen3_vl_8b", gpus=12, nodes=2), run)
+    # Fixed micro-batches would not divide over 16 GPUs; passes of a budget need not.
+    assert knobs.resolve(TrainingRecipe(backbone="qwen3_vl_8b", nodes=2), run).tokens_per_gpu == 24576
+
+
 def test_faults_of_a_recipe_are_said() -> None:
     with pytest.raises(RecipeError, match=r"no backbone 'gpt'; training.backbone must be one of: .*, qwen3_vl_8b"):
         knobs.backbone("gpt")
@@ -98,7 +117,7 @@ def compose_one(words):
     print(json.dumps({
         "device": config.trainer.device, "gpus": config.trainer.n_gpus_per_node, "patch": config.data.image_patch_size,
         "shuffle": config.data.shuffle, "lr": actor.optim.lr, "mini": actor.ppo_mini_batch_size,
-        "micro": actor.ppo_micro_batch_size_per_gpu, "kl": [actor.use_kl_loss, actor.kl_loss_coef, actor.kl_loss_type],
+        "tokens": actor.ppo_max_token_len_per_gpu, "kl": [actor.use_kl_loss, actor.kl_loss_coef, actor.kl_loss_type],
         "dtype": actor.fsdp_config.model_dtype, "n": rollout.n,
         "lengths": [rollout.prompt_length, rollout.response_length],
         "critic": need_critic(config), "save": list(actor.checkpoint.save_contents),
@@ -128,7 +147,7 @@ def test_verl_accepts_the_configuration() -> None:
         assert got["critic"] is False
         assert "hf_model" in got["save"]
     assert (gpu["device"], gpu["gpus"], gpu["patch"], gpu["dtype"], gpu["n"]) == ("cuda", 8, 16, "fp32", 5)
-    assert (gpu["lr"], gpu["mini"], gpu["micro"]) == (1e-6, 128, 16)
+    assert (gpu["lr"], gpu["mini"], gpu["tokens"]) == (1e-6, 128, 24576)
     assert gpu["kl"] == [True, 0.01, "low_var_kl"]
     assert gpu["lengths"] == [2048, 2048]
     assert (cpu["device"], cpu["gpus"], cpu["dtype"]) == ("cpu", 1, "fp32")

@@ -6,6 +6,7 @@ stopped: done stages are left alone, a stage that died resumes from the trainer'
 """
 
 import fcntl
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,11 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.run import Run
-from training import dataset, export, freeze, interpreter, parents
+from training import compose, dataset, export, freeze, interpreter, parents
 from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
-from training.preflight import origin, unsure, unused
+from training.preflight import hardware, origin, unsure, unused
 from training.preflight import show as report
 from training.preflight.inspection import Inspection
 from training.show import show
@@ -61,7 +62,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         with Inspection(recipe.training, display, write=True) as inspection:
-            links, wanted = ready(recipe, recipe.training, inspection, stage, console)
+            links, wanted = ready(recipe, recipe.training, inspection, stage, console, starting=True)
         report.refuse(inspection)
         interpreter.check(links.python, links.variables(wanted[0]))
         links.save()
@@ -74,13 +75,24 @@ def train(
 
 
 def ready(
-    recipe: Recipe, settings: TrainingRecipe, inspection: Inspection, stage: str | None, out: Console
+    recipe: Recipe,
+    settings: TrainingRecipe,
+    inspection: Inspection,
+    stage: str | None,
+    out: Console,
+    *,
+    starting: bool = False,
 ) -> tuple[Links, list[int]]:
-    """The chain, the numbers of the links to train, and the report of all that is wrong with them, printed."""
+    """The chain, the numbers of the links to train, and the report of all that is wrong with them, printed.
+
+    Only where it is `starting` are the trainer's environment and its GPUs asked: that runs programs of the recipe's.
+    """
     try:
         links = Links(recipe, settings, inspection.display if inspection.write else None, inspection, stage)
         wanted = _wanted(links, stage)
         preflight(links, wanted, inspection)
+        _composed(links, wanted, inspection, starting=starting)
+        _machines(links, wanted, inspection, starting=starting)
     finally:
         report.show(inspection, out)
         if inspection.write:
@@ -148,7 +160,45 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
             )
     if coming:
         gpus = (links.settings.gpus or links.base.gpus) * links.settings.nodes
-        inspection.chain([links.need(number) for number in coming], links.parent(coming[0]), gpus, links.device)
+        needs, nodes = [links.need(number) for number in coming], links.settings.nodes
+        inspection.chain(needs, links.parent(coming[0]), gpus, links.device, nodes)
+
+
+def _composed(links: Links, wanted: Sequence[int], inspection: Inspection, *, starting: bool) -> None:
+    """Whether verl knows the keys that the recipe sets itself; a dry run asks nothing but its own interpreter."""
+    coming = [number for number in wanted if links.stages[number].state != State.DONE and links.own_keys(number)]
+    if not coming:
+        return
+    said = None
+    if starting or links.python == sys.executable:
+        asked = [("sft" if links.links[n].captions else "grpo", links.words(n)) for n in coming]
+        said = compose.faults(links.python, links.variables(coming[0]), asked)
+    if said is None:
+        inspection.findings.warn(
+            "verl", "whether verl knows the keys of training.verl is unknown here: it cannot be asked"
+        )
+        return
+    for number, fault in zip(coming, said, strict=True):
+        if fault:
+            text = f"verl does not take its configuration with the keys of training.verl: {fault.rstrip('.')}"
+            inspection.findings.error("verl", text, links.stages[number].stage)
+
+
+def _machines(links: Links, wanted: Sequence[int], inspection: Inspection, *, starting: bool) -> None:
+    """GPUs, driver, libraries and memory, where a training is about to use them."""
+    coming = [number for number in wanted if links.stages[number].state != State.DONE]
+    if links.device != "cuda" or not coming:
+        return
+    findings, settings = inspection.findings, links.settings
+    asked = hardware.asked([links.need(number) for number in coming], links.parent(coming[0]), settings, links.base)
+    hardware.divided(asked, findings)
+    if not starting:
+        findings.note("machine", "the trainer's libraries, driver and GPUs are looked at only when a training starts")
+        return
+    variables = links.variables(coming[0])
+    interpreter.check(links.python, variables)
+    paths = [str(links.recipe.run_dir.absolute()), str(links.parent(coming[0]))] if settings.nodes > 1 else []
+    hardware.note(links.python, variables, asked, paths, findings, settings.ray)
 
 
 def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:

@@ -21,7 +21,10 @@ SFT = "sft"
 
 
 class Knobs(BaseModel):
-    """Units: batch sizes in prompts a step, micro-batches in sequences a GPU, lengths in tokens, periods in steps."""
+    """Units: batch sizes in prompts a step, micro-batches in sequences a GPU, lengths in tokens, periods in steps.
+
+    `tokens_per_gpu` is the budget of one pass over the model, of prompts and replies together; 0 means micro-batches.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,6 +32,7 @@ class Knobs(BaseModel):
     max_steps: int | None = None
     batch_size: int
     mini_batch_size: int
+    tokens_per_gpu: int
     update_micro_batch: int
     log_prob_micro_batch: int
     rollouts: int
@@ -65,7 +69,8 @@ class Backbone(BaseModel):
 
     `stages` are layers by the name of the set, `merged` for those that mix stages, `sft` for captions; `scripts` are
     further layers where the released scripts differ from the paper (`training.as_in`). `processor` is the class of the
-    model's processor.
+    model's processor. With `fused_kernels` verl computes log-probabilities from hidden states in chunks, so that the
+    logits of a whole pass never stand in memory; it has these kernels for the Qwen-VLs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +81,7 @@ class Backbone(BaseModel):
     gpus: Annotated[int, Field(ge=1)]
     image_patch_size: int
     dtype: Literal["float32", "bfloat16"]
+    fused_kernels: bool
     knobs: KnobChanges
     stages: dict[str, KnobChanges] = {}
     scripts: dict[str, KnobChanges] = {}
@@ -116,6 +122,12 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
     except ValidationError as error:
         raise RecipeError(f"The knobs of stage {run.stage} are not settled: {_sentence(error)}.") from error
     _check_divisions(knobs, run, (recipe.gpus or base.gpus) * recipe.nodes)
+    longest = knobs.max_prompt_tokens + knobs.max_response_tokens
+    if 0 < knobs.tokens_per_gpu < longest:
+        raise RecipeError(
+            f"In stage {run.stage}, tokens_per_gpu is {knobs.tokens_per_gpu} and a prompt with its reply may have "
+            f"{longest} tokens (max_prompt_tokens + max_response_tokens); raise it to that, or set it to 0."
+        )
     if knobs.min_pixels > knobs.max_pixels:
         raise RecipeError(f"In stage {run.stage}, min_pixels is {knobs.min_pixels} and max_pixels {knobs.max_pixels}.")
     return knobs
@@ -139,6 +151,12 @@ def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:
     )
     if run.method == "sft":
         shares = (("batch_size", knobs.batch_size, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),)
+    elif knobs.tokens_per_gpu:
+        shares = (
+            shares[0],
+            ("batch_size x rollouts", sequences, "the number of GPUs", gpus),
+            ("mini_batch_size x rollouts", updates, "the number of GPUs", gpus),
+        )
     for whole_name, whole, part_name, part in shares:
         if whole % part:
             raise RecipeError(

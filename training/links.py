@@ -196,6 +196,11 @@ class Links:
             return link.files.val
         return tuple(dict.fromkeys(path for found in self.sets for path in dataset.val_files(found.folders)))
 
+    def own_keys(self, number: int) -> bool:
+        """Whether the recipe sets keys of verl's itself for a link."""
+        link = self.links[number]
+        return bool(link.run.verl or (self.settings.verl and not link.captions))
+
     def need(self, number: int) -> LinkNeed:
         """What a link needs of the machine."""
         link, stage = self.links[number], self.stages[number]
@@ -207,15 +212,19 @@ class Links:
         """The checkpoint that a link starts from; it may not exist yet."""
         return self.links[number - 1].exported if number else self.first_parent
 
+    def words(self, number: int) -> list[str]:
+        """The trainer's configuration of a link as hydra's words."""
+        link = self.links[number]
+        keys = self.config(link, self.parent(number), self.stages[number].total_steps)
+        return overrides.arguments(keys, sft.ADDED) if link.captions else overrides.arguments(keys)
+
     def command(self, number: int) -> list[str]:
         """What trains a link."""
         link = self.links[number]
-        keys = self.config(link, self.parent(number), self.stages[number].total_steps)
-        keys |= {"hydra.run.dir": str(link.folder / "hydra")}
+        words = [*self.words(number), *overrides.arguments({"hydra.run.dir": str(link.folder / "hydra")})]
         if link.captions:
-            words = overrides.arguments(keys, sft.ADDED)
             return sft.command(self.python, self.settings.gpus or self.base.gpus, words)
-        return [self.python, "-m", "verl.trainer.main_ppo", *overrides.arguments(keys)]
+        return [self.python, "-m", "verl.trainer.main_ppo", *words]
 
     def variables(self, number: int) -> dict[str, str]:
         """The environment of what trains a link."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, reward_keys
+from training import freeze, reward_keys, verl_keys
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
@@ -20,10 +20,17 @@ ROOT = Path(__file__).parent
 NO_EFFECT = (
     "actor_rollout_ref.actor.fsdp_config.use_orig_params",
     "actor_rollout_ref.actor.checkpoint.",
+    "actor_rollout_ref.actor.use_dynamic_bsz",  # the loss is a mean over the tokens of the whole mini-batch
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
     "actor_rollout_ref.model.path",
+    "actor_rollout_ref.model.use_fused_kernels",
+    "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu",
+    "actor_rollout_ref.ref.log_prob_use_dynamic_bsz",
     "actor_rollout_ref.rollout.agent.",
     "actor_rollout_ref.rollout.checkpoint_engine.",
     "actor_rollout_ref.rollout.gpu_memory_utilization",
+    "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu",
+    "actor_rollout_ref.rollout.log_prob_use_dynamic_bsz",
     "actor_rollout_ref.rollout.val_kwargs.",
     "data.custom_cls.path",
     "data.dataloader_num_workers",
@@ -34,6 +41,7 @@ NO_EFFECT = (
     "reward.num_workers",
     "trainer.default_local_dir",
     "trainer.experiment_name",
+    "trainer.log_val_generations",
     "trainer.logger",
     "trainer.max_actor_ckpt_to_keep",
     "trainer.project_name",
@@ -127,11 +135,10 @@ def config(
     """
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
+    keys |= _passes(base, knobs) | _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
     keys |= {
-        "trainer.project_name": "capcurriculum",
-        "trainer.experiment_name": run.stage,
-        "trainer.logger": ["console", "file"],
+        **tracking(recipe, run),
+        "trainer.log_val_generations": recipe.log_samples,
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.nnodes": recipe.nodes,
         "trainer.total_epochs": knobs.epochs,
@@ -153,7 +160,16 @@ def config(
     if recipe.ray:
         keys["ray_kwargs.ray_init.address"] = recipe.ray
     logical = {"ray_kwargs.ray_init.num_gpus": recipe.gpus or base.gpus}  # what verl's workers ask Ray for
-    return keys | (_CPU | logical if device == "cpu" else {})
+    return keys | (_CPU | logical if device == "cpu" else {}) | verl_keys.checked(recipe.verl | run.verl, run.stage)
+
+
+def tracking(recipe: TrainingRecipe, run: StageRun) -> dict[str, Any]:
+    """Where metrics go: the console, the file that is read here (`metrics`), and the recipe's trackers."""
+    return {
+        "trainer.project_name": recipe.project,
+        "trainer.experiment_name": "-".join(part for part in (recipe.run_name, run.stage) if part),
+        "trainer.logger": ["console", "file", *recipe.logger],
+    }
 
 
 def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
@@ -184,7 +200,6 @@ def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str
         "algorithm.use_kl_in_reward": False,
         f"{actor}.strategy": "fsdp2",
         f"{actor}.ppo_mini_batch_size": knobs.mini_batch_size,
-        f"{actor}.ppo_micro_batch_size_per_gpu": knobs.update_micro_batch,
         f"{actor}.use_kl_loss": True,
         f"{actor}.kl_loss_coef": knobs.kl_coef,
         f"{actor}.kl_loss_type": "low_var_kl",
@@ -208,7 +223,6 @@ def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str
         f"{reference}.fsdp_config.mixed_precision.param_dtype": model_dtype,
         f"{reference}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
         f"{reference}.fsdp_config.dtype": base.dtype,
-        f"{reference}.log_prob_micro_batch_size_per_gpu": knobs.log_prob_micro_batch,
     }
 
 
@@ -229,8 +243,27 @@ def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths)
         f"{rollout}.tensor_model_parallel_size": knobs.tensor_parallel,
         f"{rollout}.gpu_memory_utilization": knobs.gpu_memory,
         f"{rollout}.max_model_len": knobs.max_prompt_tokens + knobs.max_response_tokens,
-        f"{rollout}.log_prob_micro_batch_size_per_gpu": knobs.log_prob_micro_batch,
     }
+
+
+def _passes(base: Backbone, knobs: Knobs) -> dict[str, Any]:
+    """How the sequences of a step are cut into passes over the model; no loss or gradient depends on it."""
+    actor, log_probs = "actor_rollout_ref.actor", ("actor_rollout_ref.ref", "actor_rollout_ref.rollout")
+    keys: dict[str, Any] = {
+        "actor_rollout_ref.model.use_fused_kernels": base.fused_kernels,
+        f"{actor}.use_dynamic_bsz": bool(knobs.tokens_per_gpu),
+    }
+    if knobs.tokens_per_gpu:
+        keys[f"{actor}.ppo_max_token_len_per_gpu"] = knobs.tokens_per_gpu
+    else:
+        keys[f"{actor}.ppo_micro_batch_size_per_gpu"] = knobs.update_micro_batch
+    for part in log_probs:
+        keys[f"{part}.log_prob_use_dynamic_bsz"] = bool(knobs.tokens_per_gpu)
+        if knobs.tokens_per_gpu:
+            keys[f"{part}.log_prob_max_token_len_per_gpu"] = knobs.tokens_per_gpu
+        else:
+            keys[f"{part}.log_prob_micro_batch_size_per_gpu"] = knobs.log_prob_micro_batch
+    return keys
 
 
 def _freeze(knobs: Knobs) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze
+from training import freeze, verl_keys
 from training.knobs import Backbone, Knobs
-from training.overrides import Paths
+from training.overrides import Paths, tracking
 
 #: Keys (or their beginnings) that say where things are and how fast a run goes, not what is learned.
 NO_EFFECT = (
@@ -78,9 +78,7 @@ def config(
         "data.max_length": knobs.max_prompt_tokens + knobs.max_response_tokens,
         "data.truncation": "error",
         "data.image_patch_size": base.image_patch_size,
-        "trainer.project_name": "capcurriculum",
-        "trainer.experiment_name": run.stage,
-        "trainer.logger": ["console", "file"],
+        **tracking(recipe, run),
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.total_epochs": knobs.epochs,
         "trainer.total_training_steps": total_steps,
@@ -95,7 +93,7 @@ def config(
     }
     if knobs.freeze:
         keys |= {"model.external_lib": freeze.HOOK, "engine.use_orig_params": True}
-    return keys | (_CPU if (recipe.device or base.device) == "cpu" else {})
+    return keys | (_CPU if (recipe.device or base.device) == "cpu" else {}) | verl_keys.checked(run.verl, run.stage)
 
 
 def variables(knobs: Knobs) -> dict[str, str]:

@@ -161,7 +161,7 @@ class Inspection:
                 advance(one.part.stop - one.part.start)
         return seen
 
-    def chain(self, links: Sequence[LinkNeed], parent: Path, gpus: int, device: str) -> None:
+    def chain(self, links: Sequence[LinkNeed], parent: Path, gpus: int, device: str, nodes: int = 1) -> None:
         """Look at what the links to come need of the machine, and at the weights they begin with.
 
         Args:
@@ -169,11 +169,12 @@ class Inspection:
             parent: the checkpoint that the first of them starts from.
             gpus: all that train together.
             device: "cpu" or "cuda".
+            nodes: over which the GPUs are spread.
         """
         if links:
             machine.note_parent(parent, links[0].stage, self.findings)
             capacity = self.section.gpu_memory_gb
-            self.machine = machine.note_machine(links, parent, gpus, device, capacity, self.findings)
+            self.machine = machine.note_machine(links, parent, gpus, device, capacity, self.findings, nodes)
 
     def _noted(
         self, files: StageFiles, report: StageReport, settings: Settings, parts: Sequence[Slice], seen: Sequence[Seen]

@@ -37,7 +37,13 @@ def note_pictures(folder: Path, patch: int, keys: Mapping[str, Any], findings: F
 
 
 def note_machine(
-    links: Sequence[LinkNeed], model: Path, gpus: int, device: str, gpu_gb: float | None, findings: Findings
+    links: Sequence[LinkNeed],
+    model: Path,
+    gpus: int,
+    device: str,
+    gpu_gb: float | None,
+    findings: Findings,
+    nodes: int = 1,
 ) -> dict[str, float | None]:
     """Findings about disk and memory; the numbers behind them in GB (1e9 bytes), None where unknown."""
     size = model_size(model)
@@ -57,9 +63,13 @@ def note_machine(
     for link in links:
         need = memory.need(size, link, gpus)
         numbers |= {f"{link.stage}_gpu_resting": need.resting, f"{link.stage}_gpu_updating": need.updating}
+        numbers |= {
+            f"{link.stage}_gpu_log_prob": need.asking,
+            f"{link.stage}_host": memory.host(size, link, gpus, nodes),
+        }
         if capacity is None:
             continue
-        certain, likely = memory.faults(need, capacity, link.engine.share if link.engine else 0.0)
+        certain, likely = memory.faults(need, link, capacity)
         for text in certain:
             findings.error("gpu_memory", text, link.stage)
         for text in likely:

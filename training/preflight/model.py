@@ -11,7 +11,10 @@ from training.preflight import weights
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """Parameters of all towers; the rest is of the text model. None where the configuration does not say."""
+    """Parameters of all towers; the rest is of the text model. None where the configuration does not say.
+
+    `tied` is whether the embeddings are the output layer too.
+    """
 
     parameters: int
     hidden: int | None
@@ -21,6 +24,8 @@ class ModelSize:
     kv_heads: int | None
     head: int | None
     positions: int | None
+    heads: int | None = None
+    tied: bool = False
 
 
 def model_size(folder: Path) -> ModelSize | None:
@@ -44,6 +49,8 @@ def model_size(folder: Path) -> ModelSize | None:
         kv_heads=_number(text, "num_key_value_heads") or heads,
         head=head,
         positions=_number(text, "max_position_embeddings"),
+        heads=heads,
+        tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
     )
 
 

@@ -18,6 +18,20 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class Passes:
+    """The largest passes over the model, in tokens of prompts and replies: with gradients, and without (0: none).
+
+    `filled` says whether a pass is filled up to these tokens, else they come only from replies of full length. With
+    `fused` the logits of a pass are made in chunks.
+    """
+
+    update: int
+    log_prob: int
+    filled: bool
+    fused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LinkNeed:
     """A link that is not done.
 
@@ -36,7 +50,7 @@ class LinkNeed:
     computing: int
     reference: int
     offloaded: bool
-    micro_batch: int
+    passes: Passes
     longest: int
     engine: Engine | None
 
@@ -45,6 +59,7 @@ def of_grpo(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) 
     """The need under `keys` of verl's GRPO trainer."""
     actor, reference, rollout = (f"actor_rollout_ref.{part}" for part in ("actor", "ref", "rollout"))
     share = keys[f"{rollout}.gpu_memory_utilization"]
+    longest = keys["data.max_prompt_length"] + keys["data.max_response_length"]
     return LinkNeed(
         stage=stage,
         steps=steps,
@@ -56,10 +71,21 @@ def of_grpo(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) 
         computing=_BYTES[keys[f"{actor}.fsdp_config.mixed_precision.param_dtype"]],
         reference=_BYTES[keys[f"{reference}.fsdp_config.model_dtype"]] if keys[f"{actor}.use_kl_loss"] else 0,
         offloaded=keys[f"{actor}.fsdp_config.optimizer_offload"],
-        micro_batch=keys[f"{actor}.ppo_micro_batch_size_per_gpu"],
-        longest=keys["data.max_prompt_length"] + keys["data.max_response_length"],
+        passes=_passes(keys, longest),
+        longest=longest,
         engine=Engine(share, keys[f"{rollout}.tensor_model_parallel_size"]),
     )
+
+
+def _passes(keys: Mapping[str, Any], longest: int) -> Passes:
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    fused = bool(keys["actor_rollout_ref.model.use_fused_kernels"])
+    if keys[f"{actor}.use_dynamic_bsz"]:
+        update, log_prob = keys[f"{actor}.ppo_max_token_len_per_gpu"], keys[f"{rollout}.log_prob_max_token_len_per_gpu"]
+        return Passes(update, log_prob, filled=True, fused=fused)
+    update = keys[f"{actor}.ppo_micro_batch_size_per_gpu"] * longest
+    log_prob = keys[f"{rollout}.log_prob_micro_batch_size_per_gpu"] * longest
+    return Passes(update, log_prob, filled=False, fused=fused)
 
 
 def of_captions(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) -> LinkNeed:
@@ -75,7 +101,7 @@ def of_captions(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, An
         computing=_BYTES[keys["engine.mixed_precision.param_dtype"]],
         reference=0,
         offloaded=keys["engine.optimizer_offload"],
-        micro_batch=keys["data.micro_batch_size_per_gpu"],
+        passes=Passes(keys["data.micro_batch_size_per_gpu"] * keys["data.max_length"], 0, filled=False, fused=False),
         longest=keys["data.max_length"],
         engine=None,
     )

@@ -1,0 +1,99 @@
+"""Keys of verl's own configuration that a recipe sets (`training.verl`), the last layer of all.
+
+Any key may be set but those that another part of this project depends on, which say what to set instead, and those by
+which a recipe would name a program. Whether verl knows a key is told by verl alone (see `compose`).
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from capcurriculum.errors import RecipeError
+
+_NAME = re.compile(r"\+?[A-Za-z_]\w*(\.\w+)+")
+#: Parts of names whose values verl imports, runs or loads code by.
+_CODE = re.compile(
+    r"_target_|external_lib|trust_remote_code|runtime_env|custom_cls|custom_sampler|custom_reward_function|finish_hook|"
+    r"class_path|function_path|config_path|optimizer_impl|adapter_path|custom_chat_template|_name_or_path|hdfs"
+)
+#: YAML reads 1e-6 as a text, for want of a dot.
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+#: Beginnings of keys that we depend on -> what to set instead, or why not.
+_OWNED: Mapping[str, str] = MappingProxyType(
+    {
+        "actor_rollout_ref.actor.checkpoint.": "resuming and the next stage read what is saved",
+        "actor_rollout_ref.actor.freeze_vision_tower": "verl 0.9.1 ignores it; set training.knobs.freeze",
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
+        "actor_rollout_ref.actor.ppo_mini_batch_size": "set training.knobs.mini_batch_size",
+        "actor_rollout_ref.actor.use_dynamic_bsz": "set training.knobs.tokens_per_gpu",
+        "actor_rollout_ref.model.path": "set training.model",
+        "actor_rollout_ref.rollout.n": "set training.knobs.rollouts",
+        "actor_rollout_ref.rollout.name": "weights are handed to vLLM, and the pixel limits are checked against it",
+        "data.apply_chat_template_kwargs": "prompts are counted and served with the template's own defaults",
+        "data.filter_overlong_prompts": "set training.preflight.overlong",
+        "data.image_key": "the stage files' column is images",
+        "data.image_patch_size": "it is the backbone's",
+        "data.max_pixels": "set training.knobs.max_pixels",
+        "data.max_prompt_length": "set training.knobs.max_prompt_tokens",
+        "data.max_response_length": "set training.knobs.max_response_tokens",
+        "data.min_pixels": "set training.knobs.min_pixels",
+        "data.mm_processor_kwargs": "set training.knobs.min_pixels and max_pixels",
+        "data.prompt_key": "the stage files' column is prompt",
+        "data.reward_fn_key": "the reward reads the stage files' own column",
+        "data.seed": "set training.seed",
+        "data.shuffle": "set training.knobs.shuffle; else the order of the rows is the curriculum's",
+        "data.train_batch_size": "set training.knobs.batch_size",
+        "data.train_files": "set training.order and training.stages",
+        "data.truncation": "set training.preflight.overlong",
+        "data.val_files": "set training.validate_on",
+        "reward.": "set training.reward",
+        "trainer.default_local_dir": "checkpoints are found below the training's folder",
+        "trainer.device": "set training.device",
+        "trainer.logger": "set training.logger",
+        "trainer.max_actor_ckpt_to_keep": "set training.knobs.keep_checkpoints",
+        "trainer.max_ckpt_to_keep": "set training.knobs.keep_checkpoints",
+        "trainer.n_gpus_per_node": "set training.gpus",
+        "trainer.nnodes": "set training.nodes",
+        "trainer.resume": "a training resumes from its own folder",
+        "trainer.save_freq": "set training.knobs.save_every",
+        "trainer.test_freq": "set training.knobs.validate_every",
+        "trainer.total_": "set training.knobs.epochs or max_steps",
+        "trainer.v1.": "rewards are counted and rows are ordered there",
+        "trainer.val_": "set training.knobs.validate_every",
+        "trainer.validation_data_dir": "samples are read from the training's folder",
+        "hydra.": "the trainer's output is found below the training's folder",
+    }
+)  # fmt: skip
+
+
+def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """The keys as they go to verl; a leading + is hydra's for a key that verl's configuration does not name.
+
+    Raises:
+        RecipeError: one cannot be set, with the reason.
+    """
+    for key, value in keys.items():
+        where = f"training.verl of stage {stage} sets {key!r}"
+        bare = key.removeprefix("+")
+        if not _NAME.fullmatch(key):
+            raise RecipeError(
+                f"{where}, which is no key of verl's; keys are dotted, as actor_rollout_ref.actor.ppo_epochs."
+            )
+        owned = next((reason for start, reason in _OWNED.items() if bare.startswith(start)), "")
+        if owned:
+            raise RecipeError(f"{where}, on which this program depends: {owned}.")
+        if _CODE.search(bare):
+            raise RecipeError(f"{where}, by which verl would load code or files that the recipe names; leave it out.")
+        texts = [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, str)]
+        if any("${" in text or not text.isprintable() for text in texts):
+            raise RecipeError(
+                f"{where} to a text with ${{ or a control character, which verl's configuration would read."
+            )
+    return {key: _meant(value) for key, value in keys.items()}
+
+
+def _meant(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_meant(one) for one in value]
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
