@@ -21,29 +21,30 @@ from capcurriculum.errors import CapCurriculumError, RunError
 Verb = Callable[[argparse.Namespace], None]
 #: Name, what it calls, and its help -> the parser of a new verb.
 AddVerb = Callable[[str, Verb, str], argparse.ArgumentParser]
+_RECIPE = "a recipe file, for example curricula/recipes/demo.yaml, or a run that keeps its own: its folder, or its name"
 _RUN = "a run folder, a run's name below runs/, or a recipe file"
 
 
 def _build(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from capcurriculum import recipe, show
+    from capcurriculum import run, show
     from capcurriculum.progress import Display
     from capcurriculum.share import Share
     from curricula.build import build
 
-    wanted = recipe.load(arguments.recipe)
+    wanted = run.recipe_of(arguments.recipe)
     if arguments.dry_run:
         from capcurriculum.forecast import forecast
         from datagen import expected
         from datagen.sources import inferred
 
-        run = expected.existing_run(wanted)
+        there = expected.existing_run(wanted)
         if examples := inferred.rows(wanted):
             Console().print(show.grid(inferred.COLUMNS, examples))
-        for sentence in expected.assumed(wanted, run):
+        for sentence in expected.assumed(wanted, there):
             Console().print(show.visible(sentence), markup=False, highlight=False, soft_wrap=True)
-        show.forecast(forecast(wanted, run, expected.rows(wanted, run)), Console())
+        show.forecast(forecast(wanted, there, expected.rows(wanted, there)), Console())
     else:
         if arguments.shard and arguments.ray:
             raise RunError("--shard and --ray are two ways to share the work; give one of them.")
@@ -252,7 +253,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_making(verb: AddVerb) -> None:
     """The verbs that make something of a recipe or a run."""
     build = verb("build", _build, "build the stage sets of a recipe, or go on where it stopped")
-    build.add_argument("recipe", type=Path, help="a recipe file, for example curricula/recipes/demo.yaml")
+    build.add_argument("recipe", help=_RECIPE)
     build.add_argument(
         "--dry-run", action="store_true", help="print what it will ask of which model at what cost, and ask nothing"
     )
@@ -273,7 +274,7 @@ def _add_making(verb: AddVerb) -> None:
     order.add_argument("run", help=_RUN)
     curriculum_options.declare(order)
     train = verb("train", _train, "train a model through the stages with verl, or go on where it stopped")
-    train.add_argument("recipe", type=Path, help="a recipe of the run, for example curricula/recipes/demo.yaml")
+    train.add_argument("recipe", help=_RECIPE)
     train.add_argument("--backbone", help="another one than the recipe's, in a training of its own: qwen2_5_vl_7b, ...")
     train.add_argument("--stage", help="train this stage alone; those before it must be done")
     train.add_argument(

@@ -278,3 +278,15 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
     if path.is_file() and path.suffix in (".yaml", ".yml"):
         return existing(recipe.load(path).run_dir)
     return existing(path if path.is_dir() else Path(runs) / path_or_name)
+
+
+def recipe_of(path_or_name: str, runs: str = "runs") -> Recipe:
+    """The recipe a user names: a file, or the one that a run keeps, named as in `named`.
+
+    Raises:
+        RecipeError: the file is missing, or no recipe.
+        RunError: there is no such run.
+    """
+    path = Path(path_or_name)
+    is_file = path.is_file() or path.suffix in (".yaml", ".yml") or (len(path.parts) > 1 and not path.is_dir())
+    return recipe.load(path) if is_file else named(path_or_name, runs).recipe()

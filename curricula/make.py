@@ -22,6 +22,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, writing
+from capcurriculum.verdicts import in_force
 from curricula import order_file, store
 from curricula.keys import Indices, Keys
 from curricula.keys import keys as read_keys
@@ -100,16 +101,51 @@ def outdated(run: Run, recipe: Recipe) -> list[str]:
     Raises:
         RunError: a stage has no rows, or a table is damaged.
     """
+    check_judged(run, recipe)
     found = read_keys(run, recipe)
     names = []
     for folder in order_file.folders(run):
-        if there := order_file.read(folder):
-            order = OrderSection.model_validate(there["order"])
-            if not order_file.complete(
-                folder, order_file.describe(order, arrange(order, found, recipe.seed), found, recipe)
-            ):
-                names.append("" if folder == run.stages else folder.name)
+        if (there := order_file.read(folder)) and not _current(folder, there, found, recipe):
+            names.append("" if folder == run.stages else folder.name)
     return names
+
+
+def belongs(run: Run, recipe: Recipe, folder: Path) -> bool:
+    """Whether the files in an order's folder are what the recipe makes of the run's tables today.
+
+    True for a run without tables, which was brought here as it is and belongs to no recipe.
+
+    Raises:
+        RunError: the run was not built with the recipe's filters, or a stage has no rows.
+    """
+    if not run.questions.shards():
+        return True
+    check_judged(run, recipe)
+    there = order_file.read(folder)
+    return there is not None and _current(folder, there, read_keys(run, recipe), recipe)
+
+
+def check_judged(run: Run, recipe: Recipe) -> None:
+    """See that every filter of the recipe has judged the run's questions as the recipe sets it.
+
+    Raises:
+        RunError: one has not, so the run was built with another recipe.
+    """
+    there = run.verdicts.scan().select("filter", "stage", "params").unique()
+    asked = run.questions.scan().select("stage").unique()
+    wanted = in_force(recipe).lazy().join(asked, on="stage", how="semi")
+    for name, stage, *_ in (
+        wanted.join(there, on=["filter", "stage", "params"], how="anti").sort("place").collect().rows()
+    ):
+        raise RunError(
+            f"No question of stage {stage} in {run.path} was judged by the filter {name} as this recipe sets it, so "
+            f"the run was built with another recipe; build it with this one (capcurriculum build), or name another run."
+        )
+
+
+def _current(folder: Path, there: Mapping[str, Any], found: Keys, recipe: Recipe) -> bool:
+    order = OrderSection.model_validate(there["order"])
+    return order_file.complete(folder, order_file.describe(order, arrange(order, found, recipe.seed), found, recipe))
 
 
 def write_order(

@@ -11,9 +11,9 @@ from rich.console import Console
 from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError, RunError, TrainerError
 from capcurriculum.progress import Display
-from capcurriculum.recipe import Recipe
+from capcurriculum.recipe import Recipe, dump
 from capcurriculum.recipe_training import TrainingRecipe
-from capcurriculum.run import Run, writing
+from capcurriculum.run import Run, recipe_of, writing
 from curricula import make
 from tests import training_data
 from tests.test_curricula import fill, wanted
@@ -240,3 +240,52 @@ def test_the_command_line_knows_backbone_and_stage(built: Path, capsys: pytest.C
     assert plans(built) == {"training": ["done", "pending"]}
     assert cli.main(["train", str(file), "--backbone", "nothing", "--dry-run"]) == 2
     assert "There is no backbone 'nothing'" in capsys.readouterr().err
+
+
+def test_rows_of_another_recipe_are_refused(built: Path) -> None:
+    asked = wanted(built, training=training(), split={"val": 0.3, "test": 0.3})
+    assert asked.training is not None
+    with pytest.raises(
+        TrainerError, match=r"are not those that this recipe makes of the run: its filters, split or seed"
+    ):
+        Links(asked, asked.training)
+    with pytest.raises(RecipeError, match=r"made with another recipe; it differs in split.test: 0.2 -> 0.3"):
+        Links(asked, asked.training, Display(Console(quiet=True)))
+
+
+def test_rows_that_the_run_would_no_longer_make_are_written_anew(built: Path) -> None:
+    before = links(built).links[0].taught.digest
+    asked = wanted(built)
+    file = asked.run_dir / "stages" / "order.json"
+    file.write_text(file.read_text().replace('"seed": 0', '"seed": 1'))  # as if it came about otherwise
+    assert make.outdated(Run(asked.run_dir), asked) == [""]
+    assert links(built).links[0].taught.digest == before
+    assert make.outdated(Run(asked.run_dir), asked) == []
+
+
+def test_a_run_built_with_other_filters_is_refused(built: Path) -> None:
+    asked = wanted(built, training=training(), rollouts={"model": "policy", "k": 4, "below": 0.9})
+    assert asked.training is not None
+    with pytest.raises(
+        RunError, match=r"was judged by the filter difficulty as this recipe sets it, .* another recipe"
+    ):
+        Links(asked, asked.training, Display(Console(quiet=True)))
+
+
+def test_an_order_that_the_run_has_is_held_against_the_recipe_too(built: Path) -> None:
+    links(built, order="merged")
+    asked = wanted(built, training=training(order="merged"), seed=5)
+    assert asked.training is not None
+    with pytest.raises(TrainerError, match="merged are not those that this recipe makes of the run"):
+        Links(asked, asked.training)
+
+
+def test_a_run_is_named_as_other_verbs_name_it(built: Path) -> None:
+    asked = wanted(built)
+    (asked.run_dir / "recipe.yaml").write_text(dump(asked))
+    for name in ("run", str(asked.run_dir), str(asked.run_dir / "recipe.yaml")):
+        assert recipe_of(name, str(built / "runs")).name == "run"
+    with pytest.raises(RunError, match="nothing"):
+        recipe_of("nothing", str(built / "runs"))
+    with pytest.raises(RecipeError, match=r"missing.yaml"):
+        recipe_of("missing.yaml")

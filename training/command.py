@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
-from capcurriculum import recipe
+from capcurriculum import run
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -26,7 +26,7 @@ def execute(options: argparse.Namespace) -> None:
     Raises:
         CapCurriculumError: with one sentence.
     """
-    wanted = _with_ray(chain.with_backbone(recipe.load(options.recipe), options.backbone), options.ray)
+    wanted = _with_ray(chain.with_backbone(run.recipe_of(options.recipe), options.backbone), options.ray)
     if options.engine == "easyr1":
         _easyr1(wanted, options)
     elif options.sbatch:
@@ -55,7 +55,8 @@ def _sbatch(wanted: Recipe, options: argparse.Namespace) -> None:
     settings = _training(wanted)
     base = backbone(settings.backbone)
     chain.check_place(settings, base, sbatch=True)
-    words = ["train", str(options.recipe.absolute())]
+    named = Path(options.recipe)
+    words = ["train", str(named.absolute() if named.exists() else wanted.run_dir.absolute())]
     words += ["--backbone", options.backbone] if options.backbone else []
     words += ["--stage", options.stage] if options.stage else []
     name = "-".join(part for part in (wanted.name, settings.name) if part)

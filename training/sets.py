@@ -37,7 +37,7 @@ def find(recipe: Recipe, settings: TrainingRecipe, display: Display | None) -> l
         RecipeError: the recipe names a set that the order does not have, or an order that the run cannot have.
     """
     if settings.order is None:
-        return _plain(recipe, settings.stages)
+        return _plain(recipe, settings.stages, display)
     found = _of_order(recipe, settings.order, display)
     return _picked(found, settings.stages, f"The order {_name(settings.order)} of the run {recipe.run_dir}")
 
@@ -57,8 +57,23 @@ def section(recipe: Recipe, order: str | OrderSection | None) -> OrderSection | 
     return OrderSection.model_validate({"order": order}) if order in get_args(Kind) else None
 
 
-def _plain(recipe: Recipe, stages: Sequence[StageRun]) -> list[LinkSet]:
+def _belonging(recipe: Recipe, folder: Path, order: OrderSection, display: Display | None) -> None:
+    """See that an order's rows are those that the recipe makes of the run, and write them anew where they are not."""
     run = Run(recipe.run_dir)
+    if order_file.read(folder) is None or make.belongs(run, recipe, folder):
+        return
+    if display is None:
+        raise TrainerError(
+            f"The rows in {folder} are not those that this recipe makes of the run: its filters, split or seed differ "
+            f"from those that the run was built with, or people have reviewed it since. A training writes them anew, "
+            f"and a dry run writes nothing; run `capcurriculum build` with this recipe first."
+        )
+    make.curriculum(recipe, order, display)
+
+
+def _plain(recipe: Recipe, stages: Sequence[StageRun], display: Display | None) -> list[LinkSet]:
+    run = Run(recipe.run_dir)
+    _belonging(recipe, run.stages, make.STAGES, display)
     if stages:
         return [LinkSet(one, (run.stages / one.stage,)) for one in stages]
     try:
@@ -78,6 +93,11 @@ def _of_order(recipe: Recipe, order: str | OrderSection, display: Display | None
                 f"nothing, so make it with `capcurriculum curriculum` or train."
             )
         make.curriculum(recipe, wanted, display)
+    else:
+        folder = run.path / "curricula" / _name(order) if wanted is None else make.folder_of(run, wanted)
+        there = order_file.read(folder)
+        if there is not None:
+            _belonging(recipe, folder, OrderSection.model_validate(there["order"]), display)
     plain = wanted is not None and make.folder_of(run, wanted) == run.stages
     folders: dict[str, tuple[Path, ...]] = {}
     for name, folder in make.sets(run, "" if plain else _name(order)):
