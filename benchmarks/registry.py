@@ -20,6 +20,7 @@ from benchmarks import (
     grading_world,
     kills,
     label_noise,
+    launch_keys,
     ordering,
     preflight,
     publish,
@@ -75,6 +76,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "build_seconds": Benchmark(
         road.build_seconds, "s", 240, "lower", "`capcurriculum build` of the demo: 1,300 captions, 960 problems"
+    ),
+    "launch_keys_checked": Benchmark(
+        launch_keys.checked,
+        "keys",
+        4000,
+        "higher",
+        "keys that touch learning, of every launch, equal to the written table",
     ),
     "demo_minutes": Benchmark(
         demo.minutes,
