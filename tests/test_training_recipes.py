@@ -9,14 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from capcurriculum import recipe
-from capcurriculum.errors import TrainerError
+from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import STAGED
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from tests.test_training_plan import stage as planned
 from training import differences, environment, knobs, overrides, parents, plan, sets, sft, support
 from training.knobs import Knobs
@@ -125,6 +127,44 @@ def test_the_papers_steps_come_from_its_rows(backbone: str) -> None:
         assert plan.total_steps(32736, got.batch_size, got.epochs, got.max_steps, "merged") == (63, 945)
         assert got.batch_size * got.rollouts == 2560
         assert got.batch_size // got.mini_batch_size == 4
+
+
+def test_the_papers_recipe_gives_the_papers_steps_on_rows_of_the_papers_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the recipe and stage files with as many rows, through everything that settles a plan but the weights."""
+    made = recipe.load(RECIPES / "paper/staged.yaml")
+    made = made.model_copy(update={"runs": str(tmp_path), "name": "run"})
+    assert (made.split.val, made.split.test, made.rollouts.above, made.rollouts.below) == (0.0, 0.0, None, None)
+    assert made.training is not None
+    # An order is made from tables, of which there are none; and the stages as they lie are not to be drawn anew.
+    settings = made.training.knobs.model_copy(update={"shuffle": False})
+    plain = made.training.model_copy(update={"order": None, "knobs": settings})
+    for name, (rows, _) in ROWS.items():
+        folder = tmp_path / "run" / "stages" / name
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"index": pa.array(range(rows))}), folder / "train-00000-of-00001.parquet")
+    monkeypatch.setattr(parents, "locate", lambda model: tmp_path)
+    found = Links(made.model_copy(update={"training": plain}), plain)
+    assert [(stage.stage, stage.rows, stage.total_steps) for stage in found.stages] == [
+        (name, rows, steps) for name, (rows, steps) in ROWS.items()
+    ]
+    assert all(stage.batch_size * stage.rollouts == 2560 for stage in found.stages)
+    said = " ".join(differences.differences(found))
+    assert "validation: none, since every row is trained on" in said
+    words = found.words(0)
+    assert "trainer.test_freq=-1" in words
+    assert "trainer.val_before_train=false" in words
+
+
+def test_a_stage_that_is_to_be_validated_needs_rows_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe.load(RECIPES / "demo.yaml").model_copy(update={"runs": str(tmp_path)})
+    folder = tmp_path / "demo" / "stages" / "text"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"index": pa.array(range(64))}), folder / "train-00000-of-00001.parquet")
+    settings = TrainingRecipe(stages=(StageRun(stage="text"),), knobs=KnobChanges(validate_every=4))
+    with pytest.raises(RecipeError, match=r"every 4 steps and has no validation rows; .* \(split.val\), or set"):
+        Links(made.model_copy(update={"training": settings}), settings)
 
 
 #: Prompt tokens, frozen, micro-batches of update and experience, epochs in the scripts, validate and save every, kept.

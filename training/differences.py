@@ -69,7 +69,9 @@ def _pixels(links: Links, link: Link) -> list[str]:
 
 
 def _run(links: Links) -> list[str]:
-    said = ["validation: each stage has rows of its own; the released scripts validate all stages on geometry."]
+    validated = any(link.knobs.validate_every for link in links.links)
+    own = "each stage has rows of its own" if validated else "none, since every row is trained on"
+    said = [f"validation: {own}; the released scripts validate all stages on geometry."]
     if links.recipe.rollouts.sampling.temperature == 0.7:
         said.append("pass rates: temperature 0.7 as in the released scripts; the data set cards say 1.0.")
     if not any(link.knobs.shuffle for link in links.links):

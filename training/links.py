@@ -129,6 +129,11 @@ class Links:
             return Link(found.run, knobs, files, taught, folder)
         select = found.run.select or self.settings.select
         selection.check(select, knobs, found.run.stage)
+        if knobs.validate_every and not files.val:
+            raise RecipeError(
+                f"Stage {found.run.stage} is to be validated every {knobs.validate_every} steps and has no validation "
+                f"rows; build with a share for them (split.val), or set training.knobs.validate_every to 0."
+            )
         if self.settings.validate_on == "all" and not knobs.validate_every:
             raise RecipeError(
                 f"Stage {found.run.stage} is to be validated on all stages' rows and never is; set "
@@ -193,7 +198,7 @@ class Links:
     def _validated_on(self, link: Link) -> tuple[Path, ...]:
         """The validation files of a link: its own, or each set's of the chain, as they were written."""
         if link.captions or self.settings.validate_on == "own":
-            return link.files.val
+            return link.files.val or link.files.train  # verl reads validation files also where it never asks them
         return tuple(dict.fromkeys(path for found in self.sets for path in dataset.val_files(found.folders)))
 
     def own_keys(self, number: int) -> bool:
