@@ -151,6 +151,9 @@ class TrainingRecipe(TrainingSection):
     verl's own configuration by their dotted names, over all that is said here; stages that are taught captions take
     only their own.
 
+    A stage that is done keeps its exported checkpoint alone, and with `keep_trainer_state` also what the trainer could
+    be resumed from.
+
     `python` is the interpreter of the environment the trainer is installed in (empty: this one), with this package
     beside it. `ray` is the address of a cluster that the trainer joins instead of starting one: `auto`, `host:port` or
     `ray://host:port`; more than one node needs it.
@@ -176,6 +179,7 @@ class TrainingRecipe(TrainingSection):
     step_minutes: PositiveFloat = 180
     select: Selection = "last"
     validate_on: Literal["own", "all"] = "own"
+    keep_trainer_state: bool = False
     logger: tuple[Tracker, ...] = ()
     project: Annotated[str, Field(pattern=_WORD)] = "capcurriculum"
     run_name: Annotated[str, Field(pattern=rf"^$|{_WORD}")] = ""

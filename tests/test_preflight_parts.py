@@ -114,14 +114,24 @@ def link(checkpoints: Path = Path("/nowhere"), backbone: str = "qwen3_vl_8b", **
     return dataclasses.replace(need.of_grpo("perception", 90, checkpoints, keys), **changes)
 
 
-def test_a_checkpoint_on_disk_is_weights_moments_and_a_loadable_copy(tmp_path: Path) -> None:
-    asked = disk.need(1_000_000, link(tmp_path, trained=4, keep=3, save_every=25))
-    assert (asked.checkpoint, asked.kept, asked.there) == (16_000_000, 48_000_000, 0)
+def test_a_stage_holds_one_whole_checkpoint_while_another_is_written_and_then_its_export(tmp_path: Path) -> None:
+    asked = disk.need(1_000_000, link(tmp_path, trained=4, computing=2, keep=3, save_every=25))
+    assert asked.checkpoint == 16_000_000
+    assert asked.most == 2 * 16_000_000 + 4_000_000  # of the third, only loadable weights
+    assert (asked.left, asked.there) == (2_000_000, 0)
     (tmp_path / "saved").write_bytes(b"x" * 5000)
-    asked = disk.need(1_000_000, link(tmp_path, trained=2, keep=1, save_every=25))
-    assert (asked.checkpoint, asked.kept, asked.there) == (8_000_000, 16_000_000, 5000)
-    asked = disk.need(1_000_000, link(tmp_path, trained=2, save_every=25, steps=25))
-    assert asked.kept == asked.checkpoint
+    asked = disk.need(1_000_000, link(tmp_path, trained=2, computing=2, keep=1, save_every=25))
+    assert (asked.checkpoint, asked.most, asked.there) == (8_000_000, 16_000_000, 5000)
+    asked = disk.need(1_000_000, link(tmp_path, trained=2, computing=2, save_every=25, steps=25))
+    assert asked.most == asked.checkpoint + 2_000_000  # the export beside the only one
+    asked = disk.need(1_000_000, link(tmp_path, trained=2, computing=2, save_every=25, steps=25, stays=True))
+    assert asked.left == asked.most
+
+
+def test_a_chain_holds_the_exports_of_before_and_what_trains_now() -> None:
+    one, two = disk.DiskNeed(16, 36, 2, 0), disk.DiskNeed(16, 32, 2, 0)
+    assert disk.chain([one, two, two]) == (36, 6)
+    assert disk.chain([two, two, one]) == (2 + 2 + 36, 6)
 
 
 def test_a_disk_that_is_too_small_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +141,7 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path, monkeypatch: pytest
     assert findings.all() == []
     monkeypatch.setattr(disk, "free", lambda folder: 1_000_000)
     numbers = machine.note_machine(links, micro.checkpoint("start"), 1, "cpu", None, findings)
-    assert "checkpoints will take 0.1 GB more (perception 0.1), and 0.0 GB are free" in findings.errors()[0].text
+    assert "will take up to 0.1 GB more at once (perception 0.1), and 0.0 GB are free" in findings.errors()[0].text
     assert numbers["disk_free"] == 0.001
 
 

@@ -1,8 +1,9 @@
 """From a checkpoint that verl saved of a stage to a Hugging Face folder that the next stage, vLLM and a user can load.
 
 verl writes the weights in full precision with every checkpoint (`hf_model` in its save contents; its own merger rounds
-to bfloat16, which eats what a few steps have learned). Here they are joined by the parent's processor and generation
-configuration, whose list of end tokens verl may lose, checked in a process of its own, and only then given their name.
+to the nearest bfloat16, which eats what a few steps have learned). Here they become what the backbone computes in
+(`rounding`), are joined by the parent's processor and generation configuration, whose list of end tokens verl may lose,
+checked in a process of its own, and only then given their name.
 """
 
 import json
@@ -16,6 +17,7 @@ from training.environment import trainer_environment
 from training.plan import files_digest
 from training.selection import link
 
+_INDEX = "model.safetensors.index.json"
 _LATEST = "latest_checkpointed_iteration.txt"
 #: Files that describe the model to those who load it; the parent's are the reference, training does not change them.
 _DESCRIPTION = (
@@ -66,11 +68,12 @@ def checkpoint_digest(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """How a checkpoint is loaded to be checked, and the `freeze` knob it was trained with."""
+    """How a checkpoint is loaded to be checked, the `freeze` knob it was trained with, and the type it is kept in."""
 
     python: str
     device: str
     freeze: str = ""
+    dtype: str = "float32"
 
 
 def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[str, str]:
@@ -84,8 +87,12 @@ def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[
         raise TrainerError(f"The trainer left no weights in {source}; delete {source.parents[2]} and run again.")
     temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    # Links, not copies: verl never writes into a finished checkpoint, and an 8B model is 16 GB.
-    shutil.copytree(source, temporary, copy_function=link)
+    narrow = checker.dtype == "bfloat16"
+    leave_out = shutil.ignore_patterns("*.safetensors") if narrow else None
+    # Links, not copies: verl never writes into a finished checkpoint, and an 8B model is 35 GB in full precision.
+    shutil.copytree(source, temporary, copy_function=link, ignore=leave_out)
+    if narrow:
+        _round(source, temporary, checker)
     for name in _DESCRIPTION:
         if (parent / name).is_file():
             (temporary / name).unlink(missing_ok=True)
@@ -94,6 +101,24 @@ def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
     return checkpoint_digest(target), reply
+
+
+def _round(source: Path, target: Path, checker: Checker) -> None:
+    (target / _INDEX).unlink(missing_ok=True)  # a link, and it says how many bytes there are
+    command = [checker.python, "-m", "training.rounding", str(source), str(target)]
+    done = subprocess.run(command, env=trainer_environment(checker.device), capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise TrainerError(f"The weights in {source} could not be written as {checker.dtype} ({said}); run again.")
+
+
+def prune(checkpoints: Path) -> None:
+    """Leave only loadable weights of every checkpoint but the last, from which alone a training is resumed."""
+    last = last_step(checkpoints)
+    for folder in checkpoints.glob("global_step_*"):
+        if int(folder.name.rpartition("_")[2]) < last:
+            for path in folder.rglob("*.pt"):
+                path.unlink(missing_ok=True)
 
 
 def _verify(folder: Path, parent: Path, checker: Checker) -> str:

@@ -211,7 +211,8 @@ class Links:
         link, stage = self.links[number], self.stages[number]
         keys = self.config(link, self.parent(number), stage.total_steps)
         of = need.of_captions if link.captions else need.of_grpo
-        return of(stage.stage, stage.total_steps, link.checkpoints, keys)
+        asked = of(stage.stage, stage.total_steps, link.checkpoints, keys)
+        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""

@@ -4,6 +4,7 @@ Every way out leaves a plan that says what happened, so running again goes on fr
 """
 
 import importlib.util
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +35,7 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         started=links.stages[number].started or _now(),
         error="",
     )
-    checker = export.Checker(links.python, links.device, link.knobs.freeze)
+    checker = export.Checker(links.python, links.device, link.knobs.freeze, links.base.dtype)
     series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts)
     try:
         links.prepare(number)
@@ -57,6 +58,9 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         reply=reply,
         finished=_now(),
     )
+    if not links.settings.keep_trainer_state:
+        for folder in (link.checkpoints, link.best):
+            shutil.rmtree(folder, ignore_errors=True)
     if importlib.util.find_spec("matplotlib"):
         curves.draw({links.folder.name: metrics.load(series.path)}, links.folder / "curves")
     _say(console, f"{stage.stage}: done, {stage.total_steps} steps{_of(link, chosen)}, {link.exported}")
@@ -84,6 +88,7 @@ def _run_trainer(links: Links, number: int, stage: StagePlan, series: metrics.Se
             series.append(step)
             if link.select == "best":
                 selection.keep_best(series.steps(), link.checkpoints, link.best)
+            export.prune(link.checkpoints)
             view.step(step)
             if not console.is_terminal:
                 _say(console, view.line())

@@ -2,10 +2,12 @@
 
 A checkpoint of verl 0.9.1 (`verl/utils/checkpoint/fsdp_checkpoint_manager.py`) holds the weights once for each of
 `model` and `hf_model` in its save contents, and AdamW's two moments for `optimizer`, all in the type that is trained.
-Exports are links to `hf_model` and add nothing on the same file system.
+Only the last can be resumed from and keeps all of it (`export.prune`); before it is written nothing is removed. A stage
+that is done keeps its export, in the type that is computed in.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +18,35 @@ _COPIES = {"model": 1, "optimizer": 2, "hf_model": 1}
 
 @dataclass(frozen=True, slots=True)
 class DiskNeed:
-    """Bytes: of one checkpoint of a stage, of all that are kept at once, and of those what is there already."""
+    """Bytes: of one whole checkpoint of a stage, of the most that its training and export hold at once, of what is left
+    of it when it is done, and of what is there already.
+    """
 
     checkpoint: int
-    kept: int
+    most: int
+    left: int
     there: int
 
 
 def need(parameters: int, link: LinkNeed) -> DiskNeed:
     """What a link's checkpoints take."""
-    copies = sum(_COPIES.get(one, 0) for one in link.contents)
-    checkpoint = parameters * link.trained * copies
+    checkpoint = parameters * link.trained * sum(_COPIES.get(one, 0) for one in link.contents)
+    saves = -(-link.steps // link.save_every)
+    older = parameters * link.trained * max(min(saves, link.keep) - 2, 0)
+    exported = parameters * link.computing
     # With one to keep, verl removes the old one only after the new one is written.
-    kept = min(-(-link.steps // link.save_every), max(link.keep, 2))
+    most = max(checkpoint * min(saves, 2) + older, checkpoint + older + exported)
     there = sum(path.stat().st_size for path in link.checkpoints.rglob("*") if path.is_file())
-    return DiskNeed(checkpoint, checkpoint * kept, there)
+    return DiskNeed(checkpoint, most, most if link.stays else exported, there)
+
+
+def chain(needs: Sequence[DiskNeed]) -> tuple[int, int]:
+    """(the most bytes that links trained one after the other hold at once, what is left of them at the end)."""
+    most = left = 0
+    for one in needs:
+        most = max(most, left + one.most)
+        left += one.left
+    return most, left
 
 
 def free(folder: Path) -> int:

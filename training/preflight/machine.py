@@ -93,15 +93,22 @@ def processor_patch(folder: Path) -> int | None:
 def _note_disk(links: Sequence[LinkNeed], size: ModelSize, findings: Findings) -> dict[str, float | None]:
     needs = [disk.need(size.parameters, link) for link in links]
     free = disk.free(links[0].checkpoints)
-    missing = sum(max(0, one.kept - one.there) for one in needs)
+    most, left = disk.chain(needs)
+    missing = max(0, most - sum(one.there for one in needs))
     if missing > free:
-        each = ", ".join(f"{link.stage} {one.kept / _GB:,.1f}" for link, one in zip(links, needs, strict=True))
+        each = ", ".join(f"{link.stage} {one.most / _GB:,.1f}" for link, one in zip(links, needs, strict=True))
         findings.error(
             "disk",
-            f"checkpoints will take {missing / _GB:,.1f} GB more ({each}), and {free / _GB:,.1f} GB are free below "
-            f"{links[0].checkpoints.parent.parent}; free some, or lower keep_checkpoints",
+            f"checkpoints will take up to {missing / _GB:,.1f} GB more at once ({each}), and {free / _GB:,.1f} GB are "
+            f"free below {links[0].checkpoints.parent.parent}; free some, or lower keep_checkpoints",
         )
-    return {"disk_needed": missing / _GB, "disk_free": free / _GB, "checkpoint": needs[0].checkpoint / _GB}
+    return {
+        "disk_needed": missing / _GB,
+        "disk_free": free / _GB,
+        "checkpoint": needs[0].checkpoint / _GB,
+        "chain_disk_gb": most / _GB,
+        "chain_disk_left_gb": left / _GB,
+    }
 
 
 def _note_positions(link: LinkNeed, size: ModelSize, findings: Findings) -> None:

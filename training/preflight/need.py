@@ -37,7 +37,8 @@ class LinkNeed:
 
     `contents` is what verl saves in a checkpoint. `trained`, `computing` and `reference` are bytes of a number: of the
     weights that are trained, of those computed with, and of the reference model (0 without one). `longest` counts the
-    tokens of a prompt with its reply. `engine` is None where nothing is generated.
+    tokens of a prompt with its reply. `engine` is None where nothing is generated. `stays` is whether checkpoints are
+    kept when the link is done.
     """
 
     stage: str
@@ -53,6 +54,7 @@ class LinkNeed:
     passes: Passes
     longest: int
     engine: Engine | None
+    stays: bool = False
 
 
 def of_grpo(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) -> LinkNeed:

@@ -33,6 +33,11 @@ def show(inspection: Inspection, out: Console) -> None:
         table.add_row(name, *counts, f"{stage.overlong:,}", key)
     if inspection.stages:
         out.print(table)
+    if (most := inspection.machine.get("chain_disk_gb")) is not None:
+        left = inspection.machine.get("chain_disk_left_gb") or 0.0
+        out.print(
+            f"Disk: up to {most:,.1f} GB while it trains, {left:,.1f} GB when all stages are done", highlight=False
+        )
     for finding in inspection.findings.all():
         # As text, for rows are nobody's markup.
         out.print(
