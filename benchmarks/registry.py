@@ -14,6 +14,7 @@ from benchmarks import (
     contamination_images,
     curricula_contrast,
     demo,
+    dry_plan,
     duplicates,
     error_share,
     grading,
@@ -76,6 +77,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "build_seconds": Benchmark(
         road.build_seconds, "s", 240, "lower", "`capcurriculum build` of the demo: 1,300 captions, 960 problems"
+    ),
+    "plan_without_weights_seconds": Benchmark(
+        dry_plan.seconds,
+        "s",
+        10,
+        "lower",
+        "`train --dry-run` of an 8B backbone whose weights are not there, three stages",
     ),
     "launch_keys_checked": Benchmark(
         launch_keys.checked,

@@ -101,6 +101,18 @@ def test_stages_are_chained_and_a_rerun_does_nothing(
     assert states(built) == [first, second]
 
 
+def test_a_plan_is_made_where_the_weights_are_not(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = recipe(built, Path("Some/Model-8B"), knobs={"freeze": "vision"})
+    chain.train(wanted, dry_run=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "There is no checkpoint 'Some/Model-8B' on this machine" in said
+    assert "lengths of prompts, names of frozen weights, memory and disk are unknown without it" in said
+    assert "actor_rollout_ref.model.path=" in said
+    assert "Some/Model-8B" in said.split("main_ppo")[1]
+    with pytest.raises(TrainerError, match="There is no checkpoint 'Some/Model-8B' on this machine"):
+        chain.train(wanted)
+
+
 def test_a_failed_stage_resumes_after_its_last_checkpoint(
     built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
 ) -> None:

@@ -148,8 +148,10 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
     _note(links, coming, inspection)
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
-        if number in coming:
+        if number in coming and not links.absent:
             _check_freeze(links, link)
+        if number == 0 and links.absent:
+            continue
         if number and links.stages[number - 1].state != State.DONE:
             continue  # its parent does not exist yet
         now = export.checkpoint_digest(links.parent(number))
@@ -158,7 +160,10 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
                 f"Stage {stage.stage} was begun from a parent checkpoint of digest {stage.parent_digest}, and "
                 f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
-    if coming:
+    if coming and coming[0] == 0 and links.absent:
+        unknown = "lengths of prompts, names of frozen weights, memory and disk are unknown without it"
+        inspection.findings.warn("weights", f"{links.absent.rstrip('.')}; {unknown}")
+    elif coming:
         gpus = (links.settings.gpus or links.base.gpus) * links.settings.nodes
         needs, nodes = [links.need(number) for number in coming], links.settings.nodes
         inspection.chain(needs, links.parent(coming[0]), gpus, links.device, nodes)
@@ -193,7 +198,8 @@ def _machines(links: Links, wanted: Sequence[int], inspection: Inspection, *, st
     asked = hardware.asked([links.need(number) for number in coming], links.parent(coming[0]), settings, links.base)
     hardware.divided(asked, findings)
     if not starting:
-        findings.note("machine", "the trainer's libraries, driver and GPUs are looked at only when a training starts")
+        if not inspection.write:
+            findings.note("machine", "the trainer's libraries, driver and GPUs are looked at only when a training starts")
         return
     variables = links.variables(coming[0])
     interpreter.check(links.python, variables)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capcurriculum.errors import RecipeError
+from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import Selection, StageRun, TrainingRecipe
@@ -89,7 +89,8 @@ class Links:
     ) -> None:
         """With a `display`, an order that the run does not have yet is written first.
 
-        With an `inspection`, the rows of links that are not done (`only` of that one, if given) are looked at.
+        With an `inspection`, the rows of links that are not done (`only` of that one, if given) are looked at. With one
+        that writes nothing the first parent's weights may be missing; `absent` then says so, and is "" else.
         """
         self.recipe = recipe
         self.settings = settings
@@ -101,7 +102,13 @@ class Links:
         self.order = sets.section(recipe, settings.order)
         if not settings.model:
             support.check_processor(self.base.processor, settings.backbone)  # before anybody fetches its weights
-        self.first_parent = parents.locate(settings.model or self.base.model)
+        self.first_parent, self.absent = Path(settings.model or self.base.model), ""
+        try:
+            self.first_parent = parents.locate(settings.model or self.base.model)
+        except TrainerError as error:
+            if inspection is None or inspection.write:
+                raise
+            self.absent = str(error)
         support.check_processor(support.processor(self.first_parent), settings.model or settings.backbone)
         self.sets = sets.find(recipe, settings, display)
         self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")

@@ -1,7 +1,8 @@
 """The same training for EasyR1, the engine of the paper's release: files for its own command, which is not run here.
 
-Pinned to commit d146d24 (3 November 2025), the last before its reward managers and their settings were rewritten, and
-after its mend for Qwen3-VL on rows with and without images (b2e3ffb); the release's scripts only fit that window.
+Pinned to commit b44b311 (30 July 2026), which mends a leak of GPU memory in vLLM's cache of pictures (07cae10) and keeps the
+generation configuration when shards are merged. The release's own scripts set `worker.reward.reward_type`, which is gone
+since b637de8 (16 November 2025), so they need an earlier one.
 """
 
-COMMIT = "d146d24"
+COMMIT = "b44b311"

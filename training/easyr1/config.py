@@ -63,7 +63,6 @@ def config(
             "rollout": _rollout(recipe, knobs),
             "ref": {"fsdp": _FSDP, "offload": {"offload_params": False}},
             "reward": {
-                "reward_type": "batch",
                 "reward_function": f"{_HERE / 'reward.py'}:compute_score",
                 "reward_function_kwargs": {
                     "accuracy_weight": knobs.accuracy_weight,
@@ -81,7 +80,7 @@ _FSDP: dict[str, Any] = {"enable_full_shard": True, "enable_cpu_offload": False,
 def _data(recipe: TrainingRecipe, knobs: Knobs, rows: Path, target: Path) -> dict[str, Any]:
     return {
         "train_files": f"{rows}@train",
-        "val_files": f"{rows}@validation",
+        "val_files": f"{rows}@{'validation' if knobs.validate_every else 'train'}",  # read also where never asked
         "prompt_key": "problem",
         "answer_key": "answer",
         "image_key": "images",
@@ -148,7 +147,7 @@ def _trainer(recipe: TrainingRecipe, base: Backbone, stage: str, knobs: Knobs, t
         "nnodes": recipe.nodes,
         "n_gpus_per_node": recipe.gpus or base.gpus,
         "val_freq": knobs.validate_every or -1,
-        "val_before_train": False,
+        "val_before_train": bool(knobs.validate_every),
         "save_freq": knobs.save_every,
         "save_limit": knobs.keep_checkpoints,
         "save_checkpoint_path": str(target),

@@ -1,4 +1,4 @@
-"""The project's reward with the signature of EasyR1's `batch` manager, which passes no options and no kind.
+"""The project's reward with the signature of EasyR1's `batch` rewards, which are passed no options and no kind.
 
 An answer that is one of the letters A to D is then graded as a choice by its letter; whoever boxes an option's text in
 place of its letter is read as saying nothing, where the verl reward would know the option.
@@ -10,6 +10,8 @@ from typing import Any
 from capcurriculum.rows import LETTERS
 from training.reward import ACCURACY_WEIGHT, FORMAT_WEIGHT, compute_scores
 
+#: What EasyR1 reads: the name it prints, and that all replies of a step come at once.
+REWARD_NAME, REWARD_TYPE = "capcurriculum", "batch"
 _OPTIONS = {"options": [f"option {letter}" for letter in LETTERS]}
 
 

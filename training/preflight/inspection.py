@@ -106,6 +106,9 @@ class Inspection:
         found = self._libraries
         if not schema.check(paths, files.stage, self.findings):
             return files
+        if not data.model.is_dir():  # a plan made where the weights are not, which the caller says
+            notes.note_rates(files, (), self.findings)
+            return files
         if found is None:
             notes.note_rates(files, (), self.findings)
             return files
@@ -131,7 +134,7 @@ class Inspection:
         """Look at the rows of a set whose captions are taught."""
         stage, paths = data.taught.stage, [*data.taught.train, *data.taught.val]
         report = self.stages[stage] = StageReport(len(data.told), 0, data.limit, "refuse")
-        if self._libraries is None:
+        if self._libraries is None or not data.model.is_dir():
             return
         begun = time.monotonic()
         try:
