@@ -199,7 +199,9 @@ def _machines(links: Links, wanted: Sequence[int], inspection: Inspection, *, st
     hardware.divided(asked, findings)
     if not starting:
         if not inspection.write:
-            findings.note("machine", "the trainer's libraries, driver and GPUs are looked at only when a training starts")
+            findings.note(
+                "machine", "the trainer's libraries, driver and GPUs are looked at only when a training starts"
+            )
         return
     variables = links.variables(coming[0])
     interpreter.check(links.python, variables)
