@@ -90,6 +90,8 @@ def test_stages_are_chained_and_a_rerun_does_nothing(
     assert (first["steps_per_epoch"], first["total_steps"], first["rows"]) == (2, 2, 20)
     assert second["parent_digest"] == first["checkpoint_digest"] != first["parent_digest"]
     assert first["parent_digest"] == export.checkpoint_digest(parent)
+    folders = [path.name for path in Path(second["checkpoint"]).parent.iterdir() if path.is_dir()]
+    assert folders == ["checkpoint"]  # nothing to resume from is left of a stage that is done
     generation = Path(second["checkpoint"], "generation_config.json").read_text()
     assert json.loads(generation) == {"eos_token_id": [1, 2]}
 
@@ -99,6 +101,14 @@ def test_stages_are_chained_and_a_rerun_does_nothing(
     monkeypatch.setattr(launch, "run", never)
     chain.train(recipe(built, parent))
     assert states(built) == [first, second]
+
+
+def test_what_the_trainer_could_be_resumed_from_is_kept_where_it_is_wanted(
+    built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
+) -> None:
+    monkeypatch.setattr(launch, "run", stand_in())
+    chain.train(recipe(built, parent, keep_trainer_state=True))
+    assert (built / "runs/demo/training/text/trainer/global_step_2").is_dir()
 
 
 def test_a_plan_is_made_where_the_weights_are_not(built: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,7 @@ def recipe(root: Path) -> Recipe:
                 "text",
             ],
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
+            "keep_trainer_state": True,  # the optimizer's is looked at below
         },
     }
     return parse(data, "test")
