@@ -38,7 +38,7 @@ print("\\n" + json.dumps(out))
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One stage of a recipe under one backbone; `own` are the keys that the recipe sets itself."""
+    """One stage of a recipe under one backbone."""
 
     name: str
     recipe: TrainingRecipe

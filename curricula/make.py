@@ -139,7 +139,8 @@ def check_judged(run: Run, recipe: Recipe) -> None:
     ):
         raise RunError(
             f"No question of stage {stage} in {run.path} was judged by the filter {name} as this recipe sets it, so "
-            f"the run was built with another recipe; build it with this one (capcurriculum build), or name another run."
+            f"the run was built with another recipe, or nothing reached that filter; build it with this recipe "
+            f"(capcurriculum build), or name another run."
         )
 
 

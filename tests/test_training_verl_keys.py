@@ -9,6 +9,7 @@ import pytest
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from training import compose, environment, knobs, overrides, verl_keys
+from training.preflight import need
 
 PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
@@ -31,7 +32,7 @@ def test_they_are_the_last_layer_and_a_stages_own_come_after() -> None:
 def test_they_are_part_of_what_a_stage_was_begun_with() -> None:
     plain = overrides.identity(keys())
     assert overrides.identity(keys(verl={"actor_rollout_ref.actor.ppo_epochs": 2})) != plain
-    assert overrides.identity(keys(verl={"actor_rollout_ref.rollout.gpu_memory_utilization": 0.4})) == plain
+    assert overrides.identity(keys(verl={"actor_rollout_ref.rollout.agent.num_workers": 4})) == plain
 
 
 def test_a_plus_adds_a_key_that_verls_configuration_does_not_name() -> None:
@@ -46,6 +47,8 @@ def test_a_plus_adds_a_key_that_verls_configuration_does_not_name() -> None:
         ("data.train_files", "x", "set training.order"),
         ("actor_rollout_ref.rollout.n", 16, "set training.knobs.rollouts"),
         ("actor_rollout_ref.actor.freeze_vision_tower", True, "verl 0.9.1 ignores it; set training.knobs.freeze"),
+        ("actor_rollout_ref.rollout.name", "sglang", "weights are handed to vLLM"),
+        ("actor_rollout_ref.rollout.tensor_model_parallel_size", 2, "set training.knobs.tensor_parallel"),
         ("reward.num_workers", 3, "set training.reward"),
         ("trainer.total_epochs", 3, "set training.knobs.epochs or max_steps"),
         ("+trainer.nnodes", 3, "set training.nodes"),
@@ -69,6 +72,16 @@ def test_what_something_here_depends_on_and_what_runs_programs_is_refused(key: s
     with pytest.raises(RecipeError, match=said) as caught:
         keys(verl={key: value})
     assert f"training.verl of stage text sets {key!r}" in str(caught.value)
+
+
+def test_a_key_that_only_begins_like_one_of_ours_may_be_set() -> None:
+    assert keys(verl={"actor_rollout_ref.rollout.n_gpus_per_node": 8})["actor_rollout_ref.rollout.n_gpus_per_node"] == 8
+
+
+def test_a_type_that_has_no_size_is_a_sentence() -> None:
+    made = keys(verl={"actor_rollout_ref.actor.fsdp_config.model_dtype": "fp12"})
+    with pytest.raises(RecipeError, match=r"model_dtype to fp12, which is none of fp32, bf16 and fp16"):
+        need.of_grpo("text", 10, Path("/c"), made)
 
 
 def test_every_key_that_a_knob_settles_and_that_is_learned_by_names_the_knob() -> None:

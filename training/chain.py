@@ -160,7 +160,7 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
                 f"Stage {stage.stage} was begun from a parent checkpoint of digest {stage.parent_digest}, and "
                 f"{links.parent(number)} now has {now}; restore it, or train under another name (training.name)."
             )
-    if coming and coming[0] == 0 and links.absent:
+    if coming and links.absent:
         unknown = "lengths of prompts, names of frozen weights, memory and disk are unknown without it"
         inspection.findings.warn("weights", f"{links.absent.rstrip('.')}; {unknown}")
     elif coming:

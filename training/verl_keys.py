@@ -19,17 +19,22 @@ _CODE = re.compile(
 )
 #: YAML reads 1e-6 as a text, for want of a dot.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-#: Beginnings of keys that we depend on -> what to set instead, or why not.
+#: Keys that we depend on, with all below them (and all that begin so, where one ends with _) -> what to set instead.
 _OWNED: Mapping[str, str] = MappingProxyType(
     {
-        "actor_rollout_ref.actor.checkpoint.": "resuming and the next stage read what is saved",
+        "actor_rollout_ref.actor.checkpoint": "resuming and the next stage read what is saved",
         "actor_rollout_ref.actor.freeze_vision_tower": "verl 0.9.1 ignores it; set training.knobs.freeze",
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
         "actor_rollout_ref.actor.ppo_mini_batch_size": "set training.knobs.mini_batch_size",
         "actor_rollout_ref.actor.use_dynamic_bsz": "set training.knobs.tokens_per_gpu",
+        "actor_rollout_ref.actor.fsdp_config.optimizer_offload": "set training.knobs.offload_optimizer",
         "actor_rollout_ref.model.path": "set training.model",
+        "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
+        "actor_rollout_ref.rollout.gpu_memory_utilization": "set training.knobs.gpu_memory",
+        "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
         "actor_rollout_ref.rollout.n": "set training.knobs.rollouts",
         "actor_rollout_ref.rollout.name": "weights are handed to vLLM, and the pixel limits are checked against it",
+        "actor_rollout_ref.rollout.tensor_model_parallel_size": "set training.knobs.tensor_parallel",
         "data.apply_chat_template_kwargs": "prompts are counted and served with the template's own defaults",
         "data.filter_overlong_prompts": "set training.preflight.overlong",
         "data.image_key": "the stage files' column is images",
@@ -47,7 +52,7 @@ _OWNED: Mapping[str, str] = MappingProxyType(
         "data.train_files": "set training.order and training.stages",
         "data.truncation": "set training.preflight.overlong",
         "data.val_files": "set training.validate_on",
-        "reward.": "set training.reward",
+        "reward": "set training.reward",
         "trainer.default_local_dir": "checkpoints are found below the training's folder",
         "trainer.device": "set training.device",
         "trainer.logger": "set training.logger",
@@ -55,14 +60,14 @@ _OWNED: Mapping[str, str] = MappingProxyType(
         "trainer.max_ckpt_to_keep": "set training.knobs.keep_checkpoints",
         "trainer.n_gpus_per_node": "set training.gpus",
         "trainer.nnodes": "set training.nodes",
-        "trainer.resume": "a training resumes from its own folder",
+        "trainer.resume_": "a training resumes from its own folder",
         "trainer.save_freq": "set training.knobs.save_every",
         "trainer.test_freq": "set training.knobs.validate_every",
         "trainer.total_": "set training.knobs.epochs or max_steps",
-        "trainer.v1.": "rewards are counted and rows are ordered there",
+        "trainer.v1": "rewards are counted and rows are ordered there",
         "trainer.val_": "set training.knobs.validate_every",
         "trainer.validation_data_dir": "samples are read from the training's folder",
-        "hydra.": "the trainer's output is found below the training's folder",
+        "hydra": "the trainer's output is found below the training's folder",
     }
 )  # fmt: skip
 
@@ -80,8 +85,7 @@ def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
             raise RecipeError(
                 f"{where}, which is no key of verl's; keys are dotted, as actor_rollout_ref.actor.ppo_epochs."
             )
-        owned = next((reason for start, reason in _OWNED.items() if bare.startswith(start)), "")
-        if owned:
+        if owned := _owned(bare):
             raise RecipeError(f"{where}, on which this program depends: {owned}.")
         if _CODE.search(bare):
             raise RecipeError(f"{where}, by which verl would load code or files that the recipe names; leave it out.")
@@ -91,6 +95,14 @@ def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
                 f"{where} to a text with ${{ or a control character, which verl's configuration would read."
             )
     return {key: _meant(value) for key, value in keys.items()}
+
+
+def _owned(key: str) -> str:
+    """Why a key may not be set, "" if it may."""
+    for name, reason in _OWNED.items():
+        if key == name or key.startswith(name if name.endswith("_") else f"{name}."):
+            return reason
+    return ""
 
 
 def _meant(value: Any) -> Any:

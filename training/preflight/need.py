@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capcurriculum.errors import RecipeError
+
 #: Bytes of a number in each type that verl names.
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
@@ -58,7 +60,11 @@ class LinkNeed:
 
 
 def of_grpo(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) -> LinkNeed:
-    """The need under `keys` of verl's GRPO trainer."""
+    """The need under `keys` of verl's GRPO trainer.
+
+    Raises:
+        RecipeError: the recipe's own keys name a type of numbers that verl does not know.
+    """
     actor, reference, rollout = (f"actor_rollout_ref.{part}" for part in ("actor", "ref", "rollout"))
     share = keys[f"{rollout}.gpu_memory_utilization"]
     longest = keys["data.max_prompt_length"] + keys["data.max_response_length"]
@@ -69,14 +75,22 @@ def of_grpo(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) 
         contents=tuple(keys[f"{actor}.checkpoint.save_contents"]),
         save_every=keys["trainer.save_freq"],
         keep=keys["trainer.max_actor_ckpt_to_keep"],
-        trained=_BYTES[keys[f"{actor}.fsdp_config.model_dtype"]],
-        computing=_BYTES[keys[f"{actor}.fsdp_config.mixed_precision.param_dtype"]],
-        reference=_BYTES[keys[f"{reference}.fsdp_config.model_dtype"]] if keys[f"{actor}.use_kl_loss"] else 0,
+        trained=_bytes(keys, f"{actor}.fsdp_config.model_dtype"),
+        computing=_bytes(keys, f"{actor}.fsdp_config.mixed_precision.param_dtype"),
+        reference=_bytes(keys, f"{reference}.fsdp_config.model_dtype") if keys[f"{actor}.use_kl_loss"] else 0,
         offloaded=keys[f"{actor}.fsdp_config.optimizer_offload"],
         passes=_passes(keys, longest),
         longest=longest,
         engine=Engine(share, keys[f"{rollout}.tensor_model_parallel_size"]),
     )
+
+
+def _bytes(keys: Mapping[str, Any], key: str) -> int:
+    """Bytes of a number; the recipe may have set the key itself (`training.verl`)."""
+    found = _BYTES.get(str(keys[key]))
+    if found is None:
+        raise RecipeError(f"training.verl sets {key} to {keys[key]}, which is none of fp32, bf16 and fp16; correct it.")
+    return found
 
 
 def _passes(keys: Mapping[str, Any], longest: int) -> Passes:
@@ -91,7 +105,7 @@ def _passes(keys: Mapping[str, Any], longest: int) -> Passes:
 
 
 def of_captions(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, Any]) -> LinkNeed:
-    """The need under `keys` of verl's supervised trainer."""
+    """The need under `keys` of verl's supervised trainer; raises what `of_grpo` raises."""
     return LinkNeed(
         stage=stage,
         steps=steps,
@@ -99,8 +113,8 @@ def of_captions(stage: str, steps: int, checkpoints: Path, keys: Mapping[str, An
         contents=tuple(keys["checkpoint.save_contents"]),
         save_every=keys["trainer.save_freq"],
         keep=keys["trainer.max_ckpt_to_keep"],
-        trained=_BYTES[keys["engine.model_dtype"]],
-        computing=_BYTES[keys["engine.mixed_precision.param_dtype"]],
+        trained=_bytes(keys, "engine.model_dtype"),
+        computing=_bytes(keys, "engine.mixed_precision.param_dtype"),
         reference=0,
         offloaded=keys["engine.optimizer_offload"],
         passes=Passes(keys["data.micro_batch_size_per_gpu"] * keys["data.max_length"], 0, filled=False, fused=False),

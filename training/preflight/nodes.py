@@ -25,7 +25,9 @@ def reports(address: str, paths: list[str], seconds: float = 300) -> list[dict[s
     for node in ray.nodes():
         if node["Alive"]:
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = ray.remote(num_cpus=0, scheduling_strategy=here, max_retries=0)(probe.report)
+            # All its GPUs: Ray shows a task no other than those it asks for.
+            gpus = node["Resources"].get("GPU", 0)
+            task = ray.remote(num_cpus=0, num_gpus=gpus, scheduling_strategy=here, max_retries=0)(probe.report)
             asked.append(task.remote(paths))
     return list(ray.get(asked, timeout=seconds))
 
