@@ -211,14 +211,6 @@ def test_knobs_are_those_of_the_released_scripts(backbone: str, stage: str) -> N
     assert (got.val_temperature, got.val_top_p, got.max_response_tokens) == (0.6, 0.95, 2048)
 
 
-@pytest.mark.parametrize("backbone", ["internvl3_8b", "internvl3_5_8b"])
-def test_a_backbone_that_verl_cannot_feed_pictures_is_refused_before_its_weights_are_wanted(backbone: str) -> None:
-    made = recipe.load(RECIPES / "paper/staged.yaml")
-    training = TrainingRecipe(backbone=backbone)
-    with pytest.raises(TrainerError, match=r"train internvl3\w* on pictures: .* its InternVLProcessor \(verl would"):
-        Links(made.model_copy(update={"training": training}), training)
-
-
 def test_a_model_of_the_users_own_is_refused_by_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "preprocessor_config.json").write_text('{"processor_class": "LlavaProcessor"}')
     assert support.processor(tmp_path) == "LlavaProcessor"

@@ -12,9 +12,12 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent
 
+#: The module by which verl knows a CPU.
+CPU_PLATFORM = "training.cpu_platform"
+
 _CPU = {
     "VERL_PLATFORM": "cpu",
-    "VERL_USE_EXTERNAL_MODULES": "training.cpu_platform",
+    "VERL_USE_EXTERNAL_MODULES": CPU_PLATFORM,
     "VERL_ENGINE_DEVICE": "cuda",  # verl registers its FSDP engines for cuda and npu; they run on the CPU as they are
     "OMP_NUM_THREADS": "1",
     # Ray gives its own helpers 30 s to appear, which a laptop that is busy with something else does not keep.

@@ -109,7 +109,8 @@ class Links:
             if inspection is None or inspection.write:
                 raise
             self.absent = str(error)
-        support.check_processor(support.processor(self.first_parent), settings.model or settings.backbone)
+        self.processor = support.processor(self.first_parent) or self.base.processor
+        support.check_processor(self.processor, settings.model or settings.backbone)
         self.sets = sets.find(recipe, settings, display)
         self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
         links = [self._link(found) for found in self.sets]
@@ -200,7 +201,8 @@ class Links:
         if link.captions:
             return sft.config(self.settings, self.base, link.run, link.knobs, paths, total)
         first = link.run.stage == self.first_rewarded
-        return overrides.config(self.settings, self.base, link.run, link.knobs, paths, total, first=first)
+        keys = overrides.config(self.settings, self.base, link.run, link.knobs, paths, total, first=first)
+        return keys | overrides.carried(support.variables(self.processor, self.device))
 
     def _validated_on(self, link: Link) -> tuple[Path, ...]:
         """The validation files of a link: its own, or each set's of the chain, as they were written."""
@@ -242,7 +244,9 @@ class Links:
     def variables(self, number: int) -> dict[str, str]:
         """The environment of what trains a link."""
         link = self.links[number]
-        return environment.trainer_environment(self.device) | (sft.variables(link.knobs) if link.captions else {})
+        own = support.variables(self.processor, self.device)
+        own |= sft.variables(link.knobs) if link.captions else {}
+        return environment.trainer_environment(self.device) | own
 
     def prepare(self, number: int) -> None:
         """Write those of a link's files that are made from its set's, unless they are there."""

@@ -100,7 +100,8 @@ _ADDED = (
 
 
 #: Ray carries its environment to every node, which the shell's does not reach.
-_FREEZE = f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}"
+_CARRIED = "ray_kwargs.ray_init.runtime_env.env_vars."
+_FREEZE = f"{_CARRIED}{freeze.VARIABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +275,11 @@ def _freeze(knobs: Knobs) -> dict[str, Any]:
         "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one
         _FREEZE: knobs.freeze,
     }
+
+
+def carried(variables: dict[str, str]) -> dict[str, str]:
+    """Environment variables as keys by which Ray sets them in every process of every node."""
+    return {f"{_CARRIED}{name}": value for name, value in variables.items()}
 
 
 def arguments(keys: dict[str, Any], added: tuple[str, ...] = _ADDED) -> list[str]:

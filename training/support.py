@@ -1,4 +1,4 @@
-"""What verl 0.9.1 can give pictures to, known from its source so that a training is refused before anything is loaded.
+"""What verl 0.9.1 can give pictures to, by itself or with what we add; others are refused before anything is loaded.
 
 verl builds a model's inputs from its processor, and knows the processors below by the names of their classes
 (`verl/utils/tokenizer/tokenizer.py`, `hf_processor`). Of any other it returns None after a warning, and the first row
@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from capcurriculum.errors import TrainerError
+from training.environment import CPU_PLATFORM
 
 PROCESSORS = (
     "Gemma4Processor",
@@ -19,27 +20,29 @@ PROCESSORS = (
     "Qwen2_5_VLProcessor",
     "Qwen3VLProcessor",
 )
-#: Processors of our backbones that verl lacks -> what it would take.
-_NEEDED = {
-    "InternVLProcessor": (
-        "verl would have to accept it, keep its image token where it builds a reply's inputs again, and run the vision "
-        "tower on every GPU in batches without pictures"
-    )
-}
+#: Further ones, with the module of ours that adds to verl what they need.
+ADDED = {"InternVLProcessor": "training.internvl"}
+#: The environment variable by which verl, in each of its processes, is told what else to import.
+MODULES = "VERL_USE_EXTERNAL_MODULES"
 
 
 def check_processor(name: str, model: str) -> None:
-    """Refuse a model whose processor verl does not know.
+    """Refuse a model whose processor verl does not know and we do not add.
 
     Raises:
-        TrainerError: with what would be needed, where that is known.
+        TrainerError: with what to take instead.
     """
-    if name and name not in PROCESSORS:
-        needed = f" ({_NEEDED[name]})" if name in _NEEDED else ""
+    if name and name not in PROCESSORS and name not in ADDED:
         raise TrainerError(
-            f"verl 0.9.1 cannot train {model} on pictures: it has no way to use its {name}{needed}; take the backbone "
-            f"qwen3_vl_8b or qwen2_5_vl_7b, see docs/training.md."
+            f"verl 0.9.1 cannot train {model} on pictures: it has no way to use its {name}; take one of the backbones "
+            f"of docs/training.md, or a model of their families."
         )
+
+
+def variables(name: str, device: str) -> dict[str, str]:
+    """What verl's processes have to find in their environment to train a model with this processor."""
+    own = [CPU_PLATFORM] if device == "cpu" else []
+    return {MODULES: ",".join([*own, ADDED[name]])} if name in ADDED else {}
 
 
 def processor(folder: Path) -> str:
