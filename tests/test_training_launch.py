@@ -53,6 +53,17 @@ def test_success_reports_each_step_and_leaves_nothing(tmp_path: Path) -> None:
     assert nothing_left(tmp_path)
 
 
+def test_an_error_is_told_and_not_its_echo_in_other_processes(tmp_path: Path) -> None:
+    lines = [
+        "(Server pid=1) (EngineCore pid=2) ERROR 11-30 04:12:43 [core.py:1351] RuntimeError: Unsupported head_dim=24",
+        "(Server pid=1) vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.",
+        "ValueError: Received an empty list as keys.",
+        "ray.exceptions.RayTaskError(ValueError): ray::TaskRunner.run()",
+    ]
+    with pytest.raises(TrainerError, match=r"ended with code 1: RuntimeError: Unsupported head_dim=24; its log"):
+        launch.run(job(tmp_path, f"print({chr(10).join(lines)!r}, flush=True); sys.exit(1)"))
+
+
 def test_a_crash_says_its_last_error_and_where_the_log_is(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match=r"ended with code 1: ValueError: no such knob; its log is .*verl\.log\.$"):
         launch.run(job(tmp_path, "raise ValueError('no such knob')"))

@@ -36,6 +36,8 @@ _REASON = re.compile(
     r"(?:^|\s)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:\(\w+\))?: \S.*"
     r"|\d+ Workers \(tasks / actors\) killed due to memory pressure \(OOM\))"
 )
+#: Errors that only tell that another process has met one.
+_ECHO = re.compile(r"EngineDeadError|ActorDiedError|RayTaskError|ChildFailedError|Received an empty list as keys")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 #: Seconds a trainer may take to report the error whose first sign it has logged, and to exit by itself.
 FATAL_GRACE = 10.0
@@ -222,12 +224,16 @@ def ended(code: int, log: Path, start: int) -> str:
 
 
 def last_error(log: Path, start: int, otherwise: str | None = None) -> str:
-    """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters."""
+    """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters.
+
+    An error that is only another process's echo counts where there is no other.
+    """
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 1_000_000))
         lines = [_COLOURS.sub("", line).strip() for line in file.read().decode(errors="replace").splitlines()]
     errors = [found[1] for line in lines if (found := _REASON.search(line))]
     if not errors and otherwise is not None:
         return otherwise
-    said = errors or [line for line in lines if line] or ["it said nothing"]
+    causes = [error for error in errors if not _ECHO.search(error)]
+    said = causes or errors or [line for line in lines if line] or ["it said nothing"]
     return said[-1].rstrip(".")[:300]
