@@ -8,6 +8,7 @@ from typing import Literal
 from benchmarks import (
     adaptive,
     agreement,
+    bad_inputs,
     client,
     commands,
     contamination,
@@ -64,6 +65,18 @@ class Benchmark:
 _DEMO_GAIN = "the demo: last model against its start on unseen rows, lower end of the 95 % interval"
 
 BENCHMARKS: dict[str, Benchmark] = {
+    "bad_inputs_tried": Benchmark(
+        partial(bad_inputs.counted, "tried"), "inputs", 600, "higher", "cases of the corpus in tests/bad_inputs"
+    ),
+    "bad_input_tracebacks": Benchmark(
+        partial(bad_inputs.counted, "traceback"), "inputs", 0, "lower", "of these, ended in a traceback"
+    ),
+    "bad_input_silent": Benchmark(
+        partial(bad_inputs.counted, "silent"), "inputs", 0, "lower", "of these, did not say what they had to"
+    ),
+    "bad_input_hangs": Benchmark(
+        partial(bad_inputs.counted, "hang"), "inputs", 0, "lower", "of these, took more than 10 s"
+    ),
     "help_seconds": Benchmark(commands.help_seconds, "s", 0.3, "lower", "median of 10 `capcurriculum --help`"),
     "import_seconds": Benchmark(commands.import_seconds, "s", 0.3, "lower", "median of 10 `import capcurriculum.cli`"),
     "grade_choice_per_s": Benchmark(
