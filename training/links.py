@@ -131,6 +131,8 @@ class Links:
     def _link(self, found: sets.LinkSet) -> Link:
         taught = files = dataset.set_files(found.run.stage, found.folders)
         folder, knobs = self.folder / found.run.stage, resolve(self.settings, found.run)
+        processor = support.processor(self.first_parent) or ("" if self.settings.model else self.base.processor)
+        support.check_split(processor, found.run.stage, knobs.sequence_parallel)
         if found.run.method == "sft":
             files = captions.files(Run(self.recipe.run_dir), taught, folder / "captions", knobs)
             return Link(found.run, knobs, files, taught, folder)
@@ -219,7 +221,8 @@ class Links:
         keys = self.config(link, self.parent(number), stage.total_steps)
         of = need.of_captions if link.captions else need.of_grpo
         asked = of(stage.stage, stage.total_steps, link.checkpoints, keys)
-        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state)
+        adapters = need.Adapters(link.knobs.lora_rank, link.knobs.lora_modules) if link.knobs.lora_rank else None
+        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state, adapters=adapters)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""

@@ -8,7 +8,7 @@ with a picture ends the run, minutes later. A test holds this list against the i
 import json
 from pathlib import Path
 
-from capcurriculum.errors import TrainerError
+from capcurriculum.errors import RecipeError, TrainerError
 
 PROCESSORS = (
     "Gemma4Processor",
@@ -19,6 +19,9 @@ PROCESSORS = (
     "Qwen2_5_VLProcessor",
     "Qwen3VLProcessor",
 )
+#: Those of the models whose sequences verl splits (`verl/models/transformers/monkey_patch.py`,
+#: `patch_vlm_for_ulysses_input_slicing`); in another every GPU would get the whole sequence and a part of its targets.
+SPLIT = ("Glm4vProcessor", "Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 #: Processors of our backbones that verl lacks -> what it would take.
 _NEEDED = {
     "InternVLProcessor": (
@@ -39,6 +42,19 @@ def check_processor(name: str, model: str) -> None:
         raise TrainerError(
             f"verl 0.9.1 cannot train {model} on pictures: it has no way to use its {name}{needed}; take the backbone "
             f"qwen3_vl_8b or qwen2_5_vl_7b, see docs/training.md."
+        )
+
+
+def check_split(name: str, stage: str, parts: int) -> None:
+    """Refuse to split the sequences of a model that verl would not split them in.
+
+    Raises:
+        RecipeError: naming the stage.
+    """
+    if parts > 1 and name and name not in SPLIT:
+        raise RecipeError(
+            f"In stage {stage}, sequence_parallel is {parts}, and verl 0.9.1 splits sequences of Qwen-VL and GLM-4V "
+            f"alone, not of a model with a {name}; set training.knobs.sequence_parallel to 1."
         )
 
 
