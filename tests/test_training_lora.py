@@ -69,7 +69,9 @@ def test_adapters_and_frozen_weights_go_together_where_they_do_not_meet() -> Non
 
 
 @pytest.mark.usefixtures("light_preflight")
-def test_adapters_in_frozen_weights_are_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_adapters_in_frozen_weights_are_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     training_data.write_stage(tmp_path / "runs/demo/stages", "text")
     parent = tmp_path / "parent"
     parent.mkdir()
@@ -78,7 +80,11 @@ def test_adapters_in_frozen_weights_are_refused_before_anything_starts(tmp_path:
     changed = {"lora_rank": 4, "freeze": "up_proj"}
     with pytest.raises(TrainerError, match=r"Stage text cannot be trained: freeze: 'up_proj' holds 1 weights that get"):
         chain.train(recipe(tmp_path, parent, ("text",), knobs=changed), dry_run=True)
+    capsys.readouterr()
     chain.train(recipe(tmp_path, parent, ("text",), knobs={"lora_rank": 4}), dry_run=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "actor_rollout_ref.model.lora_rank=4" in said
+    assert "all but" in said
 
 
 def test_weights_without_an_adapter_are_to_stay_as_they_were() -> None:

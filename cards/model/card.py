@@ -137,11 +137,14 @@ def _results(run: Run | None, chain: Training, start: Base | None) -> _Results:
 
 def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
     frozen = [Md(f"{code(one.stage)} {code(one.frozen)}") for one in chain.stages if one.frozen]
-    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else "No setting froze a part of it."
+    ranks = [Md(f"{code(one.stage)} {one.adapters}") for one in chain.stages if one.adapters]
+    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else ""
+    if ranks:
+        said += f" Adapters were trained and added to the weights in place of them all (stage, rank): {listed(ranks)}."
     return {
         "stages": parts.stages(chain),
         "knobs": parts.knobs(chain) or Md(""),
-        "vision": Md(said),
+        "vision": Md(said.strip() or "No setting froze a part of it."),
         "digests": parts.digests(chain),
         "command": block("capcurriculum train recipe.yaml", language="sh"),
     }
