@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from capcurriculum import recipe
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from training import environment, knobs, overrides
 
 RECIPES = Path(__file__).parent.parent / "curricula" / "recipes"
@@ -22,6 +22,10 @@ TABLE = Path(overrides.__file__).parent / "launch_keys.yaml"
 BACKBONES = ("qwen3_vl_8b", "qwen2_5_vl_7b", "internvl3_8b", "internvl3_5_8b", "micro", "micro_gpu")
 _PATHS = overrides.Paths((Path("/t.parquet"),), (Path("/v.parquet"),), Path("/m"), Path("/c"), Path("/s"))
 _STEPS = 90
+#: What no shipped recipe has: adapters, a learning rate that falls, sequences split over GPUs, weights offloaded.
+_CHANGED = KnobChanges(
+    lora_rank=32, lora_alpha=64, schedule="cosine", min_lr_ratio=0.1, sequence_parallel=2, offload_parameters=True
+)
 _COMPOSE = """
 import json, os, sys, warnings
 warnings.simplefilter("ignore")
@@ -72,6 +76,10 @@ def _all() -> Iterator[tuple[str, Launch]]:
         for run in training.stages or [StageRun(stage=name) for name in names]:
             if run.method == "grpo":
                 yield f"{path.stem}/{run.stage}", Launch(f"{path.stem}/{run.stage}", training, run)
+    yield (
+        "every_knob",
+        Launch("every_knob", TrainingRecipe(backbone="qwen3_vl_8b", knobs=_CHANGED), StageRun(stage="text")),
+    )
     for backbone in BACKBONES:
         for name in ("perception", "text", "visual", "merged"):
             label = f"{backbone}/{name}"

@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capcurriculum import (
     __version__,
@@ -17,6 +18,9 @@ from capcurriculum import (
     review_options,
 )
 from capcurriculum.errors import CapCurriculumError, RunError
+
+if TYPE_CHECKING:
+    from capcurriculum.run import Run
 
 Verb = Callable[[argparse.Namespace], None]
 #: Name, what it calls, and its help -> the parser of a new verb.
@@ -97,8 +101,10 @@ def _funnel(arguments: argparse.Namespace) -> None:
     from training import remarks
 
     found, named = run.named(arguments.run), Path(arguments.run)
+    wanted = recipe.load(named) if named.is_file() else found.recipe()
+    _note_foreign(found, arguments.run)
     show.funnel(found, Console(), arguments.overlap)
-    show.remarks(remarks.of(found, recipe.load(named) if named.is_file() else found.recipe()), Console())
+    show.remarks(remarks.of(found, wanted), Console())
 
 
 def _why(arguments: argparse.Namespace) -> None:
@@ -163,8 +169,23 @@ def _report(arguments: argparse.Namespace) -> None:
     from capcurriculum.progress import Display
     from cards.report import write
 
-    path = write.report(run.named(arguments.run), arguments.out, Display(), arguments.rows or write.ROWS)
+    found = run.named(arguments.run)
+    _note_foreign(found, arguments.run)
+    path = write.report(found, arguments.out, Display(), arguments.rows or write.ROWS)
     print(f"The report is {path}; open it with any browser.")
+
+
+def _note_foreign(found: "Run", named: str) -> None:
+    """Say where a recipe file is named and the run was last built with another; what is told is the run as it is."""
+    from capcurriculum import run
+    from curricula import make
+
+    if not Path(named).is_file():
+        return
+    try:
+        make.check_belongs(found, run.recipe_of(named), found.stages)
+    except RunError as error:
+        print(f"note: {error} What follows is of the run as it was built.", file=sys.stderr)
 
 
 def _card(arguments: argparse.Namespace) -> None:

@@ -31,6 +31,9 @@ VerlValue = str | int | float | bool | None | tuple[str | int | float | bool, ..
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Selection = Literal["last", "best"]
 Method = Literal["grpo", "sft"]
+Schedule = Literal["constant", "cosine"]
+#: Linear layers of a language model by the last part of their names, as every model here that can be trained has them.
+LoraModule = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:-]{0,63}$"
 #: A name that is a folder below the run's.
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
@@ -60,6 +63,12 @@ class KnobChanges(TrainingSection):
     micro-batches count the sequences of a pass on one GPU. `freeze` is a regular expression that is searched for in the
     names of the model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew
     each epoch.
+    `schedule` is how the learning rate goes on after its `warmup` (a share of the stage's steps): `constant`, or by
+    half a `cosine` to `min_lr_ratio` of itself at the stage's end.
+    `lora_rank` above 0 trains adapters of that rank in the `lora_modules` of the language model's layers, scaled by
+    `lora_alpha` / `lora_rank`, and nothing else; 0 trains the weights themselves.
+    `sequence_parallel` is over how many GPUs one sequence is split while it is trained on, `tensor_parallel` over how
+    many vLLM splits the model. What is offloaded is in the host's memory while vLLM has the GPU.
     Validation asks each row `val_rollouts` times, at `val_temperature` (0 is greedy) and `val_top_p`.
     """
 
@@ -83,20 +92,27 @@ class KnobChanges(TrainingSection):
     shuffle: bool | None = None
     freeze: Annotated[str, AfterValidator(_compiles)] | None = None
     learning_rate: PositiveFloat | None = None
+    schedule: Schedule | None = None
     warmup: Fraction | None = None
+    min_lr_ratio: Fraction | None = None
     weight_decay: NonNegativeFloat | None = None
     grad_clip: PositiveFloat | None = None
     kl_coef: NonNegativeFloat | None = None
     clip_low: PositiveFloat | None = None
     clip_high: PositiveFloat | None = None
+    lora_rank: Annotated[int, Field(ge=0, le=512)] | None = None
+    lora_alpha: PositiveInt | None = None
+    lora_modules: Annotated[tuple[LoraModule, ...], Field(min_length=1)] | None = None
     accuracy_weight: Fraction | None = None
     format_weight: Fraction | None = None
     save_every: PositiveInt | None = None
     validate_every: NonNegativeInt | None = None
     keep_checkpoints: PositiveInt | None = None
     offload_optimizer: bool | None = None
+    offload_parameters: bool | None = None
     gpu_memory: Annotated[float, Field(gt=0, lt=1)] | None = None
     tensor_parallel: PositiveInt | None = None
+    sequence_parallel: PositiveInt | None = None
 
 
 class SlurmSection(TrainingSection):

@@ -6,6 +6,7 @@ finds them again, and everything that counts rows asks here first.
 
 import polars as pl
 
+from capcurriculum.errors import RunError
 from capcurriculum.filter_section import Phase
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_review import HUMAN
@@ -29,6 +30,25 @@ def in_force(recipe: Recipe) -> pl.DataFrame:
         schema=_FORCE,
         orient="row",
     )
+
+
+def check_judged(run: Run, recipe: Recipe) -> None:
+    """See that every filter of the recipe has judged the run's questions as the recipe sets it.
+
+    Raises:
+        RunError: one has not, so the run was built with another recipe.
+    """
+    there = run.verdicts.scan().select("filter", "stage", "params").unique()
+    asked = run.questions.scan().select("stage").unique()
+    wanted = in_force(recipe).lazy().join(asked, on="stage", how="semi")
+    for name, stage, *_ in (
+        wanted.join(there, on=["filter", "stage", "params"], how="anti").sort("place").collect().rows()
+    ):
+        raise RunError(
+            f"No question of stage {stage} in {run.path} was judged by the filter {name} as this recipe sets it, so "
+            f"the run was built with another recipe, or nothing reached that filter; build it with this recipe "
+            f"(capcurriculum build), or name another run."
+        )
 
 
 def counting(recipe: Recipe) -> pl.DataFrame:

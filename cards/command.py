@@ -15,6 +15,7 @@ from cards.model import render_model
 from cards.model.training import done
 from cards.publish import redact
 from cards.publish.staged import StagedModel
+from curricula import make
 
 
 def execute(options: argparse.Namespace) -> str:
@@ -48,7 +49,9 @@ def _rendered(options: argparse.Namespace, folder: Path) -> Sequence[Path]:
         return render_model(_model(options, folder))
     if len(options.stage) > len(set(options.stage)):
         raise RunError("--stage names a set twice.")
-    return render(local.staged(runs.named(options.run), options.order or "", options.stage, folder))
+    run, recipe, order = runs.named(options.run), runs.recipe_of(options.run), options.order or ""
+    make.check_belongs(run, recipe, run.path / "curricula" / order if order else run.stages)
+    return render(local.staged(run, order, options.stage, folder, recipe))
 
 
 def _model(options: argparse.Namespace, folder: Path) -> StagedModel:

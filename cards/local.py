@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capcurriculum.errors import RunError
+from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from cards.publish import names, redact
 from cards.publish.staged import Staged, StagedSet
@@ -18,8 +19,8 @@ from curricula.split import SPLITS
 NAMESPACE = "NAMESPACE"
 
 
-def staged(run: Run, order: str, wanted: Sequence[str], folder: Path) -> Staged:
-    """The sets `wanted` of an order (none: all) as one repo, whose card goes into `folder`.
+def staged(run: Run, order: str, wanted: Sequence[str], folder: Path, recipe: Recipe | None = None) -> Staged:
+    """The sets `wanted` of an order (none: all) as one repo, whose card goes into `folder`; `recipe` is the run's own.
 
     One set is told as in a repo of its own beside those of the others, several as in one repo together.
 
@@ -30,7 +31,7 @@ def staged(run: Run, order: str, wanted: Sequence[str], folder: Path) -> Staged:
     sets = dict(make.sets(run, order))
     if missing := [name for name in wanted if name not in sets]:
         raise RunError(f"The run {run.path} has no set {', '.join(missing)}; it has {', '.join(sets)}.")
-    own, taken = run.recipe(), list(wanted) or list(sets)
+    own, taken = recipe or run.recipe(), list(wanted) or list(sets)
     alone = len(taken) == 1
     repos = names.places(own, NAMESPACE, list(sets) if alone else taken, not alone)
     here = next(place for place in repos if taken[0] in dict(place.sets))

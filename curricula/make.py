@@ -22,7 +22,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, writing
-from capcurriculum.verdicts import in_force
+from capcurriculum.verdicts import check_judged
 from curricula import order_file, store
 from curricula.keys import Indices, Keys
 from curricula.keys import keys as read_keys
@@ -67,12 +67,17 @@ def curriculum(recipe: Recipe, order: OrderSection, display: Display) -> Path:
     """Write one order of a built run, asking no model; returns its folder. Does nothing when nothing changed.
 
     Raises:
-        RunError: a stage has no rows, or another process is writing the run.
+        RunError: a stage has no rows, the run was not built with the recipe's filters, or another process is writing
+            it.
         RecipeError: the order wants what the run does not have.
         SourceError: a picture is gone.
     """
+    before = Run(recipe.run_dir)
+    if before.questions.shards() and not before.reviews.shards():
+        check_judged(before, recipe)  # while the run still keeps the recipe that it was built with
     with writing(recipe) as run:
         pipeline.judge_again(run, recipe)
+        check_judged(run, recipe)
         write_orders(run, recipe, [order], display)
         return folder_of(run, order)
 
@@ -125,23 +130,25 @@ def belongs(run: Run, recipe: Recipe, folder: Path) -> bool:
     return there is not None and _current(folder, there, read_keys(run, recipe), recipe)
 
 
-def check_judged(run: Run, recipe: Recipe) -> None:
-    """See that every filter of the recipe has judged the run's questions as the recipe sets it.
+def check_belongs(run: Run, recipe: Recipe, folder: Path) -> None:
+    """See that an order's files, if any are there, are those that the recipe makes of the run.
 
     Raises:
-        RunError: one has not, so the run was built with another recipe.
+        RunError: they are not; what `belongs` raises.
     """
-    there = run.verdicts.scan().select("filter", "stage", "params").unique()
-    asked = run.questions.scan().select("stage").unique()
-    wanted = in_force(recipe).lazy().join(asked, on="stage", how="semi")
-    for name, stage, *_ in (
-        wanted.join(there, on=["filter", "stage", "params"], how="anti").sort("place").collect().rows()
-    ):
+    if order_file.read(folder) is not None and not belongs(run, recipe, folder):
         raise RunError(
-            f"No question of stage {stage} in {run.path} was judged by the filter {name} as this recipe sets it, so "
-            f"the run was built with another recipe, or nothing reached that filter; build it with this recipe "
-            f"(capcurriculum build), or name another run."
+            f"{foreign(folder)}; run `capcurriculum build` with this recipe first, or name the recipe that the run was "
+            f"built with."
         )
+
+
+def foreign(folder: Path) -> str:
+    """What is said of files that a recipe does not make, without an end."""
+    return (
+        f"The rows in {folder} are not those that this recipe makes of the run: its filters, split or seed differ from "
+        f"those that the run was built with, or people have reviewed it since"
+    )
 
 
 def _current(folder: Path, there: Mapping[str, Any], found: Keys, recipe: Recipe) -> bool:

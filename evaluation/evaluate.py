@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from capcurriculum import locks, results, show
-from capcurriculum.errors import EvaluationError
+from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.results import State
 from evaluation import own, plans, suites
@@ -38,6 +38,8 @@ def execute(options: argparse.Namespace) -> None:
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise EvaluationError(f"Two of the models are called {twice[0]}; leave one of them out.")
     suite = suites.load(options.suite)
+    for target in targets:
+        _check_rows(target, suite)
     work = _work(options, suite, options.out or default_folder(targets))
     engine = options.engine or suite.engine
     if options.dry_run:
@@ -48,6 +50,20 @@ def execute(options: argparse.Namespace) -> None:
     with locks.alone(work.folder):
         states = [state for target in targets for state in _ENGINES[engine](work, target)]
     report(work.folder, states, Console(width=None if sys.stdout.isatty() else 140))
+
+
+def _check_rows(target: Target, suite: suites.Suite) -> None:
+    """Say where a run's rows are not those of the recipe that named its model, and do not ask the model such rows.
+
+    Raises:
+        RunError: the suite is of them, so that the model may have been trained on them.
+    """
+    if not target.remark or target.run is None:
+        return
+    rows = target.run.stages.resolve()
+    if any(entry.file and entry.file.resolve().is_relative_to(rows) for entry in suite.benchmarks):
+        raise RunError(target.remark)
+    print(f"note: {target.remark} The model may have been trained on either.", file=sys.stderr)
 
 
 def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Work:

@@ -19,16 +19,18 @@ from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.results import HeldOut
 from capcurriculum.rows import Outcome, Question, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically
+from curricula import make
 from curricula.held_out import held_out, unseen
 from datagen import engines
 from datagen.solving import Asked, graded, home_arm, request
 from datagen.sources import gather
 from evaluation import heldout_table
-from training import plan
+from training import plan, sets
 
 _VERSION = 2  # of what is kept
 
@@ -99,10 +101,11 @@ def evaluate(
     With `at_most`, the first so many rows of each stage by id; ids are hashes, so these are drawn at random.
 
     Raises:
-        RunError: there is no run, or nothing was trained.
+        RunError: there is no run, nothing was trained, or its rows are not those that the recipe makes of it.
         EngineError: a checkpoint cannot be loaded.
     """
     run = existing(wanted.run_dir)
+    make.check_belongs(run, wanted, sets.folder_of(run, wanted, wanted.training or TrainingRecipe()))
     folders = gather.folders(run, wanted)
     found = unseen(run, wanted) if every_question else held_out(run, wanted)
     held = {

@@ -4,6 +4,7 @@ import argparse
 import base64
 import json
 import shlex
+import sys
 import time
 from dataclasses import replace
 from io import BytesIO
@@ -37,6 +38,8 @@ def execute(options: argparse.Namespace) -> None:
         max_length=options.max_length,
         python=options.python or "",
     )
+    if target.remark:
+        print(f"note: {target.remark} The model may have been trained on either.", file=sys.stderr)
     if options.dry_run:
         print(launching.launch(target, wanted).shell())
         return

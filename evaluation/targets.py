@@ -13,10 +13,13 @@ from typing import Any
 
 from capcurriculum import run as runs
 from capcurriculum.errors import EvaluationError, RunError
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
+from curricula import make
 from datagen.engines.checkpoints import PREFIX, resolve
-from training import export, plan, support
+from training import export, plan, sets, support
 from training.knobs import Backbone, backbone
 
 _ENDPOINT = re.compile(r"([^=\s]+)=(https?://\S+)")
@@ -31,7 +34,8 @@ class Target:
 
     `label` is what results call it, `model` a folder or Hub id ("" for an endpoint), `backbone` the name of a backbone
     file ("" where unknown), `system` whether the system prompt goes before its questions, `weights` a digest of its
-    checkpoint ("" where it cannot be told), `url` the base URL of an endpoint that is up, `run` the run it comes from.
+    checkpoint ("" where it cannot be told), `url` the base URL of an endpoint that is up, `run` the run it comes from,
+    `remark` what is to be said of the rows that the run holds by now.
     """
 
     label: str
@@ -41,6 +45,7 @@ class Target:
     weights: str = ""
     url: str = ""
     run: Run | None = None
+    remark: str = ""
 
     @property
     def alias(self) -> str:
@@ -142,7 +147,20 @@ def _trained(name: str) -> Target | None:
     stages = [one for one in _stages(run) if Path(one.model).parents[1] == file.parent.resolve()]
     if not stages:
         raise EvaluationError(f"{run.path} has no trained model: {file} has no finished stage; train first.")
-    return stages[-1]
+    return replace(stages[-1], remark=_remark(run, recipe)) if path.is_file() else stages[-1]
+
+
+def _remark(run: Run, recipe: Recipe) -> str:
+    """Whether the rows in the run are not those of the recipe whose model is meant; it may have been trained on either.
+
+    The model is as it is, so this keeps nobody from asking it.
+    """
+    settings = recipe.training or TrainingRecipe()
+    try:
+        make.check_belongs(run, recipe, sets.folder_of(run, recipe, settings))
+    except RunError as error:
+        return str(error)
+    return ""
 
 
 def _stages(run: Run) -> list[Target]:

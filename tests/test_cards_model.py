@@ -238,13 +238,15 @@ def test_captions_taught_and_weights_kept_are_said(tmp_path: Path) -> None:
         "algorithm.adv_estimator": "grpo",
         "ray_kwargs.ray_init.runtime_env.env_vars.CAPCURRICULUM_FREEZE": "vision",
     }
-    stages = [stage("perception", config={"optim.lr": 1e-5}), stage("text", config=freeze, validation=0.5)]
+    lora = {"optim.lr": 1e-5, "model.lora_rank": 16}
+    stages = [stage("perception", config=lora), stage("text", config=freeze, validation=0.5)]
     (tmp_path / "run" / "training" / "plan.json").write_text(json.dumps({"stages": stages}))
     text = card(staged)
     assert "| `perception` | SFT |" in text
     assert "| `text` | GRPO |" in text
     assert "| 0.500 |" in text
-    assert "Kept as they are (stage, weights): `text` `vision`." in text
+    assert "Kept as they are (stage, weights): `text` `vision`. Adapters were trained and added to the weights" in text
+    assert "in place of them all (stage, rank): `perception` 16." in text
 
 
 def test_a_base_that_nobody_knows_is_named_and_its_licence_unknown(tmp_path: Path) -> None:

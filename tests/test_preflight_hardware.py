@@ -97,6 +97,16 @@ def test_a_split_that_does_not_divide_is_refused() -> None:
         "tensor_parallel is 3, which does not divide the 8 GPUs; correct the knob",
         "tensor_parallel is 3, which does not divide the model's 28 attention heads; vLLM would refuse it",
     ]
+    findings = Findings()
+    hardware.divided(Asked(8, 1, 0.7, None, 1, 32, splits=(1, 2, 4, 16), kv_heads=8), findings)
+    hardware.divided(Asked(8, 1, 0.7, None, 1, None, splits=(3,)), findings)
+    assert findings.all() == []
+    hardware.divided(Asked(8, 1, 0.7, None, 1, 28, splits=(1, 8), kv_heads=4), findings)
+    hardware.divided(Asked(8, 1, 0.7, None, 1, 24, splits=(4,), kv_heads=6), findings)
+    assert [one.text for one in findings.errors()] == [
+        "sequence_parallel is 8, which does not divide the model's 28 attention heads; verl would refuse it",
+        "sequence_parallel is 4, and of it and the model's 6 key heads neither divides the other; verl would refuse it",
+    ]
 
 
 def test_nodes_with_other_versions_or_too_few_are_refused() -> None:
@@ -116,6 +126,7 @@ def test_what_is_asked_comes_from_the_links_and_the_model() -> None:
     settings = TrainingRecipe(backbone="qwen3_vl_8b", nodes=2)
     asked = hardware.asked([link(), link()], micro.checkpoint("start"), settings, knobs.backbone("qwen3_vl_8b"))
     assert (asked.gpus, asked.nodes, asked.share, asked.parallel, asked.heads) == (8, 2, 0.7, 1, 4)
+    assert (asked.splits, asked.kv_heads) == ((1,), 4)
     assert asked.host is not None
     unknown = hardware.asked([link()], Path("/nowhere"), settings, knobs.backbone("qwen3_vl_8b"))
     assert (unknown.host, unknown.heads) == (None, None)

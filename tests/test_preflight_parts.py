@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
 from tests.preflight_data import look, picture, seeing, settings, write
 from training import knobs, overrides, sft
@@ -103,6 +103,7 @@ def test_weights_of_another_model_contradict_the_configuration(
 
 #: Qwen3-VL-8B by its published configuration, 8.77 billion parameters in all.
 LARGE = ModelSize(8_770_000_000, 4096, 12288, 36, 151936, 8, 128, 262144)
+SMALL = ModelSize(1_000_000, None, None, None, None, None, None, None, linear={"q_proj": 3000, "v_proj": 2000})
 
 
 def link(checkpoints: Path = Path("/nowhere"), backbone: str = "qwen3_vl_8b", **changes: Any) -> LinkNeed:
@@ -115,16 +116,16 @@ def link(checkpoints: Path = Path("/nowhere"), backbone: str = "qwen3_vl_8b", **
 
 
 def test_a_stage_holds_one_whole_checkpoint_while_another_is_written_and_then_its_export(tmp_path: Path) -> None:
-    asked = disk.need(1_000_000, link(tmp_path, trained=4, computing=2, keep=3, save_every=25))
+    asked = disk.need(SMALL, link(tmp_path, trained=4, computing=2, keep=3, save_every=25))
     assert asked.checkpoint == 16_000_000
     assert asked.most == 2 * 16_000_000 + 4_000_000  # of the third, only loadable weights
     assert (asked.left, asked.there) == (2_000_000, 0)
     (tmp_path / "saved").write_bytes(b"x" * 5000)
-    asked = disk.need(1_000_000, link(tmp_path, trained=2, computing=2, keep=1, save_every=25))
+    asked = disk.need(SMALL, link(tmp_path, trained=2, computing=2, keep=1, save_every=25))
     assert (asked.checkpoint, asked.most, asked.there) == (8_000_000, 16_000_000, 5000)
-    asked = disk.need(1_000_000, link(tmp_path, trained=2, computing=2, save_every=25, steps=25))
+    asked = disk.need(SMALL, link(tmp_path, trained=2, computing=2, save_every=25, steps=25))
     assert asked.most == asked.checkpoint + 2_000_000  # the export beside the only one
-    asked = disk.need(1_000_000, link(tmp_path, trained=2, computing=2, save_every=25, steps=25, stays=True))
+    asked = disk.need(SMALL, link(tmp_path, trained=2, computing=2, save_every=25, steps=25, stays=True))
     assert asked.left == asked.most
 
 
@@ -161,6 +162,43 @@ def test_what_cannot_fit_on_a_gpu_is_refused_and_what_may_not_is_warned_of() -> 
     assert likely == []
     offloaded = memory.need(LARGE, dataclasses.replace(full, offloaded=True), 8)
     assert offloaded.resting == pytest.approx(8.77 * 4 / 8)
+    assert offloaded.updating == eight.updating  # which brings the moments back
+    assert eight.asking is not None
+    assert offloaded.asking == pytest.approx(eight.asking - 8.77 * 8 / 8)
+    nothing = memory.need(LARGE, dataclasses.replace(full, offloaded=True, offloaded_weights=True), 8)
+    assert (nothing.resting, nothing.updating, nothing.asking) == (0, offloaded.updating, offloaded.asking)
+
+
+def test_adapters_have_moments_and_gradients_of_their_own_numbers_alone(tmp_path: Path) -> None:
+    adapters = need.Adapters(16, ("q_proj", "v_proj"))
+    found = link(tmp_path, trained=4, computing=2, keep=1, save_every=25, adapters=adapters)
+    numbers = 16 * 5000
+    assert found.numbers(SMALL) == (1_000_000 + numbers, numbers)
+    assert memory.need(SMALL, found, 2).resting == pytest.approx((4 * 1_080_000 + 8 * numbers) / 2 / 1e9)
+    assert disk.need(SMALL, found).checkpoint == 4 * (2 * 1_080_000 + 2 * numbers)
+    assert disk.need(SMALL, found).left == 2 * 1_000_000  # merged
+    size = model_size(micro.checkpoint("start"))
+    assert size is not None
+    assert size.linear["gate_proj"] == size.linear["down_proj"] == 4 * (128 + 384)
+
+
+def test_with_adapters_no_reference_model_is_loaded(tmp_path: Path) -> None:
+    changed = TrainingRecipe(backbone="qwen3_vl_8b", knobs=KnobChanges(lora_rank=8, offload_parameters=True))
+    base, run = knobs.backbone("qwen3_vl_8b"), StageRun(stage="perception")
+    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), tmp_path)
+    keys = overrides.config(changed, base, run, knobs.resolve(changed, run), paths, 90)
+    found = need.of_grpo("perception", 90, tmp_path, keys)
+    assert (found.reference, found.offloaded_weights, link().reference) == (0, True, 2)
+    assert memory.host(LARGE, found, 8, 1) == pytest.approx(8.77 * (4 + 4))
+
+
+def test_a_sequence_that_is_split_is_a_part_on_each_gpu(tmp_path: Path) -> None:
+    changed = TrainingRecipe(backbone="qwen3_vl_8b", knobs=KnobChanges(sequence_parallel=4, tokens_per_gpu=0))
+    base, run = knobs.backbone("qwen3_vl_8b"), StageRun(stage="perception")
+    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), tmp_path)
+    keys = overrides.config(changed, base, run, knobs.resolve(changed, run), paths, 90)
+    found = need.of_grpo("perception", 90, tmp_path, keys)
+    assert (found.split, found.passes.update, found.passes.log_prob) == (4, 16 * 1024, 32 * 1024)
 
 
 def test_the_papers_recipes_fit_on_gpus_of_80_gb() -> None:
@@ -196,7 +234,7 @@ def test_a_stage_taught_by_captions_has_no_engine_and_no_reference(tmp_path: Pat
     found = need.of_captions("perception", 90, tmp_path, keys)
     assert (found.engine, found.reference, found.longest) == (None, 0, 4096)
     assert memory.need(LARGE, found, 8).engine_least is None
-    assert disk.need(1000, found).checkpoint == 16_000
+    assert disk.need(SMALL, found).checkpoint == 16_000_000
 
 
 def test_a_gpu_of_unknown_size_is_said_to_be_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

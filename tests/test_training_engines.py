@@ -48,7 +48,7 @@ def write(root: Path, **training: Any) -> Path:
     }
     (root / "parent").mkdir(exist_ok=True)
     (root / "parent" / "config.json").write_text("{}")
-    weights = training_data.weights("weights", ("model.visual.a", "lm_head.weight"))
+    weights = training_data.weights("weights", ("model.visual.a", "model.layers.0.q_proj.weight", "lm_head.weight"))
     (root / "parent" / "model.safetensors").write_bytes(weights)
     file = root / "recipe.yaml"
     file.write_text(recipe.dump(parse(data, "test")))
@@ -81,7 +81,8 @@ def test_easyr1_gets_only_keys_that_it_knows(tmp_path: Path, quick: None) -> Non
 
 
 def test_easyr1_is_told_the_same_as_verl(tmp_path: Path, quick: None) -> None:
-    file = write(tmp_path)
+    changed = {"schedule": "cosine", "min_lr_ratio": 0.2, "sequence_parallel": 2, "offload_parameters": True}
+    file = write(tmp_path, knobs=changed)
     assert cli.main(["train", str(file), "--engine", "easyr1"]) == 0
     folder = tmp_path / "runs/demo/training/easyr1"
     first, second = (yaml.safe_load((folder / f"{stage}.yaml").read_text()) for stage in ("perception", "text"))
@@ -90,6 +91,8 @@ def test_easyr1_is_told_the_same_as_verl(tmp_path: Path, quick: None) -> None:
     for said, link in zip((first, second), Links(made, made.training).links, strict=True):
         actor, rollout = said["worker"]["actor"], said["worker"]["rollout"]
         assert actor["optim"]["lr"] == link.knobs.learning_rate
+        assert (actor["optim"]["lr_scheduler_type"], actor["optim"]["min_lr_ratio"]) == ("cosine", 0.2)
+        assert (actor["ulysses_size"], actor["offload"]["offload_params"]) == (2, True)
         assert actor["model"]["freeze_vision_tower"] is (link.knobs.freeze == "vision")
         assert (said["data"]["rollout_batch_size"], actor["global_batch_size"]) == (512, 128)
         assert (rollout["n"], rollout["temperature"]) == (5, 1.0)
@@ -128,6 +131,7 @@ def test_easyr1_in_a_dry_run_prints_and_writes_nothing(
         ({"backbone": "internvl3_8b"}, [], "InternVL is none of the models it accepts"),
         ({"backbone": "micro"}, [], "EasyR1 trains on GPUs alone, and micro is for a CPU"),
         ({"knobs": {"freeze": "lm_head"}}, [], "can freeze the vision tower and nothing else, and stage perception"),
+        ({"knobs": {"lora_rank": 8}}, [], "perception trains adapters, which the files for EasyR1 do not express"),
         ({}, ["--stage", "text"], "whole chains are written, not run"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from capcurriculum.rows import Stage
-from training import environment, knobs, overrides
+from training import environment, knobs, overrides, support
 
 PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
@@ -53,6 +53,59 @@ def test_passes_are_filled_up_to_a_budget_of_tokens_or_hold_so_many_sequences() 
         knobs.resolve(TrainingRecipe(backbone="qwen3_vl_8b", gpus=12, nodes=2), run)
     # Fixed micro-batches would not divide over 16 GPUs; passes of a budget need not.
     assert knobs.resolve(TrainingRecipe(backbone="qwen3_vl_8b", nodes=2), run).tokens_per_gpu == 24576
+
+
+def test_a_learning_rate_may_fall() -> None:
+    falling = keys(TrainingRecipe(knobs=KnobChanges(schedule="cosine", min_lr_ratio=0.1)))
+    optim = "actor_rollout_ref.actor.optim."
+    assert (falling[f"{optim}lr_scheduler_type"], falling[f"{optim}min_lr_ratio"]) == ("cosine", 0.1)
+    assert keys(TrainingRecipe())[f"{optim}lr_scheduler_type"] == "constant"
+    with pytest.raises(ValueError, match="'constant' or 'cosine'"):
+        TrainingRecipe.model_validate({"knobs": {"schedule": "linear"}})
+
+
+def test_gpus_that_share_a_sequence_count_as_one() -> None:
+    def settle(**changes: object) -> knobs.Knobs:
+        recipe = TrainingRecipe(backbone="qwen3_vl_8b", knobs=KnobChanges.model_validate(changes), gpus=12)
+        return knobs.resolve(recipe, StageRun(stage=Stage.TEXT))
+
+    with pytest.raises(RecipeError, match="batch_size x rollouts is 2560 and the number of GPUs is 12, which does not"):
+        settle()
+    split = {"sequence_parallel": 3}  # 2560 sequences over four groups
+    assert settle(**split, tokens_per_gpu=1366).sequence_parallel == 3
+    with pytest.raises(RecipeError, match=r"4096 tokens \(.*\), split over 3 GPUs; raise it to 1366, or set it to 0"):
+        settle(**split, tokens_per_gpu=1365)
+    with pytest.raises(RecipeError, match="x rollouts is 2560 and the number of groups of GPUs is 6, which does not"):
+        settle(sequence_parallel=2)
+    with pytest.raises(RecipeError, match="sequence_parallel is 5, which does not divide the 12 GPUs; set training"):
+        settle(sequence_parallel=5)
+    # verl itself wants so many sequences a step as there are GPUs where passes are micro-batches.
+    with pytest.raises(RecipeError, match="batch_size x rollouts is 2560 and the number of GPUs is 12, which does not"):
+        settle(**split, tokens_per_gpu=0)
+
+
+def test_both_models_split_a_sequence_alike_and_what_is_learned_is_the_same() -> None:
+    split = TrainingRecipe(
+        backbone="qwen3_vl_8b", knobs=KnobChanges(sequence_parallel=2, offload_parameters=True, tensor_parallel=1)
+    )
+    told, plain = keys(split), keys(TrainingRecipe(backbone="qwen3_vl_8b"))
+    sizes = {name: value for name, value in told.items() if name.endswith("ulysses_sequence_parallel_size")}
+    assert sizes == {
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": 2,
+        "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size": 2,
+    }
+    assert told["actor_rollout_ref.actor.fsdp_config.param_offload"] is True
+    assert overrides.identity(told) == overrides.identity(plain)
+
+
+def test_a_sequence_is_not_split_where_verl_cannot() -> None:
+    run = StageRun(stage=Stage.TEXT)
+    with pytest.raises(RecipeError, match=r"takes flash attention and so a GPU; set training.knobs.sequence_parallel"):
+        knobs.resolve(TrainingRecipe(gpus=2, knobs=KnobChanges(sequence_parallel=2)), run)
+    support.check_split("Qwen3VLProcessor", "text", 2)
+    support.check_split("MllamaProcessor", "text", 1)
+    with pytest.raises(RecipeError, match=r"GLM-4V alone, not of a model with a MllamaProcessor; set training.knobs"):
+        support.check_split("MllamaProcessor", "text", 2)
 
 
 def test_faults_of_a_recipe_are_said() -> None:

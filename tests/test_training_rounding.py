@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from training import export, rounding
+from training import export, merging, rounding
 
 
 def test_small_updates_survive_on_the_mean_where_rounding_to_nearest_loses_them_all() -> None:
@@ -44,7 +44,7 @@ def test_files_keep_their_names_and_the_same_weights_give_the_same_bytes(tmp_pat
         "metadata": {"total_size": 1, "kept": 2},
         "weight_map": dict.fromkeys(weights, "model-00001-of-00001.safetensors"),
     }
-    (source / rounding.INDEX).write_text(json.dumps(index))
+    (source / merging.INDEX).write_text(json.dumps(index))
     made = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -56,7 +56,7 @@ def test_files_keep_their_names_and_the_same_weights_give_the_same_bytes(tmp_pat
     assert [found[name].dtype for name in ("a", "b", "c")] == [torch.bfloat16, torch.int64, torch.bfloat16]
     assert torch.equal(found["c"], weights["c"])
     assert (found["a"].float() - weights["a"]).abs().max() < 0.04
-    said = json.loads((tmp_path / "one" / rounding.INDEX).read_text())
+    said = json.loads((tmp_path / "one" / merging.INDEX).read_text())
     assert said["metadata"] == {"total_size": total, "kept": 2}
     assert total == 64 * 8 * 2 + 4 * 8 + 3 * 2
 

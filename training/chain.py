@@ -18,7 +18,7 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.run import Run
-from training import compose, dataset, export, freeze, interpreter, parents
+from training import compose, dataset, export, freeze, interpreter, lora, parents
 from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
@@ -149,7 +149,7 @@ def preflight(links: Links, wanted: Sequence[int], inspection: Inspection) -> No
     for number in wanted:
         link, stage = links.links[number], links.stages[number]
         if number in coming and not links.absent:
-            _check_freeze(links, link)
+            _check_trained(links, link)
         if number == 0 and links.absent:
             continue
         if number and links.stages[number - 1].state != State.DONE:
@@ -229,11 +229,14 @@ def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
         inspection.findings.note("measured_by", told)
 
 
-def _check_freeze(links: Links, link: Link) -> None:
+def _check_trained(links: Links, link: Link) -> None:
     """Names of weights are those of the first parent all along the chain."""
-    if link.knobs.freeze:
+    if link.knobs.freeze or link.knobs.lora_rank:
+        names = parents.tensor_names(links.first_parent)
         try:
-            freeze.chosen(parents.tensor_names(links.first_parent), link.knobs.freeze)
+            if link.knobs.freeze:
+                freeze.chosen(names, link.knobs.freeze)
+            lora.check(names, link.knobs)
         except ValueError as error:
             raise TrainerError(f"Stage {link.run.stage} cannot be trained: {error}; mend that knob.") from error
 

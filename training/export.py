@@ -1,9 +1,10 @@
 """From a checkpoint that verl saved of a stage to a Hugging Face folder that the next stage, vLLM and a user can load.
 
 verl writes the weights in full precision with every checkpoint (`hf_model` in its save contents; its own merger rounds
-to the nearest bfloat16, which eats what a few steps have learned). Here they become what the backbone computes in
-(`rounding`), are joined by the parent's processor and generation configuration, whose list of end tokens verl may lose,
-checked in a process of its own, and only then given their name.
+to the nearest bfloat16, which eats what a few steps have learned). Here adapters are added to the weights they are for
+(`merging`), which become what the backbone computes in (`rounding`), are joined by the parent's processor and
+generation configuration, whose list of end tokens verl may lose, checked in a process of its own, and only then given
+their name.
 """
 
 import json
@@ -68,12 +69,17 @@ def checkpoint_digest(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """How a checkpoint is loaded to be checked, the `freeze` knob it was trained with, and the type it is kept in."""
+    """How a checkpoint is loaded to be checked, and the type it is kept in.
+
+    Weights in whose names `frozen`, a regular expression, is found must be the parent's; "" allows all to change.
+    `scale` is that of the adapters it was trained with, 0 without any.
+    """
 
     python: str
     device: str
-    freeze: str = ""
+    frozen: str = ""
     dtype: str = "float32"
+    scale: float = 0.0
 
 
 def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[str, str]:
@@ -87,12 +93,12 @@ def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[
         raise TrainerError(f"The trainer left no weights in {source}; delete {source.parents[2]} and run again.")
     temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    narrow = checker.dtype == "bfloat16"
-    leave_out = shutil.ignore_patterns("*.safetensors") if narrow else None
+    writer = "rounding" if checker.dtype == "bfloat16" else "merging" if checker.scale else ""
+    leave_out = shutil.ignore_patterns("*.safetensors", _INDEX) if writer else None
     # Links, not copies: verl never writes into a finished checkpoint, and an 8B model is 35 GB in full precision.
     shutil.copytree(source, temporary, copy_function=link, ignore=leave_out)
-    if narrow:
-        _round(source, temporary, checker)
+    if writer:
+        _write(writer, source, temporary, checker)
     for name in _DESCRIPTION:
         if (parent / name).is_file():
             (temporary / name).unlink(missing_ok=True)
@@ -103,9 +109,9 @@ def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[
     return checkpoint_digest(target), reply
 
 
-def _round(source: Path, target: Path, checker: Checker) -> None:
-    (target / _INDEX).unlink(missing_ok=True)  # a link, and it says how many bytes there are
-    command = [checker.python, "-m", "training.rounding", str(source), str(target)]
+def _write(writer: str, source: Path, target: Path, checker: Checker) -> None:
+    """Write the weights anew, in a process of its own."""
+    command = [checker.python, "-m", f"training.{writer}", str(source), str(target), str(checker.scale)]
     done = subprocess.run(command, env=trainer_environment(checker.device), capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -123,7 +129,7 @@ def prune(checkpoints: Path) -> None:
 
 def _verify(folder: Path, parent: Path, checker: Checker) -> str:
     """The checkpoint's reply to one question; raises `TrainerError` with what is wrong with it."""
-    command = [checker.python, "-m", "training.verify", str(folder), str(parent), checker.freeze]
+    command = [checker.python, "-m", "training.verify", str(folder), str(parent), checker.frozen]
     done = subprocess.run(command, env=trainer_environment(checker.device), capture_output=True, text=True)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["it said nothing"]
     found = json.loads(said[-1]) if done.returncode == 0 else {"fault": said[-1]}

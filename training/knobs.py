@@ -23,7 +23,8 @@ SFT = "sft"
 class Knobs(BaseModel):
     """Units: batch sizes in prompts a step, micro-batches in sequences a GPU, lengths in tokens, periods in steps.
 
-    `tokens_per_gpu` is the budget of one pass over the model, of prompts and replies together; 0 means micro-batches.
+    `tokens_per_gpu` is the budget of one pass over the model, of prompts and replies together; 0 means micro-batches,
+    whose sequences are those of a group of `sequence_parallel` GPUs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,20 +49,32 @@ class Knobs(BaseModel):
     shuffle: bool
     freeze: str
     learning_rate: float
+    schedule: str
     warmup: float
+    min_lr_ratio: float
     weight_decay: float
     grad_clip: float
     kl_coef: float
     clip_low: float
     clip_high: float
+    lora_rank: int
+    lora_alpha: int
+    lora_modules: tuple[str, ...]
     accuracy_weight: float
     format_weight: float
     save_every: int
     validate_every: int
     keep_checkpoints: int
     offload_optimizer: bool
+    offload_parameters: bool
     gpu_memory: float
     tensor_parallel: int
+    sequence_parallel: int
+
+    @property
+    def lora_targets(self) -> str:
+        """The regular expression of `lora_modules` that PEFT holds against the whole names of modules."""
+        return f".*language_model.*[.]({'|'.join(self.lora_modules)})"
 
 
 class Backbone(BaseModel):
@@ -121,12 +134,16 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
         knobs = Knobs.model_validate(merged)
     except ValidationError as error:
         raise RecipeError(f"The knobs of stage {run.stage} are not settled: {_sentence(error)}.") from error
-    _check_divisions(knobs, run, (recipe.gpus or base.gpus) * recipe.nodes)
+    gpus = (recipe.gpus or base.gpus) * recipe.nodes
+    _check_sequence_parallel(knobs, run, gpus, recipe.device or base.device)
+    _check_divisions(knobs, run, gpus)
     longest = knobs.max_prompt_tokens + knobs.max_response_tokens
-    if 0 < knobs.tokens_per_gpu < longest:
+    share = -(-longest // knobs.sequence_parallel)
+    if 0 < knobs.tokens_per_gpu < share:
+        split = f", split over {knobs.sequence_parallel} GPUs" if knobs.sequence_parallel > 1 else ""
         raise RecipeError(
             f"In stage {run.stage}, tokens_per_gpu is {knobs.tokens_per_gpu} and a prompt with its reply may have "
-            f"{longest} tokens (max_prompt_tokens + max_response_tokens); raise it to that, or set it to 0."
+            f"{longest} tokens (max_prompt_tokens + max_response_tokens){split}; raise it to {share}, or set it to 0."
         )
     if knobs.min_pixels > knobs.max_pixels:
         raise RecipeError(f"In stage {run.stage}, min_pixels is {knobs.min_pixels} and max_pixels {knobs.max_pixels}.")
@@ -140,22 +157,45 @@ def layer_name(run: StageRun) -> str:
     return MIXED if run.stage in set(get_args(Kind)) - set(STAGED) else run.stage
 
 
+def _check_sequence_parallel(knobs: Knobs, run: StageRun, gpus: int, device: str) -> None:
+    """Whether the model's heads divide is looked at when its configuration is (`preflight.hardware`)."""
+    if knobs.sequence_parallel == 1:
+        return
+    if device == "cpu":
+        raise RecipeError(
+            f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}, and verl splits a sequence only "
+            f"where nothing is padded, which takes flash attention and so a GPU; set training.knobs.sequence_parallel "
+            f"to 1."
+        )
+    if gpus % knobs.sequence_parallel:
+        raise RecipeError(
+            f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}, which does not divide the {gpus} "
+            f"GPUs; set training.knobs.sequence_parallel to a number that does, or to 1."
+        )
+
+
 def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:
-    """verl splits a step's sequences over GPUs and micro-batches, and stops at step 1 where that leaves a remainder."""
-    sequences = knobs.batch_size * knobs.rollouts
-    updates = knobs.mini_batch_size * knobs.rollouts
+    """verl splits a step's sequences over GPUs and micro-batches, and stops at step 1 where that leaves a remainder.
+
+    GPUs that share sequences (`sequence_parallel`) count as one, but for a check that verl makes of micro-batches.
+    """
+    sequences, updates = knobs.batch_size * knobs.rollouts, knobs.mini_batch_size * knobs.rollouts
+    parallel = gpus // knobs.sequence_parallel
+    name = "GPUs" if parallel == gpus else "groups of GPUs"
+    update, log_prob = knobs.update_micro_batch * parallel, knobs.log_prob_micro_batch * parallel
     shares: tuple[tuple[str, int, str, int], ...] = (
         ("batch_size", knobs.batch_size, "mini_batch_size", knobs.mini_batch_size),
-        ("batch_size x rollouts", sequences, "log_prob_micro_batch x GPUs", knobs.log_prob_micro_batch * gpus),
-        ("mini_batch_size x rollouts", updates, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),
+        ("batch_size x rollouts", sequences, f"log_prob_micro_batch x {name}", log_prob),
+        ("mini_batch_size x rollouts", updates, f"update_micro_batch x {name}", update),
+        ("batch_size x rollouts", sequences, "the number of GPUs", gpus),
     )
     if run.method == "sft":
-        shares = (("batch_size", knobs.batch_size, "update_micro_batch x GPUs", knobs.update_micro_batch * gpus),)
+        shares = (("batch_size", knobs.batch_size, f"update_micro_batch x {name}", update),)
     elif knobs.tokens_per_gpu:
         shares = (
             shares[0],
-            ("batch_size x rollouts", sequences, "the number of GPUs", gpus),
-            ("mini_batch_size x rollouts", updates, "the number of GPUs", gpus),
+            ("batch_size x rollouts", sequences, f"the number of {name}", parallel),
+            ("mini_batch_size x rollouts", updates, f"the number of {name}", parallel),
         )
     for whole_name, whole, part_name, part in shares:
         if whole % part:

@@ -109,7 +109,8 @@ class Links:
             if inspection is None or inspection.write:
                 raise
             self.absent = str(error)
-        self.processor = support.processor(self.first_parent) or self.base.processor
+        unknown = "" if settings.model and not self.absent else self.base.processor
+        self.processor = support.processor(self.first_parent) or unknown
         support.check_processor(self.processor, settings.model or settings.backbone)
         self.sets = sets.find(recipe, settings, display)
         self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
@@ -132,6 +133,7 @@ class Links:
     def _link(self, found: sets.LinkSet) -> Link:
         taught = files = dataset.set_files(found.run.stage, found.folders)
         folder, knobs = self.folder / found.run.stage, resolve(self.settings, found.run)
+        support.check_split(self.processor, found.run.stage, knobs.sequence_parallel)
         if found.run.method == "sft":
             files = captions.files(Run(self.recipe.run_dir), taught, folder / "captions", knobs)
             return Link(found.run, knobs, files, taught, folder)
@@ -221,7 +223,8 @@ class Links:
         keys = self.config(link, self.parent(number), stage.total_steps)
         of = need.of_captions if link.captions else need.of_grpo
         asked = of(stage.stage, stage.total_steps, link.checkpoints, keys)
-        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state)
+        adapters = need.Adapters(link.knobs.lora_rank, link.knobs.lora_modules) if link.knobs.lora_rank else None
+        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state, adapters=adapters)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""

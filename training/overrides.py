@@ -11,24 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, reward_keys, verl_keys
+from training import freeze, lora, reward_keys, verl_keys
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
 
 #: Keys (or their beginnings) that say where things are, how a run is watched and how fast it goes, not what is learned.
 NO_EFFECT = (
+    "actor_rollout_ref.actor.fsdp_config.param_offload",
+    "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size",
     "actor_rollout_ref.actor.fsdp_config.use_orig_params",
     "actor_rollout_ref.actor.checkpoint.",
     "actor_rollout_ref.actor.use_dynamic_bsz",  # the loss is a mean over the tokens of the whole mini-batch
     "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
     "actor_rollout_ref.model.path",
     "actor_rollout_ref.model.use_fused_kernels",
+    "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size",
     "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu",
     "actor_rollout_ref.ref.log_prob_use_dynamic_bsz",
     "actor_rollout_ref.rollout.agent.",
     "actor_rollout_ref.rollout.checkpoint_engine.",
     "actor_rollout_ref.rollout.gpu_memory_utilization",
+    "actor_rollout_ref.rollout.layered_summon",
+    "actor_rollout_ref.rollout.load_format",
     "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu",
     "actor_rollout_ref.rollout.log_prob_use_dynamic_bsz",
     "actor_rollout_ref.rollout.val_kwargs.",
@@ -136,7 +141,7 @@ def config(
     """
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= _passes(base, knobs) | _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
+    keys |= _passes(base, knobs) | _freeze(knobs) | _lora(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
     keys |= {
         **tracking(recipe, run),
         "trainer.log_val_generations": recipe.log_samples,
@@ -210,13 +215,16 @@ def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str
         f"{actor}.data_loader_seed": recipe.seed,
         f"{actor}.optim.optimizer": "AdamW",
         f"{actor}.optim.lr": knobs.learning_rate,
+        f"{actor}.optim.lr_scheduler_type": knobs.schedule,
         f"{actor}.optim.lr_warmup_steps_ratio": knobs.warmup,
+        f"{actor}.optim.min_lr_ratio": knobs.min_lr_ratio,
         f"{actor}.optim.weight_decay": knobs.weight_decay,
         f"{actor}.optim.clip_grad": knobs.grad_clip,
         # Updates of 1e-6 vanish in bfloat16 weights under plain AdamW, so the trained weights are float32 everywhere.
         f"{actor}.fsdp_config.model_dtype": "fp32",
         f"{actor}.fsdp_config.dtype": base.dtype,
         f"{actor}.fsdp_config.optimizer_offload": knobs.offload_optimizer,
+        f"{actor}.fsdp_config.param_offload": knobs.offload_parameters,
         f"{reference}.fsdp_config.model_dtype": model_dtype,
         # Without these verl computes in bfloat16 whatever `dtype` says, which a CPU emulates at a tenth of the speed.
         f"{actor}.fsdp_config.mixed_precision.param_dtype": model_dtype,
@@ -252,6 +260,8 @@ def _passes(base: Backbone, knobs: Knobs) -> dict[str, Any]:
     actor, log_probs = "actor_rollout_ref.actor", ("actor_rollout_ref.ref", "actor_rollout_ref.rollout")
     keys: dict[str, Any] = {
         "actor_rollout_ref.model.use_fused_kernels": base.fused_kernels,
+        f"{actor}.fsdp_config.ulysses_sequence_parallel_size": knobs.sequence_parallel,
+        "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size": knobs.sequence_parallel,
         f"{actor}.use_dynamic_bsz": bool(knobs.tokens_per_gpu),
     }
     if knobs.tokens_per_gpu:
@@ -275,6 +285,14 @@ def _freeze(knobs: Knobs) -> dict[str, Any]:
         "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one
         _FREEZE: knobs.freeze,
     }
+
+
+def _lora(knobs: Knobs) -> dict[str, Any]:
+    keys = lora.keys(knobs, "actor_rollout_ref.model")
+    rollout = "actor_rollout_ref.rollout"
+    if knobs.lora_rank:  # vLLM is handed the adapters alone, a layer at a time, and so reads the weights itself
+        keys |= {f"{rollout}.load_format": "safetensors", f"{rollout}.layered_summon": True}
+    return keys
 
 
 def carried(variables: dict[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Weights in float32 as bfloat16, each rounded up or down by chance: `python -m training.rounding SOURCE TARGET`.
+"""Weights in float32 as bfloat16, each rounded up or down by chance: `python -m training.rounding SOURCE TARGET SCALE`.
 
 Rounded to the nearest value nearly nothing would be left of a stage: parents are bfloat16, whose values around 0.02 are
 0.00012 apart, and 90 steps at a learning rate of 1e-6 move a weight by some 0.00001, so that it would get its old value
@@ -7,16 +7,14 @@ the mean, and so is what is summed over many weights. Values that bfloat16 has, 
 are.
 """
 
-import json
 import sys
 from hashlib import sha256
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-INDEX = "model.safetensors.index.json"
+from training import merging
+
 #: The bits of a float32 that bfloat16 lacks.
 _LOW = 16
 
@@ -30,29 +28,20 @@ def rounded(values: torch.Tensor, random: torch.Generator) -> torch.Tensor:
     return torch.where(torch.isfinite(values) & torch.isfinite(up), up, values.to(torch.bfloat16))
 
 
-def round_folder(source: Path, target: Path) -> int:
-    """Write the weights of a checkpoint's files, one after the other, into files of the same names.
+def round_folder(source: Path, target: Path, scale: float = 0.0) -> int:
+    """Write the weights of a checkpoint into files of the same names, adapters of that scale merged (`merging`).
 
     Returns the bytes of all weights. Chance is drawn by a tensor's name alone, so the same weights give the same files.
     """
-    total = 0
-    for path in sorted(source.glob("*.safetensors")):
-        tensors = {}
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (it is no mapping)
-                value = file.get_tensor(name)
-                if value.dtype == torch.float32:
-                    seed = int.from_bytes(sha256(name.encode()).digest()[:6], "big")
-                    value = rounded(value, torch.Generator().manual_seed(seed))
-                tensors[name] = value
-                total += value.nbytes
-        save_file(tensors, target / path.name, metadata={"format": "pt"})
-    if (source / INDEX).is_file():
-        index = json.loads((source / INDEX).read_text(encoding="utf-8"))
-        index["metadata"] = index.get("metadata", {}) | {"total_size": total}
-        (target / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    return total
+
+    def narrow(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.dtype != torch.float32:
+            return value
+        seed = int.from_bytes(sha256(name.encode()).digest()[:6], "big")
+        return rounded(value, torch.Generator().manual_seed(seed))
+
+    return merging.rewrite(source, target, scale, narrow)
 
 
 if __name__ == "__main__":
-    round_folder(Path(sys.argv[1]), Path(sys.argv[2]))
+    round_folder(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -38,7 +38,7 @@ def find(recipe: Recipe, settings: TrainingRecipe, display: Display | None) -> l
     """
     if settings.order is None:
         return _plain(recipe, settings.stages, display)
-    found = _of_order(recipe, settings.order, display)
+    found = _of_order(recipe, settings, settings.order, display)
     return _picked(found, settings.stages, f"The order {_name(settings.order)} of the run {recipe.run_dir}")
 
 
@@ -57,6 +57,14 @@ def section(recipe: Recipe, order: str | OrderSection | None) -> OrderSection | 
     return OrderSection.model_validate({"order": order}) if order in get_args(Kind) else None
 
 
+def folder_of(run: Run, recipe: Recipe, settings: TrainingRecipe) -> Path:
+    """Where the order lies whose sets a training goes through."""
+    if settings.order is None:
+        return run.stages
+    wanted = section(recipe, settings.order)
+    return run.path / "curricula" / _name(settings.order) if wanted is None else make.folder_of(run, wanted)
+
+
 def _belonging(recipe: Recipe, folder: Path, order: OrderSection, display: Display | None) -> None:
     """See that an order's rows are those that the recipe makes of the run, and write them anew where they are not."""
     run = Run(recipe.run_dir)
@@ -64,9 +72,8 @@ def _belonging(recipe: Recipe, folder: Path, order: OrderSection, display: Displ
         return
     if display is None:
         raise TrainerError(
-            f"The rows in {folder} are not those that this recipe makes of the run: its filters, split or seed differ "
-            f"from those that the run was built with, or people have reviewed it since. A training writes them anew, "
-            f"and a dry run writes nothing; run `capcurriculum build` with this recipe first."
+            f"{make.foreign(folder)}. A training writes them anew, and a dry run writes nothing; run `capcurriculum "
+            f"build` with this recipe first."
         )
     make.curriculum(recipe, order, display)
 
@@ -83,7 +90,9 @@ def _plain(recipe: Recipe, stages: Sequence[StageRun], display: Display | None) 
     return [LinkSet(StageRun(stage=name), (folder,)) for name, folder in found]
 
 
-def _of_order(recipe: Recipe, order: str | OrderSection, display: Display | None) -> dict[str, tuple[Path, ...]]:
+def _of_order(
+    recipe: Recipe, settings: TrainingRecipe, order: str | OrderSection, display: Display | None
+) -> dict[str, tuple[Path, ...]]:
     """Set name -> its folders, one an epoch."""
     run, wanted = existing(recipe.run_dir), section(recipe, order)
     if wanted is not None and order_file.read(make.folder_of(run, wanted)) is None:
@@ -94,7 +103,7 @@ def _of_order(recipe: Recipe, order: str | OrderSection, display: Display | None
             )
         make.curriculum(recipe, wanted, display)
     else:
-        folder = run.path / "curricula" / _name(order) if wanted is None else make.folder_of(run, wanted)
+        folder = folder_of(run, recipe, settings)
         there = order_file.read(folder)
         if there is not None:
             _belonging(recipe, folder, OrderSection.model_validate(there["order"]), display)

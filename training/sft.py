@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, verl_keys
+from training import freeze, lora, verl_keys
 from training.knobs import Backbone, Knobs
 from training.overrides import Paths, tracking
 
@@ -21,6 +21,8 @@ NO_EFFECT = (
     "data.num_workers",
     "data.train_files",
     "data.val_files",
+    "engine.param_offload",
+    "engine.ulysses_sequence_parallel_size",
     "engine.use_orig_params",
     "model.path",
     "trainer.default_local_dir",
@@ -64,10 +66,14 @@ def config(
         "engine.mixed_precision.param_dtype": dtype,
         "engine.mixed_precision.reduce_dtype": "fp32",
         "engine.optimizer_offload": knobs.offload_optimizer,
+        "engine.param_offload": knobs.offload_parameters,
+        "engine.ulysses_sequence_parallel_size": knobs.sequence_parallel,
         "engine.seed": recipe.seed,
         "optim.optimizer": "AdamW",
         "optim.lr": knobs.learning_rate,
+        "optim.lr_scheduler_type": knobs.schedule,
         "optim.lr_warmup_steps_ratio": knobs.warmup,
+        "optim.min_lr_ratio": knobs.min_lr_ratio,
         "optim.weight_decay": knobs.weight_decay,
         "optim.clip_grad": knobs.grad_clip,
         "data.train_files": [str(path) for path in paths.train],
@@ -90,6 +96,7 @@ def config(
         "trainer.seed": recipe.seed,
         "checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "checkpoint.load_contents": ["model", "optimizer", "extra"],
+        **lora.keys(knobs, "model"),
     }
     if knobs.freeze:
         keys |= {"model.external_lib": freeze.HOOK, "engine.use_orig_params": True}

@@ -20,7 +20,8 @@ def show(links: Links, out: Console) -> None:
     for link, stage in zip(links.links, links.stages, strict=True):
         rollouts = stage.total_steps * stage.batch_size * stage.rollouts
         counts = (stage.rows, stage.batch_size, stage.epochs, stage.steps_per_epoch, stage.total_steps, rollouts)
-        rows.append((stage.stage, stage.state.value, *(f"{count:,}" for count in counts), link.knobs.freeze or "-"))
+        frozen = f"all but adapters of rank {link.knobs.lora_rank}" if link.knobs.lora_rank else link.knobs.freeze
+        rows.append((stage.stage, stage.state.value, *(f"{count:,}" for count in counts), frozen or "-"))
     out.print(grid(("stage", "state", *numbers, "frozen"), rows, numbers))
     for sentence in differences(links):
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
-from training import curves, export, launch, metrics, selection
+from training import curves, export, launch, lora, metrics, selection
 from training.links import Link, Links
 from training.live import View
 from training.plan import StagePlan, State
@@ -35,7 +35,9 @@ def train_stage(links: Links, number: int, console: Console) -> None:
         started=links.stages[number].started or _now(),
         error="",
     )
-    checker = export.Checker(links.python, links.device, link.knobs.freeze, links.base.dtype)
+    knobs = link.knobs
+    scale = knobs.lora_alpha / knobs.lora_rank if knobs.lora_rank else 0.0
+    checker = export.Checker(links.python, links.device, lora.frozen(knobs), links.base.dtype, scale)
     series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts)
     try:
         links.prepare(number)

@@ -8,7 +8,7 @@ with a picture ends the run, minutes later. A test holds this list against the i
 import json
 from pathlib import Path
 
-from capcurriculum.errors import TrainerError
+from capcurriculum.errors import RecipeError, TrainerError
 from training.environment import CPU_PLATFORM
 
 PROCESSORS = (
@@ -24,6 +24,9 @@ PROCESSORS = (
 ADDED = {"InternVLProcessor": "training.internvl"}
 #: The environment variable by which verl, in each of its processes, is told what else to import.
 MODULES = "VERL_USE_EXTERNAL_MODULES"
+#: Those of the models whose sequences verl splits (`verl/models/transformers/monkey_patch.py`,
+#: `patch_vlm_for_ulysses_input_slicing`); in another every GPU would get the whole sequence and a part of its targets.
+SPLIT = ("Glm4vProcessor", "Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 
 
 def check_processor(name: str, model: str) -> None:
@@ -43,6 +46,19 @@ def variables(name: str, device: str) -> dict[str, str]:
     """What verl's processes have to find in their environment to train a model with this processor."""
     own = [CPU_PLATFORM] if device == "cpu" else []
     return {MODULES: ",".join([*own, ADDED[name]])} if name in ADDED else {}
+
+
+def check_split(name: str, stage: str, parts: int) -> None:
+    """Refuse to split the sequences of a model that verl would not split them in.
+
+    Raises:
+        RecipeError: naming the stage.
+    """
+    if parts > 1 and name and name not in SPLIT:
+        raise RecipeError(
+            f"In stage {stage}, sequence_parallel is {parts}, and verl 0.9.1 splits sequences of Qwen-VL and GLM-4V "
+            f"alone, not of a model with a {name}; set training.knobs.sequence_parallel to 1."
+        )
 
 
 def processor(folder: Path) -> str:

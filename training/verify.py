@@ -1,6 +1,6 @@
 """Load a trained checkpoint once, as its users will, ask it one question, and say what is wrong with it.
 
-`python -m training.verify CHECKPOINT PARENT [FREEZE]` prints one line of JSON, `{"fault": "", "reply": ...}` when
+`python -m training.verify CHECKPOINT PARENT [FROZEN]` prints one line of JSON, `{"fault": "", "reply": ...}` when
 nothing is. A process of its own, so that the caller imports no torch and gets all memory back.
 """
 
@@ -16,16 +16,15 @@ from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from capcurriculum import prompts
-from training.freeze import expression
 
 _QUESTION = "What colour is the picture?\nOptions:\nA: red\nB: green\nC: grey\nD: blue\n"
 _TOKENS = 24  # of the reply; enough to see that it can speak
 
 
-def examine(folder: Path, parent: Path, freeze: str = "") -> tuple[str, str]:
+def examine(folder: Path, parent: Path, frozen: str = "") -> tuple[str, str]:
     """(what is wrong with the checkpoint in `folder` as the offspring of `parent`, its reply); "" if nothing is.
 
-    Weights that the `freeze` knob names must be the parent's, bit for bit.
+    Weights in whose names `frozen`, a regular expression, is found must be the parent's, bit for bit.
     """
     model, report = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto", output_loading_info=True)
     absent = sorted(report["missing_keys"])
@@ -38,7 +37,7 @@ def examine(folder: Path, parent: Path, freeze: str = "") -> tuple[str, str]:
     changed = [name for name in sorted(before.keys() & after.keys()) if _differs(name, before, after)]
     if not changed:
         return "its weights equal the parent's, so the run has taught it nothing", ""
-    melted = [name for name in changed if freeze and re.search(expression(freeze), name)]
+    melted = [name for name in changed if frozen and re.search(frozen, name)]
     if melted:
         return f"{len(melted)} weights that were to be frozen have changed, the first is {melted[0]}", ""
     reply = _reply(model, folder)

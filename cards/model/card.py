@@ -25,10 +25,10 @@ from cards.model import compared, headline, parts
 from cards.model.base import Base, base
 from cards.model.heldout import chosen
 from cards.model.limits import limits
-from cards.model.training import Training, training
+from cards.model.training import Stage, Training, training
 from cards.publish.staged import StagedModel, StagedSet
-from curricula import make
-from training import curves, sets
+from training import curves, dataset, sets
+from training.preflight import overlong
 
 PICTURES = "pictures"
 TASK = "image-text-to-text"
@@ -81,17 +81,27 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
     run, recipe = staged.run, staged.recipe
     if run is None or recipe is None or recipe.training is None or recipe.training.name != chain.name:
         return []
-    wanted = recipe.training.order
-    order = sets.section(recipe, wanted)
-    named = run.path / "curricula" / str(wanted)
-    folder = run.stages if wanted is None else make.folder_of(run, order) if order else named
+    folder = sets.folder_of(run, recipe, recipe.training)
     found = []
     for one in chain.stages:
+        if not _as_trained(run, chain, one, folder / one.stage):
+            return []
         # Of an order with files for each epoch those of the first hold all rows.
         for place in (folder / one.stage, folder / one.stage / "epoch-01"):
             if files := tuple(sorted(place.glob("train-*.parquet"))):
                 found.append(StagedSet(one.stage, one.stage, {}, {"train": files}))
     return found
+
+
+def _as_trained(run: Run, chain: Training, stage: Stage, folder: Path) -> bool:
+    """Whether a set's files are those that the stage was trained on, as far as its plan tells; not of captions."""
+    places = sorted(folder.glob("epoch-*")) or [folder]
+    if not stage.dataset_digest or stage.method == "SFT" or not dataset.train_files(places):
+        return True
+    training = run.path / "trainings" / chain.name if chain.name else run.path / "training"
+    return dataset.set_files(stage.stage, places).digest == overlong.made_from(
+        training / stage.stage / "data", stage.dataset_digest
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +137,14 @@ def _results(run: Run | None, chain: Training, start: Base | None) -> _Results:
 
 def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
     frozen = [Md(f"{code(one.stage)} {code(one.frozen)}") for one in chain.stages if one.frozen]
-    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else "No setting froze a part of it."
+    ranks = [Md(f"{code(one.stage)} {one.adapters}") for one in chain.stages if one.adapters]
+    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else ""
+    if ranks:
+        said += f" Adapters were trained and added to the weights in place of them all (stage, rank): {listed(ranks)}."
     return {
         "stages": parts.stages(chain),
         "knobs": parts.knobs(chain) or Md(""),
-        "vision": Md(said),
+        "vision": Md(said.strip() or "No setting froze a part of it."),
         "digests": parts.digests(chain),
         "command": block("capcurriculum train recipe.yaml", language="sh"),
     }

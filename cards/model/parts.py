@@ -15,6 +15,7 @@ from training.curves import Panel
 #: A knob's name for people, and verl's.
 KNOBS: Mapping[str, str] = {
     "learning rate": "actor_rollout_ref.actor.optim.lr",
+    "schedule of the learning rate": "actor_rollout_ref.actor.optim.lr_scheduler_type",
     "weight of the KL loss": "actor_rollout_ref.actor.kl_loss_coef",
     "clip below": "actor_rollout_ref.actor.clip_ratio_low",
     "clip above": "actor_rollout_ref.actor.clip_ratio_high",

@@ -54,6 +54,12 @@ class Stage(BaseModel):
         """The expression of weights that were kept as they are, "" for none."""
         return next((str(value) for key, value in self.config.items() if key.endswith(f".{VARIABLE}") and value), "")
 
+    @property
+    def adapters(self) -> int:
+        """The rank of the adapters that were trained in place of the weights, 0 for none."""
+        ranks = (value for key, value in self.config.items() if key.endswith("model.lora_rank"))
+        return next((rank for rank in ranks if isinstance(rank, int)), 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

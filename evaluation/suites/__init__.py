@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from capcurriculum import run as runs
 from capcurriculum.errors import EvaluationError, RunError
+from curricula import make
 from evaluation import stage_files
 
 EngineName = Literal["own", "vlmevalkit", "lmms-eval"]
@@ -107,6 +108,7 @@ def _of_run(name: str) -> Suite:
             f"There is no suite {name!r}: name {' or '.join(BUILT_IN)}, a suite's YAML file, a TSV or Parquet file, or "
             "a run whose test rows are asked."
         ) from error
+    make.check_belongs(run, runs.recipe_of(name), run.stages)
     found = stage_files.test_files(run)
     entries = tuple(Entry(name=key, file=path.absolute()) for key, path in found.items())
     return Suite(name=run.path.resolve().name, benchmarks=entries)

@@ -12,6 +12,7 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run, writing
 from capcurriculum.show import visible
+from capcurriculum.verdicts import check_judged, in_force
 from filters import pipeline
 from filters.review import design, sample, status, summary
 from filters.review.argilla import connection, pull, push, words
@@ -34,10 +35,17 @@ def execute(options: argparse.Namespace) -> None:
 
 
 def _recipe(named: str) -> Recipe:
-    """The recipe file's own words where one is named, so that its review section may be changed; else the run's."""
+    """The recipe file's own words where one is named, so that its review section may be changed; else the run's.
+
+    Raises:
+        RunError: the file lists filters that the run's own recipe does not, and that have not judged its questions.
+    """
     found = run.named(named)
     if Path(named).is_file():
-        return recipe.load(Path(named))
+        wanted = recipe.load(Path(named))
+        if not in_force(wanted).equals(in_force(found.recipe())):  # else the run may still be on its way
+            check_judged(found, wanted)
+        return wanted
     wanted = found.recipe()
     folder = found.path.absolute()
     if folder.name != wanted.name:

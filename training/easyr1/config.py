@@ -42,6 +42,11 @@ def check(knobs: Knobs, run: StageRun) -> None:
             f"EasyR1 can freeze the vision tower and nothing else, and stage {run.stage} freezes {knobs.freeze!r}; set "
             f'freeze to vision or to "".'
         )
+    if knobs.lora_rank:
+        raise TrainerError(
+            f"Stage {run.stage} trains adapters, which the files for EasyR1 do not express; set lora_rank to 0, or "
+            f"leave out --engine and use verl."
+        )
 
 
 def config(
@@ -107,6 +112,7 @@ def _actor(knobs: Knobs, model: str) -> dict[str, Any]:
         "clip_ratio_high": knobs.clip_high,
         "padding_free": True,
         "dynamic_batching": True,
+        "ulysses_size": knobs.sequence_parallel,
         "model": {
             "model_path": model,
             "enable_gradient_checkpointing": True,
@@ -117,10 +123,12 @@ def _actor(knobs: Knobs, model: str) -> dict[str, Any]:
             "lr": knobs.learning_rate,
             "weight_decay": knobs.weight_decay,
             "strategy": "adamw_bf16",
+            "lr_scheduler_type": knobs.schedule,
             "lr_warmup_ratio": knobs.warmup,
+            "min_lr_ratio": knobs.min_lr_ratio,
         },
         "fsdp": _FSDP | {"torch_dtype": "bf16"},
-        "offload": {"offload_params": False, "offload_optimizer": knobs.offload_optimizer},
+        "offload": {"offload_params": knobs.offload_parameters, "offload_optimizer": knobs.offload_optimizer},
     }
 
 

@@ -1,7 +1,8 @@
 """What a chain's checkpoints will take on disk, against what is free there.
 
 A checkpoint of verl 0.9.1 (`verl/utils/checkpoint/fsdp_checkpoint_manager.py`) holds the weights once for each of
-`model` and `hf_model` in its save contents, and AdamW's two moments for `optimizer`, all in the type that is trained.
+`model` and `hf_model` in its save contents, and AdamW's two moments of what is trained for `optimizer`, all in the type
+that is trained.
 Only the last can be resumed from and keeps all of it (`export.prune`); before it is written nothing is removed. A stage
 that is done keeps its export, in the type that is computed in.
 """
@@ -11,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.preflight.model import ModelSize
 from training.preflight.need import LinkNeed
 
-_COPIES = {"model": 1, "optimizer": 2, "hf_model": 1}
+_MOMENTS = 2
+_WHOLE = ("model", "hf_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class DiskNeed:
     there: int
 
 
-def need(parameters: int, link: LinkNeed) -> DiskNeed:
+def need(size: ModelSize, link: LinkNeed) -> DiskNeed:
     """What a link's checkpoints take."""
-    checkpoint = parameters * link.trained * sum(_COPIES.get(one, 0) for one in link.contents)
+    held, trained = link.numbers(size)
+    moments = _MOMENTS * trained if "optimizer" in link.contents else 0
+    checkpoint = link.trained * (held * sum(one in link.contents for one in _WHOLE) + moments)
     saves = -(-link.steps // link.save_every)
-    older = parameters * link.trained * max(min(saves, link.keep) - 2, 0)
-    exported = parameters * link.computing
+    older = held * link.trained * max(min(saves, link.keep) - 2, 0)
+    exported = size.parameters * link.computing
     # With one to keep, verl removes the old one only after the new one is written.
     most = max(checkpoint * min(saves, 2) + older, checkpoint + older + exported)
     there = sum(path.stat().st_size for path in link.checkpoints.rglob("*") if path.is_file())

@@ -34,8 +34,8 @@ class Asked:
     """What a training wants of each machine.
 
     `share` is the largest part of a GPU that vLLM takes, `host` the GB of memory that loading takes at least,
-    `parallel` over how many GPUs vLLM splits the model, and `heads` the attention heads that it then splits. None is
-    unknown.
+    `parallel` over how many GPUs vLLM splits the model, and `heads` the attention heads that it then splits; `splits`
+    are over how many the trainer splits a sequence, and with it the heads and `kv_heads`. None is unknown.
     """
 
     gpus: int
@@ -44,6 +44,8 @@ class Asked:
     host: float | None
     parallel: int
     heads: int | None
+    splits: tuple[int, ...] = ()
+    kv_heads: int | None = None
 
 
 def asked(links: Sequence[LinkNeed], parent: Path, settings: TrainingRecipe, base: Backbone) -> Asked:
@@ -58,6 +60,8 @@ def asked(links: Sequence[LinkNeed], parent: Path, settings: TrainingRecipe, bas
         host=max(memory.host(size, link, gpus * nodes, nodes) for link in links) if size else None,
         parallel=max((engine.parallel for engine in engines), default=1),
         heads=size.heads if size else None,
+        splits=tuple(sorted({link.split for link in links})),
+        kv_heads=size.kv_heads if size else None,
     )
 
 
@@ -145,6 +149,14 @@ def divided(asked: Asked, findings: Findings) -> None:
     if asked.heads and asked.heads % asked.parallel:
         text = f"tensor_parallel is {asked.parallel}, which does not divide the model's {asked.heads} attention heads"
         findings.error("parallel", f"{text}; vLLM would refuse it")
+    for split in asked.splits:
+        text, kv = f"sequence_parallel is {split}", asked.kv_heads
+        if asked.heads and asked.heads % split:
+            text = f"{text}, which does not divide the model's {asked.heads} attention heads"
+            findings.error("parallel", f"{text}; verl would refuse it")
+        elif kv and kv % split and split % kv:
+            text = f"{text}, and of it and the model's {kv} key heads neither divides the other"
+            findings.error("parallel", f"{text}; verl would refuse it")
 
 
 def _machine(on: str, report: Mapping[str, Any], asked: Asked, findings: Findings) -> None:

@@ -91,7 +91,7 @@ def processor_patch(folder: Path) -> int | None:
 
 
 def _note_disk(links: Sequence[LinkNeed], size: ModelSize, findings: Findings) -> dict[str, float | None]:
-    needs = [disk.need(size.parameters, link) for link in links]
+    needs = [disk.need(size, link) for link in links]
     free = disk.free(links[0].checkpoints)
     most, left = disk.chain(needs)
     missing = max(0, most - sum(one.there for one in needs))

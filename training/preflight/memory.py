@@ -1,8 +1,9 @@
 """A rough estimate of what a GPU and its host must hold, to refuse what clearly cannot fit and warn where it is close.
 
 verl's engine and vLLM take turns on the same GPUs. While vLLM generates, it holds its share of the GPU and the trainer
-keeps its shard of weights and moments; that sum is known well. While the trainer works, vLLM sleeps, and what a pass
-over the model needs comes on top:
+keeps its shard of weights and moments, but for what it is told to offload; that sum is known well. While the trainer
+works, vLLM sleeps, what was offloaded is back (moments in an update alone), and what a pass over the model needs comes
+on top:
 
 - gradients, in an update;
 - activations with recomputation: 2 s h bytes a layer kept, and one layer in full, 34 s h bytes for s tokens of width h
@@ -10,6 +11,9 @@ over the model needs comes on top:
 - logits: s tokens x vocabulary, once in the model's type, and in an update twice in float32 (log-probabilities and
   their gradient), else three times in the model's type (their softmax, and its product with them for the entropy).
   verl's fused kernels make them for 512 tokens at once (`verl/utils/experimental/torch_functional.py`).
+
+With adapters the moments and gradients are theirs alone. Of a sequence that is split over GPUs each has its part; the
+vision tower's is not split, and left out here as in all.
 
 The reference model is no part of it: verl 0.9.1 keeps what only infers in pinned host memory under FSDP2
 (`verl/workers/engine/fsdp/transformer_impl.py`, `CPUOffloadPolicy`), and there the first process of a training loads
@@ -48,11 +52,13 @@ class GpuNeed:
 
 def need(size: ModelSize, link: LinkNeed, gpus: int) -> GpuNeed:
     """The need of one of `gpus` GPUs."""
-    shard = size.parameters / gpus
-    resting = shard * link.trained * (1 if link.offloaded else 1 + _MOMENTS)
+    held, trained = (number * link.trained / gpus for number in link.numbers(size))
+    moments = _MOMENTS * trained
+    weights, kept_moments = (0 if link.offloaded_weights else held), (0 if link.offloaded else moments)
+    resting = weights + kept_moments
     if not (size.hidden and size.layers and size.words):
         return GpuNeed(resting / _GB, _engine(size, link), None, None, None)
-    gradients, passes, words = shard * link.trained, link.passes, size.words
+    gradients, passes, words = trained, link.passes, size.words
     kept = passes.update * size.hidden * (_KEPT * size.layers + _WHOLE)
     asked = passes.log_prob * size.hidden * _WHOLE
     once, updated = words * link.computing, words * (link.computing + 2 * _FLOAT32)
@@ -66,9 +72,9 @@ def need(size: ModelSize, link: LinkNeed, gpus: int) -> GpuNeed:
     return GpuNeed(
         resting=resting / _GB,
         engine_least=_engine(size, link),
-        updating=(resting + gradients + kept + logits) / _GB,
-        asking=(resting + asked + answers) / _GB if passes.log_prob else None,
-        least=(resting + least) / _GB,
+        updating=(held + moments + gradients + kept + logits) / _GB,
+        asking=(held + kept_moments + asked + answers) / _GB if passes.log_prob else None,
+        least=(held + kept_moments + least) / _GB,
     )
 
 
@@ -88,8 +94,11 @@ def host(size: ModelSize, link: LinkNeed, gpus: int, nodes: int) -> float:
         gpus: of all nodes.
         nodes: their number.
     """
+    held, trained = link.numbers(size)
     loading = size.parameters * link.trained * (gpus // nodes if size.tied else 1)
-    kept = size.parameters * (link.reference + (_MOMENTS * link.trained if link.offloaded else 0)) / nodes
+    moments = _MOMENTS * link.trained * trained if link.offloaded else 0
+    weights = link.trained * held if link.offloaded_weights else 0
+    kept = (size.parameters * link.reference + moments + weights) / nodes
     return (loading + kept) / _GB
 
 

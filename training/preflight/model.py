@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from capcurriculum.recipe_training import LoraModule
+from training import lora
 from training.preflight import weights
 
 
@@ -13,7 +15,8 @@ from training.preflight import weights
 class ModelSize:
     """Parameters of all towers; the rest is of the text model. None where the configuration does not say.
 
-    `tied` is whether the embeddings are the output layer too.
+    `tied` is whether the embeddings are the output layer too. `linear` has for each name of linear layers of the
+    language model, as q_proj, the sum of their inputs and outputs.
     """
 
     parameters: int
@@ -26,6 +29,7 @@ class ModelSize:
     positions: int | None
     heads: int | None = None
     tied: bool = False
+    linear: Mapping[str, int] = field(default_factory=dict)
 
 
 def model_size(folder: Path) -> ModelSize | None:
@@ -51,6 +55,10 @@ def model_size(folder: Path) -> ModelSize | None:
         positions=_number(text, "max_position_embeddings"),
         heads=heads,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
+        linear={
+            module: sum(sum(found[name].shape) for name in lora.adapted(found, [module]))
+            for module in get_args(LoraModule)
+        },
     )
 
 

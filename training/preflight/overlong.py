@@ -62,6 +62,12 @@ def recorded(files: StageFiles, policy: str, limit: int, folder: Path) -> StageF
     return _named(files, folder, told["rows"], told["digest"])
 
 
+def made_from(folder: Path, told: str) -> str:
+    """The digest of the set that the changed files of digest `told` were made from; `told` where none were made."""
+    record = _record(folder)
+    return str(record["source"]) if record is not None and record["digest"] == told else told
+
+
 def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFiles:
     """Write the changed set, unless it is there, and return it."""
     target = changed(files, change, folder)
