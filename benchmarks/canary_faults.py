@@ -100,8 +100,9 @@ def _blank(images: list[Any]) -> list[Any]:
     return [image.convert("L").point(lambda value: 128).convert("RGB") for image in images]
 
 
-def _larger(images: list[Any]) -> list[Any]:
-    return [image.resize((image.width * 2, image.height * 2)) for image in images]
+def _stretched(images: list[Any]) -> list[Any]:
+    """Pictures of another shape, of which the processor makes another number of tokens."""
+    return [image.resize((image.width * 2, image.height)) for image in images]
 
 
 def _many_looks(module: ModuleType) -> None:
@@ -126,6 +127,6 @@ FAULTS: Mapping[str, tuple[str, Callable[[ModuleType], None]]] = MappingProxyTyp
         "shifted": (_ENGINE, _inputs(lambda inputs: inputs[1:] + inputs[:1])),
         "resized": (_LOOPS, _coarse_for_the_trainer),
         "dropped for the rollout": (_SERVER, _served(_blank)),
-        "resized for the rollout": (_SERVER, _served(_larger)),
+        "resized for the rollout": (_SERVER, _served(_stretched)),
     }
 )

@@ -7,6 +7,7 @@ than `alike` there is a false alarm.
 """
 
 import argparse
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -39,25 +40,25 @@ def caught() -> float:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if alarms := false_alarms(looks(folder, "clean")):
+        if alarms := false_alarms(trained(folder, "clean")[1]):
             raise ValueError(f"{alarms} of {CLEAN_LOOKS + 1} clean looks gave an alarm")
-        return float(sum(found(looks(folder, kind), kind) for kind in KINDS))
+        return float(sum(found(trained(folder, kind)[1], kind) for kind in KINDS))
 
 
-def looks(folder: Path, fault: str) -> list[dict[str, Any]]:
-    """The canary's records of one training with the fault."""
+def trained(folder: Path, fault: str) -> tuple[str, list[dict[str, Any]]]:
+    """What one training with the fault said, and the canary's looks in it."""
     root = folder / fault.replace(" ", "_")
     wanted = _recipe(root)
     _write(root / "runs/canary/stages/perception")
-    said = "trained to its end"
+    heard = io.StringIO()
     with planted(fault, root / "site"):
         try:
-            chain.train(wanted, console=Console(quiet=True))
+            chain.train(wanted, console=Console(file=heard))
         except TrainerError as error:
-            said = str(error)
-    print(f"{fault}: {said}", flush=True)
+            heard.write(str(error))
     file = root / "runs/canary/training/perception" / FILE
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    lines = file.read_text().splitlines() if file.exists() else []
+    return heard.getvalue(), [json.loads(line) for line in lines]
 
 
 def found(records: list[dict[str, Any]], fault: str) -> bool:
@@ -126,7 +127,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as own:
         for fault in arguments.faults or FAULTS:
-            records = looks(arguments.keep or Path(own), fault)
+            said, records = trained(arguments.keep or Path(own), fault)
+            print(f"{fault}: {said.strip().splitlines()[-1]}")
             for one in records:
                 print(json.dumps({name: value for name, value in one.items() if name not in ("readings", "sentence")}))
             if fault == "clean":

@@ -117,7 +117,7 @@ def test_another_number_of_tokens_is_a_resizing_whatever_the_values_are() -> Non
     longer = [replace(one, grown=12) if one.picture >= 0 else one for one in readings(values, values)]
     found = rule.judge(longer)
     assert (found.state, found.kind, found.grown) == ("fault", "resized", 12)
-    assert "the rollout engine has +12 tokens of prompt" in record.sentence(found, 0)
+    assert "resized differently, the rollout engine's prompts by +12 tokens" in record.sentence(found, 0)
 
 
 def test_one_row_and_none_are_enough_to_be_judged() -> None:

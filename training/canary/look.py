@@ -63,6 +63,7 @@ class Canary:
             "rows": [str(row["extra_info"].get("question_id", row["index"])) for row in self.rows],
             "readings": [asdict(reading) for reading in readings],
         }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         if verdict.state == "fault":

@@ -60,7 +60,7 @@ def _found(verdict: Verdict) -> str:
         case _, "swapped":
             return f"{who} sees pictures of other rows, they are swapped"
     if verdict.grown:
-        return f"the two see pictures resized differently: the rollout engine has {verdict.grown:+d} tokens of prompt"
+        return f"the two see pictures resized differently, the rollout engine's prompts by {verdict.grown:+d} tokens"
     return "the two see the right pictures, but resized or prepared differently"
 
 
