@@ -78,6 +78,16 @@ def test_a_clean_run_is_seen_alike_in_any_number_format(noise: float, seed: int)
     assert noise / 3 < found.apart < noise * 3
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_the_vision_tower_adds_to_the_noise_is_no_fault(seed: int) -> None:
+    values = model(1.3, seed)
+    seen = noisy(values, 0.15, seed)
+    mixed = {key: values[key] if key[1] == NONE else value for key, value in seen.items()}
+    found = rule.judge(readings(mixed, values))
+    assert found.apart > rule.SHARE * found.rollout_reaction  # it is the blank pictures that tell
+    assert (found.state, found.noise) == ("alike", 0.0)
+
+
 @pytest.mark.parametrize("noise", [1e-5, 0.03], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("seed", range(5))

@@ -17,9 +17,10 @@ class WatchedAgentLoops(AgentLoopManagerTQ):
 
 
 def _install() -> None:
-    on_step_end = PPOTrainerSync.on_step_end
+    on_train_begin, on_step_end = PPOTrainerSync.on_train_begin, PPOTrainerSync.on_step_end
 
     def before_the_first(self: Any) -> None:
+        on_train_begin(self)
         self.global_steps -= 1  # verl counts the step that is about to begin
         self.pixel_canary = Canary(self, int(self.config.data.seed or 0))
         self.pixel_canary.look()

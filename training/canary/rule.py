@@ -1,16 +1,20 @@
 """What the canary's numbers mean: `judge` turns log-probabilities into a verdict.
 
-Both engines give log-probabilities of the same reply. Three lengths are compared, each a root mean square over tokens
+Both engines give log-probabilities of the same reply. These lengths are compared, each a root mean square over tokens
 in nats:
 
 - `reaction` of an engine: how far its values move when a row's own picture is replaced;
-- `apart`: how far the two engines are from each other, over all prompts with a picture;
-- `noise`: the same for prompts without any picture. Whatever the number format and the kernels of this machine do to
-  these very tokens is in it, so no constant has to know about bfloat16.
+- `apart`: how far the two engines are from each other, over all prompts with a row's picture;
+- `noise` and `blank`: the same for prompts without a picture, and with a blank one. What number format and kernels do
+  to these very tokens is in them, so no constant has to know about bfloat16; a blank picture has the vision tower's
+  share too, and stays blank however it is resized.
 
 The engines see alike where `apart` is at most `SHARE` of the stronger reaction, or at most `NOISES` times the noise
-where that is more: vision adds layers to what differs without it. Where the stronger reaction itself is no more than
-this (or than `LEAST`, float32's own), nothing can be said: the model does not look at pictures, or not at these.
+where that is more. The noise is that without pictures or with blank ones, whichever is more; the latter counts no
+further than `BLANKS` of the reaction, for a lost or exchanged picture shows there too. With bfloat16 in both engines
+the micro model was apart 1.4 times that noise at most, and 3.7 to 6 times when the trainer's pictures had lost half
+their resolution. Where the stronger reaction itself is no more than what is allowed (or than `LEAST`), nothing can be
+said: the model does not look at pictures, or not at these.
 
 A fault's kind: an engine that reacts less than `BLIND` of the other has lost the pictures. Else every prompt is asked
 which picture would explain the trainer's values, by the rollout engine's values for all of them: other pictures than
@@ -28,9 +32,11 @@ import numpy as np
 #: Pictures that are no row's.
 BLANK, NONE = -1, -2
 #: Of the stronger reaction, what the engines may be apart.
-SHARE = 0.1
-#: How many times their distance without pictures they may be apart with one.
-NOISES = 4.0
+SHARE = 0.05
+#: How many times the noise they may be apart.
+NOISES = 3.0
+#: Of the stronger reaction, how much of the distance with blank pictures is taken for noise.
+BLANKS = 0.125
 #: Nats below which nothing counts as a reaction: a thousand times float32's resolution of a log-probability near 10.
 LEAST = 1e-3
 #: Share of the other's reaction below which an engine does not see.
@@ -73,6 +79,7 @@ class Verdict:
     rollout_reaction: float = 0.0
     apart: float = 0.0
     noise: float = 0.0
+    blank: float = 0.0
     grown: int = 0
 
 
@@ -102,21 +109,22 @@ def judge(readings: Sequence[Reading]) -> Verdict:
     trainer = _Values({(one.row, one.picture): np.array(one.trainer) for one in readings})
     rollout = _Values({(one.row, one.picture): np.array(one.rollout) for one in readings})
     reactions = trainer.reaction(), rollout.reaction()
-    apart = _length(trainer.of[one.row, one.picture] - rollout.of[one.row, one.picture] for one in shown)
-    noise = _length(np.array(one.trainer) - np.array(one.rollout) for one in readings if one.picture == NONE)
+    apart = _apart(one for one in readings if one.picture >= 0)
+    noise, blank = (_apart(one for one in readings if one.picture == kind) for kind in (NONE, BLANK))
     grown = max((one.grown for one in shown), key=abs, default=0)
-    allowed = max(SHARE * max(reactions), NOISES * noise, LEAST)
 
     def verdict(state: State, kind: Kind = "", side: Side = "") -> Verdict:
-        return Verdict(state, kind, side, *reactions, apart, noise, grown)
+        return Verdict(state, kind, side, *reactions, apart, noise, blank, grown)
 
     if grown:
         return verdict("fault", "resized")
-    if not np.isfinite([*reactions, apart, noise]).all() or max(reactions) <= allowed:
+    strongest = max(reactions)
+    allowed = max(LEAST, SHARE * strongest, NOISES * max(noise, min(blank, BLANKS * strongest)))
+    if not np.isfinite([*reactions, apart, noise, blank]).all() or strongest <= allowed:
         return verdict("undecided")
     if apart <= allowed:
         return verdict("alike")
-    if min(reactions) < BLIND * max(reactions):
+    if min(reactions) < BLIND * strongest:
         return verdict("fault", "dropped", "trainer" if reactions[0] < reactions[1] else "rollout")
     kind = _kind(shown, trainer, rollout)
     return verdict("fault", kind, "" if kind == "resized" else _astray(trainer, rollout))
@@ -149,6 +157,10 @@ def _astray(trainer: _Values, rollout: _Values) -> Side:
     if max(told, heard) <= 0 or min(told, heard) > max(told, heard) / 2:
         return ""
     return "trainer" if told < heard else "rollout"
+
+
+def _apart(readings: Iterable[Reading]) -> float:
+    return _length(np.subtract(one.trainer, one.rollout) for one in readings)
 
 
 def _length(values: Iterable["np.ndarray"]) -> float:
