@@ -107,6 +107,16 @@ def test_the_rollout_engine_is_named_when_it_is_the_one_that_does_not_see() -> N
         assert (found.state, found.kind, found.side) == ("fault", kind, "rollout")
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_swapped_and_shifted_are_told_apart_in_any_order_of_the_batch(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "ORDER", random.Random(seed).sample(ORDER, len(ORDER)))
+    values = model(1.3, seed)
+    for place, kind in ((lambda n: n ^ 1, "swapped"), (lambda n: n + 1, "shifted"), (lambda n: n - 1, "shifted")):
+        assert rule.judge(readings(batched(values, place), values)).kind == kind
+
+
 def test_a_model_that_does_not_look_is_undecided_and_no_fault() -> None:
     values = model(0.0)
     assert rule.judge(readings(noisy(values, 1e-5), values)).state == "undecided"

@@ -43,6 +43,8 @@ LEAST = 1e-3
 BLIND = 0.25
 #: Share of prompts explained by another picture from which on the pictures are exchanged.
 _EXCHANGED = 0.25
+#: How many more of all prompts, as a share, are explained by the sequence on one side than by that on the other.
+_SHIFTED = 0.4
 
 State = Literal["alike", "undecided", "fault"]
 Kind = Literal["", "dropped", "swapped", "shifted", "resized"]
@@ -135,10 +137,12 @@ def _kind(shown: Sequence[Reading], trainer: _Values, rollout: _Values) -> Kind:
     wrong = [number for number, one in enumerate(shown) if seen[number] != one.picture]
     if len(wrong) <= _EXCHANGED * len(shown):
         return "resized"
-    for beside in (1, -1):
-        if sum(seen[number] == shown[(number + beside) % len(shown)].picture for number in wrong) > len(wrong) / 2:
-            return "shifted"
-    return "swapped"
+    # Of pictures swapped in pairs as many are the next sequence's as the one's before.
+    ahead, behind = (
+        np.mean([seen[number] == shown[(number + beside) % len(shown)].picture for number in range(len(shown))])
+        for beside in (1, -1)
+    )
+    return "shifted" if abs(ahead - behind) > _SHIFTED else "swapped"
 
 
 def _explained_by(one: Reading, trainer: _Values, rollout: _Values) -> int:
