@@ -24,6 +24,7 @@ from benchmarks import (
     label_noise,
     launch_keys,
     ordering,
+    pixel_canary,
     preflight,
     publish,
     real_files,
@@ -220,6 +221,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         0,
         "lower",
         "verl killed (-9) at a random step of each of three stages: steps lost or doubled, restarts, processes left",
+    ),
+    "pixel_canary_caught": Benchmark(
+        pixel_canary.caught,
+        "kinds",
+        4,
+        "higher",
+        "pictures dropped, swapped, one row off or resized for verl's trainer, each found before the first step; no "
+        "alarm in 11 clean looks at ten draws of rows",
     ),
     "build_kill_differences": Benchmark(
         road.kill_differences, "rows", 0, "lower", "build killed at ten random moments against an undisturbed one"

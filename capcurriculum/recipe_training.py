@@ -162,6 +162,9 @@ class TrainingRecipe(TrainingSection):
     `validate_on` says whose validation rows are asked: the stage's `own`, before its first step too, or those of `all`
     stages of the chain, so that each capability has one curve over the whole chain, which begins before its first step.
 
+    `canary` has the trainer and the rollout engine compared on a few pictures before the first step and with every
+    checkpoint; a stage in which they do not see the same ends.
+
     `logger` names trackers beside the console and the file of metrics, `project` and `run_name` what these trackers
     show (the stage is added), and `log_samples` how many replies of each validation they get. `verl` sets keys of
     verl's own configuration by their dotted names, over all that is said here; stages that are taught captions take
@@ -196,6 +199,7 @@ class TrainingRecipe(TrainingSection):
     select: Selection = "last"
     validate_on: Literal["own", "all"] = "own"
     keep_trainer_state: bool = False
+    canary: bool = True
     logger: tuple[Tracker, ...] = ()
     project: Annotated[str, Field(pattern=_WORD)] = "capcurriculum"
     run_name: Annotated[str, Field(pattern=rf"^$|{_WORD}")] = ""

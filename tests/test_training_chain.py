@@ -117,6 +117,7 @@ def test_a_plan_is_made_where_the_weights_are_not(built: Path, capsys: pytest.Ca
     said = " ".join(capsys.readouterr().out.split())
     assert "There is no checkpoint 'Some/Model-8B' on this machine" in said
     assert "lengths of prompts, names of frozen weights, memory and disk are unknown without it" in said
+    assert "note perception: if rows have pictures, the pixel canary compares trainer and rollout engine" in said
     assert "actor_rollout_ref.model.path=" in said
     assert "Some/Model-8B" in said.split("main_ppo")[1]
     with pytest.raises(TrainerError, match="There is no checkpoint 'Some/Model-8B' on this machine"):
@@ -202,6 +203,8 @@ def test_a_dry_run_prints_plan_and_commands_and_writes_nothing(
     assert sorted(built.rglob("*")) == before
     assert "perception" in out
     assert "80" in out  # rollouts: 2 steps x 8 prompts x 5
+    assert "perception: the pixel canary compares trainer and rollout engine on the pictures of 4 rows" in out
+    assert "text: no row has a picture, so the pixel canary has nothing to look at" in out
     commands = [line for line in out.splitlines() if "verl.trainer.main_ppo" in line]
     assert len(commands) == 2
     assert f'actor_rollout_ref.model.path="{built}/runs/demo/training/perception/checkpoint"' in commands[1]

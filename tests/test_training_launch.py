@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from capcurriculum.errors import TrainerError
 from training import environment, launch, metrics, processes
+from training.canary import record
 
 #: A trainer that starts a grandchild which leaves its process group and session, as Ray's processes do.
 TREE = """
@@ -73,6 +75,32 @@ def test_a_crash_says_its_last_error_and_where_the_log_is(tmp_path: Path) -> Non
 def test_a_kill_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match=r"was killed by SIGKILL; its log is"):
         launch.run(job(tmp_path, "os.kill(os.getpid(), 9)"))
+    assert nothing_left(tmp_path)
+
+
+LOOK = """
+def look(state):
+    with open("canary.jsonl", "a") as f:
+        f.write(json.dumps({"step": 0, "state": state, "sentence": "before the first step it is " + state}) + "\\n")
+"""
+
+
+def test_looks_of_the_canary_are_told_once_and_a_fault_ends_the_trainer(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def on_look(look: Mapping[str, Any]) -> None:
+        told.append(record.heard(look, "text", tmp_path / record.FILE))
+
+    def run(body: str) -> None:
+        launch.run(replace(job(tmp_path, LOOK + body), on_look=on_look))
+
+    run("look('alike')")
+    assert told == ["text: canary: before the first step it is alike"]
+    with pytest.raises(
+        TrainerError, match=r"^The pixel canary ended text: before the first step it is fault; see that"
+    ):
+        run("look('undecided'); look('fault'); time.sleep(600)")
+    assert [line.split()[-1] for line in told] == ["alike", "undecided"]  # those of an earlier attempt are not repeated
     assert nothing_left(tmp_path)
 
 

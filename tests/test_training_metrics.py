@@ -87,6 +87,10 @@ def test_the_view_is_drawn_on_a_terminal_only() -> None:
         console.print(view)
     shown = drawn.get()
     assert all(word in shown for word in ("text (stage 2 of 3)", "step 3 of 4", "accuracy", "0.750", "▁▅█"))
+    view.looked = "text: canary: after step 2 both see the pictures alike"
+    with console.capture() as drawn:
+        console.print(view)
+    assert view.looked in drawn.get().splitlines()[-1]
     plain = Console(force_terminal=False)
     with plain.capture() as nothing, view.shown(plain):
         pass

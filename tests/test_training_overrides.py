@@ -129,6 +129,13 @@ def test_a_cpu_changes_only_how_and_not_what() -> None:
     assert not [key for key in extra if key.startswith(learned)]
 
 
+def test_the_canary_changes_nothing_that_is_learned() -> None:
+    looking, not_looking = keys(TrainingRecipe()), keys(TrainingRecipe(canary=False))
+    assert len(looking.keys() - not_looking.keys()) == 2
+    assert overrides.identity(looking) == overrides.identity(not_looking)
+    assert Path(str(looking["actor_rollout_ref.rollout.agent.agent_loop_config_path"])).is_file()
+
+
 def test_order_is_the_datas_and_nothing_is_dropped() -> None:
     for backbone in ("micro", "qwen3_vl_8b"):
         got = keys(TrainingRecipe(backbone=backbone))

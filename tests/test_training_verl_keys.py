@@ -60,6 +60,7 @@ def test_a_plus_adds_a_key_that_verls_configuration_does_not_name() -> None:
         ("hydra.run.dir", "/", "below the training's folder"),
         ("actor_rollout_ref.model.external_lib", "evil", "would load code"),
         ("actor_rollout_ref.model.trust_remote_code", True, "would load code"),
+        ("+actor_rollout_ref.rollout.agent.agent_loop_manager_class", "evil.Loops", "would load code"),
         ("actor_rollout_ref.actor.optim.optimizer_impl", "evil", "would load code"),
         ("+ray_kwargs.ray_init.runtime_env.py_modules", "evil", "would load code"),
         ("actor_rollout_ref.actor.profiler.finish_hook_cmd", "rm", "would load code"),

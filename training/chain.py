@@ -19,6 +19,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
 from capcurriculum.run import Run
 from training import compose, dataset, export, freeze, interpreter, lora, parents
+from training.canary import record as canary
 from training.knobs import Backbone, backbone
 from training.links import Link, Links
 from training.plan import State
@@ -224,6 +225,10 @@ def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
             selects = link.select == "best"
             if text := unsure.sentence(dataset.count(link.files.val), selects=selects):
                 (inspection.findings.warn if selects else inspection.findings.note)("unsure", text, stage.stage)
+        if links.settings.canary and not link.captions:
+            report = inspection.stages.get(stage.stage)
+            pictures = None if report is None or not report.tokens else report.image_tokens > 0
+            inspection.findings.note("canary", canary.planned(pictures, link.knobs.save_every), stage.stage)
     trained = links.settings.model or links.base.model
     if 0 in coming and (told := origin.sentence(links.recipe, Run(links.recipe.run_dir), trained)):
         inspection.findings.note("measured_by", told)

@@ -23,6 +23,7 @@ from typing import Any
 
 from capcurriculum.errors import TrainerError
 from training import processes, stacks
+from training.canary import record as canary
 from training.metrics import Tail
 
 #: Lines after which verl 0.9.1 never comes back although its process lives on.
@@ -51,7 +52,7 @@ class Job:
     """What to run and where its traces go; `folder` is absolute and is the job's working directory.
 
     `stall_seconds` is how long it may print nothing, `step_seconds` how long a step may take, the first one's start
-    included. `on_step` gets each step's metrics as verl wrote them.
+    included. `on_step` gets each step's metrics as verl wrote them, `on_look` each look of the pixel canary.
     """
 
     command: Sequence[str]
@@ -60,6 +61,7 @@ class Job:
     stall_seconds: float
     step_seconds: float = float("inf")
     on_step: Callable[[Mapping[str, Any]], None] = lambda step: None
+    on_look: Callable[[Mapping[str, Any]], None] = lambda look: None
 
     def reporting(self, on_step: Callable[[Mapping[str, Any]], None]) -> "Job":
         """The same job with another `on_step`."""
@@ -74,6 +76,11 @@ class Job:
     def trainer_metrics(self) -> Path:
         """verl's own metrics file, which it starts afresh on every attempt."""
         return self.folder / "verl-metrics.jsonl"
+
+    @property
+    def looks(self) -> Path:
+        """What the pixel canary found, of every attempt; the trainer appends to it."""
+        return self.folder / canary.FILE
 
     @property
     def stacks(self) -> Path:
@@ -91,7 +98,8 @@ def run(job: Job) -> None:
     """Run the job to its end.
 
     Raises:
-        TrainerError: it failed, crashed or stalled; the sentence holds its last error and the log's path.
+        TrainerError: it failed, crashed or stalled; the sentence holds its last error and the log's path. What
+            `on_look` raises ends it too.
         KeyboardInterrupt: passed on, after the tree has been ended; SIGTERM counts as one.
     """
     processes.end(job.folder)  # an attempt whose supervisor was killed
@@ -100,7 +108,7 @@ def run(job: Job) -> None:
     folder.mkdir(mode=0o700)
     (folder / _STACKS).mkdir()
     job.trainer_metrics.unlink(missing_ok=True)
-    start = job.log.stat().st_size if job.log.exists() else 0
+    start, looks = _size(job.log), Tail(job.looks, _size(job.looks))
     environment = dict(job.environment) | {
         processes.MARKER: str(job.folder),
         "TMPDIR": str(folder),
@@ -124,7 +132,7 @@ def run(job: Job) -> None:
     memory: set[Path] = set()
     try:
         with signals_as_interrupts():  # as a batch system ends a job
-            _watch(job, child, start, memory)
+            _watch(job, child, start, looks, memory)
     except TrainerError:
         _keep_ray_logs(folder, job.folder / "ray-logs")
         raise
@@ -165,7 +173,11 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[Path]) -> None:
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, looks: Tail, memory: set[Path]) -> None:
     """Wait for the child; note in `memory` what shared memory its tree uses, for after the end it cannot be seen."""
     log, metrics = Tail(job.log, start), Tail(job.trainer_metrics)
     heard = stepped = looked = time.monotonic()
@@ -174,6 +186,8 @@ def _watch(job: Job, child: "subprocess.Popen[bytes]", start: int, memory: set[P
         code = child.poll()  # before reading, so that the last lines of an ended child are read
         lines = log.lines()
         steps = metrics.records()
+        for look in looks.records():
+            job.on_look(look)
         for step in steps:
             job.on_step(step)
         now = time.monotonic()

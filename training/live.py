@@ -60,6 +60,7 @@ class View:
         self._history: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_HISTORY))
         self._shown = {shown.name: shown for shown in _ALL}
         self._told: set[str] = set()  # by the last step
+        self.looked = ""  # what the pixel canary said last
 
     @contextmanager
     def shown(self, console: Console) -> Iterator[None]:
@@ -116,7 +117,7 @@ class View:
             if shown.name in self._last:
                 drawn = spark(self._history[shown.name])
                 body.add_row(f"  {shown.name}", Text(f"{self._last[shown.name]:{shown.form}}", justify="right"), drawn)
-        return Group(head, body)
+        return Group(head, body, Text(f"  {self.looked}")) if self.looked else Group(head, body)
 
 
 def spark(values: "deque[float]") -> str:

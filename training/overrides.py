@@ -90,6 +90,7 @@ _ADDED = (
     "actor_rollout_ref.actor.fsdp_config.mixed_precision.",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision.",
     "actor_rollout_ref.model.override_config.",
+    "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
     "actor_rollout_ref.rollout.enable_sleep_mode",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.",
     "data.max_pixels",
@@ -103,6 +104,12 @@ _ADDED = (
     *reward_keys.ADDED,
 )
 
+
+#: verl imports the module of its loops' manager in the trainer's process, and the loops in those that prepare rollouts.
+_CANARY = {
+    "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "training.canary.hook.WatchedAgentLoops",
+    "actor_rollout_ref.rollout.agent.agent_loop_config_path": str(ROOT / "canary" / "loop.yaml"),
+}
 
 #: Ray carries its environment to every node, which the shell's does not reach.
 _CARRIED = "ray_kwargs.ray_init.runtime_env.env_vars."
@@ -142,6 +149,7 @@ def config(
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
     keys |= _passes(base, knobs) | _freeze(knobs) | _lora(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
+    keys |= _CANARY if recipe.canary else {}
     keys |= {
         **tracking(recipe, run),
         "trainer.log_val_generations": recipe.log_samples,

@@ -3,6 +3,7 @@
 Every way out leaves a plan that says what happened, so running again goes on from the trainer's last checkpoint.
 """
 
+import dataclasses
 import importlib.util
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from capcurriculum.errors import TrainerError
 from training import curves, export, launch, lora, metrics, selection
+from training.canary import record as canary
 from training.links import Link, Links
 from training.live import View
 from training.plan import StagePlan, State
@@ -95,8 +97,13 @@ def _run_trainer(links: Links, number: int, stage: StagePlan, series: metrics.Se
             if not console.is_terminal:
                 _say(console, view.line())
 
+        def on_look(look: Mapping[str, Any]) -> None:
+            view.looked = canary.heard(look, stage.stage, job.looks)
+            if not console.is_terminal:
+                _say(console, view.looked)
+
         with view.shown(console):
-            launch.run(job.reporting(on_step))
+            launch.run(dataclasses.replace(job, on_step=on_step, on_look=on_look))
         reached = export.last_step(link.checkpoints)
     if reached != stage.total_steps:
         raise TrainerError(

@@ -15,7 +15,7 @@ _NAME = re.compile(r"\+?[A-Za-z_]\w*(\.\w+)+")
 #: Parts of names whose values verl imports, runs or loads code by.
 _CODE = re.compile(
     r"_target_|external_lib|trust_remote_code|runtime_env|custom_cls|custom_sampler|custom_reward_function|finish_hook|"
-    r"class_path|function_path|config_path|optimizer_impl|adapter_path|custom_chat_template|_name_or_path|hdfs"
+    r"class_path|manager_class|function_path|config_path|optimizer_impl|adapter_path|custom_chat_template|_name_or_path|hdfs"
 )
 #: YAML reads 1e-6 as a text, for want of a dot.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")

@@ -1,0 +1,146 @@
+"""One look of the canary, in the trainer's own process: ask both engines, judge, and write down what came of it.
+
+The order is that of a training step: rollouts while the servers are awake, then they sleep, the actor's worker computes
+log-probabilities, and the weights are handed over anew, which wakes them.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
+from verl.utils import tensordict_utils as tu
+from verl.utils.dataset.rl_dataset import collate_fn
+from verl.workers.utils.padding import response_from_nested
+
+from training.canary.loop import GROWN, NAME, REPLY
+from training.canary.probes import Probe, probes, rows_with_pictures
+from training.canary.record import FILE, PixelCanaryError, sentence
+from training.canary.rule import Reading, judge
+
+#: Tokens of a row's right answer that are compared, at most.
+_TOKENS = 16
+_PARTITION = "val"  # no training batch is drawn from it
+_FIELDS = ("log_probs", "response_mask", "rollout_log_probs", "extra_fields")
+
+
+class Canary:
+    """The rows of one attempt, which stay the same for all its looks."""
+
+    def __init__(self, trainer: Any, seed: int) -> None:
+        config = trainer.config
+        self.trainer = trainer
+        self.file = Path(config.trainer.default_local_dir).parent / FILE
+        places = rows_with_pictures(trainer.train_dataset, seed)
+        self.rows = [trainer.train_dataset[place] for place in places]
+        self.room = int(config.data.max_response_length) - 1  # a server's reply has one token at least
+        self.replies = [self._reply(row) for row in self.rows]
+
+    def look(self) -> None:
+        """Compare the engines as they are; where no row has a picture nothing is done.
+
+        Raises:
+            PixelCanaryError: they do not see the same.
+        """
+        if not self.rows:
+            return
+        begun = time.monotonic()
+        readings = self._readings()
+        verdict = judge(readings)
+        said = sentence(verdict, self.trainer.global_steps)
+        record = {
+            "step": self.trainer.global_steps,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - begun, 2),
+            **asdict(verdict),
+            "sentence": said,
+            "rows": [str(row["extra_info"].get("question_id", row["index"])) for row in self.rows],
+            "readings": [asdict(reading) for reading in readings],
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        if verdict.state == "fault":
+            raise PixelCanaryError(said)
+
+    def _reply(self, row: Mapping[str, Any]) -> list[int]:
+        """The row's right answer as a model would box it, as token ids: what a picture says most about."""
+        text = f"\\boxed{{{row['reward_model']['ground_truth']}}}"
+        ids: list[int] = self.trainer.tokenizer.encode(text, add_special_tokens=False)
+        return ids[: min(_TOKENS, self.room)]
+
+    def _readings(self) -> list[Reading]:
+        """Both engines' log-probabilities of all probes, in the order of the actor's batch."""
+        trainer = self.trainer
+        asked = {str(uuid.uuid4()): probe for probe in probes([row["raw_prompt"] for row in self.rows])}
+        batch = self._generated(asked)
+        trainer.checkpoint_manager.sleep_replicas()
+        keys, data = self._scored(batch)
+        trainer.checkpoint_manager.update_weights(trainer.global_steps)
+        own = response_from_nested(data["log_probs"], data["response_mask"]).unbind()
+        theirs = data["rollout_log_probs"].unbind()
+        found = []
+        for number, key in enumerate(keys):
+            probe = asked[key.split("_")[0]]
+            tokens = len(self.replies[probe.row])
+            extra = data["extra_fields"][number]
+            grown = int(getattr(extra, "data", extra)[GROWN])
+            trainers, rollouts = (tuple(engine[number][:tokens].tolist()) for engine in (own, theirs))
+            found.append(Reading(probe.row, probe.picture, trainers, rollouts, grown))
+        return found
+
+    def _generated(self, asked: Mapping[str, Probe]) -> Any:
+        """The probes through the agent loop and the rollout servers, as a batch of the transfer queue."""
+        trainer = self.trainer
+        rows = [self._sequence(uid, probe, number) for number, (uid, probe) in enumerate(asked.items())]
+        batch = tu.get_tensordict(collate_fn(rows))
+        tu.assign_non_tensor_data(batch, "global_steps", trainer.global_steps)
+        tu.assign_non_tensor_data(batch, "validate", True)
+        tags = [{"is_prompt": True, "status": "pending", "global_steps": trainer.global_steps} for _ in asked]
+        tq.kv_batch_put(keys=list(asked), partition_id=_PARTITION, tags=tags)
+        trainer.agent_loop_manager.generate_sequences(batch)
+        done, _ = trainer.replay_buffer.sample(trainer.global_steps, _PARTITION, len(asked))
+        if not done.keys:
+            raise RuntimeError("No prompt of the pixel canary was answered; the agent loop's errors above say why.")
+        return done
+
+    def _sequence(self, uid: str, probe: Probe, number: int) -> dict[str, Any]:
+        """A row for the agent loop.
+
+        Its last token is repeated, so that sequences differ in length: by that torch tells the dimensions of a nested
+        tensor of positions, and verl stops at a batch without it. Only the reply itself is compared.
+        """
+        reply = self.replies[probe.row]
+        more = number % (self.room - len(reply) + 1)
+        own = {"raw_prompt": probe.messages, "uid": uid, "agent_name": NAME, "__rollout_n__": 1}
+        return {**self.rows[probe.row], **own, REPLY: reply + reply[-1:] * more}
+
+    def _scored(self, batch: Any) -> tuple[list[str], Any]:
+        """Keys and fields of the batch with the actor's log-probabilities, by verl's own worker, in its order."""
+        trainer, actor = self.trainer, self.trainer.actor_rollout_wg
+        ranks = max(actor._query_dispatch_info("actor")) + 1
+        whole = upsample_batch_to_divisible_size(batch, ranks, trainer.tokenizer.eos_token_id)
+        lengths = [tag["seq_len"] for tag in whole.tags]
+        order = sorted(range(len(whole)), key=lengths.__getitem__)
+        whole.reorder([place for rank in range(ranks) for place in order[rank::ranks]])
+        whole.extra_info.update(calculate_entropy=False, compute_loss=False, temperature=1.0)
+        whole.extra_info.update(self._passes(len(whole) // ranks))
+        actor.compute_log_prob(whole)
+        keys = [key for key in whole.keys if key in set(batch.keys)]
+        data = tq.kv_batch_get(keys=keys, partition_id=_PARTITION, select_fields=list(_FIELDS))
+        tq.kv_clear(keys=whole.keys, partition_id=_PARTITION)
+        return keys, data
+
+    def _passes(self, sequences: int) -> dict[str, Any]:
+        """Where passes count sequences, as many of them as divide a rank's and the configuration allows."""
+        rollout = self.trainer.config.actor_rollout_ref.rollout
+        if rollout.log_prob_use_dynamic_bsz:
+            return {}
+        allowed = int(rollout.log_prob_micro_batch_size_per_gpu)
+        return {"micro_batch_size_per_gpu": max(n for n in range(1, allowed + 1) if sequences % n == 0)}
