@@ -184,6 +184,8 @@ def test_a_dry_run_notes_them_once_and_refuses_nothing(root: Path, capsys: pytes
         "note  text",
         "note  text",
         "note  perception",
+        "note  perception",  # of these two the canary's
+        "note  text",
         "note  text",
         f"note  pass rates were measured with {QWEN}, and {root / 'parent'} is trained",
     ]
@@ -222,6 +224,7 @@ def test_notes_are_kept_and_a_chain_that_goes_on_does_not_repeat_whose_rates_the
         ("no_gradient", "note", "text"),
         ("unknown_rates", "note", "text"),
         ("unused", "note", "text"),
+        ("canary", "note", "text"),
     ]
 
 
