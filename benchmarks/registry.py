@@ -20,6 +20,7 @@ from benchmarks import (
     error_share,
     grading,
     grading_world,
+    internvl,
     kills,
     label_noise,
     launch_keys,
@@ -98,6 +99,17 @@ BENCHMARKS: dict[str, Benchmark] = {
         10,
         "lower",
         "`train --dry-run` of an 8B backbone whose weights are not there, three stages",
+    ),
+    "internvl_logprob_gap": Benchmark(
+        internvl.gap,
+        "nats",
+        1e-3,
+        "lower",
+        "largest distance of verl's and vLLM's log-probability of a token, of a small InternVL shown right, other, blank "
+        "or no pictures, in float32",
+    ),
+    "internvl_two_ranks": Benchmark(
+        internvl.two_ranks, "trained", 1, "higher", "the same InternVL on two ranks, one with a picture and one without"
     ),
     "launch_keys_checked": Benchmark(
         launch_keys.checked,
