@@ -313,7 +313,7 @@ def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path)
                 )
                 words = overrides.arguments(config, *([sft.ADDED] if captions else []))
                 wanted.append((name, "sft_trainer_engine" if captions else "ppo_trainer", words))
-                freeze = "training.freeze_hook" if got.freeze else None
+                freeze = "training.freeze_hook" if got.freeze else "training.mends_hook"
                 carried = {"CAPCURRICULUM_FREEZE": got.freeze} if got.freeze and not captions else {}
                 expected[name] = [got.learning_rate, "fp32", 0 if captions else got.max_pixels, freeze, carried]
     unique = {json.dumps([kind, words]): (name, kind, words) for name, kind, words in wanted}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, reward_keys, verl_keys
+from training import freeze, mends, reward_keys, verl_keys
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
@@ -135,7 +135,7 @@ def config(
     """
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= _passes(base, knobs) | _freeze(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
+    keys |= _passes(base, knobs) | _hooks(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
     keys |= {
         **tracking(recipe, run),
         "trainer.log_val_generations": recipe.log_samples,
@@ -266,9 +266,10 @@ def _passes(base: Backbone, knobs: Knobs) -> dict[str, Any]:
     return keys
 
 
-def _freeze(knobs: Knobs) -> dict[str, Any]:
+def _hooks(knobs: Knobs) -> dict[str, Any]:
+    """What the trainer's processes import: the mends of verl, and the freezing of weights where some are frozen."""
     if not knobs.freeze:
-        return {}
+        return {"actor_rollout_ref.model.external_lib": mends.HOOK}
     return {
         "actor_rollout_ref.model.external_lib": freeze.HOOK,
         "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, verl_keys
+from training import freeze, mends, verl_keys
 from training.knobs import Backbone, Knobs
 from training.overrides import Paths, tracking
 
@@ -58,6 +58,7 @@ def config(
     validates = bool(knobs.validate_every) and _fills(paths.val, knobs.batch_size)
     keys = {
         "model.path": str(paths.model),
+        "model.external_lib": mends.HOOK,
         "engine.strategy": "fsdp2",
         "engine.model_dtype": "fp32",
         "engine.dtype": base.dtype,
