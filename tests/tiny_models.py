@@ -15,6 +15,12 @@ from datagen import micro
 #: Entries so large that the next token is far from uniform: else rollout and trainer agree whatever they compute.
 _SPREAD = 0.15
 _TEXT = {"hidden_size": 128, "intermediate_size": 256, "initializer_range": _SPREAD}
+#: What Qwen3.5's template puts behind the head of a reply, told or not told to think; the micro models' has none of it.
+_THINKING = (
+    "{%- if add_generation_prompt %}"
+    "{{- '<think>\\n' if enable_thinking | default(true) else '<think>\\n\\n</think>\\n\\n' }}"
+    "{%- endif %}"
+)
 _VISION = {"depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "out_hidden_size": 128}
 
 
@@ -53,8 +59,9 @@ def qwen3_vl(folder: Path) -> Path:
 
 
 def qwen3_5(folder: Path) -> Path:
-    """A Qwen3.5 of three layers of linear attention and one of full attention, with a weight of its draft model.
+    """A Qwen3.5 of three layers of linear attention and one of full attention, which thinks by default.
 
+    A weight of a draft model is beside it, as in the released ones, which transformers and so the trainer leaves out.
     Heads have the sizes of the released models and the state of linear attention their type, which vLLM asks for.
     """
     ensure_torchvision()
@@ -72,6 +79,8 @@ def qwen3_5(folder: Path) -> Path:
     vision = {"patch_size": 16, "num_position_embeddings": 36}
     config = Qwen3_5Config(text_config=_TEXT | _words() | text, vision_config=_VISION | vision, **_tokens())
     _write(folder, Qwen3_5ForConditionalGeneration(config))
+    path = folder / "chat_template.jinja"
+    path.write_text(path.read_text() + _THINKING)
     save_file({"mtp.norm.weight": torch.ones(128, dtype=torch.bfloat16)}, folder / "mtp.safetensors", {"format": "pt"})
     return folder
 

@@ -80,6 +80,9 @@ _CPU: dict[str, Any] = {
     "ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
 }
 
+#: How keys of the chat template's arguments begin.
+TEMPLATE = "data.apply_chat_template_kwargs."
+
 #: Keys that verl's packaged configuration does not name and hydra therefore has to add.
 _ADDED = (
     "actor_rollout_ref.actor.fsdp_config.mixed_precision.",
@@ -87,6 +90,7 @@ _ADDED = (
     "actor_rollout_ref.model.override_config.",
     "actor_rollout_ref.rollout.enable_sleep_mode",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.",
+    TEMPLATE,
     "data.max_pixels",
     "data.min_pixels",
     "ray_kwargs.ray_init.num_gpus",
@@ -189,7 +193,13 @@ def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) ->
         "data.custom_cls.name": "LimitedImages",
         "data.min_pixels": knobs.min_pixels,
         "data.max_pixels": knobs.max_pixels,
+        **template(base),
     }
+
+
+def template(base: Backbone) -> dict[str, Any]:
+    """The arguments of the chat template, for the GRPO and the supervised trainer alike."""
+    return {f"{TEMPLATE}{name}": value for name, value in base.template.items()}
 
 
 def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str, Any]:
