@@ -14,6 +14,7 @@ from rich.console import Console
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
 from datagen import micro
+from tests import training_data
 from tests.preflight_data import look, picture, seeing, settings, write
 from training import knobs, overrides, sft
 from training.preflight import disk, libraries, machine, memory, need, show, weights
@@ -161,6 +162,19 @@ def test_what_cannot_fit_on_a_gpu_is_refused_and_what_may_not_is_warned_of() -> 
     assert likely == []
     offloaded = memory.need(LARGE, dataclasses.replace(full, offloaded=True), 8)
     assert offloaded.resting == pytest.approx(8.77 * 4 / 8)
+
+
+def test_layers_of_linear_attention_keep_no_keys_and_no_values(tmp_path: Path) -> None:
+    kinds = ["linear_attention"] * 3 + ["full_attention"]
+    text = {"num_hidden_layers": 4, "layer_types": kinds, "num_key_value_heads": 2, "head_dim": 8}
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": text}))
+    (tmp_path / "model.safetensors").write_bytes(training_data.weights("weights", ("mtp.norm.weight",)))
+    size = model_size(tmp_path)
+    assert size is not None
+    assert (size.layers, size.attending) == (4, 1)
+    full = link()
+    told = memory.need(dataclasses.replace(size, parameters=0), full, 1).engine_least
+    assert told == pytest.approx(2 * 1 * 2 * 8 * 2 * full.longest / 1e9)
 
 
 def test_the_papers_recipes_fit_on_gpus_of_80_gb() -> None:

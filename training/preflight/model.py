@@ -8,12 +8,16 @@ from typing import Any
 
 from training.preflight import weights
 
+#: Beginnings of the names of weights that transformers leaves out.
+_DRAFT = "mtp."
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
     """Parameters of all towers; the rest is of the text model. None where the configuration does not say.
 
-    `tied` is whether the embeddings are the output layer too.
+    `tied` is whether the embeddings are the output layer too, and `attending` how many layers keep keys and values,
+    which those of linear attention do not. The draft model of Qwen3.5, which is not loaded, is not counted.
     """
 
     parameters: int
@@ -26,6 +30,7 @@ class ModelSize:
     positions: int | None
     heads: int | None = None
     tied: bool = False
+    attending: int | None = None
 
 
 def model_size(folder: Path) -> ModelSize | None:
@@ -41,7 +46,7 @@ def model_size(folder: Path) -> ModelSize | None:
     heads, hidden = _number(text, "num_attention_heads"), _number(text, "hidden_size")
     head = _number(text, "head_dim") or (hidden // heads if hidden and heads else None)
     return ModelSize(
-        parameters=sum(tensor.parameters for tensor in found.values()),
+        parameters=sum(tensor.parameters for name, tensor in found.items() if not name.startswith(_DRAFT)),
         hidden=hidden,
         inner=_number(text, "intermediate_size"),
         layers=_number(text, "num_hidden_layers"),
@@ -50,8 +55,16 @@ def model_size(folder: Path) -> ModelSize | None:
         head=head,
         positions=_number(text, "max_position_embeddings"),
         heads=heads,
+        attending=_attending(text),
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
     )
+
+
+def _attending(text: Mapping[str, Any]) -> int | None:
+    kinds = text.get("layer_types")
+    if not isinstance(kinds, list):
+        return _number(text, "num_hidden_layers")
+    return len([kind for kind in kinds if kind != "linear_attention"])
 
 
 def _number(config: Mapping[str, Any], name: str) -> int | None:
