@@ -1,4 +1,4 @@
-"""Two GRPO steps of a small model of each family by its own backbone file; Qwen3-VL's are the micro models' tests."""
+"""Two GRPO steps of a small model of each family by its own backbone file."""
 
 import json
 import re
@@ -48,7 +48,11 @@ def recipe(root: Path, backbone: str, model: Path, freeze: str) -> Recipe:
 
 @pytest.mark.parametrize(
     ("make", "backbone", "freeze"),
-    [(tiny_models.qwen2_5_vl, "qwen2_5_vl_7b", ""), (tiny_models.qwen3_5, "qwen3_5_9b", "vision")],
+    [
+        (tiny_models.qwen2_5_vl, "qwen2_5_vl_7b", ""),
+        (tiny_models.qwen3_vl, "qwen3_vl_8b", ""),
+        (tiny_models.qwen3_5, "qwen3_5_9b", "vision"),
+    ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_small_model_takes_two_steps(
