@@ -157,4 +157,4 @@ def _reloadable_linear_weights(module: ModuleType) -> None:
 
 def _no_tiles(module: ModuleType) -> None:
     """Where a processor has AMX, linear attention's convolution takes its weight for packed, which none is here."""
-    sys.modules["torch"].cpu._is_amx_tile_supported = lambda: False  # type: ignore[attr-defined]
+    sys.modules["torch"].cpu._is_amx_tile_supported = lambda: False
