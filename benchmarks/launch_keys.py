@@ -19,7 +19,9 @@ from training import environment, knobs, overrides
 
 RECIPES = Path(__file__).parent.parent / "curricula" / "recipes"
 TABLE = Path(overrides.__file__).parent / "launch_keys.yaml"
-BACKBONES = ("qwen3_vl_8b", "qwen2_5_vl_7b", "internvl3_8b", "internvl3_5_8b", "micro", "micro_gpu")
+BACKBONES = (
+    "qwen3_vl_8b", "qwen2_5_vl_7b", "internvl3_8b", "internvl3_5_8b", "qwen3_5_9b", "qwen3_5_4b", "micro", "micro_gpu",
+)  # fmt: skip
 _PATHS = overrides.Paths((Path("/t.parquet"),), (Path("/v.parquet"),), Path("/m"), Path("/c"), Path("/s"))
 _STEPS = 90
 #: What no shipped recipe has: adapters, a learning rate that falls, sequences split over GPUs, weights offloaded.
@@ -111,6 +113,9 @@ def unlike(launch: Launch, keys: Mapping[str, Any], table: Mapping[str, Any]) ->
     of_backbone = {"dtype": base.dtype, "short dtype": short, "image_patch_size": base.image_patch_size}
     wanted = dict(table["learned"]) | {key: getattr(settled, knob) for key, knob in table["knobs"].items()}
     wanted |= {key: of_backbone[what] for key, what in table["backbone"].items()}
+    if base.template:
+        del wanted[overrides.TEMPLATE.removesuffix(".")]
+        wanted |= overrides.template(base)
     wanted |= dict.fromkeys(("data.seed", "actor_rollout_ref.rollout.seed"), launch.recipe.seed)
     wanted["actor_rollout_ref.actor.data_loader_seed"] = launch.recipe.seed
     lines = [

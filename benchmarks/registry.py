@@ -105,8 +105,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         "nats",
         1e-3,
         "lower",
-        "largest distance of verl's and vLLM's log-probability of a token, of a small InternVL shown right, other, blank "
-        "or no pictures, in float32",
+        "largest distance of verl's and vLLM's log-probability of a token, of a small InternVL shown right, other, "
+        "blank or no pictures, in float32",
     ),
     "internvl_two_ranks": Benchmark(
         internvl.two_ranks, "trained", 1, "higher", "the same InternVL on two ranks, one with a picture and one without"

@@ -86,6 +86,8 @@ def launch(target: Target, wanted: Wanted) -> Launch:
     argv += ["--limit-mm-per-prompt", json.dumps({"image": wanted.images, "video": 0})]
     if limits := pixels(target, base):
         argv += ["--mm-processor-kwargs", json.dumps(dict(zip(("min_pixels", "max_pixels"), limits, strict=True)))]
+    if base.template:
+        argv += ["--default-chat-template-kwargs", json.dumps(base.template)]
     if base.device == "cpu":
         argv += ["--enforce-eager", "--max-num-seqs", "32"]
     else:

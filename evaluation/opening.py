@@ -109,6 +109,7 @@ def _section(target: Target, work: Work, how: str) -> ModelSection:
         "min_pixels": limits[0] if limits else None,
         "max_pixels": limits[1] if limits else None,
         "pixel_multiple": 2 * base.image_patch_size,
+        "chat_template_kwargs": base.template,
         "vllm": VLLMSection(
             max_model_len=length,
             tensor_parallel_size=work.server.tensor_parallel or base.knobs.tensor_parallel or 1,

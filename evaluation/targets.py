@@ -19,13 +19,12 @@ from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from curricula import make
 from datagen.engines.checkpoints import PREFIX, resolve
-from training import export, plan, sets, support
+from training import export, plan, sets
 from training.knobs import Backbone, backbone
 
 _ENDPOINT = re.compile(r"([^=\s]+)=(https?://\S+)")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 _RELEASED = "VLM-CapCurriculum-"
-_MICRO_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +209,11 @@ def _released(tail: str) -> str:
 
 
 def _guess(folder: Path) -> str:
-    """The backbone whose processor a checkpoint has; "" where none or several have it."""
-    if not (folder / "config.json").is_file():
-        return ""
-    small = sum(path.stat().st_size for path in folder.glob("*.safetensors")) < _MICRO_BYTES
-    name = support.processor(folder)
-    found = [key for key, base in backbones().items() if base.processor == name and (base.device == "cpu") == small]
-    return found[0] if len(found) == 1 else ""
+    """The backbone of whose kind and width a checkpoint is, "" where there is none; of the micro ones that of CPUs."""
+    told = config(folder)
+    said = (told.get("model_type"), (told.get("text_config") or told).get("hidden_size"))
+    found = [name for name, base in backbones().items() if (base.model_type, base.hidden_size) == said]
+    return found[0] if found else ""
 
 
 def config(folder: Path | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a machine says of itself, and what of that keeps a training from starting."""
 
 import copy
+import dataclasses
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ GPU = {"name": "H100", "free": 79_000_000_000, "total": 80_000_000_000}
 GOOD: dict[str, Any] = {
     "host": "a",
     "python": "3.11.9",
-    "modules": {name: {"version": "1", "fault": ""} for name in ("torch", "vllm", "flash_attn", "verl", "ray")},
+    "modules": {name: {"version": "1", "fault": ""} for name in ("torch", "vllm", "flash_attn", "verl", "ray", "fla")},
     "missing": [],
     "cuda": {"built": "13.0", "driver": "13.0", "gpus": [GPU] * 8},
     "memory": 500_000_000_000,
@@ -51,6 +52,14 @@ def test_a_machine_that_has_all_is_not_spoken_of() -> None:
     assert noted({}) == []
     assert noted({"cuda.driver": "13.2"}) == []
     assert noted({"open_files": -1}) == []  # unlimited
+
+
+def test_kernels_of_linear_attention_are_missed_where_a_model_has_it() -> None:
+    missing = {"modules.fla": {"version": "", "fault": "it is not installed"}}
+    assert noted(missing) == []
+    ((check, severity, said),) = noted(missing, dataclasses.replace(WANTED, linear=True))
+    assert (check, severity) == ("linear_attention", "warning")
+    assert "flash-linear-attention cannot be imported by the trainer (it is not installed)" in said
 
 
 @pytest.mark.parametrize(
@@ -196,4 +205,4 @@ print("\\n" + json.dumps([[one["python"], one["missing"], sorted(one["modules"])
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert len(found) == 2
-    assert all(one[1:] == [["/nowhere"], ["flash_attn", "ray", "torch", "verl", "vllm"]] for one in found)
+    assert all(one[1:] == [["/nowhere"], ["fla", "flash_attn", "ray", "torch", "verl", "vllm"]] for one in found)

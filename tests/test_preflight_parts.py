@@ -14,6 +14,7 @@ from rich.console import Console
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
+from tests import training_data
 from tests.preflight_data import look, picture, seeing, settings, write
 from training import knobs, overrides, sft
 from training.preflight import disk, libraries, machine, memory, need, show, weights
@@ -199,6 +200,19 @@ def test_a_sequence_that_is_split_is_a_part_on_each_gpu(tmp_path: Path) -> None:
     keys = overrides.config(changed, base, run, knobs.resolve(changed, run), paths, 90)
     found = need.of_grpo("perception", 90, tmp_path, keys)
     assert (found.split, found.passes.update, found.passes.log_prob) == (4, 16 * 1024, 32 * 1024)
+
+
+def test_layers_of_linear_attention_keep_no_keys_and_no_values(tmp_path: Path) -> None:
+    kinds = ["linear_attention"] * 3 + ["full_attention"]
+    text = {"num_hidden_layers": 4, "layer_types": kinds, "num_key_value_heads": 2, "head_dim": 8}
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": text}))
+    (tmp_path / "model.safetensors").write_bytes(training_data.weights("weights", ("mtp.norm.weight",)))
+    size = model_size(tmp_path)
+    assert size is not None
+    assert (size.layers, size.attending) == (4, 1)
+    full = link()
+    told = memory.need(dataclasses.replace(size, parameters=0), full, 1).engine_least
+    assert told == pytest.approx(2 * 1 * 2 * 8 * 2 * full.longest / 1e9)
 
 
 def test_the_papers_recipes_fit_on_gpus_of_80_gb() -> None:

@@ -21,7 +21,7 @@ from evaluation import launching, server
 from evaluation.evaluate import default_folder
 from evaluation.launching import Launch, Wanted, launch
 from evaluation.targets import Target, backbones, find
-from tests import card_runs
+from tests import card_runs, training_data
 from training import plan, processes
 
 #: A server that starts a grandchild which leaves its process group, as vLLM's engine may.
@@ -46,6 +46,7 @@ def value(argv: tuple[str, ...], option: str) -> str:
     [
         ("micro:start", "micro", True, "micro_start"),
         ("Qwen/Qwen3-VL-8B-Instruct", "qwen3_vl_8b", False, "Qwen3_VL_8B_Instruct"),
+        ("Qwen/Qwen3.5-9B", "qwen3_5_9b", False, "Qwen3_5_9B"),
         ("UCSC-VLAA/VLM-CapCurriculum-Qwen3-VL-8B-Staged", "qwen3_vl_8b", True, "Qwen3_VL_8B_Staged"),
         ("UCSC-VLAA/VLM-CapCurriculum-InternVL3.5-8B-Staged", "internvl3_5_8b", True, "InternVL3_5_8B_Staged"),
         ("someone/else", "", True, "else"),
@@ -106,6 +107,24 @@ def test_the_command_is_the_backbones(tmp_path: Path) -> None:
     (folder / "processor_config.json").write_text(json.dumps(told))
     limits = json.loads(value(launch(find(str(folder)), Wanted()).argv, "--mm-processor-kwargs"))
     assert limits == {"min_pixels": 1024, "max_pixels": 262144}
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "backbone"),
+    [("qwen3_5", 4096, "qwen3_5_9b"), ("qwen3_5", 2560, "qwen3_5_4b"), ("qwen3_vl", 4096, "qwen3_vl_8b"),
+     ("qwen3_vl", 128, "micro"), ("internvl", 3584, "internvl3_8b"), ("qwen3_vl", 2560, "")],
+)  # fmt: skip
+def test_a_folder_is_known_by_its_kind_and_width(kind: str, width: int, backbone: str, tmp_path: Path) -> None:
+    told = {"model_type": kind, "text_config": {"hidden_size": width}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    (tmp_path / "model.safetensors").write_bytes(training_data.weights("weights"))
+    assert find(str(tmp_path)).backbone == backbone
+
+
+def test_a_model_is_served_with_its_backbones_template() -> None:
+    argv = launch(find("Qwen/Qwen3.5-9B"), Wanted()).argv
+    assert json.loads(value(argv, "--default-chat-template-kwargs")) == {"enable_thinking": False}
+    assert "--default-chat-template-kwargs" not in launch(find("Qwen/Qwen3-VL-8B-Instruct"), Wanted()).argv
 
 
 def test_every_backbone_can_be_served() -> None:

@@ -129,6 +129,7 @@ def test_easyr1_in_a_dry_run_prints_and_writes_nothing(
     ("training", "words", "said"),
     [
         ({"backbone": "internvl3_8b"}, [], "InternVL is none of the models it accepts"),
+        ({"backbone": "qwen3_5_9b"}, [], "qwen3_5_9b needs enable_thinking: false; leave out --engine"),
         ({"backbone": "micro"}, [], "EasyR1 trains on GPUs alone, and micro is for a CPU"),
         ({"knobs": {"freeze": "lm_head"}}, [], "can freeze the vision tower and nothing else, and stage perception"),
         ({"knobs": {"lora_rank": 8}}, [], "perception trains adapters, which the files for EasyR1 do not express"),

@@ -73,7 +73,7 @@ def test_the_expression_is_part_of_what_is_learned_and_travels_with_ray() -> Non
     frozen, merger, thawed = keys("vision"), keys("merger"), keys("")
     assert f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}" in frozen
     assert frozen["actor_rollout_ref.model.external_lib"] == "training.freeze_hook"
-    assert "actor_rollout_ref.model.external_lib" not in thawed
+    assert thawed["actor_rollout_ref.model.external_lib"] == "training.mends_hook"
     told = [json.dumps(overrides.identity(one), sort_keys=True) for one in (frozen, merger, thawed)]
     assert len(set(told)) == 3
 

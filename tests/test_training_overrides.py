@@ -10,7 +10,7 @@ import pytest
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
 from capcurriculum.rows import Stage
-from training import environment, knobs, overrides, support
+from training import environment, knobs, overrides, sft, support
 
 PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
@@ -143,6 +143,16 @@ def test_order_is_the_datas_and_nothing_is_dropped() -> None:
         assert got["data.filter_overlong_prompts"] is False
         assert got["data.truncation"] == "error"
         assert not [key for key in got if "freeze" in key]  # verl 0.9.1 would accept and ignore it
+
+
+def test_a_backbones_template_is_told_alike_by_both_trainers() -> None:
+    recipe, run = TrainingRecipe(backbone="qwen3_5_9b"), StageRun(stage=Stage.TEXT, method="sft")
+    base = knobs.backbone(recipe.backbone)
+    captions = sft.config(recipe, base, run, knobs.resolve(recipe, run), PATHS, 31)
+    for got, added in ((keys(recipe), ()), (captions, (sft.ADDED,))):
+        assert got["data.apply_chat_template_kwargs.enable_thinking"] is False
+        assert "+data.apply_chat_template_kwargs.enable_thinking=false" in overrides.arguments(got, *added)
+    assert not [key for key in keys(TrainingRecipe(backbone="qwen3_vl_8b")) if key.startswith(overrides.TEMPLATE)]
 
 
 def test_identity_leaves_out_places_and_pace() -> None:

@@ -32,6 +32,7 @@ def install() -> None:
     after_import("torch.distributed.fsdp", _no_pinned_memory)
     after_import("verl.workers.engine_workers", _threads_for_the_trainer)
     after_import("vllm.model_executor.layers.utils", _reloadable_linear_weights)
+    after_import("vllm.model_executor.layers.mamba.ops.cpu.gdn_attention", _no_tiles)
 
 
 def _vllm_by_its_name(module: ModuleType) -> None:
@@ -152,3 +153,8 @@ def _reloadable_linear_weights(module: ModuleType) -> None:
         layer.cpu_linear = sys.modules["torch"].nn.functional.linear
 
     module.dispatch_cpu_unquantized_gemm = dispatch  # type: ignore[attr-defined]
+
+
+def _no_tiles(module: ModuleType) -> None:
+    """Where a processor has AMX, linear attention's convolution takes its weight for packed, which none is here."""
+    sys.modules["torch"].cpu._is_amx_tile_supported = lambda: False

@@ -1,5 +1,6 @@
 """Imported by verl in every process of a stage with frozen weights (`actor_rollout_ref.model.external_lib`)."""
 
-from training.freeze import install
+from training import freeze, mends
 
-install()
+mends.install()
+freeze.install()

@@ -82,7 +82,9 @@ class Backbone(BaseModel):
 
     `stages` are layers by the name of the set, `merged` for those that mix stages, `sft` for captions; `scripts` are
     further layers where the released scripts differ from the paper (`training.as_in`). `processor` is the class of the
-    model's processor. With `fused_kernels` verl computes log-probabilities from hidden states in chunks, so that the
+    model's processor; `model_type` and the text model's `hidden_size` are what its config.json says, by which a
+    checkpoint is known as its. `template` are arguments of its chat template, for every prompt of training, evaluation
+    and serving. With `fused_kernels` verl computes log-probabilities from hidden states in chunks, so that the
     logits of a whole pass never stand in memory; it has these kernels for the Qwen-VLs.
     """
 
@@ -90,6 +92,9 @@ class Backbone(BaseModel):
 
     model: str
     processor: str
+    model_type: str
+    hidden_size: int
+    template: dict[str, bool] = {}
     device: Literal["cpu", "cuda"]
     gpus: Annotated[int, Field(ge=1)]
     image_patch_size: int

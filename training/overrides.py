@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, lora, reward_keys, verl_keys
+from training import freeze, lora, mends, reward_keys, verl_keys
 from training.knobs import Backbone, Knobs
 
 ROOT = Path(__file__).parent
@@ -85,6 +85,9 @@ _CPU: dict[str, Any] = {
     "ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
 }
 
+#: How keys of the chat template's arguments begin.
+TEMPLATE = "data.apply_chat_template_kwargs."
+
 #: Keys that verl's packaged configuration does not name and hydra therefore has to add.
 _ADDED = (
     "actor_rollout_ref.actor.fsdp_config.mixed_precision.",
@@ -93,6 +96,7 @@ _ADDED = (
     "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
     "actor_rollout_ref.rollout.enable_sleep_mode",
     "actor_rollout_ref.rollout.engine_kwargs.vllm.",
+    TEMPLATE,
     "data.max_pixels",
     "data.min_pixels",
     "ray_kwargs.ray_init.num_gpus",
@@ -148,7 +152,7 @@ def config(
     """
     device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= _passes(base, knobs) | _freeze(knobs) | _lora(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
+    keys |= _passes(base, knobs) | _hooks(knobs) | _lora(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
     keys |= _CANARY if recipe.canary else {}
     keys |= {
         **tracking(recipe, run),
@@ -203,7 +207,13 @@ def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) ->
         "data.custom_cls.name": "LimitedImages",
         "data.min_pixels": knobs.min_pixels,
         "data.max_pixels": knobs.max_pixels,
+        **template(base),
     }
+
+
+def template(base: Backbone) -> dict[str, Any]:
+    """The arguments of the chat template, for the GRPO and the supervised trainer alike."""
+    return {f"{TEMPLATE}{name}": value for name, value in base.template.items()}
 
 
 def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str, Any]:
@@ -285,9 +295,10 @@ def _passes(base: Backbone, knobs: Knobs) -> dict[str, Any]:
     return keys
 
 
-def _freeze(knobs: Knobs) -> dict[str, Any]:
+def _hooks(knobs: Knobs) -> dict[str, Any]:
+    """What the trainer's processes import: the mends of verl, and the freezing of weights where some are frozen."""
     if not knobs.freeze:
-        return {}
+        return {"actor_rollout_ref.model.external_lib": mends.HOOK}
     return {
         "actor_rollout_ref.model.external_lib": freeze.HOOK,
         "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one

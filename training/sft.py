@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import freeze, lora, verl_keys
+from training import freeze, lora, mends, verl_keys
 from training.knobs import Backbone, Knobs
-from training.overrides import Paths, tracking
+from training.overrides import TEMPLATE, Paths, template, tracking
 
 #: Keys (or their beginnings) that say where things are and how fast a run goes, not what is learned.
 NO_EFFECT = (
@@ -34,7 +34,7 @@ NO_EFFECT = (
     "trainer.test_freq",
 )
 #: Keys that verl's packaged configuration does not name and hydra therefore has to add.
-ADDED = ("data.image_patch_size", "engine.mixed_precision.", "model.override_config.")
+ADDED = (TEMPLATE, "data.image_patch_size", "engine.mixed_precision.", "model.override_config.")
 
 _CPU: dict[str, Any] = {
     "trainer.device": "cpu",
@@ -60,6 +60,7 @@ def config(
     validates = bool(knobs.validate_every) and _fills(paths.val, knobs.batch_size)
     keys = {
         "model.path": str(paths.model),
+        "model.external_lib": mends.HOOK,
         "engine.strategy": "fsdp2",
         "engine.model_dtype": "fp32",
         "engine.dtype": base.dtype,
@@ -84,6 +85,7 @@ def config(
         "data.max_length": knobs.max_prompt_tokens + knobs.max_response_tokens,
         "data.truncation": "error",
         "data.image_patch_size": base.image_patch_size,
+        **template(base),
         **tracking(recipe, run),
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.total_epochs": knobs.epochs,

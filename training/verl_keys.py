@@ -46,7 +46,7 @@ _OWNED: Mapping[str, str] = MappingProxyType(
         "actor_rollout_ref.rollout.n": "set training.knobs.rollouts",
         "actor_rollout_ref.rollout.name": "weights are handed to vLLM, and the pixel limits are checked against it",
         "actor_rollout_ref.rollout.tensor_model_parallel_size": "set training.knobs.tensor_parallel",
-        "data.apply_chat_template_kwargs": "prompts are counted and served with the template's own defaults",
+        "data.apply_chat_template_kwargs": "prompts are counted and served as the backbone's template says",
         "data.filter_overlong_prompts": "set training.preflight.overlong",
         "data.image_key": "the stage files' column is images",
         "data.image_patch_size": "it is the backbone's",

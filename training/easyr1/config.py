@@ -25,6 +25,12 @@ def check_backbone(recipe: TrainingRecipe, base: Backbone) -> None:
             f"EasyR1 cannot train {recipe.backbone}: InternVL is none of the models it accepts, and the release's "
             f"scripts for it need a fork that was never published; take qwen3_vl_8b or qwen2_5_vl_7b."
         )
+    if base.template:
+        told = ", ".join(f"{name}: {str(value).lower()}" for name, value in base.template.items())
+        raise TrainerError(
+            f"EasyR1 gives a chat template no arguments, and {recipe.backbone} needs {told}; leave out --engine and "
+            f"use verl."
+        )
     if (recipe.device or base.device) == "cpu":
         raise TrainerError(f"EasyR1 trains on GPUs alone, and {recipe.backbone} is for a CPU; name another --backbone.")
 

@@ -26,6 +26,9 @@ _OPEN_FILES = 65_536
 _FULL = 0.95
 _GB = 1e9
 _PROBE_SECONDS, _REDUCE_SECONDS = 600, 180
+#: Kinds of models with layers of linear attention, whose kernels are in a module of their own.
+_LINEAR = ("qwen3_5",)
+_KERNELS = "fla"
 _INSTALL = "make install GPU=1 installs what belongs together"
 
 
@@ -36,6 +39,7 @@ class Asked:
     `share` is the largest part of a GPU that vLLM takes, `host` the GB of memory that loading takes at least,
     `parallel` over how many GPUs vLLM splits the model, and `heads` the attention heads that it then splits; `splits`
     are over how many the trainer splits a sequence, and with it the heads and `kv_heads`. None is unknown.
+    `linear` is whether layers of the model are linear attention.
     """
 
     gpus: int
@@ -46,6 +50,7 @@ class Asked:
     heads: int | None
     splits: tuple[int, ...] = ()
     kv_heads: int | None = None
+    linear: bool = False
 
 
 def asked(links: Sequence[LinkNeed], parent: Path, settings: TrainingRecipe, base: Backbone) -> Asked:
@@ -62,6 +67,7 @@ def asked(links: Sequence[LinkNeed], parent: Path, settings: TrainingRecipe, bas
         heads=size.heads if size else None,
         splits=tuple(sorted({link.split for link in links})),
         kv_heads=size.kv_heads if size else None,
+        linear=base.model_type in _LINEAR,
     )
 
 
@@ -100,7 +106,14 @@ def faults(report: Mapping[str, Any], asked: Asked, findings: Findings) -> None:
     """Note what one machine lacks."""
     on = f"{report['host']}: " if asked.nodes > 1 else ""
     for name, module in report["modules"].items():
-        if module["fault"]:
+        if module["fault"] and name == _KERNELS:
+            if asked.linear:
+                findings.warn(
+                    "linear_attention",
+                    f"{on}flash-linear-attention cannot be imported by the trainer ({module['fault']}), and linear "
+                    f"attention in torch is far slower; {_INSTALL}",
+                )
+        elif module["fault"]:
             version = f" {module['version']}" if module["version"] else ""
             findings.error(
                 "imports", f"{on}{name}{version} cannot be imported by the trainer ({module['fault']}); {_INSTALL}"

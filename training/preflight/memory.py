@@ -81,7 +81,8 @@ def need(size: ModelSize, link: LinkNeed, gpus: int) -> GpuNeed:
 def _engine(size: ModelSize, link: LinkNeed) -> float | None:
     if link.engine is None or not (size.layers and size.kv_heads and size.head):
         return None
-    sequence = 2 * size.layers * size.kv_heads * size.head * link.computing * link.longest
+    layers = size.layers if size.attending is None else size.attending
+    sequence = 2 * layers * size.kv_heads * size.head * link.computing * link.longest
     return (size.parameters * link.computing + sequence) / link.engine.parallel / _GB
 
 

@@ -10,13 +10,17 @@ from capcurriculum.recipe_training import LoraModule
 from training import lora
 from training.preflight import weights
 
+#: Beginnings of the names of weights that transformers leaves out.
+_DRAFT = "mtp."
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
     """Parameters of all towers; the rest is of the text model. None where the configuration does not say.
 
-    `tied` is whether the embeddings are the output layer too. `linear` has for each name of linear layers of the
-    language model, as q_proj, the sum of their inputs and outputs.
+    `tied` is whether the embeddings are the output layer too, and `attending` how many layers keep keys and values,
+    which those of linear attention do not. `linear` has for each name of linear layers of the language model, as
+    q_proj, the sum of their inputs and outputs. The draft model of Qwen3.5, which is not loaded, is not counted.
     """
 
     parameters: int
@@ -30,6 +34,7 @@ class ModelSize:
     heads: int | None = None
     tied: bool = False
     linear: Mapping[str, int] = field(default_factory=dict)
+    attending: int | None = None
 
 
 def model_size(folder: Path) -> ModelSize | None:
@@ -45,7 +50,7 @@ def model_size(folder: Path) -> ModelSize | None:
     heads, hidden = _number(text, "num_attention_heads"), _number(text, "hidden_size")
     head = _number(text, "head_dim") or (hidden // heads if hidden and heads else None)
     return ModelSize(
-        parameters=sum(tensor.parameters for tensor in found.values()),
+        parameters=sum(tensor.parameters for name, tensor in found.items() if not name.startswith(_DRAFT)),
         hidden=hidden,
         inner=_number(text, "intermediate_size"),
         layers=_number(text, "num_hidden_layers"),
@@ -54,12 +59,20 @@ def model_size(folder: Path) -> ModelSize | None:
         head=head,
         positions=_number(text, "max_position_embeddings"),
         heads=heads,
+        attending=_attending(text),
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
         linear={
             module: sum(sum(found[name].shape) for name in lora.adapted(found, [module]))
             for module in get_args(LoraModule)
         },
     )
+
+
+def _attending(text: Mapping[str, Any]) -> int | None:
+    kinds = text.get("layer_types")
+    if not isinstance(kinds, list):
+        return _number(text, "num_hidden_layers")
+    return len([kind for kind in kinds if kind != "linear_attention"])
 
 
 def _number(config: Mapping[str, Any], name: str) -> int | None:

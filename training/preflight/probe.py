@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 #: Module -> distribution. They must load, not only be there: a wheel for another torch is found and cannot be imported.
-MODULES = {"torch": "torch", "vllm": "vllm", "flash_attn": "flash-attn", "verl": "verl", "ray": "ray"}
+MODULES = {
+    "torch": "torch", "vllm": "vllm", "flash_attn": "flash-attn", "verl": "verl", "ray": "ray",
+    "fla": "flash-linear-attention",
+}  # fmt: skip
 _SHM = Path("/dev/shm")  # noqa: S108 (its size is looked at)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import capcurriculum
 from capcurriculum import prompts
 from capcurriculum.rows import digest
+from training.overrides import TEMPLATE
 from training.preflight.libraries import Libraries
 
 #: Bump when the checks of a row change.
 VERSION = 1
 #: Of verl's configuration, what says how a prompt becomes tokens.
-_PREFIXES = ("data.mm_processor_kwargs.", "data.apply_chat_template_kwargs.")
+_PREFIXES = ("data.mm_processor_kwargs.", TEMPLATE)
 #: Files of a checkpoint that the processor is made from.
 _PROCESSOR = ("*.json", "*.jinja", "*.txt", "*.model")
 _NOT_PROCESSOR = ("model.safetensors.index.json", "generation_config.json")
