@@ -32,6 +32,7 @@ def install() -> None:
     after_import("torch.distributed.fsdp", _no_pinned_memory)
     after_import("verl.workers.engine_workers", _threads_for_the_trainer)
     after_import("vllm.model_executor.layers.utils", _reloadable_linear_weights)
+    after_import("vllm.lora.punica_wrapper.punica_cpu", _no_adapters_of_the_output_layer)
     after_import("vllm.model_executor.layers.mamba.ops.cpu.gdn_attention", _no_tiles)
 
 
@@ -158,3 +159,15 @@ def _reloadable_linear_weights(module: ModuleType) -> None:
 def _no_tiles(module: ModuleType) -> None:
     """Where a processor has AMX, linear attention's convolution takes its weight for packed, which none is here."""
     sys.modules["torch"].cpu._is_amx_tile_supported = lambda: False
+
+
+def _no_adapters_of_the_output_layer(module: ModuleType) -> None:
+    """Where a prompt is scored vllm looks these up for as many rows as there are prompts, and has a row a token.
+
+    That layer has no adapters here (`lora_modules`), so nothing is what they add.
+    """
+
+    def add_lora_logits(self: Any, *args: Any, **kwargs: Any) -> None:
+        """Leaves the logits as they are."""
+
+    module.PunicaWrapperCPU.add_lora_logits = add_lora_logits
