@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from capcurriculum import child_environment
 from capcurriculum.errors import TrainerError
 from training.preflight import worker
 from training.preflight.settings import Settings
@@ -131,7 +132,9 @@ class Pool:
             context.set_executable(self._arguments[0].libraries.python)
             self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
         try:
-            return self._executor.submit(worker.call, method, *arguments)
+            # Which may start a process, and takes no environment for it.
+            with child_environment.swapped(child_environment.environment({})):
+                return self._executor.submit(worker.call, method, *arguments)
         except BrokenProcessPool as error:
             raise _died() from error
 
