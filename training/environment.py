@@ -49,7 +49,7 @@ _SHARED = {
 
 
 #: A cluster's password, without which its processes do not speak to one another.
-_CLUSTER = ("RAY_AUTH_",)
+_CLUSTER = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 #: What a tracker is signed in and reached by.
 _TRACKERS: Mapping[str, tuple[str, ...]] = {
     "wandb": ("WANDB_",),

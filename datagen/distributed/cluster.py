@@ -90,7 +90,7 @@ def _check(address: str) -> None:
         raise EngineError(f"Nothing answers at the Ray address {address} ({error}); {mend}.") from error
     ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        variables = child_environment.environment({}, ["RAY_AUTH_"])
+        variables = child_environment.environment({}, ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
         healthy = subprocess.run(ask, env=variables, capture_output=True, timeout=ANSWER_SECONDS).returncode == 0
     except subprocess.TimeoutExpired:
         healthy = False

@@ -127,13 +127,13 @@ class Pool:
         return next(self.ordered(method, [arguments]))
 
     def _submitted(self, method: str, arguments: Sequence[Any]) -> "Future[Any]":
-        if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            context.set_executable(self._arguments[0].libraries.python)
-            self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
         try:
-            # Which may start a process, and takes no environment for it.
+            # Both may start a process, and take no environment for it.
             with child_environment.swapped(child_environment.environment({})):
+                if self._executor is None:
+                    context = multiprocessing.get_context("spawn")
+                    context.set_executable(self._arguments[0].libraries.python)
+                    self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
                 return self._executor.submit(worker.call, method, *arguments)
         except BrokenProcessPool as error:
             raise _died() from error
