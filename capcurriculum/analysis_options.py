@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from capcurriculum.evaluate_options import ALLOW
+
 _MODEL = "a label in the results, or FOLDER or FOLDER:LABEL; a folder is an evaluation's, or a run by name or folder"
 
 
@@ -30,6 +32,7 @@ def errors(parser: argparse.ArgumentParser) -> None:
     add = judging.add_argument
     add("--judge", action="append", default=[], metavar="J", help="a recipe's model, or MODEL@URL (may be repeated)")
     add("--recipe", type=Path, metavar="FILE", help="where the judge's model is (default: the run of the results)")
+    add("--allow", action="store_true", help=ALLOW)
     add("--votes", type=_positive, default=3, metavar="N", help="votes of each judge on each answer (default 3)")
     add("--size", type=_positive, metavar="N", help="judge N wrong answers drawn at random (default: all)")
     add("--seed", type=int, default=0, help="another seed draws other answers")

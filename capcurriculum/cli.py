@@ -32,7 +32,7 @@ _RUN = "a run folder, a run's name below runs/, or a recipe file"
 def _build(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from capcurriculum import run, show
+    from capcurriculum import consent, run, show
     from capcurriculum.progress import Display
     from capcurriculum.share import Share
     from curricula.build import build
@@ -50,6 +50,7 @@ def _build(arguments: argparse.Namespace) -> None:
             Console().print(show.visible(sentence), markup=False, highlight=False, soft_wrap=True)
         show.forecast(forecast(wanted, there, expected.rows(wanted, there)), Console())
     else:
+        consent.check(arguments.recipe, consent.of_recipe(wanted), {consent.MODELS}, allow=arguments.allow)
         if arguments.shard and arguments.ray:
             raise RunError("--shard and --ray are two ways to share the work; give one of them.")
         share = Share.parse(arguments.shard) if arguments.shard else None
@@ -59,6 +60,21 @@ def _build(arguments: argparse.Namespace) -> None:
                 f"Shard {arguments.shard} is done. When all are, run the same command without --shard: it does what "
                 "a shard left undone and writes the stage sets."
             )
+
+
+def _allow(arguments: argparse.Namespace) -> None:
+    from capcurriculum import consent, run
+    from evaluation import suites
+
+    named = arguments.recipe
+    is_suite = suites.is_file(named)
+    wishes = suites.wishes(suites.load(named)) if is_suite else consent.of_recipe(run.recipe_of(named))
+    print("\n".join(consent.listed(named, wishes)))
+    if arguments.forget:
+        consent.forget(wishes)
+        print("This is not allowed any more.")
+    elif wishes:
+        print(f"This is allowed from now on; {consent.store(wishes)} stands for your word.")
 
 
 def _curriculum(arguments: argparse.Namespace) -> None:
@@ -133,7 +149,7 @@ def _query(arguments: argparse.Namespace) -> None:
 def _audit(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from capcurriculum import recipe, run
+    from capcurriculum import consent, recipe, run
     from capcurriculum.progress import Display
     from filters import audit_run, noise_report
 
@@ -142,6 +158,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     wanted = recipe.load(named) if named.is_file() else found.recipe()
     told = (arguments.mode, arguments.sees, arguments.votes, arguments.reader)
     section = audit_run.auditor(wanted, arguments.model, *told)
+    consent.check(arguments.run, consent.of_recipe(wanted), {consent.MODELS}, allow=arguments.allow)
     report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
     noise_report.show(report, Console())
 
@@ -291,6 +308,10 @@ def _add_making(verb: AddVerb) -> None:
         help="have Ray workers ask the models: of the cluster at ADDRESS (auto, or host:port), else of this machine; "
         "give it after the recipe",
     )
+    build.add_argument("--allow", action="store_true", help=evaluate_options.ALLOW)
+    allow = verb("allow", _allow, "show what a recipe would run and send, and allow just that from now on")
+    allow.add_argument("recipe", help=f"{_RECIPE}; or a suite's YAML file")
+    allow.add_argument("--forget", action="store_true", help="take your word back")
     order = verb("curriculum", _curriculum, "write the rows of a built run in another order, asking no model")
     order.add_argument("run", help=_RUN)
     curriculum_options.declare(order)
@@ -306,6 +327,7 @@ def _add_making(verb: AddVerb) -> None:
     )
     train.add_argument("--ray", metavar="ADDRESS", help="join the Ray cluster at auto, host:port or ray://host:port")
     train.add_argument("--sbatch", type=Path, metavar="FILE", help="write a Slurm script that trains, and do not train")
+    train.add_argument("--allow", action="store_true", help=evaluate_options.ALLOW)
     train.add_argument(
         "--dry-run", action="store_true", help="print the plan and the exact commands, and change nothing"
     )
@@ -370,6 +392,7 @@ def _add_audit(verb: AddVerb) -> None:
     audit.add_argument("--reader", help="which of the recipe's models reads the descriptions")
     audit.add_argument("--sees", choices=("image_and_caption", "image", "caption"), help="what is shown")
     audit.add_argument("--votes", type=int, help="how often each is asked about a question")
+    audit.add_argument("--allow", action="store_true", help=evaluate_options.ALLOW)
     audit.add_argument("--seed", type=int, default=0, help="another seed draws another sample")
 
 

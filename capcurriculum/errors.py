@@ -43,3 +43,7 @@ class TrainerError(CapCurriculumError):
 
 class EvaluationError(CapCurriculumError):
     """A model cannot be served, or a benchmark, an evaluation kit or a judge cannot be used."""
+
+
+class ConsentError(CapCurriculumError):
+    """A recipe would run or send something that the user has not allowed."""

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+#: What every verb says of its `--allow`.
+ALLOW = "let this call run and send what the recipe names (see `capcurriculum allow`), without asking"
 _HERE = "micro:start, a checkpoint's folder, a run or recipe (its last trained model), a Hub id"
 
 
@@ -41,6 +43,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add("--concurrency", type=_positive, default=32, metavar="N", help="requests at a time to a server (default 32)")
     add("--python", metavar="FILE", help="the interpreter of the kit's environment (default: evaluation.python)")
     add("--dry-run", action="store_true", help="print what would be asked of whom, and the commands; ask nothing")
+    add("--allow", action="store_true", help=ALLOW)
     _server(parser)
 
 

@@ -4,14 +4,17 @@ Mappings are merged key by key, everything else is replaced, so recipes over one
 may be somebody else's, so it can name only YAML files in its own folder or below.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from capcurriculum import bounded_yaml
+from capcurriculum.bounded_yaml import YamlProblem
 from capcurriculum.errors import RecipeError
 
 _KEY = "extends"
+#: Files that extend one another, the first among them.
+MOST_FILES = 16
 
 
 def read(path: Path) -> object:
@@ -24,12 +27,14 @@ def read(path: Path) -> object:
 
 
 def _read(path: Path, below: tuple[Path, ...]) -> object:
-    if path.resolve() in below:
+    if (place := _place(path)) in below:
         raise RecipeError(f"The recipe {path} extends itself by way of {below[-1].name}; leave out one `extends`.")
+    if len(below) == MOST_FILES:
+        raise RecipeError(f"More than {MOST_FILES} recipes extend one another, {path} among them; merge some of them.")
     data = _load(path)
     if not isinstance(data, dict) or _KEY not in data:
         return data
-    base = _read(_base(path, data[_KEY]), (*below, path.resolve()))
+    base = _read(_base(path, data[_KEY]), (*below, place))
     if not isinstance(base, dict):
         raise RecipeError(f"The recipe {path} extends {data[_KEY]}, which is no mapping of keys.")
     return merged(base, {key: value for key, value in data.items() if key != _KEY})
@@ -44,19 +49,26 @@ def merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
     return both
 
 
+def _place(path: Path) -> Path:
+    """The file itself, links followed; `Path.resolve` raises where one leads to itself."""
+    return Path(os.path.realpath(path))
+
+
 def _base(path: Path, named: object) -> Path:
-    folder = path.resolve().parent
-    if not isinstance(named, str) or not named.endswith((".yaml", ".yml")):
-        raise RecipeError(f"In the recipe {path}, extends must name one YAML file, such as base.yaml, not {named!r}.")
-    if not (folder / named).resolve().is_relative_to(folder):
+    folder = _place(path).parent
+    if not isinstance(named, str) or not named.endswith((".yaml", ".yml")) or "\0" in named or len(named) > 1000:
+        raise RecipeError(
+            f"In the recipe {path}, extends must name one YAML file, such as base.yaml, not {str(named)[:100]!a}."
+        )
+    if not _place(folder / named).is_relative_to(folder):
         raise RecipeError(f"The recipe {path} extends {named!r}, which lies outside of its folder; copy it there.")
     return path.parent / named
 
 
 def _load(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return bounded_yaml.read(path)
     except OSError as error:
         raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    except YamlProblem as problem:
+        raise RecipeError(f"The recipe {path} is not valid YAML: {problem}.") from problem

@@ -49,6 +49,21 @@ def checked(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def named(variable: str) -> str:
+    """The name of a variable that holds a key, if it is one.
+
+    Raises:
+        ValueError: it is none. It is not repeated, since it may be the key itself.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", variable):
+        raise ValueError(
+            "must name the environment variable that holds the key, for example OPENAI_API_KEY; the key itself must "
+            "not stand in a recipe"
+        )
+    return variable
+
+
+KeyVariable = Annotated[str, AfterValidator(named)]
 Headers = Annotated[dict[str, str], AfterValidator(checked)]
 
 

@@ -2,9 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
-from capcurriculum.recipe_headers import Headers
+from capcurriculum import endpoint_urls
+from capcurriculum.recipe_headers import Headers, KeyVariable, variables
 from capcurriculum.recipe_requests import ExtraBody, TemplateArguments
 
 #: Keys of a model that say where and how fast, not what; `capcurriculum.recipe.NO_EFFECT` takes them in.
@@ -33,6 +43,8 @@ ASKED_WITH: tuple[str, ...] = ("chat_template_kwargs", "reasoning_effort", "max_
 #: Those that hold free JSON.
 FREE: tuple[str, ...] = ("chat_template_kwargs", "extra_body")
 
+#: The variable that holds an endpoint's key unless the recipe names another.
+DEFAULT_KEY = "OPENAI_API_KEY"
 _REQUEST_ONLY = ("max_completion_tokens", "extra_body", "headers")
 
 
@@ -83,8 +95,8 @@ class ModelSection(BaseModel):
 
     engine: Literal["transformers", "openai", "vllm"]
     model: str
-    base_urls: tuple[str, ...] = ()
-    api_key_env: str = "OPENAI_API_KEY"
+    base_urls: tuple[Annotated[str, AfterValidator(endpoint_urls.checked)], ...] = ()
+    api_key_env: KeyVariable = DEFAULT_KEY
     concurrency: PositiveInt = 64
     batch_size: PositiveInt = 64
     timeout_seconds: PositiveFloat = 600
@@ -110,9 +122,9 @@ class ModelSection(BaseModel):
     def _endpoint_named(self) -> "ModelSection":
         if self.engine == "openai" and not self.base_urls:
             raise ValueError("an openai engine needs base_urls, for example [http://127.0.0.1:8000/v1]")
-        if any("@" in url.split("://", 1)[-1].split("/", 1)[0] for url in self.base_urls):
-            # The recipe is written into the run, and secrets must not be.
-            raise ValueError("base_urls must hold no user name or password; put the key where api_key_env says")
+        for variable in {self.api_key_env, *(variable for _, variable in variables(self.headers))}:
+            for url in self.base_urls:
+                endpoint_urls.check_hub_token(variable, url)
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import locks, results, show
+from capcurriculum import consent, locks, results, show
+from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.results import State
@@ -46,6 +47,8 @@ def execute(options: argparse.Namespace) -> None:
         for target in targets:
             print("\n".join(plans.lines(work, target, engine)))
         return
+    for name, wishes in wished(work, targets, engine, options.suite).items():
+        consent.check(name, wishes, {consent.KITS, consent.JUDGES}, allow=options.allow)
     work.folder.mkdir(parents=True, exist_ok=True)
     with locks.alone(work.folder):
         states = [state for target in targets for state in _ENGINES[engine](work, target)]
@@ -81,7 +84,21 @@ def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Wor
             tensor_parallel=options.tensor_parallel, gpu_memory=options.gpu_memory, max_length=options.max_length
         ),
         patience_seconds=options.patience,
+        dry_run=options.dry_run,
     )
+
+
+def wished(work: Work, targets: Sequence[Target], engine: str, suite: str) -> dict[str, Sequence[Wish]]:
+    """What the recipes of the models' runs and a suite's own file would run and send: their names to their lists."""
+    if engine == own.NAME:
+        return {}
+    found: dict[str, Sequence[Wish]] = {}
+    for target in targets:
+        if target.run and not work.python:
+            found[str(target.run.path)] = consent.of_recipe(target.run.recipe())
+    if suites.is_file(suite) and (not work.judge or work.judge in work.suite.judges):
+        found[suite] = suites.wishes(work.suite)
+    return found
 
 
 def default_folder(targets: Sequence[Target]) -> Path:

@@ -49,7 +49,9 @@ def resolve(name: str, suite: Suite) -> Named | None:
     try:
         return Named(model, Judge(model=model, base_url=url))
     except ValueError as error:
-        raise EvaluationError(f"{url!r} is no judge's base URL; it looks like http://127.0.0.1:8000/v1.") from error
+        raise EvaluationError(
+            f"What stands behind the @ of the judge {model} is no base URL; it looks like http://127.0.0.1:8000/v1."
+        ) from error
 
 
 @contextmanager

@@ -7,11 +7,12 @@ machine, and is ended when the server it asks has ended, instead of failing samp
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcurriculum import child_environment
 from capcurriculum.errors import EvaluationError
 from evaluation import server
 from evaluation.launching import HOST, Launch
@@ -19,12 +20,17 @@ from evaluation.targets import Target
 from training import launch as supervision
 from training import processes
 
+#: The version of a kit whose interpreter was not started.
+UNASKED = "not asked"
 #: What `make eval-venv` makes.
 DEFAULT = Path(".venv-eval/bin/python")
 _POLL = 0.2
 _VERSION_SECONDS = 60
 _BEDROCK_SECONDS = 300.0
-_SECRET = ("OPENAI_API_KEY", "LMDEPLOY_API_KEY", "LMDEPLOY_API_BASE", "OPENAI_API_BASE")
+#: Kits fetch their benchmarks themselves.
+_REACH = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+#: Amazon's credentials.
+_AMAZON = ("AWS_",)
 _QUIET = {
     "NO_PROXY": f"{HOST},localhost",
     "no_proxy": f"{HOST},localhost",
@@ -67,8 +73,10 @@ class Session:
         return self.folder / "replies.jsonl"
 
 
-def find(name: str, distributions: Sequence[str], python: str, hint: str) -> Kit:
+def find(name: str, distributions: Sequence[str], python: str, hint: str, *, start: bool = True) -> Kit:
     """The kit in the environment of `python`, "" for the one that the Makefile makes.
+
+    Where it is not to be started, nobody tells its version.
 
     Raises:
         EvaluationError: there is no such interpreter, or the kit is not installed there.
@@ -78,11 +86,17 @@ def find(name: str, distributions: Sequence[str], python: str, hint: str) -> Kit
     if not (path.is_file() and os.access(path, os.X_OK)):
         named = f"There is no Python at {path}" if python else f"No environment of {name} is named"
         raise EvaluationError(f"{named}; {mend}, and name its Python with --python or evaluation.python.")
+    if not start:
+        return Kit(name, str(path.absolute()), UNASKED)
     ask = "import sys; from importlib.metadata import distributions as d; w = sys.argv[1:]; " \
           "print(next((x.version for n in w for x in d() if (x.metadata['Name'] or '').lower() == n), ''))"  # fmt: skip
     try:
         done = subprocess.run(
-            [str(path), "-c", ask, *distributions], capture_output=True, text=True, timeout=_VERSION_SECONDS
+            [str(path), "-c", ask, *distributions],
+            env=environment({"PYTHONSAFEPATH": "1"}),
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EvaluationError(f"{path} does not answer ({error}); name another Python with --python.") from error
@@ -92,27 +106,37 @@ def find(name: str, distributions: Sequence[str], python: str, hint: str) -> Kit
     return Kit(name, str(path.absolute()), done.stdout.strip())
 
 
-def environment(further: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a kit's process."""
-    kept = {name: value for name, value in os.environ.items() if name not in (*_SECRET, "PYTHONPATH")}
+def environment(further: Mapping[str, str], keep: Collection[str] = ()) -> dict[str, str]:
+    """The variables of a kit's process; of secrets it holds those named in `keep` alone."""
+    kept = child_environment.environment({}, (*_REACH, *keep))
+    kept.pop("PYTHONPATH", None)
     return kept | _QUIET | {"OPENAI_API_KEY": "EMPTY"} | dict(further)
 
 
 def run(
-    kit: Kit, argv: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path, ended: Callable[[], str]
+    kit: Kit,
+    argv: Sequence[str],
+    variables: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    ended: Callable[[], str],
+    keep: Collection[str] = (),
 ) -> str:
     """Run a command of a kit to its end; "" when it ended well, else how it ended.
 
-    `folder` is its working directory and marks its processes; `ended` says how the server it asks has ended, if it has.
+    `folder` is its working directory and marks its processes; `ended` says how the server it asks has ended, if it has;
+    `keep` names secrets that it needs.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if found := processes.importable(folder):
+        return f"{folder} holds {found}, which the kit's Python would import; look at it, and take it away"
     processes.end(folder)  # of a run that was killed
     start = log.stat().st_size if log.exists() else 0
     with log.open("ab") as handle:
         child = subprocess.Popen(
             [kit.python, *argv],
             cwd=folder,
-            env=environment(variables) | {processes.MARKER: str(folder)},
+            env=environment(variables, keep) | {processes.MARKER: str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=subprocess.STDOUT,
@@ -141,6 +165,6 @@ def bedrock(kit: Kit, model: str, folder: Path) -> Iterator[str]:
     """
     port = server.free_port()
     script = Path(__file__).parent / "vlmevalkit" / "bedrock.py"
-    launch = Launch((kit.python, str(script), str(port), model), dict(_QUIET), model, port)
+    launch = Launch((kit.python, str(script), str(port), model), dict(_QUIET), model, port, (*_AMAZON, *_REACH))
     with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock") as running:
         yield running.url

@@ -5,13 +5,13 @@ repetition penalty in `generation_config.json` changes greedy replies), images r
 """
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcurriculum import child_environment
 from capcurriculum.errors import EvaluationError
 from evaluation.targets import Target, config
 from training.environment import own_variables
@@ -26,6 +26,10 @@ _CPU = {
     "VLLM_HOST_IP": HOST,
 }
 _SHARED = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"}
+
+
+#: What a model that is fetched from the Hub needs: its token, and the way there.
+_HUB = ("HF_TOKEN", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command, what it adds to the environment, and where and under which name the model then answers."""
+    """A command, what it adds to the environment, and where and under which name the model then answers.
+
+    `keep` names what is secret in our environment and needed by it (see `child_environment`).
+    """
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
     served: str
     port: int
+    keep: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -60,7 +68,7 @@ class Launch:
     @property
     def environment(self) -> dict[str, str]:
         """All variables of the server's process."""
-        return dict(os.environ) | dict(self.variables)
+        return child_environment.environment(self.variables, self.keep)
 
     def shell(self) -> str:
         """The command as a shell takes it."""
@@ -96,7 +104,8 @@ def launch(target: Target, wanted: Wanted) -> Launch:
         argv += ["--tensor-parallel-size", str(parallel)]
         # Training leaves room for the trainer; a server has the GPU to itself.
         argv += ["--gpu-memory-utilization", str(wanted.gpu_memory or 0.9)]
-    return Launch(tuple(argv), _SHARED | (_CPU if base.device == "cpu" else {}), target.alias, wanted.port)
+    variables = _SHARED | (_CPU if base.device == "cpu" else {})
+    return Launch(tuple(argv), variables, target.alias, wanted.port, () if target.folder else _HUB)
 
 
 def _program(python: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from evaluation import launching, opening, own
+from evaluation import kits, launching, opening, own
 from evaluation.lmmseval import run as lmmseval
 from evaluation.lmmseval import session as lmms_session
 from evaluation.targets import Target
@@ -39,6 +39,12 @@ def _server(work: Work, target: Target) -> str:
     return f"  {launching.launch(target, replace(work.serving(), port=8000)).shell()}"
 
 
+def _kit(kit: kits.Kit, distribution: str) -> str:
+    if kit.version == kits.UNASKED:
+        return f"  {kit.python} is named by a recipe, so a dry run does not start it to ask for its {distribution}"
+    return f"  {kit.python} has {distribution} {kit.version}"
+
+
 def _own(work: Work, aside: Work, target: Target) -> Iterator[str]:
     how = opening.runner(target, work)
     yield f"  asked through {how}" if how in ("transformers", "vllm") else _server(work, target)
@@ -54,10 +60,11 @@ def _own(work: Work, aside: Work, target: Target) -> Iterator[str]:
 def _vlmevalkit(work: Work, aside: Work, target: Target) -> Iterator[str]:
     session, datasets, named = vlmevalkit.prepare(aside, target)
     session = replace(session, folder=(work.folder / kit_session.NAME / session.setup).absolute())
-    yield f"  {session.kit.python} has {kit_session.DISTRIBUTIONS[0]} {session.kit.version}"
+    yield _kit(session.kit, kit_session.DISTRIBUTIONS[0])
     yield _server(work, target)
     for one in datasets:
         done = "done" if vlmevalkit.finished(work, session, one, named) else "to do"
+        done = "whether it is done is not known" if session.kit.version == kits.UNASKED else done
         yield f"  {work.name(one.entry)}: class {one.kit_class}, known to the kit as {one.name}, {done}"
     path = session.folder / "config.json"
     told = session.configuration(datasets, _RELAY, target.alias)
@@ -70,7 +77,7 @@ def _vlmevalkit(work: Work, aside: Work, target: Target) -> Iterator[str]:
 def _lmmseval(work: Work, aside: Work, target: Target) -> Iterator[str]:
     session, tasks = lmmseval.prepare(aside, target)
     session = replace(session, folder=(work.folder / lmms_session.NAME / session.setup).absolute())
-    yield f"  {session.kit.python} has lmms-eval {session.kit.version}"
+    yield _kit(session.kit, "lmms-eval")
     yield _server(work, target)
     for task in tasks:
         words = [session.kit.python, *session.command(task, _RELAY, target.alias)]

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import endpoint_urls
 from capcurriculum import run as runs
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.recipe import Recipe
@@ -94,9 +95,12 @@ def _endpoint(name: str) -> Target | None:
     given = _ENDPOINT.fullmatch(name)
     if not given:
         return None
-    if "@" in given[2].split("://", 1)[1].split("/", 1)[0]:
-        raise EvaluationError("An endpoint's URL must hold no user name or password; put the key into OPENAI_API_KEY.")
-    return Target(given[1], "", url=given[2].rstrip("/"))
+    try:
+        return Target(given[1], "", url=endpoint_urls.checked(given[2]).rstrip("/"))
+    except ValueError as error:
+        raise EvaluationError(
+            f"The URL of the endpoint {given[1]} cannot be used: {error} (here OPENAI_API_KEY)."
+        ) from error
 
 
 def _shipped(name: str) -> Target | None:

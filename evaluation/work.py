@@ -15,6 +15,7 @@ class Work:
     """Everything but the model. `judge` and `python` are as the user named them, "" for the suite's and the recipe's.
 
     `runner` is what runs a model that the own engine asks ("" lets its backbone decide), `server` how one is served.
+    With `dry_run` nothing is asked.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Work:
     judge: str = ""
     python: str = ""
     server: Wanted = field(default_factory=Wanted)
+    dry_run: bool = False
     patience_seconds: float = 900
 
     def tokens(self, target: Target) -> int:
@@ -38,6 +40,10 @@ class Work:
         if self.python or target.run is None:
             return self.python
         return target.run.recipe().evaluation.python
+
+    def starts(self, target: Target) -> bool:
+        """Whether that Python may be started now: in a dry run only one that the user named, not one of a recipe's."""
+        return not (self.dry_run and not self.python and self.interpreter(target))
 
     def name(self, entry: Entry) -> str:
         """What results call a benchmark; the first samples of one are another benchmark."""

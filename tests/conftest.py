@@ -32,9 +32,11 @@ pytest_plugins = ["tests.light_preflight"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What a preflight remembers stays out of the user's cache."""
+def folders_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a preflight remembers and what a user allows stay out of the user's folders, and no key goes to a test."""
     os.environ["CAPCURRICULUM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    os.environ.pop("OPENAI_API_KEY", None)
 
 
 @pytest.fixture(scope="module")

@@ -397,7 +397,7 @@ def test_judges_are_asked_as_the_recipe_says_and_none_while_a_header_is_missing(
             "two": model | {"headers": {"X-Team": "${JUDGES_KEY}"}}
         }
         (tmp_path / "run" / "recipe.yaml").write_text(recipe.dump(card_runs.plain(models=models)))
-        words = ["errors", "tested", "--in", str(tmp_path / "run"), "--judge", "one", "--judge", "two"]
+        words = ["errors", "tested", "--in", str(tmp_path / "run"), "--judge", "one", "--judge", "two", "--allow"]
         assert cli.main(words) == 2
         assert "The environment variable JUDGES_KEY" in capsys.readouterr().err
         assert judge.requests == []

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from capcurriculum.errors import EngineError, RecipeError
 from capcurriculum.recipe_models import ModelSection
@@ -323,8 +324,8 @@ def test_a_recipe_with_a_password_in_a_url_is_refused_without_repeating_it(tmp_p
 
 
 def test_a_base_url_that_is_none_is_one_sentence() -> None:
-    with pytest.raises(EngineError, match="is no URL"):
-        engines.create(section("localhost:8000"))
+    with pytest.raises(ValidationError, match="an address is http or https"):
+        section("localhost:8000")
 
 
 def test_structured_output_is_asked_for_unless_the_recipe_says_no() -> None:

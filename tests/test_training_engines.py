@@ -207,7 +207,7 @@ def test_a_job_on_several_nodes_starts_a_cluster_and_joins_it(tmp_path: Path, mo
         (bin_ / name).write_text(text)
         (bin_ / name).chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(bin_ / "python3"))
-    script = job(tmp_path, nodes=3, gpus=4, python=str(bin_ / "python3"))
+    script = job(tmp_path, "--allow", nodes=3, gpus=4, python=str(bin_ / "python3"))
     calls = tmp_path / "calls"
     environ = {"PATH": f"{bin_}:{os.environ['PATH']}", "CALLS": str(calls), "SLURM_JOB_ID": "1234567"}
     environ["SLURM_JOB_NODELIST"] = "node-[a-c]"

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
-from capcurriculum import run
+from capcurriculum import consent, run
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -26,7 +26,13 @@ def execute(options: argparse.Namespace) -> None:
     Raises:
         CapCurriculumError: with one sentence.
     """
-    wanted = _with_ray(chain.with_backbone(run.recipe_of(options.recipe), options.backbone), options.ray)
+    named = run.recipe_of(options.recipe)
+    if not options.dry_run:
+        if named.training:
+            interpreter.locate(named.training)  # nobody is asked about a program that is not there
+        parts = consent.TRAINING - ({consent.RAY} if options.ray else set())
+        consent.check(options.recipe, consent.of_recipe(named), parts, allow=options.allow)
+    wanted = _with_ray(chain.with_backbone(named, options.backbone), options.ray)
     if options.engine == "easyr1":
         _easyr1(wanted, options)
     elif options.sbatch:
@@ -59,6 +65,7 @@ def _sbatch(wanted: Recipe, options: argparse.Namespace) -> None:
     words = ["train", str(named.absolute() if named.exists() else wanted.run_dir.absolute())]
     words += ["--backbone", options.backbone] if options.backbone else []
     words += ["--stage", options.stage] if options.stage else []
+    words += ["--allow"] if options.allow else []
     name = "-".join(part for part in (wanted.name, settings.name) if part)
     text = slurm.script(settings, name, settings.gpus or base.gpus, interpreter.locate(settings), words, Path.cwd())
     if options.dry_run:

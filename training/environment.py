@@ -1,14 +1,17 @@
 """The environment variables of a trainer's process tree.
 
-The caller's own environment, plus what a run needs, and the bootstrap folder (`bootstrap/sitecustomize.py`), by which
-every process can be asked where it stands. On a CPU also the platform plugin, for which that folder patches every
-process and takes its imports from a server of forks, and one thread a process: many work at once, and only the one that
-updates the weights has the machine to itself (see `cpu_patches`).
+What the trainer and its libraries need of the caller's own environment (`capcurriculum.child_environment`: of secrets
+the keys of the recipe's trackers alone), what a run needs besides, and the bootstrap folder
+(`bootstrap/sitecustomize.py`), by which every process can be asked where it stands. On a CPU also the platform plugin,
+for which that folder patches every process and takes its imports from a server of forks, and one thread a process: many
+work at once, and only the one that updates the weights has the machine to itself (see `cpu_patches`).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from capcurriculum import child_environment
 
 _ROOT = Path(__file__).parent
 
@@ -45,9 +48,25 @@ _SHARED = {
 }
 
 
-def trainer_environment(device: str) -> dict[str, str]:
-    """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there."""
-    variables = dict(os.environ) | _SHARED
+#: A cluster's password, without which its processes do not speak to one another.
+_CLUSTER = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+#: What a tracker is signed in and reached by.
+_TRACKERS: Mapping[str, tuple[str, ...]] = {
+    "wandb": ("WANDB_",),
+    "mlflow": ("MLFLOW_",),
+    "swanlab": ("SWANLAB_",),
+    "trackio": ("TRACKIO_",),
+}
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def trainer_environment(device: str, trackers: Sequence[str] = ()) -> dict[str, str]:
+    """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there.
+
+    Of secrets it holds those of `trackers` alone.
+    """
+    keep = [name for tracker in trackers for name in (*_TRACKERS.get(tracker, ()), *_PROXIES)]
+    variables = child_environment.environment(_SHARED, (*_CLUSTER, *keep))
     entries = path().split(os.pathsep)
     if device == "cpu":
         variables |= _CPU

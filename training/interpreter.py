@@ -20,6 +20,8 @@ _ASK = (
     "print(json.dumps([capcurriculum.__version__, [n for n in ('verl', 'torch') if not importlib.util.find_spec(n)]]))"
 )
 _SECONDS = 300
+#: The folder that the command is given in is none to import from.
+_ASKED = {"PYTHONSAFEPATH": "1"}
 
 
 def locate(settings: TrainingRecipe) -> str:
@@ -47,7 +49,7 @@ def check(python: str, variables: Mapping[str, str]) -> None:
     mend = f"install it with {python} -m pip install 'capcurriculum[train-gpu]=={__version__}'"
     try:
         done = subprocess.run(
-            [python, "-c", _ASK], env=dict(variables), capture_output=True, text=True, timeout=_SECONDS
+            [python, "-c", _ASK], env=dict(variables) | _ASKED, capture_output=True, text=True, timeout=_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TrainerError(f"{python} (training.python) does not answer: {error}; correct training.python.") from error

@@ -98,10 +98,14 @@ def run(job: Job) -> None:
     """Run the job to its end.
 
     Raises:
-        TrainerError: it failed, crashed or stalled; the sentence holds its last error and the log's path. What
-            `on_look` raises ends it too.
+        TrainerError: its folder holds programs, or it failed, crashed or stalled; the sentence holds its last error and
+            the log's path. What `on_look` raises ends it too.
         KeyboardInterrupt: passed on, after the tree has been ended; SIGTERM counts as one.
     """
+    if found := processes.importable(job.folder):
+        raise TrainerError(
+            f"{job.folder} holds {found}, which the trainer's Python would import; look at it, and take it away."
+        )
     processes.end(job.folder)  # an attempt whose supervisor was killed
     folder = scratch(job.folder)
     shutil.rmtree(folder, ignore_errors=True)

@@ -249,7 +249,7 @@ class Links:
         link = self.links[number]
         own = support.variables(self.processor, self.device)
         own |= sft.variables(link.knobs) if link.captions else {}
-        return environment.trainer_environment(self.device) | own
+        return environment.trainer_environment(self.device, self.settings.logger) | own
 
     def prepare(self, number: int) -> None:
         """Write those of a link's files that are made from its set's, unless they are there."""

@@ -24,6 +24,17 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def importable(folder: Path) -> str:
+    """What Python would import from a working directory, before any library of the same name; "" if there is nothing.
+
+    Such a folder may be part of a run that somebody else made.
+    """
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").exists():
+            return path.name
+    return ""
+
+
 def belonging(folder: Path, group: int | None = None) -> set[int]:
     """Process ids of the run of `folder`, by marker, by process `group` and by descent."""
     sign = f"{MARKER}={folder}".encode()

@@ -15,7 +15,9 @@ _NAME = re.compile(r"\+?[A-Za-z_]\w*(\.\w+)+")
 #: Parts of names whose values verl imports, runs or loads code by.
 _CODE = re.compile(
     r"_target_|external_lib|trust_remote_code|runtime_env|custom_cls|custom_sampler|custom_reward_function|finish_hook|"
-    r"class_path|manager_class|function_path|config_path|optimizer_impl|adapter_path|custom_chat_template|_name_or_path|hdfs"
+    r"class_path|function_path|config_path|optimizer_impl|adapter_path|chat_template|_name_or_path|hdfs|"
+    r"_(class|cls|fqn)(\.|$)|(?<!with)_module(\.|$)|module_path|tool_path|plugin|callback|logits_processors|middleware|"
+    r"model_path|tokenizer_path|checkpoint(ing)?_path|load_format|download_dir|hf_token|kv_connector|speculative|prometheus"
 )
 #: YAML reads 1e-6 as a text, for want of a dot.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
@@ -71,6 +73,7 @@ _OWNED: Mapping[str, str] = MappingProxyType(
         "model.lora_": "set training.knobs.lora_rank and lora_alpha",
         "model.path": "set training.model",
         "model.target_": "set training.knobs.lora_modules",
+        "ray_kwargs.ray_init.address": "set training.ray",
         "reward": "set training.reward",
         "trainer.default_local_dir": "checkpoints are found below the training's folder",
         "trainer.device": "set training.device",

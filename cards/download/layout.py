@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from capcurriculum import prompts, recipe
+from capcurriculum import bounded_yaml, prompts, recipe
 from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import SCHEMA
@@ -134,8 +132,8 @@ def recipe_of(snapshot: Snapshot, target: Path, stages: Sequence[str], order: st
         raise HubError(f"{snapshot.repo_id} has no {RECIPE}; publish it again.")
     try:
         # Nothing that it could extend, run or send anything to is taken over, whoever wrote it.
-        found = redact.published(recipe.parse(yaml.safe_load(path.read_text(encoding="utf-8")), RECIPE))
-    except (RecipeError, OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        found = redact.published(recipe.parse(bounded_yaml.read(path), RECIPE))
+    except (RecipeError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise HubError(f"The recipe of {snapshot.repo_id} is not one of this version ({reason}).") from error
     return for_run(found, target, stages, order)

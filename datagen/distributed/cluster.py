@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from capcurriculum import child_environment
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe_ray import RayWorkers
 
@@ -89,7 +90,8 @@ def _check(address: str) -> None:
         raise EngineError(f"Nothing answers at the Ray address {address} ({error}); {mend}.") from error
     ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        healthy = subprocess.run(ask, capture_output=True, timeout=ANSWER_SECONDS).returncode == 0
+        variables = child_environment.environment({}, ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
+        healthy = subprocess.run(ask, env=variables, capture_output=True, timeout=ANSWER_SECONDS).returncode == 0
     except subprocess.TimeoutExpired:
         healthy = False
     if not healthy:

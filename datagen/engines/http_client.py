@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +23,7 @@ class Wire:
     """The clients of a model's endpoints; `endpoints` share the key and the headers that the recipe names.
 
     Raises:
-        EngineError: the openai package is missing, a base URL is none, or a header's value is not in the environment.
+        EngineError: the openai package is missing, or a header's value is not in the environment.
     """
 
     def __init__(self, section: ModelSection) -> None:
@@ -41,8 +40,6 @@ class Wire:
             from openai import AsyncOpenAI, DefaultAioHttpClient
         except ImportError as error:
             raise EngineError("The openai engine needs openai 3.54 or newer; install capcurriculum again.") from error
-        if not re.match(r"https?://[^/]", url):
-            raise EngineError(f"The endpoint {url} is no URL; base_urls look like http://127.0.0.1:8000/v1.")
         # As many connections as requests, and one for the greeting; aiohttp allows 100 unless told otherwise.
         limits = httpx2.Limits(max_connections=section.concurrency + 1, max_keepalive_connections=section.concurrency)
         # A reply's time is limited as a whole by `post`, so that one that trickles in byte by byte ends too.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from capcurriculum import locks, recipe, results
+from capcurriculum import consent, locks, recipe, results
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe_models import ModelSection
@@ -90,20 +90,23 @@ def _model(name: str, options: argparse.Namespace, model: Measured) -> Judge:
             return Judge(called, ModelSection(engine="openai", model=called, base_urls=(url,)), sampling)
         except ValidationError as error:
             raise RecipeError(f"{called} cannot be asked: {error.errors()[0]['msg']}.") from error
-    models = _models(options, model)
-    if name not in models:
+    path = _recipe(options, model)
+    wanted = recipe.load(path) if path else None
+    models = wanted.models if wanted else {}
+    if wanted is None or name not in models:
         known = ", ".join(sorted(models)) or "none"
         raise RecipeError(f"There is no model {name} in the recipe (it has {known}); name one, or MODEL@URL.")
+    consent.check(str(path), consent.of_recipe(wanted), {consent.MODELS}, allow=options.allow)
     return Judge(name, models[name], sampling)
 
 
-def _models(options: argparse.Namespace, model: Measured) -> Mapping[str, ModelSection]:
-    """Those of the recipe that is named, else of the run that the results belong to."""
+def _recipe(options: argparse.Namespace, model: Measured) -> Path | None:
+    """The recipe that is named, else that of the run that the results belong to."""
     if options.recipe:
-        return recipe.load(options.recipe).models
+        return Path(options.recipe)
     own = model.folder.resolve()
     path = own.parent / "recipe.yaml"
-    return recipe.load(path).models if own.name == results.FOLDER and path.is_file() else {}
+    return path if own.name == results.FOLDER and path.is_file() else None
 
 
 def _judged(folder: Path, found: Mapping[str, Wrong]) -> list[Case]:

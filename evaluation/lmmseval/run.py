@@ -43,7 +43,7 @@ def prepare(work: Work, target: Target) -> tuple[Session, list[Task]]:
     Raises:
         EvaluationError: lmms-eval is not there, a benchmark is not one, or a judge was asked for.
     """
-    kit = kits.find(NAME, DISTRIBUTIONS, work.interpreter(target), HINT)
+    kit = kits.find(NAME, DISTRIBUTIONS, work.interpreter(target), HINT, start=work.starts(target))
     if work.judge and judges.resolve(work.judge, work.suite):
         raise EvaluationError("With lmms-eval only what it grades by itself is evaluated; leave out --judge.")
     tokens = work.tokens(target)
@@ -110,7 +110,8 @@ def _ask(work: Work, session: Session, task: Task, endpoint: Endpoint) -> str:
     upstream = Upstream(endpoint.url, opening.key(session.target), session.system)
     with relaying(upstream, session.journal) as relay:
         argv = session.command(task, relay.url, endpoint.served)
-        ended = kits.run(session.kit, argv, session.variables(task), session.folder, session.log, endpoint.ended)
+        hub = () if task.benchmark else ("HF_TOKEN",)  # it fetches benchmarks of its own from there
+        ended = kits.run(session.kit, argv, session.variables(task), session.folder, session.log, endpoint.ended, hub)
         return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
 
 

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from capcurriculum import bounded_yaml, consent, endpoint_urls
 from capcurriculum import run as runs
+from capcurriculum.bounded_yaml import YamlProblem
+from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
+from capcurriculum.recipe_headers import KeyVariable
+from capcurriculum.recipe_models import DEFAULT_KEY
 from curricula import make
 from evaluation import stage_files
 
@@ -30,14 +35,16 @@ class Judge(_Record):
     """Who judges: a model at an OpenAI-compatible endpoint, its key in `api_key_env`, or one of Amazon Bedrock."""
 
     model: str = ""
-    base_url: Annotated[str, Field(pattern=r"^(https?://[^@/\s]+(/\S*)?)?$")] = ""
-    api_key_env: str = "OPENAI_API_KEY"
+    base_url: Annotated[str, AfterValidator(lambda url: endpoint_urls.checked(url) if url else url)] = ""
+    api_key_env: KeyVariable = DEFAULT_KEY
     bedrock: str = ""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "Judge":
         if bool(self.bedrock) == bool(self.base_url) or bool(self.base_url) != bool(self.model):
             raise ValueError("a judge has a base_url and a model, or is one of bedrock")
+        if self.base_url:
+            endpoint_urls.check_hub_token(self.api_key_env, self.base_url)
         return self
 
 
@@ -79,13 +86,44 @@ def load(name: str) -> Suite:
             raise EvaluationError(f"There is no benchmark file {path}.")
         return Suite(name=path.stem, benchmarks=(Entry(name=path.stem, file=path.absolute()),))
     if path.is_file():
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise EvaluationError(f"The suite {path} is no YAML: {' '.join(str(error).split())[:200]}.") from error
+        data = _read(path)
         if isinstance(data, dict) and "benchmarks" in data:
             return _parsed(data, name, path.parent)
     return _of_run(name)
+
+
+def _read(path: Path) -> object:
+    try:
+        return bounded_yaml.read(path)
+    except OSError as error:
+        raise EvaluationError(f"The suite {path} cannot be read ({error.strerror}); check the path.") from error
+    except YamlProblem as problem:
+        raise EvaluationError(f"The suite {path} is no YAML: {str(problem)[:200]}.") from problem
+
+
+def wishes(suite: Suite) -> tuple[Wish, ...]:
+    """What a suite's judges would be sent, as of a recipe."""
+    found = []
+    for name, judge in suite.judges.items():
+        if judge.bedrock:
+            text = f"send replies to {judge.bedrock} of Amazon Bedrock, with this machine's credentials"
+            found.append(Wish(consent.JUDGES, text))
+        else:
+            found += consent.to_endpoint(consent.JUDGES, f"the judge {name}", judge.base_url, judge.api_key_env)
+    return tuple(sorted(set(found)))
+
+
+def is_file(name: str) -> bool:
+    """Whether a user names a suite's own file.
+
+    Raises:
+        EvaluationError: a file of that name cannot be read.
+    """
+    path = Path(name)
+    if name in BUILT_IN or path.suffix.lower() in _TABLES or not path.is_file():
+        return False
+    data = _read(path)
+    return isinstance(data, dict) and "benchmarks" in data
 
 
 def _parsed(data: Any, name: str, folder: Path | None = None) -> Suite:

@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from capcurriculum.errors import EvaluationError
 from capcurriculum.rows import Outcome
 from capcurriculum.samples import Sample
-from evaluation import tsv
+from evaluation import kits, tsv
 from evaluation.benchmarks import Item
 from evaluation.pictures import Pictures
 from evaluation.scoring import JUDGE_GONE
@@ -68,7 +68,7 @@ def judged(session: Session, dataset: Dataset, judge: str) -> dict[str, Found]:
 def _hits(session: Session, dataset: Dataset, path: Path) -> dict[str, bool]:
     script = Path(__file__).with_name("hits.py")
     words = [session.kit.python, str(script), dataset.layout.hits, str(path)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = subprocess.run(words, env=kits.environment({}), capture_output=True, text=True)
     try:
         found = json.loads(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:

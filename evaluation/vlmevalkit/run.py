@@ -33,7 +33,7 @@ def prepare(work: Work, target: Target) -> tuple[Session, list[Dataset], Named |
     Raises:
         EvaluationError: the kit is not there, or a benchmark or a judge is not one.
     """
-    kit = kits.find(NAME, DISTRIBUTIONS, work.interpreter(target), HINT)
+    kit = kits.find(NAME, DISTRIBUTIONS, work.interpreter(target), HINT, start=work.starts(target))
     named = judges.resolve(work.judge, work.suite)
     tokens = work.tokens(target)
     key = setup(kit, target, tokens)

@@ -61,8 +61,8 @@ def recorded(data: LinkData, section: PreflightSection) -> StageFiles:
 class Inspection:
     """One look at a training; a context manager, which ends its processes.
 
-    With `write` false the run stays as it is: files that overlong rows make necessary are named and not made. `cache`
-    is where results are remembered, the user's cache folder if None.
+    With `write` false the run stays as it is, files that overlong rows make necessary are named and not made, and no
+    program that the recipe names is started. `cache` is where results are remembered, the user's cache folder if None.
     """
 
     def __init__(self, settings: TrainingRecipe, display: Display, *, write: bool, cache: Path | None = None) -> None:
@@ -77,7 +77,12 @@ class Inspection:
 
     def _usable(self, python: str) -> libraries.Libraries | None:
         """The libraries to read rows with: those that train, else those of this environment; None without any."""
-        own, theirs = libraries.of(sys.executable), libraries.of(python)
+        own = libraries.of(sys.executable)
+        if python != sys.executable and not self.write:
+            text = f"rows are read with this environment's libraries, since a dry run does not start {python}"
+            self.findings.note("libraries", f"{text}; where versions differ, so may the lengths")
+            python = sys.executable
+        theirs = libraries.of(python)
         if theirs is not None and theirs.usable():
             return theirs
         if own is not None and own.usable():

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from capcurriculum import child_environment
+
 #: What a worker cannot do without, and what else decides how many tokens a row has or whether it is paid.
 NEEDED = ("transformers", "torch", "torchvision", "qwen-vl-utils")
 _DECIDING = ("tokenizers", "math-verify", "pillow")
@@ -46,7 +48,12 @@ def of(python: str) -> Libraries | None:
         return Libraries(python, sys.version_info[:2], tuple((name, _version(name)) for name in names))
     try:
         done = subprocess.run(
-            [python, "-c", _ASK, *names], capture_output=True, text=True, timeout=_SECONDS, check=True
+            [python, "-c", _ASK, *names],
+            env=child_environment.environment({"PYTHONSAFEPATH": "1"}),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
         )
         told, versions = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

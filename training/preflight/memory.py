@@ -23,6 +23,7 @@ all weights before they are spread; each process does where embeddings are tied.
 import subprocess
 from dataclasses import dataclass
 
+from capcurriculum import child_environment
 from training.preflight.model import ModelSize
 from training.preflight.need import LinkNeed
 
@@ -107,7 +108,10 @@ def gpu_memory() -> float | None:
     """GB of the smallest GPU here, as its driver says; None when there is no driver or GPU."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+        variables = child_environment.environment({})
+        said = subprocess.run(
+            command, env=variables, capture_output=True, text=True, timeout=30, check=True
+        ).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return None
     sizes = [float(one) for one in said if one.isdigit()]

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from capcurriculum import child_environment
 from capcurriculum.errors import TrainerError
 from training.preflight import worker
 from training.preflight.settings import Settings
@@ -126,12 +127,14 @@ class Pool:
         return next(self.ordered(method, [arguments]))
 
     def _submitted(self, method: str, arguments: Sequence[Any]) -> "Future[Any]":
-        if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            context.set_executable(self._arguments[0].libraries.python)
-            self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
         try:
-            return self._executor.submit(worker.call, method, *arguments)
+            # Both may start a process, and take no environment for it.
+            with child_environment.swapped(child_environment.environment({})):
+                if self._executor is None:
+                    context = multiprocessing.get_context("spawn")
+                    context.set_executable(self._arguments[0].libraries.python)
+                    self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
+                return self._executor.submit(worker.call, method, *arguments)
         except BrokenProcessPool as error:
             raise _died() from error
 

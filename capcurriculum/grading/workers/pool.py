@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from capcurriculum import child_environment
 from capcurriculum.errors import EngineError
 from capcurriculum.rows import Outcome
 
@@ -67,7 +68,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=child_environment.environment({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}),
             start_new_session=True,  # Ctrl-C is for the caller; a kill reaches the whole group
             bufsize=0,
         )
