@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import __version__, locks, prompts, recipe
+from capcurriculum import __version__, json_file, locks, prompts, recipe
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
@@ -149,13 +149,13 @@ class Run:
             handle.write(line + "\n")
 
     def events(self) -> Iterator[dict[str, object]]:
-        """Whole lines of all events files, oldest first in each."""
+        """Whole lines of all events files, oldest first in each.
+
+        Raises:
+            RunError: one cannot be read.
+        """
         for path in sorted(self.path.glob("events*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # a line torn by a kill
+            yield from json_file.lines(path)
 
 
 def stage_of_caption() -> pl.Expr:
@@ -255,9 +255,24 @@ def check_prompts(run: Run) -> None:
         )
 
 
-def _other_prompts(run: Run) -> list[str]:
+def facts(run: Run) -> dict[str, Any]:
+    """What `run.json` tells: versions, seed, prompts; nothing where there is none.
+
+    Raises:
+        RunError: it is damaged.
+    """
     about = run.path / "run.json"
-    before = json.loads(about.read_text(encoding="utf-8")).get("prompts", {}) if about.is_file() else {}
+    try:
+        return json_file.mapping(about)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{about} is damaged ({error}); move it away: only versions and prompts stand in it.") from error
+
+
+def _other_prompts(run: Run) -> list[str]:
+    before = facts(run).get("prompts")
+    before = before if isinstance(before, dict) else {}
     return [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
 
 

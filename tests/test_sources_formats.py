@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from capcurriculum import nesting
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Stage, Verdict
 from datagen import images
-from datagen.sources import nesting, tables
+from datagen.sources import tables
 from datagen.sources.record import Keys, Reading, Record
 from datagen.sources.records import find_files, read_files
 from tests import source_data as data

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from capcurriculum import nesting
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.sources import encoding, nesting
+from datagen.sources import encoding
 from datagen.sources.record import Keys, Reading, Record, sentence
 
 #: The name under which rows of an object of rows carry theirs.

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcurriculum import nesting
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import SCHEMA, digest
-from datagen.sources import encoding, nesting
+from datagen.sources import encoding
 
 MAX_LINE = 5_000_000
 
