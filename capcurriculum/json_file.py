@@ -5,6 +5,7 @@ that is expected may be a list. Here all of it is a `ValueError`, so that a read
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,12 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
         raise RunError(
             f"{path} cannot be read ({error.strerror}); move it away and run the same command again."
         ) from error
+
+
+def ends_whole(path: Path) -> bool:
+    """Whether a file of lines is not there, empty, or ends with a line's end; the next line must not continue one."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read(1) in (b"", b"\n")

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import __version__, json_file, locks, prompts, recipe
+from capcurriculum import __version__, json_file, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
@@ -145,8 +145,9 @@ class Run:
         """Append one line to this process's events file; readers pass over a last line torn by a kill."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": kind, **values})
         name = f"events-{self._writer}.jsonl" if self._writer else "events.jsonl"
+        torn = not json_file.ends_whole(self.path / name)
         with (self.path / name).open("a", encoding="utf-8") as handle:
-            handle.write(line + "\n")
+            handle.write("\n" * torn + line + "\n")
 
     def events(self) -> Iterator[dict[str, object]]:
         """Whole lines of all events files, oldest first in each.
@@ -171,6 +172,7 @@ def existing(path: Path) -> Run:
     """
     if not (path / "recipe.yaml").is_file():
         raise RunError(f"There is no run at {path}: it has no recipe.yaml; name a folder such as runs/demo.")
+    unforeseen.remember(path)
     return Run(path)
 
 
@@ -184,6 +186,7 @@ def writing(wanted: Recipe, share: Share | None = None) -> Iterator[Run]:
     """
     run = Run(wanted.run_dir, share)
     run.path.mkdir(parents=True, exist_ok=True)
+    unforeseen.remember(run.path)
     with locks.sharing(run.path, share) if share else locks.alone(run.path):
         with locks.in_turn(run.path):
             _check_recipe(run, wanted)

@@ -44,11 +44,22 @@ def arrow_schema(record: type) -> pa.Schema:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a reader, or a restart after a crash, sees the old file or the new one."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    with temporary.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    publish(temporary, path)
+    with _removed_if_it_fails(temporary):
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        publish(temporary, path)
+
+
+@contextmanager
+def _removed_if_it_fails(temporary: Path) -> Iterator[None]:
+    """A file that a full disk cut short would keep it full."""
+    try:
+        yield
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -93,10 +104,11 @@ class Table(Generic[Row]):
         number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
         path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
         temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        pq.write_table(_written(values, arrow_schema(self.record)), temporary, compression="zstd")
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        publish(temporary, path)
+        with _removed_if_it_fails(temporary):
+            pq.write_table(_written(values, arrow_schema(self.record)), temporary, compression="zstd")
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            publish(temporary, path)
         return len(values)
 
     def drop(self, rows: pl.Expr) -> int:
