@@ -19,6 +19,8 @@ from capcurriculum import (
 )
 from capcurriculum.errors import RunError
 
+#: What a library written in Rust raises over a bug of its own, or over damaged data; it is no Exception.
+_PANIC = "PanicException"
 Verb = Callable[[argparse.Namespace], None]
 #: Name, what it calls, and its help -> the parser of a new verb.
 AddVerb = Callable[[str, Verb, str], argparse.ArgumentParser]
@@ -395,9 +397,9 @@ def exit_with(work: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         print("Stopped. Everything finished so far is kept; run the same command again to go on.", file=sys.stderr)
         return 130
-    except (SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic in a library of Rust is no Exception
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
         code, said = unforeseen.told(error)
         if said:
             print(f"error: {said}", file=sys.stderr)

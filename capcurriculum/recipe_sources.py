@@ -178,7 +178,7 @@ class Limits(SourcesSection):
     unpacked_bytes: PositiveInt = 2_000_000_000_000
     ratio: PositiveInt = 100
     row_bytes: PositiveInt = 200_000_000
-    group_bytes: PositiveInt = 2_000_000_000
+    group_bytes: PositiveInt = 500_000_000
 
 
 class Task(SourcesSection):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What a batch of rows may take where their column is a dictionary; a single row may take more.
 _BATCH_BYTES = 256_000_000
 #: Up to so many times its size on disk a row group is taken as it is, however large.
-_PLAIN_RATIO = 20
+_PLAIN_RATIO = 100
 
 
 def batches(
@@ -37,14 +37,23 @@ def batches(
             chunks = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns]
         packed = sum(chunk.total_compressed_size for chunk in chunks)
         unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
-        if unpacked > max(most, _PLAIN_RATIO * packed):
-            raise SourceError(
-                f"The row group {number} of {path} unpacks to {unpacked:,} bytes, {unpacked // max(1, packed):,} times "
-                "its size; if it is in order, raise group_bytes in the source's limits."
-            )
+        left = max(most, _PLAIN_RATIO * packed)
+        if unpacked > left:
+            raise _too_large(path, number, unpacked, packed)
         widest = max((chunk.total_uncompressed_size for chunk in chunks if chunk.has_dictionary_page), default=0)
         size = max(1, min(rows, _BATCH_BYTES // max(1, widest)))
-        yield from file.iter_batches(size, row_groups=[number], columns=columns)
+        for batch in file.iter_batches(size, row_groups=[number], columns=columns):
+            left -= batch.nbytes
+            if left < 0:
+                raise _too_large(path, number, max(most, _PLAIN_RATIO * packed), packed)
+            yield batch
+
+
+def _too_large(path: Path, group: int, unpacked: int, packed: int) -> SourceError:
+    return SourceError(
+        f"The row group {group} of {path} unpacks to {unpacked:,} bytes or more, from {packed:,}; if it is in order, "
+        "raise group_bytes in the source's limits."
+    )
 
 
 def rows(batch: "pa.RecordBatch") -> Iterator[Mapping[str, object] | Exception]:

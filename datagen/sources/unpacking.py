@@ -23,6 +23,8 @@ _EXTENDED = frozenset({tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE
 _EXTENDED |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 _LONGEST_HEADER = 1_000_000
 _CHUNK = 1 << 20
+#: So often a reader may ask behind the end.
+_TIMES = 8
 
 
 class TooMuch(Exception):
@@ -33,16 +35,20 @@ class Counted:
     """A stream that ends with `TooMuch` behind so many bytes."""
 
     def __init__(self, handle: IO[bytes], most: int) -> None:
-        self._handle, self._left = handle, most
+        self._handle, self._left, self._empty = handle, most, 0
 
     def read(self, size: int = _CHUNK) -> bytes:
         """The next bytes, `size` at most.
 
         Raises:
             TooMuch: there are more in all than there may be.
+            EOFError: it ended long ago; `tarfile` would go on to the end of a member that claims terabytes.
         """
         data = self._handle.read(size)
         self._left -= len(data)
+        self._empty = 0 if data else self._empty + 1
+        if self._empty > _TIMES:
+            raise EOFError("it breaks off in the middle of a member")
         if self._left < 0:
             raise TooMuch
         return data
