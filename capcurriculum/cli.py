@@ -1,6 +1,7 @@
 """`capcurriculum VERB`: one verb a room, each importing its room only when called.
 
-A failure the user can mend prints one sentence and exits with 2; an interrupt exits with 130 and loses nothing.
+A failure the user can mend prints one sentence and exits with 2; an interrupt exits with 130 and loses nothing; a bug
+of ours exits with 70 and names the file with its traceback.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from capcurriculum import (
     hub_options,
     review_options,
 )
-from capcurriculum.errors import CapCurriculumError, RunError
+from capcurriculum.errors import RunError
 
 if TYPE_CHECKING:
     from capcurriculum.run import Run
 
+#: What a library written in Rust raises over a bug of its own, or over damaged data; it is no Exception.
+_PANIC = "PanicException"
 Verb = Callable[[argparse.Namespace], None]
 #: Name, what it calls, and its help -> the parser of a new verb.
 AddVerb = Callable[[str, Verb, str], argparse.ArgumentParser]
@@ -419,21 +422,32 @@ def _add_signatures(signatures: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when done, 2 with a sentence on what to mend, 130 when interrupted."""
-    arguments = parser().parse_args(argv)
+    """Run one verb; 0 when done, 2 with a sentence on what to mend, 70 for a bug of ours, 130 when interrupted."""
+    words = sys.argv[1:] if argv is None else argv
+    if odd := [word for word in words if not word.isascii() and word != word.encode("utf-8", "replace").decode()]:
+        print(f"error: {odd[0]!r} has bytes that are no UTF-8; rename that file or folder.", file=sys.stderr)
+        return 2
+    arguments = parser().parse_args(words)
     return exit_with(lambda: arguments.call(arguments))
 
 
 def exit_with(work: Callable[[], object]) -> int:
     """The exit code of `work`: the one place where errors become sentences."""
+    from capcurriculum import unforeseen
+
     try:
         work()
-    except CapCurriculumError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("Stopped. Everything finished so far is kept; run the same command again to go on.", file=sys.stderr)
         return 130
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
+        code, said = unforeseen.told(error)
+        if said:
+            print(f"error: {said}", file=sys.stderr)
+        return code
     return 0
 
 

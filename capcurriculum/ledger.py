@@ -29,8 +29,22 @@ def connect(run: Run, corrected: Corrections = AS_WRITTEN) -> duckdb.DuckDBPyCon
 
     With corrected keys the view `answers` says what each answer is worth under them, `answers_as_written` what the
     table holds, and `corrected_keys` (`question_id`, `key`) which keys they are. Questions stay as they were written.
+
+    Raises:
+        RunError: a file is damaged.
     """
     connection = duckdb.connect()
+    try:
+        _views(connection, run, corrected)
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RunError(
+            f"A table of {run.path} is damaged ({reason}); remove the file that is named and run the build again."
+        ) from error
+    return connection
+
+
+def _views(connection: duckdb.DuckDBPyConnection, run: Run, corrected: Corrections) -> None:
     for table in run.tables:
         shards = [str(shard) for shard in table.shards()]
         if shards:
@@ -48,7 +62,6 @@ def connect(run: Run, corrected: Corrections = AS_WRITTEN) -> duckdb.DuckDBPyCon
     if corrected.grades is not None and run.answers.shards():
         connection.register("corrected_grades", corrected.grades.to_arrow())
         connection.execute(_GRADED)
-    return connection
 
 
 def query(run: Run, sql: str, corrected: Corrections = AS_WRITTEN) -> tuple[list[str], list[tuple[object, ...]]]:

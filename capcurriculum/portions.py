@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
+from capcurriculum.tables import count
 
 #: Rows of a portion of each table: about 50 MB of text, or of ids.
 QUESTIONS, ANSWERS, VERDICTS = 100_000, 1_600_000, 1_000_000
@@ -14,7 +14,7 @@ def portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:
     portion, size = list[Path](), 0
     for shard in shards:
         portion.append(shard)
-        size += pq.read_metadata(shard).num_rows
+        size += count(shard)
         if size >= rows:
             yield portion
             portion, size = [], 0

@@ -163,6 +163,24 @@ class Download(SourcesSection):
     user_agent: str = "capcurriculum (data set builder)"
 
 
+class Limits(SourcesSection):
+    """What a source may cost before a row or a file of it is refused; docs/limits.md has the reasons.
+
+    Of texts, characters: `line` of a JSON line, `caption`, and `problem`, its options among it. Of archives: `members`,
+    `unpacked_bytes` of all of them together, and `ratio`, how many times its own size an archive may unpack to. Bytes:
+    `row_bytes` of a row of a JSON document, `group_bytes` of what a row group of Parquet unpacks to.
+    """
+
+    line: PositiveInt = 5_000_000
+    caption: PositiveInt = 10_000
+    problem: PositiveInt = 50_000
+    members: PositiveInt = 5_000_000
+    unpacked_bytes: PositiveInt = 2_000_000_000_000
+    ratio: PositiveInt = 100
+    row_bytes: PositiveInt = 200_000_000
+    group_bytes: PositiveInt = 500_000_000
+
+
 class Task(SourcesSection):
     """Rows of one reasoning-gym task. `single` says that its verifier accepts one answer alone, where it could more."""
 
@@ -175,8 +193,8 @@ class SourceSection(SourcesSection):
     """Where captioned images or problems come from; see `KINDS` and docs/sources.md for what each kind reads.
 
     `limit` takes the first rows of the source only. `parts` (of `vlaa`) maps a part to how many of its rows are taken,
-    null for all. `max_bytes` and `max_pixels` bound one image. A file that breaks off is refused, or gives its
-    whole rows with `incomplete: keep`.
+    null for all. `max_bytes` and `max_pixels` bound one image, `limits` all else. A file that
+    breaks off is refused, or gives its whole rows with `incomplete: keep`.
     """
 
     kind: KindName
@@ -202,6 +220,7 @@ class SourceSection(SourcesSection):
     license: str = "unknown"
     max_pixels: PositiveInt = 64_000_000
     max_bytes: PositiveInt = 50_000_000
+    limits: Limits = Limits()
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "SourceSection":
@@ -289,8 +308,9 @@ def _is_commit(revision: str) -> bool:
     return len(revision) == 40 and all(digit in "0123456789abcdef" for digit in revision)
 
 
-#: Keys of a source that only say where its data lies, how fast it comes, or whether a broken file is taken.
-_WHERE = ("path", "images", "incomplete", *(f"download.{key}" for key in Download.model_fields))
+#: Keys of a source that only say where its data lies, how fast it comes, what it may cost, or whether a broken file is
+#: taken.
+_WHERE = ("path", "images", "incomplete", "limits", *(f"download.{key}" for key in Download.model_fields))
 #: The same as dotted keys of a recipe.
 SOURCE_NO_EFFECT: tuple[str, ...] = tuple(
     f"{stage}.{place}.{key}"

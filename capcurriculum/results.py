@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from capcurriculum import run, samples
+from capcurriculum import json_file, run, samples
 from capcurriculum.errors import RunError
 from capcurriculum.tables import arrow_schema, write_atomically
 
@@ -111,11 +111,20 @@ def held_out(folder: Path) -> list[HeldOut]:
     """
     found: list[HeldOut] = []
     for path in sorted((folder / FOLDER).glob(HELD_OUT)):
-        try:
-            found += [HeldOut.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
-        except (OSError, ValueError, TypeError, ValidationError) as error:
-            raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
+        found += held_out_in(path)
     return found
+
+
+def held_out_in(path: Path) -> list[HeldOut]:
+    """What one file holds of it.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        return [HeldOut.model_validate(one) for one in json_file.read(path)]
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
 
 
 def scores(folder: Path) -> list[Score]:
@@ -184,7 +193,7 @@ def states(folder: Path) -> list[State]:
     if not path.is_file():
         return []
     try:
-        return [State.model_validate(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+        return [State.model_validate(one) for one in json_file.read(path)]
     except (OSError, ValueError, TypeError, ValidationError) as error:
         raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
 

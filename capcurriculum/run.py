@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import __version__, locks, prompts, recipe
+from capcurriculum import __version__, json_file, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
@@ -145,17 +145,18 @@ class Run:
         """Append one line to this process's events file; readers pass over a last line torn by a kill."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": kind, **values})
         name = f"events-{self._writer}.jsonl" if self._writer else "events.jsonl"
+        torn = not json_file.ends_whole(self.path / name)
         with (self.path / name).open("a", encoding="utf-8") as handle:
-            handle.write(line + "\n")
+            handle.write("\n" * torn + line + "\n")
 
     def events(self) -> Iterator[dict[str, object]]:
-        """Whole lines of all events files, oldest first in each."""
+        """Whole lines of all events files, oldest first in each.
+
+        Raises:
+            RunError: one cannot be read.
+        """
         for path in sorted(self.path.glob("events*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # a line torn by a kill
+            yield from json_file.lines(path)
 
 
 def stage_of_caption() -> pl.Expr:
@@ -171,6 +172,7 @@ def existing(path: Path) -> Run:
     """
     if not (path / "recipe.yaml").is_file():
         raise RunError(f"There is no run at {path}: it has no recipe.yaml; name a folder such as runs/demo.")
+    unforeseen.remember(path)
     return Run(path)
 
 
@@ -184,6 +186,7 @@ def writing(wanted: Recipe, share: Share | None = None) -> Iterator[Run]:
     """
     run = Run(wanted.run_dir, share)
     run.path.mkdir(parents=True, exist_ok=True)
+    unforeseen.remember(run.path)
     with locks.sharing(run.path, share) if share else locks.alone(run.path):
         with locks.in_turn(run.path):
             _check_recipe(run, wanted)
@@ -255,9 +258,24 @@ def check_prompts(run: Run) -> None:
         )
 
 
-def _other_prompts(run: Run) -> list[str]:
+def facts(run: Run) -> dict[str, Any]:
+    """What `run.json` tells: versions, seed, prompts; nothing where there is none.
+
+    Raises:
+        RunError: it is damaged.
+    """
     about = run.path / "run.json"
-    before = json.loads(about.read_text(encoding="utf-8")).get("prompts", {}) if about.is_file() else {}
+    try:
+        return json_file.mapping(about)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{about} is damaged ({error}); move it away: only versions and prompts stand in it.") from error
+
+
+def _other_prompts(run: Run) -> list[str]:
+    before = facts(run).get("prompts")
+    before = before if isinstance(before, dict) else {}
     return [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
 
 

@@ -3,7 +3,6 @@
 Text from outside may hold terminal escape sequences; nothing reaches a terminal without `visible`.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
@@ -12,8 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from capcurriculum import flat_rates, ledger
+from capcurriculum import flat_rates, json_file, ledger
 from capcurriculum import funnel as counts
+from capcurriculum.errors import RunError
 from capcurriculum.forecast import Forecast
 from capcurriculum.funnel import CatchLine, FunnelLine
 from capcurriculum.run import Run
@@ -163,5 +163,8 @@ def _known(money: float | None) -> str:
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:
-    runs = json.loads(plan.read_text(encoding="utf-8")).get("stages", [])
-    return [(str(run.get("stage")), str(run.get("state"))) for run in runs]
+    try:
+        stages = json_file.mapping(plan).get("stages", [])
+        return [(str(run.get("stage")), str(run.get("state"))) for run in stages]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{plan} is damaged ({error}); move it away to begin the training anew.") from error

@@ -8,7 +8,9 @@ import dataclasses
 import os
 import typing
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,6 +22,8 @@ from capcurriculum.errors import RunError
 
 Row = TypeVar("Row")
 
+#: Every Parquet file begins and ends with it; before the end stands the length of its footer.
+_MARK = b"PAR1"
 _ARROW: dict[object, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
@@ -40,11 +44,22 @@ def arrow_schema(record: type) -> pa.Schema:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a reader, or a restart after a crash, sees the old file or the new one."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    with temporary.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    publish(temporary, path)
+    with _removed_if_it_fails(temporary):
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        publish(temporary, path)
+
+
+@contextmanager
+def _removed_if_it_fails(temporary: Path) -> Iterator[None]:
+    """A file that a full disk cut short would keep it full."""
+    try:
+        yield
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -69,8 +84,15 @@ class Table(Generic[Row]):
     writer: str = ""
 
     def shards(self) -> list[Path]:
-        """Finished shards, oldest first."""
-        return sorted(self.folder.glob("part-*.parquet"))
+        """Finished shards, oldest first.
+
+        Raises:
+            RunError: one is torn or empty, so that no reader meets it in the middle of its work.
+        """
+        found = sorted(self.folder.glob("part-*.parquet"))
+        for shard in found:
+            _refuse_torn(shard)
+        return found
 
     def append(self, rows: Iterable[Row]) -> int:
         """Write `rows` as one new shard and return how many there were; no rows, no shard."""
@@ -82,10 +104,11 @@ class Table(Generic[Row]):
         number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
         path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
         temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        pq.write_table(pa.Table.from_pylist(values, schema=arrow_schema(self.record)), temporary, compression="zstd")
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        publish(temporary, path)
+        with _removed_if_it_fails(temporary):
+            pq.write_table(_written(values, arrow_schema(self.record)), temporary, compression="zstd")
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            publish(temporary, path)
         return len(values)
 
     def drop(self, rows: pl.Expr) -> int:
@@ -117,27 +140,29 @@ class Table(Generic[Row]):
         return self._collected(self.scan().select(columns) if columns else self.scan())
 
     def _collected(self, lazy: pl.LazyFrame) -> pl.DataFrame:
-        try:
+        with damage(self.folder):
             return lazy.collect()
-        except pl.exceptions.PolarsError as error:
-            reason = " ".join(str(error).split())
-            raise RunError(
-                f"The table {self.folder} is damaged ({reason}); remove the shard it names and run again."
-            ) from error
 
     def rows(self, *predicates: pl.Expr) -> Iterator[Row]:
-        """The rows for which every predicate holds as records, shard by shard."""
+        """The rows for which every predicate holds as records, shard by shard.
+
+        Raises:
+            RunError: a shard is damaged.
+        """
         for shard in self.shards():
-            frame = pl.read_parquet(shard)
-            yield from self._records(frame.filter(*predicates) if predicates else frame)
+            with damage(shard):
+                frame = pl.read_parquet(shard)
+                found = list(self._records(frame.filter(*predicates) if predicates else frame))
+            yield from found
 
     def count(self) -> int:
-        """How many rows there are, from the shards' own footers."""
-        return sum(pq.read_metadata(shard).num_rows for shard in self.shards())
+        """How many rows there are, from the shards' own footers; raises `RunError` where one is damaged."""
+        return sum(map(count, self.shards()))
 
     def where(self, *predicates: pl.Expr) -> list[Row]:
-        """The rows for which every predicate holds."""
-        return list(self._records(self.scan().filter(*predicates).collect()))
+        """The rows for which every predicate holds; raises `RunError` where a shard is damaged."""
+        with damage(self.folder):
+            return list(self._records(self.scan().filter(*predicates).collect()))
 
     def keys(self, column: str, *predicates: pl.Expr) -> set[str]:
         """The values of one string column, in the rows for which every predicate holds."""
@@ -145,6 +170,45 @@ class Table(Generic[Row]):
 
     def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
         return records(frame, self.record)
+
+
+@contextmanager
+def damage(where: Path) -> Iterator[None]:
+    """What a library says of a shard that is torn, empty, of other columns or gone becomes one sentence.
+
+    Raises:
+        RunError: `where`, a shard or a folder of shards, is damaged.
+    """
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, TypeError, UnicodeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        named = "it" if where.suffix == ".parquet" else "the shard it names"
+        raise RunError(
+            f"The table {where} is damaged ({reason}); remove {named} and run again, which makes its rows anew."
+        ) from error
+
+
+@cache
+def _refuse_torn(shard: Path) -> None:
+    """A look at both ends of a shard, once in a process: a disk that was full, or a copy that broke off, cuts it."""
+    with damage(shard), shard.open("rb") as file:
+        head = file.read(len(_MARK))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 8))
+        length, tail = file.read(4), file.read(4)
+        if head != _MARK or tail != _MARK or int.from_bytes(length, "little") + 12 > size:
+            raise pa.ArrowInvalid(f"{size:,} bytes that are no whole Parquet file")
+
+
+def count(shard: Path) -> int:
+    """The number of rows in a shard, from its footer.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    with damage(shard):
+        return int(pq.read_metadata(shard).num_rows)
 
 
 def records(frame: pl.DataFrame, record: type[Row]) -> Iterator[Row]:
@@ -158,6 +222,20 @@ def records(frame: pl.DataFrame, record: type[Row]) -> Iterator[Row]:
             if name in values:
                 values[name] = tuple(values[name])
         yield record(**values)
+
+
+def _written(values: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
+    """Rows as Arrow has them; half a character, which JSON of others may spell and no file takes, becomes U+FFFD."""
+    try:
+        return pa.Table.from_pylist(values, schema=schema)
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist([{k: _whole(v) for k, v in row.items()} for row in values], schema=schema)
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 
 def _plain(row: object) -> dict[str, object]:

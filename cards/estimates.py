@@ -5,13 +5,13 @@ file that is not there is "not measured"; one that cannot be read is an error, b
 say the same.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from capcurriculum import json_file
 from capcurriculum.errors import RunError
 from filters import audit_run
 
@@ -85,7 +85,7 @@ def estimates(folder: Path) -> list[Estimate]:
         path = folder / name
         if path.is_file():
             try:
-                data = _File.model_validate(json.loads(path.read_text(encoding="utf-8")))
+                data = _File.model_validate(json_file.read(path))
             except (OSError, ValueError, ValidationError) as error:
                 raise RunError(
                     f"{path} cannot be read ({' '.join(str(error).split())[:200]}); make it again, or move it away and "

@@ -14,6 +14,7 @@ from threading import Event
 from typing import Any
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from capcurriculum.corrections import corrections
 from capcurriculum.errors import RunError
@@ -152,7 +153,10 @@ def foreign(folder: Path) -> str:
 
 
 def _current(folder: Path, there: Mapping[str, Any], found: Keys, recipe: Recipe) -> bool:
-    order = OrderSection.model_validate(there["order"])
+    try:
+        order = OrderSection.model_validate(there["order"])
+    except ValidationError:  # of another version, or of another hand
+        return False
     return order_file.complete(folder, order_file.describe(order, arrange(order, found, recipe.seed), found, recipe))
 
 

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from pydantic import AfterValidator, BaseModel, Field
 
-from capcurriculum import prompts
+from capcurriculum import json_file, prompts
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import digest
@@ -25,6 +26,35 @@ NAME = "order.json"
 LISTING = "rows.parquet"
 #: Raised when the same rows would be written as other bytes.
 VERSION = 1
+
+
+def _no_file_of_an_order(name: str) -> str:
+    if name.split("/")[0] in (NAME, LISTING):
+        raise ValueError(f"a set cannot be called {name}, as a file beside the sets is")
+    return name
+
+
+#: A set's name, which becomes a folder; with epochs there is one below it.
+SetName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}(/epoch-[0-9]{1,4})?$"),
+    AfterValidator(_no_file_of_an_order),
+]
+
+
+class _SaidSet(BaseModel):
+    """What is read of a set in the file."""
+
+    name: SetName
+    digest: str
+    files: dict[str, int]
+
+
+class _Said(BaseModel):
+    """What is read of the file, whoever wrote it."""
+
+    order: dict[str, Any]
+    sets: list[_SaidSet]
 
 
 def describe(order: OrderSection, sets: list[OrderedSet], keys: Keys, recipe: Recipe) -> dict[str, Any]:
@@ -109,9 +139,10 @@ def _table(shards: list[Path]) -> dict[str, Any]:
 def read(folder: Path) -> dict[str, Any] | None:
     """The order in `folder`, None when there is none whose files are all there."""
     try:
-        found: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        found = json_file.mapping(folder / NAME)
+        _Said.model_validate(found)
         there = all(one["files"] and _files(folder / one["name"]) == one["files"] for one in found["sets"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None  # to be written again
     return found if there else None
 

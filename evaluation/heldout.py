@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import recipe
+from capcurriculum import recipe, results
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -139,7 +139,7 @@ def measured(
         found = [score.model_copy(update={"weights": weights}).model_dump() for score in scores]
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, json.dumps(found, indent=1).encode())
-    return [HeldOut(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    return results.held_out_in(file)
 
 
 def _weights(checkpoint: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcurriculum import child_environment
+from capcurriculum import child_environment, json_file
 from capcurriculum.errors import EvaluationError
 from evaluation.targets import Target, config
 from training.environment import own_variables
@@ -159,12 +159,12 @@ def _own(target: Target) -> tuple[int, int] | None:
         path = target.folder / name
         if path.is_file():
             try:
-                told = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
+                told = json_file.mapping(path)
+                size = (told.get("image_processor") or told).get("size") or {}
+                if "shortest_edge" in size and "longest_edge" in size:
+                    return int(size["shortest_edge"]), int(size["longest_edge"])
+            except (OSError, ValueError, TypeError, AttributeError) as error:
                 raise EvaluationError(f"{path} is damaged; export or fetch the checkpoint again.") from error
-            size = (told.get("image_processor") or told).get("size") or {}
-            if "shortest_edge" in size and "longest_edge" in size:
-                return int(size["shortest_edge"]), int(size["longest_edge"])
     return None
 
 

@@ -4,14 +4,13 @@ A base model is asked without the unified system prompt and everything else with
 prompt belongs to how a model was trained. Shipped micro models were taught with it from the start.
 """
 
-import json
 import re
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import endpoint_urls
+from capcurriculum import endpoint_urls, json_file
 from capcurriculum import run as runs
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.recipe import Recipe
@@ -229,7 +228,7 @@ def config(folder: Path | None) -> dict[str, Any]:
     if folder is None or not (folder / "config.json").is_file():
         return {}
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
+        found = json_file.read(folder / "config.json")
+    except (OSError, ValueError) as error:
         raise EvaluationError(f"{folder / 'config.json'} is damaged; export or fetch the checkpoint again.") from error
     return found if isinstance(found, dict) else {}

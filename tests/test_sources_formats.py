@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from capcurriculum import nesting
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Stage, Verdict
 from datagen import images
-from datagen.sources import nesting, tables
+from datagen.sources import tables
 from datagen.sources.record import Keys, Reading, Record
 from datagen.sources.records import find_files, read_files
 from tests import source_data as data
@@ -260,10 +261,10 @@ def test_a_value_nested_too_deep_costs_nothing(tmp_path: Path, value: str, docum
 def test_brackets_inside_texts_are_no_depth() -> None:
     text = json.dumps([{"a": "[" * 300, "b": '\\"[{' * 200, "c": "\\"}, {"d": "{" * 300}] * 3)
     for size in (1, 2, 7, 64, 5_000):
-        stream = nesting.Shallow(io.BytesIO(text.encode()))
+        stream = nesting.Shallow(io.BytesIO(text.encode()), 10**6)
         assert b"".join(iter(lambda: stream.read(size), b"")) == text.encode()  # noqa: B023
     nesting.check(text)
-    deep = nesting.Shallow(io.BytesIO(text.encode()[:-1] + b"," + b"[" * 100))
+    deep = nesting.Shallow(io.BytesIO(text.encode()[:-1] + b"," + b"[" * 100), 10**6)
     with pytest.raises(nesting.TooDeep):
         list(iter(lambda: deep.read(16), b""))
 

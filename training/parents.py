@@ -4,9 +4,9 @@ Nothing is downloaded here; a training that finds no weights says how to fetch t
 are not read either: their names stand in the files' headers.
 """
 
-import json
 from pathlib import Path
 
+from capcurriculum import json_file
 from capcurriculum.errors import TrainerError
 
 _SHIPPED = "micro:"
@@ -47,8 +47,8 @@ def tensor_names(folder: Path) -> list[str]:
         try:
             with path.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(length, path.stat().st_size)))
+                header = json_file.loads(file.read(min(length, path.stat().st_size)))
             names += [name for name in header if name != "__metadata__"]
-        except ValueError as error:
+        except (OSError, ValueError, TypeError) as error:
             raise TrainerError(f"{path} is no safetensors file; fetch the checkpoint again.") from error
     return names

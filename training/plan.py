@@ -14,6 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from capcurriculum import json_file
 from capcurriculum.errors import TrainerError
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
@@ -138,14 +141,15 @@ def load(path: Path) -> list[StagePlan]:
         TrainerError: the file is damaged or of another version.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json_file.read(path)
         if data["version"] != VERSION:
             raise TrainerError(f"{path} has version {data['version']} and this program reads {VERSION}; move it away.")
-        return [StagePlan(**(stage | {"state": State(stage["state"])})) for stage in data["stages"]]
+        return TypeAdapter(list[StagePlan]).validate_python(data["stages"])
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainerError(f"{path} is damaged ({error}); move it away to begin the training anew.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TrainerError(f"{path} is damaged ({reason}); move it away to begin the training anew.") from error
 
 
 def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:

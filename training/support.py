@@ -5,9 +5,9 @@ verl builds a model's inputs from its processor, and knows the processors below 
 with a picture ends the run, minutes later. A test holds this list against the installed verl.
 """
 
-import json
 from pathlib import Path
 
+from capcurriculum import json_file
 from capcurriculum.errors import RecipeError, TrainerError
 from training.environment import CPU_PLATFORM
 
@@ -65,7 +65,7 @@ def processor(folder: Path) -> str:
     """The class of a checkpoint's processor by its own files; "" where they do not say."""
     for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8")).get("processor_class")
+            said = json_file.mapping(folder / name).get("processor_class")
         except (OSError, ValueError):
             continue
         if said:

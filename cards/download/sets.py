@@ -1,6 +1,5 @@
 """A repo as we publish it: what its `order.json` says, believed only as far as the files bear it out."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from capcurriculum import json_file
 from capcurriculum.errors import HubError
 from cards.download.fetch import Snapshot, safe
 from cards.publish.stage import FORMAT, PUBLISHED, sha256
@@ -20,8 +20,6 @@ from curricula.split import SPLITS
 from curricula.stage_rows import features
 from training.preflight.schema import FIELDS
 
-#: A set's name, which becomes a folder; with epochs there is one below it.
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}(/epoch-[0-9]{1,4})?$"
 _SHARD = re.compile(rf"({'|'.join(SPLITS)})-[0-9]{{5}}-of-[0-9]{{5}}\.parquet")
 
 
@@ -40,7 +38,7 @@ class SaidFile(_Said):
 class SaidSet(_Said):
     """A set as its repo describes it."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: order_file.SetName
     config: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$")]
     data_files: dict[Literal["train", "val", "test"], str]
 
@@ -98,7 +96,7 @@ def read(snapshot: Snapshot) -> Brought:
     """
     try:
         path = snapshot.file(order_file.NAME)
-        about = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        about = json_file.read(path) if path else {}
         said = Said.model_validate(about[PUBLISHED])
         sets, tables = about["sets"], about["order"]
         if not isinstance(sets, list) or not all(isinstance(one, dict) for one in (*sets, tables)):

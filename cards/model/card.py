@@ -3,13 +3,12 @@
 Same run, same bytes: no clock, no path of this machine. What is not there is said to be unknown or not measured.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import prompts, results
+from capcurriculum import json_file, prompts, results
 from capcurriculum.comparisons import Pair
 from capcurriculum.errors import HubError, RunError
 from capcurriculum.markdown import Md, block, code, link, listed
@@ -175,7 +174,7 @@ def _license(start: Base | None) -> Md:
 
 def _config(folder: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        data = json_file.read(folder / "config.json")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -3,12 +3,12 @@
 Headers are read and compared with the files' sizes; no tensor is loaded and no library that could run anything is used.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import json_file
 from capcurriculum.errors import HubError
 
 INDEX = "model.safetensors.index.json"
@@ -62,7 +62,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > _LONGEST_JSON:
             raise ValueError("it is too large")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json_file.read(path)
     except (OSError, ValueError, RecursionError) as error:
         raise HubError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}).") from error
     if not isinstance(value, dict):
@@ -107,7 +107,7 @@ def _tensors(path: Path) -> Iterator[str]:
         if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
             raise HubError(f"{path} is no safetensors file, or was cut short; export the model again.")
         try:
-            header = json.loads(file.read(length))
+            header = json_file.loads(file.read(length))
             ends = [int(one["data_offsets"][1]) for name, one in header.items() if name != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, IndexError) as error:
             raise HubError(f"{path} has a damaged header; export the model again.") from error

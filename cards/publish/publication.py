@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from capcurriculum import json_file
 from capcurriculum.errors import HubError
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
@@ -59,7 +60,7 @@ def note(run: Run, order: str, repos: Sequence[tuple[str, str]]) -> None:
 def read(run: Run) -> Mapping[str, Any]:
     """What the run remembers; nothing if it was not published."""
     try:
-        found = json.loads((run.path / NOTE).read_text(encoding="utf-8"))
+        found = json_file.read(run.path / NOTE)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

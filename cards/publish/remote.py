@@ -5,7 +5,6 @@ changed.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -13,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import json_file
 from capcurriculum.errors import HubError
 from cards.hub.client import Hub
 from cards.publish.stage import PUBLISHED, sha256
@@ -117,7 +117,7 @@ def look(hub: Hub, target: Target, revision: str) -> Remote | None:
 def _published(hub: Hub, target: Target, head: str, files: Mapping[str, RemoteFile]) -> Mapping[str, Any]:
     path = text_of(hub, target, head, order_file.NAME, files)
     try:
-        said = json.loads(path.read_text(encoding="utf-8")).get(PUBLISHED) if path else None
+        said = json_file.read(path).get(PUBLISHED) if path else None
     except (OSError, ValueError, AttributeError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -1,27 +1,30 @@
 """Read files out of tar and zip archives nobody vouches for, without ever unpacking them to disk.
 
 A member is taken only if it is a plain file whose name stays inside (no absolute path, no `..`); links and devices are
-passed over. Sizes are bounded before and while reading, so an archive that lies about them costs no more than a honest
-one. Tars are read as one stream, as their compression asks for.
+passed over. Numbers and sizes are bounded while reading, so an archive that lies about them costs no more than an
+honest one. Tars are read as one stream, as their compression asks for.
 """
 
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe_sources import Limits
 from datagen.images import ImageProblem
-from datagen.sources import encoding
+from datagen.sources import encoding, unpacking
+from datagen.sources.record import sentence
 
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
-MAX_MEMBERS = 5_000_000
-#: Of all members together, those passed over included: a tar must be decompressed to be passed over.
-MAX_TOTAL_BYTES = 2_000_000_000_000
+#: Whatever its ratio, an archive may unpack to so many bytes, and hold so many members.
+FREE_BYTES, FREE_MEMBERS = 100_000_000, 10_000
+#: Beyond those, a member takes at least so many bytes of its archive: its name, its sizes and its times.
+_LEAST_BYTES = 16
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +45,66 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS)
 
 
-def members(path: Path) -> Iterator[Member]:
+def members(path: Path, limits: Limits = Limits()) -> Iterator[Member]:  # noqa: B008 (it is frozen)
     """The plain files of an archive, in its own order.
 
     Raises:
         SourceError: it is damaged, no archive, or beyond the limits.
     """
-    try:
+    with sound(path):
         encoding.refuse_pointer(path)
-        yield from _zip(path) if path.suffix.lower() == ".zip" else _tar(path)
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+        packed = path.stat().st_size
+        bounds = _Bounds(path, packed, limits)
+        yield from _zip(path, bounds) if path.suffix.lower() == ".zip" else _tar(path, bounds)
 
 
-def _unreadable(path: Path, error: Exception) -> SourceError:
-    detail = " ".join(str(error).split()) or type(error).__name__
-    return SourceError(f"The archive {path} cannot be read ({detail}); download it again.")
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Whatever the libraries raise over the bytes of an archive becomes one sentence; they know many errors.
+
+    Raises:
+        SourceError: it is damaged, or beyond the limits.
+    """
+    try:
+        yield
+    except (SourceError, ImageProblem):
+        raise
+    except unpacking.TooMuch as error:
+        raise _too_large(path, "unpacks to more bytes than its size lets expect") from error
+    except Exception as error:
+        raise SourceError(f"The archive {path} cannot be read ({sentence(error)}); download it again.") from error
+
+
+def _too_large(path: Path, what: str) -> SourceError:
+    return SourceError(
+        f"The archive {path} {what}; if it is in order, raise ratio, members or unpacked_bytes of the source's limits."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What an archive of `packed` bytes may hold."""
+
+    path: Path
+    packed: int
+    limits: Limits
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all its members, those passed over included: a tar must be unpacked to pass over them."""
+        return min(self.limits.unpacked_bytes, max(FREE_BYTES, self.limits.ratio * self.packed))
+
+    def check(self, members: int, unpacked: int = 0) -> None:
+        """Refuse so many members, of so many bytes together.
+
+        Raises:
+            SourceError: there are more than there may be.
+        """
+        crowded = members > FREE_MEMBERS and members * _LEAST_BYTES > self.packed
+        if crowded or members > self.limits.members:
+            raise _too_large(self.path, f"holds more than {members - 1:,} files")
+        if unpacked > self.unpacked:
+            raise unpacking.TooMuch
 
 
 def safe_name(name: str) -> PurePosixPath | None:
@@ -68,37 +115,36 @@ def safe_name(name: str) -> PurePosixPath | None:
     return path if path.parts and ".." not in path.parts else None
 
 
-def _tar(path: Path) -> Iterator[Member]:
-    total = count = 0
-    with tarfile.open(path, mode="r|*") as bundle:
+def _tar(path: Path, bounds: _Bounds) -> Iterator[Member]:
+    with (
+        unpacking.opened(path, bounds.unpacked) as stream,
+        tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK, tarinfo=unpacking.Header) as bundle,
+    ):
         # Nothing is ever extracted; should that change, only plain data would be.
         bundle.extraction_filter = getattr(tarfile, "data_filter", None)
-        for info in bundle:
+        for count, info in enumerate(bundle, 1):
             bundle.members = []  # type: ignore[attr-defined]  # tarfile remembers every member it passed
-            count += 1
-            total += info.size
-            _within_limits(path, count, total)
+            bounds.check(count)
             name = safe_name(info.name)
             if not info.isreg() or name is None:
                 continue
 
             def read(limit: int, info: tarfile.TarInfo = info) -> bytes:
                 _small_enough(info.size, limit)
-                try:
+                with sound(path):  # the reader of the member is outside of `members`
                     handle = bundle.extractfile(info)
                     return _bounded(handle.read(limit + 1) if handle else b"", limit)
-                except _BROKEN as error:  # the reader of the member is outside of `members`
-                    raise _unreadable(path, error) from error
 
             yield Member(name, info.size, read)
+        unpacking.drain(stream)
 
 
-def _zip(path: Path) -> Iterator[Member]:
+def _zip(path: Path, bounds: _Bounds) -> Iterator[Member]:
     total = 0
     with zipfile.ZipFile(path) as bundle:
         for count, info in enumerate(bundle.infolist(), 1):
             total += info.file_size
-            _within_limits(path, count, total)
+            bounds.check(count, total)
             name = safe_name(info.filename)
             kind = info.external_attr >> 28  # the file type of a Unix mode: 8 plain, 0 unknown, 10 a link
             if info.is_dir() or name is None or kind not in (0, 8):
@@ -111,18 +157,13 @@ def _zip(path: Path) -> Iterator[Member]:
                 try:
                     with bundle.open(info) as handle:
                         return _bounded(handle.read(limit + 1), limit)
-                except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-                    detail = f"{info.filename!r} is damaged in its archive: {error}"
+                except ImageProblem:
+                    raise
+                except Exception as error:  # of this member alone; the others are read
+                    detail = f"{info.filename!r} is damaged in its archive: {sentence(error)}"
                     raise ImageProblem(Reason.UNREADABLE_IMAGE, detail) from error
 
             yield Member(name, info.file_size, read)
-
-
-def _within_limits(path: Path, count: int, total: int) -> None:
-    if count > MAX_MEMBERS or total > MAX_TOTAL_BYTES:
-        raise SourceError(
-            f"The archive {path} holds more than {MAX_MEMBERS} files or {MAX_TOTAL_BYTES} bytes; split it."
-        )
 
 
 def _small_enough(size: int, limit: int) -> None:

@@ -10,7 +10,7 @@ from capcurriculum.recipe_sources import SourceSection
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 
 FILE, ARCHIVE = "arxivqa.jsonl", "images.tgz"
@@ -33,9 +33,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     bundles = find_files(folder, (ARCHIVE,), "its images, or a folder images") if not folders else ()
 
     def records() -> Iterator[Record]:
-        return read_files(
-            files, Reading(Keys(place.name), ("image", "question", "options", "label"), keep=section.takes_incomplete)
-        )
+        return read_files(files, Reading.of(section, place.name, ("image", "question", "options", "label")))
 
     pictures = Pictures(section, place.store, folders, bundles)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

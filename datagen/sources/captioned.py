@@ -7,7 +7,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
 from datagen.sources import answer_keys
-from datagen.sources.lines import LineProblem
+from datagen.sources.lines import LineProblem, of_row, short, whole
 from datagen.sources.pictures import Pictures, image_names
 from datagen.sources.record import Record
 from datagen.sources.store import Stored
@@ -38,6 +38,11 @@ class CaptionSource:
     parse: Callable[[Record], Caption]
     pictures: Pictures
 
+    def say(self, record: Record) -> Caption:
+        """What a record says; raises `LineProblem` for one that says nothing usable, whatever it holds."""
+        with of_row(record.number):
+            return self.parse(record)
+
 
 def read(source: CaptionSource, stage: str, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
     """Rows of `stage`, and verdicts on those that gave none; keys in `known` are skipped without touching their image.
@@ -45,14 +50,16 @@ def read(source: CaptionSource, stage: str, known: Collection[str]) -> Iterator[
     Raises:
         SourceError: the source as a whole cannot be read.
     """
-    source.pictures.prepare(image_names(source.records(), source.parse, known))
+    source.pictures.prepare(image_names(source.records(), source.say, known))
     seen: set[str] = set()
     for record in source.records():
         if record.key in known:
             continue
         try:
             said = parsed(source, record)
-            yield unrepeated(row(record, said, source.pictures.find(said.image), stage), seen, known, record)
+            with of_row(record.number):
+                found = row(record, said, source.pictures.find(said.image), stage)
+            yield unrepeated(found, seen, known, record)
         except (LineProblem, ImageProblem) as problem:
             yield refusal(record, problem, stage)
 
@@ -65,7 +72,8 @@ def parsed(source: CaptionSource, record: Record) -> Caption:
     """
     if record.problem:
         raise record.problem
-    said = source.parse(record)
+    said = source.say(record)
+    short(said.caption, source.pictures.section.limits.caption, record.number, "caption")
     caption = neutral(said.caption)
     if answer_keys.is_missing(caption) and caption:
         raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no caption but {caption!r}")
@@ -75,8 +83,8 @@ def parsed(source: CaptionSource, record: Record) -> Caption:
 
 
 def row(record: Record, said: Caption, image: Stored, stage: str) -> CaptionedImage:
-    """The row of a caption and its image."""
-    return CaptionedImage(
+    """The row of a caption and its image; raises `LineProblem` where its texts cannot be written."""
+    made = CaptionedImage(
         caption_id=CaptionedImage.key(image.image_id, said.caption, stage),
         row_key=record.key,
         image_id=image.image_id,
@@ -87,6 +95,7 @@ def row(record: Record, said: Caption, image: Stored, stage: str) -> CaptionedIm
         example_id=said.example_id,
         stage=stage,
     )
+    return whole(made, record.number)
 
 
 def unrepeated(found: CaptionedImage, seen: set[str], known: Collection[str], record: Record) -> CaptionedImage:

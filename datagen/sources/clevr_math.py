@@ -16,7 +16,7 @@ from datagen.sources import documents
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, require
 
 QUESTIONS = {"general": "clevr-math.zip", "multihop": "clevr-math-multihop.zip"}
@@ -52,7 +52,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         )
 
     def records() -> Iterator[Record]:
-        reading = Reading(Keys(place.name), keep=section.takes_incomplete)
+        reading = Reading.of(section, place.name)
         for split in section.selected_splits:
             yield from _of_split(section, place.folder, split, reading)
 

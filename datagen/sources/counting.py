@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import Stage
-from datagen.sources import docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
+from datagen.sources import columnar, docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
 from datagen.sources.answer_keys import Reading as KeyReading
 from datagen.sources.captioned import CaptionSource
 from datagen.sources.forms import Form
 from datagen.sources.lines import read_lines
 from datagen.sources.place import Place
 from datagen.sources.questions import ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import arrow_batches, find_files, form, read_files
 from datagen.sources.store import Store
 
@@ -40,7 +40,7 @@ def rows(section: SourceSection, kind: Stage) -> int:
     if section.kind == "problems" and section.columns is None:
         path = folder / problems.PROBLEMS
         next(read_lines(path, ""), None)  # says what is wrong, in the build's own words
-        return _lines(path, section.limit)
+        return _lines(path, section.limit, section.limits.line)
     if section.kind == "docci" and docci.is_release(folder):
         docci.image_folder(folder)
         return sum(unselected is None for _, unselected in docci.lines(section, folder))
@@ -49,7 +49,7 @@ def rows(section: SourceSection, kind: Stage) -> int:
     files = _whole_files(section, place)
     if files:
         next(source.records(), None)  # looks for the columns
-        reading = Reading(Keys(""), keep=section.takes_incomplete)
+        reading = Reading.of(section, "")
         return _in_files(files, section.limit, reading)
     records = source.records()
     if section.kind in ("captions", "problems") and _split_column(section):
@@ -112,7 +112,7 @@ def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
             case ".arrow":
                 count = sum(int(batch.num_rows) for batch in arrow_batches(path))
             case ".jsonl" | ".jsonlines" | ".ndjson" | ".json" if form(path, reading) is Form.LINES:
-                return _lines(path, limit)
+                return _lines(path, limit, reading.limits.line)
             case _:
                 return sum(1 for _ in islice(read_files([path], reading), limit))
     except (OSError, pa.ArrowException):
@@ -120,9 +120,9 @@ def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
     return count if limit is None else min(count, limit)
 
 
-def _lines(path: Path, limit: int | None) -> int:
-    with encoding.opened(path) as lines:
-        return sum(1 for _ in islice(filter(str.strip, lines), limit))
+def _lines(path: Path, limit: int | None, most: int) -> int:
+    with encoding.opened(path) as handle:
+        return sum(1 for _ in islice(filter(str.strip, encoding.lines(handle, most)), limit))
 
 
 def _selected(records: Iterable[Record], limit: int | None) -> int:
@@ -135,16 +135,20 @@ def _splits(section: SourceSection, place: Place, records: Iterator[Record]) -> 
     next(records, None)  # looks for the columns
     column = _split_column(section)
     for path in mapped.data_files(section, place):
-        found = _column(path, column) if path.suffix.lower() == ".parquet" else read_files([path], Reading(Keys("")))
+        found = (
+            _column(path, column, section)
+            if path.suffix.lower() == ".parquet"
+            else read_files([path], Reading.of(section, ""))
+        )
         yield from mapped.in_splits(found, section, column)
 
 
-def _column(path: Path, column: str) -> Iterator[Record]:
+def _column(path: Path, column: str, section: SourceSection) -> Iterator[Record]:
     """The rows of a Parquet file with nothing but that column in them."""
     try:
         with pq.ParquetFile(path) as file:
             name = column if column in file.schema_arrow.names else column.partition(".")[0]
-            for batch in file.iter_batches(_BATCH, columns=[name]):
+            for batch in columnar.batches(file, path, section.limits.group_bytes, _BATCH, [name]):
                 yield from (Record("", 0, values) for values in batch.to_pylist())
-    except (OSError, pa.ArrowException):
-        yield from read_files([path], Reading(Keys("")))  # as above
+    except (OSError, pa.ArrowException, ValueError):
+        yield from read_files([path], Reading.of(section, ""))  # as above

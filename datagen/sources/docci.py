@@ -16,11 +16,11 @@ from capcurriculum.rows import CaptionedImage, Verdict
 from datagen import images, shown
 from datagen.sources import file_names, hub
 from datagen.sources.captioned import Caption, CaptionSource
-from datagen.sources.lines import Line, LineProblem, read_lines
+from datagen.sources.lines import Line, LineProblem, of_row, read_lines, short, whole
 from datagen.sources.mapped import in_splits
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 from datagen.text import neutral
 
@@ -54,7 +54,8 @@ def read_docci(
             example_ids.add(example_id)
             if line.key in known:
                 continue
-            row = _row(section, source, pictures, stage, line, fields, example_id)
+            with of_row(line.number):
+                row = whole(_row(section, source, pictures, stage, line, fields, example_id), line.number)
             if row.caption_id in captions or row.caption_id in known:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats an image and its caption")
             captions.add(row.caption_id)
@@ -70,7 +71,8 @@ def lines(section: SourceSection, folder: Path) -> Iterator[tuple[Line, LineProb
     The embedded world has no splits to select from.
     """
     taken = 0
-    for line in read_lines(folder / DESCRIPTIONS, section.source or "DOCCI"):
+    found = read_lines(folder / DESCRIPTIONS, section.source or "DOCCI", most=section.limits.line)
+    for line in found:
         unselected = _unselected(section, line) if section.kind == "docci" else None
         if unselected is None and taken == section.limit:
             return
@@ -134,7 +136,7 @@ def source(section: SourceSection, place: Place) -> CaptionSource:
 
     def records() -> Iterator[Record]:
         return in_splits(
-            read_files(files, Reading(Keys(place.name), ("example_id", "description"), keep=section.takes_incomplete)),
+            read_files(files, Reading.of(section, place.name, ("example_id", "description"))),
             section,
             column,
         )
@@ -162,7 +164,9 @@ def _row(
     fields: dict[str, object],
     example_id: str,
 ) -> CaptionedImage:
-    caption = neutral(line.string(fields, "description"))
+    caption = line.string(fields, "description")
+    short(caption, section.limits.caption, line.number, "caption")
+    caption = neutral(caption)
     if not caption:
         raise LineProblem(Reason.EMPTY_CAPTION, f"line {line.number} has an empty description")
     path, name = file_names.inside(folder, line.string(fields, "image_file"))

@@ -4,14 +4,15 @@ A document that breaks off is refused, or gives the rows that are whole.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from capcurriculum import nesting
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.sources import encoding, nesting
+from datagen.sources import encoding
 from datagen.sources.record import Keys, Reading, Record, sentence
 
 #: The name under which rows of an object of rows carry theirs.
@@ -33,7 +34,7 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
     if first != b"{" or reading.inner != ARRAY:
         yield from _array(path, reading, reading.inner)
         return
-    members = _look(path)
+    members = _look(path, reading.limits.row_bytes)
     if members.by_columns(reading.needed):
         raise SourceError(
             f"{path} is a table column by column; write it row by row (pandas: to_json(orient='records', lines=True))."
@@ -44,9 +45,9 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
             "read_json(..., orient='split', dtype=False).to_json(..., orient='records', lines=True))."
         )
     if members.is_row(reading.needed):
-        yield from _opened(path, reading, lambda handle: _whole(handle, reading.keys))
+        yield from _opened(path, reading, lambda handle: _whole(handle, reading))
     elif members.objects and not (members.others or members.arrays or members.lists):
-        yield from _opened(path, reading, lambda handle: _by_key(handle, reading.keys))
+        yield from _opened(path, reading, lambda handle: _by_key(handle, reading))
     elif len(members.arrays) == 1:
         yield from _array(path, reading, f"{members.arrays[0]}.item")
     else:
@@ -63,11 +64,11 @@ def read_values(path: Path, reading: Reading) -> Iterator[Record]:
     Raises:
         SourceError: it is no valid JSON.
     """
-    return _opened(path, reading, lambda handle: _whole(handle, reading.keys))
+    return _opened(path, reading, lambda handle: _whole(handle, reading))
 
 
 def _array(path: Path, reading: Reading, inner: str) -> Iterator[Record]:
-    return _opened(path, reading, lambda handle: _elements(handle, reading.keys, inner), inner)
+    return _opened(path, reading, lambda handle: _elements(handle, reading, inner), inner)
 
 
 def stream(handle: IO[bytes], where: str, reading: Reading, inner: str) -> Iterator[Record]:
@@ -76,7 +77,7 @@ def stream(handle: IO[bytes], where: str, reading: Reading, inner: str) -> Itera
     Raises:
         SourceError: it is no valid JSON, or has no such array; `where` is what the sentence calls it.
     """
-    return _checked(_elements(handle, reading.keys, inner), where, reading, inner)
+    return _checked(_elements(handle, reading, inner), where, reading, inner)
 
 
 def _opened(
@@ -99,7 +100,12 @@ def _checked(
             yield record
     except nesting.TooDeep as error:
         raise SourceError(f"{where} has values {error}, after row {count} or a few later; take them out.") from error
-    except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+    except nesting.TooLong as error:
+        raise SourceError(
+            f"{where} has a row of more than {reading.limits.row_bytes:,} bytes after row {count}; if it is in order, "
+            "raise row_bytes in the source's limits."
+        ) from error
+    except (ijson.JSONError, ValueError, ArithmeticError, RecursionError) as error:
         rest = _lenient(path, count, inner) if path else None
         if rest is not None:
             for number, value in enumerate(rest, count + 1):
@@ -127,39 +133,46 @@ def _lenient(path: Path, count: int, inner: str) -> list[object] | None:
         return None
     try:
         with path.open("rb") as handle:
-            value = json.loads(_bytes(handle).read())
+            value = json.loads(_bytes(handle, _LENIENT_BYTES).read())
         for name in inner.split(".")[:-1]:
             value = value[name]
-    except (ValueError, RecursionError, KeyError, TypeError, nesting.TooDeep):
+    except (ValueError, RecursionError, KeyError, TypeError, nesting.TooDeep, nesting.TooLong):
         return None
     if isinstance(value, dict) and inner == ARRAY:
         value = [{KEY: name} | row if isinstance(row, dict) else row for name, row in value.items()]
     return value[count:] if isinstance(value, list) else None
 
 
-def _bytes(handle: IO[bytes]) -> nesting.Shallow:
-    return nesting.Shallow(encoding.Unmarked(handle))
+def _bytes(handle: IO[bytes], most: int) -> nesting.Shallow:
+    return nesting.Shallow(encoding.Unmarked(handle), most)
 
 
-def _elements(handle: IO[bytes], keys: Keys, inner: str) -> Iterator[Record]:
+def _elements(handle: IO[bytes], reading: Reading, inner: str) -> Iterator[Record]:
     import ijson
 
-    for number, value in enumerate(ijson.items(_bytes(handle), inner, use_float=True), 1):
-        yield _record(keys, number, value)
+    data = _bytes(handle, reading.limits.row_bytes)
+    yield from _numbered(ijson.items(data, inner, use_float=True), data, reading.keys)
 
 
-def _by_key(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
+def _by_key(handle: IO[bytes], reading: Reading) -> Iterator[Record]:
     import ijson
 
-    members = ijson.kvitems(_bytes(handle), "", use_float=True)
-    for number, (name, value) in enumerate(members, 1):
-        yield _record(keys, number, {KEY: name} | value if isinstance(value, dict) else value)
+    data = _bytes(handle, reading.limits.row_bytes)
+    members = ijson.kvitems(data, "", use_float=True)
+    values = ({KEY: name} | value if isinstance(value, dict) else value for name, value in members)
+    yield from _numbered(values, data, reading.keys)
 
 
-def _whole(handle: IO[bytes], keys: Keys) -> Iterator[Record]:
+def _whole(handle: IO[bytes], reading: Reading) -> Iterator[Record]:
     import ijson
 
-    for number, value in enumerate(ijson.items(_bytes(handle), "", use_float=True, multiple_values=True), 1):
+    data = _bytes(handle, reading.limits.row_bytes)
+    yield from _numbered(ijson.items(data, "", use_float=True, multiple_values=True), data, reading.keys)
+
+
+def _numbered(values: Iterable[object], data: nesting.Shallow, keys: Keys) -> Iterator[Record]:
+    for number, value in enumerate(values, 1):
+        data.begin()
         yield _record(keys, number, value)
 
 
@@ -206,7 +219,7 @@ class _Members:
         return here and not {column.split(".")[0] for column in needed} & names
 
 
-def _look(path: Path) -> _Members:
+def _look(path: Path, most: int) -> _Members:
     """What the members of an object are: the first ones if all of those are objects, else all of them."""
     import ijson
 
@@ -214,7 +227,9 @@ def _look(path: Path) -> _Members:
     name, depth, inside_array = "", 0, False
     with path.open("rb") as handle:
         try:
-            for event, value in ijson.basic_parse(_bytes(handle)):
+            data = _bytes(handle, most)
+            for event, value in ijson.basic_parse(data):
+                data.begin()
                 depth -= event in ("end_map", "end_array")
                 if depth == 1 and event == "map_key":
                     if len(found.objects) >= _FIRST_MEMBERS and not (found.arrays or found.lists or found.others):
@@ -233,7 +248,7 @@ def _look(path: Path) -> _Members:
                 depth += event in ("start_map", "start_array")
         except nesting.TooDeep as error:
             raise SourceError(f"{path} has values {error}; take them out.") from error
-        except (ijson.JSONError, UnicodeDecodeError):
+        except (ijson.JSONError, ValueError, ArithmeticError, nesting.TooLong):
             pass  # who reads the rows says where it breaks off
     return found
 

@@ -13,7 +13,7 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 
 
@@ -36,9 +36,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     files = find_files(place.folder, anywhere(section), "its questions")
 
     def records() -> Iterator[Record]:
-        return read_files(
-            files, Reading(Keys(place.name), ("question", "image", "answers"), keep=section.takes_incomplete)
-        )
+        return read_files(files, Reading.of(section, place.name, ("question", "image", "answers")))
 
     pictures = Pictures(section, place.store)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

@@ -19,6 +19,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe_sources import Download
 from datagen.images import ImageProblem
 from datagen.sources.addresses import Policy, checked_url, port_of, resolve
+from datagen.sources.record import sentence
 from datagen.sources.store import ending
 
 MAX_REDIRECTS = 5
@@ -27,6 +28,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Statuses after which asking again later may help.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE_SECONDS = 60.0
+_DIGITS = 18
 
 
 class TryAgain(Exception):
@@ -101,6 +103,8 @@ def fetch(url: str, limits: Limits, policy: Policy) -> bytes:
                 url = urljoin(url, answer)
         except ssl.SSLCertVerificationError as error:
             raise ImageProblem(Reason.DEAD_LINK, f"the certificate is not valid: {error.verify_message}") from error
+        except ValueError as error:  # of what the server sent: an address that is none, a name that nobody can have
+            raise ImageProblem(Reason.DEAD_LINK, f"the server's answer cannot be read ({sentence(error)})") from error
         except (OSError, http.client.HTTPException) as error:
             if deadline.over:
                 raise TryAgain(f"took longer than {limits.seconds:g} s") from error
@@ -155,9 +159,9 @@ def _connected(parts: SplitResult, policy: Policy, deadline: _Deadline) -> http.
 
 
 def _body(response: http.client.HTTPResponse, limits: Limits, deadline: _Deadline) -> bytes:
-    length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) > limits.max_bytes:
-        raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{int(length)} bytes, more than {limits.max_bytes}")
+    length = _length(response.headers.get("Content-Length", ""))
+    if length is not None and length > limits.max_bytes:
+        raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{length} bytes, more than {limits.max_bytes}")
     data = bytearray()
     sniffed = False
     while chunk := response.read1(_CHUNK):
@@ -172,10 +176,16 @@ def _body(response: http.client.HTTPResponse, limits: Limits, deadline: _Deadlin
     if deadline.over:
         # A connection closed at the deadline looks like the end of a body without a length.
         raise TryAgain(f"took longer than {limits.seconds:g} s")
-    if length.isdecimal() and len(data) < int(length):
-        raise TryAgain(f"the body ended after {len(data)} of {int(length)} bytes")
+    if length is not None and len(data) < length:
+        raise TryAgain(f"the body ended after {len(data)} of {length} bytes")
     _like_an_image(data)
     return bytes(data)
+
+
+def _length(value: str) -> int | None:
+    """A number of bytes, None for what is none; one of more digits than any disk has bytes is cut to those."""
+    digits = value.strip()
+    return int(digits[:_DIGITS]) if digits.isascii() and digits.isdecimal() else None
 
 
 def _like_an_image(data: bytearray) -> None:

@@ -28,6 +28,19 @@ def opened(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
         yield handle
 
 
+def lines(handle: IO[str], most: int) -> Iterator[str]:
+    """The lines of a file, each with its end; of one of more than `most` characters the first `most` + 1.
+
+    The rest of such a line is passed over in pieces, so that it costs no memory.
+    """
+    while line := handle.readline(most + 1):
+        yield line
+        while len(line) > most and not line.endswith(("\n", "\r")):
+            line = handle.readline(most + 1)
+            if len(line) <= most:
+                break
+
+
 def refuse_pointer(path: Path) -> None:
     """Refuse a file that is a Git LFS pointer to the one that is meant.
 

@@ -4,7 +4,8 @@ import json
 from enum import Enum
 from pathlib import Path
 
-from datagen.sources import encoding, nesting
+from capcurriculum import nesting
+from datagen.sources import encoding
 from datagen.sources.lines import MAX_LINE
 
 _FIRST_LINES = 5

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from capcurriculum import json_file
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.run import Run
@@ -22,7 +23,14 @@ class Gathered:
 
     def __init__(self, run: Run) -> None:
         self._path = run.path / FILE
-        self._looks: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.is_file() else {}
+        self._looks = self._read()
+
+    def _read(self) -> dict[str, str]:
+        """Nothing where the file is damaged: its sources are read again, which costs time alone."""
+        try:
+            return {str(name): str(looks) for name, looks in json_file.mapping(self._path).items()}
+        except (FileNotFoundError, ValueError):
+            return {}
 
     def holds(self, stage: str, number: int, section: SourceSection, folder: Path) -> bool:
         """Whether the source was read to its end as it is now."""

@@ -14,7 +14,7 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 
 FILES = ("data/qa_tuning-*.parquet", "qa_tuning-*.parquet", "qa_tuning.json")
@@ -39,7 +39,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     bundles = find_files(folder, (IMAGES,), "its images, or a folder images") if not folders else ()
 
     def records() -> Iterator[Record]:
-        return read_files(files, Reading(Keys(place.name), ("image", "conversations"), keep=section.takes_incomplete))
+        return read_files(files, Reading.of(section, place.name, ("image", "conversations")))
 
     pictures = Pictures(section, place.store, folders, bundles)
     return ProblemSource(records, lambda record: _problem(section, record), pictures)

@@ -38,7 +38,7 @@ def _rows(stage: str, section: SourceSection) -> Iterator[tuple[str, ...]]:
     def usable() -> Iterator[Problem]:
         for record in source.records():
             try:
-                if record.problem is None and (problem := source.parse(record)).options:
+                if record.problem is None and (problem := source.say(record)).options:
                     yield problem
             except LineProblem:
                 continue

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from capcurriculum import json_file
 from capcurriculum.recipe_sources import KINDS, SourceSection
 from capcurriculum.run import Run, stage_of_caption
 from capcurriculum.tables import write_atomically
@@ -37,7 +38,7 @@ def write(
 
 def _read_before(run: Run) -> dict[str, str]:
     try:
-        sources = json.loads((run.path / FILE).read_bytes())["sources"]
+        sources = json_file.read(run.path / FILE)["sources"]
         return {f"{one['stage']} {one['number']}": str(one["keys"]) for one in sources if "keys" in one}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -113,6 +113,8 @@ Source = TypeVar("Source", captioned.CaptionSource, ProblemSource)
 
 def _first(source: Source, section: SourceSection) -> Source:
     """The source with its first `limit` records only; those of splits and parts not selected do not count."""
+    if isinstance(source, ProblemSource):
+        source = dataclasses.replace(source, longest=section.limits.problem)
     if section.limit is None:
         return source
     limit, records = section.limit, source.records

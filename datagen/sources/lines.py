@@ -3,15 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
+from capcurriculum import nesting
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import SCHEMA, digest
-from datagen.sources import encoding, nesting
+from capcurriculum.recipe_sources import Limits
+from capcurriculum.rows import SCHEMA, CaptionedImage, Question, digest
+from datagen.sources import encoding
 
-MAX_LINE = 5_000_000
+MAX_LINE = Limits().line
+#: What code raises over a value that it did not expect; of a row, it is the row's verdict and ends nothing.
+_ODD = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 class LineProblem(Exception):
@@ -23,14 +29,58 @@ class LineProblem(Exception):
         self.detail = detail
 
 
+@contextmanager
+def of_row(number: int) -> Iterator[None]:
+    """Whatever the values of a row make its readers raise is a problem of that row.
+
+    Raises:
+        LineProblem: something did.
+    """
+    try:
+        yield
+    except _ODD as error:
+        said = " ".join(str(error).split())[:160]
+        detail = f"row {number} holds what cannot be read ({type(error).__name__}: {said})"
+        raise LineProblem(Reason.MALFORMED_LINE, detail) from error
+
+
+_Row = TypeVar("_Row", CaptionedImage, Question)
+
+
+def whole(row: _Row, number: int) -> _Row:
+    """The row, if all of its texts can be written: JSON may spell one half of a surrogate pair, which no file takes.
+
+    Raises:
+        LineProblem: one cannot.
+    """
+    for one in fields(row):
+        value = getattr(row, one.name)
+        text = value if isinstance(value, str) else "".join(value) if isinstance(value, tuple) else ""
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            detail = f"row {number} has half a character (a lone surrogate) in its {one.name.replace('_', ' ')}"
+            raise LineProblem(Reason.MALFORMED_LINE, detail)
+    return row
+
+
+def short(text: str, most: int, number: int, what: str) -> None:
+    """Refuse a text that would cost every model that reads it more than it is worth.
+
+    Raises:
+        LineProblem: it has more than `most` characters.
+    """
+    if len(text) > most:
+        detail = f"row {number} has a {what} of {len(text):,} characters, more than {most:,}"
+        raise LineProblem(Reason.TOO_LONG, f"{detail} ({what} in the source's limits)")
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A source line: its content key, its number from 1, its raw text, and what is wrong with its bytes, if so."""
+    """A source line: its content key, its number from 1, its raw text, and what is wrong with it, if so."""
 
     key: str
     number: int
     text: str
-    undecoded: str | None = None
+    fault: str | None = None
 
     def fields(self) -> dict[str, object]:
         """The line's JSON object.
@@ -49,10 +99,8 @@ class Line:
         Raises:
             LineProblem: it is none, or not UTF-8, or larger or deeper than any row.
         """
-        if self.undecoded:
-            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} {self.undecoded}")
-        if len(self.text) > MAX_LINE:
-            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is longer than {MAX_LINE} characters")
+        if self.fault:
+            raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} {self.fault}")
         try:
             nesting.check(self.text)
             value: object = json.loads(self.text)
@@ -74,8 +122,8 @@ class Line:
         return value
 
 
-def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Line]:
-    """The non-empty lines of a file, the first `limit` of them.
+def read_lines(path: Path, source: str, limit: int | None = None, most: int = MAX_LINE) -> Iterator[Line]:
+    """The non-empty lines of a file, the first `limit` of them; one of more than `most` characters is cut and refused.
 
     A line's key is a hash of its text and of how often that text came before, so it does not move when others are
     added.
@@ -87,7 +135,7 @@ def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Li
     try:
         with encoding.opened(path) as handle:
             taken = 0
-            for number, raw in enumerate(handle, 1):
+            for number, raw in enumerate(encoding.lines(handle, most), 1):
                 text = raw.strip()
                 if not text:
                     continue
@@ -96,9 +144,10 @@ def read_lines(path: Path, source: str, limit: int | None = None) -> Iterator[Li
                 taken += 1
                 undecoded = encoding.undecoded(text)
                 text = encoding.replaced(text) if undecoded else text
+                long = f"is longer than {most:,} characters (line in the source's limits)" if len(raw) > most else None
                 base = digest(SCHEMA, "line", source, text)
                 seen[base] += 1
-                yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text, undecoded)
+                yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text, long or undecoded)
     except OSError as error:
         raise SourceError(
             f"The source file {path} cannot be read ({error.strerror}); check the recipe's path."

@@ -172,7 +172,7 @@ def _records(
     def records() -> Iterator[Record]:
         keys = Keys(place.name)
         for file in files:
-            found = _of_file(file, base, columns.image, Reading(keys, needed, keep=section.takes_incomplete))
+            found = _of_file(file, base, columns.image, replace(Reading.of(section, place.name, needed), keys=keys))
             yield from image_folder.in_splits(found, told[file], wanted) if by_name else found
 
     return lambda: in_splits(records(), section, columns.split)

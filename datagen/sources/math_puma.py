@@ -13,7 +13,7 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 
 FILES = ("Synthesis/train.json", "Synthesis/train.jsonl", "train.json", "train.jsonl")
@@ -37,9 +37,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     bundles = find_files(base, (ARCHIVE,), "its images, or a folder images") if not unpacked else ()
 
     def records() -> Iterator[Record]:
-        return read_files(
-            files, Reading(Keys(place.name), ("image_url", "instruction", "output"), keep=section.takes_incomplete)
-        )
+        return read_files(files, Reading.of(section, place.name, ("image_url", "instruction", "output")))
 
     folders = [(folder, place.inside(folder)) for folder in unpacked]
     pictures = Pictures(section, place.store, folders, bundles)

@@ -13,7 +13,7 @@ from capcurriculum.recipe_sources import SourceSection
 from datagen.sources.lines import LineProblem
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record, single
+from datagen.sources.record import Reading, Record, single
 from datagen.sources.records import LOOK_AHEAD, find_files, read_files
 
 FILES = ("orz_math_13k_collection_hard.json", "**/orz_math_*.json")
@@ -29,9 +29,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     files = [folder] if folder.is_file() else find_files(folder, section.files or FILES[:1], "ORZ's conversations")
 
     def records() -> Iterator[Record]:
-        return _conversations(
-            read_files(files, Reading(Keys(place.name), ("conversation",), keep=section.takes_incomplete)), section
-        )
+        return _conversations(read_files(files, Reading.of(section, place.name, ("conversation",))), section)
 
     return ProblemSource(records, lambda record: _problem(section, record))
 

@@ -141,7 +141,7 @@ class Pictures:
         Members that fit a name but for capitals come into `alike`.
         """
         names = _by_last_part(wanted)
-        for member in archives.members(bundle):
+        for member in archives.members(bundle, self.section.limits):
             near = names.get(_parts(str(member.name), cased=False)[-1], ())
             exact = _fitting(member.name, near, cased=True)
             loose = [name for name in _fitting(member.name, near, cased=False) if name not in exact]

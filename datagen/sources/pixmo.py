@@ -16,10 +16,10 @@ from datagen.sources import addresses, captioned
 from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.download import patient
 from datagen.sources.fetching import Politely
-from datagen.sources.lines import LineProblem
+from datagen.sources.lines import LineProblem, of_row
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 from datagen.sources.store import Index, Stored
 
@@ -74,7 +74,8 @@ def read(
             try:
                 if isinstance(found, ImageProblem):
                     raise ImageProblem(found.reason, f"row {wanted.record.number}: {found.detail}")
-                row = captioned.row(wanted.record, wanted.said, found, stage)
+                with of_row(wanted.record.number):
+                    row = captioned.row(wanted.record, wanted.said, found, stage)
                 return captioned.unrepeated(row, seen, known, wanted.record)
             except (LineProblem, ImageProblem) as problem:
                 return captioned.refusal(wanted.record, problem, stage)
@@ -115,7 +116,7 @@ def caption_source(section: SourceSection, place: Place) -> CaptionSource:
     paths = files(place.folder)
 
     def records() -> Iterator[Record]:
-        return read_files(paths, Reading(Keys(place.name), ("image_url", "caption"), keep=section.takes_incomplete))
+        return read_files(paths, Reading.of(section, place.name, ("image_url", "caption")))
 
     def parse(record: Record) -> Caption:
         url = record.text("image_url")
@@ -135,7 +136,8 @@ def _wanted(
         try:
             said = captioned.parsed(source, record)
             url = str(said.image)
-            addresses.checked_url(url)
+            with of_row(record.number):
+                addresses.checked_url(url)
             yield _Wanted(record, said, url)
         except LineProblem as problem:
             yield captioned.refusal(record, problem, stage)

@@ -15,7 +15,7 @@ from datagen import images, shown
 from datagen.sources import choices, file_names, questions
 from datagen.sources.answer_keys import is_missing
 from datagen.sources.contradictions import Contradictions
-from datagen.sources.lines import Line, LineProblem, read_lines
+from datagen.sources.lines import Line, LineProblem, of_row, read_lines, short, whole
 from datagen.text import neutral
 
 PROBLEMS = "problems.jsonl"
@@ -29,7 +29,7 @@ def read_problems(
     Each has an image if they are `visual`.
     """
     seen, contradicted = set[str](), _contradicted(section, folder)
-    for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit):
+    for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit, section.limits.line):
         if line.key in known:
             continue
         try:
@@ -37,7 +37,8 @@ def read_problems(
                 raise LineProblem(
                     Reason.CONTRADICTED, f"a line that asks the same as line {line.number} answers otherwise"
                 )
-            question = _question(section, folder, stage, visual, line)
+            with of_row(line.number):
+                question = whole(_question(section, folder, stage, visual, line), line.number)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats a problem")
             seen.add(question.question_id)
@@ -50,7 +51,7 @@ def read_problems(
 def _contradicted(section: SourceSection, folder: Path) -> Contradictions:
     """What the lines that are taken ask and answer, in a pass that opens no image."""
     found = Contradictions()
-    for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit):
+    for line in read_lines(folder / PROBLEMS, section.source or folder.name, section.limit, section.limits.line):
         try:
             found.see(_said(line))
         except LineProblem:
@@ -68,7 +69,9 @@ def _question(section: SourceSection, folder: Path, stage: str, visual: bool, li
     fields = line.fields()
     if not visual and choices.placeholders(line.string(fields, "problem")):
         raise LineProblem(Reason.NEEDS_PICTURE, f"line {line.number} has a place for a picture, and no picture")
+    short(line.string(fields, "problem"), section.limits.problem, line.number, "problem")
     problem = neutral(choices.without_placeholders(line.string(fields, "problem")))
+    short(line.string(fields, "answer"), section.limits.problem, line.number, "problem")
     answer = neutral(line.string(fields, "answer"))
     if not problem or not answer:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"line {line.number} has an empty problem or answer")

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from capcurriculum import answers, prompts
 from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe_sources import Limits
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
 from datagen.sources import answer_keys, choices, in_text
 from datagen.sources.contradictions import Contradictions
-from datagen.sources.lines import LineProblem
+from datagen.sources.lines import LineProblem, of_row, short, whole
 from datagen.sources.pictures import Pictures, image_name
 from datagen.sources.record import Record
 from datagen.text import neutral
@@ -51,13 +52,19 @@ class ProblemSource:
     """How to read one source: its records, always in the same order, and what each of them says.
 
     `parse` raises `LineProblem` for a record that says nothing usable. With `pictures` every problem has an image.
-    `convention` says how whole-number keys were read, "" where there are none.
+    `convention` says how whole-number keys were read, "" where there are none; `longest` bounds a problem's characters.
     """
 
     records: Callable[[], Iterator[Record]]
     parse: Callable[[Record], Problem]
     pictures: Pictures | None = None
     convention: str = ""
+    longest: int = Limits().problem
+
+    def say(self, record: Record) -> Problem:
+        """What a record says; raises `LineProblem` for one that says nothing usable, whatever it holds."""
+        with of_row(record.number):
+            return self.parse(record)
 
 
 def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[Question | Verdict]:
@@ -77,12 +84,14 @@ def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[
         if record.key in known:
             continue
         try:
-            question = _question(source, stage, record, contradicted)
+            with of_row(record.number):
+                question = whole(_question(source, stage, record, contradicted), record.number)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats a problem")
             seen.add(question.question_id)
             if question.question_id not in known:
-                _gradable(question, record)
+                with of_row(record.number):
+                    _gradable(question, record)
                 yield question
         except (LineProblem, ImageProblem) as problem:
             yield Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)
@@ -92,10 +101,10 @@ def _names(source: ProblemSource, known: Collection[str], contradicted: Contradi
     """Names of the image files of usable rows whose keys are not in `known`, after a look at what each row says."""
     for record in source.records():
         try:
-            said = source.parse(record) if record.problem is None else None
+            said = source.say(record) if record.problem is None else None
         except LineProblem:
             continue
-        if said is not None:
+        if said is not None and len(said.problem) <= source.longest:
             contradicted.see(said)
             if source.pictures and record.key not in known:
                 yield from image_name(said)
@@ -104,7 +113,8 @@ def _names(source: ProblemSource, known: Collection[str], contradicted: Contradi
 def _question(source: ProblemSource, stage: str, record: Record, contradicted: Contradictions) -> Question:
     if record.problem:
         raise record.problem
-    said = source.parse(record)
+    said = source.say(record)
+    short(said.problem + "".join(said.options) + said.answer, source.longest, record.number, "problem")
     if said in contradicted:
         detail = f"row {record.number} answers {said.answer[:60]!r}, and a row that asks the same answers otherwise"
         raise LineProblem(Reason.CONTRADICTED, detail)

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe_sources import Limits, SourceSection
 from capcurriculum.rows import SCHEMA, bytes_digest, digest
 from datagen.sources.lines import LineProblem
 
@@ -114,13 +115,19 @@ class Reading:
     """How files are read: what gives rows their keys, columns each file must have, and where rows are inside a JSON.
 
     `needed` names columns by what stands before a first dot; `inner` is `item` for an array, `questions.item` for one
-    in an object. With `keep` the whole rows of a file that breaks off are taken.
+    in an object. With `keep` the whole rows of a file that breaks off are taken; `limits` bound what it costs.
     """
 
     keys: Keys
     needed: tuple[str, ...] = ()
     inner: str = "item"
     keep: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    @staticmethod
+    def of(section: SourceSection, name: str, needed: tuple[str, ...] = ()) -> "Reading":
+        """How the files of a source called `name` are read."""
+        return Reading(Keys(name), needed, keep=section.takes_incomplete, limits=section.limits)
 
     def broken(self, where: str, count: int, what: str) -> SourceError:
         """The error of a file that breaks off behind `count` rows."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.sources import documents, encoding, forms, tables
+from datagen.sources import columnar, documents, encoding, forms, tables
 from datagen.sources.forms import Form
 from datagen.sources.lines import Line, LineProblem, read_lines
 from datagen.sources.record import Keys, Reading, Record, sentence
@@ -72,7 +72,7 @@ def _json(path: Path, reading: Reading) -> Iterator[Record]:
     """JSON lines, a JSON document, or JSON values one after the other; the file's beginning tells which."""
     match form(path, reading):
         case Form.LINES:
-            return _lines(path, reading.keys)
+            return _lines(path, reading.keys, reading.limits.line)
         case Form.VALUES:
             return documents.read_values(path, reading)
         case _:
@@ -90,10 +90,10 @@ def form(path: Path, reading: Reading) -> Form:
     return forms.of(path, named) if reading.inner == documents.ARRAY else named
 
 
-def _lines(path: Path, keys: Keys) -> Iterator[Record]:
+def _lines(path: Path, keys: Keys, most: int) -> Iterator[Record]:
     """Lines of objects; or, where the first begins an array, of conversations."""
     conversations = False
-    for place, line in enumerate(read_lines(path, keys.source)):
+    for place, line in enumerate(read_lines(path, keys.source, most=most)):
         conversations = conversations or (place == 0 and line.text.startswith("["))
         yield from_line(line, keys, conversations)
 
@@ -111,9 +111,9 @@ def _csv(path: Path, reading: Reading) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD)
     number = 0
     with encoding.opened(path, newline="") as handle:
-        delimiter = _delimiter(path, handle.readline())
+        delimiter = _delimiter(path, handle.readline(MAX_FIELD))
         handle.seek(0)
-        rows = tables.rows(handle, delimiter)
+        rows = tables.rows(encoding.lines(handle, MAX_FIELD), delimiter)
         try:
             header = next(rows, tables.Row([]))
             if header.problem:
@@ -162,10 +162,10 @@ def _parquet(path: Path, reading: Reading) -> Iterator[Record]:
         with pq.ParquetFile(path) as file:
             if not file.metadata.num_rows:
                 return
-            for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                for values in exact(batch).to_pylist():
+            for batch in columnar.batches(file, path, reading.limits.group_bytes, BATCH_ROWS):
+                for values in columnar.rows(exact(batch)):
                     number += 1
-                    yield reading.keys.record(number, values)
+                    yield columnar.record(values, number, reading.keys)
     except pa.ArrowException as error:
         raise SourceError(f"{path} is not a sound Parquet file after row {number}: {sentence(error)}.") from error
 
@@ -177,9 +177,9 @@ def _arrow(path: Path, reading: Reading) -> Iterator[Record]:
     try:
         for batch in arrow_batches(path):
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                for values in exact(batch.slice(start, BATCH_ROWS)).to_pylist():
+                for values in columnar.rows(exact(batch.slice(start, BATCH_ROWS))):
                     number += 1
-                    yield reading.keys.record(number, values)
+                    yield columnar.record(values, number, reading.keys)
     except pa.ArrowException as error:
         if not reading.keep or not number:
             raise reading.broken(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from capcurriculum import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.tables import publish
 from datagen import shown
@@ -71,11 +72,15 @@ class Store:
             return stored
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.run / FOLDER / f".tmp-{os.getpid()}-{image_id}-{os.urandom(4).hex()}"
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        publish(temporary, target)
+        try:
+            with temporary.open("wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            publish(temporary, target)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # what a full disk cut short would keep it full
+            raise
         return stored
 
 
@@ -90,22 +95,18 @@ class Index:
     def _read(self) -> Iterator[tuple[str, Stored | ImageProblem]]:
         if not self.path.is_file():
             return
-        with self.path.open(encoding="utf-8") as handle:
-            for line in handle:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue  # a line torn by a kill
-                name = entry.pop("name")
-                yield (
-                    name,
-                    Stored(**entry) if "path" in entry else ImageProblem(Reason(entry["reason"]), entry["detail"]),
-                )
+        for entry in json_file.lines(self.path):
+            try:
+                name = str(entry.pop("name"))
+                found = Stored(**entry) if "path" in entry else ImageProblem(Reason(entry["reason"]), entry["detail"])
+            except (ValueError, KeyError, TypeError):
+                continue  # of another hand; its image is looked for again
+            yield name, found
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A kill may have left half a line; the next entry must not continue it.
-        torn = self.path.is_file() and not _ends_whole(self.path)
+        torn = not json_file.ends_whole(self.path)
         self._handle = self.path.open("a", encoding="utf-8")
         if torn:
             self._handle.write("\n")
@@ -133,11 +134,3 @@ class Index:
         if found is not None:
             raise ImageProblem(found.reason, found.detail)
         raise ImageProblem(Reason.MISSING_FILE, f"there is no file {name!r} in the source's archives")
-
-
-def _ends_whole(path: Path) -> bool:
-    with path.open("rb") as handle:
-        if handle.seek(0, os.SEEK_END) == 0:
-            return True
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1) == b"\n"

@@ -18,7 +18,7 @@ from datagen.sources.lines import LineProblem
 from datagen.sources.pictures import Pictures
 from datagen.sources.place import Place
 from datagen.sources.questions import Problem, ProblemSource
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.record import Reading, Record
 from datagen.sources.records import find_files, read_files
 
 FILE = "VLAA-Thinking-GRPO-25K.json"
@@ -69,7 +69,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
 
     def records() -> Iterator[Record]:
         return _chosen(
-            read_files(files, Reading(Keys(place.name), ("image", "question", "gt"), keep=section.takes_incomplete)),
+            read_files(files, Reading.of(section, place.name, ("image", "question", "gt"))),
             chosen,
         )
 

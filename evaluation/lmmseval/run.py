@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from capcurriculum import results, samples
+from capcurriculum import json_file, results, samples
 from capcurriculum.errors import EvaluationError
 from capcurriculum.results import State
 from capcurriculum.rows import Outcome
@@ -154,7 +154,7 @@ def _samples(session: Session, task: Task) -> list[Mapping[str, Any]]:
 def _headline(session: Session, task: Task) -> float | None:
     found = results_of(session.output(task), "*_results.json")
     try:
-        told = json.loads(found[-1].read_text(encoding="utf-8"))["results"][task.name][task.layout.metric]
+        told = json_file.read(found[-1])["results"][task.name][task.layout.metric]
         return 100 * float(told)
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None

@@ -3,12 +3,12 @@
 import base64
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from capcurriculum import json_file
 from capcurriculum.errors import EvaluationError
 from capcurriculum.tables import write_atomically
 from evaluation.benchmarks import Benchmark, Item
@@ -70,7 +70,7 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
 def status(path: Path, name: str) -> dict[str, Any]:
     """What `status.json` of the kit says of a benchmark, {} if nothing."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["datasets"][name]
+        found = json_file.read(path)["datasets"][name]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}

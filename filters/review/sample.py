@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from capcurriculum import json_file
 from capcurriculum.errors import ReviewError
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
@@ -83,11 +84,11 @@ def load(run: Run) -> Sample | None:
     if not path.is_file():
         return None
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told: dict[str, Any] = json_file.read(path)
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["design"].items()}
         design = Design(**values)
         return Sample(design, tuple(Cell(**c) for c in told["cells"]), tuple(Drawn(**d) for d in told["drawn"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReviewError(f"{path} is damaged ({error}); remove it and draw the sample again.") from error
 
 

@@ -3,11 +3,11 @@
 An estimate refuses only what clearly cannot fit. What cannot be told here is warned of as unknown.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import json_file
 from training.preflight import disk, memory, weights
 from training.preflight.findings import Findings
 from training.preflight.model import ModelSize, model_size
@@ -81,7 +81,7 @@ def processor_patch(folder: Path) -> int | None:
     """The patch size in pixels that a checkpoint's image processor names; None if it names none."""
     for name, part in (("processor_config.json", "image_processor"), ("preprocessor_config.json", None)):
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
+            said = json_file.read(folder / name)
             patch = (said[part] if part else said)["patch_size"]
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -1,11 +1,11 @@
 """The few numbers of a checkpoint that estimates need, from its configuration and the headers of its weights."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from capcurriculum import json_file
 from capcurriculum.recipe_training import LoraModule
 from training import lora
 from training.preflight import weights
@@ -41,7 +41,7 @@ def model_size(folder: Path) -> ModelSize | None:
     """The size of a checkpoint; None when it holds no weights or no readable configuration."""
     found, _ = weights.tensors(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json_file.read(folder / "config.json")
     except (OSError, ValueError):
         return None
     if not found or not isinstance(config, dict):

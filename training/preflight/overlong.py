@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capcurriculum import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Verdict, digest
 from capcurriculum.tables import Table, write_atomically
@@ -139,8 +140,8 @@ def _made(target: StageFiles, folder: Path) -> bool:
 
 def _record(folder: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        record = json_file.read(folder / _RECORD)
+    except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
 

@@ -42,7 +42,7 @@ def upright(path: Path) -> bool:
     metadata = pq.read_schema(path).metadata or {}
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]["images"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
     return '"Image"' in json.dumps(features)
 

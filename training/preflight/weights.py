@@ -5,13 +5,14 @@ a missing shard or a checkpoint of another model is found without reading weight
 "Format" in its README.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from capcurriculum import json_file
 
 #: The format's own limit on a header.
 _LONGEST_HEADER = 100_000_000
@@ -59,10 +60,10 @@ def faults(folder: Path) -> list[str]:
     """What is wrong with a checkpoint; none if nothing is."""
     found, problems = tensors(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json_file.read(folder / "config.json")
     except FileNotFoundError:
         return [*problems, "config.json is missing"]
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         return [*problems, f"config.json is damaged ({error})"]
     if not isinstance(config, dict):
         return [*problems, "config.json is no mapping"]
@@ -80,7 +81,7 @@ def _header(path: Path) -> dict[str, Tensor]:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
             raise ValueError("is no safetensors file, or only its first bytes are there")
-        header = json.loads(file.read(length))
+        header = json_file.loads(file.read(length))
     if not isinstance(header, dict):
         raise ValueError("has a header that is no mapping")
     header.pop("__metadata__", None)
@@ -103,10 +104,10 @@ def _header(path: Path) -> dict[str, Tensor]:
 
 def _index_faults(folder: Path, where: Mapping[str, str]) -> list[str]:
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].items()
+        index = json_file.read(folder / _INDEX)["weight_map"].items()
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"{_INDEX} is damaged ({type(error).__name__}: {error})"]
     absent = sorted({file for _, file in index if not (folder / str(file)).is_file()})
     if absent:

@@ -198,8 +198,12 @@ def _review(own: Pushed, response: Mapping[str, Any], people: _People) -> Review
     )  # fmt: skip
     if said.right not in tuple(form.Right) or said.quality not in (0, *form.QUALITIES):
         return None
+    try:
+        said_at = utc(str(response["updated_at"]))
+    except ValueError:  # no time, or one that no clock shows
+        return None
     who = people.name(str(response["user_id"]))
-    return review_of(own.question_id, own.version, who, ORIGIN, utc(str(response["updated_at"])), said)
+    return review_of(own.question_id, own.version, who, ORIGIN, said_at, said)
 
 
 def _of_another(review: Review, shown: str) -> Review:

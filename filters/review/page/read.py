@@ -6,7 +6,7 @@ A line that is not right is counted and told, and never stops the others. Readin
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -144,4 +144,6 @@ def at(text: str) -> str:
         ValueError: it is no time.
     """
     told = datetime.fromisoformat(text)
+    if not 1 < told.year < MAXYEAR:
+        raise ValueError("a time of that year cannot be told in UTC")
     return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")

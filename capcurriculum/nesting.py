@@ -15,6 +15,10 @@ class TooDeep(Exception):
         super().__init__(f"nested more than {MAX_DEPTH} deep")
 
 
+class TooLong(Exception):
+    """A value takes more bytes than one may."""
+
+
 class _Depth:
     """The depth of JSON that comes in pieces."""
 
@@ -47,18 +51,29 @@ class Stream(Protocol):
 
 
 class Shallow:
-    """A stream of the bytes of JSON that ends with `TooDeep` where they are nested too deep."""
+    """A stream of the bytes of JSON that ends where they are nested too deep, or a value takes more than `most`.
 
-    def __init__(self, handle: Stream) -> None:
-        self._handle, self._depth = handle, _Depth()
+    Who reads values says by `begin` that one is whole; what was read ahead by then counts for the next.
+    """
+
+    def __init__(self, handle: Stream, most: int) -> None:
+        self._handle, self._depth, self._most, self._spent = handle, _Depth(), most, 0
+
+    def begin(self) -> None:
+        """A value begins."""
+        self._spent = 0
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes, `size` at most; all that are left for -1.
 
         Raises:
             TooDeep: a value in them is nested too deep.
+            TooLong: one takes too many bytes.
         """
         data = self._handle.read(size)
+        self._spent += len(data)
+        if self._spent > self._most + max(size, 0):
+            raise TooLong
         self._depth.count(data)
         return data
 
