@@ -43,6 +43,9 @@ _SECOND_CHOICE = re.compile(
     r"|[(\[]?[A-Za-z][)\]]?(?:$|[.,;:)]|\s(?:and|or)\b))",
     re.IGNORECASE,
 )
+#: "B; C", of which the first sentence is only B.
+_LISTED = re.compile(r"^[(\[*_]{0,3}[A-Za-z][)\]*_]{0,3};\s*(?:or\b|[(\[*_]{0,3}[A-Za-z][)\]*_]{0,3}(?:$|[.,;:]))")
+_SENTENCE_END = re.compile(r"[.!](?:\s(?!\s*[-+*/^=<>]\s*[\d\\(])|$)|;(?:\s(?!\s*[-+*/^=<>]?\s*[\d\\$(])|$)|。")
 _LONE_CAPITAL = re.compile(r"(?<![\w'’])[A-Z](?![\w'’])")
 _LABEL = r"^\s*[(\[]?{letter}(?:[)\]][.:]?|[.:、])\s*"
 _ARTICLE = re.compile(r"^(?:an?|the) (?=\w)")
@@ -87,12 +90,17 @@ def stated(statement: str, options: Mapping[str, str]) -> str:
     if clause and clause[1].upper() in options and not _takes_back(clause, options):
         # "A. red car": the letter must not contradict the option text after it.
         return clause[1].upper() if by_content(clause[2] or "", options) in ("", clause[1].upper()) else ""
+    if _LISTED.match(statement):
+        return ""
     return named(first_sentence(statement), options, lenient=False)
 
 
 def first_sentence(statement: str) -> str:
-    """Up to the first full stop, semicolon or exclamation mark that ends a sentence, at most 400 characters."""
-    return re.split(r"[.;!](?:\s|$)|。", statement[:400], maxsplit=1)[0]
+    """Up to the first full stop, semicolon or exclamation mark that ends a sentence, at most 400 characters.
+
+    None does in "5! + 1" and "5; 6".
+    """
+    return _SENTENCE_END.split(statement[:400], maxsplit=1)[0]
 
 
 def same_letter(given: str, gold: str) -> bool:
