@@ -1,12 +1,14 @@
 """`capcurriculum VERB`: one verb a room, each importing its room only when called.
 
-A failure the user can mend prints one sentence and exits with 2; an interrupt exits with 130 and loses nothing.
+A failure the user can mend prints one sentence and exits with 2; an interrupt exits with 130, SIGTERM with 143 and a
+closed terminal with 129, and none of them loses anything.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from capcurriculum import (
     __version__,
@@ -15,6 +17,8 @@ from capcurriculum import (
     evaluate_options,
     hub_options,
     review_options,
+    signals,
+    terminal,
 )
 from capcurriculum.errors import CapCurriculumError, RunError
 
@@ -26,14 +30,12 @@ _RUN = "a run folder, a run's name below runs/, or a recipe file"
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import run, show
     from capcurriculum.progress import Display
     from capcurriculum.share import Share
     from curricula.build import build
 
-    wanted = run.recipe_of(arguments.recipe)
+    wanted, out = run.recipe_of(arguments.recipe), terminal.console()
     if arguments.dry_run:
         from capcurriculum.forecast import forecast
         from datagen import expected
@@ -41,17 +43,17 @@ def _build(arguments: argparse.Namespace) -> None:
 
         there = expected.existing_run(wanted)
         if examples := inferred.rows(wanted):
-            Console().print(show.grid(inferred.COLUMNS, examples))
+            out.print(show.grid(inferred.COLUMNS, examples))
         for sentence in expected.assumed(wanted, there):
-            Console().print(show.visible(sentence), markup=False, highlight=False, soft_wrap=True)
-        show.forecast(forecast(wanted, there, expected.rows(wanted, there)), Console())
+            out.print(terminal.visible(sentence), soft_wrap=True)
+        show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
     else:
         if arguments.shard and arguments.ray:
             raise RunError("--shard and --ray are two ways to share the work; give one of them.")
         share = Share.parse(arguments.shard) if arguments.shard else None
-        show.funnel(build(wanted, Display(), share, arguments.ray), Console())
+        show.funnel(build(wanted, Display(), share, arguments.ray), out)
         if share:
-            print(
+            terminal.say(
                 f"Shard {arguments.shard} is done. When all are, run the same command without --shard: it does what "
                 "a shard left undone and writes the stage sets."
             )
@@ -60,7 +62,7 @@ def _build(arguments: argparse.Namespace) -> None:
 def _curriculum(arguments: argparse.Namespace) -> None:
     from curricula import command
 
-    print(command.execute(arguments))
+    terminal.say(*str(command.execute(arguments)).split("\n"))
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -70,63 +72,49 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _curves(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import run
     from training import curves, samples
 
     folder = run.named(arguments.run).path
     for name, training in curves.trainings(folder).items() if arguments.samples else ():
-        samples.show_samples(name, samples.of_training(folder, training), Console())
+        samples.show_samples(name, samples.of_training(folder, training), terminal.console())
     for path in curves.write(folder):
-        print(path)
+        terminal.say(path)
 
 
 def _status(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import run, show
 
-    show.status(run.named(arguments.run), Console())
+    show.status(run.named(arguments.run), terminal.console())
 
 
 def _funnel(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import recipe, run, show
     from training import remarks
 
     found, named = run.named(arguments.run), Path(arguments.run)
-    show.funnel(found, Console(), arguments.overlap)
-    show.remarks(remarks.of(found, recipe.load(named) if named.is_file() else found.recipe()), Console())
+    show.funnel(found, terminal.console(), arguments.overlap)
+    show.remarks(remarks.of(found, recipe.load(named) if named.is_file() else found.recipe()), terminal.console())
 
 
 def _why(arguments: argparse.Namespace) -> None:
     from capcurriculum import run, why
 
     for line in why.life(run.named(arguments.run), arguments.row):
-        print(line)
+        terminal.say(line)
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import ledger, run, show
 
     columns, rows = ledger.query(run.named(arguments.run), arguments.sql)
     if arguments.csv:
-        import csv
-
-        writer = csv.writer(sys.stdout)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        terminal.rows_as_csv(columns, rows)
     else:
-        Console().print(show.grid(columns, rows))
+        terminal.console().print(show.grid(columns, rows))
 
 
 def _audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import recipe, run
     from capcurriculum.progress import Display
     from filters import audit_run, noise_report
@@ -137,7 +125,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     told = (arguments.mode, arguments.sees, arguments.votes, arguments.reader)
     section = audit_run.auditor(wanted, arguments.model, *told)
     report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
-    noise_report.show(report, Console())
+    noise_report.show(report, terminal.console())
 
 
 def _review(arguments: argparse.Namespace) -> None:
@@ -164,13 +152,13 @@ def _report(arguments: argparse.Namespace) -> None:
     from cards.report import write
 
     path = write.report(run.named(arguments.run), arguments.out, Display(), arguments.rows or write.ROWS)
-    print(f"The report is {path}; open it with any browser.")
+    terminal.say(f"The report is {path}; open it with any browser.")
 
 
 def _card(arguments: argparse.Namespace) -> None:
     from cards import command
 
-    print(command.execute(arguments))
+    terminal.say(*str(command.execute(arguments)).split("\n"))
 
 
 def _publish(arguments: argparse.Namespace) -> None:
@@ -214,12 +202,21 @@ def _signatures_build(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     file.save(made, arguments.out)
     for line in build.summary(made):
-        print(line)
+        terminal.say(line)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its words and those of its verbs may come from a file's name or a script, and are shown as they are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and exit with 2."""
+        self.print_usage(sys.stderr)
+        self.exit(2, terminal.sentence(f"{self.prog}: error: {message}") + "\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without importing any room."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="capcurriculum",
         description="Build curriculum datasets ordered by capability and train a vision-language model through them.",
     )
@@ -375,7 +372,8 @@ def _add_signatures(signatures: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when done, 2 with a sentence on what to mend, 130 when interrupted."""
+    """Run one verb; 0 when done, 2 with a sentence on what to mend, 130 when interrupted, 143 by SIGTERM."""
+    terminal.guard()
     arguments = parser().parse_args(argv)
     return exit_with(lambda: arguments.call(arguments))
 
@@ -383,13 +381,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def exit_with(work: Callable[[], object]) -> int:
     """The exit code of `work`: the one place where errors become sentences."""
     try:
-        work()
+        with signals.as_interrupts():
+            work()
+            sys.stdout.flush()
     except CapCurriculumError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.say(terminal.sentence(f"error: {error}"), error=True)
         return 2
-    except KeyboardInterrupt:
-        print("Stopped. Everything finished so far is kept; run the same command again to go on.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        terminal.say("Stopped. Everything finished so far is kept; run the same command again to go on.", error=True)
+        return stopped.code if isinstance(stopped, signals.Ended) else 130
+    except BrokenPipeError:
+        if not terminal.deserted():
+            raise
+        return 141  # as a shell says of a command whose reader (`| head`) went away
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import locks, results, show
+from capcurriculum import locks, results, show, terminal
 from capcurriculum.errors import EvaluationError
 from capcurriculum.progress import Display
 from capcurriculum.results import State
@@ -42,12 +42,12 @@ def execute(options: argparse.Namespace) -> None:
     engine = options.engine or suite.engine
     if options.dry_run:
         for target in targets:
-            print("\n".join(plans.lines(work, target, engine)))
+            terminal.say(*plans.lines(work, target, engine))
         return
     work.folder.mkdir(parents=True, exist_ok=True)
     with locks.alone(work.folder):
         states = [state for target in targets for state in _ENGINES[engine](work, target)]
-    report(work.folder, states, Console(width=None if sys.stdout.isatty() else 140))
+    report(work.folder, states, terminal.console(width=None if sys.stdout.isatty() else 140))
 
 
 def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Work:
