@@ -42,7 +42,8 @@ def execute(options: argparse.Namespace) -> None:
     engine = options.engine or suite.engine
     if options.dry_run:
         for target in targets:
-            terminal.say(*plans.lines(work, target, engine))
+            for text in plans.lines(work, target, engine):
+                terminal.say(*text.split("\n"))
         return
     work.folder.mkdir(parents=True, exist_ok=True)
     with locks.alone(work.folder):

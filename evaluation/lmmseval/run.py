@@ -110,7 +110,8 @@ def _ask(work: Work, session: Session, task: Task, endpoint: Endpoint) -> str:
     upstream = Upstream(endpoint.url, opening.key(session.target), session.system)
     with relaying(upstream, session.journal) as relay:
         argv = session.command(task, relay.url, endpoint.served)
-        ended = kits.run(session.kit, argv, session.variables(task), session.folder, session.log, endpoint.ended)
+        told = session.variables(task) | kits.keys(relay.token)
+        ended = kits.run(session.kit, argv, told, session.folder, session.log, endpoint.ended)
         return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
 
 
