@@ -13,7 +13,7 @@ from capcurriculum.terminal import console, say
 from filters import pipeline
 from filters.review import design, sample, status, summary
 from filters.review.argilla import connection, pull, push, words
-from filters.review.page import read, write
+from filters.review.page import read, signing, write
 from filters.review.page.read import Imported
 from filters.review.population import population
 from filters.review.sample import Design, Sample
@@ -44,17 +44,21 @@ def _recipe(named: str) -> Recipe:
 
 
 def _export(options: argparse.Namespace, wanted: Recipe) -> None:
+    if not options.annotator:
+        raise ReviewError("Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
+    annotator = signing.person(options.annotator)
     with writing(wanted) as opened:
         drawn = drawn_sample(opened, wanted, options)
-        path = write.export(opened, wanted, drawn, options.out, Display())
-    say(f"{len(drawn.drawn)} questions are in {path}; open it with any browser.")
+        path = write.export(opened, wanted, drawn, annotator, options.out, Display())
+    say(f"{len(drawn.drawn)} questions are in {path}, the page of {annotator}; open it with any browser.")
     say(f"`capcurriculum review import {options.run} FILE` reads the answers that the page saves.")
 
 
 def _import(options: argparse.Namespace, wanted: Recipe) -> None:
+    annotator = signing.person(options.annotator) if options.annotator is not None else ""
     with writing(wanted) as opened:
         for path in options.file:
-            for line in _told(path, read.read(opened, wanted, path)):
+            for line in _told(path, read.read(opened, wanted, path, annotator)):
                 say(line)
         finish(opened, wanted)
 

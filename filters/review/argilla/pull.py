@@ -22,9 +22,9 @@ from filters.review.argilla import layout, pushed
 from filters.review.argilla.connection import Connection, Dataset
 from filters.review.argilla.push import dataset_name
 from filters.review.argilla.pushed import Pushed
+from filters.review.argilla.times import utc
 from filters.review.form import Said, State
 from filters.review.latest import last_words
-from filters.review.page.read import at as utc
 from filters.review.page.read import review_of
 
 ORIGIN = "argilla"
@@ -199,7 +199,7 @@ def _review(own: Pushed, response: Mapping[str, Any], people: _People) -> Review
     if said.right not in tuple(form.Right) or said.quality not in (0, *form.QUALITIES):
         return None
     who = people.name(str(response["user_id"]))
-    return review_of(own.question_id, own.version, who, ORIGIN, utc(str(response["updated_at"])), said)
+    return review_of(own.question_id, own.version, who, ORIGIN, utc(response["updated_at"]), said)
 
 
 def _of_another(review: Review, shown: str) -> Review:
