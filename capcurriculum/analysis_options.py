@@ -46,7 +46,8 @@ def errors(parser: argparse.ArgumentParser) -> None:
     add("--push", action="store_true", help="put them on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY)")
     add("--pull", action="store_true", help="get the answers from the Argilla server")
     add("--overlap", type=_positive, default=1, metavar="N", help="people who must answer each (default 1)")
-    add("--annotator", action="append", default=[], metavar="NAME", help="make this person if need be")
+    text = "whose page --export writes, or whose answers --check reads unsigned; --push makes this person if need be"
+    add("--annotator", action="append", default=[], metavar="NAME", help=text)
     add("--create-workspace", action="store_true", help="make the workspace if need be")
 
 

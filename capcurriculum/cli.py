@@ -1,14 +1,14 @@
 """`capcurriculum VERB`: one verb a room, each importing its room only when called.
 
-A failure the user can mend prints one sentence and exits with 2; an interrupt exits with 130 and loses nothing; a bug
-of ours exits with 70 and names the file with its traceback.
+A failure the user can mend prints one sentence and exits with 2; a bug of ours exits with 70 and names the file with
+its traceback; an interrupt exits with 130, SIGTERM with 143 and a closed terminal with 129, and none loses anything.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from capcurriculum import (
     __version__,
@@ -17,6 +17,8 @@ from capcurriculum import (
     evaluate_options,
     hub_options,
     review_options,
+    signals,
+    terminal,
 )
 from capcurriculum.errors import RunError
 
@@ -33,14 +35,12 @@ _RUN = "a run folder, a run's name below runs/, or a recipe file"
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import consent, run, show
     from capcurriculum.progress import Display
     from capcurriculum.share import Share
     from curricula.build import build
 
-    wanted = run.recipe_of(arguments.recipe)
+    wanted, out = run.recipe_of(arguments.recipe), terminal.console()
     if arguments.dry_run:
         from capcurriculum.forecast import forecast
         from datagen import expected
@@ -48,18 +48,18 @@ def _build(arguments: argparse.Namespace) -> None:
 
         there = expected.existing_run(wanted)
         if examples := inferred.rows(wanted):
-            Console().print(show.grid(inferred.COLUMNS, examples))
+            out.print(show.grid(inferred.COLUMNS, examples))
         for sentence in expected.assumed(wanted, there):
-            Console().print(show.visible(sentence), markup=False, highlight=False, soft_wrap=True)
-        show.forecast(forecast(wanted, there, expected.rows(wanted, there)), Console())
+            out.print(terminal.visible(sentence), soft_wrap=True)
+        show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
     else:
         consent.check(arguments.recipe, consent.of_recipe(wanted), {consent.MODELS}, allow=arguments.allow)
         if arguments.shard and arguments.ray:
             raise RunError("--shard and --ray are two ways to share the work; give one of them.")
         share = Share.parse(arguments.shard) if arguments.shard else None
-        show.funnel(build(wanted, Display(), share, arguments.ray), Console())
+        show.funnel(build(wanted, Display(), share, arguments.ray), out)
         if share:
-            print(
+            terminal.say(
                 f"Shard {arguments.shard} is done. When all are, run the same command without --shard: it does what "
                 "a shard left undone and writes the stage sets."
             )
@@ -83,7 +83,7 @@ def _allow(arguments: argparse.Namespace) -> None:
 def _curriculum(arguments: argparse.Namespace) -> None:
     from curricula import command
 
-    print(command.execute(arguments))
+    terminal.say(*str(command.execute(arguments)).split("\n"))
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -93,65 +93,51 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _curves(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import run
     from training import curves, samples
 
     folder = run.named(arguments.run).path
     for name, training in curves.trainings(folder).items() if arguments.samples else ():
-        samples.show_samples(name, samples.of_training(folder, training), Console())
+        samples.show_samples(name, samples.of_training(folder, training), terminal.console())
     for path in curves.write(folder):
-        print(path)
+        terminal.say(path)
 
 
 def _status(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import run, show
 
-    show.status(run.named(arguments.run), Console())
+    show.status(run.named(arguments.run), terminal.console())
 
 
 def _funnel(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import recipe, run, show
     from training import remarks
 
     found, named = run.named(arguments.run), Path(arguments.run)
     wanted = recipe.load(named) if named.is_file() else found.recipe()
     _note_foreign(found, arguments.run)
-    show.funnel(found, Console(), arguments.overlap)
-    show.remarks(remarks.of(found, wanted), Console())
+    show.funnel(found, terminal.console(), arguments.overlap)
+    show.remarks(remarks.of(found, wanted), terminal.console())
 
 
 def _why(arguments: argparse.Namespace) -> None:
     from capcurriculum import run, why
 
     for line in why.life(run.named(arguments.run), arguments.row):
-        print(line)
+        terminal.say(line)
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import ledger, run, show
 
     columns, rows = ledger.query(run.named(arguments.run), arguments.sql)
     if arguments.csv:
-        import csv
-
-        writer = csv.writer(sys.stdout)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        terminal.rows_as_csv(columns, rows)
     else:
-        Console().print(show.grid(columns, rows))
+        terminal.console().print(show.grid(columns, rows))
 
 
 def _audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from capcurriculum import consent, recipe, run
     from capcurriculum.progress import Display
     from filters import audit_run, noise_report
@@ -163,7 +149,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     section = audit_run.auditor(wanted, arguments.model, *told)
     consent.check(arguments.run, consent.of_recipe(wanted), {consent.MODELS}, allow=arguments.allow)
     report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
-    noise_report.show(report, Console())
+    noise_report.show(report, terminal.console())
 
 
 def _review(arguments: argparse.Namespace) -> None:
@@ -192,7 +178,7 @@ def _report(arguments: argparse.Namespace) -> None:
     found = run.named(arguments.run)
     _note_foreign(found, arguments.run)
     path = write.report(found, arguments.out, Display(), arguments.rows or write.ROWS)
-    print(f"The report is {path}; open it with any browser.")
+    terminal.say(f"The report is {path}; open it with any browser.")
 
 
 def _note_foreign(found: "Run", named: str) -> None:
@@ -205,13 +191,13 @@ def _note_foreign(found: "Run", named: str) -> None:
     try:
         make.check_belongs(found, run.recipe_of(named), found.stages)
     except RunError as error:
-        print(f"note: {error} What follows is of the run as it was built.", file=sys.stderr)
+        terminal.say(f"note: {error} What follows is of the run as it was built.", error=True)
 
 
 def _card(arguments: argparse.Namespace) -> None:
     from cards import command
 
-    print(command.execute(arguments))
+    terminal.say(*str(command.execute(arguments)).split("\n"))
 
 
 def _publish(arguments: argparse.Namespace) -> None:
@@ -255,12 +241,21 @@ def _signatures_build(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     file.save(made, arguments.out)
     for line in build.summary(made):
-        print(line)
+        terminal.say(line)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its words and those of its verbs may come from a file's name or a script, and are shown as they are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and exit with 2."""
+        self.print_usage(sys.stderr)
+        self.exit(2, terminal.sentence(f"{self.prog}: error: {message}") + "\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without importing any room."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="capcurriculum",
         description="Build curriculum datasets ordered by capability and train a vision-language model through them.",
     )
@@ -422,10 +417,11 @@ def _add_signatures(signatures: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when done, 2 with a sentence on what to mend, 70 for a bug of ours, 130 when interrupted."""
+    """Run one verb; 0 when done, 2 with a sentence on what to mend, 70 for a bug of ours, 130 or more when stopped."""
+    terminal.guard()
     words = sys.argv[1:] if argv is None else argv
     if odd := [word for word in words if not word.isascii() and word != word.encode("utf-8", "replace").decode()]:
-        print(f"error: {odd[0]!r} has bytes that are no UTF-8; rename that file or folder.", file=sys.stderr)
+        terminal.say(f"error: {odd[0]!r} has bytes that are no UTF-8; rename that file or folder.", error=True)
         return 2
     arguments = parser().parse_args(words)
     return exit_with(lambda: arguments.call(arguments))
@@ -436,17 +432,18 @@ def exit_with(work: Callable[[], object]) -> int:
     from capcurriculum import unforeseen
 
     try:
-        work()
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("Stopped. Everything finished so far is kept; run the same command again to go on.", file=sys.stderr)
-        return 130
+        with signals.as_interrupts():
+            work()
+            sys.stdout.flush()
+    except KeyboardInterrupt as stopped:
+        terminal.say("Stopped. Everything finished so far is kept; run the same command again to go on.", error=True)
+        return stopped.code if isinstance(stopped, signals.Ended) else 130
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
             raise
         code, said = unforeseen.told(error)
         if said:
-            print(f"error: {said}", file=sys.stderr)
+            terminal.say(terminal.sentence(f"error: {said}"), error=True)
         return code
     return 0
 

@@ -21,7 +21,7 @@ from capcurriculum.errors import ConsentError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_headers import variables
 from capcurriculum.recipe_models import ModelSection
-from capcurriculum.show import visible
+from capcurriculum.terminal import visible
 
 #: Parts of a list: where in the recipe a wish stands.
 MODELS, JUDGES, KITS = "models", "judges", "evaluation.python"

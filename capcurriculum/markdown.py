@@ -7,13 +7,12 @@ written by us, or it does not reach a card (see `cards.templates`).
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
+
+from capcurriculum.terminal import written_out
 
 #: Characters shown of a text in a line, and of one in a block.
 LINE, BLOCK = 160, 1_200
-_JOINERS = "\u200c\u200d"  # letters of many scripts, and emoji, need them
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SPACE = re.compile(r"\s+")
 
 
@@ -28,10 +27,7 @@ Cell = Md | int | None
 
 def visible(text: str) -> str:
     """`text` with characters that have no shape of their own written out, those that turn its direction among them."""
-    return "".join(
-        f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _HIDDEN and c not in _JOINERS and c not in "\n\t" else c
-        for c in text
-    )
+    return written_out(text, lambda sign: f"⟨U+{ord(sign):04X}⟩", keep="\n\t")
 
 
 def shortened(text: str, limit: int) -> str:

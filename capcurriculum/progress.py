@@ -22,6 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from capcurriculum import terminal
+
 Advance = Callable[[int], None]
 #: What is said beside a count, such as `3 failed, 41 retried`, or "" for nothing. Called from a thread of the display.
 Remark = Callable[[], str]
@@ -32,7 +34,7 @@ class Display:
     """Shows the steps of a build one after the other on one console."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or terminal.console(stderr=True)
 
     @contextmanager
     def step(self, name: str, total: int | None, done: int = 0, remark: Remark | None = None) -> Iterator[Advance]:
@@ -51,7 +53,7 @@ class Display:
     @contextmanager
     def _live(self, name: str, total: int | None, done: int, remark: Remark | None) -> Iterator[Advance]:
         columns = (
-            TextColumn("{task.description:<28}"),
+            TextColumn("{task.description:<28}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             *([_RemarkColumn(remark)] if remark else []),
@@ -59,7 +61,7 @@ class Display:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console) as progress:
-            task = progress.add_task(name, total=total, completed=done)
+            task = progress.add_task(terminal.visible(name), total=total, completed=done)
             yield lambda count: progress.update(task, advance=count)
 
     @contextmanager
@@ -95,7 +97,7 @@ class Display:
         self._line(text)
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(terminal.visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class _RemarkColumn(ProgressColumn):
@@ -107,7 +109,7 @@ class _RemarkColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The remark as it is now."""
-        return Text(self._remark(), style="yellow")
+        return Text(terminal.visible(self._remark()), style="yellow")
 
 
 @contextmanager

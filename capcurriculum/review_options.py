@@ -19,6 +19,7 @@ def declare(parser: argparse.ArgumentParser, call: Callable[[argparse.Namespace]
 
     export = task("export", "write a page with a sample of questions, to be reviewed in any browser without a server")
     export.add_argument("--out", type=Path, metavar="FILE", help="the HTML file (default: review.html in the run)")
+    export.add_argument("--annotator", metavar="NAME", help="whose page it is: it signs what it saves with this name")
     _sampling(export)
     push = task("push", "put a sample of questions on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY)")
     push.add_argument("--overlap", type=int, default=1, help="how many people must answer each question (default 1)")
@@ -28,7 +29,9 @@ def declare(parser: argparse.ArgumentParser, call: Callable[[argparse.Namespace]
     task("pull", "get everybody's responses from the Argilla server, and judge by them")
     task("status", "how far reviewers are, by person and by stratum")
     read = task("import", "read the answers that a page saved, and judge by them")
-    read.add_argument("file", type=Path, nargs="+", help="a .jsonl file that the page saved")
+    read.add_argument("file", type=Path, nargs="+", help="a .jsonl file that a page saved, one person's")
+    text = "take answers that no page of this run signed as this person's (what a page signed says whose it is)"
+    read.add_argument("--annotator", metavar="NAME", help=text)
 
 
 def _sampling(parser: argparse.ArgumentParser) -> None:

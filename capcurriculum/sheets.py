@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from capcurriculum.markdown import Cell, Md, code, table
-from capcurriculum.show import grid, visible
+from capcurriculum.show import grid
+from capcurriculum.terminal import console as terminal_console
+from capcurriculum.terminal import visible
 
 #: Characters of a line where nobody looks at a terminal.
 _WIDE = 200
@@ -43,8 +45,8 @@ def plain(text: str) -> str:
 
 def wide() -> Console:
     """Standard output; a file or a pipe, which has no width, is taken for a wide one."""
-    found = Console()
-    return found if found.is_terminal else Console(width=max(found.width, _WIDE))
+    found = terminal_console()
+    return found if found.is_terminal else terminal_console(width=max(found.width, _WIDE))
 
 
 def show(sheets: Iterable[Sheet], console: Console) -> None:

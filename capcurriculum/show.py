@@ -1,15 +1,12 @@
-"""Print what the ledger says: funnel, status, the life of one row, query results.
+"""Print what the ledger says: funnel, status, the life of one row, query results."""
 
-Text from outside may hold terminal escape sequences; nothing reaches a terminal without `visible`.
-"""
-
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from capcurriculum import flat_rates, json_file, ledger
 from capcurriculum import funnel as counts
@@ -18,29 +15,22 @@ from capcurriculum.forecast import Forecast
 from capcurriculum.funnel import CatchLine, FunnelLine
 from capcurriculum.run import Run
 from capcurriculum.spend import spends
-
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(value: object) -> str:
-    """`value` as text whose control and direction characters are written out as escapes."""
-    return _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", str(value))
+from capcurriculum.terminal import visible
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
     """A plain table; columns named in `numbers` are set right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(visible(column), justify="right" if column in numbers else "left", overflow="fold")
+        table.add_column(_cell(column), justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table
 
 
-def _cell(value: object) -> str:
-    from rich.markup import escape
-
-    return escape(visible("" if value is None else value))
+def _cell(value: object) -> Text:
+    # As text, for rows are nobody's markup; the lines of a cell stay lines.
+    return Text(visible("" if value is None else value, keep="\n"))
 
 
 def funnel_table(lines: Sequence[FunnelLine]) -> Table:

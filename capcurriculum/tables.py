@@ -41,11 +41,15 @@ def arrow_schema(record: type) -> pa.Schema:
     return pa.schema([(f.name, _ARROW[hints[f.name]]) for f in dataclasses.fields(record)])
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` so that a reader, or a restart after a crash, sees the old file or the new one."""
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Replace `path` by `data` so that a reader, or a restart after a crash, sees the old file or the new one.
+
+    `mode` are the permissions of the new file, less those that the process's umask takes.
+    """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary.unlink(missing_ok=True)  # it would keep its own permissions
     with _removed_if_it_fails(temporary):
-        with temporary.open("wb") as handle:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())

@@ -7,17 +7,17 @@ file that only its owner may read, since it can quote rows and paths.
 
 import errno
 import os
-import select
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from capcurriculum import __version__
+from capcurriculum import __version__, terminal
 from capcurriculum.errors import CapCurriculumError
 
-BUG, MENDABLE, READER_GONE = 70, 2, 1
+#: The last as a shell says of a command whose reader (`| head`) went away.
+BUG, MENDABLE, READER_GONE = 70, 2, 141
 _FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
@@ -39,8 +39,7 @@ def remember(run: Path) -> None:
 
 def told(error: BaseException) -> tuple[int, str]:
     """(exit code, the sentence to print) of any error that ended a command; "" where there is nothing to say."""
-    if isinstance(error, BrokenPipeError) and _reader_gone():
-        _hush()
+    if isinstance(error, BrokenPipeError) and terminal.deserted():
         return READER_GONE, ""
     for one in _chain(error):
         if said := _full(one):
@@ -98,24 +97,3 @@ def _kept(data: bytes) -> str:
 
 def _text(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
-
-
-def _reader_gone() -> bool:
-    """Whether it is our own output that nobody reads any more, and no pipe to another process."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            poll = select.poll()
-            poll.register(stream.fileno(), select.POLLOUT)
-            if any(event & select.POLLERR for _, event in poll.poll(0)):
-                return True
-        except (OSError, ValueError):  # closed, or no file at all
-            continue
-    return False
-
-
-def _hush() -> None:
-    """Let what is still in a buffer go nowhere, so that the interpreter's end has nothing to complain of."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)

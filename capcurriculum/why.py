@@ -8,7 +8,7 @@ import polars as pl
 from capcurriculum import ledger
 from capcurriculum.rows import Answer
 from capcurriculum.run import Run
-from capcurriculum.show import visible
+from capcurriculum.terminal import visible
 from capcurriculum.verdicts import counting
 
 

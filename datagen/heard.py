@@ -14,7 +14,7 @@ from typing import Any, Literal
 from capcurriculum.errors import EngineError
 from capcurriculum.rows import Request, Response
 from capcurriculum.run import Run
-from capcurriculum.show import visible
+from capcurriculum.terminal import visible
 from datagen.engines.traffic import Traffic
 from datagen.streaks import Streak
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import consent, locks, results, show
+from capcurriculum import consent, locks, results, show, terminal
 from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.progress import Display
@@ -45,14 +45,15 @@ def execute(options: argparse.Namespace) -> None:
     engine = options.engine or suite.engine
     if options.dry_run:
         for target in targets:
-            print("\n".join(plans.lines(work, target, engine)))
+            for text in plans.lines(work, target, engine):
+                terminal.say(*text.split("\n"))
         return
     for name, wishes in wished(work, targets, engine, options.suite).items():
         consent.check(name, wishes, {consent.KITS, consent.JUDGES}, allow=options.allow)
     work.folder.mkdir(parents=True, exist_ok=True)
     with locks.alone(work.folder):
         states = [state for target in targets for state in _ENGINES[engine](work, target)]
-    report(work.folder, states, Console(width=None if sys.stdout.isatty() else 140))
+    report(work.folder, states, terminal.console(width=None if sys.stdout.isatty() else 140))
 
 
 def _check_rows(target: Target, suite: suites.Suite) -> None:
@@ -66,7 +67,7 @@ def _check_rows(target: Target, suite: suites.Suite) -> None:
     rows = target.run.stages.resolve()
     if any(entry.file and entry.file.resolve().is_relative_to(rows) for entry in suite.benchmarks):
         raise RunError(target.remark)
-    print(f"note: {target.remark} The model may have been trained on either.", file=sys.stderr)
+    terminal.say(f"note: {target.remark} The model may have been trained on either.", error=True)
 
 
 def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Work:

@@ -12,8 +12,6 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from capcurriculum import recipe, results
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
@@ -24,6 +22,7 @@ from capcurriculum.results import HeldOut
 from capcurriculum.rows import Outcome, Question, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically
+from capcurriculum.terminal import console, visible
 from curricula import make
 from curricula.held_out import held_out, unseen
 from datagen import engines
@@ -172,13 +171,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         at_most=arguments.at_most,
         stages=arguments.stage,
     )
-    out = Console()
+    out = console()
     out.print(heldout_table.table(scores))
     for sentence in heldout_table.sentences(scores):
-        out.print(sentence, markup=False, highlight=False)
+        out.print(visible(sentence), markup=False, highlight=False)
     if importlib.util.find_spec("matplotlib"):
         for file in heldout_table.draw(scores, wanted.training_dir / "heldout"):
-            out.print(file, markup=False, highlight=False, soft_wrap=True)
+            out.print(visible(file), markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

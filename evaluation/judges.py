@@ -13,7 +13,7 @@ from pathlib import Path
 
 from capcurriculum.errors import EvaluationError
 from evaluation import kits
-from evaluation.relay import Relay, Upstream, relaying
+from evaluation.relay import Relay, Upstream, new_token, relaying
 from evaluation.suites import Judge, Suite
 
 EXACT = "exact"
@@ -64,8 +64,9 @@ def sitting(named: Named, kit: "kits.Kit", folder: Path) -> Iterator[Relay]:
     judge = named.judge
     journal = folder / "judge.jsonl"
     if judge.bedrock:
-        with kits.bedrock(kit, judge.bedrock, folder) as url:
-            yield from _asked(named, Upstream(url, model=judge.bedrock, timeout_seconds=_SECONDS), journal)
+        token = new_token()
+        with kits.bedrock(kit, judge.bedrock, folder, token) as url:
+            yield from _asked(named, Upstream(url, token, model=judge.bedrock, timeout_seconds=_SECONDS), journal)
     else:
         key = os.environ.get(judge.api_key_env, "")
         upstream = Upstream(judge.base_url.rstrip("/"), key, model=judge.model, timeout_seconds=_SECONDS)

@@ -113,6 +113,11 @@ def environment(further: Mapping[str, str], keep: Collection[str] = ()) -> dict[
     return kept | _QUIET | {"OPENAI_API_KEY": "EMPTY"} | dict(further)
 
 
+def keys(token: str) -> dict[str, str]:
+    """The variables by which a kit's process gets a relay's token: neither its command line nor a file has it."""
+    return {"OPENAI_API_KEY": token, "LMDEPLOY_API_KEY": token}
+
+
 def run(
     kit: Kit,
     argv: Sequence[str],
@@ -157,14 +162,17 @@ def run(
 
 
 @contextmanager
-def bedrock(kit: Kit, model: str, folder: Path) -> Iterator[str]:
+def bedrock(kit: Kit, model: str, folder: Path, token: str) -> Iterator[str]:
     """The base URL of a server in the kit's environment that answers with a Bedrock model through the kit's own class.
+
+    It answers who has the `token`.
 
     Raises:
         EvaluationError: it does not come up: the kit lacks boto3, or there are no credentials.
     """
     port = server.free_port()
     script = Path(__file__).parent / "vlmevalkit" / "bedrock.py"
-    launch = Launch((kit.python, str(script), str(port), model), dict(_QUIET), model, port, (*_AMAZON, *_REACH))
+    variables = _QUIET | {"BEDROCK_TOKEN": token}
+    launch = Launch((kit.python, str(script), str(port), model), variables, model, port, (*_AMAZON, *_REACH))
     with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock") as running:
         yield running.url

@@ -3,11 +3,14 @@
 Every reply is written down with its length and its end before it is handed on, and the same request is never sent
 twice: a kit that was killed, or that lost its own notes, gets the recorded reply. The key is added here, so no kit sees
 it and none can log it; a system turn is added where a kit has no way to send one; and what failed is counted, so that a
-judge that was down is known even where a kit falls back in silence.
+judge that was down is known even where a kit falls back in silence. Nobody but the kit may ask: it is given a token of
+this relay's own, by its environment (see `guarded`).
 """
 
 import hashlib
 import json
+import os
+import secrets
 import threading
 import time
 import urllib.error
@@ -15,15 +18,25 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from evaluation.guarded import Guarded
 from evaluation.launching import HOST
 
 _TRIES = 3
-_MOST_BYTES = 500_000_000
 _PAUSE_SECONDS = 0.5
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A model's server sends nobody elsewhere; who does would be given the key."""
+
+    def redirect_request(self, *_: object) -> None:
+        """None: the redirection becomes an error."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +44,28 @@ class Upstream:
     """Where requests go on to. `system` is a turn for requests without one, `model` replaces the model's name."""
 
     url: str
-    key: str = ""
+    key: str = field(default="", repr=False)
     system: str = ""
     model: str = ""
     timeout_seconds: float = 1800.0
 
 
+def new_token() -> str:
+    """A key for one server of this machine; kits that look at keys want them to begin so."""
+    return f"sk-{secrets.token_urlsafe(32)}"
+
+
 @dataclass(slots=True)
 class Relay:
-    """The endpoint at `url`. `failures` are requests that got no reply, `why` what was said of the last of them."""
+    """The endpoint at `url`, for who has its `token`.
+
+    `failures` are requests that got no reply, `why` what was said of the last of them.
+    """
 
     upstream: Upstream
     journal: Path
     url: str = ""
+    token: str = field(default_factory=new_token, repr=False)
     failures: int = 0
     asked: int = 0
     why: str = ""
@@ -98,7 +120,7 @@ class Relay:
         if self.upstream.key:
             request.add_header("Authorization", f"Bearer {self.upstream.key}")
         try:
-            with urllib.request.urlopen(request, timeout=self.upstream.timeout_seconds) as reply:  # noqa: S310
+            with _OPENER.open(request, timeout=self.upstream.timeout_seconds) as reply:
                 return 200, reply.read(), ""
         except urllib.error.HTTPError as error:
             said = error.read()[:2000]
@@ -121,6 +143,8 @@ class Relay:
 def relaying(upstream: Upstream, journal: Path) -> Iterator[Relay]:
     """A relay on a free port of this machine; `journal` is where its replies are kept."""
     journal.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(journal, os.O_WRONLY | os.O_CREAT, 0o600))
+    journal.chmod(0o600)  # one that is older than this rule too
     relay = Relay(upstream, journal, known=recorded(journal))
     server = _Server((HOST, 0), _handler(relay))
     relay.url = f"http://{HOST}:{server.server_address[1]}/v1"
@@ -172,30 +196,11 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
 
 
-def _handler(relay: Relay) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = 2**16  # head and body in one packet
+def _handler(relay: Relay) -> type[Guarded]:
+    class Handler(Guarded):
+        token = relay.token
 
-        def do_POST(self) -> None:
-            try:
-                length = int(self.headers["Content-Length"])
-                body = json.loads(self.rfile.read(length)) if length <= _MOST_BYTES else None
-            except (ValueError, TypeError):
-                body = None
-            if self.path != "/v1/chat/completions" or not isinstance(body, dict):
-                self._answer(400, b'{"error": {"message": "this relay takes chat completions"}}')
-            else:
-                self._answer(*relay.chat(body))
-
-        def _answer(self, status: int, data: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
+        def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
+            return relay.chat(body)
 
     return Handler

@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from capcurriculum.tables import write_atomically
+from capcurriculum.terminal import say
 from datagen.micro import captions, questions
 from datagen.micro.export import jpeg
 from datagen.micro.scenes import named_seed, scene
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(argv)
     write(options.out, options.questions, options.seed, as_kit=options.as_kit)
-    print(f"{options.out}: {options.questions} questions.")
+    say(f"{options.out}: {options.questions} questions.")
 
 
 if __name__ == "__main__":

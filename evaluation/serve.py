@@ -14,6 +14,7 @@ from PIL import Image
 
 from capcurriculum import prompts
 from capcurriculum.errors import EvaluationError
+from capcurriculum.terminal import say
 from evaluation import launching, server
 from evaluation.launching import Launch, Wanted
 from evaluation.targets import Target, find
@@ -41,16 +42,14 @@ def execute(options: argparse.Namespace) -> None:
     if target.remark:
         print(f"note: {target.remark} The model may have been trained on either.", file=sys.stderr)
     if options.dry_run:
-        print(launching.launch(target, wanted).shell())
+        say(launching.launch(target, wanted).shell())
         return
     if not wanted.port:
         wanted = replace(wanted, port=server.free_port())
     launch = launching.launch(target, wanted)
-    print(f"Starting {target.label}; its log is {server.folder_of(launch) / 'server.log'}.", flush=True)
+    say(f"Starting {target.label}; its log is {server.folder_of(launch) / 'server.log'}.")
     with server.serving(launch, options.patience) as running:
-        print(
-            f"{launch.served} is ready at {launch.url}; Ctrl-C ends it. Try it:\n\n{curl(launch, target)}\n", flush=True
-        )
+        say(f"{launch.served} is ready at {launch.url}; Ctrl-C ends it. Try it:", "", curl(launch, target), "")
         while not (ended := running.ended()):
             time.sleep(_POLL)
     raise EvaluationError(f"{ended}.")

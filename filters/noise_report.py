@@ -2,7 +2,8 @@
 
 from rich.console import Console
 
-from capcurriculum.show import grid, visible
+from capcurriculum.show import grid
+from capcurriculum.terminal import visible
 from filters.audit_run import Report
 from filters.noise import Rate
 
@@ -12,10 +13,10 @@ _NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
 def show(report: Report, console: Console) -> None:
     """One line a stratum, then what the numbers mean."""
     console.print(grid(("stratum", *_NUMBERS), map(_row, report.rates), _NUMBERS))
-    said = f"Opinions of {visible(', '.join(report.askers))}; their own mistakes are in the rates."
+    said = f"Opinions of {', '.join(report.askers)}; their own mistakes are in the rates."
     if not report.independent:
         said += " Who filtered a run finds little wrong in what is kept of it: name another auditor with --model."
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(said), markup=False, highlight=False, soft_wrap=True)
 
 
 def _row(rate: Rate) -> tuple[object, ...]:

@@ -295,7 +295,7 @@ def test_a_sample_goes_to_people_as_a_page_and_comes_back(tmp_path: Path, capsys
     truth = planted_errors.planted(folder, 30, 0.5)
     page = tmp_path / "page.html"
     with endpoint.serving(Judge()) as judge:
-        words = ("--votes", "1", "--export", str(page), "--check-size", "25")
+        words = ("--votes", "1", "--export", str(page), "--check-size", "25", "--annotator", "Ada")
         assert run(folder, "--judge", f"seer@{judge.url}", *words) == 0
     (found,) = wrong(measured(["tested"], str(folder))[0].replies()).values()
     text = page.read_text("utf-8")
@@ -313,7 +313,7 @@ def test_a_sample_goes_to_people_as_a_page_and_comes_back(tmp_path: Path, capsys
     answers = tmp_path / "answers.jsonl"
     answers.write_text("".join(json.dumps(line) + "\n" for line in [*lines, *strange]) + "{torn")
     capsys.readouterr()
-    assert run(folder, "--check", str(answers)) == 0
+    assert run(folder, "--check", str(answers), "--annotator", "Ada") == 0
     out = capsys.readouterr().out
     assert "25 new answers, 0 known, 1 about other cases" in out
     assert "1 people looked at 25 of the judged cases" in out
@@ -324,7 +324,7 @@ def test_a_sample_goes_to_people_as_a_page_and_comes_back(tmp_path: Path, capsys
     same = [(truth[shown[key]] == "reasoning") == (kind == "reasoning") for key, kind in said.items()]
     assert agreement["same"] == sum(same)
     assert facts(folder)["corrected"]["people"] == 25
-    assert run(folder, "--check", str(answers)) == 0
+    assert run(folder, "--check", str(answers), "--annotator", "Ada") == 0
     assert "0 new answers, 25 known" in capsys.readouterr().out
 
 
@@ -333,16 +333,16 @@ def test_texts_of_a_model_are_text_on_the_page(tmp_path: Path) -> None:
     own = results_data.reply("m", evil, evil, "wrong", prediction=evil, question=evil, gold=evil, options=(evil,),
                              images=("../../etc/passwd",))  # fmt: skip
     path = tmp_path / "page.html"
-    write.write(path, evil, [case(own)], tmp_path)
+    write.write(path, evil, [case(own)], tmp_path, evil, tmp_path)
     text = path.read_text("utf-8")
     assert "<script>alert" not in text
     assert "<img" not in text
     assert text.count("<script") == 2
     assert "leads out of the image folder" in text
     with pytest.raises(ReviewError, match="ends in"):
-        write.write(tmp_path / "page.txt", "m", [case(own)], tmp_path)
+        write.write(tmp_path / "page.txt", "m", [case(own)], tmp_path, evil, tmp_path)
     with pytest.raises(ReviewError, match="too long"):
-        write.write(path, "m", [case(own)] * 401, tmp_path)
+        write.write(path, "m", [case(own)] * 401, tmp_path, "Ada", tmp_path)
 
 
 def test_the_last_word_of_a_person_counts_and_can_be_taken_back(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from evaluation import judges, kits, suites
 from evaluation import relay as relay_module
 from evaluation.kits import Kit
 from evaluation.pictures import Pictures
-from evaluation.relay import Upstream, recorded, relaying
+from evaluation.relay import Relay, Upstream, recorded, relaying
 from evaluation.suites import Judge
 from evaluation.targets import Target
 from evaluation.tsv import read as read_tsv
@@ -37,8 +38,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "_PAUSE_SECONDS", 0.005)
 
 
-def post(url: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    request = urllib.request.Request(f"{url}/chat/completions", json.dumps(body).encode())
+def post(relay: Relay, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {relay.token}"}
+    request = urllib.request.Request(f"{relay.url}/chat/completions", json.dumps(body).encode(), headers)
     try:
         with urllib.request.urlopen(request) as reply:
             return reply.status, json.load(reply)
@@ -55,16 +57,16 @@ def test_the_relay_asks_once_remembers_and_keeps_the_key(tmp_path: Path) -> None
     with serving() as endpoint:
         upstream = Upstream(endpoint.url, "sk-secret", system="Be kind.", model="real")
         with relaying(upstream, journal) as relay:
-            status_code, first = post(relay.url, chat("What is 1 + 2?"))
+            status_code, first = post(relay, chat("What is 1 + 2?"))
             assert status_code == 200
-            assert post(relay.url, chat("What is 1 + 2?"))[1]["choices"] == first["choices"]
-            assert post(relay.url, chat("What is 2 + 2?"))[0] == 200
+            assert post(relay, chat("What is 1 + 2?"))[1]["choices"] == first["choices"]
+            assert post(relay, chat("What is 2 + 2?"))[0] == 200
         assert [body["model"] for body in endpoint.requests] == ["real", "real"]
         assert endpoint.requests[0]["messages"][0] == {"role": "system", "content": "Be kind."}
         with journal.open("a") as handle:
             handle.write('{"torn')
         with relaying(upstream, journal) as again:
-            assert post(again.url, chat("What is 1 + 2?"))[1]["choices"] == first["choices"]
+            assert post(again, chat("What is 1 + 2?"))[1]["choices"] == first["choices"]
             assert again.told()[first["choices"][0]["message"]["content"]] == (5, "stop")
         assert len(endpoint.requests) == 2
     assert "sk-secret" not in journal.read_text()
@@ -74,13 +76,64 @@ def test_the_relay_asks_once_remembers_and_keeps_the_key(tmp_path: Path) -> None
 def test_the_relay_counts_what_got_no_reply_and_forgets_it(tmp_path: Path) -> None:
     faults = [status(400), status(500), status(500)]
     with serving(Endpoint(faults=faults)) as endpoint, relaying(Upstream(endpoint.url), tmp_path / "r.jsonl") as relay:
-        assert post(relay.url, chat("What is 1 + 2?"))[0] == 400
+        assert post(relay, chat("What is 1 + 2?"))[0] == 400
         assert (relay.failures, relay.why) == (1, 'status 400: {"error": {"message": "injected 400"}}')
-        assert post(relay.url, chat("What is 1 + 2?"))[0] == 200  # broken twice, asked a third time
+        assert post(relay, chat("What is 1 + 2?"))[0] == 200  # broken twice, asked a third time
         assert relay.failures == 1
     with relaying(Upstream("http://127.0.0.1:9/v1"), tmp_path / "r.jsonl") as relay:
-        assert post(relay.url, chat("What is 9 + 2?"))[0] == 502
+        assert post(relay, chat("What is 9 + 2?"))[0] == 502
         assert "refused" in relay.why
+
+
+def test_the_relays_journal_is_its_owners_alone(tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    old.touch(0o644)
+    for journal in (tmp_path / "new.jsonl", old):
+        with serving() as endpoint, relaying(Upstream(endpoint.url), journal) as relay:
+            assert post(relay, chat("What is 1 + 2?"))[0] == 200
+        assert journal.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_follows_no_redirection(tmp_path: Path) -> None:
+    def moved(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(302)
+        handler.send_header("Location", f"{other.url}/chat/completions")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return True
+
+    with serving() as other, serving(Endpoint(always=moved)) as endpoint:
+        with relaying(Upstream(endpoint.url, "sk-secret"), tmp_path / "r.jsonl") as relay:
+            with pytest.raises(ValueError, match="Expecting value"):  # its body is empty
+                post(relay, chat("What is 1 + 2?"))
+            assert relay.why.startswith("status 302")
+        assert other.requests == []
+
+
+def test_a_kit_gets_the_token_by_its_environment(tmp_path: Path) -> None:
+    variables = kits.environment(kits.keys("sk-token"))
+    assert (variables["OPENAI_API_KEY"], variables["LMDEPLOY_API_KEY"]) == ("sk-token", "sk-token")
+    assert kits.environment({})["OPENAI_API_KEY"] == "EMPTY"
+
+
+BEDROCK = """
+class BedrockAPI:
+    fail_msg = "failed"
+    def __init__(self, model, retry): pass
+    def generate_inner(self, inputs, temperature, max_tokens): return 0, "B", {}
+"""
+
+
+def test_the_server_of_a_bedrock_judge_answers_the_relay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vlmeval").mkdir()
+    (tmp_path / "vlmeval" / "__init__.py").touch()
+    (tmp_path / "vlmeval" / "api.py").write_text(BEDROCK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with kits.bedrock(KIT, "claude", tmp_path, "sk-token") as url:
+        with relaying(Upstream(url, "sk-token"), tmp_path / "r.jsonl") as relay:
+            assert post(relay, chat("Which?"))[1]["choices"][0]["message"]["content"] == "B"
+        with relaying(Upstream(url, "sk-other"), tmp_path / "q.jsonl") as relay:
+            assert post(relay, chat("Which?"))[0] == 401
 
 
 def test_judges_have_names() -> None:

@@ -44,7 +44,7 @@ def test_a_file_becomes_a_task_with_the_prompt_of_training(tmp_path: Path) -> No
     told = yaml.safe_load(text.replace("!function ", ""))
     assert (told["task"], told["generation_kwargs"]["max_new_tokens"]) == (task.name, 64)
     words = session.command(task, "http://127.0.0.1:5/v1", "served")
-    assert "model=served,base_url=http://127.0.0.1:5/v1,api_key=EMPTY" in words[words.index("--model_args") + 1]
+    assert "model=served,base_url=http://127.0.0.1:5/v1,num_concurrent=4" in words[words.index("--model_args") + 1]
     assert words[words.index("--tasks") + 1] == task.name
     assert session.system == prompts.system()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capcurriculum import funnel, ledger, recipe, run, show
+from capcurriculum import funnel, ledger, recipe, run, terminal
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.rows import CaptionedImage, Message, Question, Request, Sampling, Verdict, digest
 from capcurriculum.tables import Table
@@ -106,7 +106,7 @@ def test_an_id_is_found_by_its_beginning_and_an_ambiguous_one_is_refused(tmp_pat
 
 
 def test_terminal_escapes_are_shown_and_not_obeyed() -> None:
-    assert show.visible("\x1b[2J\u202eevil") == "\\x1b[2J\\x202eevil"
+    assert terminal.visible("\x1b[2J\u202eevil") == "\\x1b[2J\\u202eevil"
 
 
 def test_request_keys_change_with_what_can_change_the_reply_and_with_nothing_else() -> None:

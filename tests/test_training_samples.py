@@ -123,7 +123,7 @@ def test_the_verb_prints_them_with_nothing_that_a_terminal_obeys(run: Path, caps
     assert "training, text: 1 of 1 validation rows, drawn by hash" in printed
     assert "before (step 0)" in printed
     assert r"\x1b" in printed
-    assert r"\x202e" in printed
+    assert r"\u202e" in printed
     assert "[bold]" in printed
     assert "\x1b" not in printed
     assert printed.endswith("curves.png")

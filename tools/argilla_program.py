@@ -5,7 +5,9 @@ by parts but knows no scripts, and Argilla sends scripts where a response comes 
 out first and sent as a part. Pictures are kept out of the index, which nobody searches for them.
 """
 
+import ctypes
 import os
+import signal
 import sys
 from typing import Any
 
@@ -69,6 +71,7 @@ def serve(port: int) -> None:
     ):
         child = os.fork()
         if not child:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with this process
             app(words)
             os._exit(0)
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):

@@ -16,11 +16,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import venv
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from capcurriculum import signals
+from training import processes
 
 ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv-argilla"
@@ -30,6 +34,7 @@ PROGRAM = Path(__file__).with_name("argilla_program.py")
 PORT = 6900
 _PATIENCE_SECONDS = 300.0
 _STAMP = ".installed"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ServerError(Exception):
@@ -83,17 +88,30 @@ def serving(home: Path = HOME, python: Path | None = None, port: int = 0) -> Ite
         ServerError: it cannot be installed, or does not start; the last lines of its log are in the sentence.
     """
     program = python or installed()
-    home.mkdir(parents=True, exist_ok=True)
+    _make_private(home)
     login = _login(home)
+    sign = home / f"server-{os.getpid()}"  # no folder: what marks the processes of this one server
     with contextlib.ExitStack() as stack, (home / "log.txt").open("ab") as log:
+        children: list[subprocess.Popen[bytes]] = []
+        stack.enter_context(_undisturbed_at_its_end(sign, children))
         redis_port, search_port, own_port = _free(), _free(), port or _free()
         search = f"http://127.0.0.1:{search_port}"
-        env = _environment(home, login, redis_port, search)
+        env = _environment(home, login, redis_port, search) | {processes.MARKER: str(sign)}
 
         def start(*words: str) -> "subprocess.Popen[bytes]":
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=home)
-            stack.callback(_stop, process)
-            return process
+            child = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                cwd=home,
+                umask=0o077,
+                process_group=0,  # Ctrl-C is for this process, which stops the others in their order
+                preexec_fn=processes.die_with_parent,
+            )
+            children.append(child)
+            return child
 
         redis = start(*_redis(program, redis_port))
         engine = start(_osmem(program), "-addr", f"127.0.0.1:{search_port}", "-no-ja", "-no-stdin-watch")
@@ -102,6 +120,30 @@ def serving(home: Path = HOME, python: Path | None = None, port: int = 0) -> Ite
         own = start(str(program), str(PROGRAM), "serve", str(own_port))
         _wait(own_port, own, home)
         yield Server(f"http://127.0.0.1:{own_port}", login, (redis.pid, engine.pid, own.pid))
+
+
+def _make_private(home: Path) -> None:
+    """The folder and whatever an earlier server left in it, for its owner alone: records hold people's answers."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home / "log.txt").touch(0o600)
+    for path in (home, *home.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+
+
+@contextlib.contextmanager
+def _undisturbed_at_its_end(sign: Path, children: "list[subprocess.Popen[bytes]]") -> Iterator[None]:
+    """End every process of the server on every way out; another Ctrl-C or SIGTERM meanwhile changes nothing."""
+    try:
+        yield
+    finally:
+        mine = threading.current_thread() is threading.main_thread()
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING} if mine else {}
+        processes.end(sign, grace_seconds=20)
+        for child in children:
+            child.wait()  # one that is going shows no mark any more
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _environment(home: Path, login: Login, redis_port: int, search: str) -> dict[str, str]:
@@ -167,25 +209,14 @@ def _last_words(home: Path) -> str:
     return " ".join(text.splitlines()[-3:]) + f" (all of it is in {home / 'log.txt'})"
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def main() -> int:
     """Run a server until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="make review-server", description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, default=HOME, help=f"where records stay (default {HOME.name})")
     parser.add_argument("--port", type=int, default=PORT)
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave its parts running
-        signal.signal(number, signal.default_int_handler)
     try:
-        with serving(options.home.absolute(), port=options.port) as server:
+        with signals.as_interrupts(), serving(options.home.absolute(), port=options.port) as server:
             _say(server, options.home)
             while True:
                 time.sleep(3600)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from capcurriculum import terminal
 from capcurriculum.errors import TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -46,15 +47,15 @@ def train(
         RecipeError: the training section or its backbone is not right.
         RunError: the run does not have the rows or the order.
     """
-    console = console or Console(stderr=True)
+    console = console or terminal.console(stderr=True)
     if recipe.training is None:
         raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
     check_place(recipe.training, backbone(recipe.training.backbone), dry_run=dry_run)
     display = Display(console)
     if dry_run:
         with Inspection(recipe.training, display, write=False) as inspection:
-            links, _ = ready(recipe, recipe.training, inspection, stage, Console())
-        show(links, Console())
+            links, _ = ready(recipe, recipe.training, inspection, stage, terminal.console())
+        show(links, terminal.console())
         report.refuse(inspection)
         return
     if not recipe.run_dir.is_dir():
@@ -70,7 +71,8 @@ def train(
         for number in wanted:
             one = links.stages[number]
             if one.state == State.DONE:
-                console.print(f"{one.stage}: done, {one.total_steps} steps, {one.checkpoint}")
+                done = f"{one.stage}: done, {one.total_steps} steps, {one.checkpoint}"
+                console.print(terminal.visible(done), markup=False, highlight=False, soft_wrap=True)
             else:
                 train_stage(links, number, console)
 

@@ -5,13 +5,13 @@ import shlex
 from pathlib import Path
 
 from pydantic import ValidationError
-from rich.console import Console
 
 from capcurriculum import consent, run
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.terminal import console, say
 from training import chain, easyr1, interpreter, slurm
 from training.easyr1 import config as easyr1_config
 from training.easyr1 import files as easyr1_files
@@ -69,10 +69,10 @@ def _sbatch(wanted: Recipe, options: argparse.Namespace) -> None:
     name = "-".join(part for part in (wanted.name, settings.name) if part)
     text = slurm.script(settings, name, settings.gpus or base.gpus, interpreter.locate(settings), words, Path.cwd())
     if options.dry_run:
-        print(text, end="")
+        say(*text.removesuffix("\n").split("\n"))
     else:
         slurm.write(options.sbatch, text)
-        print(f"Send it with: sbatch {shlex.quote(str(options.sbatch))}")
+        say(f"Send it with: sbatch {shlex.quote(str(options.sbatch))}")
 
 
 def _easyr1(wanted: Recipe, options: argparse.Namespace) -> None:
@@ -81,13 +81,13 @@ def _easyr1(wanted: Recipe, options: argparse.Namespace) -> None:
         raise TrainerError("With --engine easyr1 whole chains are written, not run; leave out --sbatch and --stage.")
     base = backbone(settings.backbone)
     easyr1_config.check_backbone(settings, base)  # before its weights are looked for
-    console = Console(stderr=True)
-    with Inspection(settings, Display(console), write=not options.dry_run) as inspection:
-        links, _ = chain.ready(wanted, settings, inspection, None, console)
+    out = console(stderr=True)
+    with Inspection(settings, Display(out), write=not options.dry_run) as inspection:
+        links, _ = chain.ready(wanted, settings, inspection, None, out)
     report.refuse(inspection)
     if options.dry_run:
         for name, text in easyr1_files.files(links).items():
-            print(f"# {name}\n{text}")
+            say(f"# {name}", *text.split("\n"))
     else:
         folder = easyr1_files.write(links)
-        print(f"Run {folder / easyr1_files.SCRIPT} in a checkout of EasyR1 at commit {easyr1.COMMIT}.")
+        say(f"Run {folder / easyr1_files.SCRIPT} in a checkout of EasyR1 at commit {easyr1.COMMIT}.")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import signals
 from capcurriculum.errors import TrainerError
 from training import processes, stacks
 from training.canary import record as canary
@@ -165,16 +166,12 @@ def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
 
 def signals_as_interrupts() -> AbstractContextManager[None]:
     """SIGTERM counts as Ctrl-C for a while."""
-    return _signals({signal.SIGTERM: _interrupt})
+    return _signals({signal.SIGTERM: signals.end})
 
 
 def signals_ignored() -> AbstractContextManager[None]:
     """Neither of them is heard for a while, so that what has to be put away is."""
     return _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN})
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _size(path: Path) -> int:

@@ -5,6 +5,7 @@ import shlex
 from rich.console import Console
 
 from capcurriculum.show import grid
+from capcurriculum.terminal import visible
 from training import environment
 from training.differences import differences
 from training.links import Links
@@ -14,7 +15,7 @@ from training.plan import State
 def show(links: Links, out: Console) -> None:
     """Print the plan and the commands of the stages that are not done."""
     name = f"Training {links.settings.name} of {links.recipe.name}" if links.settings.name else links.recipe.name
-    out.print(f"{name}: {links.settings.backbone} on {links.device}", markup=False, highlight=False)
+    out.print(visible(f"{name}: {links.settings.backbone} on {links.device}"), markup=False, highlight=False)
     numbers = ("rows", "batch", "epochs", "per epoch", "steps", "rollouts")
     rows = []
     for link, stage in zip(links.links, links.stages, strict=True):
@@ -24,10 +25,10 @@ def show(links: Links, out: Console) -> None:
         rows.append((stage.stage, stage.state.value, *(f"{count:,}" for count in counts), frozen or "-"))
     out.print(grid(("stage", "state", *numbers, "frozen"), rows, numbers))
     for sentence in differences(links):
-        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        out.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
     for number, stage in enumerate(links.stages):
         if stage.state != State.DONE:
             variables = environment.own_variables(links.variables(number)).items()
             words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables)
             # Not through rich: a command must stay one line, with nothing in it taken for markup.
-            out.file.write(f"# {stage.stage}\n{words} {shlex.join(links.command(number))}\n")
+            out.file.write(f"# {visible(stage.stage)}\n{visible(f'{words} {shlex.join(links.command(number))}')}\n")

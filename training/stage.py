@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
+from capcurriculum.terminal import visible
 from training import curves, export, launch, lora, metrics, selection
 from training.canary import record as canary
 from training.links import Link, Links
@@ -119,7 +120,7 @@ def _of(link: Link, chosen: selection.Choice) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 import argparse
 
 from capcurriculum.progress import Display
+from capcurriculum.terminal import say
 from cards.download import run
 
 
@@ -10,4 +11,4 @@ def download(options: argparse.Namespace) -> None:
     """Bring published sets, and say what to do with them."""
     wanted = run.Wanted(options.name, options.revision, tuple(options.stage), options.to, options.val)
     target = run.download(wanted, Display())
-    print(f"The sets are in {target}. Train with: capcurriculum train {target / 'recipe.yaml'}")
+    say(f"The sets are in {target}. Train with: capcurriculum train {target / 'recipe.yaml'}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe_models import ModelSection
-from capcurriculum.show import visible
+from capcurriculum.terminal import visible
 from datagen.engines import headers
 from datagen.engines.bodies import greeting
 from datagen.engines.endpoints import Endpoint

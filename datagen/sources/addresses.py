@@ -2,6 +2,11 @@
 
 The policy is asked about addresses after the name was resolved, and the connection is made to the very address it
 allowed, so a name that resolves differently a moment later (DNS rebinding) gains nothing.
+
+What is public is said here and not left to `ipaddress.is_global`: its lists differ between versions of Python, and it
+takes for global what some networks answer on inside (site-local IPv6, addresses of cloud providers' own services).
+Sources: IANA's special-purpose address registries for IPv4 and IPv6 and its registry of IPv6 address space
+(RFC 6890, RFC 4291 section 2.4), and the providers' own documents.
 """
 
 import ipaddress
@@ -16,27 +21,54 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Whether a connection to an address and port is allowed.
 Policy = Callable[[Address, int], bool]
 
+#: IPv6 that is given out as global unicast; all else is local, reserved, multicast or a way to IPv4.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: What is not public within 0.0.0.0/0 and 2000::/3.
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # behind a carrier's NAT; 100.100.100.200 is Alibaba Cloud's metadata
+        "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # Azure's own services, asked from inside a machine of theirs
+        "169.254.0.0/16",  # link-local; 169.254.169.254 is most clouds' metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments; 192.0.0.192 is Oracle Cloud's metadata
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # tunnels of multicast
+        "192.88.99.0/24",  # relays of 6to4
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarking
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/3",  # multicast, reserved, broadcast
+        "2001::/23",  # protocol assignments, Teredo and ORCHID among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+)
 _PORTS = {"http": 80, "https": 443}
 _LONGEST_URL = 4096
 
 
 def public(address: Address, port: int) -> bool:
-    """The policy of every build: globally routed unicast addresses, on the web's own ports."""
-    return port in _PORTS.values() and all(
-        one.is_global and not (one.is_multicast or one.is_reserved or one.is_unspecified) for one in _meant(address)
-    )
+    """The policy of every build: global unicast addresses, on the web's own ports."""
+    meant = _meant(address)
+    unicast = isinstance(meant, ipaddress.IPv4Address) or meant in _GLOBAL_UNICAST
+    return port in _PORTS.values() and unicast and not any(meant in network for network in _SPECIAL)
 
 
-def _meant(address: Address) -> list[Address]:
-    """An address and those that stand inside it: mapped, translated and tunnelled ones reach their IPv4 part."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    inner: list[Address] = [one for one in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())) if one]
-    if address in _NAT64:
-        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    # ::ffff:a.b.c.d is a.b.c.d, while in the others the outside must be public too.
-    return inner if address.ipv4_mapped else [address, *inner]
+def _meant(address: Address) -> Address:
+    """The IPv4 address that a mapped or translated one (NAT64, the only way out of some networks) leads to."""
+    if isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped or address in _NAT64):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def checked_url(url: str) -> SplitResult:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from capcurriculum import consent, locks, recipe, results
-from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.errors import RecipeError, ReviewError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe_models import ModelSection
 from capcurriculum.rows import Sampling
@@ -24,6 +24,7 @@ from evaluation.errors.page.read import Imported
 from evaluation.measured import Measured, measured
 from filters.review.argilla import connection
 from filters.review.argilla.push import Wanted
+from filters.review.page import signing
 
 _ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
 _TURNS = len(meanings(image=False)) - 1
@@ -122,18 +123,26 @@ def _people(
     keys = {case.key for case in judged}
     sample = drawn(judged, options.check_size, options.seed, "check")
     if options.export:
-        write.write(options.export, model.name, sample, model.folder)
-        yield f"{len(sample)} answers are in {options.export}; open it with any browser."
+        who = _annotator(options, "Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
+        write.write(options.export, model.name, sample, model.folder, who, folder)
+        yield f"{len(sample)} answers are in {options.export}, the page of {who}; open it with any browser."
     if options.push:
         at = connection.connect()
         wanted = Wanted(options.overlap, options.create_workspace, tuple(options.annotator))
         there = server.push(at, model.model, sample, model.folder, wanted, display)
         yield f"{len(sample)} answers are in the dataset {there.name} on {at.url}."
     for path in options.check or ():
-        yield from _imported(path, read.read(folder, path, keys))
+        yield from _imported(path, read.read(folder, path, keys, _annotator(options) if options.annotator else ""))
     if options.pull:
         found = server.pull(connection.connect(), model.model, folder, keys, display)
         yield f"Argilla: {found.new} new answers, {found.known} known, {found.strange} about other cases."
+
+
+def _annotator(options: argparse.Namespace, missing: str = "") -> str:
+    """The one person whom a page or a file is of."""
+    if len(options.annotator) != 1:
+        raise ReviewError(missing or "A file is one person's; give --annotator once.")
+    return signing.person(options.annotator[0])
 
 
 def _imported(path: Path, found: Imported) -> list[str]:

@@ -26,8 +26,8 @@ from filters.review.argilla import pull as pulling
 from filters.review.argilla.connection import Connection, Dataset
 from filters.review.argilla.layout import Asked, Field, Property, Told, plain
 from filters.review.argilla.push import MOST_CHARACTERS, Wanted
+from filters.review.argilla.times import utc
 from filters.review.form import State
-from filters.review.page.read import at as utc
 
 ORIGIN = "argilla"
 KIND, COMMENT = "mistake", "comment"
@@ -154,4 +154,4 @@ def _said(folder: Path, case: str, response: Any) -> Said | None:
         return None
     person = people.named(folder, str(response["user_id"]))
     text = comment[:MAX_COMMENT] if isinstance(comment, str) else ""
-    return Said(case, person, ORIGIN, utc(str(response["updated_at"])), str(kind) if stands else "", text)
+    return Said(case, person, ORIGIN, utc(response["updated_at"]), str(kind) if stands else "", text)

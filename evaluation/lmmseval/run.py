@@ -111,7 +111,8 @@ def _ask(work: Work, session: Session, task: Task, endpoint: Endpoint) -> str:
     with relaying(upstream, session.journal) as relay:
         argv = session.command(task, relay.url, endpoint.served)
         hub = () if task.benchmark else ("HF_TOKEN",)  # it fetches benchmarks of its own from there
-        ended = kits.run(session.kit, argv, session.variables(task), session.folder, session.log, endpoint.ended, hub)
+        told = session.variables(task) | kits.keys(relay.token)
+        ended = kits.run(session.kit, argv, told, session.folder, session.log, endpoint.ended, hub)
         return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
 
 

@@ -123,9 +123,8 @@ class Session(kits.Session):
 
     def command(self, task: Task, url: str, served: str) -> list[str]:
         """lmms-eval's arguments for one task."""
-        model = (
-            f"model={served},base_url={url},api_key=EMPTY,num_concurrent={self.concurrency},timeout=1800,max_retries=2"
-        )
+        # No api_key, which anybody could read here: it takes that of its environment.
+        model = f"model={served},base_url={url},num_concurrent={self.concurrency},timeout=1800,max_retries=2"
         words = ["-m", "lmms_eval", "--model", "openai", "--model_args", model, "--tasks", task.name]
         words += ["--gen_kwargs", f"max_new_tokens={self.max_tokens},temperature=0,do_sample=False"]
         words += ["--batch_size", "1", "--output_path", str(self.output(task)), "--log_samples"]

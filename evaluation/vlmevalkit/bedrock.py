@@ -1,15 +1,22 @@
 """`PYTHON bedrock.py PORT MODEL`, run by VLMEvalKit's Python: its class for Amazon Bedrock behind the OpenAI protocol.
 
 The kit judges through an OpenAI-compatible endpoint only. Here that endpoint is the kit's own `BedrockAPI`, so that
-nothing of the kit is patched. Credentials are those of the environment, as boto3 finds them.
+nothing of the kit is patched. Credentials are those of the environment, as boto3 finds them, and so is the token of who
+may ask (`BEDROCK_TOKEN`).
 """
 
 import json
+import os
+import runpy
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from vlmeval.api import BedrockAPI
+
+# The file alone, for the kit's Python does not have this package.
+Guarded: Any = runpy.run_path(str(Path(__file__).parents[1] / "guarded.py"))["Guarded"]
 
 
 def answer(model: Any, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -32,35 +39,25 @@ def _text(turn: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
 
 
-def handler(model: Any) -> type[BaseHTTPRequestHandler]:
+def handler(model: Any, secret: str) -> Any:
     """The two things this server does: say that it is up, and answer."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = 2**16
+    class Handler(Guarded):
+        token = secret
 
         def do_GET(self) -> None:
-            self._send(200 if self.path == "/health" else 404, {})
+            self.send(200 if self.path == "/health" else 404, b"{}")
 
-        def do_POST(self) -> None:
+        def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
             try:
-                self._send(*answer(model, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                status, told = answer(model, body)
             except (ValueError, KeyError, TypeError) as error:
-                self._send(400, {"error": {"message": str(error)}})
-
-        def _send(self, status: int, body: dict[str, Any]) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
+                status, told = 400, {"error": {"message": str(error)}}
+            return status, json.dumps(told).encode()
 
     return Handler
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler(BedrockAPI(sys.argv[2], retry=1))).serve_forever()
+    serving = handler(BedrockAPI(sys.argv[2], retry=1), os.environ.pop("BEDROCK_TOKEN"))
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), serving).serve_forever()

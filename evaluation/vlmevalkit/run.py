@@ -112,9 +112,8 @@ def _infer(work: Work, session: Session, batch: Sequence[Dataset]) -> str:
             upstream = Upstream(endpoint.url, opening.key(session.target))
             with relaying(upstream, session.journal) as relay:
                 argv = session.infer(missing, relay.url, endpoint.served)
-                ended = kits.run(
-                    session.kit, argv, session.variables(missing), session.folder, session.log, endpoint.ended
-                )
+                told = session.variables(missing) | kits.keys(relay.token)
+                ended = kits.run(session.kit, argv, told, session.folder, session.log, endpoint.ended)
                 return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
     except EvaluationError as error:
         return str(error)
@@ -133,7 +132,7 @@ def _grade(work: Work, session: Session, batch: Sequence[Dataset], named: Named 
     try:
         with judges.sitting(named, session.kit, session.folder) as relay:
             work.display.note(f"{named.name} judges {session.target.label}")
-            ended = _graded(session, batch, relay.url)
+            ended = _graded(session, batch, relay.url, relay.token)
             gone = f"the judge {named.name} failed {relay.failures} times ({relay.why})" if relay.failures else ""
     except EvaluationError as error:
         return str(error)
@@ -143,9 +142,10 @@ def _grade(work: Work, session: Session, batch: Sequence[Dataset], named: Named 
     return gone or ended
 
 
-def _graded(session: Session, batch: Sequence[Dataset], url: str) -> str:
-    argv = session.judge(batch, url)
-    return kits.run(session.kit, argv, session.variables(batch), session.folder, session.log, lambda: "")
+def _graded(session: Session, batch: Sequence[Dataset], url: str, token: str = "") -> str:
+    argv, told = session.judge(batch, url), session.variables(batch)
+    told |= kits.keys(token) if token else {}
+    return kits.run(session.kit, argv, told, session.folder, session.log, lambda: "")
 
 
 def _forget(session: Session, dataset: Dataset) -> None:

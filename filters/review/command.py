@@ -4,19 +4,17 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from rich.console import Console
-
 from capcurriculum import recipe, run
 from capcurriculum.errors import ReviewError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run, writing
-from capcurriculum.show import visible
+from capcurriculum.terminal import console, say
 from capcurriculum.verdicts import check_judged, in_force
 from filters import pipeline
 from filters.review import design, sample, status, summary
 from filters.review.argilla import connection, pull, push, words
-from filters.review.page import read, write
+from filters.review.page import read, signing, write
 from filters.review.page.read import Imported
 from filters.review.population import population
 from filters.review.sample import Design, Sample
@@ -54,18 +52,22 @@ def _recipe(named: str) -> Recipe:
 
 
 def _export(options: argparse.Namespace, wanted: Recipe) -> None:
+    if not options.annotator:
+        raise ReviewError("Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
+    annotator = signing.person(options.annotator)
     with writing(wanted) as opened:
         drawn = drawn_sample(opened, wanted, options)
-        path = write.export(opened, wanted, drawn, options.out, Display())
-    print(f"{len(drawn.drawn)} questions are in {path}; open it with any browser.")
-    print(f"`capcurriculum review import {options.run} FILE` reads the answers that the page saves.")
+        path = write.export(opened, wanted, drawn, annotator, options.out, Display())
+    say(f"{len(drawn.drawn)} questions are in {path}, the page of {annotator}; open it with any browser.")
+    say(f"`capcurriculum review import {options.run} FILE` reads the answers that the page saves.")
 
 
 def _import(options: argparse.Namespace, wanted: Recipe) -> None:
+    annotator = signing.person(options.annotator) if options.annotator is not None else ""
     with writing(wanted) as opened:
         for path in options.file:
-            for line in _told(path, read.read(opened, wanted, path)):
-                print(visible(line))
+            for line in _told(path, read.read(opened, wanted, path, annotator)):
+                say(line)
         finish(opened, wanted)
 
 
@@ -77,7 +79,7 @@ def _push(options: argparse.Namespace, wanted: Recipe) -> None:
         drawn = drawn_sample(opened, wanted, options)
         asked = push.Wanted(options.overlap, options.create_workspace, tuple(options.annotator))
         for line in words.pushed(push.push(opened, wanted, drawn, at, asked, Display()), at.url, asked):
-            print(visible(line))
+            say(line)
 
 
 def _pull(options: argparse.Namespace, wanted: Recipe) -> None:
@@ -85,14 +87,14 @@ def _pull(options: argparse.Namespace, wanted: Recipe) -> None:
     with writing(wanted) as opened:
         report = pull.pull(opened, wanted, connection.connect(), Display())
         for line in words.pulled(report):
-            print(visible(line))
+            say(line)
         finish(opened, wanted)
 
 
 def _status(options: argparse.Namespace, wanted: Recipe) -> None:
     found = run.named(options.run)
     server = connection.connect() if connection.named() else None
-    status.show(found, wanted, server, Console(), Display())
+    status.show(found, wanted, server, console(), Display())
 
 
 def finish(opened: Run, wanted: Recipe) -> None:
@@ -100,7 +102,7 @@ def finish(opened: Run, wanted: Recipe) -> None:
     pipeline.judge_again(opened, wanted)
     found = summary.summarise(opened, wanted)
     summary.write(opened, wanted, found)
-    summary.show(found, Console())
+    summary.show(found, console())
 
 
 def _told(path: Path, found: Imported) -> Iterator[str]:

@@ -6,11 +6,14 @@ readable by its owner alone, and is never published.
 
 import hmac
 import os
+import re
 import secrets
 from hashlib import sha256
 
+from capcurriculum.errors import ReviewError
 from capcurriculum.recipe_review import ReviewSection
 from capcurriculum.run import Run
+from capcurriculum.tables import publish
 
 _SECRET = "review/.pseudonyms"  # noqa: S105 (the name of a file)
 
@@ -19,14 +22,29 @@ def named(run: Run, section: ReviewSection, name: str) -> str:
     """What the reviews table calls the person of this name."""
     if section.annotators == "names":
         return name
-    return f"person-{hmac.new(_secret(run), name.encode(), sha256).hexdigest()[:8]}"
+    return f"person-{hmac.new(secret(run), name.encode(), sha256).hexdigest()[:8]}"
 
 
-def _secret(run: Run) -> bytes:
+def secret(run: Run) -> bytes:
+    """The run's secret, made when it is first needed; the caller holds the run for writing.
+
+    Raises:
+        ReviewError: it is damaged. A short one would be no secret.
+    """
     path = run.path / _SECRET
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary = path.with_name(f".tmp-{os.getpid()}-pseudonyms")
+        temporary.unlink(missing_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))
-    return path.read_text(encoding="ascii").strip().encode()
+            file.flush()
+            os.fsync(file.fileno())
+        publish(temporary, path)
+    told = path.read_bytes().strip()
+    if not re.fullmatch(rb"[0-9a-f]{64}", told):
+        raise ReviewError(
+            f"{path} is damaged; remove it, export the pages anew, and know that everybody gets a new pseudonym."
+        )
+    return told

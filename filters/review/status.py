@@ -9,7 +9,8 @@ from rich.console import Console
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
-from capcurriculum.show import grid, visible
+from capcurriculum.show import grid
+from capcurriculum.terminal import visible
 from filters.review.argilla import pull, pushed
 from filters.review.argilla.connection import Connection
 from filters.review.form import State

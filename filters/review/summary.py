@@ -12,8 +12,9 @@ from capcurriculum.corrections import corrections
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Review
 from capcurriculum.run import Run
-from capcurriculum.show import grid, visible
+from capcurriculum.show import grid
 from capcurriculum.tables import write_atomically
+from capcurriculum.terminal import visible
 from datagen.auditing import Opinion
 from filters.noise import Rate
 from filters.review import people

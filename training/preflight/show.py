@@ -11,6 +11,7 @@ from rich.text import Text
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.tables import write_atomically
+from capcurriculum.terminal import visible
 from training.preflight.findings import Severity
 from training.preflight.inspection import Inspection
 
@@ -30,7 +31,7 @@ def show(inspection: Inspection, out: Console) -> None:
         lengths = [f"{stage.tokens[key]:,.0f}" if stage.tokens else "" for key in ("mean", "p99", "max")]
         key = "" if stage.balance is None else f"{stage.balance.p:.2g}"
         counts = (f"{stage.rows:,}", f"{stage.val_rows:,}", *lengths, f"{stage.image_tokens:,.0f}", f"{stage.limit:,}")
-        table.add_row(name, *counts, f"{stage.overlong:,}", key)
+        table.add_row(Text(visible(name)), *counts, f"{stage.overlong:,}", key)
     if inspection.stages:
         out.print(table)
     if (most := inspection.machine.get("chain_disk_gb")) is not None:
@@ -40,10 +41,8 @@ def show(inspection: Inspection, out: Console) -> None:
         )
     for finding in inspection.findings.all():
         # As text, for rows are nobody's markup.
-        out.print(
-            Text(finding.severity.value, _STYLES[finding.severity]).append(f"  {finding.sentence()}", "default"),
-            soft_wrap=True,
-        )
+        said = Text(finding.severity.value, _STYLES[finding.severity])
+        out.print(said.append(f"  {visible(finding.sentence())}", "default"), soft_wrap=True)
 
 
 def save(inspection: Inspection, folder: Path) -> Path:

@@ -17,7 +17,7 @@
   }
   function keep() {
     try {
-      localStorage.setItem(stored, JSON.stringify({ person: byId("person").value, said: [...said.values()] }));
+      localStorage.setItem(stored, JSON.stringify({ said: [...said.values()] }));
     } catch {
       warn("This browser keeps nothing for this page: save your answers to a file before you close it.");
     }
@@ -38,7 +38,6 @@
       warn("What this browser kept for this page cannot be read.");
     }
     if (!found) return;
-    byId("person").value = String(found.person ?? "");
     for (const article of cases) {
       const one = (found.said ?? []).find((other) => other && other.case === article.dataset.case);
       const chosen = one && [...article.querySelectorAll("input[type=radio]")].find((box) => box.value === one.kind);
@@ -49,15 +48,16 @@
       said.set(one.case, told);
     }
   }
-  function save() {
-    const person = byId("person").value.trim();
-    if (!person) {
-      warn("Say who you are first: your name goes with your answers.");
-      byId("person").focus();
-      return;
-    }
+  async function save() {
     warn("");
-    const lines = [...said.values()].map((one) => JSON.stringify({ form: setup.form, page: setup.page, person, ...one }) + "\n");
+    const { form, page, person } = setup;
+    const sign = await signing(setup.key);
+    const lines = [];
+    for (const one of said.values()) {
+      const signature = await sign([page, person, one.case, one.said_at, one.kind, one.comment]);
+      lines.push(JSON.stringify({ form, page, person, ...one, signature }) + "\n");
+      if (!signature) warn("This browser cannot sign: say that the file is read with --annotator and your name.");
+    }
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(lines, { type: "application/x-ndjson" }));
     link.download = `errors-${person.replaceAll(/[^\p{L}\p{N}]+/gu, "-")}.jsonl`;
@@ -65,7 +65,6 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
   for (const article of cases) article.addEventListener("input", () => say(article));
-  byId("person").addEventListener("input", keep);
   byId("save").addEventListener("click", save);
   recall();
   show();

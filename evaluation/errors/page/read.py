@@ -1,10 +1,11 @@
 """Read what people said on a page: JSON lines from outside, of which every one is checked.
 
-A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing.
+A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing. A file
+is one person's: the one whose page signed it, else the one whom the importer names (see `filters.review.page.signing`).
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,9 +13,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import ReviewError
+from capcurriculum.run import Run
 from evaluation.errors import people
 from evaluation.errors.kinds import KINDS
 from evaluation.errors.people import MAX_COMMENT, Said
+from filters.review.page import signing
 from filters.review.page.read import MAX_BYTES, at
 
 ORIGIN = "page"
@@ -30,6 +33,7 @@ class _Line(BaseModel):
     said_at: Annotated[str, Field(max_length=40)]
     kind: Annotated[str, Field(max_length=40)]
     comment: Annotated[str, Field(max_length=MAX_COMMENT)] = ""
+    signature: Annotated[str, Field(max_length=64)] = ""
 
 
 @dataclass(slots=True)
@@ -42,36 +46,57 @@ class Imported:
     problems: Counter[str] = field(default_factory=Counter)
 
 
-def read(folder: Path, path: Path, cases: Collection[str]) -> Imported:
+def read(folder: Path, path: Path, cases: Collection[str], annotator: str = "") -> Imported:
     """Append what a file says of these cases (their keys) to what people said.
 
+    Lines that no page of this analysis signed are `annotator`'s, and left out where nobody is named.
+
     Raises:
-        ReviewError: the file cannot be read.
+        ReviewError: the file cannot be read, or is not one person's that is known.
     """
     found = Imported()
+    lines = list(_lines(path, found))
+    genuine = signing.genuine(Run(folder), [_claim(one) for one, _ in lines])
+    signers = {one.person for (one, _), signed in zip(lines, genuine, strict=True) if signed}
+    signing.check(path, {one.person.strip() for one, _ in lines}, signers, genuine.count(False), annotator)
     said: list[Said] = []
-    for line in _text(path).splitlines():
-        if not line.strip():
-            continue
-        try:
-            one = _Line.model_validate_json(line)
-            when = at(one.said_at)
-        except (ValidationError, ValueError) as error:
-            found.problems[_why(error)] += 1
-            continue
-        if one.kind not in KINDS:
+    for (one, when), signed in zip(lines, genuine, strict=True):
+        who = one.person if signed else annotator
+        if not who:
+            found.problems["it is not signed by a page of this analysis"] += 1
+        elif signing.future(when):
+            found.problems[f"the time is {one.said_at!r}, which is in the future"] += 1
+        elif one.kind not in KINDS:
             found.problems[f"the kind is {one.kind!r}, which is none"] += 1
         elif one.case not in cases:
             found.strange += 1
         else:
-            said.append(Said(one.case, people.named(folder, one.person), ORIGIN, when, one.kind, one.comment))
+            said.append(Said(one.case, people.named(folder, who), ORIGIN, when, one.kind, one.comment))
     found.new = people.keep(folder, said)
     found.known = len(said) - found.new
     return found
 
 
+def _lines(path: Path, found: Imported) -> Iterator[tuple[_Line, str]]:
+    """Each line that is one with its time."""
+    for line in _text(path).split("\n"):
+        if line.strip():
+            try:
+                one = _Line.model_validate_json(line)
+                yield one, at(one.said_at)
+            except (ValidationError, ValueError) as error:
+                found.problems[_why(error)] += 1
+
+
+def _claim(one: _Line) -> signing.Claim:
+    values = (one.page, one.person, one.case, one.said_at, one.kind, one.comment)
+    return signing.Claim(one.page, one.person, values, one.signature)
+
+
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise ReviewError(f"{path} is no file of answers; give the .jsonl file that a page saved.")
         if path.stat().st_size > MAX_BYTES:
             raise ReviewError(f"{path} has more than {MAX_BYTES // 10**6} MB, which no page writes.")
         return path.read_text(encoding="utf-8-sig")

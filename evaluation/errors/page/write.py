@@ -15,12 +15,14 @@ from markupsafe import Markup
 from capcurriculum import __version__
 from capcurriculum.errors import ReviewError
 from capcurriculum.rows import digest
+from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from datagen.images import ImageProblem
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import meanings
 from evaluation.errors.protocol import LETTERS, shortened
 from filters.review import pictures
+from filters.review.page import signing
 from filters.review.page.write import block, policy
 
 FORM = 1
@@ -29,8 +31,10 @@ MOST = 400
 _SIDE = 1_024
 
 
-def write(path: Path, model: str, cases: Sequence[Case], images: Path) -> None:
-    """The page of some cases whose pictures lie below `images`.
+def write(path: Path, model: str, cases: Sequence[Case], images: Path, annotator: str, analysis: Path) -> None:
+    """The annotator's page of some cases whose pictures lie below `images`.
+
+    It holds the key with which it signs, derived from the secret of the folder `analysis`, and is its owner's alone.
 
     Raises:
         ReviewError: there are too many, or the file cannot be written.
@@ -40,15 +44,17 @@ def write(path: Path, model: str, cases: Sequence[Case], images: Path) -> None:
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
         raise ReviewError(f"{path} is no name of a page; give --export one that ends in .html.")
     try:
-        write_atomically(path, _page(model, cases, images).encode("utf-8", "replace"))
+        write_atomically(path, _page(model, cases, images, annotator, analysis).encode("utf-8", "replace"), 0o600)
     except OSError as error:
         raise ReviewError(f"The page {path} cannot be written ({error.strerror}); give another --export.") from error
 
 
-def _page(model: str, cases: Sequence[Case], images: Path) -> str:
+def _page(model: str, cases: Sequence[Case], images: Path, annotator: str, analysis: Path) -> str:
     package = files(__package__)
-    script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
-    setup = {"page": digest("errors page", model, sorted(case.key for case in cases)), "form": FORM}
+    own, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
+    script = f"{(files(signing.__package__) / 'sign.js').read_text(encoding='utf-8').strip()}\n{own}"
+    page = digest("errors page", model, annotator, sorted(case.key for case in cases))
+    setup = {"page": page, "form": FORM, "person": annotator, "key": signing.key(Run(analysis), page, annotator)}
     environment = Environment(
         loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -58,6 +64,7 @@ def _page(model: str, cases: Sequence[Case], images: Path) -> str:
         style=Markup(style),  # noqa: S704 (our own file)
         setup=Markup(block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
         model=model,
+        annotator=annotator,
         version=__version__,
         cases=[_told(case, images) for case in cases],
     )

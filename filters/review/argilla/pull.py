@@ -22,9 +22,9 @@ from filters.review.argilla import layout, pushed
 from filters.review.argilla.connection import Connection, Dataset
 from filters.review.argilla.push import dataset_name
 from filters.review.argilla.pushed import Pushed
+from filters.review.argilla.times import utc
 from filters.review.form import Said, State
 from filters.review.latest import last_words
-from filters.review.page.read import at as utc
 from filters.review.page.read import review_of
 
 ORIGIN = "argilla"

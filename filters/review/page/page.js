@@ -16,7 +16,7 @@
   }
   function keep() {
     try {
-      localStorage.setItem(stored, JSON.stringify({ reviewer: byId("reviewer").value, answers: [...answers.values()] }));
+      localStorage.setItem(stored, JSON.stringify({ answers: [...answers.values()] }));
     } catch {
       warn("This browser keeps nothing for this page: save your answers to a file before you close it.");
     }
@@ -26,7 +26,6 @@
     try {
       const found = JSON.parse(localStorage.getItem(stored) ?? "null");
       if (!found) return;
-      byId("reviewer").value = String(found.reviewer ?? "");
       take(found.answers ?? []);
     } catch {
       warn("What this browser kept for this page cannot be read; load your answers from a file if you have one.");
@@ -57,22 +56,24 @@
       comment: text(one.comment, 4000),
     };
   }
-  function lines() {
-    const reviewer = byId("reviewer").value.trim();
-    const given = [...answers.values()].filter((one) => one.right);
-    return given.map((one) => JSON.stringify({ form: setup.form, page: setup.page, reviewer, ...one }) + "\n").join("");
-  }
-  function save() {
-    const reviewer = byId("reviewer").value.trim();
-    if (!reviewer) {
-      warn("Say who you are first: your name goes with your answers.");
-      byId("reviewer").focus();
-      return;
+  async function lines() {
+    const { form, page, reviewer } = setup;
+    const sign = await signing(setup.key);
+    const written = [];
+    for (const one of [...answers.values()].filter((given) => given.right)) {
+      const { question_id, version, said_at, right, choice, kind, quality, comment } = one;
+      const signature = await sign([page, reviewer, question_id, version, said_at, right, choice, kind, quality, comment]);
+      written.push(JSON.stringify({ form, page, reviewer, ...one, signature }) + "\n");
+      if (!signature) warn(`This browser cannot sign: say that the file is imported with --annotator and your name.`);
     }
+    return written.join("");
+  }
+  async function save() {
     warn("");
+    const told = await lines();
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([lines()], { type: "application/x-ndjson" }));
-    link.download = `review-${setup.run}-${reviewer.replaceAll(/[^\p{L}\p{N}]+/gu, "-")}.jsonl`;
+    link.href = URL.createObjectURL(new Blob([told], { type: "application/x-ndjson" }));
+    link.download = `review-${setup.run}-${setup.reviewer.replaceAll(/[^\p{L}\p{N}]+/gu, "-")}.jsonl`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
@@ -259,7 +260,6 @@
   choices("kind", setup.kinds.map((name) => [name, name.replaceAll("_", " "), ""]), (value) => say({ kind: value }));
   choices("quality", [1, 2, 3, 4, 5].map((number) => [number, number, ""]), (value) => say({ quality: Number(value) }));
   byId("comment").addEventListener("input", () => say({ comment: byId("comment").value }));
-  byId("reviewer").addEventListener("input", keep);
   byId("save").addEventListener("click", save);
   byId("load").addEventListener("change", () => {
     const [file] = byId("load").files;

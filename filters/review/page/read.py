@@ -1,10 +1,11 @@
 """Read the answers that a review page gave: JSON lines from outside, of which every one is checked.
 
-A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing.
+A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing. A file
+is one person's: the one whose page of this run signed it, else the one whom the importer names (see `signing`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from capcurriculum.run import Run
 from filters import evidence
 from filters.review import form, pseudonyms
 from filters.review.form import Said, State, version
+from filters.review.page import signing
 
 ORIGIN = "page"
 MAX_BYTES = 50_000_000
@@ -42,6 +44,13 @@ class _Line(BaseModel):
     kind: Annotated[str, Field(max_length=40)] = ""
     quality: int = 0
     comment: Annotated[str, Field(max_length=form.MAX_COMMENT)] = ""
+    signature: _ID = ""
+
+    @property
+    def signed(self) -> tuple[str | int, ...]:
+        """What the page signs, in its order."""
+        told = self.right, self.choice, self.kind, self.quality, self.comment
+        return self.page, self.reviewer, self.question_id, self.version, self.said_at, *told
 
     @property
     def said(self) -> Said:
@@ -66,21 +75,24 @@ class Imported:
         self.first.setdefault(what, line)
 
 
-def read(run: Run, recipe: Recipe, path: Path) -> Imported:
+def read(run: Run, recipe: Recipe, path: Path, annotator: str = "") -> Imported:
     """Append what a file of answers has to the run's reviews; the caller holds the run for writing.
 
+    Lines that no page of this run signed are `annotator`'s, and left out where nobody is named.
+
     Raises:
-        ReviewError: the file cannot be read, or holds no answer at all.
+        ReviewError: the file cannot be read, holds no answer at all, or is not one person's that is known.
     """
     found = Imported()
-    lines = list(_lines(path, found))
+    lines = _whose(run, path, list(_lines(path, found)), annotator, found)
     if not lines and not found.problems:
         raise ReviewError(f"{path} holds no answers; give the .jsonl file that the page saved.")
-    ids = pl.DataFrame({"question_id": sorted({line.question_id for line in lines})}, schema={"question_id": pl.String})
+    asked = sorted({line.question_id for _, line in lines})
+    ids = pl.DataFrame({"question_id": asked}, schema={"question_id": pl.String})
     questions = {q.question_id: q for q in evidence.questions(run, ids)} if lines else {}
     known = run.reviews.keys("review_id")
     new: dict[str, Review] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         review = _review(run, recipe, line, number, questions, found)
         if review is None:
             continue
@@ -92,18 +104,39 @@ def read(run: Run, recipe: Recipe, path: Path) -> Imported:
     return found
 
 
-def _lines(path: Path, found: Imported) -> Iterator[_Line]:
+def _whose(
+    run: Run, path: Path, lines: Sequence[tuple[int, _Line]], annotator: str, found: Imported
+) -> list[tuple[int, _Line]]:
+    """The lines under the name of who gave them: the signer, else the annotator; others are counted."""
+    claims = [signing.Claim(line.page, line.reviewer, line.signed, line.signature) for _, line in lines]
+    genuine = signing.genuine(run, claims)
+    signers = {line.reviewer for (_, line), signed in zip(lines, genuine, strict=True) if signed}
+    signing.check(path, {line.reviewer.strip() for _, line in lines}, signers, genuine.count(False), annotator)
+    kept = []
+    for (number, line), signed in zip(lines, genuine, strict=True):
+        if signed:
+            kept.append((number, line))
+        elif annotator:
+            kept.append((number, line.model_copy(update={"reviewer": annotator})))
+        else:
+            found.problem("it is not signed by a page of this run", number)
+    return kept
+
+
+def _lines(path: Path, found: Imported) -> Iterator[tuple[int, _Line]]:
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise ReviewError(f"{path} is no file of answers; give the .jsonl file that a page saved.")
         if path.stat().st_size > MAX_BYTES:
             raise ReviewError(f"{path} has more than {MAX_BYTES // 10**6} MB, which no review page writes.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ReviewError(f"The answers {path} cannot be read ({reason}); check the path.") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                yield _Line.model_validate_json(line)
+                yield number, _Line.model_validate_json(line)
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(str(part) for part in first["loc"]) or "line"
@@ -124,6 +157,9 @@ def _review(
         said_at = at(line.said_at)
     except ValueError:
         found.problem(f"the time is {line.said_at!r}, which is none", number)
+        return None
+    if signing.future(said_at):
+        found.problem(f"the time is {line.said_at!r}, which is in the future", number)
         return None
     found.older += line.version != version(question)
     who = pseudonyms.named(run, recipe.review, line.reviewer.strip())

@@ -28,6 +28,7 @@ from datagen.images import ImageProblem
 from datagen.sources import gather
 from filters.review import form, pictures
 from filters.review.entries import Entry, entries
+from filters.review.page import signing
 from filters.review.sample import Sample
 
 #: More pictures than this make a file that browsers open slowly.
@@ -36,8 +37,10 @@ _SIDE = 1_024
 _MARK = "<!-- blocks -->"
 
 
-def export(run: Run, recipe: Recipe, sample: Sample, out: Path | None, display: Display) -> Path:
-    """Write the page of a sample to `out` (None: `review.html` in the run's folder) and return its path.
+def export(run: Run, recipe: Recipe, sample: Sample, annotator: str, out: Path | None, display: Display) -> Path:
+    """Write the annotator's page of a sample to `out` (None: `review.html` in the run's folder) and return its path.
+
+    It holds the key with which it signs, so the file is its owner's alone, who hands it to the annotator.
 
     Raises:
         ReviewError: the sample is too large for a page, or `out` cannot be written.
@@ -52,8 +55,9 @@ def export(run: Run, recipe: Recipe, sample: Sample, out: Path | None, display: 
         raise ReviewError(f"{path} is no name of a page; give --out one that ends in .html.")
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
+        head, tail = _page(run, recipe, sample, annotator).split(_MARK)
+        temporary.touch(0o600)
         with temporary.open("w", encoding="utf-8") as file:
-            head, tail = _page(recipe, sample).split(_MARK)
             file.write(head)
             with display.step("review, page", len(sample.drawn)) as advance:
                 for block in _blocks(run, recipe, sample):
@@ -70,9 +74,9 @@ def export(run: Run, recipe: Recipe, sample: Sample, out: Path | None, display: 
     return path
 
 
-def page_id(recipe: Recipe, sample: Sample) -> str:
+def page_id(recipe: Recipe, sample: Sample, annotator: str) -> str:
     """Under which name a browser keeps the answers: those to a smaller sample of the same design stay in sight."""
-    return digest("review page", recipe.name, sample.design.kind, sample.design.by, sample.design.seed)
+    return digest("review page", recipe.name, sample.design.kind, sample.design.by, sample.design.seed, annotator)
 
 
 def _blocks(run: Run, recipe: Recipe, sample: Sample) -> Iterator[str]:
@@ -115,11 +119,16 @@ def block(name: str, value: object) -> str:
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 
 
-def _page(recipe: Recipe, sample: Sample) -> str:
+def _page(run: Run, recipe: Recipe, sample: Sample, annotator: str) -> str:
     package = files(__package__)
-    script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
+    signer, own, style = (
+        (package / name).read_text(encoding="utf-8").strip() for name in ("sign.js", "page.js", "page.css")
+    )
+    script, page = f"{signer}\n{own}", page_id(recipe, sample, annotator)
     setup = {
-        "page": page_id(recipe, sample),
+        "page": page,
+        "reviewer": annotator,
+        "key": signing.key(run, page, annotator),
         "run": recipe.name,
         "questions": len(sample.drawn),
         "caption": recipe.review.caption,
@@ -133,6 +142,7 @@ def _page(recipe: Recipe, sample: Sample) -> str:
         style=Markup(style),  # noqa: S704 (our own file)
         setup=Markup(block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
         name=recipe.name,
+        annotator=annotator,
         version=__version__,
     )
 
