@@ -111,9 +111,9 @@ def _why(arguments: argparse.Namespace) -> None:
 def _query(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from capcurriculum import ledger, run, show
+    from capcurriculum import asked, run, show
 
-    columns, rows = ledger.query(run.named(arguments.run), arguments.sql)
+    columns, rows = asked.answer(run.named(arguments.run), arguments.sql)
     if arguments.csv:
         import csv
 

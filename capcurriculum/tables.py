@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from capcurriculum.errors import RunError
 
 Row = TypeVar("Row")
@@ -82,8 +83,11 @@ class Table(Generic[Row]):
         number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
         path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
         temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        pq.write_table(pa.Table.from_pylist(values, schema=arrow_schema(self.record)), temporary, compression="zstd")
-        with temporary.open("rb") as handle:
+        table = pa.Table.from_pylist(values, schema=arrow_schema(self.record))
+        with temporary.open("w+b") as handle:
+            pq.write_table(table, handle, compression="zstd")
+            checksums.seal(handle)
+            handle.flush()
             os.fsync(handle.fileno())
         publish(temporary, path)
         return len(values)
@@ -103,10 +107,16 @@ class Table(Generic[Row]):
         """All rows or those of some shards, lazily; an empty frame of the right schema when there is no shard.
 
         A column that a shard of an older version lacks is null.
+
+        Raises:
+            RunError: a shard is damaged.
         """
         shards = self.shards() if shards is None else list(shards)
+        checksums.check(shards)
         empty = typing.cast("pl.DataFrame", pl.from_arrow(arrow_schema(self.record).empty_table()))
-        return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert") if shards else empty.lazy()
+        if not shards:
+            return empty.lazy()
+        return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert", glob=False)
 
     def frame(self, *columns: str) -> pl.DataFrame:
         """Some or all columns, in memory.
@@ -126,18 +136,23 @@ class Table(Generic[Row]):
             ) from error
 
     def rows(self, *predicates: pl.Expr) -> Iterator[Row]:
-        """The rows for which every predicate holds as records, shard by shard."""
+        """The rows for which every predicate holds as records, shard by shard.
+
+        Raises:
+            RunError: a shard is damaged.
+        """
         for shard in self.shards():
-            frame = pl.read_parquet(shard)
+            checksums.check([shard])
+            frame = self._collected(pl.scan_parquet(shard, glob=False))
             yield from self._records(frame.filter(*predicates) if predicates else frame)
 
     def count(self) -> int:
-        """How many rows there are, from the shards' own footers."""
-        return sum(pq.read_metadata(shard).num_rows for shard in self.shards())
+        """How many rows there are, from the shards' own footers; raises what `frame` raises."""
+        return sum(map(checksums.rows, self.shards()))
 
     def where(self, *predicates: pl.Expr) -> list[Row]:
         """The rows for which every predicate holds."""
-        return list(self._records(self.scan().filter(*predicates).collect()))
+        return list(self._records(self._collected(self.scan().filter(*predicates))))
 
     def keys(self, column: str, *predicates: pl.Expr) -> set[str]:
         """The values of one string column, in the rows for which every predicate holds."""

@@ -6,6 +6,7 @@ text of the run can know.
 """
 
 import base64
+import glob
 import hashlib
 import json
 import secrets
@@ -130,7 +131,7 @@ def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
     if not beside:
         yield _Blocks(None)
         return
-    for killed in folder.parent.glob(f".tmp-*-report-{folder.name}"):
+    for killed in folder.parent.glob(f".tmp-*-report-{glob.escape(folder.name)}"):
         shutil.rmtree(killed)
     temporary, before = (folder.with_name(f".tmp-{kind}-report-{folder.name}") for kind in ("new", "old"))
     try:
