@@ -90,6 +90,17 @@ def _status(arguments: argparse.Namespace) -> None:
     show.status(run.named(arguments.run), Console())
 
 
+def _verify(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from capcurriculum import run, show, verify
+
+    found, damage = verify.verify(run.named(arguments.run))
+    show.verified(found, Console())
+    if damage:
+        raise RunError(" ".join(damage))
+
+
 def _funnel(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
@@ -293,6 +304,8 @@ def _add_making(verb: AddVerb) -> None:
 def _add_reading(verb: AddVerb) -> None:
     """The verbs that tell what a run holds."""
     verb("status", _status, "how far a run is").add_argument("run", help=_RUN)
+    text = "read all of a run's files to their end and compare them with their checksums"
+    verb("verify", _verify, text).add_argument("run", help=_RUN)
     funnel = verb("funnel", _funnel, "what each filter kept and dropped, and why")
     funnel.add_argument("run", help=_RUN)
     funnel.add_argument(

@@ -3,7 +3,6 @@
 Text from outside may hold terminal escape sequences; nothing reaches a terminal without `visible`.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
@@ -12,12 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from capcurriculum import flat_rates, ledger
+from capcurriculum import checked_json, flat_rates, ledger
 from capcurriculum import funnel as counts
+from capcurriculum.errors import RunError
 from capcurriculum.forecast import Forecast
 from capcurriculum.funnel import CatchLine, FunnelLine
 from capcurriculum.run import Run
 from capcurriculum.spend import spends
+from capcurriculum.verify import Found
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -128,6 +129,16 @@ def status(run: Run, console: Console) -> None:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
 
 
+def verified(found: Sequence[Found], console: Console) -> None:
+    """How many files of each folder are as they were written, and how many bear no checksum to say so."""
+    rows = [(one.folder or "the run's own folder", one.sound, one.unsealed, one.damaged) for one in found]
+    console.print(grid(("folder", "sound", "no checksum", "damaged"), rows, ("sound", "no checksum", "damaged")))
+    if bare := sum(one.unsealed for one in found):
+        remarks(
+            [f"{bare} files bear no checksum: journals, and what earlier versions wrote; they can be read."], console
+        )
+
+
 def forecast(steps: Iterable[Forecast], console: Console) -> None:
     """What each step will ask for and cost, then the sum of what is known."""
     columns = ("rows", "requests", "tokens in", "tokens out", "disk B", "hours", "cost")
@@ -163,5 +174,7 @@ def _known(money: float | None) -> str:
 
 
 def _training_states(plan: Path) -> list[tuple[str, str]]:
-    runs = json.loads(plan.read_text(encoding="utf-8")).get("stages", [])
-    return [(str(run.get("stage")), str(run.get("state"))) for run in runs]
+    try:
+        return [(str(one["stage"]), str(one["state"])) for one in checked_json.load(plan)["stages"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{plan} is damaged ({error}); move it away to begin the training anew.") from error

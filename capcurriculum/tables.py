@@ -129,7 +129,7 @@ class Table(Generic[Row]):
     def _collected(self, lazy: pl.LazyFrame) -> pl.DataFrame:
         try:
             return lazy.collect()
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, OSError) as error:
             reason = " ".join(str(error).split())
             raise RunError(
                 f"The table {self.folder} is damaged ({reason}); remove the shard it names and run again."

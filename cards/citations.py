@@ -3,7 +3,6 @@
 A source that has no entry there is called unknown, never guessed.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from capcurriculum import checked_json
 from capcurriculum.run import Run
 from datagen.sources import inventory
 
@@ -77,7 +77,7 @@ def known() -> Mapping[str, Entry]:
 def declared(run: Run) -> list[Declared]:
     """The sources that the run names; none where it has no readable list."""
     try:
-        data = json.loads((run.path / inventory.FILE).read_text(encoding="utf-8"))
+        data = checked_json.load(run.path / inventory.FILE)
         return [Declared.model_validate(one) for one in data["sources"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return []

@@ -1,7 +1,6 @@
 """`order.json`: how an order came about, which rows its sets hold, and which files belong to them."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from capcurriculum import prompts
+from capcurriculum import checked_json, prompts
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import digest
@@ -94,8 +93,7 @@ def write(folder: Path, about: dict[str, Any], run: Run) -> None:
     """Put the description, the files and the run's tables into `folder`; the sets must be complete."""
     sets = [one | {"files": _files(folder / one["name"])} for one in about["sets"]]
     tables = {table.folder.name: _table(table.shards()) for table in (run.questions, run.answers, run.verdicts)}
-    text = json.dumps(about | {"sets": sets, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(folder / NAME, text.encode())
+    write_atomically(folder / NAME, checked_json.encode(about | {"sets": sets, "tables": tables}, ascii_only=False))
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -109,7 +107,7 @@ def _table(shards: list[Path]) -> dict[str, Any]:
 def read(folder: Path) -> dict[str, Any] | None:
     """The order in `folder`, None when there is none whose files are all there."""
     try:
-        found: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        found: dict[str, Any] = checked_json.load(folder / NAME)
         there = all(one["files"] and _files(folder / one["name"]) == one["files"] for one in found["sets"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # to be written again

@@ -7,13 +7,13 @@ is replaced atomically, so after a kill at any instant it holds the last state t
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import checked_json
 from capcurriculum.errors import TrainerError
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
@@ -138,7 +138,7 @@ def load(path: Path) -> list[StagePlan]:
         TrainerError: the file is damaged or of another version.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = checked_json.load(path)
         if data["version"] != VERSION:
             raise TrainerError(f"{path} has version {data['version']} and this program reads {VERSION}; move it away.")
         return [StagePlan(**(stage | {"state": State(stage["state"])})) for stage in data["stages"]]
@@ -152,4 +152,4 @@ def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:
     """Replace the plan file; it is complete before it has its name."""
     data = {"version": VERSION, "recipe": name, "stages": [dataclasses.asdict(stage) for stage in stages]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
+    write_atomically(path, checked_json.encode(data))

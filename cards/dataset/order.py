@@ -1,9 +1,9 @@
 """How the rows of a set are ordered, in words: from the `order.json` that lies beside them."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from capcurriculum import checked_json
 from capcurriculum.errors import RunError
 from capcurriculum.markdown import Md, code, listed
 from cards.publish.staged import Staged
@@ -28,7 +28,7 @@ def order(staged: Staged) -> dict[str, Any]:
     for path in (staged.folder / order_file.NAME, own / order_file.NAME):
         if path.is_file():
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))["order"]
+                found = checked_json.load(path)["order"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{path} is damaged ({error}); write the order again.") from error
             return found if isinstance(found, dict) else {}

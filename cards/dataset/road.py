@@ -3,7 +3,6 @@
 A run that was downloaded has stage files and nothing else; then there is nothing to tell, and the card says so.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,14 +102,7 @@ def about(run: Run) -> Mapping[str, Any]:
     Raises:
         RunError: it is damaged.
     """
-    path = run.path / "run.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}); move it away, and the card does without it.") from error
-    return data if isinstance(data, dict) else {}
+    return run.about()
 
 
 def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]) -> list[Prompt]:

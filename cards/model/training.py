@@ -3,7 +3,6 @@
 Read as data with the fields that a card shows, so that a plan of another version is still told as far as it is known.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from capcurriculum import checked_json
 from capcurriculum.errors import TrainerError
 from capcurriculum.run import Run
 from training import curves, metrics
@@ -120,7 +120,7 @@ def _chains(run: Run, stage: str) -> list[tuple[Path, tuple[Stage, ...]]]:
 def _done(plan: Path, stage: str) -> tuple[Stage, ...]:
     """The finished stages of a plan up to `stage`; none when that one is not finished."""
     try:
-        stages = [Stage.model_validate(one) for one in json.loads(plan.read_text(encoding="utf-8"))["stages"]]
+        stages = [Stage.model_validate(one) for one in checked_json.load(plan)["stages"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise TrainerError(f"{plan} is damaged ({' '.join(str(error).split())[:160]}); restore it.") from error
     found = [one for one in stages if one.state == "done"]

@@ -225,9 +225,8 @@ def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str], corrected: Co
     questions = found.filter(found["kind"] == QUESTION)
     fate = dict(questions["fate"].value_counts().iter_rows())
     kept = dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows())
-    about = run.path / "run.json"
     return {
-        "about": json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {},
+        "about": run.about(),
         "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages((x.stage for x in lines), taught)},
         "questions": questions.height,
         "fate": {name: fate.get(name, 0) for name in (KEPT, OPEN, DROPPED)},

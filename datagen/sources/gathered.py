@@ -4,11 +4,12 @@ A source is told by its part of the recipe, and its looks by the paths, sizes an
 are added later are found, and a resumed build opens no image that it has seen.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from capcurriculum import checked_json
+from capcurriculum.errors import RunError
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.run import Run
@@ -22,7 +23,7 @@ class Gathered:
 
     def __init__(self, run: Run) -> None:
         self._path = run.path / FILE
-        self._looks: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.is_file() else {}
+        self._looks: dict[str, str] = _read(self._path)
 
     def holds(self, stage: str, number: int, section: SourceSection, folder: Path) -> bool:
         """Whether the source was read to its end as it is now."""
@@ -37,7 +38,14 @@ class Gathered:
     def note(self, stage: str, number: int, section: SourceSection, folder: Path) -> None:
         """Remember that the source was read to its end."""
         self._looks[_name(stage, number, section)] = _looks(folder)
-        write_atomically(self._path, (json.dumps(self._looks, indent=1) + "\n").encode())
+        write_atomically(self._path, checked_json.encode(self._looks))
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return dict(checked_json.load(path)) if path.is_file() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it, and the sources are read again.") from error
 
 
 def _name(stage: str, number: int, section: SourceSection) -> str:

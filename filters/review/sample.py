@@ -4,11 +4,11 @@ The file holds the design with the number of rows behind every stratum, so an es
 becomes of the run later.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from capcurriculum import checked_json
 from capcurriculum.errors import ReviewError
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
@@ -70,7 +70,7 @@ def save(run: Run, sample: Sample) -> None:
     """Put the sample in the place of an earlier one."""
     path = run.path / FILE
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, (json.dumps(asdict(sample), indent=1) + "\n").encode())
+    write_atomically(path, checked_json.encode(asdict(sample)))
 
 
 def load(run: Run) -> Sample | None:
@@ -83,7 +83,7 @@ def load(run: Run) -> Sample | None:
     if not path.is_file():
         return None
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told: dict[str, Any] = checked_json.load(path)
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["design"].items()}
         design = Design(**values)
         return Sample(design, tuple(Cell(**c) for c in told["cells"]), tuple(Drawn(**d) for d in told["drawn"]))
