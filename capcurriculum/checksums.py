@@ -89,6 +89,9 @@ def mend(path: Path) -> str:
     if run is None:
         return "put back a copy, or remove it and make it again"
     match path.absolute().relative_to(run).parts[0]:
+        case "captions" | "questions":
+            # What was read of a source to its end is not read again.
+            return f"remove it and {run / 'gathered.json'}, and run `capcurriculum build {run}`, which makes it again"
         case "reviews":
             return f"put back a copy, or remove it and have `capcurriculum review` bring in the answers of {run} again"
         case "evaluation":
@@ -146,9 +149,10 @@ def _block(file: BinaryIO, start: int) -> tuple[int, int, int] | None:
         return None
     file.seek(start - _BLOCK.size)
     footer, pictures, rest, own, magic = _BLOCK.unpack(file.read(_BLOCK.size))
-    if magic != MAGIC:
+    whole = own == _of_bytes(struct.pack("<QQQ", footer, pictures, rest))
+    if magic != MAGIC and not whole:
         return None
-    if own != _of_bytes(struct.pack("<QQQ", footer, pictures, rest)):
+    if magic != MAGIC or not whole:
         raise _Damage("its checksums themselves are damaged")
     if footer != _of_bytes(file.read()):
         raise _Damage("its footer does not have the checksum that it was written with")

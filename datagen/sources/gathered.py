@@ -5,6 +5,7 @@ are added later are found, and a resumed build opens no image that it has seen.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,9 +32,13 @@ class Gathered:
 
     @property
     def since(self) -> float:
-        """When a source was last read to its end, or the run begun, in seconds since the epoch."""
+        """When a source was last read to its end, or the run begun, in seconds since the epoch.
+
+        0 where that is yet to come: the clock was set back since, and the times of files say nothing.
+        """
         path = self._path if self._path.is_file() else self._path.with_name("run.json")
-        return path.stat().st_mtime if path.is_file() else 0.0
+        read = path.stat().st_mtime if path.is_file() else 0.0
+        return read if read <= time.time() else 0.0
 
     def note(self, stage: str, number: int, section: SourceSection, folder: Path) -> None:
         """Remember that the source was read to its end."""
