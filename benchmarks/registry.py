@@ -15,6 +15,7 @@ from benchmarks import (
     contamination_images,
     curricula_contrast,
     demo,
+    disk,
     dry_plan,
     duplicates,
     error_share,
@@ -78,6 +79,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "bad_input_hangs": Benchmark(
         partial(bad_inputs.counted, "hang"), "inputs", 0, "lower", "of these, took more than 10 s"
+    ),
+    "bit_flips_unnoticed": Benchmark(
+        disk.flips_unnoticed,
+        "flips",
+        0,
+        "lower",
+        "2,000 in shards, 400 in records: silently other data",
+    ),
+    "checksum_read_cost": Benchmark(
+        disk.read_cost, "x", 1.05, "lower", "tables as records, stage rows with pictures opened: time over that without"
     ),
     "help_seconds": Benchmark(commands.help_seconds, "s", 0.3, "lower", "median of 10 `capcurriculum --help`"),
     "import_seconds": Benchmark(commands.import_seconds, "s", 0.3, "lower", "median of 10 `import capcurriculum.cli`"),

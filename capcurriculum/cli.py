@@ -109,6 +109,15 @@ def _status(arguments: argparse.Namespace) -> None:
     show.status(run.named(arguments.run), terminal.console())
 
 
+def _verify(arguments: argparse.Namespace) -> None:
+    from capcurriculum import run, show, verify
+
+    found, damage = verify.verify(run.named(arguments.run))
+    show.verified(found, terminal.console())
+    if damage:
+        raise RunError(" ".join(damage))
+
+
 def _funnel(arguments: argparse.Namespace) -> None:
     from capcurriculum import recipe, run, show
     from training import remarks
@@ -128,9 +137,9 @@ def _why(arguments: argparse.Namespace) -> None:
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    from capcurriculum import ledger, run, show
+    from capcurriculum import asked, run, show
 
-    columns, rows = ledger.query(run.named(arguments.run), arguments.sql)
+    columns, rows = asked.answer(run.named(arguments.run), arguments.sql)
     if arguments.csv:
         terminal.rows_as_csv(columns, rows)
     else:
@@ -334,6 +343,8 @@ def _add_making(verb: AddVerb) -> None:
 def _add_reading(verb: AddVerb) -> None:
     """The verbs that tell what a run holds."""
     verb("status", _status, "how far a run is").add_argument("run", help=_RUN)
+    text = "read all of a run's files to their end and compare them with their checksums"
+    verb("verify", _verify, text).add_argument("run", help=_RUN)
     funnel = verb("funnel", _funnel, "what each filter kept and dropped, and why")
     funnel.add_argument("run", help=_RUN)
     funnel.add_argument(

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum import passrate
+from capcurriculum import checksums, passrate
 from capcurriculum.corrections import corrections
 from capcurriculum.errors import RunError
 from capcurriculum.filter_section import Phase
@@ -93,6 +93,7 @@ def in_files(paths: Sequence[Path], without: Mapping[int, Collection[int]] | Non
 
 
 def _rates(path: Path) -> list[float | None]:
+    checksums.check([path], pictures=False)
     try:
         with pq.ParquetFile(path) as file:
             kinds = {field.name: field.type for field in file.schema_arrow}

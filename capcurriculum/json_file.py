@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import nesting
+from capcurriculum import checked_json, nesting
 from capcurriculum.errors import RunError
 
 #: Larger than any file of JSON, and any line of one, that this program, a checkpoint or an evaluation kit writes.
@@ -18,18 +18,18 @@ MAX_BYTES, MAX_LINE_BYTES = 500_000_000, 50_000_000
 
 
 def read(path: Path) -> Any:
-    """The value in a file of UTF-8 JSON, with or without a byte order mark.
+    """The value in a file of UTF-8 JSON, with or without a byte order mark, without the checksum that it may bear.
 
     Raises:
         FileNotFoundError: there is no such file.
         OSError: it cannot be read.
-        ValueError: it is no JSON, or larger or deeper than any of ours.
+        ValueError: it is no JSON, not as it was written, or larger or deeper than any of ours.
     """
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-    return loads(data)
+    return loads(checked_json.opened(data))
 
 
 def mapping(path: Path) -> dict[str, Any]:

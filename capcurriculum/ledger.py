@@ -4,11 +4,15 @@ DuckDB reads the Parquet shards directly; every table is a view of its own name,
 `stages`.
 """
 
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from capcurriculum import checksums
 from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
@@ -24,18 +28,19 @@ from answers_as_written a left join corrected_grades g
 """
 
 
-def connect(run: Run, corrected: Corrections = AS_WRITTEN) -> duckdb.DuckDBPyConnection:
-    """An in-memory database with a view on every table of the run.
+def connect(run: Run, corrected: Corrections = AS_WRITTEN, sql: str = "") -> duckdb.DuckDBPyConnection:
+    """An in-memory database with a view on every table of the run, for a statement that reads no pictures.
 
-    With corrected keys the view `answers` says what each answer is worth under them, `answers_as_written` what the
-    table holds, and `corrected_keys` (`question_id`, `key`) which keys they are. Questions stay as they were written.
+    Only the tables that `sql` names are looked at for damage ("": all of them). With corrected keys the view `answers`
+    says what each answer is worth under them, `answers_as_written` what the table holds, and `corrected_keys`
+    (`question_id`, `key`) which keys they are. Questions stay as they were written.
 
     Raises:
-        RunError: a file is damaged.
+        RunError: a shard, or a stage file, is damaged.
     """
     connection = duckdb.connect()
     try:
-        _views(connection, run, corrected)
+        _views(connection, run, corrected, sql)
     except duckdb.Error as error:
         reason = " ".join(str(error).split())[:300]
         raise RunError(
@@ -44,35 +49,66 @@ def connect(run: Run, corrected: Corrections = AS_WRITTEN) -> duckdb.DuckDBPyCon
     return connection
 
 
-def _views(connection: duckdb.DuckDBPyConnection, run: Run, corrected: Corrections) -> None:
+def _views(connection: duckdb.DuckDBPyConnection, run: Run, corrected: Corrections, sql: str) -> None:
     for table in run.tables:
-        shards = [str(shard) for shard in table.shards()]
-        if shards:
-            name = table.folder.name
-            if name == run.answers.folder.name and corrected.grades is not None:
-                name = "answers_as_written"
-            connection.read_parquet(shards, union_by_name=True).create_view(name)
-        else:
+        name, shards = table.folder.name, table.shards()
+        if not shards:
             empty: pa.Table = arrow_schema(table.record).empty_table()
-            connection.register(table.folder.name, empty)
-    files = sorted(str(path) for path in run.stages.glob("*/*.parquet"))
-    if files:
-        connection.read_parquet(files).create_view("stages")
+            connection.register(name, empty)
+            continue
+        if reads(sql, name):
+            checksums.check(shards)
+        if name == run.answers.folder.name and corrected.grades is not None:
+            name = "answers_as_written"
+        _read(connection, shards, union_by_name=True).create_view(name)
+    if files := stage_paths(run):
+        if reads(sql, "stages"):
+            checksums.check(files, pictures=False)
+        _read(connection, files).create_view("stages")
     connection.register("corrected_keys", corrected.keys.to_arrow())
     if corrected.grades is not None and run.answers.shards():
         connection.register("corrected_grades", corrected.grades.to_arrow())
         connection.execute(_GRADED)
 
 
+def reads(sql: str, table: str) -> bool:
+    """Whether a statement may read a table ("": any statement)."""
+    return not sql or table in sql.lower()
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], union_by_name: bool = False
+) -> duckdb.DuckDBPyRelation:
+    patterns = [glob.escape(str(path.absolute())) for path in files]  # DuckDB takes a path for a pattern
+    try:
+        return connection.read_parquet(patterns, hive_partitioning=False, union_by_name=union_by_name)
+    except duckdb.Error as error:
+        for path in files:
+            checksums.rows(path)  # names the one that is no Parquet file
+        raise RunError(f"{files[0].parent} cannot be read ({' '.join(str(error).split())}).") from error
+
+
+def stage_paths(run: Run) -> list[Path]:
+    """The files that the view `stages` is of."""
+    return sorted(run.stages.glob("*/*.parquet"))
+
+
 def query(run: Run, sql: str, corrected: Corrections = AS_WRITTEN) -> tuple[list[str], list[tuple[object, ...]]]:
-    """Column names and rows of one SQL statement over the run.
+    """Column names and rows of one SQL statement of our own over the run; `capcurriculum.asked` answers a user's.
 
     Raises:
-        RunError: DuckDB refuses the statement; its own words are in the sentence.
+        RunError: DuckDB refuses the statement, or what it reads is damaged.
     """
-    try:
-        result = connect(run, corrected).execute(sql)
+    with refusals(run):
+        result = connect(run, corrected, sql).execute(sql)
         return [column[0] for column in result.description or []], result.fetchall()
+
+
+@contextmanager
+def refusals(run: Run) -> Iterator[None]:
+    """Make of what DuckDB raises a `RunError` with its own words."""
+    try:
+        yield
     except duckdb.Error as error:
         tables = ", ".join([*(table.folder.name for table in run.tables), "stages"])
         raise RunError(
@@ -86,12 +122,11 @@ def find(run: Run, prefix: str) -> str:
     Raises:
         RunError: none does, or several do.
     """
-    connection = connect(run)
-    ids = connection.execute(
+    sql = (
         "select distinct id from (select caption_id as id from captions union all select question_id from questions "
-        "union all select question_id from verdicts) where starts_with(id, ?) limit 6",
-        [prefix],
-    ).fetchall()
+        "union all select question_id from verdicts) where starts_with(id, ?) limit 6"
+    )
+    ids = connect(run, sql=sql).execute(sql, [prefix]).fetchall()
     if len(ids) > 1:
         shown = ", ".join(sorted(str(row[0]) for row in ids[:5]))
         raise RunError(f"{prefix!r} is the beginning of several ids ({shown}); give more of it.")

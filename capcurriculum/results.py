@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from capcurriculum import json_file, run, samples
+from capcurriculum import checksums, json_file, run, samples
 from capcurriculum.errors import RunError
 from capcurriculum.tables import arrow_schema, write_atomically
 
@@ -141,8 +141,9 @@ def scores_in(folder: Path) -> list[Score]:
     path = folder / SCORES
     if not path.is_file():
         return []
+    checksums.check([path])
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
         if "sample" in frame.columns:
             frame = frame.filter(pl.col("sample").cast(pl.String).fill_null("") == "")
         names = [*_NEEDED, *(name for name in _FURTHER if name in frame.columns)]
@@ -167,6 +168,7 @@ def put_score(folder: Path, name: Name, score: Score | None) -> None:
     data = BytesIO()
     rows = [dataclasses.asdict(one) for one in sorted(kept, key=named)]
     pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(Score)), data, compression="zstd")
+    checksums.seal(data)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / SCORES, data.getvalue())
 

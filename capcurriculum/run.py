@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import __version__, json_file, locks, prompts, recipe, unforeseen
+from capcurriculum import __version__, checked_json, json_file, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
@@ -48,6 +48,11 @@ class Run:
     path: Path
     share: Share | None = None
     writer: str = ""
+
+    def __post_init__(self) -> None:
+        """Libraries take a path such as `s3:/x` for an address, and none that begins with a slash."""
+        if ":" in str(self.path).partition("/")[0]:
+            object.__setattr__(self, "path", self.path.absolute())
 
     @property
     def _writer(self) -> str:
@@ -136,6 +141,23 @@ class Run:
         """The plan of every training of this run: the one without a name, then the named ones."""
         found = [self.path / "training" / "plan.json", *sorted(self.path.glob("trainings/*/plan.json"))]
         return [plan for plan in found if plan.is_file()]
+
+    def about(self) -> dict[str, Any]:
+        """What `run.json` says of how the run was begun: versions, seed, prompts. Empty where there is none.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        path = self.path / "run.json"
+        try:
+            found = json_file.read(path)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path} is damaged ({error}); put back a copy, or move it away to go on without."
+            ) from error
+        return found if isinstance(found, dict) else {}
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with."""
@@ -233,8 +255,8 @@ def _check_recipe(run: Run, wanted: Recipe) -> None:
         facts = {"capcurriculum": __version__, "schema": SCHEMA, "seed": wanted.seed, "versions": versions}
         facts |= {"python": platform.python_version(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         facts |= {"prompts": {name: prompts.digest(name) for name in prompts.names()}}
-        write_atomically(about, (json.dumps(facts, indent=1) + "\n").encode())
-    write_atomically(run.path / "recipe.yaml", recipe.dump(wanted).encode())
+        write_atomically(about, checked_json.encode(facts))
+    write_atomically(run.path / "recipe.yaml", checked_json.commented(recipe.dump(wanted)))
 
 
 def _start_over(run: Run) -> None:
@@ -258,23 +280,8 @@ def check_prompts(run: Run) -> None:
         )
 
 
-def facts(run: Run) -> dict[str, Any]:
-    """What `run.json` tells: versions, seed, prompts; nothing where there is none.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    about = run.path / "run.json"
-    try:
-        return json_file.mapping(about)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RunError(f"{about} is damaged ({error}); move it away: only versions and prompts stand in it.") from error
-
-
 def _other_prompts(run: Run) -> list[str]:
-    before = facts(run).get("prompts")
+    before = run.about().get("prompts")
     before = before if isinstance(before, dict) else {}
     return [name for name in prompts.names() if before.get(name, prompts.digest(name)) != prompts.digest(name)]
 

@@ -16,6 +16,7 @@ from capcurriculum.funnel import CatchLine, FunnelLine
 from capcurriculum.run import Run
 from capcurriculum.spend import spends
 from capcurriculum.terminal import visible
+from capcurriculum.verify import Found
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
@@ -116,6 +117,16 @@ def status(run: Run, console: Console) -> None:
     last = list(run.events())[-1:]
     if last:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
+
+
+def verified(found: Sequence[Found], console: Console) -> None:
+    """How many files of each folder are as they were written, and how many bear no checksum to say so."""
+    rows = [(one.folder or "the run's own folder", one.sound, one.unsealed, one.damaged) for one in found]
+    console.print(grid(("folder", "sound", "no checksum", "damaged"), rows, ("sound", "no checksum", "damaged")))
+    if bare := sum(one.unsealed for one in found):
+        remarks(
+            [f"{bare} files bear no checksum: journals, and what earlier versions wrote; they can be read."], console
+        )
 
 
 def forecast(steps: Iterable[Forecast], console: Console) -> None:

@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from capcurriculum.errors import RunError
 
 Row = TypeVar("Row")
@@ -108,9 +109,12 @@ class Table(Generic[Row]):
         number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
         path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
         temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        table = _written(values, arrow_schema(self.record))
         with _removed_if_it_fails(temporary):
-            pq.write_table(_written(values, arrow_schema(self.record)), temporary, compression="zstd")
-            with temporary.open("rb") as handle:
+            with temporary.open("w+b") as handle:
+                pq.write_table(table, handle, compression="zstd")
+                checksums.seal(handle)
+                handle.flush()
                 os.fsync(handle.fileno())
             publish(temporary, path)
         return len(values)
@@ -130,10 +134,16 @@ class Table(Generic[Row]):
         """All rows or those of some shards, lazily; an empty frame of the right schema when there is no shard.
 
         A column that a shard of an older version lacks is null.
+
+        Raises:
+            RunError: a shard is damaged.
         """
         shards = self.shards() if shards is None else list(shards)
+        checksums.check(shards)
         empty = typing.cast("pl.DataFrame", pl.from_arrow(arrow_schema(self.record).empty_table()))
-        return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert") if shards else empty.lazy()
+        if not shards:
+            return empty.lazy()
+        return pl.scan_parquet(shards, schema=empty.schema, missing_columns="insert", glob=False)
 
     def frame(self, *columns: str) -> pl.DataFrame:
         """Some or all columns, in memory.
@@ -154,14 +164,15 @@ class Table(Generic[Row]):
             RunError: a shard is damaged.
         """
         for shard in self.shards():
+            checksums.check([shard])
             with damage(shard):
-                frame = pl.read_parquet(shard)
+                frame = pl.read_parquet(shard, glob=False)
                 found = list(self._records(frame.filter(*predicates) if predicates else frame))
             yield from found
 
     def count(self) -> int:
         """How many rows there are, from the shards' own footers; raises `RunError` where one is damaged."""
-        return sum(map(count, self.shards()))
+        return sum(map(checksums.rows, self.shards()))
 
     def where(self, *predicates: pl.Expr) -> list[Row]:
         """The rows for which every predicate holds; raises `RunError` where a shard is damaged."""

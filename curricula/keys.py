@@ -138,9 +138,9 @@ def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
     left = kept(run, recipe, identity)
     labels = [pl.col(name).cast(pl.Categorical) for name in ("stage", "source", "skill")]
     chosen = [*labels, identity.alias("key"), split.unit().alias("unit")]
-    tables = [pl.scan_parquet(shards) for shards in portions(run.questions.shards(), QUESTIONS)]
+    tables = [pl.scan_parquet(shards, glob=False) for shards in portions(run.questions.shards(), QUESTIONS)]
     questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
-    tables = [pl.scan_parquet(shards) for shards in portions(run.answers.shards(), ANSWERS)]
+    tables = [pl.scan_parquet(shards, glob=False) for shards in portions(run.answers.shards(), ANSWERS)]
     tables = [corrected.answers(table) for table in tables or [run.answers.scan()]]
     counted = _summed(collected(counts(table, identity)) for table in tables)
     return questions.join(left, on="key", how="semi").join(counted, on="key", how="inner")

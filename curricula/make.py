@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from capcurriculum import checksums
 from capcurriculum.corrections import corrections
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
@@ -173,7 +174,9 @@ def write_order(
         if not _linked(known.get(said["digest"]), temporary / one.name):
             jobs += [(rows, temporary / one.name, split) for rows, split in zip(one.rows, SPLITS, strict=True)]
     _write_all(jobs, content)
-    order_file.listing(list(ordered), keys).write_parquet(temporary / order_file.LISTING)
+    with (temporary / order_file.LISTING).open("w+b") as file:
+        order_file.listing(list(ordered), keys).write_parquet(file)
+        checksums.seal(file)
     order_file.write(temporary, dict(about), run)
     _replace(temporary, folder)
 
@@ -181,9 +184,11 @@ def write_order(
 def _linked(source: Path | None, folder: Path) -> bool:
     """Whether `folder` now holds the files of a set that lies elsewhere in the run."""
     try:
-        for path in sorted(source.glob("*.parquet")) if source else ():
+        files = sorted(source.glob("*.parquet")) if source else []
+        checksums.check(files)
+        for path in files:
             os.link(path, folder / path.name)
-    except OSError:  # this file system has no hard links
+    except (OSError, RunError):  # this file system has no hard links, or a file is damaged and is not passed on
         for path in folder.iterdir():
             path.unlink()
     return any(folder.iterdir())

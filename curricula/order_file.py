@@ -1,7 +1,6 @@
 """`order.json`: how an order came about, which rows its sets hold, and which files belong to them."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, Field
 
-from capcurriculum import json_file, prompts
+from capcurriculum import checked_json, json_file, prompts
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import digest
@@ -124,8 +123,7 @@ def write(folder: Path, about: dict[str, Any], run: Run) -> None:
     """Put the description, the files and the run's tables into `folder`; the sets must be complete."""
     sets = [one | {"files": _files(folder / one["name"])} for one in about["sets"]]
     tables = {table.folder.name: _table(table.shards()) for table in (run.questions, run.answers, run.verdicts)}
-    text = json.dumps(about | {"sets": sets, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(folder / NAME, text.encode())
+    write_atomically(folder / NAME, checked_json.encode(about | {"sets": sets, "tables": tables}, ascii_only=False))
 
 
 def _files(folder: Path) -> dict[str, int]:

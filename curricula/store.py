@@ -68,10 +68,10 @@ def opened(run: Run, keys: Keys, folder: Path, corrected: Corrections = AS_WRITT
     try:
         home = pl.DataFrame({"key": keys.key, "home": np.arange(len(keys), dtype=np.uint32)}).lazy()
         for number, shards in enumerate(portions(run.questions.shards(), QUESTIONS)):
-            questions = corrected.questions(pl.scan_parquet(shards).select(COLUMNS)).select(COLUMNS)
+            questions = corrected.questions(pl.scan_parquet(shards, glob=False).select(COLUMNS)).select(COLUMNS)
             _deal(questions, home, folder / "questions" / str(number))
         for number, shards in enumerate(portions(run.answers.shards(), ANSWERS)):
-            rollouts = pl.scan_parquet(shards).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
+            rollouts = pl.scan_parquet(shards, glob=False).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
             replies = corrected.answers(rollouts).select("question_id", "rollout", "answer", "outcome")
             _deal(replies, home, folder / "answers" / str(number), drop="question_id")
         for number, start in enumerate(range(0, len(keys), BLOCK)):
@@ -115,7 +115,7 @@ def _put_together(folder: Path, number: int, start: int, rows: int) -> None:
 
 
 def _dealt(folder: Path, number: int) -> pl.DataFrame:
-    return pl.scan_ipc(sorted(folder.glob(f"*/block={number}/*.ipc"))).collect()
+    return pl.scan_ipc(sorted(folder.glob(f"*/block={number}/*.ipc")), glob=False).collect()
 
 
 def _correct() -> pl.Expr:

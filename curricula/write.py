@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from curricula.keys import Indices
 from curricula.stage_rows import Content
 
@@ -38,7 +39,7 @@ def write_split(rows: Indices, content: Content, folder: Path, split: str) -> No
                 writer.write_table(group, row_group_size=group.num_rows)
                 written += group.num_rows
                 group = next(groups, None)
-        _flush(shards[-1])
+        _finish(shards[-1])
     for number, shard in enumerate(shards):
         shard.rename(folder / f"{split}-{number:05d}-of-{len(shards):05d}.parquet")
 
@@ -60,6 +61,8 @@ def settings(schema: pa.Schema) -> dict[str, object]:
     }
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb") as handle:
+def _finish(path: Path) -> None:
+    with path.open("r+b") as handle:
+        checksums.seal(handle)
+        handle.flush()
         os.fsync(handle.fileno())

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from capcurriculum.errors import EvaluationError
 from capcurriculum.run import Run
 from datagen.images import ImageProblem
@@ -26,8 +27,10 @@ def read(path: Path, pictures: Pictures, limit: int | None = None, name: str = "
     """The benchmark of a Parquet file.
 
     Raises:
-        EvaluationError: it cannot be read, or is no stage file.
+        EvaluationError: it is no stage file.
+        RunError: it is damaged, or cannot be read.
     """
+    checksums.check([path])
     try:
         with pq.ParquetFile(path) as file:
             columns = set(file.schema_arrow.names)

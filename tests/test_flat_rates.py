@@ -51,7 +51,7 @@ def test_files_are_counted_without_the_rows_that_are_left_out(tmp_path: Path) ->
     bare = write(tmp_path / "c.parquet", [0, 1], "score")
     assert flat_rates.in_files([bare]) == FlatRates(2, 0, 0, 2)
     bare.write_bytes(bare.read_bytes()[:40])
-    with pytest.raises(RunError, match=r"c.parquet is damaged .*; build the run again"):
+    with pytest.raises(RunError, match=r"c.parquet is damaged .*; put back a copy"):
         flat_rates.in_files([bare])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from capcurriculum import recipe
+from capcurriculum import json_file, recipe
 from capcurriculum.errors import RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
@@ -114,7 +114,7 @@ def test_every_unit_is_in_one_share() -> None:
 def test_other_prompts_are_refused_with_their_names(tmp_path: Path) -> None:
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1")
     with writing(wanted) as run:
-        about = json.loads((run.path / "run.json").read_text())
+        about = json_file.read(run.path / "run.json")
         worlds.begin(run)
     about["prompts"]["choice"] = "0" * 16
     (run.path / "run.json").write_text(json.dumps(about))

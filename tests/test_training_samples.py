@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capcurriculum import cli
-from capcurriculum.errors import TrainerError
+from capcurriculum.errors import RunError
 from capcurriculum.rows import digest
 from tests import validations
 from training import samples
@@ -102,7 +102,7 @@ def test_what_is_missing_is_said(run: Path) -> None:
         path.unlink()
     assert "no stage files with validation rows" in stages(run)["text"].missing
     (run / "stages" / "text" / "val-0.parquet").write_text("no parquet")
-    with pytest.raises(TrainerError, match="build the run again"):
+    with pytest.raises(RunError, match=r"val-0.parquet is damaged .* remove it"):
         stages(run)
 
 

@@ -14,7 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum.errors import TrainerError
+from capcurriculum import checksums
+from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from training.dataset import IMAGE, StageFiles
@@ -53,6 +54,8 @@ def write(run: Run, taught: StageFiles, made: StageFiles, knobs: Knobs) -> None:
                 for path in paths:
                     for rows in _rows(path, captions, knobs):
                         writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+            with temporary.open("r+b") as file:
+                checksums.seal(file)
             os.replace(temporary, target)
 
 
@@ -62,7 +65,7 @@ def by_question(run: Run, paths: Sequence[Path], stage: str) -> dict[str, str]:
     Raises:
         TrainerError: a row has no caption.
     """
-    ids = pl.concat([pl.read_parquet(path, columns=["question_id"]) for path in paths])
+    ids = pl.concat([pl.read_parquet(path, columns=["question_id"], glob=False) for path in paths])
     known = run.questions.frame("question_id", "image_id", "caption").unique("question_id")
     rows = ids.join(known, on="question_id", how="left", maintain_order="left")
     if bare := rows.filter(pl.col("caption").fill_null("") == "").height:
@@ -108,4 +111,10 @@ def _row(row: Mapping[str, Any], caption: str, knobs: Knobs) -> dict[str, Any]:
 
 
 def _is_there(path: Path, said: str) -> bool:
-    return path.is_file() and (pq.read_schema(path).metadata or {}).get(_DIGEST) == said.encode()
+    if not path.is_file():
+        return False
+    try:
+        checksums.check([path])
+    except RunError:
+        return False  # to be written again
+    return (pq.read_schema(path).metadata or {}).get(_DIGEST) == said.encode()

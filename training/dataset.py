@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from capcurriculum.errors import TrainerError
 from training.plan import files_digest
 
@@ -35,12 +36,14 @@ def set_files(name: str, folders: Sequence[Path]) -> StageFiles:
     """The files of a set: training files of its folders one after the other, validation files of the first.
 
     Raises:
-        TrainerError: there are none to train on, or one is not parquet.
+        TrainerError: there are none to train on.
+        RunError: one is damaged.
     """
     there = [folder.absolute() for folder in folders]
     train, val = train_files(there), val_files(there)
     if not train:
         raise TrainerError(f"Stage {name} has no train files in {there[0]}; build the run first (capcurriculum build).")
+    checksums.check([*train, *val])
     return StageFiles(name, train, val, count(train), files_digest([*train, *val]))
 
 

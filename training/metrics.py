@@ -15,7 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum.errors import TrainerError
+from capcurriculum import checksums
+from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.tables import write_atomically
 
 #: What every row has beside verl's numbers, each of which is a column of its own (float, null where it was not logged).
@@ -56,7 +57,10 @@ def load(path: Path) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema=_SCHEMA)
     try:
-        return pl.read_parquet(path)
+        checksums.check([path])
+        return pl.read_parquet(path, glob=False)
+    except RunError as error:
+        raise TrainerError(str(error)) from error
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise TrainerError(f"{path} is damaged ({reason}); move it away, only curves are drawn from it.") from error
@@ -116,6 +120,7 @@ class Series:
     def _save(self) -> None:
         file = io.BytesIO()
         self._frame.write_parquet(file)
+        checksums.seal(file)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, file.getvalue())
 

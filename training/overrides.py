@@ -5,6 +5,7 @@ that says how a CPU differs. Order lives in the data, so nothing shuffles it una
 overlong prompt is an error.
 """
 
+import glob
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,8 +193,8 @@ def tracking(recipe: TrainingRecipe, run: StageRun) -> dict[str, Any]:
 
 def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
     return {
-        "data.train_files": [str(path) for path in paths.train],
-        "data.val_files": [str(path) for path in paths.val],
+        "data.train_files": _patterns(paths.train),
+        "data.val_files": _patterns(paths.val),
         "data.train_batch_size": knobs.batch_size,
         "data.max_prompt_length": knobs.max_prompt_tokens,
         "data.max_response_length": knobs.max_response_tokens,
@@ -209,6 +210,11 @@ def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) ->
         "data.max_pixels": knobs.max_pixels,
         **template(base),
     }
+
+
+def _patterns(paths: tuple[Path, ...]) -> list[str]:
+    """verl hands them to `datasets`, which would take a path with a bracket for a pattern of others."""
+    return [glob.escape(str(path)) for path in paths]
 
 
 def template(base: Backbone) -> dict[str, Any]:

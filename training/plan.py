@@ -7,7 +7,6 @@ is replaced atomically, so after a kill at any instant it holds the last state t
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from capcurriculum import json_file
+from capcurriculum import checked_json, json_file
 from capcurriculum.errors import TrainerError
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
@@ -156,4 +155,4 @@ def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:
     """Replace the plan file; it is complete before it has its name."""
     data = {"version": VERSION, "recipe": name, "stages": [dataclasses.asdict(stage) for stage in stages]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
+    write_atomically(path, checked_json.encode(data))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from rich.console import Console
 
-from capcurriculum import show
+from capcurriculum import checksums, show
 from capcurriculum.errors import TrainerError
 from capcurriculum.markdown import shortened
 from capcurriculum.rows import Outcome, digest
@@ -175,6 +175,7 @@ def _validation(run_dir: Path, columns: Sequence[str | pl.Expr], *wanted: pl.Exp
     """Validation rows of the stage files and of every order, which are the same rows; a frame a file."""
     frames = []
     for path in sorted([*run_dir.glob("stages/*/val-*.parquet"), *run_dir.glob("curricula/*/**/val-*.parquet")]):
+        checksums.check([path], pictures=len(wanted) > 0)
         try:
             frames.append(pl.scan_parquet(path, glob=False).filter(*wanted).select(columns).collect())
         except (pl.exceptions.PolarsError, OSError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from cards.publish.staged import StagedSet
 from datagen import images, shown
 
@@ -46,6 +47,7 @@ def example(staged: StagedSet, folder: Path) -> Example | None:
 
 def _row(paths: tuple[Path, ...], place: int) -> dict[str, Any]:
     for path in paths:
+        checksums.check([path])
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows

@@ -15,7 +15,7 @@ from capcurriculum.errors import RunError
 from capcurriculum.funnel import FunnelLine
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_auditor import AuditorSection
-from capcurriculum.run import Run, facts
+from capcurriculum.run import Run
 from capcurriculum.spend import Spend
 
 
@@ -102,7 +102,7 @@ def about(run: Run) -> Mapping[str, Any]:
     Raises:
         RunError: it is damaged.
     """
-    return facts(run)
+    return run.about()
 
 
 def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]) -> list[Prompt]:

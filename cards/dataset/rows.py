@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
 from cards.publish.staged import StagedSet
 
 #: More bars than this are too thin to read, so pass rates of a larger K share one.
@@ -70,16 +71,23 @@ class PassRates:
 
 
 def scan(staged: StagedSet) -> pl.LazyFrame:
-    """All rows of a set, lazily; nothing reads pictures unless it selects them."""
-    return pl.scan_parquet([path for paths in staged.files.values() for path in paths])
+    """All rows of a set, lazily, of which no picture may be selected.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+    files = [path for paths in staged.files.values() for path in paths]
+    checksums.check(files, pictures=False)
+    return pl.scan_parquet(files, glob=False)
 
 
 def splits(staged: StagedSet) -> list[Split]:
     """The splits of a set, in the order of its files."""
     found = []
     for name, paths in staged.files.items():
+        checksums.check(paths, pictures=False)
         footers = [pq.read_metadata(path) for path in paths]
-        columns = pl.scan_parquet(list(paths)).select(
+        columns = pl.scan_parquet(list(paths), glob=False).select(
             pictures=pl.col("problem").str.starts_with("<image>").sum(),
             rate=(pl.col("pass_k") / pl.col("pass_n")).filter(pl.col("pass_n") > 0).mean(),
         )

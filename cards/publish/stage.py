@@ -13,10 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from capcurriculum import funnel, recipe
+from capcurriculum import checksums, funnel, recipe
 from capcurriculum.errors import RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
@@ -97,6 +94,7 @@ def _set(name: str, config: str, source: Path, folder: Path, one_repo: bool) -> 
     for split in SPLITS:
         shards = sorted(source.glob(f"{split}-*.parquet"))
         if shards:
+            checksums.check(shards)
             files[split] = tuple(_link(shard, folder / below / shard.name) for shard in shards)
     if not files:
         raise RunError(f"{source} holds no Parquet files; run `capcurriculum build` again.")
@@ -125,11 +123,7 @@ def _published(one: Staged) -> dict[str, Any]:
 
 
 def _facts(path: Path) -> Facts:
-    try:
-        rows = pq.read_metadata(path).num_rows
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path} is no sound Parquet file ({error}); run `capcurriculum build` again.") from error
-    return Facts(sha256(path), path.stat().st_size, rows)
+    return Facts(sha256(path), path.stat().st_size, checksums.rows(path))
 
 
 def sha256(path: Path) -> str:

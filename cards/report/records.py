@@ -90,7 +90,7 @@ def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
         spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="capcurriculum-report-"))
 
         def rows(sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
-            connection = stack.enter_context(ledger.connect(run, corrected))
+            connection = stack.enter_context(ledger.connect(run, corrected, sql))
             connection.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = '{spill}'")
             for name, frame in frames.items():
                 connection.register(name, frame.to_arrow())

@@ -6,6 +6,7 @@ text of the run can know.
 """
 
 import base64
+import glob
 import hashlib
 import json
 import secrets
@@ -29,7 +30,7 @@ from capcurriculum.errors import RunError
 from capcurriculum.markdown import visible
 from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.run import Run, facts
+from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from cards.report import charts, numbers
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, chosen, fates
@@ -130,7 +131,7 @@ def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
     if not beside:
         yield _Blocks(None)
         return
-    for killed in folder.parent.glob(f".tmp-*-report-{folder.name}"):
+    for killed in folder.parent.glob(f".tmp-*-report-{glob.escape(folder.name)}"):
         shutil.rmtree(killed)
     temporary, before = (folder.with_name(f".tmp-{kind}-report-{folder.name}") for kind in ("new", "old"))
     try:
@@ -225,7 +226,7 @@ def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str], corrected: Co
     fate = dict(questions["fate"].value_counts().iter_rows())
     kept = dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows())
     return {
-        "about": facts(run),
+        "about": run.about(),
         "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages((x.stage for x in lines), taught)},
         "questions": questions.height,
         "fate": {name: fate.get(name, 0) for name in (KEPT, OPEN, DROPPED)},

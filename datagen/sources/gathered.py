@@ -4,12 +4,13 @@ A source is told by its part of the recipe, and its looks by the paths, sizes an
 are added later are found, and a resumed build opens no image that it has seen.
 """
 
-import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from capcurriculum import json_file
+from capcurriculum import checked_json, json_file
+from capcurriculum.errors import RunError
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.run import Run
@@ -23,14 +24,7 @@ class Gathered:
 
     def __init__(self, run: Run) -> None:
         self._path = run.path / FILE
-        self._looks = self._read()
-
-    def _read(self) -> dict[str, str]:
-        """Nothing where the file is damaged: its sources are read again, which costs time alone."""
-        try:
-            return {str(name): str(looks) for name, looks in json_file.mapping(self._path).items()}
-        except (FileNotFoundError, ValueError):
-            return {}
+        self._looks: dict[str, str] = _read(self._path)
 
     def holds(self, stage: str, number: int, section: SourceSection, folder: Path) -> bool:
         """Whether the source was read to its end as it is now."""
@@ -38,14 +32,25 @@ class Gathered:
 
     @property
     def since(self) -> float:
-        """When a source was last read to its end, or the run begun, in seconds since the epoch."""
+        """When a source was last read to its end, or the run begun, in seconds since the epoch.
+
+        0 where that is yet to come: the clock was set back since, and the times of files say nothing.
+        """
         path = self._path if self._path.is_file() else self._path.with_name("run.json")
-        return path.stat().st_mtime if path.is_file() else 0.0
+        read = path.stat().st_mtime if path.is_file() else 0.0
+        return read if read <= time.time() else 0.0
 
     def note(self, stage: str, number: int, section: SourceSection, folder: Path) -> None:
         """Remember that the source was read to its end."""
         self._looks[_name(stage, number, section)] = _looks(folder)
-        write_atomically(self._path, (json.dumps(self._looks, indent=1) + "\n").encode())
+        write_atomically(self._path, checked_json.encode(self._looks))
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return {str(name): str(looks) for name, looks in json_file.mapping(path).items()} if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it, and the sources are read again.") from error
 
 
 def _name(stage: str, number: int, section: SourceSection) -> str:

@@ -3,13 +3,12 @@
 The counts are a query over the tables, so they are right after any interruption; nothing here says where the data lay.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from capcurriculum import json_file
+from capcurriculum import checked_json, json_file
 from capcurriculum.recipe_sources import KINDS, SourceSection
 from capcurriculum.run import Run, stage_of_caption
 from capcurriculum.tables import write_atomically
@@ -30,7 +29,7 @@ def write(
         for number, section in enumerate(found):
             said = conventions.get(f"{stage} {number}", "")
             declared.append(_declared(stage, section) | ({"keys": said, "number": number} if said else {}))
-    data = json.dumps({"sources": declared, "rows": _rows(run)}, indent=1, ensure_ascii=False).encode() + b"\n"
+    data = checked_json.encode({"sources": declared, "rows": _rows(run)}, ascii_only=False)
     path = run.path / FILE
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -4,6 +4,7 @@ Its chat models send no system turn, whatever `--system_instruction` says (lmms-
 models that take no messages), so the relay adds it.
 """
 
+import glob
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class Session(kits.Session):
         told = {
             "task": task.name,
             "dataset_path": "parquet",
-            "dataset_kwargs": {"data_files": {"test": str(data)}},
+            "dataset_kwargs": {"data_files": {"test": glob.escape(str(data))}},
             "test_split": "test",
             "output_type": "generate_until",
             "doc_to_target": "answer",

@@ -4,6 +4,7 @@ Asking and grading are two runs of the kit, since it grades in silence by exact 
 keeps what came of that: nothing is graded before the judge has answered us, and what was graded while it failed goes.
 """
 
+import glob
 from collections.abc import Iterable, Sequence
 
 from capcurriculum import results, samples
@@ -150,7 +151,7 @@ def _graded(session: Session, batch: Sequence[Dataset], url: str, token: str = "
 
 def _forget(session: Session, dataset: Dataset) -> None:
     """Remove what the kit found of a benchmark's replies, which it would take for the truth for ever."""
-    for path in session.results.glob(f"{session.target.alias}_{dataset.name}_*"):
+    for path in session.results.glob(glob.escape(f"{session.target.alias}_{dataset.name}_") + "*"):
         path.unlink()
 
 

@@ -4,12 +4,11 @@ The file holds the design with the number of rows behind every stratum, so an es
 becomes of the run later.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from capcurriculum import json_file
+from capcurriculum import checked_json, json_file
 from capcurriculum.errors import ReviewError
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
@@ -71,7 +70,7 @@ def save(run: Run, sample: Sample) -> None:
     """Put the sample in the place of an earlier one."""
     path = run.path / FILE
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, (json.dumps(asdict(sample), indent=1) + "\n").encode())
+    write_atomically(path, checked_json.encode(asdict(sample)))
 
 
 def load(run: Run) -> Sample | None:

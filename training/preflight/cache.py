@@ -5,6 +5,7 @@ user's cache and not in the run, so a dry run may fill it and other runs and ord
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capcurriculum import checksums
+from capcurriculum.errors import RunError
 from capcurriculum.tables import write_atomically
 from training.preflight.rows import RowResult
 
@@ -58,8 +61,9 @@ class RowCache:
         known: dict[bytes, RowResult] = {}
         for shard in sorted(self.folder.glob("rows-*.parquet")):
             try:
+                checksums.check([shard])
                 table = pq.read_table(shard, schema=_SCHEMA)
-            except (OSError, pa.ArrowException):
+            except (OSError, pa.ArrowException, RunError):
                 with suppress(OSError):
                     shard.unlink()
                 continue
@@ -85,9 +89,10 @@ class RowCache:
         if not rows:
             return
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        sink = pa.BufferOutputStream()
+        sink = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink, compression="zstd")
-        write_atomically(self.folder / f"rows-{uuid4().hex}.parquet", sink.getvalue().to_pybytes())
+        checksums.seal(sink)
+        write_atomically(self.folder / f"rows-{uuid4().hex}.parquet", sink.getvalue())
 
     def compact(self) -> None:
         """Make one shard of many, which a later look opens faster; raises `OSError` as `add`."""

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum import json_file
+from capcurriculum import checksums, json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Verdict, digest
 from capcurriculum.tables import Table, write_atomically
@@ -182,6 +182,8 @@ def _rewrite(
             start += batch.num_rows
             if kept.num_rows:
                 writer.write_batch(kept)
+    with target.open("r+b") as written:
+        checksums.seal(written)
 
 
 def _with_pictures(batch: pa.RecordBatch, small: Mapping[int, list[bytes]]) -> pa.RecordBatch:
