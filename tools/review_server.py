@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from capcurriculum import child_environment
+
 ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv-argilla"
 HOME = ROOT / ".argilla"
@@ -105,7 +107,7 @@ def serving(home: Path = HOME, python: Path | None = None, port: int = 0) -> Ite
 
 
 def _environment(home: Path, login: Login, redis_port: int, search: str) -> dict[str, str]:
-    return os.environ | {
+    own = {
         "ARGILLA_HOME_PATH": str(home),
         "ARGILLA_DATABASE_URL": f"sqlite+aiosqlite:///{home}/argilla.db?check_same_thread=False",
         "ARGILLA_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
@@ -115,6 +117,7 @@ def _environment(home: Path, login: Login, redis_port: int, search: str) -> dict
         "REVIEW_PASSWORD": login.password,
         "REVIEW_API_KEY": login.api_key,
     }
+    return child_environment.environment(own)
 
 
 def _login(home: Path) -> Login:
