@@ -89,7 +89,7 @@ def _sources(wanted: Recipe) -> Iterator[Wish]:
 
 def _program(path: str) -> str:
     """The file itself: what is written may depend on the folder that the command is given in."""
-    return str(Path(path).expanduser().absolute())
+    return str(Path(os.path.expanduser(path)).absolute())
 
 
 def check(name: str, wishes: Sequence[Wish], parts: Collection[str], *, allow: bool) -> None:

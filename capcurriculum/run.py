@@ -5,6 +5,7 @@ recipe, and refuses to go on under one, or under prompts, that could change a re
 """
 
 import json
+import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -192,7 +193,7 @@ def existing(path: Path) -> Run:
     Raises:
         RunError: there is none at `path`.
     """
-    if not (path / "recipe.yaml").is_file():
+    if not os.path.isfile(path / "recipe.yaml"):
         raise RunError(f"There is no run at {path}: it has no recipe.yaml; name a folder such as runs/demo.")
     unforeseen.remember(path)
     return Run(path)
@@ -300,9 +301,9 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
         RunError: none of them exists.
     """
     path = Path(path_or_name)
-    if path.is_file() and path.suffix in (".yaml", ".yml"):
+    if os.path.isfile(path) and path.suffix in (".yaml", ".yml"):
         return existing(recipe.load(path).run_dir)
-    return existing(path if path.is_dir() else Path(runs) / path_or_name)
+    return existing(path if os.path.isdir(path) else Path(runs) / path_or_name)
 
 
 def recipe_of(path_or_name: str, runs: str = "runs") -> Recipe:
@@ -313,5 +314,7 @@ def recipe_of(path_or_name: str, runs: str = "runs") -> Recipe:
         RunError: there is no such run.
     """
     path = Path(path_or_name)
-    is_file = path.is_file() or path.suffix in (".yaml", ".yml") or (len(path.parts) > 1 and not path.is_dir())
+    is_file = (
+        os.path.isfile(path) or path.suffix in (".yaml", ".yml") or (len(path.parts) > 1 and not os.path.isdir(path))
+    )
     return recipe.load(path) if is_file else named(path_or_name, runs).recipe()

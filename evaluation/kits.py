@@ -81,9 +81,9 @@ def find(name: str, distributions: Sequence[str], python: str, hint: str, *, sta
     Raises:
         EvaluationError: there is no such interpreter, or the kit is not installed there.
     """
-    path = Path(python).expanduser() if python else DEFAULT
+    path = Path(os.path.expanduser(python)) if python else DEFAULT
     mend = f"`make eval-venv` makes such an environment, or {hint}"
-    if not (path.is_file() and os.access(path, os.X_OK)):
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
         named = f"There is no Python at {path}" if python else f"No environment of {name} is named"
         raise EvaluationError(f"{named}; {mend}, and name its Python with --python or evaluation.python.")
     if not start:

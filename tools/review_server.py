@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from capcurriculum import signals
+from capcurriculum import child_environment, signals
 from training import processes
 
 ROOT = Path(__file__).parents[1]
@@ -147,7 +147,7 @@ def _undisturbed_at_its_end(sign: Path, children: "list[subprocess.Popen[bytes]]
 
 
 def _environment(home: Path, login: Login, redis_port: int, search: str) -> dict[str, str]:
-    return os.environ | {
+    own = {
         "ARGILLA_HOME_PATH": str(home),
         "ARGILLA_DATABASE_URL": f"sqlite+aiosqlite:///{home}/argilla.db?check_same_thread=False",
         "ARGILLA_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
@@ -157,6 +157,7 @@ def _environment(home: Path, login: Login, redis_port: int, search: str) -> dict
         "REVIEW_PASSWORD": login.password,
         "REVIEW_API_KEY": login.api_key,
     }
+    return child_environment.environment(own)
 
 
 def _login(home: Path) -> Login:

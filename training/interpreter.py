@@ -33,7 +33,7 @@ def locate(settings: TrainingRecipe) -> str:
     if not settings.python:
         return sys.executable
     path = Path(settings.python).expanduser()
-    if not (path.is_file() and os.access(path, os.X_OK)):
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
         raise TrainerError(f"There is no Python at {path}; correct training.python.")
     return str(path)
 

@@ -4,6 +4,7 @@
 or the test rows of a run.
 """
 
+import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -120,7 +121,7 @@ def is_file(name: str) -> bool:
         EvaluationError: a file of that name cannot be read.
     """
     path = Path(name)
-    if name in BUILT_IN or path.suffix.lower() in _TABLES or not path.is_file():
+    if name in BUILT_IN or path.suffix.lower() in _TABLES or not os.path.isfile(path):
         return False
     data = _read(path)
     return isinstance(data, dict) and "benchmarks" in data

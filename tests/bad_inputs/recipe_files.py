@@ -119,6 +119,11 @@ def _of_text(how: str, make: Callable[[str], list[str]], name: str, where: str) 
     return Case(f"{how}: {name}", lambda folder: make(GOOD + added), rf"{where} is (not valid|no) YAML: .*({says})")
 
 
+def _written(name: str) -> str:
+    Path(name).write_text(GOOD)
+    return name
+
+
 def _fifo(name: str) -> str:
     os.mkfifo(name)
     return name
@@ -177,6 +182,9 @@ CASES = [
     *(_of_text("a run", _kept, name, "small/recipe.yaml") for name in _IN_RUNS),
     *(_of_text("a suite", _suite, name, "suite.yaml") for name in _IN_RUNS),
     *(_of_text("allow", _allowed, name, "recipe.yaml") for name in _IN_RUNS),
+    *_odd("300 letters", lambda: "x" * 300, "There is no run at .*; name a folder such as runs/demo"),
+    *_odd("300 letters of a file", lambda: "x" * 300 + ".yaml", _UNREAD),
+    *_odd("a file in a file", lambda: f"{_written('file')}/recipe.yaml", _UNREAD),
     *_odd("a FIFO", lambda: _fifo("recipe.yaml"), rf"{_UNREAD}|no ordinary file"),
     *_odd("a socket", lambda: _socket("recipe.yaml"), _UNREAD),
     *_odd("a folder", lambda: _folder("recipe.yaml"), _UNREAD),

@@ -189,7 +189,22 @@ def _asked(variable: str) -> dict[str, str]:
     return {"model": "m", "base_url": _FAR, "api_key_env": variable}
 
 
+def _kit(python: str) -> list[str]:
+    return ["evaluate", f"M={_NEAR}", "--suite", "main", "--python", python]
+
+
 CASES = [
+    *(
+        Case(f"evaluate: {python!a} as a program", lambda folder, python=python: _judged(_kit(python)),
+             "There is no Python at .*; .*name its Python with --python or evaluation.python")
+        for python in ("~nobody-of-that-name/python3", "nothing/python3", "/", ".", "~", "a" * 300)
+    ),
+    *(
+        Case(f"allow: {python!a} as a program", _words(
+            lambda python=python: _recipe(evaluation={"python": python}), ("allow",), ()),
+            r"recipe.yaml would .*run the program /.*\(evaluation.python\).*This is allowed from now on", 0)
+        for python in ("~nobody-of-that-name/python3", "../python3", "a b")
+    ),
     *(case for url, says in ADDRESSES.items() for case in _refused(f"{url!a}", says, {"base_urls": [url]})),
     *(case for url in list(ADDRESSES)[:14] if url.startswith(("http://", "https://")) for case in _named(url)),
     *(_of_suite(f"{url!a}", {"model": "m", "base_url": url}, says) for url, says in list(ADDRESSES.items())[:-1]),
