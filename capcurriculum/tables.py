@@ -96,7 +96,9 @@ class Table(Generic[Row]):
         """
         found = sorted(self.folder.glob("part-*.parquet"))
         for shard in found:
-            _refuse_torn(shard)
+            with damage(shard):
+                about = shard.stat()
+                _refuse_torn(shard.absolute(), about.st_size, about.st_mtime_ns)
         return found
 
     def append(self, rows: Iterable[Row]) -> int:
@@ -205,15 +207,14 @@ def damage(where: Path) -> Iterator[None]:
 
 
 @cache
-def _refuse_torn(shard: Path) -> None:
-    """A look at both ends of a shard, once in a process: a disk that was full, or a copy that broke off, cuts it."""
-    with damage(shard), shard.open("rb") as file:
+def _refuse_torn(shard: Path, size: int, changed: int) -> None:
+    """A look at both ends of a shard, once as it is now: a disk that was full, or a copy that broke off, cuts it."""
+    with shard.open("rb") as file:
         head = file.read(len(_MARK))
-        size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
         length, tail = file.read(4), file.read(4)
-        if head != _MARK or tail != _MARK or int.from_bytes(length, "little") + 12 > size:
-            raise pa.ArrowInvalid(f"{size:,} bytes that are no whole Parquet file")
+    if head != _MARK or tail != _MARK or int.from_bytes(length, "little") + 12 > size:
+        raise pa.ArrowInvalid(f"{size:,} bytes that are no whole Parquet file")
 
 
 def count(shard: Path) -> int:

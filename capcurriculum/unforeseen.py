@@ -96,4 +96,5 @@ def _kept(data: bytes) -> str:
 
 
 def _text(value: object) -> str:
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    """As text that a terminal shows and does not obey."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))

@@ -68,6 +68,20 @@ class Site:
                 start(handler, {})
                 for _ in range(1000):
                     handler.wfile.write(data.picture(1) + bytes(10_000))
+            case "header":
+                name, value = {
+                    "length": ("Content-Length", "9" * 5000), "retry": ("Retry-After", "9" * 5000),
+                    "bracket": ("Location", "http://["), "port": ("Location", "http://h:99999/"),
+                    "nothing": ("Location", "http://"), "latin": ("Location", "http://\xe9\xff/"),
+                    "label": ("Location", f"http://{'a' * 300}.x/"), "scheme": ("Location", "file:///etc/passwd"),
+                    "turkish": ("Content-Length", "\xb2"),
+                }[argument]  # fmt: skip
+                if name == "Content-Length":
+                    start(handler, {name: value})
+                    handler.wfile.write(data.picture(1))
+                    handler.close_connection = True
+                else:
+                    send(handler, 302 if name == "Location" else 503, data.picture(1), {name: value})
             case "cut":
                 start(handler, {"Content-Length": "5000"})
                 handler.wfile.write(data.picture(1))
@@ -347,3 +361,14 @@ def test_a_torn_index_line_costs_one_fetch_and_no_error(site: Site, tmp_path: Pa
     assert len(read_pixmo(folder, tmp_path / "run")) == len(first)
     assert len(site.asked) == asked + 1
     assert [json.loads(line)["name"] for line in index.read_text().splitlines() if line.endswith("}")]
+
+
+@pytest.mark.parametrize("name", ["length", "retry", "bracket", "port", "nothing", "latin", "label", "scheme"])
+def test_a_header_that_nobody_expects_costs_its_own_picture(site: Site, name: str) -> None:
+    with pytest.raises((ImageProblem, TryAgain)) as caught:
+        fetch(f"{site.url}/header/{name}", LIMITS, loopback)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_length_that_is_no_number_is_none(site: Site) -> None:
+    assert fetch(f"{site.url}/header/turkish", LIMITS, loopback) == data.picture(1)

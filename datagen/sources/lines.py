@@ -144,7 +144,11 @@ def read_lines(path: Path, source: str, limit: int | None = None, most: int = MA
                 taken += 1
                 undecoded = encoding.undecoded(text)
                 text = encoding.replaced(text) if undecoded else text
-                long = f"is longer than {most:,} characters (line in the source's limits)" if len(raw) > most else None
+                long = (
+                    f"is longer than {most:,} characters (line in the source's limits)"
+                    if len(raw.rstrip("\n")) > most
+                    else None
+                )
                 base = digest(SCHEMA, "line", source, text)
                 seen[base] += 1
                 yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text, long or undecoded)
