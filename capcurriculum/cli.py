@@ -72,12 +72,12 @@ def _allow(arguments: argparse.Namespace) -> None:
     named = arguments.recipe
     is_suite = suites.is_file(named)
     wishes = suites.wishes(suites.load(named)) if is_suite else consent.of_recipe(run.recipe_of(named))
-    print("\n".join(consent.listed(named, wishes)))
+    terminal.say(*consent.listed(named, wishes))
     if arguments.forget:
         consent.forget(wishes)
-        print("This is not allowed any more.")
+        terminal.say("This is not allowed any more.")
     elif wishes:
-        print(f"This is allowed from now on; {consent.store(wishes)} stands for your word.")
+        terminal.say(f"This is allowed from now on; {consent.store(wishes)} stands for your word.")
 
 
 def _curriculum(arguments: argparse.Namespace) -> None:

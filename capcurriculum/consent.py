@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from capcurriculum import endpoint_urls, recipe
+from capcurriculum import endpoint_urls, recipe, terminal
 from capcurriculum.errors import ConsentError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_headers import variables
@@ -108,8 +108,7 @@ def check(name: str, wishes: Sequence[Wish], parts: Collection[str], *, allow: b
     if allow or not now or allowed(wishes) or set(now) <= _shipped():
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
-        print("\n".join(listed(name, wishes)), file=sys.stderr)
-        print("Allow this, now and later? [y/N] ", end="", file=sys.stderr, flush=True)
+        terminal.say(*listed(name, wishes), "Allow this, now and later? [y/N]", error=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             store(wishes)
             return

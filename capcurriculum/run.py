@@ -151,14 +151,13 @@ class Run:
         """
         path = self.path / "run.json"
         try:
-            found = json_file.read(path)
+            return json_file.mapping(path)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} is damaged ({error}); put back a copy, or move it away to go on without."
             ) from error
-        return found if isinstance(found, dict) else {}
 
     def recipe(self) -> Recipe:
         """The resolved recipe the run was made with."""

@@ -4,7 +4,6 @@ import argparse
 import base64
 import json
 import shlex
-import sys
 import time
 from dataclasses import replace
 from io import BytesIO
@@ -40,7 +39,7 @@ def execute(options: argparse.Namespace) -> None:
         python=options.python or "",
     )
     if target.remark:
-        print(f"note: {target.remark} The model may have been trained on either.", file=sys.stderr)
+        say(f"note: {target.remark} The model may have been trained on either.", error=True)
     if options.dry_run:
         say(launching.launch(target, wanted).shell())
         return

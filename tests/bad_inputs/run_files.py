@@ -86,7 +86,7 @@ def _events(what: str, content: bytes) -> Case:
 
 
 def _answers(what: str, content: bytes, says: str, code: int = 0) -> Case:
-    change = _changed("a.jsonl", content, "review", "import", "planted", "planted/a.jsonl")
+    change = _changed("a.jsonl", content, "review", "import", "planted", "planted/a.jsonl", "--annotator", "Ada")
     return Case(f"answers that are {what}", change, says, code)
 
 

@@ -7,7 +7,7 @@ is one person's: the one whose page of this run signed it, else the one whom the
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, UTC, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -180,6 +180,7 @@ def at(text: str) -> str:
         ValueError: it is no time.
     """
     told = datetime.fromisoformat(text)
-    if not 1 < told.year < MAXYEAR:
-        raise ValueError("a time of that year cannot be told in UTC")
-    return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+    try:
+        return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError as error:  # the last hours of the year 9999, seen from the west
+        raise ValueError(f"{text!r} is no time in UTC") from error
