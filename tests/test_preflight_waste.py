@@ -186,8 +186,6 @@ def test_a_dry_run_notes_them_once_and_refuses_nothing(root: Path, capsys: pytes
         "note  text",
         "note  text",
         "note  perception",
-        "note  perception",  # of these two the canary's
-        "note  text",
         "note  text",
         f"note  pass rates were measured with {QWEN}, and {root / 'parent'} is trained",
     ]

@@ -85,7 +85,7 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(tmp_path: Path, words: l
     process.stdout.close()  # as `head` does once it has enough
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait() == 1
+    assert process.wait() == 141  # as a shell says
 
 
 def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def teach(folder: Path, rows: Sequence[dict[str, Any]], steps: int = 120) -> flo
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     model.save_pretrained(folder)
-    return loss.item()
+    return float(loss.detach())
 
 
 def _batch(speaker: Any, rows: Sequence[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
