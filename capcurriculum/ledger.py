@@ -4,6 +4,7 @@ DuckDB reads the Parquet shards directly; every table is a view of its own name,
 `stages`.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -58,13 +59,28 @@ def query(run: Run, sql: str, corrected: Corrections = AS_WRITTEN) -> tuple[list
         RunError: DuckDB refuses the statement; its own words are in the sentence.
     """
     try:
-        result = connect(run, corrected).execute(sql)
-        return [column[0] for column in result.description or []], result.fetchall()
+        return _answered(connect(run, corrected), sql)
     except duckdb.Error as error:
         tables = ", ".join([*(table.folder.name for table in run.tables), "stages"])
         raise RunError(
             f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
         ) from error
+
+
+def _answered(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+    """The result, found in a thread: amid a long statement DuckDB hears no signal, and the main thread must."""
+
+    def ask() -> tuple[list[str], list[tuple[object, ...]]]:
+        result = connection.execute(sql)
+        return [column[0] for column in result.description or []], result.fetchall()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
+        asked = pool.submit(ask)
+        try:
+            return asked.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def find(run: Run, prefix: str) -> str:

@@ -45,6 +45,11 @@ _SHARED = {
 }
 
 
+#: For a Ray of one machine. Ray lets whoever reaches its ports run anything, and listens on every address of a machine
+#: unless it takes it for one that joins no cluster, as it does on Windows; `_node_ip_address` alone changes nothing.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
 def trainer_environment(device: str) -> dict[str, str]:
     """Variables for `device` ("cpu" or "cuda"); a CPU run never joins a Ray cluster that happens to be there."""
     variables = dict(os.environ) | _SHARED
