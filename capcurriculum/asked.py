@@ -42,8 +42,7 @@ def answer(run: Run, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         if ledger.reads(read, "stages") and _reads_pictures(connection, sql):
             checksums.check(ledger.stage_paths(run))
         try:
-            result = connection.execute(sql)
-            return [column[0] for column in result.description or []], result.fetchall()
+            return ledger.answered(connection, sql)
         except duckdb.PermissionException as error:
             raise RunError(
                 f"A query reads the tables of {run.path} and nothing else ({' '.join(str(error).split())}); leave out "

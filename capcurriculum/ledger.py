@@ -6,6 +6,7 @@ DuckDB reads the Parquet shards directly; every table is a view of its own name,
 
 import glob
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,8 +101,7 @@ def query(run: Run, sql: str, corrected: Corrections = AS_WRITTEN) -> tuple[list
         RunError: DuckDB refuses the statement, or what it reads is damaged.
     """
     with refusals(run):
-        result = connect(run, corrected, sql).execute(sql)
-        return [column[0] for column in result.description or []], result.fetchall()
+        return answered(connect(run, corrected, sql), sql)
 
 
 @contextmanager
@@ -114,6 +114,22 @@ def refusals(run: Run) -> Iterator[None]:
         raise RunError(
             f"The query cannot be answered: {' '.join(str(error).split())} (the tables are {tables})."
         ) from error
+
+
+def answered(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+    """The result, found in a thread: amid a long statement DuckDB hears no signal, and the main thread must."""
+
+    def ask() -> tuple[list[str], list[tuple[object, ...]]]:
+        result = connection.execute(sql)
+        return [column[0] for column in result.description or []], result.fetchall()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
+        asked = pool.submit(ask)
+        try:
+            return asked.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def find(run: Run, prefix: str) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from capcurriculum import cli
-from evaluation.errors import people, votes
+from evaluation.errors import cases, people, votes
+from evaluation.errors.page import write
 from evaluation.measured import measured
-from tests import argilla_server, endpoint, planted_errors
+from tests import argilla_server, endpoint, planted_errors, results_data
 from tests.argilla_server import Person
 from tests.browsers import chromium
 from tests.planted_errors import Judge
@@ -61,6 +62,41 @@ def test_a_person_answers_on_the_page_and_the_file_is_read(folder: Path, tmp_pat
     assert noise == []
     assert run(folder, "--check", str(tmp_path / "answers.jsonl")) == 0
     assert said(folder) == dict.fromkeys(keys[:4], "wrong_count")
+
+
+EVIL = (
+    '</pre></p></script><script>globalThis.owned = 1</script><img src="x" onerror="globalThis.owned = 2">'
+    '<svg onload="globalThis.owned = 3"><a href="javascript:globalThis.owned = 4">here</a>'
+    '<form action="https://evil.example"><input name="q"><style>body { display: none }</style>'
+    '<meta http-equiv="refresh" content="0; url=https://evil.example"><iframe src="https://evil.example"></iframe>'
+    "{{ 7 * 7 }} {% raw %} ${7 * 7} ]]> --> \x00 \u202e"
+)
+
+
+def test_what_a_model_says_is_shown_on_the_page_and_never_run(tmp_path: Path) -> None:
+    own = results_data.reply("m", EVIL, EVIL, "wrong", prediction=EVIL, question=EVIL, gold=EVIL, options=(EVIL,))
+    path = tmp_path / "page.html"
+    write.write(path, EVIL, [cases.case(own)], tmp_path, EVIL.replace("\x00 \u202e", ""), tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600  # it holds a key
+    noise: list[str] = []
+    with chromium() as browser:
+        page = browser.new_context().new_page()
+        page.on("console", lambda message: noise.append(message.text))
+        page.on("pageerror", lambda error: noise.append(str(error)))
+        page.on("request", lambda asked: asked.url.startswith(("file:", "data:")) or noise.append(asked.url))
+        page.on("dialog", lambda dialog: noise.append(dialog.message))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]")
+        assert page.evaluate("globalThis.owned") is None
+        count = "document.querySelectorAll('img, svg, a, form, iframe, main style, article script').length"
+        assert page.evaluate(count) == 0
+        assert page.evaluate("document.querySelectorAll('script, meta[http-equiv]').length") == 3
+        shown = page.text_content(".question")
+        assert shown is not None
+        assert shown.startswith("</pre></p></script><script>globalThis.owned = 1</script>")
+        assert "{{ 7 * 7 }} {% raw %} ${7 * 7}" in shown
+        assert page.url == path.as_uri()
+    assert noise == []
 
 
 def test_people_answer_on_argilla_and_may_take_it_back(

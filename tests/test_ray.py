@@ -1,5 +1,6 @@
 """A build whose models are asked by workers on a real Ray of this machine."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from datagen.distributed import worker
 from tests import endpoint, worlds
 from tests.test_build import content
 
+psutil = pytest.importorskip("psutil")
 pytest.importorskip("ray.data")
 
 
@@ -96,7 +98,10 @@ def test_a_killed_worker_loses_its_window_and_nothing_else(tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_ctrl_c_ends_the_workers_and_the_next_build_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_end_the_workers_and_the_next_build_goes_on(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     worlds.docci(tmp_path / "docci", 24)
     with endpoint.serving(endpoint.Endpoint(delay_seconds=0.15)) as server:
         clean = build(worlds.recipe_over(tmp_path, server.url, name="clean", text=None), Display())
@@ -105,16 +110,28 @@ def test_ctrl_c_ends_the_workers_and_the_next_build_goes_on(tmp_path: Path) -> N
         process = on_ray(tmp_path, wanted.model_copy(update={"models": slowly}))
         run = Run(wanted.run_dir)
         wait_for(lambda: run.answers.count() > 0)
-        process.send_signal(signal.SIGINT)
+        tree = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+        assert listening(tree) <= {"127.0.0.1", "::1"}
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == code
         assert "Everything finished so far is kept" in err
-        wait_for(lambda: not any(alive(pid) for pid in started(run, "probe, one")), 30)
+        wait_for(lambda: not any(alive(pid) for pid in tree), 30)
         before = run.answers.count()
         assert 0 < before < clean.answers.count()
         build(wanted, Display())
     assert keys(run) == keys(clean)
     assert content(run) == content(clean)
+
+
+def listening(pids: list[int]) -> set[str]:
+    """The addresses that any of the processes listens on."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            sockets = psutil.Process(pid).net_connections("inet")
+            found |= {one.laddr.ip.removeprefix("::ffff:") for one in sockets if one.status == "LISTEN"}
+    return found
 
 
 def alive(pid: int) -> bool:

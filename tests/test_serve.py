@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from capcurriculum import cli, prompts, recipe
+from capcurriculum import cli, prompts, recipe, signals
 from capcurriculum.errors import EvaluationError
 from capcurriculum.results import FOLDER
 from datagen.micro import checkpoint
@@ -183,8 +183,9 @@ def test_a_server_is_ready_when_healthy_and_leaves_nothing(tmp_path: Path) -> No
         assert running.ended() == ""
         assert len(processes.belonging(tmp_path, running.process.pid)) == 2
     assert processes.belonging(tmp_path, running.process.pid) == set()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(signals.Ended) as caught:
         interrupted(tmp_path)
+    assert caught.value.code == 143
     assert processes.belonging(tmp_path) == set()
 
 

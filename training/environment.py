@@ -48,6 +48,9 @@ _SHARED = {
 }
 
 
+#: For a Ray of one machine. Ray lets whoever reaches its ports run anything, and listens on every address of a machine
+#: unless it takes it for one that joins no cluster, as it does on Windows; `_node_ip_address` alone changes nothing.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 #: A cluster's password, without which its processes do not speak to one another.
 _CLUSTER = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 #: What a tracker is signed in and reached by.

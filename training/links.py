@@ -249,7 +249,9 @@ class Links:
         link = self.links[number]
         own = support.variables(self.processor, self.device)
         own |= sft.variables(link.knobs) if link.captions else {}
-        return environment.trainer_environment(self.device, self.settings.logger) | own
+        base = environment.trainer_environment(self.device, self.settings.logger)
+        alone = {} if self.settings.ray or "RAY_ADDRESS" in base else environment.ALONE
+        return base | alone | own
 
     def prepare(self, number: int) -> None:
         """Write those of a link's files that are made from its set's, unless they are there."""

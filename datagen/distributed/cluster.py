@@ -5,6 +5,7 @@ Nothing is reported to Ray's makers, no dashboard is opened, and what workers pr
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,12 +22,14 @@ from capcurriculum.recipe_ray import RayWorkers
 #: The address that means a Ray of our own.
 LOCAL = "local"
 #: Read by Ray when it is imported and by the processes it starts; whoever sets them otherwise is left in peace.
-ENVIRONMENT: Mapping[str, str] = {
+ENVIRONMENT: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     # An engine's own processes die with a killed worker, or they would keep its GPUs.
     "RAY_process_group_cleanup_enabled": "1",
 }
+#: For a Ray of this machine alone: it listens on loopback, where it would on all addresses and let whoever comes in.
+ALONE: dict[str, str] = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 #: The name of the threads by which Ray Data hands out rows, and how long they are waited for.
@@ -43,7 +46,7 @@ def joined(address: str) -> Iterator[None]:
     Raises:
         EngineError: Ray is not installed, or there is none at the address.
     """
-    for name, value in ENVIRONMENT.items():
+    for name, value in (ENVIRONMENT | ALONE if address == LOCAL else ENVIRONMENT).items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -55,11 +58,14 @@ def joined(address: str) -> Iterator[None]:
         own = {"num_cpus": os.cpu_count(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     else:
         _check(address)
+    before = signal.getsignal(signal.SIGTERM)
     try:
         # What the workers need is installed on their nodes; no runtime environment, which Ray would write down.
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise EngineError(f"Ray cannot be used at {address}: {' '.join(str(error).split())[:300]}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray's own handler ends this process before it has put anything away
     _quiet()
     try:
         yield
