@@ -12,7 +12,7 @@ import pyarrow as pa
 from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
-from capcurriculum.tables import arrow_schema
+from capcurriculum.tables import arrow_schema, refuse_torn
 
 _GRADED = """
 create view answers as
@@ -56,6 +56,8 @@ def _views(connection: duckdb.DuckDBPyConnection, run: Run, corrected: Correctio
             empty: pa.Table = arrow_schema(table.record).empty_table()
             connection.register(table.folder.name, empty)
     files = sorted(str(path) for path in run.stages.glob("*/*.parquet"))
+    for path in files:
+        refuse_torn(Path(path))
     if files:
         connection.read_parquet(files).create_view("stages")
     connection.register("corrected_keys", corrected.keys.to_arrow())

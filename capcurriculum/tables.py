@@ -91,9 +91,7 @@ class Table(Generic[Row]):
         """
         found = sorted(self.folder.glob("part-*.parquet"))
         for shard in found:
-            with damage(shard):
-                about = shard.stat()
-                _refuse_torn(shard.absolute(), about.st_size, about.st_mtime_ns)
+            refuse_torn(shard)
         return found
 
     def append(self, rows: Iterable[Row]) -> int:
@@ -187,13 +185,23 @@ def damage(where: Path) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         named = "it" if where.suffix == ".parquet" else "the shard it names"
         raise RunError(
-            f"The table {where} is damaged ({reason}); remove {named} and run again, which makes its rows anew."
+            f"The table {where} is damaged ({reason}); remove {named} and build again, which makes its rows anew."
         ) from error
 
 
+def refuse_torn(shard: Path) -> None:
+    """A look at both ends of a shard, once as it is now: a disk that was full, or a copy that broke off, cuts it.
+
+    Raises:
+        RunError: it is no whole Parquet file.
+    """
+    with damage(shard):
+        about = shard.stat()
+        _look(shard.absolute(), about.st_size, about.st_mtime_ns)
+
+
 @cache
-def _refuse_torn(shard: Path, size: int, changed: int) -> None:
-    """A look at both ends of a shard, once as it is now: a disk that was full, or a copy that broke off, cuts it."""
+def _look(shard: Path, size: int, changed: int) -> None:
     with shard.open("rb") as file:
         head = file.read(len(_MARK))
         file.seek(max(0, size - 8))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
+from capcurriculum.tables import refuse_torn
 from cards.publish import names, redact
 from cards.publish.staged import Staged, StagedSet
 from curricula import make
@@ -44,6 +45,8 @@ def _set(name: str, config: str, folder: Path, alone: bool) -> StagedSet:
     files = {split: paths for split, paths in files.items() if paths}
     if not files:
         raise RunError(f"The set {name} in {folder} has no rows; build more of them.")
+    for path in (path for paths in files.values() for path in paths):
+        refuse_torn(path)
     below = "data" if alone else config
     return StagedSet(name, config, {split: f"{below}/{split}-*.parquet" for split in files}, files)
 

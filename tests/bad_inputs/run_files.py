@@ -66,9 +66,7 @@ def _shards() -> Iterator[Case]:
         for number, (what, content) in enumerate({"empty": b"", "torn": b"PAR1" + bytes(200)}.items()):
             for words in verbs[number::2]:
                 change = _changed(f"{table}/part-000000.parquet", content, *words)
-                yield Case(
-                    f"{words[0]} over a shard of {table} that is {what}", change, f"{table}.* damaged .*run again"
-                )
+                yield Case(f"{words[0]} over a shard of {table} that is {what}", change, f"{table}.* damaged .*again")
 
 
 def _over(name: str, what: str, call: Callable[[], object]) -> Case:
@@ -79,6 +77,14 @@ def _over(name: str, what: str, call: Callable[[], object]) -> Case:
         return lambda: cli.exit_with(call)
 
     return Case(f"{name} that is {what}", made, _DAMAGED)
+
+
+def _stage_files() -> Iterator[Case]:
+    verbs = (("funnel",), ("query", "from stages"), ("report",), ("card",))
+    for what, content in {"empty": b"", "torn": b"PAR1" + bytes(200)}.items():
+        for words in verbs:
+            change = _changed("stages/text/train-*.parquet", content, words[0], "planted", *words[1:])
+            yield Case(f"{words[0]} over a stage file that is {what}", change, "train-.*parquet.*again")
 
 
 def _events(what: str, content: bytes) -> Case:
@@ -119,6 +125,7 @@ CASES = [
     *_file("review/sample.json", _DAMAGED, "review", "status", "planted", also=("torn", "deep")),
     *_file("stages/order.json", _DAMAGED, "card", "planted"),
     *_shards(),
+    *_stage_files(),
     *(_events(what, content) for what, content in _TORN.items()),
     Case("events that are a folder", _changed("events.jsonl", None, "status", "planted"), "cannot be read"),
     Case("a shard that is a folder", _changed("answers/part-000000.parquet", None, "status", "planted"), "damaged"),
