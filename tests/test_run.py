@@ -47,7 +47,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     table = Table(tmp_path / "verdicts", Verdict)
     table.append([verdict(1)])
     table.shards()[0].write_bytes(b"PAR1 not really")
-    with pytest.raises(RunError, match=r"verdicts is damaged"):
+    with pytest.raises(RunError, match=r"verdicts/part-000000.parquet is damaged"):
         table.frame()
 
 
