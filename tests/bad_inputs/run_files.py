@@ -113,6 +113,18 @@ def _named(name: bytes, *words: str) -> Callable[[Path], list[str]]:
     return made
 
 
+def _inside(*words: str) -> Callable[[Path], Callable[[], int]]:
+    """A command over the run in a folder whose name is no text, which no word of the command line tells."""
+
+    def made(folder: Path) -> Callable[[], int]:
+        place = os.fsencode(folder) + b"/odd\xff"
+        shutil.copytree(os.fsencode(_template()) + b"/planted", place + b"/planted")
+        os.chdir(place)
+        return lambda: cli.main([*words])
+
+    return made
+
+
 CASES = [
     *_file("run.json", _DAMAGED, "card", "planted"),
     *_file("training/plan.json", "plan.json is damaged .*move it away", "status", "planted"),
@@ -140,4 +152,6 @@ CASES = [
       for name in (b"a\xff", b"\xed\xa0\xbd") for verb in ("status", "funnel", "report")),
     *(Case(f"status of a run called {name!r}", _named(name, "status"), "questions", 0)
       for name in (b"a\nb", b"a\x1b]0;x\x07", "\u202ea".encode(), b"a'b\"c", b"a;b&c", b"%00", b"a\tb")),
+    *(Case(f"{verb} in a folder called b'odd\\xff'", _inside(verb, "planted", *more), "no UTF-8; rename that folder")
+      for verb, *more in (("status",), ("report",), ("curriculum", "--order", "merged"))),
 ]  # fmt: skip
