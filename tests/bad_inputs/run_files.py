@@ -1,5 +1,6 @@
 """Files of a run that were torn, emptied or overwritten, and what each verb says of it."""
 
+import atexit
 import functools
 import json
 import os
@@ -30,6 +31,7 @@ _TABLES = ("captions", "questions", "answers", "verdicts")
 @functools.cache
 def _template() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="bad-inputs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run = report_runs.make(folder, 8, images=2)
     make.write_orders(run, run.recipe(), [make.STAGES], Display())
     return folder
