@@ -190,12 +190,27 @@ def existing(path: Path) -> Run:
     """A run to read from.
 
     Raises:
-        RunError: there is none at `path`.
+        RunError: there is none at `path`, or that is no text.
     """
+    _refuse_odd(path)
     if not os.path.isfile(path / "recipe.yaml"):
         raise RunError(f"There is no run at {path}: it has no recipe.yaml; name a folder such as runs/demo.")
     unforeseen.remember(path)
     return Run(path)
+
+
+def _refuse_odd(path: Path) -> None:
+    """Refuse a path that polars, Arrow and DuckDB cannot open, wherever in it the odd bytes are.
+
+    Raises:
+        RunError: it is no UTF-8.
+    """
+    try:
+        os.fsencode(path.absolute()).decode("utf-8")
+    except ValueError as error:
+        raise RunError(
+            f"The path of the run, {str(path.absolute())!a}, has bytes that are no UTF-8; rename that folder."
+        ) from error
 
 
 @contextmanager
@@ -207,6 +222,7 @@ def writing(wanted: Recipe, share: Share | None = None) -> Iterator[Run]:
         RecipeError: it was made with a recipe that differs where it matters; the sentence lists the keys.
     """
     run = Run(wanted.run_dir, share)
+    _refuse_odd(run.path)
     run.path.mkdir(parents=True, exist_ok=True)
     unforeseen.remember(run.path)
     with locks.sharing(run.path, share) if share else locks.alone(run.path):

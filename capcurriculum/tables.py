@@ -10,7 +10,6 @@ import typing
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,8 +22,6 @@ from capcurriculum.errors import RunError
 
 Row = TypeVar("Row")
 
-#: Every Parquet file begins and ends with it; before the end stands the length of its footer.
-_MARK = b"PAR1"
 _ARROW: dict[object, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
@@ -89,17 +86,8 @@ class Table(Generic[Row]):
     writer: str = ""
 
     def shards(self) -> list[Path]:
-        """Finished shards, oldest first.
-
-        Raises:
-            RunError: one is torn or empty, so that no reader meets it in the middle of its work.
-        """
-        found = sorted(self.folder.glob("part-*.parquet"))
-        for shard in found:
-            with damage(shard):
-                about = shard.stat()
-                _refuse_torn(shard.absolute(), about.st_size, about.st_mtime_ns)
-        return found
+        """Finished shards, oldest first."""
+        return sorted(self.folder.glob("part-*.parquet"))
 
     def append(self, rows: Iterable[Row]) -> int:
         """Write `rows` as one new shard and return how many there were; no rows, no shard."""
@@ -202,29 +190,8 @@ def damage(where: Path) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         named = "it" if where.suffix == ".parquet" else "the shard it names"
         raise RunError(
-            f"The table {where} is damaged ({reason}); remove {named} and run again, which makes its rows anew."
+            f"The table {where} is damaged ({reason}); remove {named} and build again, which makes its rows anew."
         ) from error
-
-
-@cache
-def _refuse_torn(shard: Path, size: int, changed: int) -> None:
-    """A look at both ends of a shard, once as it is now: a disk that was full, or a copy that broke off, cuts it."""
-    with shard.open("rb") as file:
-        head = file.read(len(_MARK))
-        file.seek(max(0, size - 8))
-        length, tail = file.read(4), file.read(4)
-    if head != _MARK or tail != _MARK or int.from_bytes(length, "little") + 12 > size:
-        raise pa.ArrowInvalid(f"{size:,} bytes that are no whole Parquet file")
-
-
-def count(shard: Path) -> int:
-    """The number of rows in a shard, from its footer.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    with damage(shard):
-        return int(pq.read_metadata(shard).num_rows)
 
 
 def records(frame: pl.DataFrame, record: type[Row]) -> Iterator[Row]:

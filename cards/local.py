@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from capcurriculum import checksums
 from capcurriculum.errors import RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
@@ -45,6 +46,7 @@ def _set(name: str, config: str, folder: Path, alone: bool) -> StagedSet:
     files = {split: paths for split, paths in files.items() if paths}
     if not files:
         raise RunError(f"The set {name} in {folder} has no rows; build more of them.")
+    checksums.check((path for paths in files.values() for path in paths), pictures=False)
     below = "data" if alone else config
     return StagedSet(name, config, {split: f"{below}/{split}-*.parquet" for split in files}, files)
 

@@ -200,11 +200,22 @@ def describe(data: bytes, rows: int) -> dict[str, object]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": rows}
 
 
+def deep(levels: int) -> list[Any]:
+    """Lists in lists."""
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (lambda about, said: said.update(format=99), "newer version"),
         (lambda about, said: said["sets"][0].update(name="../../x"), "not one of this program"),
+        (lambda about, said: said["sets"][0].update(name="order.json"), "as a file beside the sets is"),
+        (lambda about, said: said["sets"][0].update(name="rows.parquet/epoch-1"), "as a file beside the sets is"),
+        (lambda about, said: about["sets"][0].update(x=deep(200)), "nested more than 100 deep"),
         (lambda about, said: said.update(order="../x"), "not one of this program"),
         (
             lambda about, said: said["files"].update({"../../../x.parquet": said["files"].popitem()[1]}),

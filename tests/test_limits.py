@@ -1,5 +1,6 @@
 """What sources may cost: memory does not grow with what is refused, and keys raise every bound."""
 
+import gzip
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -78,8 +79,6 @@ def test_an_archive_of_ordinary_pictures_is_within_all_of_them(tmp_path: Path) -
 
 
 def test_a_compressed_tar_that_was_changed_is_told_though_every_header_is_sound(tmp_path: Path) -> None:
-    import gzip
-
     path = tmp_path / "x.tar"
     plain = data.tar(tmp_path / "y.tar.gz", {"a.jpg": data.picture(1, kind="JPEG")})
     found = bytearray(gzip.compress(gzip.decompress(plain.read_bytes()), 0))  # stored: a flip inside stays readable

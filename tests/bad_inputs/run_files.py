@@ -1,5 +1,6 @@
 """Files of a run that were torn, emptied or overwritten, and what each verb says of it."""
 
+import atexit
 import functools
 import json
 import os
@@ -30,6 +31,7 @@ _TABLES = ("captions", "questions", "answers", "verdicts")
 @functools.cache
 def _template() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="bad-inputs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run = report_runs.make(folder, 8, images=2)
     make.write_orders(run, run.recipe(), [make.STAGES], Display())
     return folder
@@ -56,19 +58,17 @@ def _file(name: str, says: str, *words: str, code: int = 2, also: tuple[str, ...
 
 
 def _shards() -> Iterator[Case]:
-    verbs = (
-        ("status", "planted"),
-        ("report", "planted"),
-        ("query", "planted", "from questions"),
-        ("why", "planted", "c0"),
-    )
     for table in _TABLES:
+        verbs = (
+            ("status", "planted"),
+            ("report", "planted"),
+            ("query", "planted", f"from {table}"),
+            ("why", "planted", "c0"),
+        )
         for number, (what, content) in enumerate({"empty": b"", "torn": b"PAR1" + bytes(200)}.items()):
             for words in verbs[number::2]:
                 change = _changed(f"{table}/part-000000.parquet", content, *words)
-                yield Case(
-                    f"{words[0]} over a shard of {table} that is {what}", change, f"{table}.* damaged .*run again"
-                )
+                yield Case(f"{words[0]} over a shard of {table} that is {what}", change, f"{table}.* damaged .*again")
 
 
 def _over(name: str, what: str, call: Callable[[], object]) -> Case:
@@ -79,6 +79,14 @@ def _over(name: str, what: str, call: Callable[[], object]) -> Case:
         return lambda: cli.exit_with(call)
 
     return Case(f"{name} that is {what}", made, _DAMAGED)
+
+
+def _stage_files() -> Iterator[Case]:
+    verbs = (("funnel",), ("query", "from stages"), ("report",), ("card",))
+    for what, content in {"empty": b"", "torn": b"PAR1" + bytes(200)}.items():
+        for words in verbs:
+            change = _changed("stages/text/train-*.parquet", content, words[0], "planted", *words[1:])
+            yield Case(f"{words[0]} over a stage file that is {what}", change, "train-.*parquet.*again")
 
 
 def _events(what: str, content: bytes) -> Case:
@@ -107,6 +115,18 @@ def _named(name: bytes, *words: str) -> Callable[[Path], list[str]]:
     return made
 
 
+def _inside(*words: str) -> Callable[[Path], Callable[[], int]]:
+    """A command over the run in a folder whose name is no text, which no word of the command line tells."""
+
+    def made(folder: Path) -> Callable[[], int]:
+        place = os.fsencode(folder) + b"/odd\xff"
+        shutil.copytree(os.fsencode(_template()) + b"/planted", place + b"/planted")
+        os.chdir(place)
+        return lambda: cli.main([*words])
+
+    return made
+
+
 CASES = [
     *_file("run.json", _DAMAGED, "card", "planted"),
     *_file("training/plan.json", "plan.json is damaged .*move it away", "status", "planted"),
@@ -119,9 +139,10 @@ CASES = [
     *_file("review/sample.json", _DAMAGED, "review", "status", "planted", also=("torn", "deep")),
     *_file("stages/order.json", _DAMAGED, "card", "planted"),
     *_shards(),
+    *_stage_files(),
     *(_events(what, content) for what, content in _TORN.items()),
     Case("events that are a folder", _changed("events.jsonl", None, "status", "planted"), "cannot be read"),
-    Case("a shard that is a folder", _changed("answers/part-000000.parquet", None, "status", "planted"), "damaged"),
+    Case("a shard that is a folder", _changed("answers/part-000000.parquet", None, "status", "planted"), "part-0.* cannot be"),
     Case("a plan that is a folder", _changed("training/plan.json", None, "status", "planted"), "questions", 0),
     *(_answers(what, content, "holds no answers|answers|lines", code) for what, content, code in (
         ("empty", b"", 2), ("torn", _said()[:40], 0), ("nested deep", _DEEP + b"\n", 0), ("a list", b"[1]\n", 0))),
@@ -133,4 +154,6 @@ CASES = [
       for name in (b"a\xff", b"\xed\xa0\xbd") for verb in ("status", "funnel", "report")),
     *(Case(f"status of a run called {name!r}", _named(name, "status"), "questions", 0)
       for name in (b"a\nb", b"a\x1b]0;x\x07", "\u202ea".encode(), b"a'b\"c", b"a;b&c", b"%00", b"a\tb")),
+    *(Case(f"{verb} in a folder called b'odd\\xff'", _inside(verb, "planted", *more), "no UTF-8; rename that folder")
+      for verb, *more in (("status",), ("report",), ("curriculum", "--order", "merged"))),
 ]  # fmt: skip
