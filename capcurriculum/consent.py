@@ -112,25 +112,20 @@ def check(name: str, wishes: Sequence[Wish], parts: Collection[str], *, allow: b
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             store(wishes)
             return
-        raise ConsentError(f"Nothing was run or sent; change {_line(name)}, or answer y.")
-    shown = "; ".join(_line(wish.text) for wish in now[:_SHOWN])
+        raise ConsentError(f"Nothing was run or sent; change {visible(name)}, or answer y.")
+    shown = "; ".join(visible(wish.text) for wish in now[:_SHOWN])
     more = f"; and {len(now) - _SHOWN} more" if len(now) > _SHOWN else ""
     raise ConsentError(
-        f"{_line(name)} would {shown}{more}. You have not allowed this: look at it and allow it with `capcurriculum "
-        f"allow {_line(name)}`, or give --allow with the command."
+        f"{visible(name)} would {shown}{more}. You have not allowed this: look at it and allow it with `capcurriculum "
+        f"allow {visible(name)}`, or give --allow with the command."
     )
 
 
 def listed(name: str, wishes: Sequence[Wish]) -> list[str]:
     """The list as lines to read."""
     if not wishes:
-        return [f"{_line(name)} runs no program and sends nothing that would need your word."]
-    return [f"{_line(name)} would", *(f"  {_line(wish.text)} ({wish.part})" for wish in wishes)]
-
-
-def _line(text: str) -> str:
-    """As one line: a name with a line break could look like a line of ours."""
-    return visible(text).replace("\n", "\\x0a")
+        return [f"{visible(name)} runs no program and sends nothing that would need your word."]
+    return [f"{visible(name)} would", *(f"  {visible(wish.text)} ({wish.part})" for wish in wishes)]
 
 
 def digest(wishes: Sequence[Wish]) -> str:

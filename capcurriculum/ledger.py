@@ -40,17 +40,6 @@ def connect(run: Run, corrected: Corrections = AS_WRITTEN, sql: str = "") -> duc
         RunError: a shard, or a stage file, is damaged.
     """
     connection = duckdb.connect()
-    try:
-        _views(connection, run, corrected, sql)
-    except duckdb.Error as error:
-        reason = " ".join(str(error).split())[:300]
-        raise RunError(
-            f"A table of {run.path} is damaged ({reason}); remove the file that is named and run the build again."
-        ) from error
-    return connection
-
-
-def _views(connection: duckdb.DuckDBPyConnection, run: Run, corrected: Corrections, sql: str) -> None:
     for table in run.tables:
         name, shards = table.folder.name, table.shards()
         if not shards:
@@ -70,6 +59,7 @@ def _views(connection: duckdb.DuckDBPyConnection, run: Run, corrected: Correctio
     if corrected.grades is not None and run.answers.shards():
         connection.register("corrected_grades", corrected.grades.to_arrow())
         connection.execute(_GRADED)
+    return connection
 
 
 def reads(sql: str, table: str) -> bool:
@@ -117,7 +107,11 @@ def refusals(run: Run) -> Iterator[None]:
 
 
 def answered(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
-    """The result, found in a thread: amid a long statement DuckDB hears no signal, and the main thread must."""
+    """Column names and rows, found in a thread: amid a long statement DuckDB hears no signal, and we must.
+
+    Raises:
+        duckdb.Error: it refuses the statement.
+    """
 
     def ask() -> tuple[list[str], list[tuple[object, ...]]]:
         result = connection.execute(sql)
