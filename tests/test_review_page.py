@@ -196,5 +196,5 @@ def test_pictures_are_shrunk_below_the_limit_and_lose_what_was_hidden_in_them(tm
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "never", ""])
 def test_a_time_that_no_clock_shows_is_none(time: str) -> None:
-    with pytest.raises(ValueError, match="no time in UTC|Invalid isoformat"):
+    with pytest.raises(ValueError, match=r"no time in UTC|Invalid isoformat"):
         read.at(time)
