@@ -8,6 +8,7 @@ work at once, and only the one that updates the weights has the machine to itsel
 """
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -50,7 +51,8 @@ _SHARED = {
 
 #: For a Ray of one machine. Ray lets whoever reaches its ports run anything, and listens on every address of a machine
 #: unless it takes it for one that joins no cluster, as it does on Windows; `_node_ip_address` alone changes nothing.
-ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+#: Gloo listens on the address that the machine's name stands for, unless told an interface.
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
 #: A cluster's password, without which its processes do not speak to one another.
 _CLUSTER = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 #: What a tracker is signed in and reached by.

@@ -112,7 +112,8 @@ def variables(knobs: Knobs) -> dict[str, str]:
 
 def command(python: str, gpus: int, words: list[str]) -> list[str]:
     """What starts the trainer."""
-    start = [python, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
+    start = [python, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    start += [f"--nproc-per-node={gpus}"]
     return [*start, "-m", "verl.trainer.sft_trainer", *words]
 
 

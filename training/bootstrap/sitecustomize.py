@@ -10,7 +10,7 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from training import stacks
+from training import loopback_store, stacks
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
     from training.fork_server import take_part
@@ -20,6 +20,7 @@ if os.environ.get("VERL_PLATFORM") == "cpu":
     from training.cpu_patches import install
 
     install()
+loopback_store.install()
 stacks.register()
 
 _here = str(Path(__file__).parent)
