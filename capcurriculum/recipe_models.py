@@ -29,6 +29,7 @@ MODEL_NO_EFFECT: tuple[str, ...] = (
     "patience_seconds",
     "max_n",
     "image_cache_mb",
+    "reply_bytes",
     "price_in",
     "price_out",
     "tokens_per_second",
@@ -43,6 +44,9 @@ ASKED_WITH: tuple[str, ...] = ("chat_template_kwargs", "reasoning_effort", "max_
 #: Those that hold free JSON.
 FREE: tuple[str, ...] = ("chat_template_kwargs", "extra_body")
 
+#: Of an endpoint's reply. Sixteen replies of 32,768 tokens are 10 MB if every letter is escaped and they come twice, as
+#: servers under two names for thoughts send them; and a model that is asked by 64 requests at once fills 1 GB at most.
+REPLY_BYTES = 16_000_000
 #: The variable that holds an endpoint's key unless the recipe names another.
 DEFAULT_KEY = "OPENAI_API_KEY"
 _REQUEST_ONLY = ("max_completion_tokens", "extra_body", "headers")
@@ -73,8 +77,8 @@ class ModelSection(BaseModel):
 
     For `openai`: at most `concurrency` HTTP requests are in flight over all `base_urls`, and fewer where an endpoint
     answers 429 or 503; `max_n` rollouts of one prompt go into one of them. A reply that has not come after
-    `timeout_seconds`, or is no reply, is asked for `tries` times; endpoints that have all served nothing for
-    `patience_seconds` stop the build.
+    `timeout_seconds`, or is no reply, is asked for `tries` times, one of more than `reply_bytes` is not read on and is
+    final; endpoints that have all served nothing for `patience_seconds` stop the build.
 
     An image whose pixels, with both sides rounded to multiples of `pixel_multiple` (the backbone's patch times merge:
     32 for Qwen3-VL, 28 for Qwen2.5-VL), number more than `max_pixels` or less than `min_pixels` is resized by the
@@ -104,6 +108,7 @@ class ModelSection(BaseModel):
     patience_seconds: PositiveFloat = 120
     max_n: PositiveInt = 16
     image_cache_mb: PositiveInt = 64
+    reply_bytes: PositiveInt = REPLY_BYTES
     structured: bool = True
     min_pixels: PositiveInt | None = None
     max_pixels: PositiveInt | None = None

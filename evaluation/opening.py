@@ -1,15 +1,15 @@
 """From a model to something that answers: an engine of ours in this process, or an API that is up or is started."""
 
+import http.client
 import json
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from capcurriculum.errors import EngineError, EvaluationError
-from capcurriculum.recipe_models import ModelSection, VLLMSection
+from capcurriculum.recipe_models import REPLY_BYTES, ModelSection, VLLMSection
 from datagen import engines
 from datagen.engines import Engine
 from evaluation import launching, server
@@ -127,11 +127,14 @@ def served(target: Target) -> str:
     """
     request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `targets`
     if secret := key(target):
-        request.add_header("Authorization", f"Bearer {secret}")
+        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # for this host alone
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
-            names = [str(one["id"]) for one in json.load(reply)["data"]]
-    except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
+            data = reply.read(REPLY_BYTES + 1)
+        if len(data) > REPLY_BYTES:
+            raise ValueError(f"its reply has more than {REPLY_BYTES:,} bytes")
+        names = [str(one["id"]) for one in json.loads(data)["data"]]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(f"The endpoint {target.url} does not tell its models ({error}); is it up?") from error
     if len(names) == 1:
         return names[0]

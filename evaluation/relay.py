@@ -8,6 +8,7 @@ this relay's own, by its environment (see `guarded`).
 """
 
 import hashlib
+import http.client
 import json
 import os
 import secrets
@@ -22,6 +23,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from capcurriculum.recipe_models import REPLY_BYTES
 from evaluation.guarded import Guarded
 from evaluation.launching import HOST
 
@@ -121,11 +123,14 @@ class Relay:
             request.add_header("Authorization", f"Bearer {self.upstream.key}")
         try:
             with _OPENER.open(request, timeout=self.upstream.timeout_seconds) as reply:
-                return 200, reply.read(), ""
+                data = reply.read(REPLY_BYTES + 1)
+            if len(data) > REPLY_BYTES:
+                return 502, b'{"error": {"message": "too large"}}', f"its reply has more than {REPLY_BYTES:,} bytes"
+            return 200, data, ""
         except urllib.error.HTTPError as error:
-            said = error.read()[:2000]
+            said = error.read(2000)
             return error.code, said, f"status {error.code}: {self._words(said.decode(errors='replace'))}"
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             return 502, b'{"error": {"message": "no connection"}}', self._words(str(error))
 
     def _words(self, text: str) -> str:

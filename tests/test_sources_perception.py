@@ -7,7 +7,6 @@ import pytest
 
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import CaptionedImage, Stage
-from datagen.sources import hub
 from datagen.sources.record import Keys
 from tests import source_data as data
 from tests import worlds
@@ -136,26 +135,6 @@ def test_another_layout_is_one_sentence(tmp_path: Path, name: str, content: str,
     section = data.section("captions", tmp_path, columns={}, source="s")
     with pytest.raises(SourceError, match=sentence):
         data.read(section, tmp_path / "run", Stage.PERCEPTION)
-
-
-def test_a_data_set_of_datasets_is_streamed_with_its_images_as_files(tmp_path: Path) -> None:
-    """The Hub's own way of reading, on a folder: `load_dataset` takes either."""
-    import datasets
-
-    rows = {"image": [{"bytes": data.picture(n), "path": f"{n}.png"} for n in range(3)], "caption": ["a", "b", "c"]}
-    features = datasets.Features({"image": datasets.Image(), "caption": datasets.Value("string")})
-    made = datasets.Dataset.from_dict(rows, features=features)
-    made.to_parquet(str(tmp_path / "set/train.parquet"))
-    pinned = data.section("captions", repo="a/b", revision="0" * 40, columns={}).model_copy(
-        update={"repo": str(tmp_path / "set"), "revision": ""}
-    )
-    records = list(hub.rows(pinned, Keys("s"), ("image", "caption"), ("train",)))
-    assert [record.get("caption") for record in records] == ["a", "b", "c"]
-    assert [dict(record.get("image"))["bytes"] for record in records] == [data.picture(n) for n in range(3)]  # type: ignore[call-overload]
-    with pytest.raises(SourceError, match="no column 'text'; it has caption, image"):
-        list(hub.rows(pinned, Keys("s"), ("text",), ("train",)))
-    with pytest.raises(SourceError, match="check repo, revision and splits"):
-        list(hub.rows(pinned, Keys("s"), (), ("validation",)))
 
 
 def test_equal_rows_have_different_keys_and_the_same_ones_every_time() -> None:

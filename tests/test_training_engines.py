@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -317,3 +318,54 @@ def test_another_interpreter_is_asked_what_it_has(tmp_path: Path, text: str, sai
 def test_an_interpreter_that_has_everything_passes(tmp_path: Path) -> None:
     interpreter.check(interpreter_saying(tmp_path, f"""echo '["{__version__}", []]'"""), {})
     interpreter.check(sys.executable, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a[1]", "pattern of other files"),
+        ("a*", "pattern of other files"),
+        ("a?", "pattern of other files"),
+        ("a::b", "pattern of other files"),
+        ("a@b", "takes what follows an @"),
+        ("a: b", "would not read"),
+        ("a #b", "would not read"),
+        ("a\tb", "would not read"),
+        ("${a}", "would not read"),
+    ],
+)
+def test_easyr1_is_given_no_path_that_it_reads_as_another(
+    tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    file = write(tmp_path / name)
+    assert cli.main(["train", str(file), "--engine", "easyr1"]) == 2
+    told = capsys.readouterr().err
+    assert said in " ".join(told.split())
+    assert not (tmp_path / name / "runs/demo/training/easyr1").exists()
+
+
+def test_easyr1_is_not_led_to_a_pattern_by_a_link(
+    tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "a[1]")
+    (tmp_path / "plain").symlink_to(tmp_path / "a[1]")
+    assert cli.main(["train", str(tmp_path / "plain/recipe.yaml"), "--engine", "easyr1"]) == 2
+    assert "pattern" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "a{b,c}", "a#b:c", "a=b,c", "a'\"b", "é(1)&", "$a", "{a}"])
+def test_easyr1_reads_its_own_files_below_any_other_path(tmp_path: Path, quick: None, name: str) -> None:
+    """As EasyR1's commit reads them: its command line and settings by OmegaConf, a folder of rows by `datasets`."""
+    import datasets
+    from omegaconf import OmegaConf
+
+    file = write(tmp_path / name)
+    assert cli.main(["train", str(file), "--engine", "easyr1"]) == 0
+    script = (tmp_path / name / "runs/demo/training/easyr1/run.sh").read_text()
+    words = [shlex.split(line) for line in script.splitlines() if line.startswith("python3 -m verl")]
+    for number, stage in enumerate(("perception", "text")):
+        settings = OmegaConf.load(OmegaConf.from_cli(words[number][3:]).config)
+        folder, split = OmegaConf.to_object(settings)["data"]["train_files"].split("@")
+        assert Path(folder).is_dir()
+        found = datasets.load_dataset("parquet", data_dir=folder, split=split, cache_dir=str(tmp_path / "cache"))
+        assert found.num_rows == (512 if stage == "text" else 516)

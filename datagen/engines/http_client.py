@@ -38,6 +38,8 @@ class Wire:
         try:
             import httpx2
             from openai import AsyncOpenAI, DefaultAioHttpClient
+
+            from datagen.engines import bounded
         except ImportError as error:
             raise EngineError("The openai engine needs openai 3.54 or newer; install capcurriculum again.") from error
         # As many connections as requests, and one for the greeting; aiohttp allows 100 unless told otherwise.
@@ -48,9 +50,14 @@ class Wire:
             base_url=url,
             api_key=self._key,
             max_retries=0,
-            default_headers=self._headers.values,
-            # Redirected to another host, the client would take along every header but Authorization.
-            http_client=DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=not self._headers.values),
+            default_headers={**self._headers.values, **bounded.PLAIN},
+            http_client=DefaultAioHttpClient(
+                limits=limits,
+                timeout=timeout,
+                # Redirected to another host, the client would take along every header but Authorization.
+                follow_redirects=not self._headers.values,
+                event_hooks={"response": [bounded.hook(section.reply_bytes)]},
+            ),
         )
         return Endpoint(url, client, Pace(section.concurrency))
 
@@ -60,6 +67,7 @@ class Wire:
         Raises:
             NoReply: whatever came instead.
         """
+        import aiohttp
         import httpx2
         import openai
 
@@ -69,6 +77,7 @@ class Wire:
                 response = await endpoint.client.post(
                     "/chat/completions", cast_to=httpx2.Response, content=body, options=options
                 )
+            return parse(response.content)
         except TimeoutError as error:
             raise NoReply(Kind.SILENT, f"no reply within {self.timeout:g} seconds") from error
         except openai.APIStatusError as error:
@@ -77,9 +86,9 @@ class Wire:
         except openai.APIConnectionError as error:
             cause = f" ({self._words(error.__cause__)})" if error.__cause__ else ""
             raise NoReply(Kind.SILENT, self._words(error).removesuffix(".") + cause) from error
-        try:
-            return parse(response.content)
-        except NoReply as problem:
+        except aiohttp.ClientError as error:  # the client has no word of its own for a reply that is no HTTP
+            raise NoReply(Kind.BROKEN, f"the endpoint's reply is no HTTP ({self._words(error)})") from error
+        except NoReply as problem:  # of `parse`, or of `bounded`
             raise NoReply(problem.kind, self._words(problem), problem.retry_after) from problem
 
     async def alive(self, endpoint: Endpoint) -> bool:

@@ -1,16 +1,21 @@
 """Data sets of the Hub, always at the pinned commit of the recipe, and never with their code.
 
-Files come through huggingface_hub into its cache, where an interrupted download goes on; rows of any data set that
-`datasets` can read without a script come as a stream. Tokens stay in the environment, where both libraries look.
+Files come through huggingface_hub into its cache, where an interrupted download goes on. Which of them hold the rows of
+a split `datasets` tells; it does not read them, since it bounds nothing of what that costs. Tokens stay in the
+environment, where both libraries look.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe_sources import SourceSection
-from datagen.sources.record import Keys, Record
-from datagen.sources.records import require
+from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.records import READERS, read_files
+
+#: The column of a row's split.
+SPLIT = "(split)"
 
 
 def folder(section: SourceSection, patterns: Sequence[str]) -> Path:
@@ -37,38 +42,75 @@ def folder(section: SourceSection, patterns: Sequence[str]) -> Path:
         raise SourceError(_refused(section, error)) from error
 
 
-def rows(section: SourceSection, keys: Keys, needed: Sequence[str], splits: Sequence[str]) -> Iterator[Record]:
+def rows(section: SourceSection, reading: Reading, splits: Sequence[str]) -> Iterator[Record]:
     """The rows of some splits of a data set, images as the bytes of their files.
 
-    Each row gets its split as the column `(split)`.
+    A file is fetched when its first row is wanted, and read as one on disk is, within the same limits. Each row gets
+    its split as the column `(split)`.
 
     Raises:
-        SourceError: the data set cannot be read, needs a script, or lacks a column or a split.
+        SourceError: the data set cannot be read, needs a script, lacks a column or a split, or has other files.
     """
+    listed = _data_files(section)
+    for split in splits:
+        if split not in listed:
+            raise SourceError(
+                _refused(section, f"it has no split {split!r}, but {', '.join(sorted(listed)) or 'none'}")
+            )
+        in_split = replace(reading, keys=_InSplit(reading.keys, split))
+        for address in listed[split]:
+            yield from read_files([_fetched(section, address)], in_split)
+
+
+class _InSplit(Keys):
+    """Keys of the same source, its rows with the split they are of."""
+
+    def __init__(self, keys: Keys, split: str) -> None:
+        super().__init__(keys.source, keys.seen, keys.repeats)
+        self.split = split
+
+    def record(self, number: int, values: Mapping[str, object]) -> Record:
+        """The row with its key and its split."""
+        return super().record(number, {**values, SPLIT: self.split})
+
+
+def _data_files(section: SourceSection) -> Mapping[str, Sequence[str]]:
+    """Split -> the addresses of its files, as the data set's card or their names tell; no row is read."""
     import datasets
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    number = 0
-    for split in splits:
-        try:
-            stream = datasets.load_dataset(
-                section.repo, section.config or None, split=split, revision=section.revision or None, streaming=True
-            )
-            for name, feature in (stream.features or {}).items():
-                if isinstance(feature, datasets.Image):
-                    stream = stream.cast_column(name, datasets.Image(decode=False))
-            if stream.features:
-                require(needed, [dict.fromkeys(stream.features)], f"The data set {section.repo}")
-            for values in stream:
-                number += 1
-                yield keys.record(number, values | {"(split)": split})
-        except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError) as error:
-            raise SourceError(_refused(section, error)) from error
+    try:
+        builder = datasets.load_dataset_builder(section.repo, section.config or None, revision=section.revision)
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError) as error:
+        raise SourceError(_refused(section, error)) from error
+    return {str(split): list(map(str, files)) for split, files in (builder.config.data_files or {}).items()}
 
 
-def _refused(section: SourceSection, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _fetched(section: SourceSection, address: str) -> Path:
+    """The file in the Hub's cache.
+
+    Raises:
+        SourceError: it is of another data set, of a format that is not read, or the Hub does not give it.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    _, _, name = address.partition(f"@{section.revision}/")
+    if not address.startswith("hf://datasets/") or Path(name).suffix.lower() not in READERS:
+        what = (
+            f"its rows are in {address[:200]!r}, and what is read from the Hub is {', '.join(READERS)} of this commit"
+        )
+        raise SourceError(_refused(section, what))
+    try:
+        return Path(huggingface_hub.hf_hub_download(section.repo, name, repo_type="dataset", revision=section.revision))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise SourceError(_refused(section, error)) from error
+
+
+def _refused(section: SourceSection, error: Exception | str) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
+    said = reason if isinstance(error, str) else f"{type(error).__name__}: {reason[:200]}"
     return (
-        f"The data set {section.repo} at {section.revision[:12]} cannot be read ({type(error).__name__}: {reason}); "
+        f"The data set {section.repo} at {section.revision[:12]} cannot be read ({said}); "
         "check repo, revision and splits, or download it and give its path."
     )

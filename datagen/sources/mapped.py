@@ -24,7 +24,6 @@ from datagen.sources.questions import Problem, ProblemSource
 from datagen.sources.record import Keys, Reading, Record, single
 from datagen.sources.records import READERS, find_files, read_files
 
-SPLIT = "(split)"
 _LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
 _NONE = options.Options()
 #: Rows that are looked at for letters without options, and how many it takes.
@@ -161,7 +160,7 @@ def _records(
 ) -> Callable[[], Iterator[Record]]:
     if section.repo:
         splits = section.selected_splits or ("train",)
-        return lambda: hub.rows(section, Keys(place.name), needed, splits)
+        return lambda: hub.rows(section, Reading.of(section, place.name, needed), splits)
     files = data_files(section, place)
     base, wanted = _base(place), section.selected_splits
     by_name = bool(wanted) and not columns.split

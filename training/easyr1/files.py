@@ -4,8 +4,10 @@ The script is for a checkout of the pinned commit with this package installed be
 shards that EasyR1 saves into loadable weights, which the release's own quick start forgets.
 """
 
+import glob
 import shlex
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,10 +36,11 @@ def files(links: Links) -> dict[str, str]:
         check(link.knobs, link.run)
         target = folder / stage.stage
         said = config(links.settings, links.base, stage.stage, link.knobs, _folder(link.files.train), model, target)
-        made[f"{stage.stage}.yaml"] = yaml.safe_dump(said, sort_keys=False)
+        file = folder / f"{stage.stage}.yaml"
+        made[file.name] = _written(said, file)
         actor = target / f"global_step_{stage.total_steps}" / "actor"
         script += [f"# {stage.stage}: {stage.total_steps} steps"]
-        script += [f"python3 -m verl.trainer.main config={shlex.quote(str(folder / (stage.stage + '.yaml')))}"]
+        script += [f"python3 -m verl.trainer.main config={shlex.quote(str(file))}"]
         script += [f"python3 scripts/model_merger.py --local_dir {shlex.quote(str(actor))}", ""]
         model = str(actor / "huggingface")
     return made | {SCRIPT: "\n".join(script)}
@@ -69,4 +72,30 @@ def _folder(paths: tuple[Path, ...]) -> Path:
     folder = folders.pop()
     if "@" in str(folder):
         raise TrainerError(f"EasyR1 takes what follows an @ for a split; move the run {folder} to a path without one.")
+    # It needs a folder of that very name and hands it to `datasets`, which resolves links and then reads a pattern: for
+    # the run `a[1]` it would train on the rows of `a1` without a word. So neither escaping nor a link helps.
+    if any(glob.has_magic(path) or "::" in path for path in (str(folder), str(folder.resolve()))):
+        raise TrainerError(
+            f"EasyR1 takes *, ?, [ and :: in a path for a pattern of other files; move the run {folder} to a path "
+            "without them."
+        )
     return folder
+
+
+def _written(said: dict[str, Any], file: Path) -> str:
+    """The text of a configuration's file, as EasyR1 reads it back.
+
+    Raises:
+        TrainerError: a path in it, or the file's own on the command line, would be read as another.
+    """
+    text = yaml.safe_dump(said, sort_keys=False)
+    try:
+        plain = yaml.safe_load(str(file)) == str(file)  # which is how OmegaConf reads a word of the command line
+    except yaml.YAMLError:
+        plain = False
+    if not plain or "${" in text + str(file):
+        raise TrainerError(
+            f"EasyR1 would not read {file} as it is written, since ${{, a tab, or a colon or # beside a blank mean "
+            "something in its settings; move the run and the model to paths without them."
+        )
+    return text

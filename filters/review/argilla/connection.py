@@ -194,8 +194,11 @@ def connect(patience: float | None = None) -> Connection:
             f"Argilla's client is not installed ({error.name}); `pip install 'capcurriculum[review]'` brings it."
         ) from error
     logging.getLogger("argilla.sdk").setLevel(logging.CRITICAL)  # what goes wrong becomes one sentence here
+    from filters.review.argilla import bounded
+
+    words = {"api_url": url, "api_key": key, "timeout": _TIMEOUT_SECONDS, "retries": 0, **bounded.arguments()}
     with _sentences(url):
-        client = _retrying(patience)(lambda: rg.Argilla(api_url=url, api_key=key, timeout=_TIMEOUT_SECONDS, retries=0))
+        client = _retrying(patience)(lambda: rg.Argilla(**words))
         return Connection(client, patience)
 
 
