@@ -143,8 +143,13 @@ def test_a_fatal_line_ends_a_trainer_that_would_hang(
     assert nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_an_impatient_second_one_end_the_tree(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "second"),
+    [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGHUP)],
+)
+def test_ctrl_c_and_an_impatient_second_one_end_the_tree(
+    tmp_path: Path, number: signal.Signals, second: signal.Signals
+) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import test_training_launch as t; from pathlib import Path\n"
         "t.launch.run(t.job(Path(sys.argv[2]), 'time.sleep(600)'))"
@@ -154,7 +159,7 @@ def test_ctrl_c_and_an_impatient_second_one_end_the_tree(tmp_path: Path, number:
         wait_for(lambda: "stray" in (tmp_path / "verl.log").read_text() if (tmp_path / "verl.log").exists() else False)
         supervisor.send_signal(number)
         time.sleep(0.1)
-        supervisor.send_signal(number)
+        supervisor.send_signal(second)
         ended = b"KeyboardInterrupt" if number == signal.SIGINT else b"signals.Ended: SIGTERM"
         assert ended in supervisor.communicate(timeout=60)[1]
     assert nothing_left(tmp_path)

@@ -170,8 +170,8 @@ def signals_as_interrupts() -> AbstractContextManager[None]:
 
 
 def signals_ignored() -> AbstractContextManager[None]:
-    """Neither of them is heard for a while, so that what has to be put away is."""
-    return _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN})
+    """None that ends a command is heard for a while, so that what has to be put away is."""
+    return _signals(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), signal.SIG_IGN))
 
 
 def _size(path: Path) -> int:
