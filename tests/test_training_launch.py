@@ -1,5 +1,6 @@
 """Supervision, with real process trees: success, crash, hang, fatal line, strays, Ctrl-C."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -186,6 +187,26 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+#: Deaf to SIGTERM, with a semaphore by name, which a killed process leaves in shared memory.
+SEMAPHORE = """
+import multiprocessing, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+held = multiprocessing.get_context("spawn").Semaphore()
+print(held._semlock.name, flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_is_killed_leaves_nothing_in_shared_memory(tmp_path: Path) -> None:
+    environ = os.environ | {processes.MARKER: str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", SEMAPHORE], env=environ, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        file = Path("/dev/shm", f"sem.{child.stdout.readline().strip().removeprefix('/')}")
+        assert file.exists()
+        assert processes.end(tmp_path, grace_seconds=0.2) == 2
+    assert not file.exists()
 
 
 def test_other_processes_are_never_ours(tmp_path: Path) -> None:

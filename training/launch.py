@@ -143,7 +143,6 @@ def run(job: Job) -> None:
         raise
     finally:
         with signals_ignored():  # a second Ctrl-C can wait
-            memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
             processes.end(job.folder, child.pid)
             child.wait()
             processes.release(memory)
