@@ -149,12 +149,12 @@ def store(wishes: Sequence[Wish]) -> Path:
     Raises:
         ConsentError: it cannot be written.
     """
+    from capcurriculum.tables import write_atomically
+
     path = _file(wishes)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.writelines(f"{wish.part}: {wish.text!a}\n" for wish in wishes)
+        write_atomically(path, "".join(f"{wish.part}: {wish.text!a}\n" for wish in wishes).encode("ascii"), 0o600)
     except OSError as error:
         raise ConsentError(
             f"Your word cannot be stored in {path.parent} ({error.strerror}); make room for it there, or give --allow "

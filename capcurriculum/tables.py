@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from capcurriculum import checksums
 from capcurriculum.errors import RunError
+from capcurriculum.unfinished import removed_if_it_fails
 
 Row = TypeVar("Row")
 
@@ -46,22 +47,12 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     temporary.unlink(missing_ok=True)  # it would keep its own permissions
-    with _removed_if_it_fails(temporary):
+    with removed_if_it_fails(temporary):
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
         publish(temporary, path)
-
-
-@contextmanager
-def _removed_if_it_fails(temporary: Path) -> Iterator[None]:
-    """A file that a full disk cut short would keep it full."""
-    try:
-        yield
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -100,7 +91,7 @@ class Table(Generic[Row]):
         path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
         temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
         table = _written(values, arrow_schema(self.record))
-        with _removed_if_it_fails(temporary):
+        with removed_if_it_fails(temporary):
             with temporary.open("w+b") as handle:
                 pq.write_table(table, handle, compression="zstd")
                 checksums.seal(handle)

@@ -24,6 +24,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_curriculum import OrderSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, writing
+from capcurriculum.unfinished import exchange, removed_if_it_fails
 from capcurriculum.verdicts import check_judged
 from curricula import order_file, store
 from curricula.keys import Indices, Keys
@@ -169,16 +170,17 @@ def write_order(
     shutil.rmtree(temporary, ignore_errors=True)
     known = order_file.known(run)
     jobs: list[tuple[Indices, Path, str]] = []
-    for one, said in zip(ordered, about["sets"], strict=True):
-        (temporary / one.name).mkdir(parents=True)
-        if not _linked(known.get(said["digest"]), temporary / one.name):
-            jobs += [(rows, temporary / one.name, split) for rows, split in zip(one.rows, SPLITS, strict=True)]
-    _write_all(jobs, content)
-    with (temporary / order_file.LISTING).open("w+b") as file:
-        order_file.listing(list(ordered), keys).write_parquet(file)
-        checksums.seal(file)
-    order_file.write(temporary, dict(about), run)
-    _replace(temporary, folder)
+    with removed_if_it_fails(temporary):
+        for one, said in zip(ordered, about["sets"], strict=True):
+            (temporary / one.name).mkdir(parents=True)
+            if not _linked(known.get(said["digest"]), temporary / one.name):
+                jobs += [(rows, temporary / one.name, split) for rows, split in zip(one.rows, SPLITS, strict=True)]
+        _write_all(jobs, content)
+        with (temporary / order_file.LISTING).open("w+b") as file:
+            order_file.listing(list(ordered), keys).write_parquet(file)
+            checksums.seal(file)
+        order_file.write(temporary, dict(about), run)
+        _replace(temporary, folder)
 
 
 def _linked(source: Path | None, folder: Path) -> bool:
@@ -227,11 +229,6 @@ def _write_all(jobs: Sequence[tuple[Indices, Path, str]], content: Content) -> N
 
 
 def _replace(temporary: Path, folder: Path) -> None:
-    """Put the new folder in the old one's place; a kill in between leaves no order, and the next call writes it."""
-    old = temporary.with_name(f".tmp-old-{folder.name}")
-    shutil.rmtree(old, ignore_errors=True)
+    """Put the new folder in the old one's place; a kill -9 in between leaves no order, and the next call writes it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    exchange(temporary, folder, temporary.with_name(f".tmp-old-{folder.name}"))

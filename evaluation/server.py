@@ -96,10 +96,8 @@ def serving(launch: Launch, patience_seconds: float, folder: Path | None = None)
             yield server
     finally:
         with supervision.signals_ignored():  # a second Ctrl-C can wait
-            memory = processes.shared_memory(processes.belonging(folder, child.pid))
             processes.end(folder, child.pid)
             child.wait()
-            processes.release(memory)  # what a killed process could not
 
 
 def _check_port(port: int) -> None:

@@ -66,14 +66,42 @@ def test_the_same_checkpoint_again_is_no_new_commit(trained: Path, served: Serve
 
 
 def test_the_card_is_told_which_run_it_comes_from(trained: Path, tmp_path: Path) -> None:
-    staged = model.stage(trained, checkpoint.check(trained), REPO)
+    staged = model.stage(trained, checkpoint.check(trained), REPO, tmp_path / "a" / "staged")
     assert staged.run is not None
     assert (staged.run.recipe().name, staged.stage) == ("small", "text")
     assert staged.datasets == ("alice/small-TextReasoning-Data",)
     assert staged.recipe is not None
     assert (staged.folder / "model.safetensors").samefile(trained / "model.safetensors")
-    elsewhere = model.stage(shutil.copytree(trained, tmp_path / "alone"), [], REPO)
+    elsewhere = model.stage(shutil.copytree(trained, tmp_path / "alone"), [], REPO, tmp_path / "b" / "staged")
     assert (elsewhere.run, elsewhere.stage) == (None, "")
+
+
+def test_it_is_staged_where_no_package_lies_and_nothing_is_left(
+    trained: Path, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPCURRICULUM_CACHE", str(tmp_path / "cache"))
+    alone = shutil.copytree(trained, tmp_path / "models" / "alone")
+
+    def files() -> set[Path]:
+        return {path for name in ("run", "models", "cache") for path in (tmp_path / name).rglob("*") if path.is_file()}
+
+    for folder, above in ((trained, trained.parents[2]), (alone, tmp_path / "cache")):
+        before = files()
+        model.publish(folder, Wanted(REPO, dry_run=True), Display(), PATIENCE)
+        [mark] = above.rglob(model.MARK)
+        (mark.parent / "left").touch()  # as if an attempt had been killed
+        with monkeypatch.context() as broken:
+            broken.setattr(model.verify, "files", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                put(folder)
+        assert not mark.parent.exists()
+        put(folder)
+        assert "left" not in served.hub.files(REPO, kind="model")
+        assert files() == before
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_another_model_is_not_replaced(trained: Path, served: Served) -> None:

@@ -1,10 +1,12 @@
-"""SIGTERM in every verb: 143, one sentence, no process left, and the same command goes on."""
+"""SIGTERM in every verb: 143, one sentence, no process left, and the same command goes on.
 
-import os
+Verbs that start processes of others are in `test_sigterm_processes`.
+"""
+
+import argparse
+import json
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,51 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from capcurriculum import recipe
+from capcurriculum import cli, recipe
 from capcurriculum.progress import Display
+from capcurriculum.run import existing
 from curricula.build import build
-from tests import endpoint, hub_runs, planted_errors, worlds
+from filters.review.form import version
+from tests import endpoint, hub_runs, planted_errors, results_data, test_sigterm_processes, validations, worlds
+from tests.signalled import at_work, command, done, ended, half_written
+from training.plan import State
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-#: In the environment of a command and of everything that it starts.
-MARK = "SIGTERM_TEST"
-
-
-def command(words: list[str], mark: str, code: str = "", **variables: str) -> "subprocess.Popen[str]":
-    """The command line in a process of its own, or a program that calls it."""
-    program = ["-c", code] if code else ["-m", "capcurriculum.cli"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", MARK: mark} | variables
-    return subprocess.Popen(
-        [sys.executable, *program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-
-
-def left(mark: str) -> list[int]:
-    """The living processes that bear the mark."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            marked = f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0")
-            if marked and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.append(int(entry.name))
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def ended(process: "subprocess.Popen[str]", mark: str) -> None:
-    """It ended as it should."""
-    try:
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 143, f"{process.returncode}\n{out}\n{err}"
-    assert "Stopped. Everything finished so far is kept" in err
-    assert "Traceback" not in out + err
-    end = time.monotonic() + 20
-    while (still := left(mark)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert still == []
 
 
 @contextmanager
@@ -89,8 +56,7 @@ def mute() -> Iterator[tuple[str, threading.Event]]:
 
 def stopped_at_a_mute_server(words: list[str], mark: str, came: threading.Event, **variables: str) -> None:
     process = command(words, mark, **variables)
-    while not came.wait(0.1):
-        assert process.poll() is None, process.communicate()
+    at_work(process, came.is_set)
     time.sleep(0.3)  # it waits now, with whatever else it does at the same time
     process.terminate()
     ended(process, mark)
@@ -106,61 +72,77 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wanted = worlds.recipe_over(folder, server.url)
         build(wanted, Display())
     (folder / "small.yaml").write_text(recipe.dump(wanted), encoding="utf-8")
+    elsewhere = worlds.recipe_over(folder, "http://192.0.2.1:8000/v1")
+    (folder / "elsewhere.yaml").write_text(recipe.dump(elsewhere), encoding="utf-8")
+    run = folder / "runs" / "small"
+    assert cli.main(["review", "export", str(run), "--size", "3", "--annotator", "ada"]) == 0
+    told = {"form": 1, "page": "p", "reviewer": "ada", "said_at": "2026-05-04T10:00:00.000Z", "right": "yes"}
+    question = next(existing(run).questions.rows())
+    said = told | {"question_id": question.question_id, "version": version(question)}
+    (folder / "said.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
+    shutil.copytree(run, folder / "runs" / "trained")
+    validations.planned(folder / "runs" / "trained" / "training", ("perception", State.DONE, 1))
+    replies = [results_data.outcomes(name, "B", {key: ("right", 9) for key in range(4)}) for name in ("one", "two")]
+    results_data.write(folder / "results", [reply for model in replies for reply in model])
     return folder
 
 
-#: Sends itself SIGTERM when it opens its N-th file; with N = 0 it says how many it opens.
+#: Sends itself SIGTERM when it opens or makes, for the N-th time, what bears a name that holds a text, below a folder.
 AT = """
 import os, signal, sys, threading
 from capcurriculum import cli
-wanted, opened = int(sys.argv.pop(1)), 0
+folder, part, wanted = sys.argv.pop(1), sys.argv.pop(1), int(sys.argv.pop(1))
+met = 0
 def hook(event, args):
-    global opened
-    if event == "open":
-        opened += 1
-        if opened == wanted:
-            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+    global met
+    if event in ("open", "os.mkdir") and isinstance(args[0], (str, os.PathLike)):
+        path = os.fspath(args[0])
+        if folder in path and part in path.rpartition("/")[2]:
+            met += 1
+            if met == wanted:
+                threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
 sys.addaudithook(hook)
-code = cli.main(sys.argv[1:])
-if not wanted:
-    print("opened", opened)
-raise SystemExit(code)
+raise SystemExit(cli.main(sys.argv[1:]))
 """
+#: When it reads the run.
+READING = ("", "2")
+#: When something is there under its temporary name.
+WRITING = (".tmp-", "1")
 
-#: Verbs that ask nobody anything.
+#: Verbs that ask nobody anything, and where each is stopped.
 LOCAL = {
-    "status": ["RUN"],
-    "funnel": ["RUN", "--overlap"],
-    "why": ["RUN", "ROW"],
-    "query": ["RUN", "select * from questions"],
-    "report": ["RUN", "--out", "OUT.html"],
-    "card": ["RUN", "--out", "OUT"],
-    "curriculum": ["RUN", "--order", "merged"],
-    "build": ["RECIPE"],
-    "review export": ["RUN", "--size", "3", "--annotator", "ada", "--out", "OUT.html"],
-    "signatures build": ["DATA", "--name", "B", "--question", "problem", "--out", "OUT"],
+    "allow": (WRITING, ["ELSEWHERE"]),
+    "status": (READING, ["RUN"]),
+    "verify": (READING, ["RUN"]),
+    "funnel": (READING, ["RUN", "--overlap"]),
+    "why": (READING, ["RUN", "ROW"]),
+    "query": (READING, ["RUN", "select * from questions"]),
+    "report": (WRITING, ["RUN", "--out", "OUT.html"]),
+    "card": (READING, ["RUN", "--out", "OUT"]),
+    "curves": (WRITING, ["TRAINED"]),
+    "curriculum": (WRITING, ["RUN", "--order", "merged"]),
+    "build": (READING, ["RECIPE"]),
+    "review export": (WRITING, ["RUN", "--annotator", "ada", "--out", "OUT.html"]),
+    "review import": (WRITING, ["RUN", "SAID", "--annotator", "ada"]),
+    "signatures build": (WRITING, ["DATA", "--name", "B", "--question", "problem", "--out", "OUT"]),
+    "compare": (WRITING, ["one", "two", "--in", "RESULTS"]),
 }
 
 
 @pytest.mark.parametrize("verb", LOCAL)
 def test_a_verb_that_only_reads_and_writes(verb: str, built: Path, tmp_path: Path) -> None:
-    from capcurriculum.run import existing
-
-    row = next(existing(built / "runs" / "small").questions.rows()).question_id
-    places = {"RUN": built / "runs" / "small", "RECIPE": built / "small.yaml", "ROW": row,
-              "DATA": built / "text" / "problems.jsonl"}  # fmt: skip
-    words = [
-        *verb.split(),
-        *(str(places.get(word, word)).replace("OUT", str(tmp_path / "out")) for word in LOCAL[verb]),
-    ]
-    for _ in range(2):  # the second time some find their work done
-        counting = command(["0", *words], "", AT)
-        out, err = counting.communicate(timeout=120)
-        assert counting.returncode == 0, err
-    ended(command([str(int(out.split()[-1]) // 2), *words], str(tmp_path), AT), str(tmp_path))
-    again = command(words, "")
-    _, err = again.communicate(timeout=120)
-    assert again.returncode == 0, err
+    run, both = built / "runs" / "small", built.parent
+    row = next(existing(run).questions.rows()).question_id
+    places = {"RUN": run, "TRAINED": built / "runs" / "trained", "RECIPE": built / "small.yaml", "ROW": row,
+              "DATA": built / "text" / "problems.jsonl", "SAID": built / "said.jsonl",
+              "RESULTS": built / "results", "ELSEWHERE": built / "elsewhere.yaml"}  # fmt: skip
+    where, given = LOCAL[verb]
+    words = [*verb.split(), *(str(places.get(word, word)).replace("OUT", str(tmp_path / "out")) for word in given)]
+    own = {"XDG_CONFIG_HOME": str(tmp_path / "own")}
+    ended(command([str(both), *where, *words], str(tmp_path), AT, **own), str(tmp_path))
+    assert half_written(built) == half_written(tmp_path) == []
+    done(words, **own)
+    assert half_written(built) == half_written(tmp_path) == []
 
 
 def test_a_long_statement(built: Path, tmp_path: Path) -> None:
@@ -186,15 +168,11 @@ def test_a_build_amid_its_replies_goes_on(tmp_path: Path) -> None:
         wanted = worlds.recipe_over(tmp_path, server.url)
         (tmp_path / "small.yaml").write_text(recipe.dump(wanted), encoding="utf-8")
         process = command(["build", str(tmp_path / "small.yaml")], str(tmp_path))
-        while len(server.requests) < 40:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
+        at_work(process, lambda: len(server.requests) >= 40)
         process.terminate()
         ended(process, str(tmp_path))
         asked = len(server.requests)
-        again = command(["build", str(tmp_path / "small.yaml")], "")
-        _, err = again.communicate(timeout=120)
-        assert again.returncode == 0, err
+        done(["build", str(tmp_path / "small.yaml")])
         whole = len(server.requests)
     with endpoint.serving() as server:
         build(worlds.recipe_over(tmp_path, server.url, name="clean"), Display())
@@ -233,9 +211,6 @@ def test_an_evaluation_whose_endpoint_does_not_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["push", "pull", "status"])
 def test_an_argilla_that_does_not_answer(task: str, built: Path, tmp_path: Path) -> None:
     pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-    words = ["review", "export", str(built / "runs" / "small"), "--size", "3", "--annotator", "ada"]
-    exported = command([*words, "--out", str(tmp_path / "page.html")], "")
-    exported.communicate(timeout=120)
     with mute() as (url, came):
         words = ["review", task, str(built / "runs" / "small")]
         stopped_at_a_mute_server(words, str(tmp_path), came, ARGILLA_API_URL=url, ARGILLA_API_KEY="k" * 20)
@@ -253,4 +228,30 @@ def test_a_hub_that_does_not_answer(verb: str, tmp_path: Path) -> None:
     }[verb]
     with mute() as (url, came):
         variables = {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_x", "HF_HUB_OFFLINE": "0"}
+        variables |= {"CAPCURRICULUM_CACHE": str(tmp_path / "cache")}
         stopped_at_a_mute_server(words, str(tmp_path), came, **variables)
+    assert half_written(tmp_path) == list((tmp_path / "cache").rglob("README.md")) == []
+
+
+#: What stops each verb at work.
+STOPPED = {
+    **dict.fromkeys(LOCAL, test_a_verb_that_only_reads_and_writes),
+    "audit": test_an_audit_whose_model_does_not_answer,
+    "errors": test_judges_that_do_not_answer,
+    **dict.fromkeys(["review push", "review pull", "review status"], test_an_argilla_that_does_not_answer),
+    **dict.fromkeys(["publish", "publish-model", "download"], test_a_hub_that_does_not_answer),
+    "train": test_sigterm_processes.test_a_training,
+    "serve": test_sigterm_processes.test_a_server,
+    "evaluate": test_sigterm_processes.test_an_evaluation_by_a_kit,
+}
+
+
+def test_every_verb_is_stopped_by_one_of_these() -> None:
+    assert set(STOPPED) == set(verbs(cli.parser()))
+
+
+def verbs(parser: argparse.ArgumentParser, before: str = "") -> list[str]:
+    """The names of all verbs, with those of their tasks."""
+    choices = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    below = [verbs(inner, f"{before} {name}") for each in choices for name, inner in each.items()]
+    return [name for names in below for name in names] or [before.strip()]

@@ -1,5 +1,6 @@
 """Supervision, with real process trees: success, crash, hang, fatal line, strays, Ctrl-C."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -143,8 +144,13 @@ def test_a_fatal_line_ends_a_trainer_that_would_hang(
     assert nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_an_impatient_second_one_end_the_tree(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "second"),
+    [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGHUP)],
+)
+def test_ctrl_c_and_an_impatient_second_one_end_the_tree(
+    tmp_path: Path, number: signal.Signals, second: signal.Signals
+) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import test_training_launch as t; from pathlib import Path\n"
         "t.launch.run(t.job(Path(sys.argv[2]), 'time.sleep(600)'))"
@@ -154,7 +160,7 @@ def test_ctrl_c_and_an_impatient_second_one_end_the_tree(tmp_path: Path, number:
         wait_for(lambda: "stray" in (tmp_path / "verl.log").read_text() if (tmp_path / "verl.log").exists() else False)
         supervisor.send_signal(number)
         time.sleep(0.1)
-        supervisor.send_signal(number)
+        supervisor.send_signal(second)
         ended = b"KeyboardInterrupt" if number == signal.SIGINT else b"signals.Ended: SIGTERM"
         assert ended in supervisor.communicate(timeout=60)[1]
     assert nothing_left(tmp_path)
@@ -181,6 +187,26 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+#: Deaf to SIGTERM, with a semaphore by name, which a killed process leaves in shared memory.
+SEMAPHORE = """
+import multiprocessing, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+held = multiprocessing.get_context("spawn").Semaphore()
+print(held._semlock.name, flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_is_killed_leaves_nothing_in_shared_memory(tmp_path: Path) -> None:
+    environ = os.environ | {processes.MARKER: str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", SEMAPHORE], env=environ, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        file = Path("/dev/shm", f"sem.{child.stdout.readline().strip().removeprefix('/')}")
+        assert file.exists()
+        assert processes.end(tmp_path, grace_seconds=0.2) == 2
+    assert not file.exists()
 
 
 def test_other_processes_are_never_ours(tmp_path: Path) -> None:

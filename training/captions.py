@@ -18,6 +18,7 @@ from capcurriculum import checksums
 from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
+from capcurriculum.unfinished import removed_if_it_fails
 from training.dataset import IMAGE, StageFiles
 from training.knobs import Knobs
 
@@ -50,13 +51,14 @@ def write(run: Run, taught: StageFiles, made: StageFiles, knobs: Knobs) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}")
             captions = by_question(run, paths, taught.stage)
-            with pq.ParquetWriter(temporary, _SCHEMA.with_metadata({_DIGEST: made.digest.encode()})) as writer:
-                for path in paths:
-                    for rows in _rows(path, captions, knobs):
-                        writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-            with temporary.open("r+b") as file:
-                checksums.seal(file)
-            os.replace(temporary, target)
+            with removed_if_it_fails(temporary):
+                with pq.ParquetWriter(temporary, _SCHEMA.with_metadata({_DIGEST: made.digest.encode()})) as writer:
+                    for path in paths:
+                        for rows in _rows(path, captions, knobs):
+                            writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+                with temporary.open("r+b") as file:
+                    checksums.seal(file)
+                os.replace(temporary, target)
 
 
 def by_question(run: Run, paths: Sequence[Path], stage: str) -> dict[str, str]:

@@ -93,6 +93,18 @@ def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[
         raise TrainerError(f"The trainer left no weights in {source}; delete {source.parents[2]} and run again.")
     temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        reply = _made(source, parent, temporary, checker)
+    except KeyboardInterrupt:  # what is not usable stays, to be looked at
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.replace(target)
+    return checkpoint_digest(target), reply
+
+
+def _made(source: Path, parent: Path, temporary: Path, checker: Checker) -> str:
+    """Write the checkpoint under its temporary name and check it; returns its first reply."""
     writer = "rounding" if checker.dtype == "bfloat16" else "merging" if checker.scale else ""
     leave_out = shutil.ignore_patterns("*.safetensors", _INDEX) if writer else None
     # Links, not copies: verl never writes into a finished checkpoint, and an 8B model is 35 GB in full precision.
@@ -103,10 +115,7 @@ def export(source: Path, parent: Path, target: Path, checker: Checker) -> tuple[
         if (parent / name).is_file():
             (temporary / name).unlink(missing_ok=True)
             shutil.copy2(parent / name, temporary / name)
-    reply = _verify(temporary, parent, checker)
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.replace(target)
-    return checkpoint_digest(target), reply
+    return _verify(temporary, parent, checker)
 
 
 def _write(writer: str, source: Path, target: Path, checker: Checker) -> None:

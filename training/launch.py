@@ -143,7 +143,6 @@ def run(job: Job) -> None:
         raise
     finally:
         with signals_ignored():  # a second Ctrl-C can wait
-            memory |= processes.shared_memory(processes.belonging(job.folder, child.pid))
             processes.end(job.folder, child.pid)
             child.wait()
             processes.release(memory)
@@ -170,8 +169,8 @@ def signals_as_interrupts() -> AbstractContextManager[None]:
 
 
 def signals_ignored() -> AbstractContextManager[None]:
-    """Neither of them is heard for a while, so that what has to be put away is."""
-    return _signals({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN})
+    """None that ends a command is heard for a while, so that what has to be put away is."""
+    return _signals(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), signal.SIG_IGN))
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,8 @@ from pathlib import Path
 #: Environment variable whose value, the stage's folder, marks every process of that stage's run.
 MARKER = "CAPCURRICULUM_TRAINING"
 _PR_SET_PDEATHSIG = 1
+#: What a resource tracker may take once all others are gone.
+_TRACKER_SECONDS = 3.0
 _SHM = Path("/dev/shm")  # noqa: S108
 
 
@@ -68,19 +70,32 @@ def release(memory: set[Path]) -> None:
 def end(folder: Path, group: int | None = None, grace_seconds: float = 5.0) -> int:
     """Ask every process of the run to end, then kill what is left; returns how many there were.
 
-    The set is looked up again until it is empty: a dying tree still starts processes.
+    The set is looked up again until it is empty: a dying tree still starts processes. Their shared memory is released,
+    which one that is killed cannot do; Python's resource trackers, which outlive the others to release theirs, are
+    killed last.
     """
     seen: set[int] = set()
+    memory: set[Path] = set()
     deadline = time.monotonic() + grace_seconds
     while ours := belonging(folder, group):
-        late = time.monotonic() > deadline
+        late, last = (time.monotonic() > deadline + more for more in (0, _TRACKER_SECONDS))
+        memory |= shared_memory(ours)
         for pid in ours if late else ours - seen:
-            _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
+            if last or not (late and _is_tracker(pid)):
+                _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
         seen |= ours
         time.sleep(0.2)
         if time.monotonic() > deadline + 30:  # uninterruptible sleep: nothing more can be done from here
             break
+    release(memory)
     return len(seen)
+
+
+def _is_tracker(pid: int) -> bool:
+    """Whether it only waits for the others' end. It knows names in shared memory that no list of mappings shows."""
+    with suppress(OSError):  # it ended by itself
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

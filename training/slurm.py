@@ -11,6 +11,7 @@ from pathlib import Path
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.tables import write_atomically
 from training import environment
 
 #: Seconds between SIGTERM and the end of the job's time: a save of a large model, and the end of its processes.
@@ -50,7 +51,7 @@ def write(path: Path, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
         raise TrainerError(f"{path} exists and says something else; remove it or name another file.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text.encode())
 
 
 def _asked(recipe: TrainingRecipe, name: str, gpus: int) -> list[str]:

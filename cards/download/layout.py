@@ -16,6 +16,7 @@ from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import SCHEMA
 from capcurriculum.tables import write_atomically
+from capcurriculum.unfinished import exchange
 from cards.download.fetch import Snapshot
 from cards.download.sets import Brought, SaidSet
 from cards.publish import redact
@@ -63,12 +64,9 @@ def assemble(target: Path, fill: Callable[[Path], None]) -> None:
     made.mkdir(parents=True)
     try:
         fill(made)
-        if target.exists():
-            target.rename(old)
-        made.rename(target)
+        exchange(made, target, old)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def put(folder: Path, brought: Sequence[Brought], wanted: Sequence[str]) -> list[str]:

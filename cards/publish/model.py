@@ -1,5 +1,6 @@
 """`capcurriculum publish-model`: a checked checkpoint with its card, sent and read back like a data set."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from capcurriculum.errors import HubError, RunError
 from capcurriculum.progress import Display
 from capcurriculum.recipe_publish import usable
 from capcurriculum.run import Run, existing
+from capcurriculum.unfinished import removed_if_it_fails
 from cards.hub import client
 from cards.hub.client import Hub
 from cards.hub.patience import Patience
@@ -20,6 +22,7 @@ from cards.model import render_model
 from cards.publish import checkpoint, publication, push, redact, remote, verify
 from cards.publish.remote import Remote, Target
 from cards.publish.staged import StagedModel
+from training.preflight import cache
 
 #: In configurations, texts under such keys are names of files and folders where the model was made.
 _WHERE = ("name_or_path", "_file")
@@ -47,8 +50,18 @@ def publish(folder: Path, wanted: Wanted, display: Display, patience: Patience |
     namespace, _, name = wanted.repo_id.partition("/")
     if not usable(namespace) or not usable(name):
         raise HubError(f"{wanted.repo_id!r} is no id of a repo; give --repo as namespace/name.")
+    place = _place(folder.absolute(), wanted.repo_id)
+    with removed_if_it_fails(place.parent):  # to go on nothing of it is needed: the Hub knows what it was sent
+        staged = _published(folder, place, wanted, display, patience)
+        if not wanted.dry_run:
+            shutil.rmtree(place.parent)
+    return staged
+
+
+def _published(folder: Path, place: Path, wanted: Wanted, display: Display, patience: Patience | None) -> StagedModel:
+    """Stage in `place`, and send that unless it is a dry run."""
     files = checkpoint.check(folder)
-    staged = stage(folder, files, wanted.repo_id)
+    staged = stage(folder, files, wanted.repo_id, place)
     size = sum(path.stat().st_size for path in staged.folder.rglob("*") if path.is_file())
     display.note(
         f"{wanted.repo_id} {'would hold' if wanted.dry_run else 'gets'} {len(files)} files, {size / 1e6:.1f} MB."
@@ -57,7 +70,7 @@ def publish(folder: Path, wanted: Wanted, display: Display, patience: Patience |
         display.note(f"Nothing was sent. The folder {staged.folder} is what the repo would hold.")
         return staged
     hub = client.writer(patience or Patience(note=display.note))
-    hub.namespace(namespace)
+    hub.namespace(wanted.repo_id.partition("/")[0])
     target = Target(wanted.repo_id, kind="model")
     check = partial(_check_ours, target=target, overwrite=wanted.overwrite)
     tagged = _prepared(hub, target, check, wanted)
@@ -66,17 +79,26 @@ def publish(folder: Path, wanted: Wanted, display: Display, patience: Patience |
     if wanted.tag:
         publication.tag(hub, target, wanted.tag, done.oid)
     display.note(f"{wanted.repo_id}: {done.sent} files sent; read back at {done.oid[:12]}.")
-    shutil.rmtree(staged.folder.parent)
     return staged
 
 
-def stage(folder: Path, files: list[Path], repo_id: str) -> StagedModel:
-    """Put the files and a card into a folder beside the checkpoint, by links; returns what it is of.
+def _place(folder: Path, repo_id: str) -> Path:
+    """Where a checkpoint is staged, always the same, so that the next attempt removes what a kill left.
+
+    In its run, which is on the same disk; else in the user's cache: its own folder may be this package's.
+    """
+    run, _ = _origin(folder)
+    told = hashlib.sha256(f"{folder}:{repo_id}".encode(errors="surrogateescape")).hexdigest()[:12]
+    above = run.path / "publish-model" if run else cache.root() / "publish-model" / told
+    return above / repo_id.partition("/")[2]
+
+
+def stage(folder: Path, files: list[Path], repo_id: str, target: Path) -> StagedModel:
+    """Put the files and a card into `target`, by links, after removing the folder above it; returns what it is of.
 
     Raises:
         HubError: there is no room for it.
     """
-    target = folder.absolute().with_name(f".{folder.absolute().name}.publish") / repo_id.partition("/")[2]
     try:
         shutil.rmtree(target.parent, ignore_errors=True)
         target.mkdir(parents=True)
@@ -104,8 +126,8 @@ def _put(source: Path, target: Path) -> None:
             return
     try:
         os.link(source, target)
-    except OSError:  # another disk, or none that has links
-        shutil.copyfile(source, target)
+    except OSError:  # another disk
+        target.symlink_to(source.resolve())
 
 
 def _cleaned(value: Any, key: str) -> Any:

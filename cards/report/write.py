@@ -32,6 +32,7 @@ from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
+from capcurriculum.unfinished import exchange
 from cards.report import charts, numbers
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, chosen, fates
 from cards.report.pictures import Picture, each
@@ -138,12 +139,9 @@ def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
         temporary.mkdir()
         (temporary / _MARK).touch()
         yield _Blocks(temporary)
-        if folder.exists():
-            folder.rename(before)
-        temporary.rename(folder)
+        exchange(temporary, folder, before)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(before, ignore_errors=True)
 
 
 def _write_rows(blocks: _Blocks, rows: Iterator[Record], display: Display, total: int) -> dict[str, Picture]:

@@ -17,6 +17,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe_sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
+from capcurriculum.unfinished import removed_if_it_fails
 from datagen.sources import counting, docci, inventory, kinds, replaced
 from datagen.sources.gathered import Gathered
 from datagen.sources.losses import Losses
@@ -203,21 +204,22 @@ def export_world(folder: Path, kind: Stage, section: SourceSection) -> None:
     temporary = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    match kind:
-        case Stage.PERCEPTION:
-            export.export(
-                temporary,
-                images=section.items,
-                seed=section.seed,
-                lies=section.lies,
-                unreadable=section.unreadable,
-                near_duplicates=section.near_duplicates,
-            )
-        case Stage.TEXT:
-            export.export_text(temporary, section.items, section.seed)
-        case Stage.VISUAL:
-            export.export_visual(temporary, section.items, section.seed)
-    temporary.rename(folder)
+    with removed_if_it_fails(temporary):
+        match kind:
+            case Stage.PERCEPTION:
+                export.export(
+                    temporary,
+                    images=section.items,
+                    seed=section.seed,
+                    lies=section.lies,
+                    unreadable=section.unreadable,
+                    near_duplicates=section.near_duplicates,
+                )
+            case Stage.TEXT:
+                export.export_text(temporary, section.items, section.seed)
+            case Stage.VISUAL:
+                export.export_visual(temporary, section.items, section.seed)
+        temporary.rename(folder)
 
 
 def _append(run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance, losses: Losses) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from capcurriculum import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.tables import publish
+from capcurriculum.unfinished import removed_if_it_fails
 from datagen import shown
 from datagen.images import ImageProblem
 
@@ -72,15 +73,12 @@ class Store:
             return stored
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.run / FOLDER / f".tmp-{os.getpid()}-{image_id}-{os.urandom(4).hex()}"
-        try:
+        with removed_if_it_fails(temporary):
             with temporary.open("wb") as handle:
                 handle.write(data)
                 handle.flush()
                 os.fsync(handle.fileno())
             publish(temporary, target)
-        except OSError:
-            temporary.unlink(missing_ok=True)  # what a full disk cut short would keep it full
-            raise
         return stored
 
 

@@ -18,6 +18,7 @@ import yaml
 from capcurriculum import prompts
 from capcurriculum.rows import digest
 from capcurriculum.tables import publish, write_atomically
+from capcurriculum.unfinished import removed_if_it_fails
 from evaluation import kits
 from evaluation.benchmarks import Benchmark
 from evaluation.kits import Kit
@@ -101,8 +102,9 @@ class Session(kits.Session):
         ]  # fmt: skip
         data = folder / f"{task.name}.parquet"
         temporary = data.with_suffix(".tmp")
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary, compression="zstd")
-        publish(temporary, data)
+        with removed_if_it_fails(temporary):
+            pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary, compression="zstd")
+            publish(temporary, data)
         write_atomically(folder / f"{task.name}.yaml", self._task(task, data).encode())
 
     def _task(self, task: Task, data: Path) -> str:

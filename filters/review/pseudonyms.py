@@ -5,7 +5,6 @@ readable by its owner alone, and is never published.
 """
 
 import hmac
-import os
 import re
 import secrets
 from hashlib import sha256
@@ -13,7 +12,7 @@ from hashlib import sha256
 from capcurriculum.errors import ReviewError
 from capcurriculum.recipe_review import ReviewSection
 from capcurriculum.run import Run
-from capcurriculum.tables import publish
+from capcurriculum.tables import write_atomically
 
 _SECRET = "review/.pseudonyms"  # noqa: S105 (the name of a file)
 
@@ -34,14 +33,7 @@ def secret(run: Run) -> bytes:
     path = run.path / _SECRET
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".tmp-{os.getpid()}-pseudonyms")
-        temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        publish(temporary, path)
+        write_atomically(path, secrets.token_hex(32).encode(), 0o600)
     told = path.read_bytes().strip()
     if not re.fullmatch(rb"[0-9a-f]{64}", told):
         raise ReviewError(

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from capcurriculum import __version__
 from capcurriculum.errors import SourceError
 from capcurriculum.tables import publish
+from capcurriculum.unfinished import removed_if_it_fails
 from filters import latex_words, picture_hashes, text_hashes
 from filters.text_hashes import Hashes
 
@@ -78,15 +79,15 @@ def save(signature: Signature, path: Path) -> None:
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(
-            table, temporary, compression="zstd", write_page_checksum=True, use_dictionary=["kind"],
-            column_encoding=_ENCODING,
-        )  # fmt: skip
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        publish(temporary, path)
+        with removed_if_it_fails(temporary):
+            pq.write_table(
+                table, temporary, compression="zstd", write_page_checksum=True, use_dictionary=["kind"],
+                column_encoding=_ENCODING,
+            )  # fmt: skip
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            publish(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SourceError(
             f"The signature {path} cannot be written ({error.strerror}); choose another place."
         ) from error

@@ -21,6 +21,7 @@ from capcurriculum import checksums, json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Verdict, digest
 from capcurriculum.tables import Table, write_atomically
+from capcurriculum.unfinished import removed_if_it_fails
 from curricula.stage_rows import ROW_GROUP
 from curricula.write import settings
 from training.dataset import StageFiles
@@ -76,6 +77,15 @@ def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFi
         return target
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
+    with removed_if_it_fails(temporary):
+        _write(files, target, change, temporary, pool)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    return target
+
+
+def _write(files: StageFiles, target: StageFiles, change: Change, temporary: Path, pool: Pool) -> None:
+    """The files, the verdicts and the record of a changed set, in a folder that is not its own yet."""
     temporary.mkdir(parents=True)
     small = _small(change, pool) if change.policy == "downscale" else None
     written = []
@@ -96,9 +106,6 @@ def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFi
         "written_digest": files_digest(temporary / name for name in written),
     }
     write_atomically(temporary / _RECORD, json.dumps(record, indent=1).encode())
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.replace(folder)
-    return target
 
 
 def _named(files: StageFiles, folder: Path, rows: int, told: str) -> StageFiles:
