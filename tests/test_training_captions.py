@@ -134,11 +134,13 @@ def test_the_trainer_is_verls_supervised_one_with_a_process_for_each_gpu(
 ) -> None:
     chain.train(recipe(built), dry_run=True)
     commands = [line for line in capsys.readouterr().out.splitlines() if "verl.trainer" in line]
-    assert "-m torch.distributed.run --standalone --local-addr=127.0.0.1 --nproc-per-node=1 -m verl.trainer.sft_trainer" in commands[0]
+    alone = "-m torch.distributed.run --standalone --local-addr=127.0.0.1"
+    assert f"{alone} --nproc-per-node=1 -m verl.trainer.sft_trainer" in commands[0]
     assert "verl.trainer.main_ppo" in commands[1]
     assert not list(built.rglob("captions"))
     assert sft.command("py", 8, ["a=1"])[3:] == [
         "--standalone",
+        "--local-addr=127.0.0.1",
         "--nproc-per-node=8",
         "-m",
         "verl.trainer.sft_trainer",
