@@ -12,8 +12,8 @@ import polars as pl
 from benchmarks.road import command, recipe_named
 from capcurriculum.recipe import RolloutSection
 from capcurriculum.rows import Answer, Purpose
-from datagen.stopping import enough, rounds, tally
-from filters import difficulty
+from datagen.early_stopping import enough, rounds, tally
+from filters.rules import difficulty
 
 K, CHUNK = 16, 2
 

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from capcurriculum import answers, cli, results, samples
+from capcurriculum import answers, cli
 from capcurriculum.rows import Outcome
-from capcurriculum.samples import Sample
-from evaluation import kits, scenes
+from evaluation import kits
+from evaluation.benchmarks import scenes
+from evaluation.results import results, samples
+from evaluation.results.samples import Sample
 from evaluation.vlmevalkit import session
 
 ROOT = Path(__file__).parents[1]

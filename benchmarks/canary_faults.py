@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from training.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import
 
 _VARIABLE = "CAPCURRICULUM_PLANTED_FAULT"
 _SITE = "from benchmarks.canary_faults import install\n\ninstall()\n"

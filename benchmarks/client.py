@@ -144,7 +144,7 @@ def _requests(count: int, image_bytes: int, folder: Path, kept: int) -> Iterator
 
 
 def _ask(url: str, requests: Iterator[Any], **changes: Any) -> dict[str, float]:
-    from capcurriculum.recipe_models import ModelSection
+    from capcurriculum.recipe.models import ModelSection
     from datagen import engines
 
     section = ModelSection(engine="openai", model="m", base_urls=(url,), **changes)

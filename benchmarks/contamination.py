@@ -25,9 +25,9 @@ import polars as pl
 
 from benchmarks import copies
 from benchmarks.grading_world import folder
-from capcurriculum.recipe_corpus_filters import ContaminationSection
-from filters import contamination
-from filters.signatures import build, file, layouts
+from capcurriculum.recipe.corpus_filters import ContaminationSection
+from filters.corpus import contamination
+from filters.corpus.signatures import build, file, layouts
 
 #: Of the rows that precision is told of, one in eleven is a copy.
 CLEAN_FOR_A_COPY = 10

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.curricula_rows import STAGES, Task
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe.curriculum import OrderSection
 from curricula import hashing
 from curricula.keys import Keys, Labels
 from curricula.order import arrange

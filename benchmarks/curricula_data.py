@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from capcurriculum import recipe
+from capcurriculum.ledger.verdicts import in_force
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from capcurriculum.tables import arrow_schema
-from capcurriculum.verdicts import in_force
 
 K = 16
 PROBLEM_BYTES = 500

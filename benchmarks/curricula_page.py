@@ -15,7 +15,7 @@ from benchmarks.curricula_intervals import Interval, interval, table
 from benchmarks.curricula_records import Outcome
 from benchmarks.curricula_rows import STAGES, VERSIONS
 from benchmarks.curricula_state import START, Job
-from training import curves
+from training.supervise import curves
 
 BEGIN, END = "<!-- curricula_compare: begin -->", "<!-- curricula_compare: end -->"
 PLOT = "curricula_compare"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from capcurriculum import results
 from capcurriculum.paired import gain
-from capcurriculum.results import HeldOut
 from evaluation import heldout_table
+from evaluation.results import results
+from evaluation.results.results import HeldOut
 from training import plan
 
 ROOT = Path(__file__).parent.parent

@@ -19,12 +19,13 @@ from unittest import mock
 
 from PIL import Image
 
-from capcurriculum import asked, checksums, flat_rates, ledger, verify
 from capcurriculum.errors import CapCurriculumError
+from capcurriculum.files import checksums
+from capcurriculum.ledger import flat_rates, query, user_query, verify
 from capcurriculum.run import Run
-from training import dataset
-from training.preflight import worker
-from training.preflight.pool import slices
+from training import stage_files
+from training.preflight.rows import worker
+from training.preflight.rows.pool import slices
 
 FLIPS, RECORD_FLIPS, SEED = 2000, 400, 3
 #: A run of 150 rows with pictures of about 150 kB, and as many of text.
@@ -61,10 +62,10 @@ def _readers(run: Run, path: Path) -> list[Reader]:
     if path.parent.parent.name == "stages":
         stage = path.parent.name
         return [
-            lambda: asked.answer(run, "from stages"),
-            lambda: ledger.query(run, "select * exclude images from stages"),
+            lambda: user_query.answer(run, "from stages"),
+            lambda: query.query(run, "select * exclude images from stages"),
             lambda: flat_rates.in_files([path]),
-            lambda: dataset.stage_files(run.path, stage).digest,
+            lambda: stage_files.stage_files(run.path, stage).digest,
         ]
     (table,) = [one for one in run.tables if one.folder == path.parent]
     name = table.folder.name
@@ -72,8 +73,8 @@ def _readers(run: Run, path: Path) -> list[Reader]:
         lambda: table.frame().rows(),
         lambda: list(table.rows()),
         table.count,
-        lambda: ledger.query(run, f"from {name}"),
-        lambda: asked.answer(run, f"from {name}"),
+        lambda: query.query(run, f"from {name}"),
+        lambda: user_query.answer(run, f"from {name}"),
     ]
 
 
@@ -110,7 +111,7 @@ def read_cost() -> float:
     with tempfile.TemporaryDirectory() as name:
         with contextlib.redirect_stdout(io.StringIO()):
             run = hub_runs.build(Path(name), rows=ROWS, side=SIDE, stages=("text", "visual"))
-        files = ledger.stage_paths(run)
+        files = query.stage_paths(run)
         parts: dict[str, Reader] = {
             "tables as records": lambda: [list(table.rows()) for table in run.tables],
             "tables as columns": lambda: [table.frame() for table in run.tables],

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.processes import answer_of, peak_mb
-from capcurriculum.recipe_corpus_filters import DuplicatesSection
-from filters import duplicates
+from capcurriculum.recipe.corpus_filters import DuplicatesSection
+from filters.corpus.duplicates import filter
 
 ROWS = 1_000_000
 PLANTED = 20
@@ -77,7 +77,7 @@ def judge(folder: Path) -> dict[str, float]:
     begun = time.perf_counter()
     questions = pl.scan_parquet(folder / "questions-*.parquet")
     hashes = pl.scan_parquet(folder / "hashes.parquet")
-    verdicts = duplicates.verdicts(questions, SECTION, hashes)
+    verdicts = filter.verdicts(questions, SECTION, hashes)
     said = [(verdict.question_id, verdict.detail[3:19]) for verdict in verdicts if not verdict.keep]
     spent = time.perf_counter() - begun
     peak = peak_mb() / 1000

@@ -15,7 +15,7 @@ from evaluation.errors import check, protocol
 from evaluation.errors.cases import Case, drawn, wrong
 from evaluation.errors.decide import Decision, decide
 from evaluation.errors.estimate import estimates
-from evaluation.measured import measured
+from evaluation.results.labels import measured
 
 SETS, ANSWERS, SHARE, VOTES, PEOPLE = 100, 300, 0.869, 3, 80
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.road import TABLES
 from capcurriculum import cli, recipe, tables
 from capcurriculum.run import Run
-from datagen import asking
+from datagen.asking import ask_missing
 from datagen.sources import gather
 from tests import endpoint, worlds
 
@@ -112,7 +112,7 @@ def _latest(path: Path) -> str:
 def main() -> int:
     """A build with small shards that kills itself at the flush it is told: `FILE MOMENT:NUMBER`, or `FILE ''`."""
     file, flush = sys.argv[1:]
-    asking.FLUSH_ROWS = gather.FLUSH_ROWS = FLUSH_ROWS
+    ask_missing.FLUSH_ROWS = gather.FLUSH_ROWS = FLUSH_ROWS
     if flush:
         moment, number = flush.split(":")
         _die_at(moment, int(number))

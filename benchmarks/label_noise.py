@@ -31,12 +31,12 @@ from benchmarks.noise_audit import ORDERS, VOTES
 from benchmarks.noise_page import AGREE, ANSWERING, AT, DESCRIBED, JUDGED, RECOMMENDED, RULES, SHARES_AGREED, told
 from benchmarks.noise_world import EQUAL, LOOKING, STRONGER, Setup, built, truth
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_auditor import AuditorSection
-from capcurriculum.recipe_filters import AgreedOtherSection, BlindSection, ConsistentSection, SwappedSection
+from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.recipe.filters import AgreedOtherSection, BlindSection, ConsistentSection, SwappedSection
 from capcurriculum.rows import Answer, Purpose, Question
 from capcurriculum.run import Run
-from filters import agreed_other, auditor, blind, consistent, perception, swapped
-from filters.panel import Panel
+from filters.rules import agreed_other, auditor, blind, consistent, perception, swapped
+from filters.rules.panel import Panel
 
 RUNS = Path("runs") / "label_noise"
 #: Of the sets that ask nobody but the solvers, those of which "all that answer" is made.

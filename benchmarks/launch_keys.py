@@ -14,15 +14,16 @@ from typing import Any
 import yaml
 
 from capcurriculum import recipe
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
-from training import environment, knobs, overrides
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from training import knobs
+from training.on_verl import config, environment
 
 RECIPES = Path(__file__).parent.parent / "curricula" / "recipes"
-TABLE = Path(overrides.__file__).parent / "launch_keys.yaml"
+TABLE = Path(config.__file__).parent / "launch_keys.yaml"
 BACKBONES = (
     "qwen3_vl_8b", "qwen2_5_vl_7b", "internvl3_8b", "internvl3_5_8b", "qwen3_5_9b", "qwen3_5_4b", "micro", "micro_gpu",
 )  # fmt: skip
-_PATHS = overrides.Paths((Path("/t.parquet"),), (Path("/v.parquet"),), Path("/m"), Path("/c"), Path("/s"))
+_PATHS = config.Paths((Path("/t.parquet"),), (Path("/v.parquet"),), Path("/m"), Path("/c"), Path("/s"))
 _STEPS = 90
 #: What no shipped recipe has: adapters, a learning rate that falls, sequences split over GPUs, weights offloaded.
 _CHANGED = KnobChanges(
@@ -54,7 +55,7 @@ class Launch:
     def keys(self) -> dict[str, Any]:
         """What we give verl."""
         base = knobs.backbone(self.recipe.backbone)
-        return overrides.config(self.recipe, base, self.run, knobs.resolve(self.recipe, self.run), _PATHS, _STEPS)
+        return config.config(self.recipe, base, self.run, knobs.resolve(self.recipe, self.run), _PATHS, _STEPS)
 
 
 def launches() -> list[Launch]:
@@ -90,7 +91,7 @@ def _all() -> Iterator[tuple[str, Launch]]:
 
 def composed(found: list[Launch]) -> list[dict[str, Any]]:
     """verl's whole configuration of each, dotted keys to values."""
-    words = json.dumps([overrides.arguments(one.keys) for one in found])
+    words = json.dumps([config.arguments(one.keys) for one in found])
     done = subprocess.run(
         [sys.executable, "-c", _COMPOSE],
         input=words, env=environment.trainer_environment("cpu"), capture_output=True, text=True, check=True,
@@ -114,8 +115,8 @@ def unlike(launch: Launch, keys: Mapping[str, Any], table: Mapping[str, Any]) ->
     wanted = dict(table["learned"]) | {key: getattr(settled, knob) for key, knob in table["knobs"].items()}
     wanted |= {key: of_backbone[what] for key, what in table["backbone"].items()}
     if base.template:
-        del wanted[overrides.TEMPLATE.removesuffix(".")]
-        wanted |= overrides.template(base)
+        del wanted[config.TEMPLATE.removesuffix(".")]
+        wanted |= config.template(base)
     wanted |= dict.fromkeys(("data.seed", "actor_rollout_ref.rollout.seed"), launch.recipe.seed)
     wanted["actor_rollout_ref.actor.data_loader_seed"] = launch.recipe.seed
     lines = [

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from benchmarks.noise_world import Setup
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Outcome, Purpose, Question
 from capcurriculum.run import Run
-from datagen.auditing import audit
+from datagen.auditor import audit
 from datagen.micro import captions, questions
 from datagen.sources import gather
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum import recipe
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS
 from capcurriculum.run import Run
 from curricula.build import build

@@ -23,12 +23,12 @@ from rich.console import Console
 
 from benchmarks.processes import answer_of
 from capcurriculum import prompts
-from capcurriculum.progress import Display
-from capcurriculum.recipe_preflight import PreflightSection
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.preflight import PreflightSection
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render.progress import Display
 from datagen import micro
-from training.dataset import StageFiles, stage_files
 from training.preflight.inspection import Inspection, LinkData
+from training.stage_files import StageFiles, stage_files
 
 LARGE, SMALL, DISTINCT = 2000, 200, 25
 SIZE = (1216, 912)

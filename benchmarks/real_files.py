@@ -20,11 +20,11 @@ from typing import Any
 import yaml
 
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
-from datagen.sources import kinds
-from datagen.sources.place import Place
-from datagen.sources.store import Store
+from datagen.sources import registry
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.store import Store
 
 Row = CaptionedImage | Question | Verdict
 #: The right option, or answer, of every row of a case whose file does not say it in plain words.
@@ -125,9 +125,9 @@ def others() -> Path | None:
 
 def _read(file: File, root: Path) -> Read:
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(root):  # where the paths of cases begin
-        place = Place(kinds.folder(file.section), file.section.name or "s", Store(Path(name)), "link/")
+        place = Place(registry.folder(file.section), file.section.name or "s", Store(Path(name)), "link/")
         try:
-            return Read(file, list(kinds.rows(file.section, place, file.stage, file.stage, set())))
+            return Read(file, list(registry.rows(file.section, place, file.stage, file.stage, set())))
         except SourceError as error:
             return Read(file, (), str(error))
 

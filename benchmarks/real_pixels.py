@@ -14,7 +14,7 @@ from curricula import pictures
 from datagen import micro, shown
 from datagen.images import ImageProblem
 from tests import odd_images, viewers
-from training import environment
+from training.on_verl import environment
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif", ".bmp"}
 

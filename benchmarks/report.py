@@ -77,7 +77,7 @@ def use(page: Any, page_file: Path) -> dict[str, float]:
 
 
 def _page(folder: Path) -> Path:
-    from capcurriculum.progress import Display
+    from capcurriculum.render.progress import Display
     from cards.report.write import report
     from tests import report_runs
 

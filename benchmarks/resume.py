@@ -21,15 +21,15 @@ from pathlib import Path
 from PIL import Image
 
 from capcurriculum import prompts, recipe
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Attempt, Outcome, Purpose, Question, Stage
 from capcurriculum.run import writing
-from datagen import asking
+from datagen.asking import ask_missing
+from datagen.batched import windows
 from datagen.sources import gather
 from datagen.teacher import tasks
 from datagen.teacher.derive import derive
-from datagen.windows import windows
 
 CAPTIONS, PROBLEMS, K = 12_500, 50_001, 16
 SOLVERS = ("one", "two")
@@ -108,7 +108,7 @@ def _fill(folder: Path, wanted: Recipe) -> int:
         run.attempts.append(_attempt(c.caption_id, number) for number, c in enumerate(captions))
         assert wanted.perception is not None
         derive(run, captions, tasks.by_caption(run.attempts.rows()), wanted.perception.teacher)
-        for window in windows(_answers(run.questions.rows()), asking.FLUSH_ROWS):
+        for window in windows(_answers(run.questions.rows()), ask_missing.FLUSH_ROWS):
             run.answers.append(window)
         return run.answers.count()
 

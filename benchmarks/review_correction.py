@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from benchmarks import review_world
 from benchmarks.review_interval import PEOPLE, reviews
 from benchmarks.review_world import World
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import writing
 from curricula import make
 from curricula.make import STAGES
-from filters.review import design, sample
-from filters.review.population import population
-from filters.review.sample import Design
+from review import design, sample
+from review.population import population
+from review.sample import Design
 
 QUESTIONS = 1_500
 

@@ -1,7 +1,7 @@
 """How often the interval of a review holds the true share of wrong keys, and what corrected keys do to the kept set.
 
 A hundred samples of one run whose truth is known, each looked at by three people who slip in one answer of twenty. What
-is measured is the whole way from the sample to `filters.review.estimate`, without a server.
+is measured is the whole way from the sample to `review.estimate`, without a server.
 """
 
 import argparse
@@ -16,14 +16,14 @@ import polars as pl
 
 from benchmarks.review_world import World, looked, made
 from capcurriculum.rows import Question, Review
-from datagen.auditing import Opinion
-from filters.noise import Rate
-from filters.review import design
-from filters.review.adjudicate import adjudicate
-from filters.review.estimate import estimate
-from filters.review.form import Right, State, version
-from filters.review.population import population
-from filters.review.sample import Design, Sample
+from datagen.auditor import Opinion
+from filters.audit.noise import Rate
+from filters.human.adjudicate import adjudicate
+from filters.human.form import Right, State, version
+from review import design
+from review.estimate import estimate
+from review.population import population
+from review.sample import Design, Sample
 
 QUESTIONS, SIZE, PEOPLE, REPETITIONS = 4_000, 400, 3, 100
 

@@ -19,15 +19,15 @@ from typing import Any
 from benchmarks import review_world
 from benchmarks.processes import answer_of, peak_mb
 from benchmarks.review_world import World, looked
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import writing
+from datagen.batched import windows
 from datagen.micro.scenes import named_seed
-from datagen.windows import windows
-from filters.review import design, sample
-from filters.review.argilla import connection, pull, push, pushed
-from filters.review.argilla.connection import Connection
-from filters.review.population import population
-from filters.review.sample import Design
+from review import design, sample
+from review.argilla import connection, pull, push, pushed
+from review.argilla.connection import Connection
+from review.population import population
+from review.sample import Design
 
 RECORDS, SMALL, PEOPLE, SIDE = 2_000, 250, 5, 512
 

@@ -17,7 +17,7 @@ from datagen.micro import captions, questions
 from datagen.micro.export import jpeg
 from datagen.micro.scenes import Scene, named_seed, scene
 from filters import pipeline
-from filters.review.form import NONE, Right, Said
+from filters.human.form import NONE, Right, Said
 
 WRONG_KEYS = 0.1
 SLIPS = 0.05

@@ -17,15 +17,15 @@ from typing import Any
 
 from benchmarks.processes import answer_of
 from capcurriculum import prompts
-from capcurriculum.progress import Display
-from capcurriculum.recipe_models import ModelSection, VLLMSection
+from capcurriculum.recipe.models import ModelSection, VLLMSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Purpose, Question, Sampling
 from capcurriculum.run import Run
 from datagen.engines.vllm_engine import VLLMEngine, conversation
 from datagen.micro import captions, export, questions
 from datagen.micro.scenes import named_seed
 from datagen.rollouts import asked_of
-from datagen.solving import Asked, Solver, home_arm, request
+from datagen.solver import Asked, Solver, home_arm, request
 
 QUESTIONS, K, ROUNDS, SINGLE = 96, 16, 5, 4
 SECTION = ModelSection(

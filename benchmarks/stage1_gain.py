@@ -14,8 +14,8 @@ from pathlib import Path
 
 from capcurriculum import recipe
 from capcurriculum.paired import Gain, gain
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.run import existing
 from curricula.build import build
 from curricula.held_out import held_out

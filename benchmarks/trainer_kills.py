@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum import recipe
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from curricula.build import build
-from training import curves, export, metrics, plan, processes
+from training import plan
+from training.checkpoints import export
+from training.supervise import curves, metrics, processes
 
 DEMO = Path(__file__).parent.parent / "curricula" / "recipes" / "demo.yaml"
 STEPS, SAVE_EVERY = 5, 2

@@ -21,7 +21,7 @@ from PIL import Image
 
 from benchmarks import curricula_data
 from benchmarks.processes import answer_of, peak_mb
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.run import Run
 from curricula import make, order_file, store
 from curricula.keys import keys

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from capcurriculum import endpoint_urls, recipe, terminal
+from capcurriculum import recipe
 from capcurriculum.errors import ConsentError
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_headers import variables
-from capcurriculum.recipe_models import ModelSection
-from capcurriculum.terminal import visible
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.render import terminal
+from capcurriculum.render.terminal import visible
+from capcurriculum.trust import endpoint_urls
+from capcurriculum.trust.headers import variables
 
 #: Parts of a list: where in the recipe a wish stands.
 MODELS, JUDGES, KITS = "models", "judges", "evaluation.python"

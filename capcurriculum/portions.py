@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from capcurriculum import checksums
+from capcurriculum.files import checksums
 
 #: Rows of a portion of each table: about 50 MB of text, or of ids.
 QUESTIONS, ANSWERS, VERDICTS = 100_000, 1_600_000, 1_000_000

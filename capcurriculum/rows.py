@@ -332,7 +332,7 @@ class Verdict:
     `question_id` is the `caption_id` while no question exists yet, and the `row_key` of a source line that never became
     a row. `evidence` are request keys. `params` is the digest of what the recipe tells the filter ("" for the steps
     that no recipe lists): under another one the question is judged anew, and the last verdict under the recipe's own
-    counts (see `capcurriculum.verdicts`).
+    counts (see `capcurriculum.ledger.verdicts`).
     """
 
     question_id: str

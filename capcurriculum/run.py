@@ -18,8 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import __version__, checked_json, json_file, locks, prompts, recipe, unforeseen
+from capcurriculum import __version__, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.files import checked_json, json_file
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
     SCHEMA,

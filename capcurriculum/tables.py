@@ -17,9 +17,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum import checksums
 from capcurriculum.errors import RunError
-from capcurriculum.unfinished import removed_if_it_fails
+from capcurriculum.files import checksums
+from capcurriculum.files.unfinished import removed_if_it_fails
 
 Row = TypeVar("Row")
 

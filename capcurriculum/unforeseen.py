@@ -13,8 +13,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from capcurriculum import __version__, terminal
+from capcurriculum import __version__
 from capcurriculum.errors import CapCurriculumError
+from capcurriculum.render import terminal
 
 #: The last as a shell says of a command whose reader (`| head`) went away.
 BUG, MENDABLE, READER_GONE = 70, 2, 141

@@ -11,9 +11,9 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from capcurriculum import json_file
+from capcurriculum.files import json_file
 from capcurriculum.run import Run
-from datagen.sources import inventory
+from datagen.sources import manifest
 
 #: The paper that this project follows; its authors and title as on arXiv.
 PAPER = """\
@@ -77,7 +77,7 @@ def known() -> Mapping[str, Entry]:
 def declared(run: Run) -> list[Declared]:
     """The sources that the run names; none where it has no readable list."""
     try:
-        data = json_file.read(run.path / inventory.FILE)
+        data = json_file.read(run.path / manifest.FILE)
         return [Declared.model_validate(one) for one in data["sources"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return []

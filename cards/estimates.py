@@ -1,6 +1,6 @@
 """Estimates of wrong labels that a run folder may hold: a model's (`audit.json`) and people's (`review.json`).
 
-Both files have one shape: a rate with its interval for every stratum (see `filters.noise.Rate`), and who was asked. A
+Both files have one shape: a rate with its interval for every stratum (`filters.audit.noise.Rate`), and who was asked. A
 file that is not there is "not measured"; one that cannot be read is an error, because a card that left it out would
 say the same.
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from capcurriculum import json_file
 from capcurriculum.errors import RunError
-from filters import audit_run
+from capcurriculum.files import json_file
+from filters.audit import run
 
 #: Estimates by the name of their file in a run folder: by whose opinions.
-FILES: Mapping[str, str] = {audit_run.FILE: "a model's opinions", "review.json": "people's opinions"}
+FILES: Mapping[str, str] = {run.FILE: "a model's opinions", "review.json": "people's opinions"}
 
 
 class Rate(BaseModel):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from capcurriculum import drawing
+from capcurriculum.render import plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,7 @@ def histograms(charts: Sequence[tuple[str, Sequence[str], Sequence[int]]], axis:
         figure, panels = _figure(len(charts), 2.3)
         for axes, (title, labels, counts) in zip(panels, charts, strict=True):
             _bars(axes, labels, counts, BLUE)
-            axes.set_title(drawing.shown(title, 40), loc="left")
+            axes.set_title(plot.shown(title, 40), loc="left")
             axes.set_xlabel(axis)
         panels[0].set_ylabel("rows")
         return _png(figure)
@@ -104,7 +104,7 @@ def letters(charts: Sequence[tuple[str, Mapping[str, int]]]) -> bytes:
             _bars(axes, list(counts), list(counts.values()), BLUE)
             even = sum(counts.values()) / len(counts)
             axes.axhline(even, color=ORANGE, linewidth=1.4, linestyle="--")
-            axes.set_title(drawing.shown(title, 40), loc="left")
+            axes.set_title(plot.shown(title, 40), loc="left")
             axes.set_xlabel("marked answer")
         panels[0].set_ylabel("rows")
         return _png(figure)

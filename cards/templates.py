@@ -6,7 +6,7 @@ run cannot get in unescaped even by a mistake in a template.
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from capcurriculum.markdown import Md
+from capcurriculum.render.markdown import Md
 
 
 def _finalize(value: object) -> str:
@@ -14,7 +14,7 @@ def _finalize(value: object) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    raise TypeError(f"{value!r} is neither Markdown nor a number; give it to capcurriculum.markdown first")
+    raise TypeError(f"{value!r} is neither Markdown nor a number; give it to capcurriculum.render.markdown first")
 
 
 def render(package: str, name: str, **values: object) -> str:

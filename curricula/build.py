@@ -11,16 +11,16 @@ from pathlib import Path
 import polars as pl
 
 from capcurriculum import locks
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
 from curricula.make import STAGES, write_orders
-from datagen.auditing import audit
+from datagen.auditor import audit
 from datagen.distributed.cluster import LOCAL
-from datagen.distributed.crew import hired
-from datagen.engines import headers
+from datagen.distributed.driver import hired
+from datagen.engines.openai import headers
 from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather

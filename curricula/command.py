@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from capcurriculum import recipe, run
 from capcurriculum.errors import RecipeError, RunError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe.curriculum import OrderSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage
 from curricula import make
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from capcurriculum.corrections import corrections
+from capcurriculum.ledger.corrections import corrections
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Question
 from capcurriculum.run import Run

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 
 from capcurriculum import passrate
-from capcurriculum.corrections import Corrections, corrections
 from capcurriculum.errors import RunError
+from capcurriculum.ledger.corrections import Corrections, corrections
 from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Purpose, Stage
 from capcurriculum.run import Run
 from curricula import hashing, split
-from filters.kept import kept
+from filters.kept_keys import kept
 
 Numbers = np.ndarray[tuple[int], np.dtype[Any]]
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]

@@ -16,16 +16,16 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from capcurriculum import checksums
-from capcurriculum.corrections import corrections
 from capcurriculum.errors import RunError
-from capcurriculum.progress import Display
+from capcurriculum.files import checksums
+from capcurriculum.files.unfinished import exchange, removed_if_it_fails
+from capcurriculum.ledger.corrections import corrections
+from capcurriculum.ledger.verdicts import check_judged
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe.curriculum import OrderSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, writing
-from capcurriculum.unfinished import exchange, removed_if_it_fails
-from capcurriculum.verdicts import check_judged
 from curricula import order_file, store
 from curricula.keys import Indices, Keys
 from curricula.keys import keys as read_keys

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe_curriculum import STAGED, OrderSection
+from capcurriculum.recipe.curriculum import STAGED, OrderSection
 from curricula import hashing, merge
 from curricula.keys import Indices, Keys
 from curricula.split import SPLITS

@@ -9,9 +9,10 @@ import polars as pl
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, Field
 
-from capcurriculum import checked_json, json_file, prompts
+from capcurriculum import prompts
+from capcurriculum.files import checked_json, json_file
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically

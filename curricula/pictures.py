@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from capcurriculum.errors import SourceError
 from datagen import images, shown
-from datagen.sources.place import LINKS
+from datagen.sources.images.image_paths import LINKS
 
 #: Bytes of pictures in one row group at most, unless one alone is larger; the dataset viewer gives up at 286 MiB.
 GROUP_BYTES = 250_000_000

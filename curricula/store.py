@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from capcurriculum.corrections import AS_WRITTEN, Corrections
 from capcurriculum.errors import RunError
+from capcurriculum.ledger.corrections import AS_WRITTEN, Corrections
 from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.rows import Outcome, Purpose
 from capcurriculum.run import Run

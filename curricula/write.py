@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum import checksums
+from capcurriculum.files import checksums
 from curricula.keys import Indices
 from curricula.stage_rows import Content
 

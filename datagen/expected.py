@@ -11,13 +11,13 @@ import polars as pl
 
 from capcurriculum import prompts
 from capcurriculum.errors import RecipeError
-from capcurriculum.filter_section import Phase
-from capcurriculum.forecast import Rows
+from capcurriculum.ledger.forecast import Rows
+from capcurriculum.ledger.verdicts import current, dropped, in_force
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.filter_section import Phase
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, same_recipe, stage_of_caption
-from capcurriculum.verdicts import current, dropped, in_force
 from datagen import images
 from datagen.shown import MOST_PIXELS
 from datagen.sources import counting, gather

@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from capcurriculum.errors import SourceError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_stages import ProbeSection
+from capcurriculum.recipe.stages import ProbeSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Arm, Purpose, Question
 from capcurriculum.run import Run, stage_of_caption
-from datagen.solving import Asked, Picture, Solver
-from datagen.swapping import partners
+from datagen.image_swap import partners
+from datagen.solver import Asked, Picture, Solver
 
 
 def probe(

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from capcurriculum.passrate import PassRate
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe, RolloutSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run
-from datagen.solving import Asked, Solver, home_arm
-from datagen.stopping import enough, rounds
-from datagen.turns import Turns
+from datagen.asking.ready_queue import Turns
+from datagen.early_stopping import enough, rounds
+from datagen.solver import Asked, Solver, home_arm
 
 
 def roll_out(

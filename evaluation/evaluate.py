@@ -11,21 +11,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import consent, locks, results, show, terminal
+from capcurriculum import consent, locks
 from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
-from capcurriculum.progress import Display
-from capcurriculum.results import State
-from evaluation import own, plans, suites
-from evaluation.launching import Wanted
+from capcurriculum.ledger import show
+from capcurriculum.render import terminal
+from capcurriculum.render.progress import Display
+from evaluation import dry_run, own_runner, suites
+from evaluation.job import Work
 from evaluation.lmmseval import run as lmmseval
 from evaluation.lmmseval import session as lmms_session
-from evaluation.targets import Target, find
+from evaluation.results import results
+from evaluation.results.results import State
+from evaluation.serving.models import Target, find
+from evaluation.serving.vllm_command import Wanted
 from evaluation.vlmevalkit import run as vlmevalkit
 from evaluation.vlmevalkit import session
-from evaluation.work import Work
 
-_ENGINES = {own.NAME: own.run, session.NAME: vlmevalkit.run, lmms_session.NAME: lmmseval.run}
+_ENGINES = {own_runner.NAME: own_runner.run, session.NAME: vlmevalkit.run, lmms_session.NAME: lmmseval.run}
 
 
 def execute(options: argparse.Namespace) -> None:
@@ -45,7 +48,7 @@ def execute(options: argparse.Namespace) -> None:
     engine = options.engine or suite.engine
     if options.dry_run:
         for target in targets:
-            for text in plans.lines(work, target, engine):
+            for text in dry_run.lines(work, target, engine):
                 terminal.say(*text.split("\n"))
         return
     for name, wishes in wished(work, targets, engine, options.suite).items():
@@ -91,7 +94,7 @@ def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Wor
 
 def wished(work: Work, targets: Sequence[Target], engine: str, suite: str) -> dict[str, Sequence[Wish]]:
     """What the recipes of the models' runs and a suite's own file would run and send: their names to their lists."""
-    if engine == own.NAME:
+    if engine == own_runner.NAME:
         return {}
     found: dict[str, Sequence[Wish]] = {}
     for target in targets:

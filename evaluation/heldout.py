@@ -12,24 +12,25 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from capcurriculum import recipe, results
+from capcurriculum import recipe
 from capcurriculum.errors import RunError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_models import ModelSection
-from capcurriculum.recipe_training import TrainingRecipe
-from capcurriculum.results import HeldOut
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render.progress import Display
+from capcurriculum.render.terminal import console, visible
 from capcurriculum.rows import Outcome, Question, Sampling, digest
 from capcurriculum.run import Run, existing
 from capcurriculum.tables import write_atomically
-from capcurriculum.terminal import console, visible
 from curricula import make
 from curricula.held_out import held_out, unseen
 from datagen import engines
-from datagen.solving import Asked, graded, home_arm, request
+from datagen.solver import Asked, graded, home_arm, request
 from datagen.sources import gather
 from evaluation import heldout_table
-from training import plan, sets
+from evaluation.results import results
+from evaluation.results.results import HeldOut
+from training import plan, stage_sets
 
 _VERSION = 2  # of what is kept
 
@@ -104,7 +105,7 @@ def evaluate(
         EngineError: a checkpoint cannot be loaded.
     """
     run = existing(wanted.run_dir)
-    make.check_belongs(run, wanted, sets.folder_of(run, wanted, wanted.training or TrainingRecipe()))
+    make.check_belongs(run, wanted, stage_sets.folder_of(run, wanted, wanted.training or TrainingRecipe()))
     folders = gather.folders(run, wanted)
     found = unseen(run, wanted) if every_question else held_out(run, wanted)
     held = {

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from capcurriculum import drawing, show
+from capcurriculum.ledger import show
 from capcurriculum.paired import Gain, gain
-from capcurriculum.results import HeldOut
+from capcurriculum.render import plot
+from evaluation.results.results import HeldOut
 
 AFTER = "after "
 #: What a stage may cost another capability, in the mean, before it is said.
@@ -79,12 +80,12 @@ def draw(scores: Sequence[HeldOut], stem: Path) -> list[Path]:
         RunError: matplotlib is missing.
     """
     by_model = _by_model(scores)
-    figure_class = drawing.figure_class()
-    with drawing.style():
+    figure_class = plot.figure_class()
+    with plot.style():
         figure = figure_class(figsize=(7, 3.4), dpi=150)
         axes = figure.subplots()
         for number, stage in enumerate(_stages(scores)):
-            colour, dashes = drawing.STYLES[number % len(drawing.STYLES)]
+            colour, dashes = plot.STYLES[number % len(plot.STYLES)]
             own = [found[stage] for found in by_model.values()]
             places = [place + (number - 1) * 0.04 for place in range(len(own))]  # bars beside each other
             axes.errorbar(
@@ -93,11 +94,11 @@ def draw(scores: Sequence[HeldOut], stem: Path) -> list[Path]:
                 yerr=[100 * score.half_width for score in own],
                 color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, linewidth=1.5, label=stage,
             )  # fmt: skip
-        axes.set_xticks(range(len(by_model)), [drawing.shown(model, 24) for model in by_model])
+        axes.set_xticks(range(len(by_model)), [plot.shown(model, 24) for model in by_model])
         axes.set_ylabel("right on held-out rows (%)")
         axes.legend(loc="best", frameon=False)
         figure.tight_layout()
-        return drawing.save(figure, stem)
+        return plot.save(figure, stem)
 
 
 def _by_model(scores: Sequence[HeldOut]) -> dict[str, Mapping[str, HeldOut]]:

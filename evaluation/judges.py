@@ -13,7 +13,7 @@ from pathlib import Path
 
 from capcurriculum.errors import EvaluationError
 from evaluation import kits
-from evaluation.relay import Relay, Upstream, new_token, relaying
+from evaluation.serving.relay import Relay, Upstream, new_token, relaying
 from evaluation.suites import Judge, Suite
 
 EXACT = "exact"

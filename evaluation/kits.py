@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcurriculum import child_environment
 from capcurriculum.errors import EvaluationError
-from evaluation import server
-from evaluation.launching import HOST, Launch
-from evaluation.targets import Target
-from training import launch as supervision
-from training import processes
+from capcurriculum.trust import child_environment
+from evaluation.serving import server
+from evaluation.serving.models import Target
+from evaluation.serving.vllm_command import HOST, Launch
+from training.supervise import processes
+from training.supervise import supervisor as supervision
 
 #: The version of a kit whose interpreter was not started.
 UNASKED = "not asked"

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from capcurriculum.corrections import Corrections
-from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.ledger.corrections import Corrections
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Purpose, Question
 from capcurriculum.run import Run
 from capcurriculum.tables import records

@@ -7,12 +7,12 @@ people corrected under the key that holds now.
 
 import polars as pl
 
-from capcurriculum import corrections
-from capcurriculum.filter_section import FilterSection
+from capcurriculum.ledger import corrections
+from capcurriculum.ledger.verdicts import current, dropped
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import FilterSection
 from capcurriculum.run import Run
-from capcurriculum.verdicts import current, dropped
 from filters.evidence import read_by
 from filters.registry import CORPUS
 

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from capcurriculum.filter_section import Phase
+from capcurriculum.ledger.verdicts import current, dropped, in_force
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_review import HUMAN
+from capcurriculum.recipe.filter_section import Phase
+from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
-from capcurriculum.verdicts import current, dropped, in_force
 from datagen.sources import gather
 from filters import evidence
+from filters.human import people
 from filters.registry import Setting
-from filters.review import people
 from filters.runner import BATCH, judge_phase
 
 

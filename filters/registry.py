@@ -11,30 +11,29 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum.filter_section import FilterSection
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_corpus_filters import ContaminationSection, DuplicatesSection
+from capcurriculum.recipe.corpus_filters import ContaminationSection, DuplicatesSection
+from capcurriculum.recipe.filter_section import FilterSection
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run
-from filters import (
+from filters.corpus import contamination, image_hashes
+from filters.corpus.duplicates import filter
+from filters.rules import (
     agreed_other,
     asks_for_proof,
     auditor,
     blind,
     consistent,
-    contamination,
     difficulty,
-    duplicates,
     leak,
-    measured,
-    needs_picture,
+    needs_image,
     perception,
-    picture_hashes,
     readable,
+    rollouts,
     swapped,
     wellformed,
 )
-from filters.panel import Panel
+from filters.rules.panel import Panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def _by_question(judge: Callable[[Question], Verdict]) -> Judge:
 MAKERS: Mapping[str, Maker] = {
     readable.FILTER: lambda section, at: _by_question(readable.judging(at.folders, section)),
     wellformed.FILTER: lambda section, at: lambda q, _: wellformed.judge(q, section),
-    needs_picture.FILTER: lambda section, at: lambda q, _: needs_picture.judge(q, section),
+    needs_image.FILTER: lambda section, at: lambda q, _: needs_image.judge(q, section),
     asks_for_proof.FILTER: lambda section, at: _by_question(asks_for_proof.judge),
     leak.FILTER: lambda section, at: lambda q, _: leak.judge(q, section),
     perception.FILTER: lambda section, at: lambda q, replies: perception.judge(q, replies, at.panel(q), section),
@@ -71,7 +70,7 @@ MAKERS: Mapping[str, Maker] = {
     consistent.FILTER: lambda section, at: lambda q, replies: consistent.judge(q, replies, at.panel(q), section),
     agreed_other.FILTER: lambda section, at: lambda q, replies: agreed_other.judge(q, replies, at.panel(q), section),
     auditor.FILTER: lambda section, at: lambda q, replies: auditor.judge(q, replies, section),
-    measured.FILTER: lambda section, at: lambda q, replies: measured.judge(q, replies, at.recipe.rollouts),
+    rollouts.FILTER: lambda section, at: lambda q, replies: rollouts.judge(q, replies, at.recipe.rollouts),
     difficulty.FILTER: lambda section, at: lambda q, replies: difficulty.judge(q, replies, at.recipe.rollouts, section),
 }
 
@@ -95,17 +94,17 @@ class CorpusFilter:
 
 
 def _duplicates(section: DuplicatesSection, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
-    hashes = None if section.image_distance is None else picture_hashes.fill(at.run, at.folders, questions)
-    return duplicates.verdicts(duplicates.scored(questions, at.run.answers.scan()), section, hashes)
+    hashes = None if section.image_distance is None else image_hashes.fill(at.run, at.folders, questions)
+    return filter.verdicts(filter.scored(questions, at.run.answers.scan()), section, hashes)
 
 
 def _contamination(section: ContaminationSection, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
-    hashes = None if section.image_distance is None else picture_hashes.fill(at.run, at.folders, questions)
+    hashes = None if section.image_distance is None else image_hashes.fill(at.run, at.folders, questions)
     return contamination.verdicts(questions, section, hashes)
 
 
 CORPUS: Mapping[str, CorpusFilter] = {
-    duplicates.FILTER: CorpusFilter(_duplicates),
+    filter.FILTER: CorpusFilter(_duplicates),
     contamination.FILTER: CorpusFilter(_contamination),
 }
 

@@ -12,12 +12,12 @@ from itertools import chain
 
 import polars as pl
 
-from capcurriculum.corrections import Corrections, corrections
-from capcurriculum.filter_section import FilterSection, Phase
+from capcurriculum.ledger.corrections import Corrections, corrections
+from capcurriculum.ledger.verdicts import dropped
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
-from capcurriculum.verdicts import dropped
-from datagen.windows import windows
+from datagen.batched import windows
 from filters import evidence
 from filters.missing import missing
 from filters.registry import CORPUS, READING, WORDS_READ, Judge, Setting, judge_of

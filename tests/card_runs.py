@@ -12,7 +12,7 @@ from capcurriculum import recipe
 from capcurriculum.intervals import wilson
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
-from cards.publish.staged import Staged, StagedSet
+from cards.staged import Staged, StagedSet
 from curricula.stage_rows import features
 from tests import pictures
 

@@ -13,13 +13,13 @@ import yaml
 from PIL import Image
 
 from capcurriculum import prompts, recipe
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Question, Verdict
 from capcurriculum.run import Run, writing
-from cards.publish import run as publishing
-from cards.publish.staged import Staged
+from cards.staged import Staged
 from curricula.make import STAGES, write_orders
+from hub.publish import run as publishing
 from tests.hub_server import Served
 
 TOKEN = "hf_write"

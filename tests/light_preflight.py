@@ -16,11 +16,11 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from datagen import micro
-from datagen.engines.pixels import PixelLimits, smart_size
-from training.preflight import lengths
-from training.preflight.pool import Pools
-from training.preflight.settings import Settings
-from training.preflight.worker import Worker
+from datagen.engines.smart_resize import PixelLimits, smart_size
+from training.preflight.rows import lengths
+from training.preflight.rows.pool import Pools
+from training.preflight.rows.settings import Settings
+from training.preflight.rows.worker import Worker
 
 FACTOR = 32
 

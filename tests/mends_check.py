@@ -82,7 +82,7 @@ def _model(checkpoint: str, mended: bool) -> Any:
 
     ensure_torchvision()
     if mended:
-        import training.mends_hook  # noqa: F401
+        import training.on_verl.patches.mends_hook  # noqa: F401
     from transformers import AutoModelForImageTextToText
     from verl.models.transformers.monkey_patch import apply_monkey_patch
 

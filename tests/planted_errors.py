@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from capcurriculum import samples
-from capcurriculum.samples import Sample
 from datagen.micro import questions, render, scenes
+from evaluation.results import samples
+from evaluation.results.samples import Sample
 from tests import pictures, results_data
 from tests.endpoint import Endpoint, unit
 

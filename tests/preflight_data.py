@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
 
-from capcurriculum.progress import Display
-from capcurriculum.recipe_preflight import PreflightSection
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.preflight import PreflightSection
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render.progress import Display
 from datagen import micro
 from tests import training_data
-from training import dataset
-from training.preflight import libraries
+from training import stage_files
 from training.preflight.inspection import Inspection, LinkData
-from training.preflight.settings import Settings, settings_of
+from training.preflight.machine import libraries
+from training.preflight.rows.settings import Settings, settings_of
 
 QUIET = Display(Console(quiet=True))
 _FEATURES = {"info": {"features": {"images": {"feature": {"_type": "Image"}, "_type": "List"}}}}
@@ -49,7 +49,7 @@ def seeing(number: int, *pictures: bytes, **changes: Any) -> dict[str, Any]:
 
 def write(
     folder: Path, train: Sequence[dict[str, Any]], val: Sequence[dict[str, Any]] | None = None, *, marked: bool = True
-) -> dataset.StageFiles:
+) -> stage_files.StageFiles:
     """Write a perception set; `marked`: as the build writes it, so that `datasets` decodes its pictures."""
     target = folder / "stages" / "perception"
     target.mkdir(parents=True, exist_ok=True)
@@ -59,13 +59,13 @@ def write(
     for split, rows in (("train", train), ("val", val or [seeing(90), seeing(92)])):
         table = pa.Table.from_pylist(list(rows), schema=schema)
         pq.write_table(table, target / f"{split}-00000-of-00001.parquet", row_group_size=4)
-    return dataset.stage_files(folder, "perception")
+    return stage_files.stage_files(folder, "perception")
 
 
 def look(
-    root: Path, files: dataset.StageFiles, limit: int = 512, *, write: bool = True, keys: dict[str, Any] | None = None,
-    model: Path | None = None, **section: Any,
-) -> tuple[Inspection, dataset.StageFiles]:  # fmt: skip
+    root: Path, files: stage_files.StageFiles, limit: int = 512, *, write: bool = True,
+    keys: dict[str, Any] | None = None, model: Path | None = None, **section: Any,
+) -> tuple[Inspection, stage_files.StageFiles]:  # fmt: skip
     """One look at a set, and the files that the trainer would read."""
     told = {"data.max_prompt_length": limit} | (keys or {})
     data = LinkData(files, told, 16, model or micro.checkpoint("start"), root / "training" / files.stage)
@@ -81,6 +81,6 @@ def settings(model: Path, keys: dict[str, Any]) -> Settings:
     return settings_of(model, keys, here)
 
 
-def rows_of(files: dataset.StageFiles) -> list[dict[str, Any]]:
+def rows_of(files: stage_files.StageFiles) -> list[dict[str, Any]]:
     """The training rows as the trainer reads them."""
     return [row for path in files.train for row in pq.read_table(path).to_pylist()]

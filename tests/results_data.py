@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import results, samples
-from capcurriculum.results import Score, State
 from capcurriculum.rows import digest
-from capcurriculum.samples import Sample
+from evaluation.results import results, samples
+from evaluation.results.results import Score, State
+from evaluation.results.samples import Sample
 
 
 def reply(model: str, benchmark: str, key: object, outcome: str, tokens: int | None = 10, **changes: Any) -> Sample:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.review_world import World
 from capcurriculum.rows import Question, Review
 from capcurriculum.run import Run, writing
-from filters.review.form import State, version
+from filters.human.form import State, version
 
 AT = "2026-01-01T00:00:0{}.000+00:00"
 

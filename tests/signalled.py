@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from capcurriculum.child_environment import PASSED_ON
+from capcurriculum.trust.child_environment import PASSED_ON
 
 #: In the environment of a command and of everything that it starts.
 MARK = "SIGTERM_TEST"

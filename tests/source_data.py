@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
-from datagen.sources import counting, kinds
-from datagen.sources.place import Place
-from datagen.sources.store import Store
+from datagen.sources import counting, registry
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.store import Store
 
 Row = CaptionedImage | Question | Verdict
 GPT_SOLUTION = "Since AB = AC, angle B is 40 degrees.\nTherefore the angle is 40 degrees.\nAnswer:D"
@@ -48,11 +48,11 @@ def read(
 
     What a dry run counts in its files is held against it, whatever the layout.
     """
-    place = Place(kinds.folder(section), section.name or "s", Store(run), "link/")
+    place = Place(registry.folder(section), section.name or "s", Store(run), "link/")
     counted = counting.rows(section, stage) if section.path else None
-    rows = list(kinds.rows(section, place, stage, stage, known))
+    rows = list(registry.rows(section, place, stage, stage, known))
     if counted is not None and not known:
-        assert counted == sum(not (isinstance(row, Verdict) and row.reason in kinds.UNSELECTED) for row in rows)
+        assert counted == sum(not (isinstance(row, Verdict) and row.reason in registry.UNSELECTED) for row in rows)
     return rows
 
 

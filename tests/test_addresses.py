@@ -15,8 +15,8 @@ import pytest
 
 from capcurriculum.reasons import Reason
 from datagen.images import ImageProblem
-from datagen.sources.addresses import Address, public
-from datagen.sources.download import Limits, fetch
+from datagen.sources.images.addresses import Address, public
+from datagen.sources.images.download import Limits, fetch
 from tests import source_data as data
 
 LIMITS = Limits(5.0, 100_000, "test")

@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
-from capcurriculum.forecast import forecast
-from capcurriculum.progress import Display
+from capcurriculum.ledger.forecast import forecast
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_auditor import AuditorSection
-from capcurriculum.recipe_filters import AgreedOtherSection
+from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.recipe.filters import AgreedOtherSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Response, Verdict
 from capcurriculum.run import Run
 from capcurriculum.share import Share
 from curricula.build import build
-from datagen import auditing, expected
-from datagen.auditing import Opinion
-from filters import agreed_other, auditor
-from filters.panel import Panel
+from datagen import auditor as auditing
+from datagen import expected
+from datagen.auditor import Opinion
+from filters.rules import agreed_other, auditor
+from filters.rules.panel import Panel
 from tests import endpoint, worlds
 
 QUESTION = Question(

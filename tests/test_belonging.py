@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from capcurriculum import cli, json_file
+from capcurriculum import cli
 from capcurriculum.errors import RunError
-from capcurriculum.progress import Display
+from capcurriculum.files import json_file
 from capcurriculum.recipe import Recipe, dump
+from capcurriculum.render.progress import Display
 from capcurriculum.run import writing
 from curricula import make
 from datagen import micro
 from evaluation import heldout
 from tests.test_curricula import fill, wanted
-from training import dataset, export, plan
+from training import plan, stage_files
+from training.checkpoints import export
 
 TRAINING = {"backbone": "micro"}
 NOT_JUDGED = "was judged by the filter difficulty as this recipe sets it, so the run was built with another recipe"
@@ -41,7 +43,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     (tmp_path / "other.yaml").write_text(dump(other(tmp_path)))
     checkpoint = asked.run_dir / "training" / "text" / "checkpoint"
     shutil.copytree(micro.checkpoint("start"), checkpoint)
-    rows, config = dataset.stage_files(asked.run_dir, "text"), {"algorithm.adv_estimator": "grpo"}
+    rows, config = stage_files.stage_files(asked.run_dir, "text"), {"algorithm.adv_estimator": "grpo"}
     stage = plan.StagePlan(
         "text", plan.State.DONE, rows.digest, "c", config, rows.rows, 8, 5, 1, 1, 1, parent="micro:start",
         checkpoint_digest=export.checkpoint_digest(checkpoint),

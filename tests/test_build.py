@@ -15,9 +15,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum import funnel, prompts, recipe
+from capcurriculum import prompts, recipe
 from capcurriculum.errors import EngineError, RecipeError, SourceError
-from capcurriculum.progress import Display
+from capcurriculum.ledger import funnel
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS
 from capcurriculum.run import Run
 from curricula.build import build
@@ -138,7 +139,7 @@ def stubborn(handler: BaseHTTPRequestHandler) -> bool:
 def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what_it_had(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datagen.engines.pacing.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.001)
     with endpoint.serving() as server:
         wanted = worlds.recipe_over(small, server.url)
         server.faults += [endpoint.saying("no")] * 12  # first tries of the teacher

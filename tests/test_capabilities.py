@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from capcurriculum import cli, funnel, recipe
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
-from capcurriculum.forecast import forecast
-from capcurriculum.progress import Display
+from capcurriculum.ledger import funnel
+from capcurriculum.ledger.forecast import forecast
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula.build import build
 from curricula.make import sets

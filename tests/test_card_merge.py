@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cards.publish.card_merge import KEEP, settle
+from hub.publish.card_merge import KEEP, settle
 
 OURS = """---
 license: mit

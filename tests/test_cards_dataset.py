@@ -11,15 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from capcurriculum import funnel
 from capcurriculum.errors import RunError
-from capcurriculum.progress import Display
+from capcurriculum.ledger import funnel
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from cards import citations, licences, local
+from cards import citations, licences
 from cards.dataset import columns, metadata, render, rows
-from cards.publish.staged import Staged
+from cards.staged import Staged
 from curricula import make
 from curricula.stage_rows import features
+from hub.publish import local
 from tests import card_runs, report_runs
 from tests.card_text import FOREIGN, check
 
@@ -184,7 +185,7 @@ def test_a_downloaded_set_says_what_is_unknown(tmp_path: Path) -> None:
 
 
 def test_an_order_is_told_in_words_and_as_the_command_that_makes_it(built: Run, tmp_path: Path) -> None:
-    from capcurriculum.recipe_curriculum import OrderSection
+    from capcurriculum.recipe.curriculum import OrderSection
 
     section_ = OrderSection(order="interleaved", stages=("text", "perception"), by="skill", reverse=True)
     folder = make.curriculum(built.recipe(), section_, Display())
@@ -209,7 +210,7 @@ def test_every_column_is_explained_and_every_source_has_its_evidence() -> None:
         assert licences.hub_name(entry.license) in (entry.license, "unknown")
         assert not entry.bibtex or entry.bibtex.startswith("@")
     kinds = {kind for entry in citations.known().values() for kind in entry.kinds}
-    from capcurriculum.recipe_sources import KINDS
+    from capcurriculum.recipe.sources import KINDS
 
     assert kinds == set(KINDS) - {"captions", "problems"}
     assert all(entry.license == (KINDS[k].license or "apache-2.0") or k == "scenes"

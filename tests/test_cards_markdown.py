@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcurriculum.markdown import Md, block, code, link, shortened, table, visible
+from capcurriculum.render.markdown import Md, block, code, link, shortened, table, visible
 from cards import templates
 from tests.card_text import FOREIGN, check
 

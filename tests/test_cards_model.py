@@ -11,15 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capcurriculum import cli, prompts, published, recipe, results
+from capcurriculum import cli, prompts, recipe
 from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from cards.model import render_model
-from cards.publish.staged import StagedModel
+from cards.staged import StagedModel
+from evaluation import published
+from evaluation.results import results
 from tests import card_runs, results_data
 from tests.card_text import FOREIGN, check
-from training import curves, metrics
+from training.supervise import curves, metrics
 
 MAIN = [name for names in published.paper().suites["main"].values() for name in names]
 

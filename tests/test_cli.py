@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from capcurriculum import cli, recipe
-from capcurriculum.progress import Display
+from capcurriculum.ledger.why import life
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from capcurriculum.why import life
 from curricula.build import build
 from tests import endpoint, worlds
 

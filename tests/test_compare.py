@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capcurriculum import cli, comparison_tables, comparisons, paired, results, samples
+from capcurriculum import cli, paired
 from capcurriculum.errors import RunError
-from capcurriculum.published import paper
 from evaluation.compare import budget, command, pairs
 from evaluation.compare.comparison import compared
 from evaluation.compare.pairs import Side
-from evaluation.measured import measured
+from evaluation.published import paper
+from evaluation.results import comparison_tables, comparisons, results, samples
+from evaluation.results.labels import measured
 from tests import results_data
 from tests.card_text import FRAGMENTS, check
 from tests.results_data import outcomes, reply, write

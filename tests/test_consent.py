@@ -11,24 +11,27 @@ from typing import Any
 
 import pytest
 
-from capcurriculum import child_environment, cli, consent, recipe
+from capcurriculum import cli, consent, recipe
 from capcurriculum.errors import ConsentError, TrainerError
-from capcurriculum.progress import Display
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
+from capcurriculum.trust import child_environment
 from datagen import micro
-from evaluation import evaluate, kits, plans, suites
-from evaluation.launching import Launch
-from evaluation.targets import Target
-from evaluation.work import Work
+from evaluation import dry_run, evaluate, kits, suites
+from evaluation.job import Work
+from evaluation.serving.models import Target
+from evaluation.serving.vllm_command import Launch
 from tests import preflight_data, worlds
 from tests.endpoint import serving
 from tests.test_training_engines import quick, write  # noqa: F401
-from training import environment, interpreter, launch
-from training.launch import Job
-from training.preflight import libraries
-from training.preflight.libraries import Libraries
-from training.preflight.pool import Pools
+from training import interpreter
+from training.on_verl import environment
+from training.preflight.machine import libraries
+from training.preflight.machine.libraries import Libraries
+from training.preflight.rows.pool import Pools
+from training.supervise import supervisor
+from training.supervise.supervisor import Job
 
 SECRET = "a-secret-that-nobody-may-see"
 SECRETS = (
@@ -180,7 +183,7 @@ def test_loopback_without_a_secret_needs_no_word(tmp_path: Path, monkeypatch: py
 def test_the_recipe_that_a_run_keeps_is_the_same_recipe(tmp_path: Path) -> None:
     made = asking(tmp_path)
     consent.store(consent.of_recipe(recipe.load(Path(file_of(made, tmp_path)))))
-    kept = recipe.parse(recipe.recipe_file.read(Path(file_of(made, tmp_path))), "kept")
+    kept = recipe.parse(recipe.extends.read(Path(file_of(made, tmp_path))), "kept")
     assert consent.allowed(consent.of_recipe(kept))
 
 
@@ -254,7 +257,7 @@ def test_a_dry_run_of_an_evaluation_starts_no_program_of_a_recipe(tmp_path: Path
     work = Work(tmp_path / "out", suites.load("main"), Display(), dry_run=True)
     for engine in ("vlmevalkit", "lmms-eval"):
         suite = work.suite if engine == "vlmevalkit" else of_lmms(work.suite)
-        lines = list(plans.lines(replace(work, suite=suite), target, engine))
+        lines = list(dry_run.lines(replace(work, suite=suite), target, engine))
         assert any("a dry run does not start it" in line for line in lines)
     assert not (tmp_path / "ran").exists()
     wished = evaluate.wished(work, [target], "vlmevalkit", "main")
@@ -324,7 +327,7 @@ def test_programs_in_a_folder_of_a_run_are_not_imported(tmp_path: Path) -> None:
     for name in ("json.py", "torch.so"):
         (tmp_path / name).write_text("")
         with pytest.raises(TrainerError, match=f"holds {name}, which the trainer's Python would import"):
-            launch.run(Job([sys.executable, "-c", ""], {}, tmp_path, 10))
+            supervisor.run(Job([sys.executable, "-c", ""], {}, tmp_path, 10))
         (tmp_path / name).unlink()
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch/__init__.py").write_text("")

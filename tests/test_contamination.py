@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from capcurriculum import cli
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe_corpus_filters import ContaminationSection
+from capcurriculum.recipe.corpus_filters import ContaminationSection
 from capcurriculum.rows import Verdict
-from filters import contamination, latex_words, picture_hashes, shared_runs, text_hashes
-from filters.shared_runs import Texts
-from filters.signatures import build, file, layouts
+from filters.corpus import contamination, image_hashes, latex_words, shared_runs, text_hashes
+from filters.corpus.shared_runs import Texts
+from filters.corpus.signatures import build, file, layouts
 from tests.pictures import jpeg, noise, png
 
 LETTER = "Please answer directly with only the letter of the correct option and nothing else."
@@ -242,8 +242,8 @@ def test_a_rule_that_says_nothing_is_refused(changes: dict[str, Any], said: str)
 
 
 def test_a_benchmarks_picture_is_found_in_another_size_and_quality(harbour: Path) -> None:
-    near = picture_hashes.phash(jpeg(noise(4).resize((300, 300)), quality=60), 10**6)
-    far = picture_hashes.phash(png(noise(77)), 10**6)
+    near = image_hashes.phash(jpeg(noise(4).resize((300, 300)), quality=60), 10**6)
+    far = image_hashes.phash(png(noise(77)), 10**6)
     rows = (("q", "What is this?", "near"), ("r", "What is this?", "far"), ("s", "What is this?", "none"))
     said = judged(harbour, *rows, hashes={"near": near, "far": far})
     assert said["q"].detail.startswith("Harbour: an image ")
@@ -305,7 +305,7 @@ def test_signatures_of_another_making_are_refused(
     pl.DataFrame({"kind": ["image"], "hash": [1]}).write_parquet(tmp_path / "other.parquet")
     with pytest.raises(SourceError, match="is no signature file"):
         file.load(tmp_path / "other.parquet")
-    monkeypatch.setattr(picture_hashes, "VERSION", 99)
+    monkeypatch.setattr(image_hashes, "VERSION", 99)
     with pytest.raises(SourceError, match=rf"signatures build DATA --name Harbour --out {harbour}`") as refused:
         file.load(harbour)
     assert str(refused.value).count("\n") == 0

@@ -12,9 +12,9 @@ from PIL import Image
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import CapCurriculumError, RunError, SourceError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.recipe.curriculum import OrderSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict, digest
 from capcurriculum.run import Run, writing
 from curricula import held_out, make, pictures

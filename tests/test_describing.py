@@ -13,16 +13,16 @@ import pytest
 
 from capcurriculum import cli, prompts, recipe
 from capcurriculum.errors import RecipeError
-from capcurriculum.forecast import forecast
-from capcurriculum.progress import Display
+from capcurriculum.ledger.forecast import forecast
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question
 from capcurriculum.run import Run
 from curricula.build import build
 from datagen import expected
-from datagen.auditing import Opinion, votes_in
-from filters import auditor
+from datagen.auditor import Opinion, votes_in
+from filters.rules import auditor
 from tests import endpoint, worlds
 
 LABELLED = {"name": "perception", "action": "label"}

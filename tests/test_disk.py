@@ -19,18 +19,19 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from capcurriculum import checksums, cli, run
+from capcurriculum import cli, run
 from capcurriculum.errors import RunError, SourceError
-from capcurriculum.progress import Display
+from capcurriculum.files import checksums
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula.build import build
 from curricula.make import STAGES, write_orders
-from datagen.sources.gathered import FILE
+from datagen.sources.fingerprints import FILE
 from tests import endpoint, hub_runs, worlds
 from tests.bad_inputs import built
 from tests.test_build import content
-from training import overrides
-from training.preflight import cache
+from training.on_verl import config
+from training.preflight.rows import cache
 
 
 def flip(path: Path, place: float = 0.3) -> None:
@@ -159,7 +160,7 @@ def test_a_kill_while_stage_files_are_renamed_is_made_good(tmp_path: Path, when:
     files = {path.relative_to(made.path): path.read_bytes() for path in made.stages.rglob("*") if path.is_file()}
     (made.stages / "text/val-00000-of-00001.parquet").unlink()
     code = """
-        from capcurriculum.progress import Display
+        from capcurriculum.render.progress import Display
         from capcurriculum.run import existing
         from curricula.make import STAGES, write_orders
         run = existing(Path(sys.argv[3]))
@@ -247,14 +248,14 @@ def test_trainer_reads_the_files_of_a_run_whose_path_looks_like_a_pattern(tmp_pa
     for path in (inside, trap):
         path.parent.mkdir()
         pq.write_table(pa.table({"who": [path.parent.name]}), path)
-    (pattern,) = overrides._patterns((inside,))
+    (pattern,) = config._patterns((inside,))
     found = datasets.load_dataset("parquet", data_files=pattern, split="train", cache_dir=str(tmp_path / "cache"))
     assert found["who"] == ["a[1]"]
-    assert overrides._patterns((trap,)) == [str(trap)]
+    assert config._patterns((trap,)) == [str(trap)]
 
 
 def test_a_damaged_cache_of_preflight_is_forgotten(tmp_path: Path) -> None:
-    from training.preflight.rows import RowResult
+    from training.preflight.rows.row import RowResult
 
     kept = cache.RowCache("d", tmp_path)
     kept.add([(b"k" * 16, RowResult((), 3, 1))])

@@ -14,16 +14,16 @@ from huggingface_hub import constants
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import CapCurriculumError, HubError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from cards.download.run import Wanted, download
-from cards.hub.patience import Patience
-from cards.publish import run as publishing
 from curricula.make import sets
+from hub.download.run import Wanted, download
+from hub.patience import Patience
+from hub.publish import run as publishing
 from tests import hub_runs
 from tests.hub_server import Fault, Served, serving
 from tests.preflight_data import look
-from training import dataset
+from training import stage_files
 
 PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
 VISUAL = "alice/small-VisualReasoning-Data"
@@ -69,7 +69,7 @@ def bring(name: str, to: Path, **wanted: Any) -> Path:
 
 
 def digests(run: Path, stages: tuple[str, ...] = ("perception", "text", "visual")) -> list[str]:
-    return [dataset.stage_files(run, stage).digest for stage in stages]
+    return [stage_files.stage_files(run, stage).digest for stage in stages]
 
 
 @pytest.mark.usefixtures("light_preflight")
@@ -77,7 +77,7 @@ def test_a_round_trip_gives_the_same_files_and_trains(built: Run, published: Ser
     target = bring("alice/small", tmp_path / "elsewhere" / "back")
     assert digests(target) == digests(built.path)
     for stage in ("perception", "text", "visual"):
-        inspection, _ = look(target, dataset.stage_files(target, stage))
+        inspection, _ = look(target, stage_files.stage_files(target, stage))
         assert inspection.findings.errors() == []
     wanted = recipe.load(target / "recipe.yaml")
     assert wanted.run_dir == target
@@ -271,7 +271,7 @@ def test_names_that_lead_anywhere_are_refused_before_a_byte_comes(published: Ser
 def test_huge_files_and_full_disks_are_refused_before_a_byte_comes(
     published: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cards.download import fetch
+    from hub.download import fetch
 
     with monkeypatch.context() as patch:
         patch.setattr(fetch, "MAX_FILE", 1000)

@@ -10,18 +10,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum import funnel, prompts, recipe
+from capcurriculum import prompts, recipe
 from capcurriculum.errors import HubError
-from capcurriculum.progress import Display
-from capcurriculum.recipe_curriculum import OrderSection
+from capcurriculum.ledger import funnel
+from capcurriculum.recipe.curriculum import OrderSection
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from cards.download.run import Wanted, download
-from cards.hub.patience import Patience
 from curricula.make import curriculum
+from hub.download.run import Wanted, download
+from hub.patience import Patience
 from tests import hub_runs
 from tests.hub_server import Served, serving
 from tests.preflight_data import look
-from training import dataset
+from training import stage_files
 
 PREFIX = "UCSC-VLAA/VLM-CapCurriculum"
 PATIENCE = Patience(tries=2, told=5, sleep=lambda seconds: None)
@@ -119,7 +120,7 @@ def rows(run: Run, stage: str) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("light_preflight")
 def test_the_release_passes_what_training_asks(run: Run) -> None:
     for stage in ("perception", "text", "visual"):
-        files = dataset.stage_files(run.path, stage)
+        files = stage_files.stage_files(run.path, stage)
         inspection, _ = look(run.path, files, 2048)
         assert inspection.findings.errors() == []
         assert files.rows
@@ -191,7 +192,7 @@ def test_a_stage_of_the_release_comes_alone_and_offline(
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     target = download(Wanted(f"{PREFIX}-TextReasoning-Data", to=tmp_path / "text", val=0.2), Display(), PATIENCE)
-    assert dataset.stage_files(target, "text").digest == dataset.stage_files(run.path, "text").digest
+    assert stage_files.stage_files(target, "text").digest == stage_files.stage_files(run.path, "text").digest
     training = recipe.load(target / "recipe.yaml").training
     assert training is not None
     assert [one.stage for one in training.stages] == ["text"]

@@ -15,12 +15,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmarks import duplicates as planted
-from capcurriculum.recipe_corpus_filters import DuplicatesSection
+from capcurriculum.recipe.corpus_filters import DuplicatesSection
 from capcurriculum.rows import Question, Verdict
 from capcurriculum.run import Run
 from datagen.images import ImageProblem
-from filters import duplicates, hamming, minhash, picture_hashes, text_hashes
-from filters.keepers import KEPT, keepers
+from filters.corpus import image_hashes, text_hashes
+from filters.corpus.duplicates import filter, hamming, minhash
+from filters.corpus.duplicates.representatives import KEPT, keepers
 from tests.pictures import jpeg, noise, png
 
 SECTION = DuplicatesSection()
@@ -50,7 +51,7 @@ def dropped(
     rows: list[dict[str, Any]], section: DuplicatesSection = SECTION, known: pl.LazyFrame | None = None
 ) -> dict[str, str]:
     """Question -> the one it gives way to."""
-    said = list(duplicates.verdicts(frame(rows), section, known))
+    said = list(filter.verdicts(frame(rows), section, known))
     assert sorted(v.question_id for v in said) == sorted(row["question_id"] for row in rows)
     assert all(v.reason == ("kept" if v.keep else "near_duplicate") for v in said)
     return {v.question_id: v.detail.split(":")[0].removeprefix("of ") for v in said if not v.keep}
@@ -117,7 +118,7 @@ def test_the_same_question_about_one_image_or_near_images_is_a_duplicate() -> No
 
 def test_the_verdict_says_how_alike_texts_and_images_are() -> None:
     rows = [about("a", "i1", "What colour is the cube?"), about("c", "i2", "What color is the cube?")]
-    said = list(duplicates.verdicts(frame(rows), SECTION, hashes(i1=0b1111, i2=0b11)))
+    said = list(filter.verdicts(frame(rows), SECTION, hashes(i1=0b1111, i2=0b11)))
     detail = "of a: texts 98% alike, images 2 of 64 bits apart"
     assert said[1] == Verdict("c", "perception", "duplicates", False, "near_duplicate", detail)
 
@@ -168,7 +169,7 @@ def test_verdicts_do_not_depend_on_the_order_of_rows(rows: list[Any], rng: rando
 
 def test_no_rows_give_no_verdicts() -> None:
     none = frame([question("a", "P?")]).filter(pl.col("question_id") == "")
-    assert list(duplicates.verdicts(none, SECTION, hashes())) == []
+    assert list(filter.verdicts(none, SECTION, hashes())) == []
 
 
 def test_planted_duplicates_are_found(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_words_hash_the_same_for_good() -> None:
 
 def test_a_picture_scaled_recompressed_or_turned_by_its_tag_keeps_its_hash() -> None:
     picture = noise(1)
-    plain = picture_hashes.phash(png(picture), 10**6)
+    plain = image_hashes.phash(png(picture), 10**6)
     assert plain is not None
     tagged = Image.Exif()
     tagged[0x0112] = 6  # to be shown turned by 90 degrees clockwise
@@ -227,24 +228,24 @@ def test_a_picture_scaled_recompressed_or_turned_by_its_tag_keeps_its_hash() -> 
         jpeg(picture, quality=40),
         jpeg(picture.transpose(Image.Transpose.ROTATE_90), exif=tagged),
     ):
-        other = picture_hashes.phash(data, 10**6)
+        other = image_hashes.phash(data, 10**6)
         assert other is not None
         assert (plain ^ other).bit_count() <= 6
-    far = picture_hashes.phash(png(noise(2)), 10**6)
+    far = image_hashes.phash(png(noise(2)), 10**6)
     assert far is not None
     assert (plain ^ far).bit_count() > 12
 
 
 def test_a_picture_without_content_has_no_hash_and_transparent_is_white() -> None:
-    assert picture_hashes.phash(png(Image.new("RGB", (64, 64), "red")), 10**6) is None
+    assert image_hashes.phash(png(Image.new("RGB", (64, 64), "red")), 10**6) is None
     cut = noise(3).convert("RGBA")
     cut.putalpha(Image.new("L", cut.size, 0))
-    assert picture_hashes.phash(png(cut), 10**6) is None
+    assert image_hashes.phash(png(cut), 10**6) is None
 
 
 def test_a_picture_too_large_is_refused() -> None:
     with pytest.raises(ImageProblem, match="more than 100 in all"):
-        picture_hashes.phash(png(noise(1)), 100)
+        image_hashes.phash(png(noise(1)), 100)
 
 
 def test_hashes_of_a_run_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,13 +257,13 @@ def test_hashes_of_a_run_are_made_once(tmp_path: Path, monkeypatch: pytest.Monke
     run.questions.append(
         Question(q, "visual", "P?", "1", (), "s", image, path, "", "", "s", "l") for q, image, path in asked
     )
-    made = picture_hashes.fill(run, {"visual": folder}).collect()
+    made = image_hashes.fill(run, {"visual": folder}).collect()
     assert made["image_id"].to_list() == ["a"]
-    assert made["phash"][0] == picture_hashes.phash(png(noise(1)), 10**6)
-    assert {row.image_id: row.problem for row in picture_hashes.table(run).rows()}["b"].startswith("cannot be decoded")
-    monkeypatch.setattr(picture_hashes, "phash", None)
-    assert picture_hashes.fill(run, {"visual": folder}).collect().equals(made)
-    assert picture_hashes.table(run).count() == 2
+    assert made["phash"][0] == image_hashes.phash(png(noise(1)), 10**6)
+    assert {row.image_id: row.problem for row in image_hashes.table(run).rows()}["b"].startswith("cannot be decoded")
+    monkeypatch.setattr(image_hashes, "phash", None)
+    assert image_hashes.fill(run, {"visual": folder}).collect().equals(made)
+    assert image_hashes.table(run).count() == 2
 
 
 def test_the_section_refuses_what_it_does_not_know() -> None:

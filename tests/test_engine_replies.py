@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from datagen.engines.replies import ONLY_THOUGHTS, Kind, NoReply, parse
+from datagen.engines.openai.reply import ONLY_THOUGHTS, Kind, NoReply, parse
 
 
 def body(content: Any, finish: Any = "stop", **message: Any) -> bytes:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from capcurriculum import prompts
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen import engines
 from datagen.engines.transformers_engine import TransformersEngine
@@ -22,7 +22,7 @@ QUESTION = prompts.choice(
 
 
 def draw(keys: list[str], sampling: Sampling, scores: "torch.Tensor") -> list[int]:
-    from datagen.engines.sampling import SeededSampling
+    from datagen.engines.gumbel import SeededSampling
 
     rows = scores.expand(len(keys), -1)
     return SeededSampling(keys, sampling)(rows, rows).argmax(dim=1).tolist()
@@ -39,7 +39,7 @@ def test_seeded_draws_follow_the_softmax_and_do_not_depend_on_neighbours() -> No
 
 
 def test_top_k_and_top_p_leave_out_what_they_should() -> None:
-    from datagen.engines.sampling import truncate
+    from datagen.engines.gumbel import truncate
 
     scores = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
     assert torch.isinf(truncate(scores, Sampling(top_k=2))).tolist() == [[False, False, True, True]]

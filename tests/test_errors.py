@@ -24,7 +24,7 @@ from evaluation.errors.estimate import estimates, share
 from evaluation.errors.kinds import ERRORS, KINDS, Side, meanings
 from evaluation.errors.page import read, write
 from evaluation.errors.votes import Vote
-from evaluation.measured import measured
+from evaluation.results.labels import measured
 from tests import endpoint, planted_errors, results_data
 from tests.planted_errors import Judge
 

@@ -8,7 +8,7 @@ import pytest
 from capcurriculum import cli
 from evaluation.errors import cases, people, votes
 from evaluation.errors.page import write
-from evaluation.measured import measured
+from evaluation.results.labels import measured
 from tests import argilla_server, endpoint, planted_errors, results_data
 from tests.argilla_server import Person
 from tests.browsers import chromium

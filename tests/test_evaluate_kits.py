@@ -13,20 +13,20 @@ import pytest
 
 from capcurriculum import prompts
 from capcurriculum.errors import EvaluationError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Outcome
 from evaluation import judges, kits, suites
-from evaluation import relay as relay_module
+from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.tsv import read as read_tsv
+from evaluation.job import Work
 from evaluation.kits import Kit
-from evaluation.pictures import Pictures
-from evaluation.relay import Relay, Upstream, recorded, relaying
+from evaluation.serving import relay as relay_module
+from evaluation.serving.models import Target
+from evaluation.serving.relay import Relay, Upstream, recorded, relaying
 from evaluation.suites import Judge
-from evaluation.targets import Target
-from evaluation.tsv import read as read_tsv
 from evaluation.vlmevalkit import read, run, tables
 from evaluation.vlmevalkit.layouts import LAYOUTS, layout, metric
 from evaluation.vlmevalkit.session import Dataset, Session
-from evaluation.work import Work
 from tests.endpoint import Endpoint, saying, serving, status
 from tests.evaluating import evaluate, line, tsv
 

@@ -11,15 +11,16 @@ import polars as pl
 import pytest
 import yaml
 
-from capcurriculum import prompts, results, samples
-from capcurriculum.progress import Display
+from capcurriculum import prompts
+from capcurriculum.render.progress import Display
 from evaluation import kits, suites
+from evaluation.benchmarks.images import Pictures
+from evaluation.job import Work
 from evaluation.kits import Kit
 from evaluation.lmmseval import run
 from evaluation.lmmseval.session import LAYOUTS, Session
-from evaluation.pictures import Pictures
-from evaluation.targets import Target
-from evaluation.work import Work
+from evaluation.results import results, samples
+from evaluation.serving.models import Target
 from tests.endpoint import Endpoint, serving, status
 from tests.evaluating import evaluate, line, tsv
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from capcurriculum import prompts, recipe, results, samples
+from capcurriculum import prompts, recipe
 from capcurriculum.journal import Journal
-from capcurriculum.samples import Sample
-from evaluation import opening, scenes
-from evaluation.pictures import Pictures
-from evaluation.tsv import read
+from evaluation.benchmarks import scenes
+from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.tsv import read
+from evaluation.results import results, samples
+from evaluation.results.samples import Sample
+from evaluation.serving import open
 from tests import card_runs
 from tests.endpoint import Endpoint, saying, serving, status, to_pictures, well
 from tests.evaluating import evaluate, line, tsv
@@ -127,7 +129,7 @@ def test_samples_that_fail_again_while_all_others_were_answered_do_not_stop_a_mo
 def test_an_endpoint_that_dies_midway_is_said_and_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(opening, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(open, "PATIENCE_SECONDS", 0.3)
     file = tsv(tmp_path / "Small.tsv", [line(number) for number in range(10)])
     with serving(Endpoint(faults=[well] * 4, always=status(500))) as endpoint:
         words = [f"M={endpoint.url}", "--suite", str(file), "--out", str(tmp_path), "--concurrency", "2"]

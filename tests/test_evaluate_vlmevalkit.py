@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from capcurriculum import prompts, results, samples
+from capcurriculum import prompts
 from evaluation import judges, kits, suites
 from evaluation.kits import Kit
+from evaluation.results import results, samples
 from tests.endpoint import Endpoint, sending, serving, status
 from tests.evaluating import evaluate, line, tsv
 

@@ -12,7 +12,7 @@ from capcurriculum import passrate
 from capcurriculum.intervals import wilson
 from capcurriculum.passrate import PassRate
 from capcurriculum.recipe import RolloutSection
-from capcurriculum.recipe_filters import (
+from capcurriculum.recipe.filters import (
     BlindSection,
     ConsistentSection,
     DifficultySection,
@@ -20,8 +20,9 @@ from capcurriculum.recipe_filters import (
     SwappedSection,
 )
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
-from filters import blind, consistent, difficulty, measured, perception, swapped
-from filters.panel import Panel
+from filters.rules import blind, consistent, difficulty, perception, swapped
+from filters.rules import rollouts as measured
+from filters.rules.panel import Panel
 
 QUESTION = Question("q", "perception", "P?", "A", ("w", "x", "y", "z"), "count", "i", "p", "c", "cid", "s", "l")
 SOLVERS = ("one", "two")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcurriculum import recipe
-from capcurriculum.recipe_filters import NeedsPictureSection
+from capcurriculum.recipe.filters import NeedsPictureSection
 from capcurriculum.rows import Question
-from filters import asks_for_proof, needs_picture
+from filters.rules import asks_for_proof, needs_image
 from filters.verdict import quoted
 from tests import worlds
 
@@ -123,25 +123,25 @@ def test_there_are_enough_sentences_of_each_kind() -> None:
 def test_a_problem_that_shows_or_names_a_picture_lacks_it_and_the_verdict_quotes_the_words(
     text: str, words: str | None
 ) -> None:
-    verdict = needs_picture.judge(problem(text), NeedsPictureSection())
+    verdict = needs_image.judge(problem(text), NeedsPictureSection())
     assert (verdict.keep, verdict.reason) == (False, "needs_picture")
     assert (words or "figure") in verdict.detail
-    assert needs_picture.judge(problem(text, "images/a.png"), NeedsPictureSection()).keep  # it has one
+    assert needs_image.judge(problem(text, "images/a.png"), NeedsPictureSection()).keep  # it has one
 
 
 @pytest.mark.parametrize("text", COMPLETE)
 def test_a_problem_that_only_uses_such_words_is_kept(text: str) -> None:
-    verdict = needs_picture.judge(problem(text), NeedsPictureSection())
+    verdict = needs_image.judge(problem(text), NeedsPictureSection())
     assert (verdict.keep, verdict.reason, verdict.detail) == (True, "kept", "")
 
 
 def test_drawing_code_may_do_for_the_picture_it_draws_and_for_no_other() -> None:
     enough = NeedsPictureSection(code="enough")
     drawn = "As shown, AB is 3. [asy] draw((0,0)--(1,1)); [/asy] Find BC."
-    assert needs_picture.judge(problem(drawn), enough).keep
-    assert not needs_picture.judge(problem(drawn), NeedsPictureSection()).keep
-    assert not needs_picture.judge(problem(drawn + " ![](b)"), enough).keep
-    assert not needs_picture.judge(problem("As shown, AB is 3. Find BC."), enough).keep
+    assert needs_image.judge(problem(drawn), enough).keep
+    assert not needs_image.judge(problem(drawn), NeedsPictureSection()).keep
+    assert not needs_image.judge(problem(drawn + " ![](b)"), enough).keep
+    assert not needs_image.judge(problem("As shown, AB is 3. Find BC."), enough).keep
 
 
 PROOFS = [
@@ -260,13 +260,13 @@ def test_a_problem_that_asks_for_something_to_compare_is_kept(text: str) -> None
 @given(st.text(max_size=200))
 def test_any_text_gets_a_verdict_and_a_short_detail(text: str) -> None:
     for verdict in (
-        needs_picture.judge(problem(text), NeedsPictureSection()),
-        needs_picture.judge(problem("as shown. " + text), NeedsPictureSection()),
+        needs_image.judge(problem(text), NeedsPictureSection()),
+        needs_image.judge(problem("as shown. " + text), NeedsPictureSection()),
         asks_for_proof.judge(problem("Prove that " + text)),
     ):
         assert verdict.keep == (not verdict.detail) == (verdict.reason == "kept")
     assert len(quoted("x" * 10_000)) < 100
-    assert len(needs_picture.missing(f"![{'x' * 150}](y)", NeedsPictureSection())) < 100
+    assert len(needs_image.missing(f"![{'x' * 150}](y)", NeedsPictureSection())) < 100
 
 
 def test_they_judge_text_stages_and_capabilities_like_them_and_are_not_in_the_usual_list(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcurriculum import cli, funnel, recipe
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
-from capcurriculum.filter_section import FilterSection, Phase
-from capcurriculum.progress import Display
+from capcurriculum.ledger import funnel
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import FilterSection, Phase
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run, writing
 from curricula.build import build

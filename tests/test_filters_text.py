@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcurriculum.recipe_filters import LeakSection, WellformedSection
+from capcurriculum.recipe.filters import LeakSection, WellformedSection
 from capcurriculum.rows import Question
-from filters import leak, wellformed, words
+from filters import words
+from filters.rules import leak, wellformed
 
 OPTIONS = ("a red car", "a blue van", "a green bus", "a bicycle")
 

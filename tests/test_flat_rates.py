@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum import cli, flat_rates
+from capcurriculum import cli
 from capcurriculum.errors import RunError
-from capcurriculum.flat_rates import FlatRates
-from capcurriculum.progress import Display
+from capcurriculum.ledger import flat_rates
+from capcurriculum.ledger.flat_rates import FlatRates
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula.build import build
 from tests import endpoint, worlds

@@ -8,8 +8,8 @@ import pytest
 from capcurriculum import recipe
 from capcurriculum.cli import main
 from capcurriculum.errors import RecipeError
-from capcurriculum.forecast import Forecast, forecast
-from capcurriculum.progress import Display
+from capcurriculum.ledger.forecast import Forecast, forecast
+from capcurriculum.render.progress import Display
 from curricula.build import build
 from datagen import expected
 from tests import endpoint, worlds

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from training import environment, fork_server, processes
+from training.on_verl import environment
+from training.on_verl.patches import fork_server
+from training.supervise import processes
 
 WORKER = """
 import json, os, sys, time

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from capcurriculum.paired import gain
-from capcurriculum.results import HeldOut
 from evaluation import heldout_table
+from evaluation.results.results import HeldOut
 
 
 def test_a_paired_interval_sees_what_two_separate_ones_would_not() -> None:

@@ -4,8 +4,8 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from capcurriculum.errors import HubError
-from cards.hub.patience import Changed, Patience, Unreachable
-from cards.hub.trouble import HTTP_ERROR, scrubbed, trouble
+from hub.patience import Changed, Patience, Unreachable
+from hub.trouble import HTTP_ERROR, scrubbed, trouble
 
 
 def answered(status: int, headers: dict[str, str] | None = None) -> HfHubHTTPError:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from training.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcurriculum.recipe_review import HUMAN
+from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Question, Verdict
 from capcurriculum.run import writing
 from curricula import hashing
-from filters import kept, pipeline
+from filters import kept_keys, pipeline
 from tests import worlds
 
 QUESTIONS = [
@@ -58,7 +58,7 @@ def test_both_keep_the_same_rows(ledger: list[list[tuple[int, str, bool, bool]]]
                     for q in [QUESTIONS[number]]
                 )
             identity = hashing.number_of(pl.col("question_id"))
-            with patch.object(kept, "VERDICTS", 1):  # every shard a portion
-                whole = kept.kept(run, wanted, identity)
+            with patch.object(kept_keys, "VERDICTS", 1):  # every shard a portion
+                whole = kept_keys.kept(run, wanted, identity)
             by_text = pipeline.kept_ids(run, wanted).select(key=identity).collect()
     assert whole["key"].to_list() == sorted(by_text["key"].to_list())

@@ -12,7 +12,7 @@ from benchmarks.label_noise import FilterSet, Measured
 from capcurriculum.rows import Question
 from datagen.micro import captions, questions
 from datagen.micro.scenes import scenes
-from filters import auditor
+from filters.rules import auditor
 
 
 def test_the_scripted_teacher_answers_by_the_caption_but_for_one_key_in_twenty() -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from capcurriculum import recipe
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe_sources import Limits
+from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import CaptionedImage, Question, Stage
-from datagen.sources import archives, columnar, documents
-from datagen.sources.lines import read_lines
-from datagen.sources.record import Keys, Reading
+from datagen.sources.formats import archives, columnar, json_documents
+from datagen.sources.formats.json_lines import read_lines
+from datagen.sources.formats.record import Keys, Reading
 from tests import source_data as data
 from tests import worlds
 
@@ -59,9 +59,9 @@ def test_a_row_of_a_document_is_bounded_from_the_row_before_on(tmp_path: Path) -
     rows = [{"problem": "a" * 90_000, "answer": str(number)} for number in range(20)]
     path = data.write_json(tmp_path / "rows.json", rows)
     reading = Reading(Keys("s"), limits=Limits(row_bytes=100_000))
-    assert len(list(documents.read(path, reading))) == 20  # 1.8 MB in all
+    assert len(list(json_documents.read(path, reading))) == 20  # 1.8 MB in all
     with pytest.raises(SourceError, match=r"row of more than 10,000 bytes .*row_bytes"):
-        list(documents.read(path, Reading(Keys("s"), limits=Limits(row_bytes=10_000))))
+        list(json_documents.read(path, Reading(Keys("s"), limits=Limits(row_bytes=10_000))))
 
 
 def test_an_archive_over_its_limits_is_taken_once_they_are_raised(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training import environment, sft
+from training.on_verl import environment, sft
 
 _PROGRAM = """
 import json, psutil, torch, torch.distributed as dist

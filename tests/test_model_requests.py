@@ -13,16 +13,16 @@ import pytest
 from capcurriculum import recipe
 from capcurriculum.cli import main
 from capcurriculum.errors import EngineError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Message, Request, Response, Sampling
 from curricula.build import build
 from datagen import engines
-from datagen.distributed.duties import Spec
+from datagen.distributed.steps import Spec
 from datagen.distributed.worker import Worker
 from datagen.engines import vllm_engine
-from datagen.engines.headers import Redactor, resolve
+from datagen.engines.openai.headers import Redactor, resolve
 from datagen.engines.transformers_engine import TransformersEngine
 from tests import endpoint, worlds
 from tests.endpoint import Endpoint
@@ -37,7 +37,7 @@ _REFUSED = ("max_tokens", "temperature", "top_p", "top_k", "seed")
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses a hundred times shorter."""
-    monkeypatch.setattr("datagen.engines.pacing.FIRST_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.005)
 
 
 def section(url: str, **changes: Any) -> ModelSection:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcurriculum import cli, recipe
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula.build import build
-from datagen.auditing import Opinion
-from filters import noise
-from filters.noise import KEPT, Drawn, Sample, allocation, estimate, said_by
+from datagen.auditor import Opinion
+from filters.audit import noise
+from filters.audit.noise import KEPT, Drawn, Sample, allocation, estimate, said_by
 from tests import endpoint, worlds
 from tests.test_auditor import Judging, World, marked_wrong
 

@@ -18,13 +18,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from capcurriculum.errors import EngineError, RecipeError
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import engines
-from datagen.engines import encoding
-from datagen.engines.grouping import grouped, same_prompt
-from datagen.engines.pixels import PixelLimits, new_size, smart_size
+from datagen.engines import data_urls
+from datagen.engines.same_prompt import grouped, same_prompt
+from datagen.engines.smart_resize import PixelLimits, new_size, smart_size
 from datagen.images import ImageProblem
 from tests import endpoint, worlds
 from tests.endpoint import Endpoint
@@ -35,11 +35,11 @@ WARM = Sampling(temperature=0.7)
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses a hundred times shorter."""
-    monkeypatch.setattr("datagen.engines.pacing.FIRST_PAUSE_SECONDS", 0.005)
-    monkeypatch.setattr("datagen.engines.pacing.BUSY_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr("datagen.engines.pacing.LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr("datagen.engines.health.FIRST_OPEN_SECONDS", 0.02)
-    monkeypatch.setattr("datagen.engines.health.LONGEST_OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.BUSY_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.FIRST_OPEN_SECONDS", 0.02)
+    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.LONGEST_OPEN_SECONDS", 0.1)
 
 
 def section(*urls: str, **changes: Any) -> ModelSection:
@@ -384,13 +384,13 @@ def test_an_image_is_read_once_for_requests_that_follow_one_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
-    real = encoding.data_url
+    real = data_urls.data_url
 
     def counted(path: str, limits: PixelLimits | None) -> bytes:
         read.append(path)
         return real(path, limits)
 
-    monkeypatch.setattr(encoding, "data_url", counted)
+    monkeypatch.setattr(data_urls, "data_url", counted)
     paths = [picture(tmp_path / f"{n}.png", (40 + n, 40)) for n in range(5)]
     with endpoint.serving() as server:
         ask(section(server.url), [seeing(path, f"What is {n} + 1?") for path in paths for n in range(6)])
@@ -398,7 +398,7 @@ def test_an_image_is_read_once_for_requests_that_follow_one_another(
     assert Counter(sent_images(server)) == {path.read_bytes(): 6 for path in paths}
 
 
-async def _gets(urls: encoding.DataURLs, paths: list[str]) -> None:
+async def _gets(urls: data_urls.DataURLs, paths: list[str]) -> None:
     for path in paths:
         await urls.get(path)
 
@@ -409,8 +409,8 @@ def test_what_is_remembered_of_images_is_bounded_in_bytes(tmp_path: Path) -> Non
     paths = []
     for n in range(20):
         paths.append(str(picture(tmp_path / f"{n}.png", (64, 64))))
-    one = len(encoding.data_url(paths[0]))
-    urls = encoding.DataURLs(None, most_bytes=5 * one // 2)
+    one = len(data_urls.data_url(paths[0]))
+    urls = data_urls.DataURLs(None, most_bytes=5 * one // 2)
     asyncio.run(_gets(urls, paths))
     assert urls.bytes == 2 * one
     urls.close()

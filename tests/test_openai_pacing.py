@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from datagen.engines.endpoints import Endpoint, Pool
-from datagen.engines.health import FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS, STREAK, Breaker
-from datagen.engines.pacing import Pace, pause_seconds, retry_after_seconds
+from datagen.engines.openai.circuit_breaker import FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS, STREAK, Breaker
+from datagen.engines.openai.concurrency import Pace, pause_seconds, retry_after_seconds
+from datagen.engines.openai.endpoints import Endpoint, Pool
 
 RTT = 1.0
 REST = 1.0

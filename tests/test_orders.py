@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import SplitSection
-from capcurriculum.recipe_curriculum import CurriculumSection, OrderSection
+from capcurriculum.recipe.curriculum import CurriculumSection, OrderSection
 from capcurriculum.rows import Question, digest
 from curricula import hashing, merge, split
 from curricula.keys import Keys, from_frame

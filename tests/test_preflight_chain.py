@@ -14,7 +14,9 @@ from capcurriculum.recipe import Recipe, dump
 from tests import training_data
 from tests.test_training_chain import STAGES, stand_in, states
 from tests.test_training_chain import recipe as chain_recipe
-from training import chain, export, launch
+from training import chain
+from training.checkpoints import export
+from training.supervise import supervisor
 
 pytestmark = pytest.mark.usefixtures("light_preflight")
 
@@ -80,13 +82,13 @@ def test_the_plan_counts_the_rows_that_remain(
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    jobs: list[launch.Job] = []
+    jobs: list[supervisor.Job] = []
 
-    def run(job: launch.Job) -> None:
+    def run(job: supervisor.Job) -> None:
         jobs.append(job)
         stand_in()(job)
 
-    monkeypatch.setattr(launch, "run", run)
+    monkeypatch.setattr(supervisor, "run", run)
     asked = recipe(root, **DROP | {"knobs": {"max_prompt_tokens": 60, "epochs": 2, "max_steps": 2}})
     chain.train(asked, console=Console(quiet=True))
     first, second = states(root)
@@ -104,11 +106,11 @@ def test_a_begun_stage_goes_on_with_the_same_rows_though_their_files_are_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = recipe(root, **DROP | {"knobs": {"max_prompt_tokens": 60, "epochs": 2, "max_steps": 2}})
-    monkeypatch.setattr(launch, "run", stand_in(fail_at=1))
+    monkeypatch.setattr(supervisor, "run", stand_in(fail_at=1))
     with pytest.raises(TrainerError, match="broke down"):
         chain.train(asked, console=Console(quiet=True))
     shutil.rmtree(root / "runs/demo/training/perception/data")
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(asked, console=Console(quiet=True))
     assert [stage["state"] for stage in states(root)] == ["done", "done"]
     with pytest.raises(TrainerError, match="was begun"):

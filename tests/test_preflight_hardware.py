@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
 from datagen import micro
 from tests.test_preflight_parts import LARGE, link
-from training import environment, knobs
-from training.preflight import hardware, memory
+from training import knobs
+from training.on_verl import environment
 from training.preflight.findings import Findings, Severity
-from training.preflight.hardware import Asked
+from training.preflight.machine import hardware, memory
+from training.preflight.machine.hardware import Asked
 
 WANTED = Asked(gpus=8, nodes=1, share=0.7, host=60.0, parallel=2, heads=32)
 GPU = {"name": "H100", "free": 79_000_000_000, "total": 80_000_000_000}
@@ -194,7 +195,7 @@ import json, sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1)
-from training.preflight import nodes
+from training.preflight.machine import nodes
 found = nodes.reports(cluster.address, ["/nowhere"])
 print("\\n" + json.dumps([[one["python"], one["missing"], sorted(one["modules"])] for one in found]))
 """

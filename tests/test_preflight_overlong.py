@@ -13,7 +13,7 @@ from capcurriculum.rows import Verdict
 from capcurriculum.tables import Table
 from tests.light_preflight import LightLengths
 from tests.preflight_data import look, picture, rows_of, seeing, settings, write
-from training import dataset
+from training import stage_files
 from training.preflight.inspection import LinkData, recorded
 
 pytestmark = pytest.mark.usefixtures("light_preflight")
@@ -23,17 +23,17 @@ SMALL, LARGE = picture(64, 64), picture(640, 480)
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dataset.StageFiles:
+def files(tmp_path: Path) -> stage_files.StageFiles:
     """Ten rows, of which 2, 5 and 9 are too long, and two for validation, of which the second is."""
     rows = [seeing(number, LARGE if number in (2, 5, 9) else SMALL) for number in range(10)]
     return write(tmp_path, rows, [seeing(20, SMALL), seeing(21, LARGE)])
 
 
-def ids(files: dataset.StageFiles) -> list[str]:
+def ids(files: stage_files.StageFiles) -> list[str]:
     return [row["question_id"] for row in rows_of(files)]
 
 
-def test_refusing_names_the_rows_and_the_ways_out(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_refusing_names_the_rows_and_the_ways_out(tmp_path: Path, files: stage_files.StageFiles) -> None:
     inspection, got = look(tmp_path, files, LIMIT)
     (error,) = inspection.findings.errors()
     assert error.count == 4
@@ -46,7 +46,7 @@ def test_refusing_names_the_rows_and_the_ways_out(tmp_path: Path, files: dataset
     assert not (tmp_path / "training").exists()
 
 
-def test_dropping_leaves_the_other_rows_as_they_were(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_dropping_leaves_the_other_rows_as_they_were(tmp_path: Path, files: stage_files.StageFiles) -> None:
     inspection, got = look(tmp_path, files, LIMIT, overlong="drop")
     assert inspection.findings.errors() == []
     (warning,) = inspection.findings.all()
@@ -60,7 +60,7 @@ def test_dropping_leaves_the_other_rows_as_they_were(tmp_path: Path, files: data
     assert (stage.rows, stage.val_rows, stage.overlong) == (7, 1, 4)
 
 
-def test_dropping_is_recorded_in_the_ledgers_form(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_dropping_is_recorded_in_the_ledgers_form(tmp_path: Path, files: stage_files.StageFiles) -> None:
     look(tmp_path, files, LIMIT, overlong="drop")
     verdicts = list(Table(tmp_path / "training/perception/data/verdicts", Verdict).rows())
     assert [one.question_id for one in verdicts] == [
@@ -73,7 +73,7 @@ def test_dropping_is_recorded_in_the_ledgers_form(tmp_path: Path, files: dataset
     assert "300 of them for pictures; at most 120" in verdicts[0].detail
 
 
-def test_downscaling_makes_rows_fit_and_changes_nothing_else(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_downscaling_makes_rows_fit_and_changes_nothing_else(tmp_path: Path, files: stage_files.StageFiles) -> None:
     inspection, got = look(tmp_path, files, LIMIT, overlong="downscale")
     assert inspection.findings.errors() == []
     assert "get smaller pictures" in inspection.findings.all()[0].text
@@ -124,7 +124,7 @@ def test_what_no_smaller_picture_can_mend_is_refused(
     assert [path.parent.name for path in got.train] == ["perception"]
 
 
-def test_a_second_look_writes_nothing_and_gives_the_same_files(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_a_second_look_writes_nothing_and_gives_the_same_files(tmp_path: Path, files: stage_files.StageFiles) -> None:
     _, first = look(tmp_path, files, LIMIT, overlong="drop")
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "training").rglob("*")}
     _, second = look(tmp_path, files, LIMIT, overlong="drop")
@@ -132,7 +132,7 @@ def test_a_second_look_writes_nothing_and_gives_the_same_files(tmp_path: Path, f
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "training").rglob("*")} == stamps
 
 
-def test_files_that_were_damaged_are_made_again(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_files_that_were_damaged_are_made_again(tmp_path: Path, files: stage_files.StageFiles) -> None:
     _, first = look(tmp_path, files, LIMIT, overlong="drop")
     before = rows_of(first)
     first.train[0].write_bytes(first.train[0].read_bytes()[:-100])
@@ -140,7 +140,7 @@ def test_files_that_were_damaged_are_made_again(tmp_path: Path, files: dataset.S
     assert (second, rows_of(second)) == (first, before)
 
 
-def test_another_limit_makes_another_set(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_another_limit_makes_another_set(tmp_path: Path, files: stage_files.StageFiles) -> None:
     _, dropped = look(tmp_path, files, LIMIT, overlong="drop")
     _, smaller = look(tmp_path, files, LIMIT, overlong="downscale")
     _, shorter = look(tmp_path, files, LIMIT - 20, overlong="downscale")
@@ -149,14 +149,14 @@ def test_another_limit_makes_another_set(tmp_path: Path, files: dataset.StageFil
     assert untouched == files
 
 
-def test_a_look_that_may_not_write_names_the_same_files(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_a_look_that_may_not_write_names_the_same_files(tmp_path: Path, files: stage_files.StageFiles) -> None:
     _, named = look(tmp_path, files, LIMIT, write=False, overlong="drop")
     assert not (tmp_path / "training").exists()
     _, made = look(tmp_path, files, LIMIT, overlong="drop")
     assert named == made
 
 
-def test_a_set_that_is_not_looked_at_is_read_as_it_was_made(tmp_path: Path, files: dataset.StageFiles) -> None:
+def test_a_set_that_is_not_looked_at_is_read_as_it_was_made(tmp_path: Path, files: stage_files.StageFiles) -> None:
     inspection, made = look(tmp_path, files, LIMIT, overlong="drop")
     keys: dict[str, Any] = {"data.max_prompt_length": LIMIT}
     data = LinkData(files, keys, 16, tmp_path, tmp_path / "training" / "perception")

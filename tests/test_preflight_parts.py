@@ -12,19 +12,22 @@ import pytest
 from rich.console import Console
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
 from tests import training_data
 from tests.preflight_data import look, picture, seeing, settings, write
-from training import knobs, overrides, sft
-from training.preflight import disk, libraries, machine, memory, need, show, weights
-from training.preflight.balance import balance
-from training.preflight.cache import RowCache
+from training import knobs
+from training.on_verl import config as overrides
+from training.on_verl import sft
+from training.preflight import show
 from training.preflight.findings import Findings
-from training.preflight.model import ModelSize, model_size
-from training.preflight.need import LinkNeed
-from training.preflight.pool import slices
-from training.preflight.rows import RowResult
+from training.preflight.machine import disk, libraries, machine, memory, need, weights
+from training.preflight.machine.model import ModelSize, model_size
+from training.preflight.machine.need import LinkNeed
+from training.preflight.rows.balance import balance
+from training.preflight.rows.cache import RowCache
+from training.preflight.rows.pool import slices
+from training.preflight.rows.row import RowResult
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from capcurriculum.errors import TrainerError
 from datagen import micro
 from tests.preflight_data import seeing, settings, write
-from training.preflight.pool import Pools, slices
+from training.preflight.rows.pool import Pools, slices
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("torch")
@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 from datagen import micro
 from tests.preflight_data import settings
-from training.preflight.pool import Pools, slices
+from training.preflight.rows.pool import Pools, slices
 with Pools(Path(sys.argv[2]), 2) as pools:
     parts = slices([Path(sys.argv[1])], [True])
     list(pools.of(settings(micro.checkpoint("start"), {})).each("seen", [(part, 512, False) for part in parts], 900))

@@ -97,9 +97,9 @@ def test_a_good_set_has_no_errors_and_its_numbers_are_told(tmp_path: Path) -> No
 
 def test_text_rows_need_no_picture(tmp_path: Path) -> None:
     training_data.write_stage(tmp_path / "stages", "text")
-    from training import dataset
+    from training import stage_files
 
-    inspection, _ = look(tmp_path, dataset.stage_files(tmp_path, "text"))
+    inspection, _ = look(tmp_path, stage_files.stage_files(tmp_path, "text"))
     assert inspection.findings.errors() == []
     assert inspection.stages["text"].image_tokens == 0
 

@@ -12,20 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum.recipe_preflight import PreflightSection
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.preflight import PreflightSection
+from capcurriculum.recipe.training import TrainingRecipe
 from datagen import micro
 from tests.light_preflight import LightLengths
 from tests.preflight_data import QUIET, picture, rows_of, seeing, settings, write
-from training import captions, dataset, environment
+from training import captions, stage_files
 from training.knobs import Knobs
-from training.preflight import pictures, schema
-from training.preflight.captioned import CaptionData
+from training.on_verl import environment
 from training.preflight.findings import Findings
 from training.preflight.inspection import Inspection
-from training.preflight.measure import Measuring, measure, tokens_of
-from training.preflight.pool import Pools, slices
-from training.preflight.worker import rows as read
+from training.preflight.rows import images, schema
+from training.preflight.rows.captioned import CaptionData
+from training.preflight.rows.measure import Measuring, measure, tokens_of
+from training.preflight.rows.pool import Pools, slices
+from training.preflight.rows.worker import rows as read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 pytest.importorskip("verl")
@@ -34,7 +35,7 @@ pytest.importorskip("verl")
 SCRIPT = """
 import json, sys
 from omegaconf import OmegaConf
-from training.pixels import LimitedImages
+from training.on_verl.dataset import LimitedImages
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
@@ -79,7 +80,7 @@ def model(folder: Path, kind: str) -> Path:
     return copy
 
 
-def rows(folder: Path, *, marked: bool) -> dataset.StageFiles:
+def rows(folder: Path, *, marked: bool) -> stage_files.StageFiles:
     """Pictures of every kind and size, none, and two; texts in several scripts."""
     sizes = [(64, 64), (1000, 667), (667, 1000), (30, 45), (1601, 1203), (2000, 30), (96, 96)]
     found = [seeing(number, picture(*size)) for number, size in enumerate(sizes)]
@@ -95,7 +96,7 @@ def rows(folder: Path, *, marked: bool) -> dataset.StageFiles:
     return write(folder, found, marked=marked)
 
 
-Job = tuple[Path, dataset.StageFiles, dict[str, Any]]
+Job = tuple[Path, stage_files.StageFiles, dict[str, Any]]
 
 
 def of_verl(jobs: list[Job]) -> list[dict[str, Any]]:
@@ -108,7 +109,7 @@ def of_verl(jobs: list[Job]) -> list[dict[str, Any]]:
     return found
 
 
-def of_ours(folder: Path, files: dataset.StageFiles, keys: dict[str, Any], cache: Path) -> list[int]:
+def of_ours(folder: Path, files: stage_files.StageFiles, keys: dict[str, Any], cache: Path) -> list[int]:
     findings, parts = Findings(), slices(files.train, [schema.upright(path) for path in files.train])
     with Pools(cache, 1) as pools:
         how = Measuring("perception", parts, 10_000, False, pools, QUIET, findings)
@@ -192,6 +193,6 @@ def test_the_tests_light_processor_counts_as_the_real_one(tmp_path: Path) -> Non
     counted = []
     for part in slices(files.train, [True]):
         for _, row in read(part):
-            sizes = [pictures.size(image["bytes"], upright=True) for image in row["images"]]
+            sizes = [images.size(image["bytes"], upright=True) for image in row["images"]]
             counted.append(light.count(row["prompt"], sizes).tokens)
     assert counted == ours

@@ -18,8 +18,12 @@ from tests import training_data
 from tests.preflight_data import look, seeing, write
 from tests.test_training_chain import recipe as chain_recipe
 from tests.test_training_chain import stand_in
-from training import chain, export, launch, remarks
-from training.preflight import libraries, origin, unsure, unused
+from training import chain, remarks
+from training.checkpoints import export
+from training.preflight import origin
+from training.preflight.machine import libraries
+from training.preflight.rows import unsure, unused
+from training.supervise import supervisor
 
 QWEN = "Qwen/Qwen3-VL-8B-Instruct"
 
@@ -216,7 +220,7 @@ def test_notes_are_kept_and_a_chain_that_goes_on_does_not_repeat_whose_rates_the
         return [(one["check"], one["severity"], one["stage"]) for one in told if one["severity"] == "note"]
 
     asked = told(root, QWEN)
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(asked, stage="perception", console=Console(quiet=True))
     assert ("measured_by", "note", "") in found()
     chain.train(asked, console=Console(quiet=True))

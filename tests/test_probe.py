@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from capcurriculum import prompts
 from capcurriculum.errors import RecipeError, SourceError
-from capcurriculum.progress import Display
-from capcurriculum.recipe_stages import ProbeSection
+from capcurriculum.recipe.stages import ProbeSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Arm, CaptionedImage, Question, Response
 from capcurriculum.run import Run
 from curricula.build import build
-from datagen.orders import rotated, written
+from datagen.image_swap import partners
+from datagen.option_rotation import rotated, written
 from datagen.probe import asked_of, swaps
-from datagen.solving import graded, messages
-from datagen.swapping import partners
+from datagen.solver import graded, messages
 from tests import endpoint, worlds
 
 OPTIONS = ("a cat", "a dog", "a car", "a tree")

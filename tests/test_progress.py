@@ -6,8 +6,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from capcurriculum import progress
-from capcurriculum.progress import Display
+from capcurriculum.render import progress
+from capcurriculum.render.progress import Display
 
 
 def test_the_last_line_says_what_is_to_be_said_beside_the_count() -> None:

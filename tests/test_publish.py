@@ -12,16 +12,16 @@ from huggingface_hub import DatasetCard
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import HubError, RecipeError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Verdict
 from capcurriculum.run import Run, writing
 from cards.dataset import render
-from cards.hub.patience import Patience
-from cards.publish import card_merge
-from cards.publish import run as publishing
-from cards.publish.run import Wanted, publish
 from curricula import order_file
 from curricula.make import STAGES, write_orders
+from hub.patience import Patience
+from hub.publish import card_merge
+from hub.publish import run as publishing
+from hub.publish.run import Wanted, publish
 from tests import hub_runs
 from tests.hub_server import Fault, Served, serving
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from capcurriculum.errors import HubError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from cards.hub.patience import Patience
-from cards.publish.run import Wanted, publish
+from hub.patience import Patience
+from hub.publish.run import Wanted, publish
 from tests import hub_runs
 from tests.hub_server import Fault, Served, serving
 from tests.hub_server.faults import Kind

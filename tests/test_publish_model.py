@@ -9,11 +9,11 @@ import pytest
 
 from capcurriculum import cli
 from capcurriculum.errors import HubError
-from capcurriculum.progress import Display
-from cards.hub.patience import Patience
-from cards.publish import checkpoint, model, publication
-from cards.publish.model import Wanted
+from capcurriculum.render.progress import Display
 from datagen import micro
+from hub.patience import Patience
+from hub.publish import checkpoint, model, publication
+from hub.publish.model import Wanted
 from tests import hub_runs
 from tests.hub_server import Served, serving
 

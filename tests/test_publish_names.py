@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capcurriculum.errors import RecipeError
-from cards.publish.names import places
+from hub.publish.names import places
 from tests import hub_runs
 
 

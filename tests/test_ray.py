@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from capcurriculum import recipe
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula.build import build
 from datagen.distributed import worker

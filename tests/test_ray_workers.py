@@ -10,19 +10,19 @@ import pytest
 
 from capcurriculum import locks, recipe
 from capcurriculum.errors import EngineError, RunError
-from capcurriculum.progress import Display
+from capcurriculum.ledger.cost import ASKED
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_ray import RayWorkers
+from capcurriculum.recipe.ray import RayWorkers
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
-from capcurriculum.spend import ASKED
 from curricula.build import build
-from datagen.distributed import cluster, duties
-from datagen.distributed.duties import Spec
-from datagen.distributed.feed import Block, Feed
+from datagen.batched import windows
+from datagen.distributed import cluster, steps
+from datagen.distributed.block_queue import Block, Feed
+from datagen.distributed.steps import Spec
 from datagen.distributed.worker import SPARE_DEATHS, STARTED, Assignment, Worker
 from datagen.sources import gather
 from datagen.teacher.write import write_questions
-from datagen.windows import windows
 from tests import endpoint, worlds
 from tests.test_build import content
 
@@ -79,10 +79,10 @@ def test_workers_write_what_one_process_would(tmp_path: Path, stop: str) -> None
         wanted = clean.model_copy(update={"name": "shared"})
         with employing(wanted) as run:
             folders = gather.folders(run, wanted)
-            keys = duties.unanswered(spec, run, wanted, folders, run.questions.rows())
+            keys = steps.unanswered(spec, run, wanted, folders, run.questions.rows())
             assert len(keys) == 16
             work(assignment(run, wanted, spec), keys)
-            assert duties.unanswered(spec, run, wanted, folders, run.questions.rows()) == []
+            assert steps.unanswered(spec, run, wanted, folders, run.questions.rows()) == []
         assert len(server.requests) == 2 * alone
     frames = [one.answers.frame().sort("question_id", "rollout") for one in (Run(clean.run_dir), run)]
     assert frames[0].equals(frames[1])
@@ -97,11 +97,11 @@ def test_a_build_after_workers_asks_nothing_and_ends_as_one_alone(tmp_path: Path
         wanted = worlds.recipe_over(tmp_path, server.url, name="shared", text=None)
         with employing(wanted) as run:
             folders = gather.folders(run, wanted)
-            work(assignment(run, wanted, Spec("teacher", "teacher")), duties.untaught(run, wanted, "perception"))
+            work(assignment(run, wanted, Spec("teacher", "teacher")), steps.untaught(run, wanted, "perception"))
             write_questions(run, wanted, folders, Display())
             for solver in ("one", "two"):
                 spec = Spec("probe", solver)
-                keys = duties.unanswered(spec, run, wanted, folders, run.questions.rows())
+                keys = steps.unanswered(spec, run, wanted, folders, run.questions.rows())
                 work(assignment(run, wanted, spec), keys)
             probed = len(server.requests)
         build(wanted, Display())
@@ -116,8 +116,8 @@ def test_a_refused_question_is_asked_again_by_the_worker(tmp_path: Path) -> None
     with endpoint.serving(endpoint.Endpoint(faults=faults)) as server:
         wanted = worlds.recipe_over(tmp_path, server.url, text=None)
         with employing(wanted) as run:
-            work(assignment(run, wanted, Spec("teacher", "teacher")), duties.untaught(run, wanted, "perception"))
-            assert duties.untaught(run, wanted, "perception") == []
+            work(assignment(run, wanted, Spec("teacher", "teacher")), steps.untaught(run, wanted, "perception"))
+            assert steps.untaught(run, wanted, "perception") == []
     assert run.attempts.count() == len(server.requests) == 12
 
 

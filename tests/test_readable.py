@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from capcurriculum.recipe_filters import ReadableSection
+from capcurriculum.recipe.filters import ReadableSection
 from capcurriculum.rows import Question
 from datagen import images
-from filters import readable
-from filters.contrast import contrast
+from filters.rules import readable
+from filters.rules.contrast import contrast
 from tests import odd_images
 from tests.test_build import worst_docci
 from tests.test_filters_text import question

@@ -11,11 +11,11 @@ from capcurriculum import recipe
 from capcurriculum.cli import main
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe, differences
-from capcurriculum.recipe_auditor import AuditSection, identity
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.auditor import AuditSection, identity
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import digest
 from cards.dataset import parts, road
-from cards.publish.redact import published
+from hub.publish.redact import published
 from tests import card_runs, worlds
 
 O_SERIES: dict[str, Any] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capcurriculum import recipe
-from cards.publish.redact import clean, published
+from hub.publish.redact import clean, published
 from tests import hub_runs
 
 SECRETS = (

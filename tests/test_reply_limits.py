@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from capcurriculum.errors import EngineError, EvaluationError, ReviewError
-from capcurriculum.recipe_models import REPLY_BYTES, ModelSection
+from capcurriculum.recipe.models import REPLY_BYTES, ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen import engines
-from evaluation import opening
-from evaluation.relay import Upstream, relaying
-from evaluation.targets import Target
+from evaluation.serving import open
+from evaluation.serving.models import Target
+from evaluation.serving.relay import Upstream, relaying
 from tests import endpoint
 from tests.endpoint import Endpoint, Fault
 
@@ -252,7 +252,7 @@ def served(said: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
 )
 def test_models_that_are_not_told_are_one_sentence(said: Fault, words: str) -> None:
     with served(said) as url, pytest.raises(EvaluationError, match=f"does not tell its models .*{words}.*is it up"):
-        opening.served(Target("m", "", url=url))
+        open.served(Target("m", "", url=url))
 
 
 def test_a_key_stays_with_the_host_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_a_key_stays_with_the_host_it_is_for(monkeypatch: pytest.MonkeyPatch) ->
         seen.append(handler.headers["Authorization"])
         endpoint.sending(b'{"data": [{"id": "other"}]}')(handler)
 
-    monkeypatch.setenv(opening.KEY, "sk-secret")
+    monkeypatch.setenv(open.KEY, "sk-secret")
     with served(elsewhere) as other:
 
         def moved(handler: BaseHTTPRequestHandler) -> None:
@@ -272,13 +272,13 @@ def test_a_key_stays_with_the_host_it_is_for(monkeypatch: pytest.MonkeyPatch) ->
             handler.end_headers()
 
         with served(moved) as url:
-            assert opening.served(Target("m", "", url=url)) == "other"
+            assert open.served(Target("m", "", url=url)) == "other"
     assert seen == ["Bearer sk-secret", None]
 
 
 def test_a_review_server_that_sends_without_an_end_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-    from filters.review.argilla import bounded, connection
+    from review.argilla import bounded, connection
 
     monkeypatch.setattr(bounded, "MOST_BYTES", BOUND)
     monkeypatch.setenv(connection.KEY, "k")

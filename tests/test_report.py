@@ -14,10 +14,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from capcurriculum import cli, funnel
+from capcurriculum import cli
 from capcurriculum.errors import RunError
+from capcurriculum.ledger import funnel
 from capcurriculum.passrate import PassRate
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from cards.report import charts, numbers, write
 from cards.report.fates import chosen, fates

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from capcurriculum import funnel
-from capcurriculum.progress import Display
+from capcurriculum.ledger import funnel
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from cards.report import write
 from cards.report.write import data_folder, report

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from cards.report.trainings import TEXT
 from cards.report.write import report

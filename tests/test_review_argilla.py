@@ -18,11 +18,11 @@ from benchmarks import review_world
 from benchmarks.review_world import World
 from capcurriculum import cli
 from capcurriculum.errors import ReviewError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
-from filters.review import sample
-from filters.review.argilla import connection, layout, pull, push, pushed
-from filters.review.argilla.push import Wanted
+from review import sample
+from review.argilla import connection, layout, pull, push, pushed
+from review.argilla.push import Wanted
 from tests import argilla_server, report_runs
 from tests.argilla_server import Person
 from tests.browsers import chromium
@@ -185,7 +185,7 @@ def test_a_killed_push_and_a_killed_pull_go_on_and_double_nothing(
 _SLOWLY = """
 import sys, time
 from capcurriculum import cli
-from filters.review.argilla import pull, push
+from review.argilla import pull, push
 push.BATCH, pull.PAGE, pull._FLUSH = 2, 3, 2
 raise SystemExit(cli.main(["review", *sys.argv[1:]]))
 """

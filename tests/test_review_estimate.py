@@ -11,12 +11,12 @@ from rich.console import Console
 from benchmarks import review_interval, review_world
 from benchmarks.review_world import World
 from capcurriculum.rows import Review
-from datagen.auditing import Opinion
-from filters.review import agreement, design, sample, slips, summary
-from filters.review.estimate import estimate
-from filters.review.population import population
-from filters.review.sample import Cell, Design, Drawn, Sample
-from filters.review.slips import Votes
+from datagen.auditor import Opinion
+from review import agreement, design, sample, slips, summary
+from review.estimate import estimate
+from review.population import population
+from review.sample import Cell, Design, Drawn, Sample
+from review.slips import Votes
 from tests.reviewing import copied, review, say
 from tests.test_review_people import ASKED
 

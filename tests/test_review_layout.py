@@ -12,14 +12,14 @@ from benchmarks import review_world
 from benchmarks.review_world import World
 from capcurriculum import cli
 from capcurriculum.errors import ReviewError
-from capcurriculum.recipe_review import ReviewSection
+from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.rows import Answer, Question
 from capcurriculum.run import writing
-from filters.review import design, sample, status
-from filters.review.argilla import connection, layout
-from filters.review.entries import Entry, Suggestion, entries
-from filters.review.population import population
-from filters.review.sample import Design, Drawn
+from review import design, sample, status
+from review.argilla import connection, layout
+from review.entries import Entry, Suggestion, entries
+from review.population import population
+from review.sample import Design, Drawn
 from tests.reviewing import review, say
 
 ASKED = Question(

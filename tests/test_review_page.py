@@ -11,12 +11,12 @@ from PIL import Image
 from benchmarks import review_world
 from benchmarks.review_world import World
 from capcurriculum import cli
-from capcurriculum.recipe_review import ReviewSection
+from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.rows import Question
 from datagen.images import ImageProblem
-from filters.review import pictures
-from filters.review.form import version
-from filters.review.page import read
+from filters.human.form import version
+from review import images
+from review.page import read
 from tests.reviewing import copied
 
 
@@ -182,16 +182,16 @@ def test_pictures_are_shrunk_below_the_limit_and_lose_what_was_hidden_in_them(tm
     exif[0x010E] = "secret place"
     exif[0x0112] = 6  # turned by a quarter
     Image.effect_noise((900, 600), 90).convert("RGB").save(tmp_path / "noise.jpg", exif=exif, quality=95)
-    found = pictures.picture(tmp_path, "noise.jpg", side=1280)
+    found = images.picture(tmp_path, "noise.jpg", side=1280)
     assert (found.width, found.height) == (600, 900)
     assert b"secret place" not in found.data
-    small = pictures.picture(tmp_path, "noise.jpg", side=1280, most_characters=60_000)
+    small = images.picture(tmp_path, "noise.jpg", side=1280, most_characters=60_000)
     assert len(small.url) < 60_000
     assert small.width < 600
-    assert pictures.picture(tmp_path, "noise.jpg", side=300).height == 300
+    assert images.picture(tmp_path, "noise.jpg", side=300).height == 300
     for name in ("absent.png", "../noise.jpg"):
         with pytest.raises(ImageProblem):
-            pictures.picture(tmp_path / ".", name)
+            images.picture(tmp_path / ".", name)
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "never", ""])

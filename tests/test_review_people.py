@@ -10,25 +10,27 @@ import pytest
 
 from benchmarks import review_world
 from benchmarks.review_world import World
-from capcurriculum import cli, funnel, recipe
-from capcurriculum.corrections import corrections
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
-from capcurriculum.progress import Display
+from capcurriculum.ledger import funnel
+from capcurriculum.ledger.corrections import corrections
+from capcurriculum.ledger.why import life
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_review import ReviewSection
+from capcurriculum.recipe.review import ReviewSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Question
 from capcurriculum.run import Run, writing
-from capcurriculum.why import life
 from cards.report.fates import chosen, fates
 from cards.report.records import records
 from curricula import make
 from curricula.held_out import held_out
 from curricula.make import STAGES, outdated, write_orders
-from datagen.auditing import Opinion
-from filters import noise, pipeline
-from filters.review import people
-from filters.review.adjudicate import adjudicate
-from filters.review.latest import latest
+from datagen.auditor import Opinion
+from filters import pipeline
+from filters.audit import noise
+from filters.human import people
+from filters.human.adjudicate import adjudicate
+from filters.human.latest import latest
 from tests.reviewing import copied, review, say
 from training.reward import compute_score
 

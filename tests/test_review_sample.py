@@ -11,9 +11,9 @@ from benchmarks import review_world
 from benchmarks.review_world import World
 from capcurriculum.errors import ReviewError
 from filters import pipeline
-from filters.review import design, sample
-from filters.review.population import band, population
-from filters.review.sample import Design
+from review import design, sample
+from review.population import band, population
+from review.sample import Design
 from tests import reviewing
 
 KINDS = [

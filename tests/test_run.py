@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from capcurriculum import funnel, ledger, recipe, run, terminal
+from capcurriculum import recipe, run
 from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.ledger import funnel, query
+from capcurriculum.render import terminal
 from capcurriculum.rows import CaptionedImage, Message, Question, Request, Sampling, Verdict, digest
 from capcurriculum.tables import Table
 from tests import worlds
@@ -90,19 +92,19 @@ def test_the_funnel_counts_the_ledger_in_the_order_of_the_road(tmp_path: Path) -
 
 def test_a_query_reads_the_tables_and_a_bad_one_is_one_sentence(tmp_path: Path) -> None:
     full = filled(tmp_path)
-    assert ledger.query(full, "select count(*) as n from verdicts") == (["n"], [(6,)])
-    assert ledger.query(full, "select * from captions")[1] == []
+    assert query.query(full, "select count(*) as n from verdicts") == (["n"], [(6,)])
+    assert query.query(full, "select * from captions")[1] == []
     with pytest.raises(RunError, match=r"cannot be answered: .*the tables are captions"):
-        ledger.query(full, "select * from nowhere")
+        query.query(full, "select * from nowhere")
 
 
 def test_an_id_is_found_by_its_beginning_and_an_ambiguous_one_is_refused(tmp_path: Path) -> None:
     full = filled(tmp_path)
-    assert ledger.find(full, "id9") == "id9"
+    assert query.find(full, "id9") == "id9"
     with pytest.raises(RunError, match="beginning of several ids"):
-        ledger.find(full, "id")
+        query.find(full, "id")
     with pytest.raises(RunError, match="names no row"):
-        ledger.find(full, "zz")
+        query.find(full, "zz")
 
 
 def test_terminal_escapes_are_shown_and_not_obeyed() -> None:

@@ -15,14 +15,15 @@ import yaml
 
 from capcurriculum import cli, prompts, recipe, signals
 from capcurriculum.errors import EvaluationError
-from capcurriculum.results import FOLDER
 from datagen.micro import checkpoint
-from evaluation import launching, server
 from evaluation.evaluate import default_folder
-from evaluation.launching import Launch, Wanted, launch
-from evaluation.targets import Target, backbones, find
+from evaluation.results.results import FOLDER
+from evaluation.serving import server, vllm_command
+from evaluation.serving.models import Target, backbones, find
+from evaluation.serving.vllm_command import Launch, Wanted, launch
 from tests import card_runs, training_data
-from training import plan, processes
+from training import plan
+from training.supervise import processes
 
 #: A server that starts a grandchild which leaves its process group, as vLLM's engine may.
 SERVER = """
@@ -130,7 +131,7 @@ def test_a_model_is_served_with_its_backbones_template() -> None:
 def test_every_backbone_can_be_served() -> None:
     for name, base in backbones().items():
         argv = launch(Target("x", base.model, name), Wanted()).argv
-        assert int(value(argv, "--max-model-len")) > launching.reply_tokens(base)
+        assert int(value(argv, "--max-model-len")) > vllm_command.reply_tokens(base)
         assert value(argv, "--dtype") == base.dtype
         assert ("--mm-processor-kwargs" in argv) == (
             base.processor.startswith("Qwen") and name != "micro"
@@ -163,7 +164,7 @@ def test_a_dry_run_prints_the_command_and_starts_nothing(capsys: pytest.CaptureF
 
 
 def test_a_request_to_try_has_the_turns_of_training() -> None:
-    from evaluation import serve
+    from evaluation.serving import serve
 
     target = find("micro:start")
     body = serve.body(launch(target, Wanted()), target)
@@ -219,7 +220,7 @@ def test_a_server_that_ends_is_told_with_its_last_error(tmp_path: Path) -> None:
 def test_what_a_killed_supervisor_left_is_ended_by_the_next_start(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from evaluation import server; from tests.test_serve import stand_in\n"
+        "from evaluation.serving import server; from tests.test_serve import stand_in\n"
         "with server.serving(stand_in(Path(sys.argv[1])), 30, Path(sys.argv[1])) as running:\n"
         "    print('ready', flush=True); time.sleep(600)"
     )
@@ -266,8 +267,8 @@ def test_the_micro_model_is_served_by_vllm_and_answers_the_printed_request(tmp_p
 
 
 def test_the_suites_are_the_papers_by_names_that_exist() -> None:
-    from capcurriculum.published import paper
     from evaluation import suites
+    from evaluation.published import paper
 
     main, extended = suites.load("main"), suites.load("extended")
     groups = {name: tuple(e.name for e in main.benchmarks if e.group == name) for name in paper().suites["main"]}

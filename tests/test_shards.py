@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from capcurriculum import json_file, recipe
+from capcurriculum import recipe
 from capcurriculum.errors import RunError
-from capcurriculum.progress import Display
+from capcurriculum.files import json_file
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
 from capcurriculum.share import Share
 from curricula.build import build

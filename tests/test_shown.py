@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from cards.report import pictures as report
 from curricula import pictures as stage_pictures
 from datagen import images, shown
-from filters.review import pictures as review
+from review import images as review
 from tests import odd_images, viewers
 from tests.odd_images import Odd, base, saved
 

@@ -12,7 +12,7 @@ from curricula import pictures as stage_pictures
 from datagen import micro, shown
 from tests import odd_images
 from tests.preflight_data import seeing, write
-from training import environment
+from training.on_verl import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("verl")

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from capcurriculum import cli, recipe
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.run import existing
 from curricula.build import build
-from filters.review.form import version
+from filters.human.form import version
 from tests import endpoint, hub_runs, planted_errors, results_data, test_sigterm_processes, validations, worlds
 from tests.signalled import at_work, command, done, ended, half_written
 from training.plan import State

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from capcurriculum import results
+from evaluation.results import results
 from tests import training_data
 from tests.endpoint import Endpoint, serving
 from tests.evaluating import line, tsv
 from tests.signalled import at_work, command, done, ended, half_written, left
-from training import launch, processes
+from training.supervise import processes, supervisor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -142,7 +142,7 @@ def test_a_training(tmp_path: Path) -> None:
     process.terminate()
     ended(process, mark)
     assert processes.belonging(folder) == set()
-    assert not launch.scratch(folder).exists()
+    assert not supervisor.scratch(folder).exists()
     assert half_written(run) == []
     assert "resuming after step 1" in done(words, **own)
     assert (folder / "checkpoint" / "model.safetensors").is_file()

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Question, Stage, Verdict
 from datagen import images, shown
 from datagen.images import ImageProblem
-from datagen.sources.docci import read_docci
-from datagen.sources.problems import read_problems
+from datagen.sources.datasets.docci import read_docci
+from datagen.sources.datasets.problems import read_problems
 from tests import worlds
 
 

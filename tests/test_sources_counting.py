@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
-from datagen.sources import counting, kinds
-from datagen.sources.place import Place
-from datagen.sources.store import Store
+from datagen.sources import counting, registry
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.store import Store
 from tests import source_data as data
 from tests import worlds
 
@@ -104,7 +104,7 @@ def test_a_file_that_is_cut_off_is_said_as_the_build_says_it(tmp_path: Path, spl
         counting.rows(section, Stage.TEXT)
     place = Place(tmp_path / "set", "s", Store(tmp_path / "run"))
     with pytest.raises(SourceError) as read:
-        list(kinds.rows(section, place, Stage.TEXT, Stage.TEXT, ()))
+        list(registry.rows(section, place, Stage.TEXT, Stage.TEXT, ()))
     assert str(counted.value) == str(read.value)
 
 

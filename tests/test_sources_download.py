@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe_sources import Download
+from capcurriculum.recipe.sources import Download
 from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import pixmo
-from datagen.sources.addresses import Address, public
-from datagen.sources.download import Limits, TryAgain, fetch, patient
-from datagen.sources.fetching import Politely
-from datagen.sources.place import Place
-from datagen.sources.store import Store
+from datagen.sources.datasets import pixmo
+from datagen.sources.images.addresses import Address, public
+from datagen.sources.images.download import Limits, TryAgain, fetch, patient
+from datagen.sources.images.fetching import Politely
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.store import Store
 from tests import source_data as data
 
 LIMITS = Limits(5.0, 100_000, "test")

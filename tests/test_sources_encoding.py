@@ -8,7 +8,7 @@ import pytest
 
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import Stage, Verdict
-from datagen.sources.encoding import Unmarked
+from datagen.sources.formats.encoding import Unmarked
 from tests import source_data as data
 
 ROWS = [{"problem": f"Combien coûte le café n° {n} ?", "answer": str(n)} for n in (4, 5, 6)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datagen.images import ImageProblem
-from datagen.sources import file_names
+from datagen.sources.formats import file_names
 from tests import source_data as data
 
 NFC, NFD = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from capcurriculum import nesting
 from capcurriculum.errors import SourceError
+from capcurriculum.files import nesting
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Stage, Verdict
 from datagen import images
-from datagen.sources import tables
-from datagen.sources.record import Keys, Reading, Record
-from datagen.sources.records import find_files, read_files
+from datagen.sources.formats import csv_tables
+from datagen.sources.formats.record import Keys, Reading, Record
+from datagen.sources.formats.records import find_files, read_files
 from tests import source_data as data
 
 ROWS: list[dict[str, Any]] = [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(1, 5)]
@@ -133,12 +133,12 @@ def test_a_row_of_two_columns_of_several_lines_stays_one_row(tmp_path: Path) -> 
 
 
 def test_a_quote_that_never_closes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_LINES", 50)
-    rows = list(tables.rows(iter(["a,b\n", '"x,1\n', *["loose text\n"] * 120]), ","))
+    monkeypatch.setattr(csv_tables, "MAX_LINES", 50)
+    rows = list(csv_tables.rows(iter(["a,b\n", '"x,1\n', *["loose text\n"] * 120]), ","))
     assert len(rows) == 122
     assert "swallows the 49 lines" in rows[1].problem
-    monkeypatch.setattr(tables, "MAX_CHARS", 500)
-    assert len(list(tables.rows(iter(["a,b\n", '"x,1\n', *["y" * 100 + "\n"] * 20]), ","))) == 22
+    monkeypatch.setattr(csv_tables, "MAX_CHARS", 500)
+    assert len(list(csv_tables.rows(iter(["a,b\n", '"x,1\n', *["y" * 100 + "\n"] * 20]), ","))) == 22
 
 
 def test_bars_part_columns_and_names_have_no_blanks(tmp_path: Path) -> None:

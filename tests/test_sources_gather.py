@@ -11,12 +11,13 @@ import pytest
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError, SourceError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.progress import Display
 from capcurriculum.run import writing
 from curricula.build import build
 from datagen.images import ImageProblem
-from datagen.sources import archives, gather
+from datagen.sources import gather
+from datagen.sources.formats import archives
 from tests import endpoint, worlds
 from tests import source_data as data
 
@@ -254,8 +255,8 @@ def test_a_source_read_to_its_end_is_not_read_again_until_its_files_change(
     with writing(wanted) as run:
         gather.gather(run, wanted, Display())
     read: list[str] = []
-    real = gather.kinds.rows
-    monkeypatch.setattr(gather.kinds, "rows", lambda s, p, stage, *k: read.append(stage) or real(s, p, stage, *k))
+    real = gather.registry.rows
+    monkeypatch.setattr(gather.registry, "rows", lambda s, p, stage, *k: read.append(stage) or real(s, p, stage, *k))
     with writing(wanted) as run:
         gather.gather(run, wanted, Display())
         assert read == []

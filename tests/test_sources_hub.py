@@ -13,7 +13,7 @@ import pytest
 
 from capcurriculum.errors import SourceError
 from datagen.sources import hub
-from datagen.sources.record import Keys, Reading, Record
+from datagen.sources.formats.record import Keys, Reading, Record
 from tests import hub_runs
 from tests import source_data as data
 from tests.hub_server import Served, serving

@@ -8,13 +8,14 @@ import pytest
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import ParseError, SourceError
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage
 from capcurriculum.run import writing
-from datagen.sources import gather, options
-from datagen.sources.answer_keys import Reading, infer
-from datagen.sources.key_evidence import Convention
-from datagen.sources.lines import LineProblem
+from datagen.sources import gather
+from datagen.sources.formats.json_lines import LineProblem
+from datagen.sources.options import options
+from datagen.sources.options.answer_keys import Reading, infer
+from datagen.sources.options.key_evidence import Convention
 from datagen.teacher import mcq
 from tests import source_data as data
 from tests import worlds

@@ -9,7 +9,7 @@ import pytest
 
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import Question, Stage, Verdict
-from datagen.sources import choices
+from datagen.sources.options import choices
 from tests import source_data as data
 
 ROWS: list[dict[str, Any]] = [{"problem": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(3)]

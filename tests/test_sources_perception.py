@@ -7,7 +7,7 @@ import pytest
 
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import CaptionedImage, Stage
-from datagen.sources.record import Keys
+from datagen.sources.formats.record import Keys
 from tests import source_data as data
 from tests import worlds
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from capcurriculum import show
 from capcurriculum.errors import EngineError
-from capcurriculum.progress import Display
+from capcurriculum.ledger import show
+from capcurriculum.ledger.cost import spends
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from capcurriculum.spend import spends
 from curricula.build import build
 from tests import endpoint, worlds
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.passrate import PassRate
-from capcurriculum.progress import Display
 from capcurriculum.recipe import RolloutSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question
 from curricula.build import build
-from datagen.stopping import enough, fate, rounds, tally
-from filters import difficulty, measured
+from datagen.early_stopping import enough, fate, rounds, tally
+from filters.rules import difficulty, rollouts
 from tests import endpoint, worlds
 
 QUESTION = Question("q", "text", "P?", "1", (), "s", "", "", "", "", "src", "mit")
@@ -45,7 +45,7 @@ def asked(stream: list[str], section: RolloutSection) -> int:
 
 def verdict(stream: list[str], section: RolloutSection) -> str:
     """What the filters `rollouts` and `difficulty` say together."""
-    if not measured.judge(QUESTION, replies(stream), section).keep:
+    if not rollouts.judge(QUESTION, replies(stream), section).keep:
         return "unmeasured"
     return difficulty.judge(QUESTION, replies(stream), section).reason
 

@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from capcurriculum import cli, terminal
-from capcurriculum.progress import Display
+from capcurriculum import cli
+from capcurriculum.render import terminal
+from capcurriculum.render.progress import Display
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("capcurriculum", "datagen", "filters", "curricula", "training", "cards", "evaluation")
@@ -24,15 +25,15 @@ PROGRAMS = {
     "datagen/micro/evaluate.py",
     "evaluation/vlmevalkit/hits.py",
     "evaluation/vlmevalkit/match.py",
-    "training/compose.py",
-    "training/fork_server.py",
-    "training/freeze.py",
-    "training/preflight/nodes.py",
-    "training/preflight/probe.py",
-    "training/verify.py",
+    "training/on_verl/compose.py",
+    "training/on_verl/patches/fork_server.py",
+    "training/on_verl/freeze.py",
+    "training/preflight/machine/nodes.py",
+    "training/preflight/machine/probe.py",
+    "training/checkpoints/verify.py",
 }
 #: A console that shows nothing, and the one place where consoles are made.
-SILENT = {"datagen/distributed/duties.py", "capcurriculum/terminal.py"}
+SILENT = {"datagen/distributed/steps.py", "capcurriculum/render/terminal.py"}
 UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 HOSTILE = "a\x1b]0;title\x07\x1b[2J\rb\u202ec\x9bd\u2028e\ufefff\udc80g"
 
@@ -113,7 +114,7 @@ def test_words_on_the_command_line_are_shown(capsys: pytest.CaptureFixture[str])
 
 LIBRARY = """
 import logging, sys, warnings
-from capcurriculum import terminal
+from capcurriculum.render import terminal
 terminal.guard()
 logging.basicConfig(stream=sys.stderr)
 logging.warning("server said %s", "\\x1b[2J\\rfine")
@@ -148,7 +149,7 @@ def test_a_guard_changes_no_plain_words(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    code = "from capcurriculum import cli, terminal\n"
+    code = "from capcurriculum import cli\nfrom capcurriculum.render import terminal\n"
     code += "raise SystemExit(cli.exit_with(lambda: terminal.say(*['x' * 999] * 999)))"
     pipe = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
     assert pipe.stdout is not None

@@ -11,8 +11,9 @@ from safetensors import safe_open
 
 from capcurriculum.recipe import Recipe, parse
 from tests import tiny_models, training_data
-from training import chain, metrics
-from training.freeze import VISION
+from training import chain
+from training.on_verl.freeze import VISION
+from training.supervise import metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("verl")

@@ -11,8 +11,9 @@ from capcurriculum.recipe import Recipe, parse
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
 from tests import training_data
-from training import captions, chain, sft
-from training.links import Links
+from training import captions, chain
+from training.on_verl import sft
+from training.stages import Links
 
 SMALL = {"batch_size": 4, "update_micro_batch": 4}
 
@@ -153,7 +154,7 @@ def test_frozen_weights_reach_the_supervised_trainer_by_its_environment(built: P
     found = links(recipe(built, stages=[{"stage": "perception", "method": "sft", "knobs": frozen}, "text"]))
     assert found.variables(0)["CAPCURRICULUM_FREEZE"] == "vision"
     assert "CAPCURRICULUM_FREEZE" not in found.variables(1)
-    assert 'model.external_lib="training.freeze_hook"' in found.command(0)
+    assert 'model.external_lib="training.on_verl.freeze_hook"' in found.command(0)
     thawed = links(recipe(built))
     assert thawed.stages[0].config_digest != found.stages[0].config_digest
-    assert 'model.external_lib="training.mends_hook"' in thawed.command(0)
+    assert 'model.external_lib="training.on_verl.patches.mends_hook"' in thawed.command(0)

@@ -15,7 +15,9 @@ from capcurriculum import prompts
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from tests import training_data
-from training import chain, export, launch, metrics
+from training import chain
+from training.checkpoints import export
+from training.supervise import metrics, supervisor
 
 pytestmark = pytest.mark.usefixtures("light_preflight")
 
@@ -51,10 +53,10 @@ def built(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stand_in(fail_at: int | None = None) -> Callable[[launch.Job], None]:
+def stand_in(fail_at: int | None = None) -> Callable[[supervisor.Job], None]:
     """A trainer that leaves verl's files for each step and may die after one; it learns by writing other bytes."""
 
-    def run(job: launch.Job) -> None:
+    def run(job: supervisor.Job) -> None:
         trainer = job.folder / "trainer"
         for step in range(export.last_step(trainer) + 1, 3):
             huggingface = trainer / f"global_step_{step}" / "actor" / "huggingface"
@@ -83,7 +85,7 @@ def states(root: Path) -> list[dict[str, Any]]:
 def test_stages_are_chained_and_a_rerun_does_nothing(
     built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
 ) -> None:
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(recipe(built, parent))
     first, second = states(built)
     assert (first["state"], second["state"]) == ("done", "done")
@@ -95,10 +97,10 @@ def test_stages_are_chained_and_a_rerun_does_nothing(
     generation = Path(second["checkpoint"], "generation_config.json").read_text()
     assert json.loads(generation) == {"eos_token_id": [1, 2]}
 
-    def never(job: launch.Job) -> None:
+    def never(job: supervisor.Job) -> None:
         raise AssertionError("a finished stage was trained again")
 
-    monkeypatch.setattr(launch, "run", never)
+    monkeypatch.setattr(supervisor, "run", never)
     chain.train(recipe(built, parent))
     assert states(built) == [first, second]
 
@@ -106,7 +108,7 @@ def test_stages_are_chained_and_a_rerun_does_nothing(
 def test_what_the_trainer_could_be_resumed_from_is_kept_where_it_is_wanted(
     built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
 ) -> None:
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(recipe(built, parent, keep_trainer_state=True))
     assert (built / "runs/demo/training/text/trainer/global_step_2").is_dir()
 
@@ -127,7 +129,7 @@ def test_a_plan_is_made_where_the_weights_are_not(built: Path, capsys: pytest.Ca
 def test_a_failed_stage_resumes_after_its_last_checkpoint(
     built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
 ) -> None:
-    monkeypatch.setattr(launch, "run", stand_in(fail_at=1))
+    monkeypatch.setattr(supervisor, "run", stand_in(fail_at=1))
     with pytest.raises(TrainerError, match="broke down"):
         chain.train(recipe(built, parent))
     assert [(s["state"], s["error"]) for s in states(built)] == [
@@ -135,7 +137,7 @@ def test_a_failed_stage_resumes_after_its_last_checkpoint(
         ("pending", ""),
     ]
     (built / "runs/demo/training/perception/trainer/global_step_2").mkdir()  # a save that the kill cut short
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(recipe(built, parent))
     assert [(s["state"], s["attempts"]) for s in states(built)] == [("done", 2), ("done", 1)]
     series = metrics.load(built / "runs/demo/training/metrics.parquet")
@@ -148,14 +150,14 @@ def test_a_failed_stage_resumes_after_its_last_checkpoint(
 
 
 def test_ctrl_c_is_resumable(built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None) -> None:
-    def interrupted(job: launch.Job) -> None:
+    def interrupted(job: supervisor.Job) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launch, "run", interrupted)
+    monkeypatch.setattr(supervisor, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         chain.train(recipe(built, parent))
     assert states(built)[0]["error"] == "Interrupted; run again to resume."
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(recipe(built, parent, knobs={"learning_rate": 2e-4}))  # nothing was saved, so nothing binds it
     assert [s["state"] for s in states(built)] == ["done", "done"]
 
@@ -163,7 +165,7 @@ def test_ctrl_c_is_resumable(built: Path, parent: Path, monkeypatch: pytest.Monk
 def test_a_trainer_that_ends_early_is_not_done(
     built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
 ) -> None:
-    monkeypatch.setattr(launch, "run", lambda job: None)
+    monkeypatch.setattr(supervisor, "run", lambda job: None)
     with pytest.raises(TrainerError, match="ended at step 0 of 2 without an error"):
         chain.train(recipe(built, parent))
 
@@ -171,7 +173,7 @@ def test_a_trainer_that_ends_early_is_not_done(
 def test_changes_after_the_beginning_are_refused(
     built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None
 ) -> None:
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     chain.train(recipe(built, parent))
     with pytest.raises(TrainerError, match=r"\(actor_rollout_ref.actor.optim.lr 0.0001 -> 0.0002\)"):
         chain.train(recipe(built, parent, knobs={"learning_rate": 2e-4}))
@@ -185,12 +187,12 @@ def test_changes_after_the_beginning_are_refused(
 
 
 def test_one_training_at_a_time(built: Path, parent: Path, monkeypatch: pytest.MonkeyPatch, no_torch: None) -> None:
-    def again(job: launch.Job) -> None:
+    def again(job: supervisor.Job) -> None:
         with pytest.raises(TrainerError, match="Another process is training"):
             chain.train(recipe(built, parent))
         stand_in()(job)
 
-    monkeypatch.setattr(launch, "run", again)
+    monkeypatch.setattr(supervisor, "run", again)
     chain.train(recipe(built, parent))
 
 

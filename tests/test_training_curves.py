@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from capcurriculum import cli, drawing
+from capcurriculum import cli
 from capcurriculum.errors import RunError, TrainerError
-from training import curves, metrics
+from capcurriculum.render import plot
+from training.supervise import curves, metrics
 
 
 def trained(folder: Path, stages: tuple[str, ...] = ("perception", "text"), steps: int = 20) -> None:
@@ -67,7 +68,7 @@ def test_every_training_is_in_the_legend_though_the_first_panel_has_no_line_of_i
     pytest.importorskip("matplotlib")
     one = validated(tmp_path / "one", [("visual", 1)], "visual")
     other = validated(tmp_path / "other", [("text", 1)], "text")
-    drawn = curves._figure(drawing.figure_class(), {"one": one, "_other": other})
+    drawn = curves._figure(plot.figure_class(), {"one": one, "_other": other})
     assert [text.get_text() for text in drawn.axes[0].get_legend().get_texts()] == ["one", "other"]
 
 

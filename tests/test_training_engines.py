@@ -19,8 +19,8 @@ from capcurriculum.recipe import parse
 from tests import training_data
 from training import easyr1, interpreter
 from training.easyr1 import reward
-from training.links import Links
 from training.preflight.inspection import Inspection
+from training.stages import Links
 
 KEYS = json.loads(Path("training/easyr1/keys.json").read_text())
 

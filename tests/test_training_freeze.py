@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
 from tests import training_data
 from tests.test_training_chain import recipe
-from training import chain, freeze, knobs, overrides, parents
+from training import chain, knobs
+from training.checkpoints import first_parent
+from training.on_verl import config, freeze
 
 QWEN3 = ("model.visual.blocks.0.attn.qkv.weight", "model.visual.merger.norm.bias", "model.language_model.norm.weight")
 QWEN2_5_FILE = ("visual.patch_embed.proj.weight", "model.layers.0.mlp.up_proj.weight", "lm_head.weight")
@@ -39,7 +41,7 @@ def test_an_expression_that_finds_nothing_or_everything_is_refused(expression: s
 
 
 def test_names_come_from_the_files_headers() -> None:
-    names = parents.tensor_names(micro.checkpoint("start"))
+    names = first_parent.tensor_names(micro.checkpoint("start"))
     assert len(names) == 97
     assert 0 < len(freeze.chosen(names, "vision")) < 97
     assert "__metadata__" not in names
@@ -48,7 +50,7 @@ def test_names_come_from_the_files_headers() -> None:
 def test_a_file_that_is_no_safetensors_is_said(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(TrainerError, match=r"model\.safetensors is no safetensors file; fetch the checkpoint again"):
-        parents.tensor_names(tmp_path)
+        first_parent.tensor_names(tmp_path)
 
 
 @pytest.mark.usefixtures("light_preflight")
@@ -64,17 +66,17 @@ def test_a_freeze_that_fits_no_weight_stops_the_training_before_it_starts(tmp_pa
 
 
 def test_the_expression_is_part_of_what_is_learned_and_travels_with_ray() -> None:
-    paths = overrides.Paths((Path("/t"),), (Path("/v"),), Path("/m"), Path("/c"))
+    paths = config.Paths((Path("/t"),), (Path("/v"),), Path("/m"), Path("/c"))
 
     def keys(expression: str) -> dict[str, object]:
         settings, run = TrainingRecipe(knobs=KnobChanges(freeze=expression)), StageRun(stage="text")
-        return overrides.config(settings, knobs.backbone("micro"), run, knobs.resolve(settings, run), paths, 1)
+        return config.config(settings, knobs.backbone("micro"), run, knobs.resolve(settings, run), paths, 1)
 
     frozen, merger, thawed = keys("vision"), keys("merger"), keys("")
     assert f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}" in frozen
-    assert frozen["actor_rollout_ref.model.external_lib"] == "training.freeze_hook"
-    assert thawed["actor_rollout_ref.model.external_lib"] == "training.mends_hook"
-    told = [json.dumps(overrides.identity(one), sort_keys=True) for one in (frozen, merger, thawed)]
+    assert frozen["actor_rollout_ref.model.external_lib"] == "training.on_verl.freeze_hook"
+    assert thawed["actor_rollout_ref.model.external_lib"] == "training.on_verl.patches.mends_hook"
+    told = [json.dumps(config.identity(one), sort_keys=True) for one in (frozen, merger, thawed)]
     assert len(set(told)) == 3
 
 

@@ -13,13 +13,16 @@ from capcurriculum.torchvision_shim import ensure_torchvision
 from tests import training_data
 from tests.preflight_data import settings
 from tests.test_training_verl import killing_after_a_step, states
-from training import chain, freeze, launch, metrics, parents, support
-from training.internvl import collapsed
-from training.links import Links
-from training.preflight import memory, weights
+from training import chain, supported_models
+from training.checkpoints import first_parent
+from training.on_verl import freeze
+from training.on_verl.patches.internvl import collapsed
 from training.preflight.inspection import Inspection
-from training.preflight.lengths import Lengths
-from training.preflight.model import model_size
+from training.preflight.machine import memory, weights
+from training.preflight.machine.model import model_size
+from training.preflight.rows.lengths import Lengths
+from training.stages import Links
+from training.supervise import metrics, supervisor
 
 ensure_torchvision()
 tiny_internvl = pytest.importorskip("tests.tiny_internvl")
@@ -43,11 +46,13 @@ def test_a_prompt_for_vllm_has_one_token_a_picture(tokens: list[int], kept: list
 
 
 def test_the_hooks_are_loaded_for_this_processor_alone() -> None:
-    assert support.variables("InternVLProcessor", "cuda") == {"VERL_USE_EXTERNAL_MODULES": "training.internvl"}
-    assert support.variables("InternVLProcessor", "cpu") == {
-        "VERL_USE_EXTERNAL_MODULES": "training.cpu_platform,training.internvl"
+    assert supported_models.variables("InternVLProcessor", "cuda") == {
+        "VERL_USE_EXTERNAL_MODULES": "training.on_verl.patches.internvl"
     }
-    assert support.variables("Qwen3VLProcessor", "cpu") == support.variables("", "cuda") == {}
+    assert supported_models.variables("InternVLProcessor", "cpu") == {
+        "VERL_USE_EXTERNAL_MODULES": "training.on_verl.cpu_platform,training.on_verl.patches.internvl"
+    }
+    assert supported_models.variables("Qwen3VLProcessor", "cpu") == supported_models.variables("", "cuda") == {}
 
 
 def large(root: Path, name: str, **training: Any) -> Recipe:
@@ -81,11 +86,14 @@ def test_a_large_checkpoint_passes_preflight(
     assert size.parameters / 1e9 == pytest.approx(billions, abs=0.005)
     for number, link in enumerate(links.links):
         keys = links.config(link, folder, 1)
-        assert keys["ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES"] == "training.internvl"
-        assert links.variables(number)["VERL_USE_EXTERNAL_MODULES"] == "training.internvl"
+        assert (
+            keys["ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES"]
+            == "training.on_verl.patches.internvl"
+        )
+        assert links.variables(number)["VERL_USE_EXTERNAL_MODULES"] == "training.on_verl.patches.internvl"
         needed = links.need(number)
         assert memory.faults(memory.need(size, needed, 8), needed, 80) == ([], [])
-    frozen = freeze.chosen(parents.tensor_names(folder), "vision")
+    frozen = freeze.chosen(first_parent.tensor_names(folder), "vision")
     assert {one.split(".")[0] for one in frozen} == {"vision_tower"}  # the projector is trained, as in the release
 
 
@@ -141,7 +149,7 @@ def test_a_tiny_one_trains_on_two_ranks(tmp_path: Path, monkeypatch: pytest.Monk
     known = [training_data.row("visual", number, "train") for number in range(16)]
     assert tiny_internvl.teach(start, [*known, *(training_data.row("text", n, "train") for n in range(8))]) < 0.1
     with monkeypatch.context() as patch:
-        patch.setattr(launch, "run", killing_after_a_step(launch.run))
+        patch.setattr(supervisor, "run", killing_after_a_step(supervisor.run))
         with pytest.raises(TrainerError, match="was killed by SIGKILL"):
             chain.train(recipe(tmp_path))
     chain.train(recipe(tmp_path))

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from capcurriculum.errors import TrainerError
-from training import environment, launch, metrics, processes
 from training.canary import record
+from training.on_verl import environment
+from training.supervise import metrics, processes
+from training.supervise import supervisor as launch
 
 #: A trainer that starts a grandchild which leaves its process group and session, as Ray's processes do.
 TREE = """
@@ -237,9 +239,9 @@ def test_the_cpu_environment_is_only_for_the_cpu(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PYTHONPATH", "/mine")
     cpu, cuda = environment.trainer_environment("cpu"), environment.trainer_environment("cuda")
     assert cpu["VERL_PLATFORM"] == "cpu"
-    assert cpu["PYTHONPATH"].split(":")[0].endswith("training/bootstrap")
+    assert cpu["PYTHONPATH"].split(":")[0].endswith("training/on_verl/bootstrap")
     assert cpu["PYTHONPATH"].endswith(":/mine")
     assert "RAY_ADDRESS" not in cpu
     assert cuda["RAY_ADDRESS"] == "10.0.0.1:6379"
     assert "VERL_PLATFORM" not in cuda
-    assert cuda["PYTHONPATH"].split(":")[0].endswith("training/bootstrap")
+    assert cuda["PYTHONPATH"].split(":")[0].endswith("training/on_verl/bootstrap")

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from benchmarks import launch_keys
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from capcurriculum.recipe.training import StageRun, TrainingRecipe
 
 TABLE = yaml.safe_load(launch_keys.TABLE.read_text(encoding="utf-8"))
 

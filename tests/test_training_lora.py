@@ -9,12 +9,14 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
 from tests import training_data
 from tests.test_training_chain import recipe
-from training import chain, knobs, lora, merging, overrides, parents, rounding, sft
+from training import chain, knobs
+from training.checkpoints import first_parent, merging, rounding
 from training.knobs import Knobs
+from training.on_verl import config, lora, sft
 
 QWEN2_5_FILE = (
     "visual.blocks.0.mlp.up_proj.weight",
@@ -23,7 +25,7 @@ QWEN2_5_FILE = (
     "model.layers.0.self_attn.q_proj.weight",
     "model.layers.0.self_attn.q_proj.bias",
 )
-PATHS = overrides.Paths((Path("/t"),), (Path("/v"),), Path("/m"), Path("/c"))
+PATHS = config.Paths((Path("/t"),), (Path("/v"),), Path("/m"), Path("/c"))
 
 
 def settled(**changes: object) -> Knobs:
@@ -33,7 +35,7 @@ def settled(**changes: object) -> Knobs:
 
 def test_adapters_are_in_the_language_model_alone() -> None:
     assert lora.adapted(QWEN2_5_FILE, ["up_proj", "q_proj"]) == [QWEN2_5_FILE[1], QWEN2_5_FILE[3]]
-    names = parents.tensor_names(micro.checkpoint("start"))
+    names = first_parent.tensor_names(micro.checkpoint("start"))
     found = lora.adapted(names, settled().lora_modules)
     assert len(found) == 4 * 7  # four layers
     assert all("language_model" in name for name in found)
@@ -44,7 +46,7 @@ def test_verl_is_told_of_adapters_and_that_vllm_has_to_read_the_weights() -> Non
 
     def keys(rank: int) -> dict[str, object]:
         recipe = TrainingRecipe(knobs=KnobChanges(lora_rank=rank, lora_modules=("q_proj", "v_proj")))
-        return overrides.config(recipe, base, run, knobs.resolve(recipe, run), PATHS, 1)
+        return config.config(recipe, base, run, knobs.resolve(recipe, run), PATHS, 1)
 
     on, off = keys(16), keys(0)
     assert (on["actor_rollout_ref.model.lora_rank"], on["actor_rollout_ref.model.lora_alpha"]) == (16, 32)
@@ -52,7 +54,7 @@ def test_verl_is_told_of_adapters_and_that_vllm_has_to_read_the_weights() -> Non
     assert on["actor_rollout_ref.rollout.load_format"] == "safetensors"
     assert off["actor_rollout_ref.model.lora_rank"] == 0
     assert "actor_rollout_ref.rollout.load_format" not in off  # verl hands over the weights
-    assert overrides.identity(on) != overrides.identity(off)
+    assert config.identity(on) != config.identity(off)
     told = sft.config(TrainingRecipe(), base, StageRun(stage="text", method="sft"), settled(lora_rank=4), PATHS, 1)
     assert (told["model.lora_rank"], told["model.target_modules"]) == (4, settled().lora_targets)
 

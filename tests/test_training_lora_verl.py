@@ -14,7 +14,10 @@ from transformers import AutoModelForImageTextToText
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests import training_data
-from training import chain, export, knobs, lora, metrics, parents
+from training import chain, knobs
+from training.checkpoints import export, first_parent
+from training.on_verl import lora
+from training.supervise import metrics
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -54,7 +57,7 @@ def test_a_chain_of_adapters_trains_for_real(tmp_path: Path) -> None:
     assert (captions["state"], visual["state"]) == ("done", "done")
     assert visual["parent_digest"] == captions["checkpoint_digest"] == export.checkpoint_digest(exported(captions))
     start = Path(micro.checkpoint("start"))
-    adapted = lora.adapted(parents.tensor_names(start), ("q_proj", "v_proj", "down_proj"))
+    adapted = lora.adapted(first_parent.tensor_names(start), ("q_proj", "v_proj", "down_proj"))
     for before, stage in ((start, captions), (exported(captions), visual)):
         old, new = weights(before), weights(exported(stage))
         assert old.keys() == new.keys()

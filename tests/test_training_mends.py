@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_models
-from training import environment
+from training.on_verl import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 pytest.importorskip("verl")

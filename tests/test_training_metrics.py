@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from capcurriculum.errors import RecipeError, TrainerError
-from training import live, metrics, selection
+from training.checkpoints import selection
 from training.knobs import backbone
+from training.supervise import live_view, metrics
 
 
 def record(step: int, **data: float | None) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def step(number: int) -> dict[str, Any]:
 
 
 def test_a_line_says_what_is_known_and_the_time_to_come() -> None:
-    view = live.View("text", 12, 0)
+    view = live_view.View("text", 12, 0)
     assert view.seconds_left is None
     view.step(step(2))
     assert view.line() == "text: step 2/12  reward 0.200  accuracy 0.500  s/step 3.0  left 0:00:40"
@@ -80,7 +81,7 @@ def test_a_line_says_what_is_known_and_the_time_to_come() -> None:
 
 def test_the_view_is_drawn_on_a_terminal_only() -> None:
     console = Console(force_terminal=True, width=160, color_system=None)
-    view = live.View("text", 4, 0, "stage 2 of 3")
+    view = live_view.View("text", 4, 0, "stage 2 of 3")
     for number in (1, 2, 3):
         view.step(step(number))
     with console.capture() as drawn:
@@ -177,7 +178,7 @@ def test_a_stage_that_begins_anew_is_validated_anew(tmp_path: Path) -> None:
 
 
 def test_held_out_accuracy_is_in_the_line_of_its_step_only() -> None:
-    view = live.View("text", 4, 0)
+    view = live_view.View("text", 4, 0)
     view.step(record(0, **validated(perception=0.5, text=0.25)))
     assert view.line() == "text: step 0/4  reward 0.000  held-out perception 50.0%  held-out text 25.0%"
     view.step(record(1, **{"reward/flat": 0.3125}))
@@ -189,7 +190,7 @@ def test_held_out_accuracy_is_in_the_line_of_its_step_only() -> None:
 
 
 def test_prompts_without_two_different_scores_are_counted() -> None:
-    replay = pytest.importorskip("training.replay")
+    replay = pytest.importorskip("training.on_verl.sampler")
 
     def told(*scores: float | None) -> list[dict[str, Any]]:
         return [{"reward_extra_info": {} if score is None else {"score": score}} for score in scores]

@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from capcurriculum import cli, json_file, recipe
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError, RunError, TrainerError
-from capcurriculum.progress import Display
+from capcurriculum.files import json_file
 from capcurriculum.recipe import Recipe, dump
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, recipe_of, writing
 from curricula import make
 from tests import training_data
 from tests.test_curricula import fill, wanted
 from tests.test_training_chain import stand_in
-from training import chain, export, launch
-from training.links import Links
+from training import chain
+from training.checkpoints import export
 from training.preflight.inspection import Inspection
+from training.stages import Links
+from training.supervise import supervisor
 
 KNOBS = {"epochs": 1, "batch_size": 4, "mini_batch_size": 4, "log_prob_micro_batch": 20, "update_micro_batch": 20}
 
@@ -43,7 +46,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(export, "_verify", lambda *arguments: "A")
     monkeypatch.setattr(Inspection, "files", lambda self, data: data.files)  # the rows of this run are no real problems
-    monkeypatch.setattr(launch, "run", stand_in())
+    monkeypatch.setattr(supervisor, "run", stand_in())
     return tmp_path
 
 

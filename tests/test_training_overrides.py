@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from capcurriculum.rows import Stage
-from training import environment, knobs, overrides, sft, support
+from training import knobs, supported_models
+from training.on_verl import config, environment, sft
 
-PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
+PATHS = config.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
 
 def keys(recipe: TrainingRecipe, stage: Stage = Stage.VISUAL) -> dict[str, object]:
     run = StageRun(stage=stage)
-    return overrides.config(recipe, knobs.backbone(recipe.backbone), run, knobs.resolve(recipe, run), PATHS, 31)
+    return config.config(recipe, knobs.backbone(recipe.backbone), run, knobs.resolve(recipe, run), PATHS, 31)
 
 
 def test_later_layers_win() -> None:
@@ -95,17 +96,17 @@ def test_both_models_split_a_sequence_alike_and_what_is_learned_is_the_same() ->
         "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size": 2,
     }
     assert told["actor_rollout_ref.actor.fsdp_config.param_offload"] is True
-    assert overrides.identity(told) == overrides.identity(plain)
+    assert config.identity(told) == config.identity(plain)
 
 
 def test_a_sequence_is_not_split_where_verl_cannot() -> None:
     run = StageRun(stage=Stage.TEXT)
     with pytest.raises(RecipeError, match=r"takes flash attention and so a GPU; set training.knobs.sequence_parallel"):
         knobs.resolve(TrainingRecipe(gpus=2, knobs=KnobChanges(sequence_parallel=2)), run)
-    support.check_split("Qwen3VLProcessor", "text", 2)
-    support.check_split("MllamaProcessor", "text", 1)
+    supported_models.check_split("Qwen3VLProcessor", "text", 2)
+    supported_models.check_split("MllamaProcessor", "text", 1)
     with pytest.raises(RecipeError, match=r"GLM-4V alone, not of a model with a MllamaProcessor; set training.knobs"):
-        support.check_split("MllamaProcessor", "text", 2)
+        supported_models.check_split("MllamaProcessor", "text", 2)
 
 
 def test_faults_of_a_recipe_are_said() -> None:
@@ -132,7 +133,7 @@ def test_a_cpu_changes_only_how_and_not_what() -> None:
 def test_the_canary_changes_nothing_that_is_learned() -> None:
     looking, not_looking = keys(TrainingRecipe()), keys(TrainingRecipe(canary=False))
     assert len(looking.keys() - not_looking.keys()) == 2
-    assert overrides.identity(looking) == overrides.identity(not_looking)
+    assert config.identity(looking) == config.identity(not_looking)
     assert Path(str(looking["actor_rollout_ref.rollout.agent.agent_loop_config_path"])).is_file()
 
 
@@ -151,23 +152,23 @@ def test_a_backbones_template_is_told_alike_by_both_trainers() -> None:
     captions = sft.config(recipe, base, run, knobs.resolve(recipe, run), PATHS, 31)
     for got, added in ((keys(recipe), ()), (captions, (sft.ADDED,))):
         assert got["data.apply_chat_template_kwargs.enable_thinking"] is False
-        assert "+data.apply_chat_template_kwargs.enable_thinking=false" in overrides.arguments(got, *added)
-    assert not [key for key in keys(TrainingRecipe(backbone="qwen3_vl_8b")) if key.startswith(overrides.TEMPLATE)]
+        assert "+data.apply_chat_template_kwargs.enable_thinking=false" in config.arguments(got, *added)
+    assert not [key for key in keys(TrainingRecipe(backbone="qwen3_vl_8b")) if key.startswith(config.TEMPLATE)]
 
 
 def test_identity_leaves_out_places_and_pace() -> None:
     recipe = TrainingRecipe()
-    first = overrides.identity(keys(recipe))
-    moved = overrides.Paths((Path("/e/t.parquet"),), (Path("/e/v.parquet"),), Path("/n"), Path("/k"))
+    first = config.identity(keys(recipe))
+    moved = config.Paths((Path("/e/t.parquet"),), (Path("/e/v.parquet"),), Path("/n"), Path("/k"))
     run = StageRun(stage=Stage.VISUAL)
-    other = overrides.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), moved, 31)
-    assert overrides.identity(other) == first
-    slower = overrides.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 32)
-    assert overrides.identity(slower) != first
+    other = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), moved, 31)
+    assert config.identity(other) == first
+    slower = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 32)
+    assert config.identity(slower) != first
 
 
 def test_arguments_are_words_hydra_reads() -> None:
-    words = overrides.arguments({"a.b": "x y", "c": [1, "z"], "d": True, "ray_kwargs.ray_init.num_gpus": 1, "e": 1e-06})
+    words = config.arguments({"a.b": "x y", "c": [1, "z"], "d": True, "ray_kwargs.ray_init.num_gpus": 1, "e": 1e-06})
     assert words == ['a.b="x y"', 'c=[1, "z"]', "d=true", "+ray_kwargs.ray_init.num_gpus=1", "e=1e-06"]
 
 
@@ -202,7 +203,7 @@ for words in json.loads(sys.argv[1]):
 @pytest.mark.timeout(300)
 def test_verl_accepts_the_configuration() -> None:
     pytest.importorskip("verl")
-    words = [overrides.arguments(keys(TrainingRecipe(backbone=name))) for name in ("qwen3_vl_8b", "micro")]
+    words = [config.arguments(keys(TrainingRecipe(backbone=name))) for name in ("qwen3_vl_8b", "micro")]
     done = subprocess.run(
         [sys.executable, "-c", COMPOSE, json.dumps(words)],
         env=environment.trainer_environment("cpu"),

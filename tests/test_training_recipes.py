@@ -17,12 +17,15 @@ import yaml
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_curriculum import STAGED
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.curriculum import STAGED
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from tests.test_training_plan import stage as planned
-from training import differences, environment, knobs, overrides, parents, plan, sets, sft, support
+from training import differences, knobs, plan, stage_sets, supported_models
+from training.checkpoints import first_parent
 from training.knobs import Knobs
-from training.links import Links
+from training.on_verl import config as overrides
+from training.on_verl import environment, sft
+from training.stages import Links
 
 RECIPES = Path("curricula/recipes")
 SHIPPED = sorted(path for path in RECIPES.rglob("*.yaml"))
@@ -37,7 +40,7 @@ OURS = ("qwen3_5_9b", "qwen3_5_4b")
 def runs(made: Recipe) -> list[StageRun]:
     """The links of a recipe, as they are when its run is built."""
     assert made.training is not None
-    order = sets.section(made, made.training.order)
+    order = stage_sets.section(made, made.training.order)
     stages = [str(s) for s in order.stages] if order and order.stages else [*ROWS]
     names = stages if order is None or order.order in STAGED else [order.order]
     return list(made.training.stages) or [StageRun(stage=name) for name in names]
@@ -146,7 +149,7 @@ def test_the_papers_recipe_gives_the_papers_steps_on_rows_of_the_papers_counts(
         folder = tmp_path / "run" / "stages" / name
         folder.mkdir(parents=True)
         pq.write_table(pa.table({"index": pa.array(range(rows))}), folder / "train-00000-of-00001.parquet")
-    monkeypatch.setattr(parents, "locate", lambda model: tmp_path)
+    monkeypatch.setattr(first_parent, "locate", lambda model: tmp_path)
     found = Links(made.model_copy(update={"training": plain}), plain)
     assert [(stage.stage, stage.rows, stage.total_steps) for stage in found.stages] == [
         (name, rows, steps) for name, (rows, steps) in ROWS.items()
@@ -215,12 +218,12 @@ def test_knobs_are_those_of_the_released_scripts(backbone: str, stage: str) -> N
 
 def test_a_model_of_the_users_own_is_refused_by_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "preprocessor_config.json").write_text('{"processor_class": "LlavaProcessor"}')
-    assert support.processor(tmp_path) == "LlavaProcessor"
-    monkeypatch.setattr(parents, "locate", lambda model: tmp_path)
+    assert supported_models.processor(tmp_path) == "LlavaProcessor"
+    monkeypatch.setattr(first_parent, "locate", lambda model: tmp_path)
     training = TrainingRecipe(model="my/llava")
     with pytest.raises(TrainerError, match=r"train my/llava on pictures: it has no way to use its LlavaProcessor;"):
         Links(recipe.load(RECIPES / "demo.yaml"), training)
-    assert support.processor(tmp_path / "nothing") == ""
+    assert supported_models.processor(tmp_path / "nothing") == ""
 
 
 def test_the_processors_are_those_that_the_installed_verl_names() -> None:
@@ -228,7 +231,7 @@ def test_the_processors_are_those_that_the_installed_verl_names() -> None:
     if found is None or not found.submodule_search_locations:
         pytest.skip("verl is not installed")
     source = Path(found.submodule_search_locations[0], "utils/tokenizer/tokenizer.py").read_text()
-    assert sorted(re.findall(r'case "(\w+Processor)"', source)) == sorted(support.PROCESSORS)
+    assert sorted(re.findall(r'case "(\w+Processor)"', source)) == sorted(supported_models.PROCESSORS)
 
 
 def told(backbone: str, rows: dict[str, int], temperature: float = 0.7, **training: Any) -> list[str]:
@@ -307,7 +310,7 @@ def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path)
                 )
                 words = overrides.arguments(config, *([sft.ADDED] if captions else []))
                 wanted.append((name, "sft_trainer_engine" if captions else "ppo_trainer", words))
-                freeze = "training.freeze_hook" if got.freeze else "training.mends_hook"
+                freeze = "training.on_verl.freeze_hook" if got.freeze else "training.on_verl.patches.mends_hook"
                 carried = {"CAPCURRICULUM_FREEZE": got.freeze} if got.freeze and not captions else {}
                 expected[name] = [got.learning_rate, "fp32", 0 if captions else got.max_pixels, freeze, carried]
     unique = {json.dumps([kind, words]): (name, kind, words) for name, kind, words in wanted}

@@ -3,9 +3,10 @@
 import pytest
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe_reward import RewardSection, SoftOverlong
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
-from training import knobs, reward_keys
+from capcurriculum.recipe.reward import RewardSection, SoftOverlong
+from capcurriculum.recipe.training import StageRun, TrainingRecipe
+from training import knobs
+from training.on_verl import reward_keys
 
 KNOBS = knobs.resolve(TrainingRecipe(), StageRun(stage="perception"))
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from capcurriculum.recipe_reward import RewardSection, SoftOverlong
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.reward import RewardSection, SoftOverlong
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from datagen import micro
-from training import environment, knobs, overrides
+from training import knobs
+from training.on_verl import config, environment
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -64,14 +65,14 @@ REPLIES = [
     "no answer",
     "<think>" + "a dog " * 20 + r"</think> \boxed{B}",
 ]
-PATHS = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
+PATHS = config.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
 
 def through_verl(reward: RewardSection) -> dict[str, Any]:
     recipe = TrainingRecipe(reward=reward, knobs=KnobChanges(max_response_tokens=96))
     run = StageRun(stage="perception")
-    keys = overrides.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 4)
-    arguments = [json.dumps(overrides.arguments(keys)), str(micro.checkpoint("start")), json.dumps(REPLIES)]
+    keys = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 4)
+    arguments = [json.dumps(config.arguments(keys)), str(micro.checkpoint("start")), json.dumps(REPLIES)]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments],
         env=environment.trainer_environment("cpu"),

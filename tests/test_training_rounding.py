@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from training import export, merging, rounding
+from training.checkpoints import export, merging, rounding
 
 
 def test_small_updates_survive_on_the_mean_where_rounding_to_nearest_loses_them_all() -> None:

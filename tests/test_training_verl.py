@@ -19,8 +19,11 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests import training_data
-from training import chain, environment, export, launch, live, metrics, parents, processes, selection
-from training.freeze import VISION
+from training import chain
+from training.checkpoints import export, first_parent, selection
+from training.on_verl import environment
+from training.on_verl.freeze import VISION
+from training.supervise import live_view, metrics, processes, supervisor
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -29,7 +32,7 @@ READ_ROWS = """
 import json, sys
 from omegaconf import OmegaConf
 from verl.utils import hf_processor, hf_tokenizer
-from training.pixels import LimitedImages
+from training.on_verl.dataset import LimitedImages
 model, files = sys.argv[1], sys.argv[2:]
 config = OmegaConf.create(dict(max_prompt_length=512, filter_overlong_prompts=False, image_key="images",
                                truncation="error", image_patch_size=16, min_pixels=16384, max_pixels=20000))
@@ -98,7 +101,7 @@ def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.Monke
     (stages / "merged").rename(stages / "text")  # batches of rows with and without pictures
     training_data.write_captions(tmp_path / "runs" / "demo", "perception")
     with monkeypatch.context() as patch:
-        patch.setattr(launch, "run", killing_after_a_step(launch.run))
+        patch.setattr(supervisor, "run", killing_after_a_step(supervisor.run))
         with pytest.raises(TrainerError, match="was killed by SIGKILL"):
             chain.train(recipe(tmp_path))
     assert [stage["state"] for stage in states(tmp_path)] == ["done", "failed", "pending"]
@@ -116,7 +119,7 @@ def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.Monke
         dumped = [json.loads(line) for line in (folder / "validation" / "2.jsonl").read_text().splitlines()]
         assert all(one["question_id"] and one["outcome"] for one in dumped)
         steps = steps.filter(pl.col("step") > 0)
-        for shown in live.SHOWN:
+        for shown in live_view.SHOWN:
             assert steps[shown.metric].is_between(0, float("inf")).all(), shown
         score = 0.9 * steps["reward/accuracy"] + 0.1 * steps["reward/format"]
         assert (steps["critic/score/mean"] - score).abs().max() < 1e-6
@@ -124,21 +127,21 @@ def test_chained_stages_train_for_real(tmp_path: Path, monkeypatch: pytest.Monke
         assert stage["selected_step"] == 2
         assert stage["reply"]
         assert processes.belonging(folder) == set()
-        assert not launch.scratch(folder).exists()
+        assert not supervisor.scratch(folder).exists()
     losses = metrics.load(tmp_path / "runs/demo/training/metrics.parquet")["train/loss"].drop_nulls().to_list()
     assert losses[1] < losses[0]
     start, told, frozen, trained = map(vision, (Path(captions["parent"]), *map(exported, (captions, first, second))))
     assert changed(told, start) == []
     assert frozen == told  # bit for bit
     assert changed(trained, frozen) == []
-    tensors = len(parents.tensor_names(exported(second)))
+    tensors = len(first_parent.tensor_names(exported(second)))
     assert [optimized(exported(stage)) for stage in (captions, first, second)] == [
         tensors,
         tensors - len(start),
         tensors,
     ]
     reload(exported(second))
-    monkeypatch.setattr(launch, "run", never)
+    monkeypatch.setattr(supervisor, "run", never)
     chain.train(recipe(tmp_path))
     assert states(tmp_path) == [captions, first, second]
 
@@ -173,10 +176,10 @@ def optimized(checkpoint: Path) -> int:
     return int(done.stdout)
 
 
-def killing_after_a_step(run: Callable[[launch.Job], None]) -> Callable[[launch.Job], None]:
+def killing_after_a_step(run: Callable[[supervisor.Job], None]) -> Callable[[supervisor.Job], None]:
     """The trainer, killed when it has told of its first step."""
 
-    def killed(job: launch.Job) -> None:
+    def killed(job: supervisor.Job) -> None:
         def on_step(step: Mapping[str, Any]) -> None:
             job.on_step(step)
             if not step["step"]:  # the validation before the first
@@ -190,7 +193,7 @@ def killing_after_a_step(run: Callable[[launch.Job], None]) -> Callable[[launch.
     return killed
 
 
-def never(job: launch.Job) -> None:
+def never(job: supervisor.Job) -> None:
     raise AssertionError("a finished stage was trained again")
 
 

@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capcurriculum.progress import Display
+from capcurriculum.render.progress import Display
 from curricula.build import build
-from datagen.turns import Turns
+from datagen.asking.ready_queue import Turns
 from tests import endpoint, worlds
 
 Item = tuple[str, int]

@@ -10,7 +10,7 @@ import pytest
 
 from capcurriculum import prompts
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe_models import ModelSection, VLLMSection
+from capcurriculum.recipe.models import ModelSection, VLLMSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen import engines
 from datagen.micro import evaluate as measure

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from tests import pictures
-from training import metrics, plan
-from training.curves import METRICS
+from training import plan
 from training.plan import StagePlan, State
+from training.supervise import metrics
+from training.supervise.curves import METRICS
 
 PICTURE = pictures.jpeg(pictures.noise(1))
 _IMAGES = pl.List(pl.Struct({"bytes": pl.Binary, "path": pl.String}))

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Sampling
 from curricula import pictures as stage_pictures
-from datagen.engines import encoding, vllm_engine
+from datagen.engines import data_urls, vllm_engine
 from datagen.engines.transformers_engine import TransformersEngine
-from evaluation.pictures import Pictures
+from evaluation.benchmarks.images import Pictures
 from tests.odd_images import naive
 
 
@@ -46,7 +46,7 @@ def in_vllm(path: Path) -> Image.Image:
 
 
 def at_a_server(path: Path) -> Image.Image:
-    head, data = encoding.data_url(str(path)).split(b",", 1)
+    head, data = data_urls.data_url(str(path)).split(b",", 1)
     assert head in (b"data:image/jpeg;base64", b"data:image/png;base64", b"data:image/webp;base64")
     return naive(base64.b64decode(data))
 

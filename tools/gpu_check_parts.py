@@ -45,10 +45,10 @@ def random_model(folder: Path) -> Path:
 
 def imports(folder: Path, device: str) -> None:
     """What the preflight of a training asks."""
-    from training.preflight import hardware
     from training.preflight.findings import Findings
+    from training.preflight.machine import hardware
 
-    command = [sys.executable, "-m", "training.preflight.probe"]
+    command = [sys.executable, "-m", "training.preflight.machine.probe"]
     report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     findings = Findings()
     hardware.faults(report, hardware.Asked(1, 1, 0.3, 4.0, 1, None), findings)
@@ -91,7 +91,7 @@ def attention(folder: Path, device: str) -> None:
 
 def rollouts(folder: Path, device: str) -> None:
     """Eight replies to a picture by vLLM."""
-    from capcurriculum.recipe_models import ModelSection
+    from capcurriculum.recipe.models import ModelSection
     from capcurriculum.rows import Message, Request, Sampling
     from datagen import engines
     from datagen.micro.render import render

@@ -23,8 +23,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from capcurriculum import child_environment, signals
-from training import processes
+from capcurriculum import signals
+from capcurriculum.trust import child_environment
+from training.supervise import processes
 
 ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv-argilla"

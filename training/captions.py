@@ -14,13 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum import checksums
 from capcurriculum.errors import RunError, TrainerError
+from capcurriculum.files import checksums
+from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
-from capcurriculum.unfinished import removed_if_it_fails
-from training.dataset import IMAGE, StageFiles
 from training.knobs import Knobs
+from training.stage_files import IMAGE, StageFiles
 
 #: What the model is asked for; verl's own template of the model is around it, without a system turn of ours.
 PROMPT = "Describe this image in detail."

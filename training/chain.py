@@ -13,22 +13,26 @@ from pathlib import Path
 
 from rich.console import Console
 
-from capcurriculum import terminal
 from capcurriculum.errors import TrainerError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render import terminal
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from training import compose, dataset, export, freeze, interpreter, lora, parents
+from training import interpreter, stage_files
 from training.canary import record as canary
+from training.checkpoints import export, first_parent
+from training.dry_run import show
 from training.knobs import Backbone, backbone
-from training.links import Link, Links
+from training.on_verl import compose, freeze, lora
 from training.plan import State
-from training.preflight import hardware, origin, unsure, unused
+from training.preflight import origin
 from training.preflight import show as report
 from training.preflight.inspection import Inspection
-from training.show import show
-from training.stage import train_stage
+from training.preflight.machine import hardware
+from training.preflight.rows import unsure, unused
+from training.run_stage import train_stage
+from training.stages import Link, Links
 
 
 def train(
@@ -225,7 +229,7 @@ def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
             inspection.findings.note("unused", text, stage.stage)
         if link.knobs.validate_every and not link.captions:
             selects = link.select == "best"
-            if text := unsure.sentence(dataset.count(link.files.val), selects=selects):
+            if text := unsure.sentence(stage_files.count(link.files.val), selects=selects):
                 (inspection.findings.warn if selects else inspection.findings.note)("unsure", text, stage.stage)
         if links.settings.canary and not link.captions:
             report = inspection.stages.get(stage.stage)
@@ -239,7 +243,7 @@ def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
 def _check_trained(links: Links, link: Link) -> None:
     """Names of weights are those of the first parent all along the chain."""
     if link.knobs.freeze or link.knobs.lora_rank:
-        names = parents.tensor_names(links.first_parent)
+        names = first_parent.tensor_names(links.first_parent)
         try:
             if link.knobs.freeze:
                 freeze.chosen(names, link.knobs.freeze)

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from capcurriculum import consent, run
 from capcurriculum.errors import RecipeError, TrainerError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_training import TrainingRecipe
-from capcurriculum.terminal import console, say
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render.progress import Display
+from capcurriculum.render.terminal import console, say
 from training import chain, easyr1, interpreter, slurm
 from training.easyr1 import config as easyr1_config
 from training.easyr1 import files as easyr1_files

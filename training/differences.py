@@ -5,8 +5,8 @@ is on. Numbers are those of the released scripts and of the paper's figures.
 """
 
 from training.knobs import MIXED
-from training.links import Link, Links
 from training.plan import StagePlan
+from training.stages import Link, Links
 
 #: Rows of the released sets together, the steps they give in 15 epochs of 512, and those of the paper's figure.
 _MERGED_ROWS, _MERGED_STEPS, _FIGURE_STEPS = 32_736, 945, 930

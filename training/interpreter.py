@@ -13,7 +13,7 @@ from pathlib import Path
 
 from capcurriculum import __version__
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
 
 _ASK = (
     "import json, importlib.util, capcurriculum, training.reward;"

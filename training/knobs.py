@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe_curriculum import STAGED, Kind
-from capcurriculum.recipe_training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.curriculum import STAGED, Kind
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 
 #: The backbone's layer for sets that mix stages.
 MIXED = "merged"

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from capcurriculum import checked_json, json_file
 from capcurriculum.errors import TrainerError
+from capcurriculum.files import checked_json, json_file
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
 

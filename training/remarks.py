@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from capcurriculum.errors import CapCurriculumError
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.run import Run
-from training import captions, dataset, plan, sets
+from training import captions, plan, stage_files, stage_sets
 from training.knobs import backbone, resolve
-from training.preflight import origin, unused
+from training.preflight import origin
+from training.preflight.rows import unused
 
 
 def of(run: Run, recipe: Recipe) -> list[str]:
@@ -36,10 +37,10 @@ def of(run: Run, recipe: Recipe) -> list[str]:
 
 
 def _unused(run: Run, recipe: Recipe, settings: TrainingRecipe) -> Iterator[str]:
-    for found in sets.find(recipe, settings, None):
+    for found in stage_sets.find(recipe, settings, None):
         name, captioned = found.run.stage, found.run.method == "sft"
-        knobs, paths = resolve(settings, found.run), dataset.train_files(found.folders)
-        rows = len(captions.by_question(run, paths, name)) if captioned else dataset.count(paths)
+        knobs, paths = resolve(settings, found.run), stage_files.train_files(found.folders)
+        rows = len(captions.by_question(run, paths, name)) if captioned else stage_files.count(paths)
         passes = knobs.epochs if captioned else knobs.epochs // len(found.folders)
         _, steps = plan.total_steps(rows, knobs.batch_size, passes, knobs.max_steps, name)
         text = unused.sentence(

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import polars as pl
 from rich.console import Console
 
-from capcurriculum import checksums, show
 from capcurriculum.errors import TrainerError
-from capcurriculum.markdown import shortened
+from capcurriculum.files import checksums
+from capcurriculum.ledger import show
+from capcurriculum.render.markdown import shortened
 from capcurriculum.rows import Outcome, digest
-from training import dataset, plan
+from training import plan, stage_files
 from training.plan import StagePlan, State
 
 #: Rows of a stage that are shown, and characters of a text on a terminal.
@@ -157,7 +158,7 @@ def _asked(run_dir: Path) -> pl.DataFrame:
     """`question_id`, `stage` and `problem` of every validation row of a run, in whichever order."""
     frames = _validation(run_dir, list(_ASKED))
     rows = pl.concat([pl.DataFrame(schema=_ASKED), *frames]).unique("question_id")
-    return rows.with_columns(pl.col("problem").str.strip_prefix(dataset.IMAGE))
+    return rows.with_columns(pl.col("problem").str.strip_prefix(stage_files.IMAGE))
 
 
 def pictures(run_dir: Path, question_ids: Collection[str]) -> dict[str, bytes]:

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.tables import write_atomically
-from training import environment
+from training.on_verl import environment
 
 #: Seconds between SIGTERM and the end of the job's time: a save of a large model, and the end of its processes.
 _WARNING = 300

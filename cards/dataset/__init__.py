@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cards.publish.staged import Staged
+    from cards.staged import Staged
 
 
 def render(staged: "Staged") -> Sequence[Path]:

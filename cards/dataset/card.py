@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from capcurriculum.markdown import Md, block, code
+from capcurriculum.render.markdown import Md, block, code
 from capcurriculum.tables import write_atomically
 from cards import citations, licences, plots, templates
 from cards.dataset import limits, metadata, order, parts, road, rows
 from cards.dataset.example import example
 from cards.estimates import estimates
-from cards.publish.staged import Staged
+from cards.staged import Staged
 
 PICTURES = "pictures"
 _RECIPE = 12_000

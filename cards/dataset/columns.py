@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from capcurriculum.markdown import Md
+from capcurriculum.render.markdown import Md
 
 COLUMNS: Mapping[str, Md] = {
     name: Md(text)

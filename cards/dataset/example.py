@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from capcurriculum import checksums
-from cards.publish.staged import StagedSet
+from capcurriculum.files import checksums
+from cards.staged import StagedSet
 from datagen import images, shown
 
 #: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG. A picture with no side

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from capcurriculum.markdown import Md, code, listed, percent
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.markdown import Md, code, listed, percent
 from cards.citations import Origin
 from cards.dataset.road import Role
 from cards.dataset.rows import Keys, PassRates

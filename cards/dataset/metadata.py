@@ -14,7 +14,7 @@ from capcurriculum.errors import HubError
 from cards import licences
 from cards.dataset.rows import Split
 from cards.licences import Licence
-from cards.publish.staged import Staged, StagedSet
+from cards.staged import Staged, StagedSet
 
 #: The Hub's size categories: the first whose number the rows are below (docs/hub, datasets-cards).
 SIZES = (

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from capcurriculum import json_file
 from capcurriculum.errors import RunError
-from capcurriculum.markdown import Md, code, listed
-from cards.publish.staged import Staged
+from capcurriculum.files import json_file
+from capcurriculum.render.markdown import Md, code, listed
+from cards.staged import Staged
 from curricula import order_file
 
 _KINDS: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""The parts of a data set card as Markdown: every text of a run goes through `capcurriculum.markdown` here."""
+"""The parts of a data set card as Markdown: every text of a run goes through `capcurriculum.render.markdown` here."""
 
 import json
 import re
@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from capcurriculum.funnel import FunnelLine
-from capcurriculum.markdown import Md, block, code, link, listed, number, percent, table
+from capcurriculum.ledger.funnel import FunnelLine
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.markdown import Md, block, code, link, listed, number, percent, table
 from cards import citations
 from cards.citations import Entry, Origin
 from cards.dataset.columns import COLUMNS
@@ -19,7 +19,7 @@ from cards.dataset.road import Cost, Prompt, Role
 from cards.dataset.rows import Keys, PassRates, SourceCount, Split
 from cards.estimates import Estimate
 from cards.licences import UNKNOWN, Licence
-from cards.publish.staged import Staged
+from cards.staged import Staged
 
 _PROMPT = 6_000
 _STAGES: Mapping[str, str] = {

@@ -10,13 +10,14 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from capcurriculum import funnel, prompts, spend
+from capcurriculum import prompts
 from capcurriculum.errors import RunError
-from capcurriculum.funnel import FunnelLine
+from capcurriculum.ledger import cost, funnel
+from capcurriculum.ledger.cost import Spend
+from capcurriculum.ledger.funnel import FunnelLine
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditorSection
 from capcurriculum.run import Run
-from capcurriculum.spend import Spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def _auditors(section: AuditorSection) -> list[str]:
 def costs(run: Run, recipe: Recipe) -> list[Cost]:
     """What the whole run's asking has cost."""
     found = []
-    for one in spend.spends(run):
+    for one in cost.spends(run):
         model = recipe.models.get(one.model)
         money = None
         if model and model.price_in is not None and model.price_out is not None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow.parquet as pq
 
-from capcurriculum import checksums
-from cards.publish.staged import StagedSet
+from capcurriculum.files import checksums
+from cards.staged import StagedSet
 
 #: More bars than this are too thin to read, so pass rates of a larger K share one.
 MOST_BARS = 17

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cards.publish.staged import StagedModel
+    from cards.staged import StagedModel
 
 
 def render_model(staged: "StagedModel") -> Sequence[Path]:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import json_file, prompts, results
-from capcurriculum.comparisons import Pair
+from capcurriculum import prompts
 from capcurriculum.errors import HubError, RunError
-from capcurriculum.markdown import Md, block, code, link, listed
-from capcurriculum.published import paper
-from capcurriculum.results import HeldOut, Score
+from capcurriculum.files import json_file
+from capcurriculum.render.markdown import Md, block, code, link, listed
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from cards import citations, licences, templates
@@ -25,9 +23,14 @@ from cards.model.base import Base, base
 from cards.model.heldout import chosen
 from cards.model.limits import limits
 from cards.model.training import Stage, Training, training
-from cards.publish.staged import StagedModel, StagedSet
-from training import curves, dataset, sets
-from training.preflight import overlong
+from cards.staged import StagedModel, StagedSet
+from evaluation.published import paper
+from evaluation.results import results
+from evaluation.results.comparisons import Pair
+from evaluation.results.results import HeldOut, Score
+from training import stage_files, stage_sets
+from training.preflight.rows import overlong
+from training.supervise import curves
 
 PICTURES = "pictures"
 TASK = "image-text-to-text"
@@ -80,7 +83,7 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
     run, recipe = staged.run, staged.recipe
     if run is None or recipe is None or recipe.training is None or recipe.training.name != chain.name:
         return []
-    folder = sets.folder_of(run, recipe, recipe.training)
+    folder = stage_sets.folder_of(run, recipe, recipe.training)
     found = []
     for one in chain.stages:
         if not _as_trained(run, chain, one, folder / one.stage):
@@ -95,10 +98,10 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
 def _as_trained(run: Run, chain: Training, stage: Stage, folder: Path) -> bool:
     """Whether a set's files are those that the stage was trained on, as far as its plan tells; not of captions."""
     places = sorted(folder.glob("epoch-*")) or [folder]
-    if not stage.dataset_digest or stage.method == "SFT" or not dataset.train_files(places):
+    if not stage.dataset_digest or stage.method == "SFT" or not stage_files.train_files(places):
         return True
     training = run.path / "trainings" / chain.name if chain.name else run.path / "training"
-    return dataset.set_files(stage.stage, places).digest == overlong.made_from(
+    return stage_files.set_files(stage.stage, places).digest == overlong.made_from(
         training / stage.stage / "data", stage.dataset_digest
     )
 

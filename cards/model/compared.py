@@ -5,12 +5,12 @@ One that was made of other results than the run has now is not shown, and the ca
 
 from collections.abc import Sequence
 
-from capcurriculum import comparison_tables, comparisons, results
-from capcurriculum.comparisons import Comparison, Pair
-from capcurriculum.markdown import Md, code
-from capcurriculum.results import Score
+from capcurriculum.render.markdown import Md, code
 from capcurriculum.run import Run
 from cards.model.training import Training
+from evaluation.results import comparison_tables, comparisons, results
+from evaluation.results.comparisons import Comparison, Pair
+from evaluation.results.results import Score
 
 STALE = Md("A comparison in the run was made before its models were evaluated anew, and is therefore not shown.")
 

@@ -6,10 +6,10 @@ benchmark of its group was measured.
 
 from collections.abc import Mapping, Sequence
 
-from capcurriculum.markdown import Cell, Md, code, number, percent, table
-from capcurriculum.published import Model, Paper
-from capcurriculum.results import HeldOut, Score
+from capcurriculum.render.markdown import Cell, Md, code, number, percent, table
 from cards.model.heldout import gains
+from evaluation.published import Model, Paper
+from evaluation.results.results import HeldOut, Score
 
 NOT_MEASURED = Md("not measured")
 _TITLES = {"visual_math": "visual math", "perception": "perception", "overall": "overall", "extended": "extended"}

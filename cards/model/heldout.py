@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from capcurriculum.paired import Gain, gain
-from capcurriculum.results import HeldOut
 from cards.model.training import Training
+from evaluation.results.results import HeldOut
 
 START = "start"
 #: The questions, how many there are, and the replies to them.

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from capcurriculum.comparisons import Pair
-from capcurriculum.markdown import Md, code, listed
-from capcurriculum.results import HeldOut
+from capcurriculum.render.markdown import Md, code, listed
 from cards.licences import UNKNOWN, Licence
 from cards.model.base import Base
 from cards.model.heldout import gains
 from cards.model.training import Training
+from evaluation.results.comparisons import Pair
+from evaluation.results.results import HeldOut
 
 
 def limits(

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capcurriculum import prompts
-from capcurriculum.markdown import Cell, Md, block, code, listed, number, table
+from capcurriculum.render.markdown import Cell, Md, block, code, listed, number, table
 from cards.citations import PAPER
 from cards.model.base import Base
 from cards.model.training import Stage, Step, Training
-from training import curves
-from training.curves import Panel
+from training.supervise import curves
+from training.supervise.curves import Panel
 
 #: A knob's name for people, and verl's.
 KNOBS: Mapping[str, str] = {

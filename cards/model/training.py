@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from capcurriculum import json_file
 from capcurriculum.errors import TrainerError
+from capcurriculum.files import json_file
 from capcurriculum.run import Run
-from training import curves, metrics
-from training.freeze import VARIABLE
+from training.on_verl.freeze import VARIABLE
+from training.supervise import curves, metrics
 
 #: What verl calls the numbers that a card shows.
 REWARD, TOKENS, SECONDS = "critic/score/mean", "response_length/mean", "timing_s/step"

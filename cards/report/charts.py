@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from capcurriculum.funnel import FunnelLine
+from capcurriculum.ledger.funnel import FunnelLine
 from cards.report.numbers import OUTCOMES, Cross, Histogram
 
 _WIDTH = 1100

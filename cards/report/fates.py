@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from capcurriculum import funnel, passrate
-from capcurriculum.corrections import Corrections, corrections
+from capcurriculum import passrate
+from capcurriculum.ledger import funnel
+from capcurriculum.ledger.corrections import Corrections, corrections
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Purpose

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from capcurriculum import ledger
-from capcurriculum.corrections import AS_WRITTEN, Corrections
-from capcurriculum.funnel import placing
+from capcurriculum.ledger import query
+from capcurriculum.ledger.corrections import AS_WRITTEN, Corrections
+from capcurriculum.ledger.funnel import placing
 from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose
 from capcurriculum.run import Run
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION
@@ -186,4 +186,4 @@ def _uniform(counts: Sequence[int]) -> tuple[float, float | None]:
 
 
 def _rows(run: Run, sql: str, corrected: Corrections) -> list[tuple[str, str, str, int]]:
-    return [(str(a), str(b), str(c), int(str(d))) for a, b, c, d in ledger.query(run, sql, corrected)[1]]
+    return [(str(a), str(b), str(c), int(str(d))) for a, b, c, d in query.query(run, sql, corrected)[1]]

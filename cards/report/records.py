@@ -14,13 +14,13 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import ledger
-from capcurriculum.corrections import corrections
-from capcurriculum.funnel import STEPS
+from capcurriculum.ledger import query
+from capcurriculum.ledger.corrections import corrections
+from capcurriculum.ledger.funnel import STEPS
+from capcurriculum.ledger.verdicts import everything
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
-from capcurriculum.verdicts import everything
 from cards.report.pictures import Picture
 
 #: Characters of a text kept in the index, of a problem or caption kept in the detail, and of a probe's and a rollout's
@@ -90,7 +90,7 @@ def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
         spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="capcurriculum-report-"))
 
         def rows(sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
-            connection = stack.enter_context(ledger.connect(run, corrected, sql))
+            connection = stack.enter_context(query.connect(run, corrected, sql))
             connection.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = '{spill}'")
             for name, frame in frames.items():
                 connection.register(name, frame.to_arrow())
@@ -98,7 +98,7 @@ def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
             while batch := result.fetchmany(_FETCH):
                 yield from batch
 
-        places = rows(_PLACES) if any(ledger.stage_files(run).values()) else iter(())
+        places = rows(_PLACES) if any(query.stage_files(run).values()) else iter(())
         answers, verdicts, stages = (
             _Beside(rows(_ANSWERS, rollout=ROLLOUT_REPLY, probe=PROBE_REPLY)),
             _Beside(rows(_VERDICTS, steps=list(STEPS))),

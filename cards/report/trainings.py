@@ -14,8 +14,9 @@ from capcurriculum.errors import RunError
 from capcurriculum.run import Run
 from cards.report import pictures
 from datagen.images import ImageProblem
-from training import curves, metrics, samples
+from training import samples
 from training.samples import StageSamples
+from training.supervise import curves, metrics
 
 #: Characters of a reply: of a longer one its beginning and its end, where the answer stands.
 TEXT = 4_000

@@ -24,15 +24,16 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from capcurriculum import __version__, funnel, spend
-from capcurriculum.corrections import Corrections, corrections
+from capcurriculum import __version__
 from capcurriculum.errors import RunError
-from capcurriculum.markdown import visible
-from capcurriculum.progress import Display
+from capcurriculum.files.unfinished import exchange
+from capcurriculum.ledger import cost, funnel
+from capcurriculum.ledger.corrections import Corrections, corrections
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.markdown import visible
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
-from capcurriculum.unfinished import exchange
 from cards.report import charts, numbers
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, chosen, fates
 from cards.report.pictures import Picture, each
@@ -235,7 +236,7 @@ def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str], corrected: Co
         "arms": numbers.arms(run, corrected),
         "crosses": numbers.crosses(run, corrected),
         "keys": numbers.keys(run, found, taught, corrected),
-        "spends": spend.spends(run),
+        "spends": cost.spends(run),
     }
 
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from capcurriculum import child_environment
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe_ray import RayWorkers
+from capcurriculum.recipe.ray import RayWorkers
+from capcurriculum.trust import child_environment
 
 #: The address that means a Ray of our own.
 LOCAL = "local"

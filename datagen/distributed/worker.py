@@ -17,13 +17,14 @@ import yaml
 
 from capcurriculum import locks, recipe
 from capcurriculum.errors import CapCurriculumError, EngineError, RunError
+from capcurriculum.ledger.cost import ASKED
 from capcurriculum.run import Run, check_prompts
-from capcurriculum.spend import ASKED
 from datagen import engines
-from datagen.distributed.desk import Desk
-from datagen.distributed.duties import Spec, duty
-from datagen.engines import Engine, headers
-from datagen.heard import Counts
+from datagen.asking.outcomes import Counts
+from datagen.distributed.engine_thread import Desk
+from datagen.distributed.steps import Spec, duty
+from datagen.engines import Engine
+from datagen.engines.openai import headers
 
 #: The event in which a worker tells its process id and node.
 STARTED = "worker started"

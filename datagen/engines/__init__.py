@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, assert_never
 
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
 from datagen.engines.traffic import Traffic
 
@@ -51,7 +51,7 @@ def create(section: ModelSection) -> Engine:
 
             return TransformersEngine(section)
         case "openai":
-            from datagen.engines.openai_engine import OpenAIEngine
+            from datagen.engines.openai.engine import OpenAIEngine
 
             return OpenAIEngine(section)
         case "vllm":

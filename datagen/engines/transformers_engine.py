@@ -14,15 +14,15 @@ from typing import Any, Self
 from jinja2 import TemplateError
 
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import shown
+from datagen.batched import windows, windows_until_none
 from datagen.engines.checkpoints import resolve
-from datagen.engines.pixels import PixelLimits, fitted
+from datagen.engines.smart_resize import PixelLimits, fitted
 from datagen.engines.traffic import Traffic
 from datagen.images import ImageProblem
-from datagen.windows import windows, windows_until_none
 
 BATCHES_A_WINDOW = 4
 SMALL_MODEL = 50_000_000
@@ -86,7 +86,7 @@ class TransformersEngine:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
-        from datagen.engines.sampling import SeededSampling
+        from datagen.engines.gumbel import SeededSampling
 
         try:
             inputs = self._inputs(requests, texts)
@@ -140,7 +140,7 @@ class TransformersEngine:
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """A row that costs nobody but itself; where all are refused alike, whoever asks stops (see `datagen.heard`)."""
+    """Fail this row alone; where all are refused alike, whoever asks stops (see `datagen.asking.outcomes`)."""
     said = str(error) if isinstance(error, (ValueError, ImageProblem)) else f"{type(error).__name__}: {error}"
     if isinstance(error, TemplateError):
         said = f"the chat template refuses it ({error}); check chat_template_kwargs and reasoning_effort"

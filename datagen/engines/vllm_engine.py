@@ -16,14 +16,14 @@ from typing import Any, Self
 from PIL import Image
 
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import images, shown
 from datagen.engines.checkpoints import resolve
-from datagen.engines.grouping import Group, grouped
-from datagen.engines.pixels import PixelLimits, fitted
-from datagen.engines.replies import failed
+from datagen.engines.openai.reply import failed
+from datagen.engines.same_prompt import Group, grouped
+from datagen.engines.smart_resize import PixelLimits, fitted
 from datagen.engines.traffic import Traffic
 
 

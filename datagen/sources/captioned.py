@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import answer_keys
-from datagen.sources.lines import LineProblem, of_row, short, whole
-from datagen.sources.pictures import Pictures, image_names
-from datagen.sources.record import Record
-from datagen.sources.store import Stored
+from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
+from datagen.sources.formats.record import Record
+from datagen.sources.images.images import Pictures, image_names
+from datagen.sources.images.store import Stored
+from datagen.sources.options import answer_keys
 from datagen.text import neutral
 
 FILTER = "source"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from capcurriculum import answers
 from capcurriculum.rows import Outcome, digest
-from datagen.sources import choices, in_text
-from datagen.sources.record import canonical
+from datagen.sources.formats.record import canonical
+from datagen.sources.options import choices, in_text
 
 if TYPE_CHECKING:
     from datagen.sources.questions import Problem

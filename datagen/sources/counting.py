@@ -12,18 +12,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
-from datagen.sources import columnar, docci, docvqa, encoding, geo170k, kinds, mapped, pixmo, problems
-from datagen.sources.answer_keys import Reading as KeyReading
+from datagen.sources import registry
 from datagen.sources.captioned import CaptionSource
-from datagen.sources.forms import Form
-from datagen.sources.lines import read_lines
-from datagen.sources.place import Place
+from datagen.sources.datasets import docci, docvqa, geo170k, mapped, pixmo, problems
+from datagen.sources.formats import columnar, encoding
+from datagen.sources.formats.json_form import Form
+from datagen.sources.formats.json_lines import read_lines
+from datagen.sources.formats.record import Reading, Record
+from datagen.sources.formats.records import arrow_batches, find_files, form, read_files
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.store import Store
+from datagen.sources.options.answer_keys import Reading as KeyReading
 from datagen.sources.questions import ProblemSource
-from datagen.sources.record import Reading, Record
-from datagen.sources.records import arrow_batches, find_files, form, read_files
-from datagen.sources.store import Store
 
 _BATCH = 4096  # rows of one narrow column that are in memory
 
@@ -36,7 +38,7 @@ def rows(section: SourceSection, kind: Stage) -> int:
     Raises:
         SourceError: the source cannot be read; what the build would say.
     """
-    folder = kinds.folder(section)
+    folder = registry.folder(section)
     if section.kind == "problems" and section.columns is None:
         path = folder / problems.PROBLEMS
         next(read_lines(path, ""), None)  # says what is wrong, in the build's own words
@@ -69,7 +71,7 @@ def _source(section: SourceSection, place: Place, kind: Stage) -> CaptionSource 
         case "problems":
             return mapped.problems(section, place, kind is Stage.VISUAL, KeyReading())
         case name:
-            return kinds.PROBLEMS[name](section, place)
+            return registry.PROBLEMS[name](section, place)
 
 
 def _whole_files(section: SourceSection, place: Place) -> Sequence[Path]:
@@ -126,7 +128,7 @@ def _lines(path: Path, limit: int | None, most: int) -> int:
 
 
 def _selected(records: Iterable[Record], limit: int | None) -> int:
-    taken = (one for one in records if one.problem is None or one.problem.reason not in kinds.UNSELECTED)
+    taken = (one for one in records if one.problem is None or one.problem.reason not in registry.UNSELECTED)
     return sum(1 for _ in islice(taken, limit))
 
 

@@ -11,19 +11,21 @@ from pathlib import Path
 import polars as pl
 
 from capcurriculum.errors import SourceError
-from capcurriculum.progress import Advance, Display
+from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_sources import SourceSection
+from capcurriculum.recipe.sources import SourceSection
+from capcurriculum.render.progress import Advance, Display
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
-from capcurriculum.unfinished import removed_if_it_fails
-from datagen.sources import counting, docci, inventory, kinds, replaced
-from datagen.sources.gathered import Gathered
+from datagen.batched import windows
+from datagen.sources import counting, manifest, registry
+from datagen.sources.datasets import docci
+from datagen.sources.fingerprints import Gathered
+from datagen.sources.images import replaced
+from datagen.sources.images.image_paths import Place, link
+from datagen.sources.images.store import Store
 from datagen.sources.losses import Losses
-from datagen.sources.place import Place, link
-from datagen.sources.store import Store
-from datagen.windows import windows
 
 FILTER = "source"
 FLUSH_ROWS = 256
@@ -35,7 +37,7 @@ def sections(recipe: Recipe) -> dict[str, tuple[SourceSection, ...]]:
 
 
 def folders(run: Run, recipe: Recipe) -> dict[str, Path]:
-    """Stage -> the folder that image paths of the stage's rows are relative to; see `datagen.sources.place`."""
+    """Stage -> the folder that image paths of the stage's rows are relative to; see `images.image_paths`."""
     return {stage: _base(run, stage, found) for stage, found in sections(recipe).items()}
 
 
@@ -72,7 +74,7 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
             faults += map(str, several.exceptions)
     _raise(faults)
     _keep_rows(run, recipe)
-    inventory.write(run, sections(recipe), read_as)
+    manifest.write(run, sections(recipe), read_as)
 
 
 def _gather_stage(
@@ -152,7 +154,7 @@ def _gather_one(run: Run, recipe: Recipe, display: Display, source: tuple[str, i
     section, noted, losses = found[number], list[str](), Losses()
     label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
     with display.step(label, None) as advance:
-        rows = kinds.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
+        rows = registry.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
         _append(run, rows, advance, losses)
     if noted:
         how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
@@ -187,7 +189,7 @@ def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], nu
         export_world(folder, kind, section)
         prefix = "" if len(found) == 1 else f"{folder.relative_to(run.path).as_posix()}/"
         return Place(folder, section.name or folder.name, Store(run.path), prefix)
-    folder = kinds.folder(section)
+    folder = registry.folder(section)
     if _is_plain(section) and not folder.is_dir():
         raise SourceError(f"The {stage} source {folder} is not a folder; check the recipe's path.")
     alone = len(found) == 1 and _is_plain(section)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe_sources import SourceSection
-from datagen.sources.record import Keys, Reading, Record
-from datagen.sources.records import READERS, read_files
+from capcurriculum.recipe.sources import SourceSection
+from datagen.sources.formats.record import Keys, Reading, Record
+from datagen.sources.formats.records import READERS, read_files
 
 #: The column of a row's split.
 SPLIT = "(split)"

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from capcurriculum import answers, prompts
 from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe_sources import Limits
+from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import Outcome, Question, Verdict
 from datagen.images import ImageProblem
-from datagen.sources import answer_keys, choices, in_text
 from datagen.sources.contradictions import Contradictions
-from datagen.sources.lines import LineProblem, of_row, short, whole
-from datagen.sources.pictures import Pictures, image_name
-from datagen.sources.record import Record
+from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
+from datagen.sources.formats.record import Record
+from datagen.sources.images.images import Pictures, image_name
+from datagen.sources.options import answer_keys, choices, in_text
 from datagen.text import neutral
 
 FILTER = "source"

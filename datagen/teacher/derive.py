@@ -7,7 +7,7 @@ import polars as pl
 from capcurriculum import prompts
 from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe_stages import TeacherSection
+from capcurriculum.recipe.stages import TeacherSection
 from capcurriculum.rows import LETTERS, Attempt, CaptionedImage, Question, Verdict
 from capcurriculum.run import Run
 from datagen.teacher import mcq

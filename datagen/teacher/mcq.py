@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from capcurriculum import json_reply
 from capcurriculum.errors import ParseError
+from capcurriculum.grading import json_reply
 from capcurriculum.rows import LETTERS, SCHEMA, digest
 from datagen.asks import asks
-from datagen.sources import choices
+from datagen.sources.options import choices
 from datagen.text import neutral
 
 MAX_QUESTION = 400

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from capcurriculum.recipe_stages import TeacherSection
+from capcurriculum.recipe.stages import TeacherSection
 from capcurriculum.rows import SCHEMA, Attempt, CaptionedImage, digest
 from datagen.teacher import mcq
 

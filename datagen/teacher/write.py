@@ -11,9 +11,9 @@ from typing import Literal
 
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
-from capcurriculum.progress import Display
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe_stages import TeacherSection
+from capcurriculum.recipe.stages import TeacherSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import (
     Attempt,
     CaptionedImage,
@@ -24,13 +24,13 @@ from capcurriculum.rows import (
 )
 from capcurriculum.run import Run
 from datagen import engines
-from datagen.accounting import Meter
-from datagen.asking import Line, ask_missing
-from datagen.heard import MORE_TOKENS, Heard, Reading, look, plainly
+from datagen.asking.ask_missing import Line, ask_missing
+from datagen.asking.meter import Meter
+from datagen.asking.outcomes import MORE_TOKENS, Heard, Reading, look, plainly
+from datagen.asking.ready_queue import Turns
 from datagen.teacher import mcq, tasks
 from datagen.teacher.derive import derive
 from datagen.teacher.tasks import Task
-from datagen.turns import Turns
 
 PROMPTS: Mapping[str, str] = {"caption": "teacher_caption", "image_and_caption": "teacher_image"}
 

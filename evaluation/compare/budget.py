@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from capcurriculum.comparisons import Budget, Curve
-from capcurriculum.samples import Sample
 from evaluation.compare.pairs import Side, known
+from evaluation.results.comparisons import Budget, Curve
+from evaluation.results.samples import Sample
 
 #: Numbers of tokens looked at, from the shortest reply to the longest.
 GRID = 129

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import drawing
-from capcurriculum.comparison_tables import TITLES
-from capcurriculum.comparisons import Budget, Comparison, Interval, Pair
+from capcurriculum.render import plot
+from evaluation.results.comparison_tables import TITLES
+from evaluation.results.comparisons import Budget, Comparison, Interval, Pair
 
 GAINS, LENGTHS = "gains", "equal_length"
 _MOST = 40  # characters of a name
@@ -28,24 +28,24 @@ def draw(found: Comparison, folder: Path) -> list[Path]:
 def _gains(pairs: Sequence[Pair], stem: Path) -> list[Path]:
     """A dot and its 95 % interval for every benchmark and group; several models under each other in their colours."""
     names = list(dict.fromkeys(name for pair in pairs for name, _ in _bars(pair)))
-    figure_class = drawing.figure_class()
-    with drawing.style():
+    figure_class = plot.figure_class()
+    with plot.style():
         height = 1.0 + len(names) * (0.24 + 0.14 * len(pairs)) + 0.22 * len(pairs)
         figure = figure_class(figsize=(8, height), dpi=150)
         axes = figure.add_subplot()
-        axes.axvline(0, color=drawing.GREY, linewidth=0.8)
+        axes.axvline(0, color=plot.GREY, linewidth=0.8)
         for number, pair in enumerate(pairs):
-            colour = drawing.STYLES[number % len(drawing.STYLES)][0]
+            colour = plot.STYLES[number % len(plot.STYLES)][0]
             shift = (number - (len(pairs) - 1) / 2) * 0.8 / len(pairs)
             for place, (name, gain) in enumerate(_bars(pair)):
-                label = None if place else drawing.shown(pair.after, _MOST)
+                label = None if place else plot.shown(pair.after, _MOST)
                 _bar(axes, names.index(name) + shift, gain, (colour, _MARKERS[number % len(_MARKERS)]), label)
-        axes.set_yticks(range(len(names)), [drawing.shown(name, _MOST) for name in names])
+        axes.set_yticks(range(len(names)), [plot.shown(name, _MOST) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel(f"gain in accuracy over {drawing.shown(pairs[0].before, _MOST)} (points, 95 % interval)")
+        axes.set_xlabel(f"gain in accuracy over {plot.shown(pairs[0].before, _MOST)} (points, 95 % interval)")
         axes.legend(**_LEGEND)
         figure.tight_layout()
-        return drawing.save(figure, stem)
+        return plot.save(figure, stem)
 
 
 def _bars(pair: Pair) -> list[tuple[str, Interval]]:
@@ -62,15 +62,15 @@ def _bar(axes: Any, place: float, gain: Interval, look: tuple[str, str], label: 
 
 def _lengths(budget: Budget, stem: Path) -> list[Path]:
     """A line for each model, its pointwise interval behind it."""
-    figure_class = drawing.figure_class()
-    with drawing.style():
+    figure_class = plot.figure_class()
+    with plot.style():
         figure = figure_class(figsize=(8, 3.6), dpi=150)
         axes = figure.add_subplot()
         for number, curve in enumerate(budget.curves):
-            colour, dashes = drawing.STYLES[number % len(drawing.STYLES)]
+            colour, dashes = plot.STYLES[number % len(plot.STYLES)]
             axes.fill_between(budget.tokens, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, step="post")
             axes.step(budget.tokens, curve.accuracy, where="post", color=colour, linestyle=dashes, linewidth=1.6,
-                      label=drawing.shown(curve.name, _MOST))  # fmt: skip
+                      label=plot.shown(curve.name, _MOST))  # fmt: skip
         if budget.tokens[-1] > 4 * budget.tokens[0]:
             from matplotlib.ticker import LogLocator
 
@@ -83,7 +83,7 @@ def _lengths(budget: Budget, stem: Path) -> list[Path]:
         axes.set_ylabel("right within that length (%)")
         axes.legend(**_LEGEND, ncols=min(3, len(budget.curves)))
         figure.tight_layout()
-        return drawing.save(figure, stem)
+        return plot.save(figure, stem)
 
 
 def _whole(value: float, _: int) -> str:

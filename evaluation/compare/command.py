@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from capcurriculum.comparison_tables import chosen, sheets
-from capcurriculum.comparisons import FILE, FOLDER, Comparison
 from capcurriculum.errors import RunError
-from capcurriculum.markdown import code, link
-from capcurriculum.published import Model, paper
-from capcurriculum.sheets import say, show, wide
+from capcurriculum.render.markdown import code, link
+from capcurriculum.render.table import say, show, wide
 from capcurriculum.tables import write_atomically
 from evaluation.compare import charts
 from evaluation.compare.comparison import compared
-from evaluation.measured import Measured, measured
+from evaluation.published import Model, paper
+from evaluation.results.comparison_tables import chosen, sheets
+from evaluation.results.comparisons import FILE, FOLDER, Comparison
+from evaluation.results.labels import Measured, measured
 
 MARKDOWN = "comparison.md"
 NONE = "none"

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from capcurriculum import paired
-from capcurriculum.comparisons import Compared, Comparison, Pair, Standing
 from capcurriculum.errors import RunError
-from capcurriculum.published import paper
 from evaluation.compare import pairs
 from evaluation.compare.budget import budget
 from evaluation.compare.pairs import Side
-from evaluation.measured import Benchmark, Measured
+from evaluation.published import paper
+from evaluation.results.comparisons import Compared, Comparison, Pair, Standing
+from evaluation.results.labels import Benchmark, Measured
 
 
 def compared(models: Sequence[Measured], draws: int = paired.DRAWS) -> Comparison:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from capcurriculum import paired
-from capcurriculum.comparisons import Group, Interval, Line
 from capcurriculum.errors import RunError
 from capcurriculum.paired import Numbers
-from capcurriculum.published import Paper
 from capcurriculum.rows import Outcome
-from capcurriculum.samples import Sample
-from evaluation.measured import Benchmark, Measured
+from evaluation.published import Paper
+from evaluation.results.comparisons import Group, Interval, Line
+from evaluation.results.labels import Benchmark, Measured
+from evaluation.results.samples import Sample
 
 ALL = "all benchmarks"
 

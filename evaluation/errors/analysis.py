@@ -130,7 +130,7 @@ def _alphas(mine: Sequence[Vote]) -> dict[str, float | None]:
     """Alpha over the readable votes on cases that have two or more."""
     if find_spec("nltk") is None:
         return {"side": None, "kind": None}
-    from filters.review.agreement import alpha
+    from review.agreement import alpha
 
     rows: defaultdict[str, list[_Row]] = defaultdict(list)
     for one in mine:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum.journal import Journal
-from capcurriculum.progress import Display
-from capcurriculum.recipe_auditor import identity
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.auditor import identity
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, Request, Response, Sampling, digest
 from capcurriculum.run import Run
 from datagen import engines
-from datagen.accounting import Meter
-from datagen.asking import Line, ask_missing
-from datagen.heard import Heard
+from datagen.asking.ask_missing import Line, ask_missing
+from datagen.asking.meter import Meter
+from datagen.asking.outcomes import Heard
 from datagen.images import ImageProblem
 from evaluation.errors import protocol, votes
 from evaluation.errors.cases import Case
@@ -46,7 +46,7 @@ class Item:
 
 
 class Job:
-    """The votes of one judge; see `datagen.asking.Job`. Pictures lie below `images`, votes below `folder`."""
+    """The votes of one judge, as an `ask_missing.Job`. Images lie below `images`, votes below `folder`."""
 
     def __init__(self, folder: Path, judge: Judge, images: Path) -> None:
         self.judge, self.images = judge, images

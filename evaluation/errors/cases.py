@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from capcurriculum.rows import SCHEMA, Outcome, digest
-from capcurriculum.samples import Sample
-from evaluation.measured import Benchmark
+from evaluation.results.labels import Benchmark
+from evaluation.results.samples import Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _agreed(asked: str, pairs: Sequence[tuple[str, str, str]]) -> Agreed:
     rows: list[tuple[str, str, str | int]] = [
         row for one, other, key in pairs for row in (("judge", key, one), ("people", key, other))
     ]
-    from filters.review.agreement import alpha
+    from review.agreement import alpha
 
     return Agreed(asked, same, len(pairs), low, high, alpha(rows) if find_spec("nltk") else None)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from capcurriculum import consent, locks, recipe, results
+from capcurriculum import consent, locks, recipe
 from capcurriculum.errors import RecipeError, ReviewError, RunError
-from capcurriculum.progress import Display
-from capcurriculum.recipe_models import ModelSection
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.render.progress import Display
+from capcurriculum.render.table import say, show, wide
 from capcurriculum.rows import Sampling
-from capcurriculum.sheets import say, show, wide
-from datagen.engines import headers
+from datagen.engines.openai import headers
 from evaluation.errors import analysis, asking, report, server, votes
 from evaluation.errors.analysis import Judged
 from evaluation.errors.asking import Judge
@@ -21,10 +21,11 @@ from evaluation.errors.cases import Case, Wrong, drawn, wrong
 from evaluation.errors.kinds import meanings
 from evaluation.errors.page import read, write
 from evaluation.errors.page.read import Imported
-from evaluation.measured import Measured, measured
-from filters.review.argilla import connection
-from filters.review.argilla.push import Wanted
-from filters.review.page import signing
+from evaluation.results import results
+from evaluation.results.labels import Measured, measured
+from review.argilla import connection
+from review.argilla.push import Wanted
+from review.page import signing
 
 _ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
 _TURNS = len(meanings(image=False)) - 1

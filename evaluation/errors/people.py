@@ -10,11 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from capcurriculum.recipe_review import ReviewSection
+from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.run import Run
 from capcurriculum.tables import Table, records
 from evaluation.errors.decide import Decision, decide
-from filters.review import pseudonyms
+from review import pseudonyms
 
 TABLE = "people"
 MAX_COMMENT = 4_000

@@ -10,8 +10,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from capcurriculum import json_reply, prompts
+from capcurriculum import prompts
 from capcurriculum.errors import ParseError
+from capcurriculum.grading import json_reply
 from capcurriculum.rows import SCHEMA, Message, Request, Response, Sampling, digest
 from datagen import images
 from evaluation.errors.cases import Case

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from capcurriculum.markdown import code, link
-from capcurriculum.published import paper
-from capcurriculum.sheets import Name, Sheet
+from capcurriculum.render.markdown import code, link
+from capcurriculum.render.table import Name, Sheet
 from capcurriculum.tables import write_atomically
 from evaluation.errors.analysis import Analysis, facts
 from evaluation.errors.check import Agreed
 from evaluation.errors.estimate import ALL, Estimate
 from evaluation.errors.kinds import ERRORS, KINDS
+from evaluation.published import paper
 
 JSON, MARKDOWN = "errors.json", "errors.md"
 

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.errors import ReviewError
-from capcurriculum.progress import Display
-from capcurriculum.recipe_review import ReviewSection
+from capcurriculum.recipe.review import ReviewSection
+from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, digest
+from datagen.batched import windows
 from datagen.images import ImageProblem
-from datagen.windows import windows
 from evaluation.errors import people
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import KINDS
 from evaluation.errors.people import MAX_COMMENT, Said
 from evaluation.errors.protocol import LETTERS, shortened
-from filters.review import pictures
-from filters.review.argilla import pull as pulling
-from filters.review.argilla.connection import Connection, Dataset
-from filters.review.argilla.layout import Asked, Field, Property, Told, plain
-from filters.review.argilla.push import MOST_CHARACTERS, Wanted
-from filters.review.argilla.times import utc
-from filters.review.form import State
+from filters.human.form import State
+from review import images as pictures
+from review.argilla import pull as pulling
+from review.argilla.connection import Connection, Dataset
+from review.argilla.layout import Asked, Field, Property, Told, plain
+from review.argilla.push import MOST_CHARACTERS, Wanted
+from review.argilla.times import utc
 
 ORIGIN = "argilla"
 KIND, COMMENT = "mistake", "comment"

@@ -12,7 +12,7 @@ import polars as pl
 
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.tables import Table, records
-from evaluation.measured import Measured
+from evaluation.results.labels import Measured
 
 FOLDER, TABLE = "errors", "votes"
 FAILED = "error"

@@ -8,14 +8,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from capcurriculum import json_file, results, samples
 from capcurriculum.errors import EvaluationError
-from capcurriculum.results import State
+from capcurriculum.files import json_file
 from capcurriculum.rows import Outcome
 from capcurriculum.rows import digest as hashed
-from capcurriculum.samples import Sample
-from evaluation import judges, kits, opening, own, scoring
-from evaluation.benchmarks import Item
+from evaluation import judges, kits, own_runner
+from evaluation.benchmarks import scoring
+from evaluation.benchmarks.benchmark import Item
+from evaluation.benchmarks.images import Pictures
+from evaluation.job import Work
 from evaluation.lmmseval.session import (
     DISTRIBUTIONS,
     FILE,
@@ -28,13 +29,15 @@ from evaluation.lmmseval.session import (
     results_of,
     setup,
 )
-from evaluation.opening import Endpoint
-from evaluation.pictures import Pictures
-from evaluation.relay import Upstream, recorded, relaying
+from evaluation.results import results, samples
+from evaluation.results.results import State
+from evaluation.results.samples import Sample
+from evaluation.serving import open
+from evaluation.serving.models import Target
+from evaluation.serving.open import Endpoint
+from evaluation.serving.relay import Upstream, recorded, relaying
 from evaluation.suites import Entry
-from evaluation.targets import Target
-from evaluation.work import Work
-from training import launch as supervision
+from training.supervise import supervisor as supervision
 
 
 def prepare(work: Work, target: Target) -> tuple[Session, list[Task]]:
@@ -63,7 +66,7 @@ def _task(entry: Entry, work: Work, pictures: Pictures) -> Task:
         if work.limit:
             raise EvaluationError("--limit is for files; lmms-eval's own benchmarks are asked whole.")
         return Task(entry, entry.lmms, LAYOUTS[entry.lmms])
-    benchmark = own.loaded(entry, pictures, work.limit)
+    benchmark = own_runner.loaded(entry, pictures, work.limit)
     if any(len(item.options) < 2 for item in benchmark.items if not item.fault):
         raise EvaluationError(
             f"With lmms-eval a file's samples must have options, and {entry.file} has others; use own."
@@ -85,7 +88,7 @@ def run(work: Work, target: Target) -> list[State]:
     if missing:
         work.display.note(f"lmms-eval {session.kit.version} asks {target.label}; its log is {session.log}")
         try:
-            with opening.endpoint(target, work) as endpoint:
+            with open.endpoint(target, work) as endpoint:
                 for task in missing:
                     why = why or _ask(work, session, task, endpoint)
         except EvaluationError as error:
@@ -107,7 +110,7 @@ def _finished(state: State | None, session: Session, task: Task) -> bool:
 def _ask(work: Work, session: Session, task: Task, endpoint: Endpoint) -> str:
     """Have lmms-eval ask and grade; "" or why that failed."""
     session.write(task, work.folder)
-    upstream = Upstream(endpoint.url, opening.key(session.target), session.system)
+    upstream = Upstream(endpoint.url, open.key(session.target), session.system)
     with relaying(upstream, session.journal) as relay:
         argv = session.command(task, relay.url, endpoint.served)
         hub = () if task.benchmark else ("HF_TOKEN",)  # it fetches benchmarks of its own from there

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import yaml
 
 from capcurriculum import prompts
+from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.rows import digest
 from capcurriculum.tables import publish, write_atomically
-from capcurriculum.unfinished import removed_if_it_fails
 from evaluation import kits
-from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks.benchmark import Benchmark
 from evaluation.kits import Kit
+from evaluation.serving.models import Target
 from evaluation.suites import Entry
-from evaluation.targets import Target
 
 NAME = "lmms-eval"
 DISTRIBUTIONS = ("lmms-eval", "lmms_eval")

@@ -13,15 +13,17 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from capcurriculum import bounded_yaml, consent, endpoint_urls
+from capcurriculum import consent
 from capcurriculum import run as runs
-from capcurriculum.bounded_yaml import YamlProblem
 from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
-from capcurriculum.recipe_headers import KeyVariable
-from capcurriculum.recipe_models import DEFAULT_KEY
+from capcurriculum.recipe import yaml_file
+from capcurriculum.recipe.models import DEFAULT_KEY
+from capcurriculum.recipe.yaml_file import YamlProblem
+from capcurriculum.trust import endpoint_urls
+from capcurriculum.trust.headers import KeyVariable
 from curricula import make
-from evaluation import stage_files
+from evaluation.benchmarks import stage_files
 
 EngineName = Literal["own", "vlmevalkit", "lmms-eval"]
 BUILT_IN = ("main", "extended")
@@ -95,7 +97,7 @@ def load(name: str) -> Suite:
 
 def _read(path: Path) -> object:
     try:
-        return bounded_yaml.read(path)
+        return yaml_file.read(path)
     except OSError as error:
         raise EvaluationError(f"The suite {path} cannot be read ({error.strerror}); check the path.") from error
     except YamlProblem as problem:

@@ -16,7 +16,7 @@ from typing import Any
 from vlmeval.api import BedrockAPI
 
 # The file alone, for the kit's Python does not have this package.
-Guarded: Any = runpy.run_path(str(Path(__file__).parents[1] / "guarded.py"))["Guarded"]
+Guarded: Any = runpy.run_path(str(Path(__file__).parents[1] / "serving" / "guarded.py"))["Guarded"]
 
 
 def answer(model: Any, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

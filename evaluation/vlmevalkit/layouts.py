@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from capcurriculum.rows import Outcome
-from evaluation.scoring import JUDGE_GONE
+from evaluation.benchmarks.scoring import JUDGE_GONE
 
 Row = Mapping[str, str]
 #: Outcome, answer, detail.

@@ -9,15 +9,16 @@ from string import ascii_uppercase
 
 from capcurriculum.errors import EvaluationError
 from capcurriculum.rows import Outcome
-from capcurriculum.samples import Sample
-from evaluation import kits, tsv
-from evaluation.benchmarks import Item
-from evaluation.pictures import Pictures
-from evaluation.scoring import JUDGE_GONE
+from evaluation import kits
+from evaluation.benchmarks import tsv
+from evaluation.benchmarks.benchmark import Item
+from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.scoring import JUDGE_GONE
+from evaluation.job import Work
+from evaluation.results.samples import Sample
 from evaluation.vlmevalkit import tables
 from evaluation.vlmevalkit.layouts import NO_REPLY, Found, Row, metric
 from evaluation.vlmevalkit.session import NAME, Dataset, Session
-from evaluation.work import Work
 
 #: Reply -> its length in tokens and why it ended.
 Told = Mapping[str, tuple[int | None, str]]

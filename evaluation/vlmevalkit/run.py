@@ -7,22 +7,24 @@ keeps what came of that: nothing is graded before the judge has answered us, and
 import glob
 from collections.abc import Iterable, Sequence
 
-from capcurriculum import results, samples
 from capcurriculum.errors import EvaluationError
-from capcurriculum.results import State
 from capcurriculum.rows import Outcome
-from capcurriculum.samples import Sample
-from evaluation import judges, kits, opening, own, scoring
+from evaluation import judges, kits, own_runner
+from evaluation.benchmarks import scoring
+from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.scoring import JUDGE_GONE
+from evaluation.job import Work
 from evaluation.judges import Named
-from evaluation.pictures import Pictures
-from evaluation.relay import Upstream, recorded, relaying
-from evaluation.scoring import JUDGE_GONE
+from evaluation.results import results, samples
+from evaluation.results.results import State
+from evaluation.results.samples import Sample
+from evaluation.serving import open
+from evaluation.serving.models import Target
+from evaluation.serving.relay import Upstream, recorded, relaying
 from evaluation.suites import Entry
-from evaluation.targets import Target
 from evaluation.vlmevalkit import read, tables
 from evaluation.vlmevalkit.layouts import OF_FILES, layout
 from evaluation.vlmevalkit.session import DISTRIBUTIONS, EXACT, HINT, JUDGE, NAME, Dataset, Session, setup
-from evaluation.work import Work
 
 #: The kit's class that shows a prompt of the file's own, so that questions are asked in the words of training.
 _CUSTOM = "CVBench"
@@ -53,7 +55,7 @@ def _dataset(entry: Entry, work: Work, pictures: Pictures) -> Dataset:
                 f"How VLMEvalKit leaves the results of {entry.name} ({entry.kit_class}) is not known."
             )
         return Dataset(entry, entry.name, entry.kit_class, found)
-    benchmark = own.loaded(entry, pictures, work.limit)
+    benchmark = own_runner.loaded(entry, pictures, work.limit)
     if any(len(item.options) < 2 for item in tables.askable(benchmark)):
         raise EvaluationError(f"VLMEvalKit cannot grade {entry.file}: not every sample has options; use --engine own.")
     # Not the file's own name: words in it can make the kit ask or grade in another way.
@@ -109,8 +111,8 @@ def _infer(work: Work, session: Session, batch: Sequence[Dataset]) -> str:
         f"VLMEvalKit {session.kit.version} asks {session.target.label}: {names}; its log is {session.log}"
     )
     try:
-        with opening.endpoint(session.target, work) as endpoint:
-            upstream = Upstream(endpoint.url, opening.key(session.target))
+        with open.endpoint(session.target, work) as endpoint:
+            upstream = Upstream(endpoint.url, open.key(session.target))
             with relaying(upstream, session.journal) as relay:
                 argv = session.infer(missing, relay.url, endpoint.served)
                 told = session.variables(missing) | kits.keys(relay.token)

@@ -14,10 +14,10 @@ from capcurriculum import prompts
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
 from evaluation import kits
-from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks.benchmark import Benchmark
 from evaluation.kits import Kit
+from evaluation.serving.models import Target
 from evaluation.suites import Entry
-from evaluation.targets import Target
 from evaluation.vlmevalkit.layouts import Layout
 
 NAME = "vlmevalkit"

@@ -8,10 +8,10 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from capcurriculum import json_file
 from capcurriculum.errors import EvaluationError
+from capcurriculum.files import json_file
 from capcurriculum.tables import write_atomically
-from evaluation.benchmarks import Benchmark, Item
+from evaluation.benchmarks.benchmark import Benchmark, Item
 
 #: Texts that pandas takes for a missing value; with a space behind them they stay what they are.
 _MISSING = frozenset(

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datagen.images import ImageProblem
-from datagen.sources.addresses import public
-from datagen.sources.download import Limits, TryAgain, fetch
+from datagen.sources.images.addresses import public
+from datagen.sources.images.download import Limits, TryAgain, fetch
 from tests.bad_inputs.corpus import Case
 
 #: The first and the last address of a range where both matter.

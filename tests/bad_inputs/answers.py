@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks import review_world
 from benchmarks.review_world import World
 from capcurriculum.run import Run
-from filters.review.form import version
-from filters.review.page import signing
+from filters.human.form import version
+from review.page import signing
 from tests.bad_inputs.corpus import Case
 from tests.reviewing import copied
 

@@ -175,7 +175,7 @@ def _made_again(folder: Path) -> Callable[[], int]:
 
 
 def _follow(run: Run, path: Path, before: bytes) -> int:
-    from capcurriculum.progress import Display
+    from capcurriculum.render.progress import Display
     from curricula.make import STAGES as PLAIN
     from curricula.make import write_orders
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from evaluation.relay import Relay, Upstream, relaying
+from evaluation.serving.relay import Relay, Upstream, relaying
 from tests.bad_inputs.corpus import Case
 
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "What is 1 + 2?"}]}).encode()

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from capcurriculum import cli, results
-from capcurriculum.progress import Display
+from capcurriculum import cli
+from capcurriculum.render.progress import Display
 from curricula import make
+from evaluation.results import results
 from tests import report_runs
 from tests.bad_inputs.corpus import Case
 

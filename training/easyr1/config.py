@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe_training import StageRun, TrainingRecipe
+from capcurriculum.recipe.training import StageRun, TrainingRecipe
 from training.knobs import Backbone, Knobs
 
 _HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.tables import write_atomically
 from training.easyr1 import COMMIT
 from training.easyr1.config import check, config
-from training.links import Links
+from training.stages import Links
 
 TEMPLATE = "format_prompt.jinja"
 SCRIPT = "run.sh"

@@ -13,21 +13,22 @@ from types import TracebackType
 from typing import Any
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.progress import Display
-from capcurriculum.recipe_preflight import PreflightSection
-from capcurriculum.recipe_training import TrainingRecipe
+from capcurriculum.recipe.preflight import PreflightSection
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.render.progress import Display
 from training import interpreter
-from training.dataset import StageFiles
-from training.preflight import captioned, libraries, machine, notes, overlong, schema
-from training.preflight.captioned import CaptionData
 from training.preflight.findings import Findings, Severity
-from training.preflight.measure import Measuring, measure
-from training.preflight.need import LinkNeed
-from training.preflight.notes import StageReport
-from training.preflight.overlong import Change
-from training.preflight.pool import Pools, slices, with_ids
-from training.preflight.settings import Settings, settings_of
-from training.preflight.worker import Seen, Slice
+from training.preflight.machine import libraries, machine
+from training.preflight.machine.need import LinkNeed
+from training.preflight.rows import captioned, notes, overlong, schema
+from training.preflight.rows.captioned import CaptionData
+from training.preflight.rows.measure import Measuring, measure
+from training.preflight.rows.notes import StageReport
+from training.preflight.rows.overlong import Change
+from training.preflight.rows.pool import Pools, slices, with_ids
+from training.preflight.rows.settings import Settings, settings_of
+from training.preflight.rows.worker import Seen, Slice
+from training.stage_files import StageFiles
 
 #: Below a link's folder, files that are not its set's own.
 _DATA = "data"

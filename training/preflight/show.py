@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from capcurriculum.errors import TrainerError
+from capcurriculum.render.terminal import visible
 from capcurriculum.tables import write_atomically
-from capcurriculum.terminal import visible
 from training.preflight.findings import Severity
 from training.preflight.inspection import Inspection
 

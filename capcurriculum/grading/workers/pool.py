@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from capcurriculum import child_environment
 from capcurriculum.errors import EngineError
 from capcurriculum.rows import Outcome
+from capcurriculum.trust import child_environment
 
 CPU_SECONDS = 1.0  # of processor for one answer; honest answers take hundredths, the slowest seen half a second
 ALONE_CPU_SECONDS = 2.0  # for the second try

@@ -1,7 +1,7 @@
 """Read what people said on a page: JSON lines from outside, of which every one is checked.
 
 A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing. A file
-is one person's: the one whose page signed it, else the one whom the importer names (see `filters.review.page.signing`).
+is one person's: the one whose page signed it, else the one whom the importer names (see `review.page.signing`).
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from capcurriculum.run import Run
 from evaluation.errors import people
 from evaluation.errors.kinds import KINDS
 from evaluation.errors.people import MAX_COMMENT, Said
-from filters.review.page import signing
-from filters.review.page.read import MAX_BYTES, at
+from review.page import signing
+from review.page.read import MAX_BYTES, at
 
 ORIGIN = "page"
 

@@ -21,9 +21,9 @@ from datagen.images import ImageProblem
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import meanings
 from evaluation.errors.protocol import LETTERS, shortened
-from filters.review import pictures
-from filters.review.page import signing
-from filters.review.page.write import block, policy
+from review import images as pictures
+from review.page import signing
+from review.page.write import block, policy
 
 FORM = 1
 #: More cases than this make a page that nobody reads to its end.

@@ -1,0 +1,1 @@
+"""Files that bear checksums, and JSON read within limits."""

@@ -1,0 +1,66 @@
+"""What a run has cost so far, over all its sessions: requests and tokens from the tables, seconds from the events."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from capcurriculum.ledger import query
+from capcurriculum.run import Run
+
+#: The event in which a step notes rows and the numbers of `_NOTED` since its last note.
+ASKED = "asked"
+_NOTED = ("requests", "retries", "seconds", "engine_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """One step with one model.
+
+    Replies recorded, requests that went out and the retries among them, tokens, wall seconds and the engine's part.
+
+    What was asked for in the last moments before a kill is in no account.
+    """
+
+    step: str
+    model: str
+    replies: int
+    requests: int
+    retries: int
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    engine_seconds: float
+
+
+def spends(run: Run) -> list[Spend]:
+    """One line a step and model, in the order of the road."""
+    _, rows = query.query(
+        run,
+        "select 'teacher' as step, '' as model, count(*), sum(tokens_in), sum(tokens_out) from attempts "
+        "having count(*) > 0 union all "
+        "select 'describe', describer, count(*), sum(tokens_in), sum(tokens_out) from descriptions group by all "
+        "union all "
+        "select purpose, solver, count(*), sum(tokens_in), sum(tokens_out) from answers group by all",
+    )
+    noted = _noted(run)
+    found = []
+    for step, model, replies, tokens_in, tokens_out in rows:
+        # One model teaches; attempts know it by the engine's name for it, events by the recipe's.
+        names = [key for key in noted if key[0] == step and model in ("", key[1])]
+        sent, again, wall, engine = (sum(noted[key][place] for key in names) for place in range(len(_NOTED)))
+        name = str(model) or ", ".join(sorted(key[1] for key in names))
+        count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
+        times = round(wall, 2), round(engine, 2)
+        found.append(Spend(str(step), name, count, int(sent), int(again), read, written, *times))
+    order = ("teacher", "probe", "describe", "audit", "rollout")
+    return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
+
+
+def _noted(run: Run) -> dict[tuple[str, str], list[float]]:
+    """(step, model) -> the sums of what was noted."""
+    total: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(_NOTED))
+    for event in run.events():
+        if event.get("event") == ASKED:
+            entry = total[str(event.get("step")), str(event.get("model"))]
+            for place, name in enumerate(_NOTED):
+                entry[place] += float(str(event.get(name, 0)))
+    return dict(total)

@@ -1,0 +1,133 @@
+"""Where rows went: the funnel as the road meets its filters, and each filter's own catch whatever the others say.
+
+Both are queries over the ledger alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from capcurriculum.ledger.verdicts import counting, current, everything
+from capcurriculum.reasons import UNDECIDED, Reason
+from capcurriculum.run import Run
+
+#: Steps before the recipe's filters, in the order of the road; others that no recipe lists come last, by their names.
+STEPS = ("source", "download", "teacher")
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelLine:
+    """How many rows of a stage one filter met, kept, and dropped for which reasons.
+
+    `labelled` are reasons of rows that are kept with one.
+    """
+
+    stage: str
+    filter: str
+    met: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    labelled: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CatchLine:
+    """What one filter objects to among all questions of a stage that it judged.
+
+    `alone` are those that no other filter objects to, and `shared` counts those that another one objects to as well. A
+    filter that labels is counted with what it would drop.
+    """
+
+    stage: str
+    filter: str
+    judged: int
+    caught: int
+    alone: int
+    shared: Mapping[str, int]
+
+
+def lines(run: Run) -> list[FunnelLine]:
+    """The sequential funnel, stage by stage: a row counts up to the first filter that drops it.
+
+    Raises:
+        RecipeError: the run's own recipe cannot be read.
+    """
+    verdicts = placed(run).filter(pl.col("reason") != Reason.NOT_ASKED)
+    first = verdicts.filter(~pl.col("keep")).group_by("stage", "question_id").agg(last=pl.col("place").min())
+    met = verdicts.join(first, on=["stage", "question_id"], how="left")
+    met = met.filter(pl.col("last").is_null() | (pl.col("place") <= pl.col("last")))
+    counts = met.group_by("stage", "place", "filter", "keep", "reason").agg(pl.col("question_id").n_unique())
+    found: dict[tuple[str, str], FunnelLine] = {}
+    for stage, _, name, keep, reason, count in counts.sort("place", "filter", "reason").collect().iter_rows():
+        line = found.get((stage, name), FunnelLine(stage, name))
+        more = {} if reason == Reason.KEPT else {reason: count}
+        found[stage, name] = FunnelLine(
+            stage,
+            name,
+            line.met + count,
+            line.kept + (count if keep else 0),
+            line.dropped if keep else {**line.dropped, **more},
+            {**line.labelled, **more} if keep else line.labelled,
+        )
+    place = placing(run.recipe().taught)
+    return sorted(found.values(), key=lambda line: place(line.stage))
+
+
+def catches(run: Run) -> list[CatchLine]:
+    """Each filter of the recipe by itself, in the order of the road.
+
+    Questions that were not asked because an earlier phase dropped them are neither judged nor caught.
+    """
+    recipe = run.recipe()
+    verdicts = current(run, recipe).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = verdicts.select("stage", "filter", "question_id", "keep", "reason")
+    objects = ~pl.col("keep") | ~pl.col("reason").is_in([Reason.KEPT, *UNDECIDED])
+    caught = verdicts.filter(objects).select("stage", "filter", "question_id").collect().lazy()
+    judged = _counts(verdicts.group_by("stage", "filter").len())
+    alone = caught.filter(pl.len().over("stage", "question_id") == 1)
+    pairs = caught.join(caught, on=["stage", "question_id"]).group_by("stage", "filter", "filter_right").len()
+    own, single, both = (
+        _counts(caught.group_by("stage", "filter").len()),
+        _counts(alone.group_by("stage", "filter").len()),
+        _counts(pairs),
+    )
+    road = list(dict.fromkeys(counting(recipe)["filter"]))
+    return [
+        CatchLine(
+            stage,
+            name,
+            judged[stage, name],
+            own.get((stage, name), 0),
+            single.get((stage, name), 0),
+            {other: both.get((stage, name, other), 0) for other in road if other != name and (stage, other) in judged},
+        )
+        for stage in sorted({stage for stage, _ in judged}, key=placing(recipe.taught))
+        for name in road
+        if (stage, name) in judged
+    ]
+
+
+def _counts(frame: pl.LazyFrame) -> dict[tuple[str, ...], int]:
+    return {tuple(row[:-1]): row[-1] for row in frame.collect().iter_rows()}
+
+
+def placed(run: Run) -> pl.LazyFrame:
+    """Every verdict that counts, with its filter's place on the road, negative for the steps before the filters.
+
+    Columns: `stage, filter, question_id, keep, reason, place`.
+
+    Raises:
+        RecipeError: the run's own recipe cannot be read.
+    """
+    recipe = run.recipe()
+    by_name = counting(recipe).lazy().select("filter", "stage", listed="place")
+    steps = pl.LazyFrame({"filter": STEPS, "step": range(-len(STEPS), 0)})
+    verdicts = everything(run, recipe).select("stage", "filter", "question_id", "keep", "reason")
+    placed = verdicts.join(by_name, on=["filter", "stage"], how="left").join(steps, on="filter", how="left")
+    return placed.with_columns(place=pl.coalesce("listed", "step", pl.lit(len(recipe.filters))))
+
+
+def placing(taught: Sequence[str]) -> Callable[[str], tuple[int, str]]:
+    """A key that sorts stages as they are taught, any other last."""
+    return lambda stage: (taught.index(stage) if stage in taught else len(taught), stage)

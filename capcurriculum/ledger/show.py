@@ -1,0 +1,172 @@
+"""Print what the ledger says: funnel, status, the life of one row, query results."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from capcurriculum.errors import RunError
+from capcurriculum.files import json_file
+from capcurriculum.ledger import flat_rates, query
+from capcurriculum.ledger import funnel as counts
+from capcurriculum.ledger.cost import spends
+from capcurriculum.ledger.forecast import Forecast
+from capcurriculum.ledger.funnel import CatchLine, FunnelLine
+from capcurriculum.ledger.verify import Found
+from capcurriculum.render.terminal import visible
+from capcurriculum.run import Run
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
+    """A plain table; columns named in `numbers` are set right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(_cell(column), justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> Text:
+    # As text, for rows are nobody's markup; the lines of a cell stay lines.
+    return Text(visible("" if value is None else value, keep="\n"))
+
+
+def funnel_table(lines: Sequence[FunnelLine]) -> Table:
+    """Stage by stage, what each filter met, kept and dropped and why, and what it kept with a label."""
+    numbers = ("rows", "kept", "share")
+    columns, labels = ("stage", "filter", *numbers, "dropped because"), any(line.labelled for line in lines)
+    rows = []
+    for line in lines:
+        row = (line.stage, line.filter, line.met, line.kept, f"{line.kept / line.met:.1%}", _most(line.dropped))
+        rows.append((*row, _most(line.labelled)) if labels else row)
+    return grid((*columns, "kept, but labelled") if labels else columns, rows, numbers)
+
+
+def _most(reasons: Mapping[str, int]) -> str:
+    """Reasons with their counts, the most frequent first."""
+    return ", ".join(f"{name} {n}" for name, n in sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def overlap_tables(lines: Sequence[CatchLine]) -> Iterator[Table]:
+    """For each stage, what each filter catches by itself, alone, and together with each other one, named by number."""
+    for stage in dict.fromkeys(line.stage for line in lines):
+        own = [line for line in lines if line.stage == stage]
+        numbers = ("judged", "caught", "share", "alone", *(f"& {number}" for number in range(1, len(own) + 1)))
+        rows = []
+        for number, line in enumerate(own, 1):
+            both = [line.shared.get(other.filter, "") for other in own]
+            share = f"{line.caught / line.judged:.1%}"
+            rows.append((stage, f"{number} {line.filter}", line.judged, line.caught, share, line.alone, *both))
+        yield grid(("stage", "filter", *numbers), rows, numbers)
+
+
+def funnel(run: Run, console: Console, overlap: bool = False) -> None:
+    """The funnel, how many rows each stage file holds, and which of them will give no gradient.
+
+    With `overlap` also what the filters catch by themselves.
+    """
+    console.print(funnel_table(counts.lines(run)))
+    for table in overlap_tables(counts.catches(run)) if overlap else ():
+        console.print()
+        console.print(table)
+    columns = ("stage", "split", "rows", "mean pass rate")
+    rows: list[tuple[object, ...]] = []
+    recipe = run.recipe()
+    place = counts.placing(recipe.taught)
+    if any(query.stage_files(run).values()):
+        sql = (
+            "select * from (select stage, split, count(*), round(avg(pass_rate), 3) from stages group by all) order by "
+            "list_position(['train', 'val', 'test'], split)"
+        )
+        _, found = query.query(run, sql)
+        rows = sorted(found, key=lambda row: place(str(row[0])))
+    if rows:
+        console.print()
+        console.print(grid(columns, rows, ("rows", "mean pass rate")))
+    rates = flat_rates.of_run(run, recipe)
+    said = [(stage, text) for stage in sorted(rates, key=place) for text in rates[stage].sentences()]
+    remarks([f"{stage}: {text}." for stage, text in said], console)
+
+
+def remarks(sentences: Sequence[str], console: Console) -> None:
+    """Sentences beneath a table, a line each."""
+    if sentences:
+        console.print()
+    for sentence in sentences:
+        console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+
+
+def status(run: Run, console: Console) -> None:
+    """How far the run is: rows of each table, what asking has cost, stage files, training states, the last event."""
+    tables = run.tables
+    console.print(f"run {visible(run.path)}", markup=False, highlight=False)
+    rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
+    console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
+    if spent := spends(run):
+        numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
+        console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
+    for name, files in query.stage_files(run).items():
+        console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
+    for plan in run.plans:
+        name = f"training {plan.parent.name}" if plan.parent.parent.name == "trainings" else "training"
+        for stage, state in _training_states(plan):
+            console.print(f"{visible(name)} {visible(stage)}: {visible(state)}", markup=False, highlight=False)
+    last = list(run.events())[-1:]
+    if last:
+        console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
+
+
+def verified(found: Sequence[Found], console: Console) -> None:
+    """How many files of each folder are as they were written, and how many bear no checksum to say so."""
+    rows = [(one.folder or "the run's own folder", one.sound, one.unsealed, one.damaged) for one in found]
+    console.print(grid(("folder", "sound", "no checksum", "damaged"), rows, ("sound", "no checksum", "damaged")))
+    if bare := sum(one.unsealed for one in found):
+        remarks(
+            [f"{bare} files bear no checksum: journals, and what earlier versions wrote; they can be read."], console
+        )
+
+
+def forecast(steps: Iterable[Forecast], console: Console) -> None:
+    """What each step will ask for and cost, then the sum of what is known."""
+    columns = ("rows", "requests", "tokens in", "tokens out", "disk B", "hours", "cost")
+    rows: list[tuple[object, ...]] = []
+    found = list(steps)
+    for step in found:
+        numbers = (_short(number) for number in (step.rows, step.requests, step.tokens_in, step.tokens_out))
+        kind = "est." if step.estimate else ""
+        disk = _short(round(step.disk_mb * 1e6))
+        rows.append((step.step, step.model, kind, *numbers, disk, _hours(step.seconds), _known(step.money)))
+    console.print(grid(("step", "model", "", *columns), rows, columns))
+    if any(step.requests and None in (step.seconds, step.money) for step in found):
+        console.print("?: unknown; tokens_per_second, price_in and price_out of a model tell them", highlight=False)
+    money = [step.money for step in found if step.money is not None]
+    if money:
+        console.print(f"cost of the steps with prices: {sum(money):,.2f}", highlight=False)
+
+
+def _short(number: int) -> str:
+    """Three digits and a unit of thousands from a hundred thousand on: `9,647`, `2.6 M`, `1.28 G`."""
+    for least, size, unit in ((10**9, 10**9, "G"), (10**6, 10**6, "M"), (10**5, 10**3, "k")):
+        if number >= least:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:,}"
+
+
+def _hours(seconds: float | None) -> str:
+    return "?" if seconds is None else f"{seconds / 3600:,.2f}"
+
+
+def _known(money: float | None) -> str:
+    return "?" if money is None else f"{money:,.2f}"
+
+
+def _training_states(plan: Path) -> list[tuple[str, str]]:
+    try:
+        stages = json_file.mapping(plan).get("stages", [])
+        return [(str(run.get("stage")), str(run.get("state"))) for run in stages]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{plan} is damaged ({error}); move it away to begin the training anew.") from error

@@ -1,0 +1,271 @@
+"""One YAML file describes a whole build and training; unknown keys are errors.
+
+The resolved recipe is the identity of a run. `identity()` leaves out the keys that cannot change a result (the table
+`NO_EFFECT`), and a run refuses to go on under a recipe whose identity differs, naming every key that does.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.recipe import extends
+from capcurriculum.recipe.curriculum import CurriculumSection
+from capcurriculum.recipe.evaluation import EvaluationSection
+from capcurriculum.recipe.filters import DEFAULT, AnyFilter, check_filters
+from capcurriculum.recipe.models import FREE, MODEL_NO_EFFECT, ModelSection
+from capcurriculum.recipe.publish import PublishSection
+from capcurriculum.recipe.ray import RaySection
+from capcurriculum.recipe.review import ReviewSection
+from capcurriculum.recipe.sampling import SamplingSection
+from capcurriculum.recipe.sources import SOURCE_NO_EFFECT, StageSources, check_stage
+from capcurriculum.recipe.stages import Capability, PerceptionSection, ProblemSection, StageName
+from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.rows import Stage
+
+#: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
+NO_EFFECT: tuple[str, ...] = (
+    "runs",
+    *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
+    *SOURCE_NO_EFFECT,
+    "curriculum",
+    "training",
+    "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
+    "ray",
+    "review",  # as with filters: a changed rule judges the same reviews anew
+    "publish",
+    "evaluation",
+)
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and no key it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RolloutSection(Section):
+    """The pass rate: K replies of the model that will be trained, and which pass rates are kept.
+
+    A row is kept if `above` < pass rate < `below`; without a bound on a side, that side drops nothing. It has a pass
+    rate only if at least the share `readable` of its replies could be read. `stop` says when fewer than K replies will
+    do:
+
+    - `never`: every row gets all K;
+    - `decided`: as soon as the remaining replies cannot change whether the row is kept (for runs that only select);
+    - `dropped`: as `decided`, but rows that are kept get all K, or as many as make their 95 % interval narrower than
+      `interval`, since they are ordered by pass rate.
+    """
+
+    model: str
+    k: PositiveInt = 16
+    sampling: SamplingSection = SamplingSection(temperature=0.7, top_p=0.9, top_k=20)
+    above: Annotated[float, Field(ge=0, lt=1)] | None = None
+    below: Annotated[float, Field(gt=0, le=1)] | None = None
+    readable: Annotated[float, Field(ge=0, le=1)] = 0.5
+    stop: Literal["never", "decided", "dropped"] = "never"
+    chunk: PositiveInt = 4
+    interval: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _bounds_make_sense(self) -> "RolloutSection":
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError("above must be smaller than below")
+        if self.interval is not None and self.stop != "dropped":
+            raise ValueError("interval has a meaning only with stop: dropped")
+        return self
+
+
+class SplitSection(Section):
+    """Shares that a stable hash of the image (of the problem, where there is none) sends to validation and test."""
+
+    val: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.10
+
+    @model_validator(mode="after")
+    def _train_left(self) -> "SplitSection":
+        if self.val + self.test >= 1:
+            raise ValueError("val + test must leave a share for train")
+        return self
+
+
+class Recipe(Section):
+    """A whole build and training."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    seed: int = 0
+    runs: str = "runs"
+    models: dict[str, ModelSection]
+    perception: PerceptionSection | None = None
+    text: ProblemSection | None = None
+    visual: ProblemSection | None = None
+    capabilities: dict[StageName, Capability] = {}
+    rollouts: RolloutSection
+    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT
+    split: SplitSection = SplitSection()
+    curriculum: CurriculumSection = CurriculumSection()
+    training: TrainingRecipe | None = None
+    ray: RaySection = RaySection()
+    review: ReviewSection = ReviewSection()
+    publish: PublishSection = PublishSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+    @field_validator("filters")
+    @classmethod
+    def _capabilities_filtered(cls, filters: tuple[AnyFilter, ...], info: ValidationInfo) -> tuple[AnyFilter, ...]:
+        kinds = {name: Stage(one.kind) for name, one in info.data.get("capabilities", {}).items()}
+        return tuple(section.over(kinds) for section in filters)
+
+    @model_validator(mode="after")
+    def _sources_fit(self) -> "Recipe":
+        if not self.stages:
+            raise ValueError("at least one of perception, text, visual, capabilities is needed")
+        for stage, section in self.stages.items():
+            check_stage(stage, self.kind(stage), section)
+        return self
+
+    @model_validator(mode="after")
+    def _stages_known(self) -> "Recipe":
+        if taken := sorted(set(self.capabilities) & set(Stage)):
+            raise ValueError(f"{', '.join(taken)} is a stage of its own; give the capability another name")
+        named: dict[str, Iterable[str]] = {f"the filter {one.name}": one.stages for one in self.filters}
+        named |= {f"the order {order.folder}": order.stages for order in self.curriculum.orders}
+        if self.training and not self.training.order:  # else these are sets of that order, which may have other names
+            named["training"] = [run.stage for run in self.training.stages]
+        for who, stages in named.items():
+            if unknown := [stage for stage in stages if stage not in {*Stage, *self.capabilities}]:
+                known = ", ".join((*Stage, *self.capabilities))
+                raise ValueError(f"{who} names the stage {unknown[0]}, and there is none; stages are {known}")
+        if self.curriculum.stages and sorted(self.curriculum.stages) != sorted(self.stages):
+            raise ValueError(f"curriculum.stages must name each stage of the recipe once: {', '.join(self.stages)}")
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the build and the training of this recipe live."""
+        return Path(self.runs) / self.name
+
+    @property
+    def training_dir(self) -> Path:
+        """Where the training of this recipe lives: `training/`, or below `trainings/` for one with a name."""
+        name = self.training.name if self.training else ""
+        return self.run_dir / "trainings" / name if name else self.run_dir / "training"
+
+    @property
+    def stages(self) -> dict[str, StageSources]:
+        """Name -> section of the stages that the recipe has: the built-in ones, then its capabilities as written."""
+        built_in = {str(stage): getattr(self, stage) for stage in Stage}
+        return {stage: section for stage, section in built_in.items() if section is not None} | self.capabilities
+
+    @property
+    def captioned(self) -> dict[str, PerceptionSection]:
+        """Those of its stages whose questions a teacher writes from captions."""
+        return {stage: section for stage, section in self.stages.items() if isinstance(section, PerceptionSection)}
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """All stages by name in the order they are taught; built-in ones that the recipe does not have among them."""
+        return self.curriculum.stages or (*map(str, Stage), *self.capabilities)
+
+    def kind(self, stage: str) -> Stage:
+        """The built-in stage that a stage is made in the way of; its own, if it is one."""
+        return Stage(self.capabilities[stage].kind if stage in self.capabilities else stage)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The models that write, probe and roll out."""
+        made = self.captioned.values()
+        solvers = (solver for section in made for solver in section.probe.solvers)
+        return frozenset({self.rollouts.model, *(section.teacher.model for section in made), *solvers})
+
+    @model_validator(mode="after")
+    def _models_defined(self) -> "Recipe":
+        missing = sorted((self.asked | set(self.ray.models)) - set(self.models))
+        if missing:
+            raise ValueError(f"models has no entry for {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_fit(self) -> "Recipe":
+        check_filters(self)
+        return self
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        RecipeError: the file (or one it extends) is missing, not YAML, or does not describe a recipe; the sentence
+            names each key.
+    """
+    return parse(extends.read(path), str(path))
+
+
+def parse(data: object, name: str) -> Recipe:
+    """Check an already loaded recipe; `name` is what the error calls it."""
+    if not isinstance(data, dict):
+        raise RecipeError(f"The recipe {name} must be a mapping of keys, and it is a {type(data).__name__}.")
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"The recipe {name} is not right: {wrong}.") from error
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def identity(recipe: Recipe) -> dict[str, Any]:
+    """Dotted key -> value for every key that can change a result.
+
+    A model that nobody but an auditor asks is left out: its votes carry a digest of it.
+    """
+    data = recipe.model_dump(mode="json")
+    data["models"] = {name: model for name, model in data["models"].items() if name in recipe.asked}
+    for model in data["models"].values():
+        # As one text each: taken apart, a key that is null would look like one that is not there, and true like 1.
+        model |= {key: json.dumps(dict(sorted(model[key].items()))) for key in FREE}
+    if not recipe.capabilities:
+        del data["capabilities"]  # so that runs from before there were any are the same
+    return {key: value for key, value in _flatten(data, "").items() if not _no_effect(key)}
+
+
+def differences(before: Recipe, after: Recipe) -> list[str]:
+    """Dotted keys whose values differ and matter, each as `key: before -> after`."""
+    old, new = identity(before), identity(after)
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    return [f"{key}: {old.get(key, '(absent)')} -> {new.get(key, '(absent)')}" for key in keys]
+
+
+def _flatten(value: object, prefix: str) -> dict[str, Any]:
+    if isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
+        value = {str(place): inner for place, inner in enumerate(value)}
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _no_effect(key: str) -> bool:
+    parts = key.split(".")
+    return any(
+        len(pattern) <= len(parts) and all(p in ("*", q) for p, q in zip(pattern, parts, strict=False))
+        for pattern in (entry.split(".") for entry in NO_EFFECT)
+    )

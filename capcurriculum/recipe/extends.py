@@ -1,0 +1,74 @@
+"""Read a recipe file, together with the one it extends: `extends: base.yaml` takes all of that file's keys.
+
+Mappings are merged key by key, everything else is replaced, so recipes over one run say only what they mean. A recipe
+may be somebody else's, so it can name only YAML files in its own folder or below.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import RecipeError
+from capcurriculum.recipe import yaml_file
+from capcurriculum.recipe.yaml_file import YamlProblem
+
+_KEY = "extends"
+#: Files that extend one another, the first among them.
+MOST_FILES = 16
+
+
+def read(path: Path) -> object:
+    """What the file and those it extends say; whether it is a recipe is for the caller to check.
+
+    Raises:
+        RecipeError: a file is missing or not YAML, names one outside of its folder, or they extend one another.
+    """
+    return _read(path, ())
+
+
+def _read(path: Path, below: tuple[Path, ...]) -> object:
+    if (place := _place(path)) in below:
+        raise RecipeError(f"The recipe {path} extends itself by way of {below[-1].name}; leave out one `extends`.")
+    if len(below) == MOST_FILES:
+        raise RecipeError(f"More than {MOST_FILES} recipes extend one another, {path} among them; merge some of them.")
+    data = _load(path)
+    if not isinstance(data, dict) or _KEY not in data:
+        return data
+    base = _read(_base(path, data[_KEY]), (*below, place))
+    if not isinstance(base, dict):
+        raise RecipeError(f"The recipe {path} extends {data[_KEY]}, which is no mapping of keys.")
+    return merged(base, {key: value for key, value in data.items() if key != _KEY})
+
+
+def merged(base: dict[Any, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
+    """`base` with `changes`: a mapping in both is merged, any other value is that of `changes`."""
+    both = dict(base)
+    for key, value in changes.items():
+        before = both.get(key)
+        both[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _place(path: Path) -> Path:
+    """The file itself, links followed; `Path.resolve` raises where one leads to itself."""
+    return Path(os.path.realpath(path))
+
+
+def _base(path: Path, named: object) -> Path:
+    folder = _place(path).parent
+    if not isinstance(named, str) or not named.endswith((".yaml", ".yml")) or "\0" in named or len(named) > 1000:
+        raise RecipeError(
+            f"In the recipe {path}, extends must name one YAML file, such as base.yaml, not {str(named)[:100]!a}."
+        )
+    if not _place(folder / named).is_relative_to(folder):
+        raise RecipeError(f"The recipe {path} extends {named!r}, which lies outside of its folder; copy it there.")
+    return path.parent / named
+
+
+def _load(path: Path) -> object:
+    try:
+        return yaml_file.read(path)
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
+    except YamlProblem as problem:
+        raise RecipeError(f"The recipe {path} is not valid YAML: {problem}.") from problem

@@ -1,0 +1,215 @@
+"""The `training` section of a recipe: which backbone, over which sets in which order, with which knobs.
+
+A recipe says only what differs from its backbone (`training/backbones/<name>.yaml`); `training.knobs` merges the layers
+in one order, later wins. This module is pydantic only, so reading a recipe never imports torch, verl or ray.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from capcurriculum.recipe.curriculum import OrderSection
+from capcurriculum.recipe.preflight import PreflightSection
+from capcurriculum.recipe.reward import RewardSection
+
+#: Trackers that verl writes to beside its console and the file that is read here.
+Tracker = Literal["wandb", "tensorboard", "trackio", "mlflow", "swanlab"]
+#: A value of verl's configuration.
+VerlValue = str | int | float | bool | None | tuple[str | int | float | bool, ...]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Selection = Literal["last", "best"]
+Method = Literal["grpo", "sft"]
+Schedule = Literal["constant", "cosine"]
+#: Linear layers of a language model by the last part of their names, as every model here that can be trained has them.
+LoraModule = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:-]{0,63}$"
+#: A name that is a folder below the run's.
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    if "${" in pattern:
+        raise ValueError(f"{pattern!r} holds ${{, which the trainer's configuration takes for a reference")
+    return pattern
+
+
+class TrainingSection(BaseModel):
+    """A part of the section: immutable, and no key it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KnobChanges(TrainingSection):
+    """The knobs that a layer changes; what is left out keeps the value of the layer below.
+
+    Batch sizes count prompts, lengths count tokens, `min_pixels` and `max_pixels` are areas of an image. A pass over a
+    model takes as many sequences as fit into `tokens_per_gpu` tokens; where that is 0, in captions and in EasyR1, the
+    micro-batches count the sequences of a pass on one GPU. `freeze` is a regular expression that is searched for in the
+    names of the model's parameters, or `vision` for its vision tower; "" freezes nothing. `shuffle` draws the rows anew
+    each epoch.
+    `schedule` is how the learning rate goes on after its `warmup` (a share of the stage's steps): `constant`, or by
+    half a `cosine` to `min_lr_ratio` of itself at the stage's end.
+    `lora_rank` above 0 trains adapters of that rank in the `lora_modules` of the language model's layers, scaled by
+    `lora_alpha` / `lora_rank`, and nothing else; 0 trains the weights themselves.
+    `sequence_parallel` is over how many GPUs one sequence is split while it is trained on, `tensor_parallel` over how
+    many vLLM splits the model. What is offloaded is in the host's memory while vLLM has the GPU.
+    Validation asks each row `val_rollouts` times, at `val_temperature` (0 is greedy) and `val_top_p`.
+    """
+
+    epochs: PositiveInt | None = None
+    max_steps: PositiveInt | None = None
+    batch_size: PositiveInt | None = None
+    mini_batch_size: PositiveInt | None = None
+    tokens_per_gpu: NonNegativeInt | None = None
+    update_micro_batch: PositiveInt | None = None
+    log_prob_micro_batch: PositiveInt | None = None
+    rollouts: Annotated[int, Field(ge=2)] | None = None
+    temperature: PositiveFloat | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    val_rollouts: PositiveInt | None = None
+    val_temperature: NonNegativeFloat | None = None
+    val_top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_prompt_tokens: PositiveInt | None = None
+    max_response_tokens: PositiveInt | None = None
+    min_pixels: PositiveInt | None = None
+    max_pixels: PositiveInt | None = None
+    shuffle: bool | None = None
+    freeze: Annotated[str, AfterValidator(_compiles)] | None = None
+    learning_rate: PositiveFloat | None = None
+    schedule: Schedule | None = None
+    warmup: Fraction | None = None
+    min_lr_ratio: Fraction | None = None
+    weight_decay: NonNegativeFloat | None = None
+    grad_clip: PositiveFloat | None = None
+    kl_coef: NonNegativeFloat | None = None
+    clip_low: PositiveFloat | None = None
+    clip_high: PositiveFloat | None = None
+    lora_rank: Annotated[int, Field(ge=0, le=512)] | None = None
+    lora_alpha: PositiveInt | None = None
+    lora_modules: Annotated[tuple[LoraModule, ...], Field(min_length=1)] | None = None
+    accuracy_weight: Fraction | None = None
+    format_weight: Fraction | None = None
+    save_every: PositiveInt | None = None
+    validate_every: NonNegativeInt | None = None
+    keep_checkpoints: PositiveInt | None = None
+    offload_optimizer: bool | None = None
+    offload_parameters: bool | None = None
+    gpu_memory: Annotated[float, Field(gt=0, lt=1)] | None = None
+    tensor_parallel: PositiveInt | None = None
+    sequence_parallel: PositiveInt | None = None
+
+
+class SlurmSection(TrainingSection):
+    """What `train --sbatch` asks Slurm for; `time` is as Slurm writes it, for example `1-12:00:00`."""
+
+    partition: Annotated[str, Field(pattern=_WORD)] | None = None
+    account: Annotated[str, Field(pattern=_WORD)] | None = None
+    qos: Annotated[str, Field(pattern=_WORD)] | None = None
+    time: Annotated[str, Field(pattern=r"^[0-9][0-9:-]{0,19}$")] | None = None
+    cpus: PositiveInt | None = None
+    memory: Annotated[str, Field(pattern=r"^[0-9]{1,9}[KMGT]?$")] | None = None
+
+
+class StageRun(TrainingSection):
+    """One link of the chain: a set's rows, how they are taught, and what this run changes.
+
+    With `method: sft` the model is taught the captions of the set's images in place of the questions about them.
+    `select` as in `TrainingRecipe`; `verl` too, and wins over it key by key.
+    """
+
+    stage: FolderName
+    method: Method = "grpo"
+    knobs: KnobChanges = KnobChanges()
+    verl: dict[str, VerlValue] = Field(default_factory=dict)
+    select: Selection | None = None
+
+
+def _named(value: Any) -> Any:
+    return {"stage": value} if isinstance(value, str) else value
+
+
+class TrainingRecipe(TrainingSection):
+    """A chain of runs, each starting from the checkpoint of the one before.
+
+    The links are the sets of `order`: an order of the run or of the recipe's `curriculum` by its name, a kind, or a
+    whole order section; empty means the stages as they were built. `stages` picks some of these sets, in the order in
+    which they are taught (default: all of them as they come), each a name or a name with knobs.
+
+    `name` tells this training apart from others over the same run. `as_in` takes the backbone's numbers from the paper
+    or, where they differ, from its released scripts. `model` is the first parent: a checkpoint folder, a Hub id, or
+    `micro:NAME` for one shipped with the package; empty means the backbone's own.
+
+    The trainer counts as hung when it prints nothing for `stall_minutes`, or finishes no step for `step_minutes` (the
+    first one with all that comes before it, each with its save and validation). `select` says which checkpoint of a
+    stage goes on: the `last`, or the `best` by accuracy on the stage's own validation rows.
+
+    `validate_on` says whose validation rows are asked: the stage's `own`, before its first step too, or those of `all`
+    stages of the chain, so that each capability has one curve over the whole chain, which begins before its first step.
+
+    `canary` has the trainer and the rollout engine compared on a few pictures before the first step and with every
+    checkpoint; a stage in which they do not see the same ends.
+
+    `logger` names trackers beside the console and the file of metrics, `project` and `run_name` what these trackers
+    show (the stage is added), and `log_samples` how many replies of each validation they get. `verl` sets keys of
+    verl's own configuration by their dotted names, over all that is said here; stages that are taught captions take
+    only their own.
+
+    A stage that is done keeps its exported checkpoint alone, and with `keep_trainer_state` also what the trainer could
+    be resumed from.
+
+    `python` is the interpreter of the environment the trainer is installed in (empty: this one), with this package
+    beside it. `ray` is the address of a cluster that the trainer joins instead of starting one: `auto`, `host:port` or
+    `ray://host:port`; more than one node needs it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$")] = ""
+    backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "micro"
+    as_in: Literal["paper", "scripts"] = "paper"
+    model: str = ""
+    device: Literal["cpu", "cuda"] | None = None
+    gpus: PositiveInt | None = None
+    nodes: PositiveInt = 1
+    python: Annotated[str, Field(pattern=r"^$|^(/|~/)[^\x00\n]*/python[0-9.]*$")] = ""
+    ray: Annotated[str, Field(pattern=r"^$|^auto$|^(ray://)?[A-Za-z0-9_.-]+:[0-9]{1,5}$")] = ""
+    slurm: SlurmSection = SlurmSection()
+    seed: int = 42
+    order: FolderName | OrderSection | None = None
+    stages: tuple[Annotated[StageRun, BeforeValidator(_named)], ...] = ()
+    knobs: KnobChanges = KnobChanges()
+    reward: RewardSection = RewardSection()
+    preflight: PreflightSection = PreflightSection()
+    stall_minutes: PositiveFloat = 20
+    step_minutes: PositiveFloat = 180
+    select: Selection = "last"
+    validate_on: Literal["own", "all"] = "own"
+    keep_trainer_state: bool = False
+    canary: bool = True
+    logger: tuple[Tracker, ...] = ()
+    project: Annotated[str, Field(pattern=_WORD)] = "capcurriculum"
+    run_name: Annotated[str, Field(pattern=rf"^$|{_WORD}")] = ""
+    log_samples: NonNegativeInt = 0
+    verl: dict[str, VerlValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _stages_once(self) -> "TrainingRecipe":
+        names = [run.stage for run in self.stages]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each stage may be trained once; {', '.join(twice)} is listed twice")
+        return self

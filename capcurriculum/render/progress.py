@@ -1,0 +1,133 @@
+"""Live progress on a terminal, plain lines everywhere else.
+
+A step reports how many of its rows are done; the display decides how to show it. Plain lines appear at most once every
+few seconds, so a log of a long build stays readable.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from capcurriculum.render import terminal
+
+Advance = Callable[[int], None]
+#: What is said beside a count, such as `3 failed, 41 retried`, or "" for nothing. Called from a thread of the display.
+Remark = Callable[[], str]
+PLAIN_SECONDS = 5.0
+
+
+class Display:
+    """Shows the steps of a build one after the other on one console."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or terminal.console(stderr=True)
+
+    @contextmanager
+    def step(self, name: str, total: int | None, done: int = 0, remark: Remark | None = None) -> Iterator[Advance]:
+        """Show a step of `total` rows (None: not known before), `done` of them from an earlier run.
+
+        Call the result with each number of rows finished. A `remark` is shown as soon as it changes, also while no row
+        is finished.
+        """
+        if self.console.is_terminal:
+            with self._live(name, total, done, remark) as advance:
+                yield advance
+        else:
+            with self._plain(name, total, done, remark) as advance:
+                yield advance
+
+    @contextmanager
+    def _live(self, name: str, total: int | None, done: int, remark: Remark | None) -> Iterator[Advance]:
+        columns = (
+            TextColumn("{task.description:<28}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            *([_RemarkColumn(remark)] if remark else []),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task(terminal.visible(name), total=total, completed=done)
+            yield lambda count: progress.update(task, advance=count)
+
+    @contextmanager
+    def _plain(self, name: str, total: int | None, done: int, remark: Remark | None) -> Iterator[Advance]:
+        start = last = time.monotonic()
+        current, said = done, (done, "")
+        of = "" if total is None else f" of {total}"
+
+        def beside() -> str:
+            text = remark() if remark else ""
+            return f", {text}" if text else ""
+
+        def advance(count: int) -> None:
+            nonlocal current
+            current += count
+            if not remark:
+                say_if_due()
+
+        def say_if_due() -> None:
+            nonlocal last, said
+            now, news = time.monotonic(), (current, beside())
+            if now - last >= PLAIN_SECONDS and news != said and current != total:
+                last, said = now, news
+                self._line(f"{name}: {current}{of}, {now - start:.0f} s{news[1]}")
+
+        with _repeating(say_if_due if remark else None):
+            yield advance
+        resumed = f" ({done} from before)" if done else ""
+        self._line(f"{name}: {current}{of}{resumed}, {time.monotonic() - start:.1f} s{beside()}")
+
+    def note(self, text: str) -> None:
+        """One line beside the progress display."""
+        self._line(text)
+
+    def _line(self, text: str) -> None:
+        self.console.print(terminal.visible(text), markup=False, highlight=False, soft_wrap=True)
+
+
+class _RemarkColumn(ProgressColumn):
+    """Asked for its text whenever the display is drawn."""
+
+    def __init__(self, remark: Remark) -> None:
+        super().__init__()
+        self._remark = remark
+
+    def render(self, task: Task) -> Text:
+        """The remark as it is now."""
+        return Text(terminal.visible(self._remark()), style="yellow")
+
+
+@contextmanager
+def _repeating(call: Callable[[], None] | None) -> Iterator[None]:
+    """Call again and again, from a thread, until the block ends: a step that waits for its first row is not mute."""
+    if call is None:
+        yield
+        return
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(PLAIN_SECONDS):
+            call()
+
+    thread = threading.Thread(target=repeat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,1 @@
+"""What untrusted recipes may reach: endpoints, headers, and the environment of child processes."""

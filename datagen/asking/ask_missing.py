@@ -1,0 +1,175 @@
+"""Ask an engine for what a table does not hold yet, and append what comes back.
+
+What is done is told by keys alone, so a step that was killed goes on where it stopped; requests are made one by one as
+the engine has room, so a step's memory does not grow with what is asked. With an engine that batches, windows are cut
+from the whole list and an unfinished one is asked again whole: its replies are then the same bytes as in an undisturbed
+run.
+
+A model that fails from its first reply on is not asked to the end (see `heard`). Replies that may belong to such a
+streak wait until it is over before they are written: they are no verdict on their rows, and the next run asks again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from capcurriculum.render.progress import Advance, Display
+from capcurriculum.rows import Request, Response
+from datagen.asking.meter import Meter
+from datagen.asking.outcomes import Heard
+from datagen.batched import windows
+from datagen.engines import Engine
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+_In = TypeVar("_In", contravariant=True)
+_Row = TypeVar("_Row")
+FLUSH_ROWS = 1024
+FLUSH_SECONDS = 5.0
+
+
+class Job(Protocol[_In, _Row]):
+    """What is asked, and what becomes of the replies."""
+
+    @property
+    def heard(self) -> Heard:
+        """What came of the replies so far; the same as long as the step lasts."""
+
+    def done(self, item: _In) -> bool:
+        """Whether the table holds its reply."""
+
+    def request(self, item: _In) -> Request:
+        """What the engine is asked."""
+
+    def row(self, item: _In, response: Response) -> _Row:
+        """The reply as a row. Called as soon as it is there, so that what depends on it can be asked next."""
+
+    def append(self, rows: Sequence[_Row]) -> None:
+        """Write one shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How the asking is shown: as a line called `name`, of `total` rows, `done` of them before.
+
+    Where its count is not one of rows, `finished` tells how much was finished since it was last called.
+    """
+
+    display: Display
+    name: str
+    total: int
+    done: int = 0
+    finished: Callable[[], int] | None = None
+
+
+def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, line: Line) -> None:
+    """Ask for every item that is not done; `meter` is told how long it took.
+
+    A None among the items, for engines that do not batch, means what it means in `Engine.stream`.
+
+    Raises:
+        EngineError: the engine as a whole cannot go on, or fails for each of the first requests alike; everything
+            recorded so far stays.
+    """
+    job.heard.begin(engine.traffic)
+    with line.display.step(line.name, line.total, line.done, job.heard.words) as advance:
+        rows = _Rows(job, meter, line, advance)
+        try:
+            if engine.window:
+                _in_windows(items, engine.window, job, engine, meter, rows)
+            else:
+                _stream(items, job, engine, meter, rows)
+            rows.release()
+        finally:
+            # Also when the endpoint goes down or the user interrupts: what was paid for is kept.
+            rows.keep()
+    for sentence in job.heard.closing(line.name):
+        line.display.note(sentence)
+
+
+class _Rows(Generic[Item, Row]):
+    """Replies on their way into the table; those of a streak that is undecided wait."""
+
+    def __init__(self, job: Job[Item, Row], meter: Meter, line: Line, advance: Advance) -> None:
+        self.ready: list[Row] = []
+        self._job, self._meter, self._line, self._advance = job, meter, line, advance
+        self._waiting: dict[bool, list[Row]] = {}
+        self._unsaid = 0
+
+    def take(self, item: Item, request: Request, response: Response) -> None:
+        """Make a reply a row.
+
+        Raises:
+            EngineError: all replies will be in vain.
+        """
+        row, seeing, heard = self._job.row(item, response), bool(request.image_paths), self._job.heard
+        reading = heard.note(item, request, response, row)
+        if warning := heard.all_cut_off(request, reading):
+            self._line.display.note(warning)
+        if not heard.undecided(request):
+            self.ready += self._waiting.pop(seeing, [])
+        waits = reading.why and reading.tells and heard.undecided(request)
+        (self._waiting.setdefault(seeing, []) if waits else self.ready).append(row)
+
+    def keep(self) -> None:
+        """Write what is ready. Nothing counts as finished while a reply waits, as its owner is not."""
+        rows, self.ready = self.ready, []
+        self._job.append(rows)
+        self._meter.note(len(rows))
+        self._unsaid += len(rows)
+        if not self._waiting:
+            self._advance(self._line.finished() if self._line.finished else self._unsaid)
+            self._unsaid = 0
+
+    def release(self) -> None:
+        """All is asked: what waits was too little to tell anything of the model."""
+        for waiting in self._waiting.values():
+            self.ready += waiting
+        self._waiting.clear()
+
+
+def _in_windows(
+    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, meter: Meter, rows: _Rows[Item, Row]
+) -> None:
+    for window in windows((item for item in items if item is not None), size):
+        missing = [item for item in window if not job.done(item)]
+        if missing:
+            if rows.ready:
+                rows.keep()
+            requests = {id(item): job.request(item) for item in window}
+            unique = {request.key: request for request in requests.values()}
+            responses = {response.key: response for response in meter.waited(engine.stream(unique.values()))}
+            for item in missing:
+                request = requests[id(item)]
+                rows.take(item, request, responses[request.key])
+
+
+def _stream(
+    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, rows: _Rows[Item, Row]
+) -> None:
+    waiting: dict[str, tuple[Request, list[Item]]] = {}
+    flushed = time.monotonic()
+    for response in meter.waited(engine.stream(_requests(items, job, waiting))):
+        request, fellows = waiting.pop(response.key)
+        for item in fellows:
+            rows.take(item, request, response)
+        if len(rows.ready) >= FLUSH_ROWS or time.monotonic() - flushed > FLUSH_SECONDS:
+            rows.keep()
+            flushed = time.monotonic()
+
+
+def _requests(
+    items: Iterable[Item | None], job: Job[Item, Row], waiting: dict[str, tuple[Request, list[Item]]]
+) -> Iterator[Request | None]:
+    """The requests of items that are not done; one that is in flight already is not sent again."""
+    for item in items:
+        if item is None:
+            yield None
+        elif not job.done(item):
+            request = job.request(item)
+            if request.key in waiting:
+                waiting[request.key][1].append(item)
+            else:
+                waiting[request.key] = (request, [item])
+                yield request

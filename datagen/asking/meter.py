@@ -1,0 +1,56 @@
+"""How long a step and its engine worked and what went out, written as it happens: a kill loses one flush of it.
+
+Replies and tokens need no account of their own: they stand in the tables, row by row.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from capcurriculum.ledger.cost import ASKED
+from capcurriculum.run import Run
+from datagen.engines.traffic import Traffic
+
+Item = TypeVar("Item")
+
+
+class Meter:
+    """The clock of one step with one model.
+
+    Wall time runs from making the meter; the engine's part of it is what passes while its next reply is waited for.
+    """
+
+    def __init__(self, run: Run, step: str, model: str, traffic: Traffic) -> None:
+        self.run, self.step, self.model, self.traffic = run, step, model, traffic
+        self._sent = (traffic.requests, traffic.retries)
+        self._noted = time.monotonic()
+        self._engine = 0.0
+
+    def waited(self, replies: Iterable[Item]) -> Iterator[Item]:
+        """The same items, with the time it took to get each of them added up."""
+        iterator = iter(replies)
+        while True:
+            start = time.monotonic()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._engine += time.monotonic() - start
+            yield item
+
+    def note(self, rows: int) -> None:
+        """Write down what passed since the last note."""
+        now = time.monotonic()
+        self.run.event(
+            ASKED,
+            step=self.step,
+            model=self.model,
+            rows=rows,
+            requests=self.traffic.requests - self._sent[0],
+            retries=self.traffic.retries - self._sent[1],
+            seconds=round(now - self._noted, 3),
+            engine_seconds=round(self._engine, 3),
+        )
+        self._noted, self._engine = now, 0.0
+        self._sent = (self.traffic.requests, self.traffic.retries)

@@ -1,0 +1,197 @@
+"""What came of a model's replies in one step: how many brought nothing, and whether it is in vain to ask on.
+
+A reply fails where the engine has none, where it is empty or nothing but thoughts, and where a teacher's cannot be used
+and asking again does not help. One that was cut off is not a failure, as the model does reply, except a teacher's: it
+counts as unknown, and a step most of whose replies are cut off says so instead of stopping.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import astuple, dataclass, replace
+from operator import add, sub
+from shlex import quote
+from typing import Any, Literal
+
+from capcurriculum.errors import EngineError
+from capcurriculum.render.terminal import visible
+from capcurriculum.rows import Request, Response
+from capcurriculum.run import Run
+from datagen.asking.streaks import Streak
+from datagen.engines.traffic import Traffic
+
+_LONGEST_REASON = 240
+MEND = "mend its server, or what the recipe says of it"
+#: Sampling is part of what a run is known by.
+MORE_TOKENS = "raise max_tokens in the step's sampling (the recipe then needs another name)"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Replies that came, and what is said of them.
+
+    `retried` are requests that were sent again, and replies of a teacher that were refused and are asked for again.
+    """
+
+    replies: int = 0
+    failed: int = 0
+    empty: int = 0
+    retried: int = 0
+    cut_off: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(*map(sub, astuple(self), astuple(other)))
+
+    @property
+    def words(self) -> str:
+        """What a progress line says of them: nothing where all is well."""
+        told = ((self.failed, "failed"), (self.empty, "empty"), (self.retried, "retried"), (self.cut_off, "cut off"))
+        return ", ".join(f"{number:,} {what}" for number, what in told if number)
+
+    def closing(self, name: str, look: str, first: str = "") -> list[str]:
+        """What a step that is over says of them in lines of its own; `look` names the place of the rest."""
+        lines, nothing = [], self.failed + self.empty
+        if nothing:
+            reason = f" (the first: {shown(first)})" if first else ""
+            lines.append(f"{name}: {nothing:,} of {self.replies:,} replies brought nothing{reason}; {look}")
+        if self.cut_off and 2 * self.cut_off >= self.replies:
+            lines.append(
+                f"{name}: {self.cut_off:,} of {self.replies:,} replies were cut off at max_tokens and count as "
+                f"unknown; to have fewer, {MORE_TOKENS}."
+            )
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reply is worth to its step.
+
+    `why` it is of no use ("" if it is of some), and the `mend`, where `why` does not tell it. `what` it counts as. A
+    reply that does not `tell` leaves open whether the next ones will be of use. `about` is the picture or prompt that
+    it is about, by default what the request shows.
+    """
+
+    why: str = ""
+    what: Literal["", "failed", "empty", "retried", "cut_off"] = ""
+    mend: str = ""
+    tells: bool = True
+    about: Hashable = None
+
+
+#: Item, response and row -> what the reply is worth.
+Read = Callable[[Any, Response, Any], Reading]
+
+
+def shown(words: str) -> str:
+    """Words from outside on one line, short and safe to print."""
+    text = visible(" ".join(words.split()))
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
+
+
+def plainly(_item: object, response: Response, _row: object) -> Reading:
+    """The reading of whoever takes any text for a reply."""
+    if response.finish == "error":
+        return Reading(response.error or "it gave no reason", "failed", MEND)
+    if response.finish == "length":
+        return Reading(what="cut_off")
+    if response.error:
+        return Reading(response.error, "empty")
+    if not response.text.strip():
+        return Reading("the reply is empty", "empty", "check the chat template that it is served with")
+    return Reading()
+
+
+def look(run: Run, table: str) -> str:
+    """Where the reasons of all replies that brought nothing are."""
+    what = {
+        "attempts": "problem, count(*) from attempts where problem <> '' group by all",
+        "descriptions": "image_id, finish from descriptions where text = ''",
+        "answers": "outcome, detail, count(*) from answers where outcome in ('failed', 'unparsed') group by all",
+    }[table]
+    return f'all are told by: capcurriculum query {quote(str(run.path))} "select {what}"'
+
+
+class Heard:
+    """The replies of one model in one step of this process, however often the step asks.
+
+    `model` is said in sentences, `look` tells where reasons can be read. A step in which some replies are known to have
+    been of use before is `proven`, and is not stopped.
+    """
+
+    def __init__(self, step: str, model: str, look: str, read: Read = plainly, *, proven: bool = False) -> None:
+        self.step, self.model, self.look = step, model, look
+        self._read = read
+        self._counts = self._before = Counts()
+        self._traffic = Traffic()
+        self._first = ""
+        # A server may take prompts and refuse every picture, so the two are told apart.
+        self._streaks = {seeing: Streak(open=not proven) for seeing in (False, True)}
+        self._cut = Streak()
+
+    def begin(self, traffic: Traffic) -> None:
+        """The step asks (again), through an engine with this traffic: `words` and `closing` count from here."""
+        self._traffic, self._first = traffic, ""
+        self._before = self.total
+
+    @property
+    def total(self) -> Counts:
+        """All that was counted, with all that the engine sent again."""
+        return replace(self._counts, retried=self._counts.retried + self._traffic.retries)
+
+    def words(self) -> str:
+        """See `Counts.words`."""
+        return (self.total - self._before).words
+
+    def closing(self, name: str) -> list[str]:
+        """See `Counts.closing`."""
+        return (self.total - self._before).closing(name, self.look, self._first)
+
+    def undecided(self, request: Request) -> bool:
+        """Whether all replies to requests of this kind may yet turn out to be in vain."""
+        return self._streaks[bool(request.image_paths)].open
+
+    def note(self, item: object, request: Request, response: Response, row: object) -> Reading:
+        """Count a reply.
+
+        Raises:
+            EngineError: it is the last one that was needed to tell that asking on is in vain.
+        """
+        reading = self._read(item, response, row)
+        self._count(reading)
+        subject = reading.about or request.image_paths or request.messages
+        streak = self._streaks[bool(request.image_paths)]
+        if not reading.why:
+            streak.end()
+        elif reading.tells and streak.add(reading.why, subject):
+            raise EngineError(self._in_vain(reading, streak.count, seeing=bool(request.image_paths)))
+        return reading
+
+    def all_cut_off(self, request: Request, reading: Reading) -> str:
+        """A sentence, once, when enough of the first replies are here and each was cut off."""
+        if reading.what != "cut_off":
+            self._cut.end()
+        elif self._cut.add("cut off", request.image_paths or request.messages):
+            self._cut.end()
+            return (
+                f"{self.step}, {self.model}: each of the first {self._cut.count} replies was cut off at max_tokens and "
+                f"counts as unknown; let it go on, or stop here and {MORE_TOKENS}."
+            )
+        return ""
+
+    def _count(self, reading: Reading) -> None:
+        more = {"replies": 1} | ({reading.what: 1} if reading.what else {})
+        self._counts += Counts(**more)
+        if reading.what in ("failed", "empty"):
+            self._first = self._first or reading.why
+
+    def _in_vain(self, reading: Reading, count: int, *, seeing: bool) -> str:
+        mend = reading.mend
+        if reading.what == "failed" and seeing:
+            mend = "these requests show pictures: name a model that sees them, or " + mend
+        mend = f"; {mend}" if mend else ""
+        return (
+            f"The model {self.model} brought nothing in its first {count} replies of the step {self.step}, each for "
+            f"the same reason: {shown(reading.why).removesuffix('.')}{mend}. Then run the same command again: what was "
+            "answered before is kept, and these are asked again."
+        )

@@ -1,0 +1,201 @@
+"""Auditors that describe: a model describes the image, seeing nothing else, and a reader answers from what it wrote.
+
+Neither caption nor question nor options can lead a description, so it also shows that what a question asks about is not
+there. It depends on the image alone: it is asked for once, kept, and read for every question about that image.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from capcurriculum import prompts
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.auditor import AuditSection
+from capcurriculum.render.progress import Display
+from capcurriculum.rows import (
+    SCHEMA,
+    Answer,
+    Arm,
+    Description,
+    Message,
+    Outcome,
+    Purpose,
+    Question,
+    Request,
+    Response,
+    digest,
+)
+from capcurriculum.run import Run
+from datagen import engines
+from datagen.asking.ask_missing import Line, ask_missing
+from datagen.asking.meter import Meter
+from datagen.asking.outcomes import Heard, look
+from datagen.option_rotation import rotated
+from datagen.solver import Asked, Picture, Solver, answer_row, graded, messages
+
+STEP = "describe"
+
+
+def audit(
+    run: Run,
+    recipe: Recipe,
+    section: AuditSection,
+    name: str,
+    questions: Sequence[Question],
+    folders: Mapping[str, Path],
+    display: Display,
+) -> None:
+    """Append the descriptions of the model `name`, and the votes read from them, that are missing on these questions.
+
+    Raises:
+        EngineError: the model or the reader cannot be used.
+    """
+    describing = Describing(run, recipe, section, name)
+    describing.ask(questions, folders, display)
+    with Reader(run, recipe, section, name, describing.texts(questions), display) as reader:
+        reader.read(questions)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One description wanted: of a picture, whose path is whole, for the `rollout`-th time."""
+
+    picture: Picture
+    rollout: int
+
+
+class Describing:
+    """The descriptions of one model of a section; see `datagen.asking.ask_missing.Job`."""
+
+    def __init__(self, run: Run, recipe: Recipe, section: AuditSection, name: str) -> None:
+        self.run, self.section = run, section
+        self.model = recipe.models[name]
+        self.name = section.describer(name, recipe.models)
+        self.instruction = section.instruction or prompts.describe()
+        own = digest(SCHEMA, "instruction", section.instruction)
+        self.prompt_digest = own if section.instruction else prompts.digest("describe")
+        self._known: set[tuple[str, int]] = set()
+        self.heard = Heard(STEP, f"{name} ({self.model.model})", look(run, "descriptions"))
+
+    def ask(self, questions: Iterable[Question], folders: Mapping[str, Path], display: Display) -> None:
+        """Append the descriptions of the questions' images that the run does not hold.
+
+        Raises:
+            EngineError: the model cannot be used.
+        """
+        pictures = {q.image_id: Picture(q.image_id, str(folders[q.stage] / q.image_path)) for q in questions}
+        views = [View(picture, vote) for picture in pictures.values() for vote in range(self.section.votes)]
+        self._known = set(self._mine().select("image_id", "rollout").collect().iter_rows())
+        before = sum(map(self.done, views))
+        if before < len(views):
+            line = Line(display, f"{STEP}, {self.name}", len(views), before)
+            with engines.create(self.model) as engine:
+                ask_missing(views, self, engine, Meter(self.run, STEP, self.name, engine.traffic), line)
+
+    def texts(self, questions: Iterable[Question]) -> dict[tuple[str, int], str]:
+        """(image, rollout) -> what the run's table holds of the questions' images; empty where the model gave none."""
+        images = {q.image_id for q in questions}
+        found = self._mine().filter(pl.col("image_id").is_in(list(images)), pl.col("rollout") < self.section.votes)
+        rows = found.select("image_id", "rollout", "text").collect().iter_rows()
+        return {(image, rollout): text for image, rollout, text in rows}
+
+    def _mine(self) -> pl.LazyFrame:
+        return self.run.descriptions.scan().filter(pl.col("describer") == self.name)
+
+    def done(self, item: View) -> bool:
+        """Whether the run holds it."""
+        return (item.picture.image_id, item.rollout) in self._known
+
+    def request(self, item: View) -> Request:
+        """What the engine is asked."""
+        shown = (item.picture.image_id, item.picture.path)
+        turns = (Message("user", self.instruction, images=1),)
+        sampling = self.section.sampling.record()
+        return Request.make(self.model.model, turns, sampling, images=(shown,), rollout=item.rollout)
+
+    def row(self, item: View, response: Response) -> Description:
+        """The reply; one that was cut off still says what it says."""
+        return Description(
+            request_key=response.key,
+            image_id=item.picture.image_id,
+            describer=self.name,
+            rollout=item.rollout,
+            text="" if response.finish == "error" else response.text,
+            finish=response.finish,
+            tokens_in=response.tokens_in,
+            tokens_out=response.tokens_out,
+            prompt_digest=self.prompt_digest,
+        )
+
+    def append(self, rows: Sequence[Description]) -> None:
+        """Write one shard."""
+        self.run.descriptions.append(rows)
+
+
+class Reader(Solver):
+    """A section's reader of the descriptions of the model `name`; the run knows its votes by `AuditSection.asker`.
+
+    `texts` are the descriptions by image and rollout.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        section: AuditSection,
+        name: str,
+        texts: Mapping[tuple[str, int], str],
+        display: Display,
+    ) -> None:
+        assert section.reader is not None
+        known, model = section.asker(name, recipe.models), recipe.models[section.reader.model]
+        super().__init__(run, known, model, section.reader.sampling.record(), Purpose.AUDIT, {}, display)
+        self.section, self.reader, self.texts = section, section.reader, texts
+        self.further = (prompts.NOT_TOLD,) if self.reader.may_pass else ()
+
+    def read(self, questions: Sequence[Question]) -> None:
+        """Append the votes that are missing on these questions.
+
+        Raises:
+            EngineError: the reader cannot be used.
+        """
+        self.remember(questions)
+        # Where there is nothing to read nobody is asked, and the vote is unknown.
+        items = (item for q in questions for item in self.asked(q) if not self._text(item) and not self.done(item))
+        self.append([self.row(item, _nothing(item, self.name)) for item in items])
+        self.ask_all(questions, self.asked)
+
+    def asked(self, question: Question) -> Iterator[Asked]:
+        """All readings of one question."""
+        for vote in range(self.section.votes):
+            for order in range(self.reader.orders):
+                yield Asked(question, Arm.DESCRIPTION, vote, order)
+
+    def request(self, item: Asked) -> Request:
+        """What the engine is asked."""
+        read = replace(item.question, caption=self._text(item))
+        turns = messages(read, item.arm, item.order)
+        if self.further:
+            problem, options, _ = rotated(read, item.order)
+            letters = "ABCDE"[: len(options) + 1]
+            problem = prompts.choice(read.text, dict(zip(letters, (*options, *self.further), strict=True)))
+            turns = (turns[0], Message("user", prompts.reader(read.caption, problem, letters[-1])))
+        return Request.make(self.model.model, turns, self.sampling)
+
+    def graded(self, item: Asked, response: Response) -> Answer:
+        """The reading as a row; that the description does not tell is no choice, and no failure to reply."""
+        outcome, answer, detail = graded(item.question, response, item.order, self.further)
+        if answer == "E":
+            outcome, answer = Outcome.UNPARSED, "unsure"
+        template = "reader" if self.further else "caption_arm"
+        return answer_row(item, response, self.name, self.purpose, (outcome, answer, detail), template)
+
+    def _text(self, item: Asked) -> str:
+        return self.texts.get((item.question.image_id, item.rollout), "")
+
+
+def _nothing(item: Asked, name: str) -> Response:
+    key = digest(SCHEMA, "nothing to read", name, item.question.question_id, item.rollout, item.order)
+    return Response(key, "", "error", error="there is no description to read")

@@ -1,0 +1,276 @@
+"""Ask solvers and grade what they say: the one way in which probes and rollouts become `answers` rows.
+
+The system turn is the unified prompt, the user turn is the problem as training will show it, and the grade is
+`capcurriculum.answers.grade`, the function the reward calls, so a pass rate means what the reward will mean.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from sys import intern
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from capcurriculum import answers, prompts
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.render.progress import Display
+from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
+from capcurriculum.run import Run
+from datagen import engines
+from datagen.asking.ask_missing import Line, ask_missing
+from datagen.asking.meter import Meter
+from datagen.asking.outcomes import Heard, look
+from datagen.asking.ready_queue import Turns
+from datagen.option_rotation import rotated, written
+
+#: Arm, rollout, and how far the options were rotated.
+Variant = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file by its digest and its path below its source's folder."""
+
+    image_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing to ask: a question on one arm, for the `rollout`-th time, its options rotated by `order`.
+
+    `shown` is the picture of the swapped arm.
+    """
+
+    question: Question
+    arm: Arm
+    rollout: int = 0
+    order: int = 0
+    shown: Picture | None = None
+
+    @property
+    def variant(self) -> Variant:
+        """What tells it from the question's others."""
+        return self.arm, self.rollout, self.order
+
+
+def messages(question: Question, arm: Arm, order: int = 0) -> tuple[Message, ...]:
+    """The chat turns of a question on an arm."""
+    system = Message("system", prompts.system())
+    problem, _, _ = rotated(question, order)
+    match arm:
+        case Arm.IMAGE | Arm.SWAPPED:
+            return system, Message("user", problem, images=1)
+        case Arm.BOTH:
+            return system, Message("user", prompts.both_arm(question.caption, problem), images=1)
+        case Arm.CAPTION | Arm.DESCRIPTION:
+            return system, Message("user", prompts.caption_arm(question.caption, problem))
+        case Arm.BLIND | Arm.TEXT:
+            return system, Message("user", problem)
+
+
+#: The template that an arm's prompt is known by; the others show the problem as it is.
+_TEMPLATES = {Arm.CAPTION: "caption_arm", Arm.BOTH: "both_arm"}
+
+
+def home_arm(question: Question) -> Arm:
+    """How training will show the question: with its image if it has one."""
+    return Arm.IMAGE if question.image_path else Arm.TEXT
+
+
+class Solver:
+    """One model under one name, asked for one purpose; its engine is started when there is something to ask.
+
+    `folders` maps a stage to the folder its image paths are relative to. An `engine` that is given is used and left
+    open; otherwise one is started and closed here.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        model: ModelSection,
+        sampling: Sampling,
+        purpose: Purpose,
+        folders: Mapping[str, Path],
+        display: Display,
+        engine: engines.Engine | None = None,
+    ) -> None:
+        self.run, self.name, self.model, self.sampling = run, name, model, sampling
+        self.purpose, self.folders, self.display = purpose, folders, display
+        self._open = ExitStack()
+        self._engine = engine
+        self._hear: Callable[[Asked], None] | None = None
+        self.heard = Heard(purpose, f"{name} ({model.model})", look(run, "answers"))
+        #: Question id -> variant -> outcome of its answers by this solver, of the questions in hand.
+        self.known: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def remember(self, questions: Sequence[Question]) -> None:
+        """Read what these questions were answered before into `known`.
+
+        Which model, sampling and prompt it was is not looked at: a run refuses to go on when one of them changes.
+        """
+        ids = {q.question_id for q in questions} - self.known.keys()
+        self.known |= self.recorded(pl.col("question_id").is_in(list(ids)))
+
+    def recorded(self, *predicates: pl.Expr) -> dict[str, dict[Variant, str]]:
+        """As `known`, read afresh from the run's table, for the answers for which every predicate holds."""
+        mine = self._mine().filter(*predicates).select("question_id", "arm", "rollout", "order", "outcome")
+        found: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
+        variants: dict[Variant, Variant] = {}  # one object each: there are few, and answers are many
+        for frame in mine.collect_batches():
+            for question, arm, rollout, order, outcome in frame.iter_rows():
+                variant = variants.setdefault((arm, rollout, order), (arm, rollout, order))
+                found[question][variant] = intern(outcome)
+        return found
+
+    def _mine(self) -> pl.LazyFrame:
+        return self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
+
+    def _counts(self, rollouts: Iterable[int]) -> dict[str, int]:
+        """Question id -> how many different answers it has, over these rollouts."""
+        variant = pl.struct("arm", "rollout", "order")
+        found = self._mine().filter(pl.col("rollout").is_in(list(rollouts)))
+        return dict(found.group_by("question_id").agg(variant.n_unique()).collect().iter_rows())
+
+    def engine(self) -> engines.Engine:
+        """The engine, started.
+
+        Raises:
+            EngineError: it cannot be loaded or reached.
+        """
+        if self._engine is None:
+            self._engine = self._open.enter_context(engines.create(self.model))
+        return self._engine
+
+    def use(self, engine: engines.Engine) -> None:
+        """Ask this engine from now on, and leave it open."""
+        self._engine = engine
+
+    def ask_all(
+        self, questions: Sequence[Question], asked: Callable[[Question], Iterable[Asked]], part: str = ""
+    ) -> None:
+        """Append an answer for everything `asked` names of every question that the run has none for.
+
+        It names as many things of each question, and of the same rollouts.
+
+        Raises:
+            EngineError: the model cannot be used.
+        """
+        first = list(asked(questions[0])) if questions else []
+        counts = self._counts({item.rollout for item in first})
+        lacking = [q for q in questions if counts.get(q.question_id, 0) < len(first)]
+        if not lacking:
+            return
+        # What is finished need not be looked at, unless windows are cut from the whole list.
+        chosen = questions if self.engine().window else lacking
+        self.remember(chosen)
+        total, before = len(first) * len(questions), sum(counts.get(q.question_id, 0) for q in questions)
+        line = Line(self.display, f"{self.purpose}, {self.name}{part}", total, before)
+        self._ask((item for question in chosen for item in asked(question)), line)
+
+    def ask_in_turns(self, turns: Turns[Asked], total: int) -> None:
+        """Append the answers to what `turns`, `total` questions, come to want.
+
+        Raises:
+            EngineError: the model cannot be used.
+        """
+        self._hear = turns.heard
+        line = Line(self.display, f"{self.purpose}, {self.name}", total, finished=turns.newly_finished)
+        self._ask(turns, line)
+
+    def _ask(self, items: Iterable[Asked | None], line: Line) -> None:
+        engine = self.engine()
+        ask_missing(items, self, engine, Meter(self.run, self.purpose, self.name, engine.traffic), line)
+
+    def done(self, item: Asked) -> bool:
+        """Whether the run holds the answer."""
+        return item.variant in self.known.get(item.question.question_id, ())
+
+    def request(self, item: Asked) -> Request:
+        """What the engine is asked."""
+        return request(item, self.model.model, self.sampling, self.folders)
+
+    def row(self, item: Asked, response: Response) -> Answer:
+        """The graded answer."""
+        answer = self.graded(item, response)
+        self.known[answer.question_id][item.variant] = answer.outcome
+        if self._hear:
+            self._hear(item)
+        return answer
+
+    def graded(self, item: Asked, response: Response) -> Answer:
+        """The reply as a row."""
+        found = graded(item.question, response, item.order)
+        return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
+
+    def append(self, rows: Sequence[Answer]) -> None:
+        """Write one shard of answers."""
+        self.run.answers.append(rows)
+
+
+def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
+    """What the engine is asked; `folders` as in `Solver`."""
+    turns = messages(item.question, item.arm, item.order)
+    return Request.make(model, turns, sampling, images=images(item, folders), rollout=item.rollout)
+
+
+def images(item: Asked, folders: Mapping[str, Path]) -> tuple[tuple[str, str], ...]:
+    """Digest and path of the picture that is shown, if one is."""
+    question = item.question
+    own = Picture(question.image_id, question.image_path) if item.arm in (Arm.IMAGE, Arm.BOTH) else None
+    shown = own or item.shown
+    return ((shown.image_id, str(folders[question.stage] / shown.path)),) if shown else ()
+
+
+def answer_row(
+    item: Asked, response: Response, solver: str, purpose: Purpose, found: tuple[Outcome, str, str], template: str
+) -> Answer:
+    """A reply with what was `found` in it, as `graded` gives that, and the prompt template that it answers."""
+    outcome, answer, detail = found
+    return Answer(
+        request_key=response.key,
+        question_id=item.question.question_id,
+        solver=solver,
+        purpose=purpose,
+        arm=item.arm,
+        rollout=item.rollout,
+        text=response.text,
+        answer=answer,
+        outcome=outcome,
+        finish=response.finish,
+        tokens_in=response.tokens_in,
+        tokens_out=response.tokens_out,
+        prompt_digest=prompts.digest(template),
+        detail=detail,
+        order=item.order,
+    )
+
+
+def graded(
+    question: Question, response: Response, order: int = 0, further: tuple[str, ...] = ()
+) -> tuple[Outcome, str, str]:
+    """Outcome, answer (in the letters of the question as it is written) and detail of a reply.
+
+    `further` are options that it was offered behind the question's own, in no rotation.
+    """
+    if response.finish == "error":
+        return Outcome.FAILED, "", response.error
+    if response.unread:
+        # A reply cut off before its answer says nothing about what the model sees.
+        return Outcome.UNPARSED, "", response.unread
+    _, options, gold = rotated(question, order)
+    grade = answers.grade(response.text, gold, (*options, *further) or None, question.kind or None)
+    return grade.outcome, written(grade.answer, order if options else 0), grade.detail

@@ -1,0 +1,52 @@
+"""ArxivQA (Li et al. 2024), CC-BY-SA-4.0: `arxivqa.jsonl` beside `images.tgz`, or the folder `images` unpacked from it.
+
+A row has id, image (`images/<file>`), question, options (a list, often with the letters before the texts), label (the
+key, in many spellings) and rationale. A label that names no option makes no row.
+"""
+
+from collections.abc import Iterator
+
+from capcurriculum.recipe.sources import SourceSection
+from datagen.sources.formats.record import Reading, Record
+from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.images import Pictures
+from datagen.sources.questions import Problem, ProblemSource
+
+FILE, ARCHIVE = "arxivqa.jsonl", "images.tgz"
+
+
+def patterns(section: SourceSection) -> tuple[str, ...]:
+    """The files of the Hub data set."""
+    return (FILE, ARCHIVE)
+
+
+def source(section: SourceSection, place: Place) -> ProblemSource:
+    """The questions.
+
+    Raises:
+        SourceError: they or their images are not there.
+    """
+    folder = place.folder
+    files = find_files(folder, (FILE,), "its questions")
+    folders = ((folder, place.inside(folder)),) if (folder / "images").is_dir() else ()
+    bundles = find_files(folder, (ARCHIVE,), "its images, or a folder images") if not folders else ()
+
+    def records() -> Iterator[Record]:
+        return read_files(files, Reading.of(section, place.name, ("image", "question", "options", "label")))
+
+    pictures = Pictures(section, place.store, folders, bundles)
+    return ProblemSource(records, lambda record: _problem(section, record), pictures)
+
+
+def _problem(section: SourceSection, record: Record) -> Problem:
+    return Problem(
+        problem=record.text("question"),
+        answer=record.text("label"),
+        options=record.texts("options"),
+        letters_only=True,
+        skill="figure",
+        image=record.text("image"),
+        source=section.name,
+        license=section.row_license,
+    )

@@ -1,0 +1,249 @@
+"""Any data set of captioned images or of problems, by the column mapping in the recipe.
+
+It is a folder with data files (JSON lines, JSON, CSV, Parquet, Arrow), one such file, or a data set of the Hub. Images
+are embedded, or files below `images`: a folder, an archive, or nothing, which means beside the data files.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from capcurriculum.errors import SourceError
+from capcurriculum.grading.kinds import Kind
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe.sources import Columns, SourceSection
+from datagen.sources import hub
+from datagen.sources.captioned import Caption, CaptionSource
+from datagen.sources.formats import archives, image_folder
+from datagen.sources.formats.json_lines import LineProblem
+from datagen.sources.formats.record import Keys, Reading, Record, single
+from datagen.sources.formats.records import READERS, find_files, read_files
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.images import Pictures
+from datagen.sources.options import answer_keys, choices, in_text, options
+from datagen.sources.options.key_evidence import Convention
+from datagen.sources.questions import Problem, ProblemSource
+
+_LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
+_NONE = options.Options()
+#: Rows that are looked at for letters without options, and how many it takes.
+_LOOKED_AT, _FEWEST = 200, 4
+ALL_FILES = tuple(f"**/*{ending}" for ending in READERS)
+
+
+def captions(section: SourceSection, place: Place) -> CaptionSource:
+    """A `captions` source.
+
+    Raises:
+        SourceError: its folder or files are not there.
+    """
+    columns = section.columns or Columns()
+    image = _image(section, place, columns)
+
+    def parse(record: Record) -> Caption:
+        example = record.text(columns.id) if columns.id else str(record.number)
+        caption = record.text(columns.caption)
+        return Caption(caption, image(record), example, section.name or place.name, _license(section, columns, record))
+
+    needed = tuple(filter(None, (columns.caption, columns.image, columns.id, columns.split, columns.license)))
+    return CaptionSource(_records(section, place, columns, needed), parse, pictures(section, place))
+
+
+def problems(
+    section: SourceSection, place: Place, visual: bool, keys: answer_keys.Reading | None = None
+) -> ProblemSource:
+    """A `problems` source with a column mapping; each has an image if they are `visual`.
+
+    What its keys are is read off its rows, unless `keys` says it.
+
+    Raises:
+        SourceError: its folder or files are not there, or its keys can be read in several ways.
+    """
+    columns = section.columns or Columns()
+    named = (columns.problem, columns.answer_column, columns.skill, columns.split, columns.license)
+    needed = tuple(filter(None, (*named, *columns.option_columns, columns.image if visual else "")))
+    records = _records(section, place, columns, needed)
+    convention = _convention(section, columns, records) if keys is None else keys
+    image = _image(section, place, columns)
+    # Where the recipe says of which kind the answers are, none of them is the letter of an option.
+    free = columns.answer_kind not in ("", Kind.CHOICE)
+    bare = keys is None and not columns.option_columns and not free and _bare_letters(records(), columns)
+
+    def parse(record: Record) -> Problem:
+        texts, answer = _choice(record, columns, convention)
+        if bare and _LETTER.match(answer) and not in_text.loose(record.text(columns.problem)):
+            detail = f"row {record.number} answers with the letter {answer.strip()!r}; name the columns of its options"
+            mend = "(columns: {options: ...}), or say what its answers are (answer: {column: ..., kind: text})"
+            raise LineProblem(Reason.MISSING_OPTIONS, f"{detail} {mend}")
+        return Problem(
+            problem=record.text(columns.problem),
+            answer=answer,
+            options=texts,
+            options_in_text=not free,
+            kind=columns.answer_kind,
+            skill=record.text(columns.skill) if columns.skill else "unknown",
+            image=image(record) if visual else None,
+            source=section.name or place.name,
+            license=_license(section, columns, record),
+        )
+
+    return ProblemSource(records, parse, pictures(section, place) if visual else None, str(convention))
+
+
+def _convention(
+    section: SourceSection, columns: Columns, records: Callable[[], Iterator[Record]]
+) -> answer_keys.Reading:
+    """What the keys beside options are: as the recipe says, else as all rows together show."""
+    if not columns.option_columns:
+        return answer_keys.Reading()
+
+    def rows() -> Iterator[tuple[int, object, options.Options]]:
+        for record in records():
+            if record.problem is None:
+                try:
+                    said = _key(record, columns), _options(record, columns)
+                except LineProblem:
+                    continue
+                yield record.number, *said
+
+    where = section.path or section.repo
+    if columns.answers:
+        return answer_keys.check(rows(), Convention(columns.answers), where)
+    return answer_keys.infer(rows(), where)
+
+
+def _key(record: Record, columns: Columns) -> object:
+    """The answer of a row with options, out of its solution if it stands in one."""
+    value, mark = single(record.get(columns.answer_column)), columns.gold.after
+    return choices.final_answer(value, mark, record.number) if mark and isinstance(value, str) else value
+
+
+def _choice(record: Record, columns: Columns, convention: answer_keys.Reading) -> tuple[tuple[str, ...], str]:
+    """Options and the letter of the right one, or no options and a free answer."""
+    value = single(record.get(columns.answer_column))
+    found = _options(record, columns)
+    if found.texts:
+        return found.texts, answer_keys.letter(_key(record, columns), found, convention, record.number)
+    if columns.option_columns and isinstance(value, str) and _LETTER.match(value):
+        detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
+        raise LineProblem(Reason.MISSING_OPTIONS, detail)
+    said = str(value) if isinstance(value, bool) else record.text(columns.answer_column)
+    mark = columns.gold.after
+    return (), choices.final_answer(said, mark, record.number) if mark else said
+
+
+def _options(record: Record, columns: Columns) -> options.Options:
+    """The options of a row, of one column or of one each."""
+    if isinstance(columns.options, tuple):
+        values = [record.get(name) for name in columns.options]
+        return options.of_columns(values, columns.options, record.number)
+    return options.read(record.get(columns.options), record.number, columns.options) if columns.options else _NONE
+
+
+def _bare_letters(records: Iterable[Record], columns: Columns) -> bool:
+    """Whether most of the first rows answer with a letter, and no options are named or found in their texts."""
+    rows = bare = 0
+    for record in itertools.islice(records, _LOOKED_AT):
+        value, problem = single(record.get(columns.answer_column)), record.get(columns.problem)
+        if isinstance(value, str) and isinstance(problem, str):
+            rows += 1
+            bare += bool(_LETTER.match(value)) and not in_text.options(problem) and not in_text.loose(problem)
+    return bare == rows > 1 or (bare >= _FEWEST and 2 * bare > rows)
+
+
+def _license(section: SourceSection, columns: Columns, record: Record) -> str:
+    return record.text(columns.license) if columns.license else section.row_license
+
+
+def _records(
+    section: SourceSection, place: Place, columns: Columns, needed: tuple[str, ...]
+) -> Callable[[], Iterator[Record]]:
+    if section.repo:
+        splits = section.selected_splits or ("train",)
+        return lambda: hub.rows(section, Reading.of(section, place.name, needed), splits)
+    files = data_files(section, place)
+    base, wanted = _base(place), section.selected_splits
+    by_name = bool(wanted) and not columns.split
+    told = {file: image_folder.split_of(file, base, wanted) if by_name else "" for file in files}
+    if by_name:
+        image_folder.check_told(told.values(), wanted, place.folder)
+
+    def records() -> Iterator[Record]:
+        keys = Keys(place.name)
+        for file in files:
+            found = _of_file(file, base, columns.image, replace(Reading.of(section, place.name, needed), keys=keys))
+            yield from image_folder.in_splits(found, told[file], wanted) if by_name else found
+
+    return lambda: in_splits(records(), section, columns.split)
+
+
+def _of_file(file: Path, base: Path, image: str, reading: Reading) -> Iterator[Record]:
+    """The rows of one data file, each with the folder below `base` that it lies in."""
+    folder = file.parent.relative_to(base).as_posix() if file.parent.is_relative_to(base) else "."
+    metadata = image_folder.is_metadata(file)
+    if metadata:
+        # Its pictures stand in `file_name`, whatever column the recipe looks for them in.
+        reading = replace(reading, needed=tuple(column for column in reading.needed if column != image))
+    for record in read_files([file], reading):
+        found = image_folder.renamed(record, image) if metadata else record
+        yield replace(found, folder=folder) if folder != "." else found
+
+
+def _image(section: SourceSection, place: Place, columns: Columns) -> Callable[[Record], object]:
+    """What a row says of its image; a file's name, if images lie beside the data, from the source on."""
+    if section.images or section.repo:
+        return lambda record: record.get(columns.image)
+    base = _base(place)
+    return lambda record: image_folder.beside(base, record, record.get(columns.image))
+
+
+def _base(place: Place) -> Path:
+    return place.folder.parent if place.folder.is_file() else place.folder
+
+
+def data_files(section: SourceSection, place: Place) -> list[Path]:
+    """The data files of a source on disk.
+
+    Raises:
+        SourceError: there are none.
+    """
+    if place.folder.is_file():
+        return [place.folder]
+    return find_files(place.folder, section.files or ALL_FILES, "data files; name them in the recipe's files")
+
+
+def in_splits(records: Iterator[Record], section: SourceSection, column: str) -> Iterator[Record]:
+    """The records, those of unselected splits refused; all as they are when no split is selected."""
+    wanted = section.selected_splits
+    for record in records:
+        if not wanted or not column or record.problem:
+            yield record
+            continue
+        split = record.get(column)
+        if isinstance(split, str) and split in wanted:
+            yield record
+        elif isinstance(split, str):
+            yield record.refused(Reason.UNSELECTED_SPLIT, f"row {record.number} is of the split {split!r}")
+        else:
+            yield record.refused(Reason.MISSING_FIELD, f"row {record.number} has no text in {column!r}")
+
+
+def pictures(section: SourceSection, place: Place) -> Pictures:
+    """Where the images of a mapped source are.
+
+    Raises:
+        SourceError: `images` names nothing below the source.
+    """
+    base = _base(place)
+    if section.repo:
+        return Pictures(section, place.store)
+    target = base / section.images
+    if not target.resolve().is_relative_to(base.resolve()):
+        raise SourceError(f"images: {section.images!r} leads out of {base}; name a folder or archive below it.")
+    if target.is_file() and archives.is_archive(target):
+        return Pictures(section, place.store, bundles=(target,))
+    if not target.is_dir():
+        raise SourceError(f"There is no folder and no archive {target}; check the recipe's images.")
+    return Pictures(section, place.store, folders=((target, place.inside(target)),))

@@ -1,0 +1,1 @@
+"""File formats of rows, read as streams within limits."""

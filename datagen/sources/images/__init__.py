@@ -1,0 +1,1 @@
+"""Images of rows: downloaded, extracted, checked and stored."""

@@ -1,0 +1,101 @@
+"""Many downloads at once, and yet polite: few to one host at a time, with a pause between two of them.
+
+Jobs wait in a window of bounded size, and the first whose host is free goes next, so one slow host delays its own jobs
+only. Results come as they finish; memory holds the window and no more.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from capcurriculum.recipe.sources import Download
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+#: Jobs looked at for one whose host is free, a worker.
+WINDOW_PER_WORKER = 8
+
+
+@dataclass(slots=True)
+class _Hosts:
+    """What each host is doing, and when it may be asked next."""
+
+    section: Download
+    busy: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    free_at: dict[str, float] = field(default_factory=dict)
+
+    def ready(self, host: str, now: float) -> bool:
+        return self.busy[host] < self.section.per_host and self.free_at.get(host, 0.0) <= now
+
+    def start(self, host: str, now: float) -> None:
+        self.busy[host] += 1
+        self.free_at[host] = now + self.section.pause_seconds
+
+    def end(self, host: str) -> None:
+        self.busy[host] -= 1
+        if not self.busy[host]:
+            del self.busy[host]
+        if len(self.free_at) > 10_000:
+            now = time.monotonic()
+            self.free_at = {name: at for name, at in self.free_at.items() if at > now}
+
+
+class Politely(Generic[Job, Result]):
+    """Runs `work` over jobs, at most so many at once in all and to one host."""
+
+    def __init__(self, section: Download, host_of: Callable[[Job], str], work: Callable[[Job], Result]) -> None:
+        self.section = section
+        self.host_of = host_of
+        self.work = work
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
+        """(job, result) as they finish; what `work` raises is raised here."""
+        source = iter(jobs)
+        waiting: deque[Job] = deque()
+        flying: dict[Future[Result], tuple[Job, str]] = {}
+        hosts = _Hosts(self.section)
+        window = self.section.concurrency * WINDOW_PER_WORKER
+        pool = ThreadPoolExecutor(self.section.concurrency, thread_name_prefix="download")
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(waiting) < window:
+                    try:
+                        waiting.append(next(source))
+                    except StopIteration:
+                        exhausted = True
+                self._start(waiting, flying, hosts, pool)
+                if not flying and not waiting:
+                    return
+                # A short wait also when nothing flies: some host's pause is what keeps the jobs.
+                done, _ = wait(flying, timeout=0.05, return_when=FIRST_COMPLETED) if flying else (set(), None)
+                if not flying:
+                    time.sleep(min(0.05, self.section.pause_seconds or 0.05))
+                for future in done:
+                    job, host = flying.pop(future)
+                    hosts.end(host)
+                    yield job, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(
+        self,
+        waiting: deque[Job],
+        flying: dict[Future[Result], tuple[Job, str]],
+        hosts: _Hosts,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        """Start every waiting job whose host is free, in order, while there are workers."""
+        for _ in range(len(waiting)):
+            if len(flying) >= self.section.concurrency:
+                return
+            job, now = waiting.popleft(), time.monotonic()
+            host = self.host_of(job)
+            if hosts.ready(host, now):
+                hosts.start(host, now)
+                flying[pool.submit(self.work, job)] = (job, host)
+            else:
+                waiting.append(job)

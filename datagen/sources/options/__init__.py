@@ -1,0 +1,1 @@
+"""Multiple-choice options and answer keys as data sets write them."""

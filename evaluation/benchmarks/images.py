@@ -1,0 +1,60 @@
+"""The pictures of benchmarks as files below an evaluation folder, named by their content.
+
+Whatever a benchmark brings is foreign: its size is looked at before a pixel is decoded, and a file's name is its digest
+and its true format, so no name of a benchmark's becomes a path.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+
+from capcurriculum.reasons import Reason
+from capcurriculum.rows import bytes_digest
+from capcurriculum.tables import write_atomically
+from datagen import images, shown
+from datagen.images import ImageProblem
+from datagen.shown import MOST_PIXELS
+from evaluation.results.samples import IMAGES
+
+_ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "MPO": "jpg"}
+
+
+class Pictures:
+    """The pictures of one evaluation folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._kept: dict[str, str] = {}
+
+    def keep(self, data: bytes) -> str:
+        """The path below the folder under which these bytes are kept.
+
+        Raises:
+            ImageProblem: they are no image that can be shown.
+        """
+        digest = bytes_digest(data)
+        if digest not in self._kept:
+            if len(data) > images.MAX_BYTES:
+                raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{len(data)} bytes, more than {images.MAX_BYTES}")
+            data = shown.file(data)
+            with images.opened(data, MOST_PIXELS) as image:
+                name = f"{IMAGES}/{digest}.{_ENDINGS[str(image.format)]}"
+                image.load()
+            path = self.folder / name
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, data)
+            self._kept[digest] = name
+        return self._kept[digest]
+
+
+def decoded(text: str) -> bytes:
+    """The bytes of a base64 text.
+
+    Raises:
+        ImageProblem: it is none.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageProblem(Reason.UNREADABLE_IMAGE, "the image is no base64") from error

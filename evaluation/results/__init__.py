@@ -1,0 +1,1 @@
+"""What was measured of models: evaluation folders, their samples, and comparisons."""

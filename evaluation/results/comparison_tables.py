@@ -1,0 +1,154 @@
+"""A comparison as tables, the same for the terminal, for Markdown files and for cards.
+
+Published numbers stand in rows of their own that say so, below the measured ones, and enter no average but those that
+were published.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from capcurriculum.render.table import Name, Sheet, plain
+from evaluation.published import Model, Paper
+from evaluation.results.comparisons import Comparison, Interval, Pair, Standing
+
+TITLES = {"visual_math": "visual math", "perception": "perception", "overall": "overall", "extended": "extended"}
+PUBLISHED, MEASURED, UNKNOWN = "published, not measured by us", "measured by us", "not measured"
+#: How a published number that was not stated is known, in a word.
+_HOW = {"stated": "", "figure": " (from a figure)", "derived": " (derived)"}
+#: Of a budget's numbers of tokens, how many a table shows.
+_SHOWN = 6
+
+
+def sheets(found: Comparison, paper: Paper, published: Sequence[Model]) -> Iterator[Sheet]:
+    """All tables, what matters most first."""
+    yield headline(found, paper, published)
+    yield scores(found, published)
+    for pair in found.pairs:
+        yield gains(pair)
+        yield from groups(pair)
+    if found.budget:
+        yield at_equal_length(found)
+
+
+def headline(found: Comparison, paper: Paper, published: Sequence[Model]) -> Sheet:
+    """Averages over groups of benchmarks; a measured one stands only where every benchmark of its group is finished.
+
+    Where no group of the paper's is, the average is over the benchmarks that are finished for all models.
+    """
+    own = {one.name: paper.averages(found.scores(one.name)) for one in found.models}
+    titles = dict(TITLES)
+    if not any(own.values()):
+        shared = sorted(set.intersection(*({*found.scores(name)} for name in own)))
+        if shared:
+            own = {name: {"": sum(found.scores(name)[one] for one in shared) / len(shared)} for name in own}
+        titles = {"": f"mean of {len(shared)} benchmark{'s' if len(shared) != 1 else ''}"} | titles
+    shown = [g for g in titles if any(g in values for values in (*own.values(), *(m.averages for m in published)))]
+    rows = [(Name(name), MEASURED, *(_score(values.get(g)) for g in shown)) for name, values in own.items()]
+    rows += [(_called(one), PUBLISHED, *(f"{one.averages[g]:.2f}" if g in one.averages else "" for g in shown))
+             for one in published]  # fmt: skip
+    numbers = tuple(titles[g] for g in shown)
+    return Sheet("Averages, percent", ("model", "whose number", *numbers), numbers, tuple(rows))
+
+
+def scores(found: Comparison, published: Sequence[Model]) -> Sheet:
+    """Every benchmark, model by model, and what was published of it below."""
+    numbers = ("score", "samples", "unparsed", "reply tokens")
+    order = {one.name: place for place, one in enumerate(found.models)}
+    rows: list[tuple[str, ...]] = []
+    for suite, benchmark in sorted({(one.suite, one.benchmark) for one in found.standings}):
+        own = [one for one in found.standings if (one.suite, one.benchmark) == (suite, benchmark)]
+        rows += [_scored(one) for one in sorted(own, key=lambda one: order[one.name])]
+        told = [(model, *model.benchmarks[benchmark]) for model in published if benchmark in model.benchmarks]
+        rows += [(Name(benchmark), _called(model), PUBLISHED, f"{score:g}{_HOW[how]}", "", "", "", "")
+                 for model, score, how in told]  # fmt: skip
+    columns = ("benchmark", "model", "whose number", *numbers, "graded by")
+    return Sheet("Scores by benchmark, percent", columns, numbers, tuple(rows))
+
+
+def _scored(one: Standing) -> tuple[str, ...]:
+    named = (Name(one.benchmark), Name(one.name), MEASURED)
+    if one.score is None:
+        return (*named, f"unknown ({one.state or 'no score'})", "", "", "", "")
+    interval = "" if one.low is None or one.high is None else f" ({one.low:.1f} to {one.high:.1f})"
+    metric = "" if one.metric in ("", "accuracy") else f" [{plain(one.metric)}]"
+    tokens = "unknown" if one.tokens is None else f"{one.tokens:,.1f}"
+    unparsed = "unknown" if one.unparsed is None else f"{one.unparsed:,}"
+    judge = Name(one.judge) if one.judge else "a program"
+    return (*named, f"{one.score:.1f}{interval}{metric}", f"{one.samples:,}", unparsed, tokens, judge)
+
+
+def gains(pair: Pair) -> Sheet:
+    """What the second model gains over the first on the samples known for both, benchmark by benchmark."""
+    numbers = ("samples", "unknown", "gain in points (95 %)", "if unknown", "only first", "only second", "p",
+               "p (Holm)", "length ratio (95 %)")  # fmt: skip
+    rows = tuple(
+        (
+            Name(one.benchmark),
+            f"{one.pairs:,}",
+            f"{one.unknown:,}",
+            _gain(one.gain),
+            f"{one.least:+.1f} to {one.most:+.1f}" if one.unknown else "",
+            f"{one.only_before:,}",
+            f"{one.only_after:,}",
+            _p(one.p),
+            _p(one.p_holm),
+            _ratio(one.length),
+        )
+        for one in pair.lines
+    )
+    return Sheet(f"{plain(pair.after)} against {plain(pair.before)}, paired by sample", ("benchmark", *numbers),
+                 numbers, rows)  # fmt: skip
+
+
+def groups(pair: Pair) -> Iterator[Sheet]:
+    """The same over groups of benchmarks, where one is complete."""
+    numbers = ("benchmarks", "gain in points (95 %)", "length ratio (95 %)")
+    rows = tuple(
+        (TITLES.get(one.name, one.name), str(len(one.benchmarks)), _gain(one.gain), _ratio(one.length))
+        for one in pair.groups
+    )
+    if rows:
+        title = f"{plain(pair.after)} against {plain(pair.before)}, every benchmark weighing as much"
+        yield Sheet(title, ("over", *numbers), numbers, rows)
+
+
+def at_equal_length(found: Comparison) -> Sheet:
+    """Accuracy when only replies up to so many tokens count, for some numbers of the curves."""
+    if found.budget is None:
+        raise ValueError("there is no accuracy at equal length")
+    budget = found.budget
+    last = len(budget.tokens) - 1
+    places = sorted({round(number * last / (_SHOWN - 1)) for number in range(_SHOWN)})
+    numbers = tuple(f"{budget.tokens[place]:,}" for place in places)
+    rows = tuple(
+        (Name(one.name), *(f"{one.accuracy[p]:.1f} ({one.low[p]:.1f} to {one.high[p]:.1f})" for p in places))
+        for one in budget.curves
+    )
+    title = f"Percent right within so many tokens, over {budget.samples:,} samples known for all models"
+    return Sheet(title, ("model", *numbers), numbers, rows)
+
+
+def chosen(found: Comparison, paper: Paper) -> tuple[Model, ...]:
+    """The published models that have a number of a benchmark, or an average of a group, that was measured here."""
+    measured = {one.benchmark for one in found.standings}
+    groups = {group for group, names in paper.averaged.items() if measured & set(names)}
+    return tuple(one for one in paper.models if measured & one.benchmarks.keys() or groups & one.averages.keys())
+
+
+def _called(model: Model) -> str:
+    return f"{model.base.rpartition('/')[2]} {model.setting}"
+
+
+def _score(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2f}"
+
+
+def _gain(one: Interval) -> str:
+    return f"{one.value:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
+
+
+def _ratio(one: Interval | None) -> str:
+    return "unknown" if one is None else f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"

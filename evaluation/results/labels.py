@@ -1,0 +1,133 @@
+"""Which results a user means by the name of a model: a label in an evaluation folder, or the folder itself.
+
+One label may have replies from several set-ups (retrained, asked otherwise); those that count are the ones its score
+was computed from, or that its state says are being gathered.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from capcurriculum.errors import RunError
+from evaluation.results import results
+from evaluation.results.results import Score, State
+from evaluation.results.samples import Sample, samples
+
+#: Where evaluations go that belong to no run.
+DEFAULT = "evaluations"
+#: Suite and benchmark.
+Benchmark = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model in an evaluation folder: its scores, and how far it is on what has none; `name` is what it is called."""
+
+    name: str
+    model: str
+    folder: Path
+    scores: Mapping[Benchmark, Score]
+    states: Mapping[Benchmark, State]
+
+    @property
+    def benchmarks(self) -> list[Benchmark]:
+        """Everything it was asked, by suite and name."""
+        return sorted({*self.scores, *self.states})
+
+    @property
+    def weights(self) -> str:
+        """The digest of its checkpoint, "" where it is unknown or not the same everywhere."""
+        found = {score.weights for score in self.scores.values()}
+        return found.pop() if len(found) == 1 else ""
+
+    def asked(self, benchmark: Benchmark) -> tuple[str, str]:
+        """Set-up and benchmark digest of the replies that count; "" where there are none."""
+        found = self.scores.get(benchmark) or self.states.get(benchmark)
+        return (found.setup, found.benchmark_digest) if found else ("", "")
+
+    def replies(self) -> dict[Benchmark, dict[str, Sample]]:
+        """For each benchmark, sample id -> the reply that counts.
+
+        Raises:
+            RunError: the table is damaged.
+        """
+        setups = {self.asked(benchmark)[0] for benchmark in self.benchmarks} - {""}
+        found: defaultdict[tuple[str, str], dict[str, Sample]] = defaultdict(dict)
+        for one in samples(self.folder, pl.col("setup").is_in(sorted(setups))):
+            found[one.setup, one.benchmark_digest][one.sample] = one
+        return {benchmark: found.get(self.asked(benchmark), {}) for benchmark in self.benchmarks}
+
+
+def measured(named: Sequence[str], within: str | None = None) -> list[Measured]:
+    """The models of these names: labels in the folder `within`, or `FOLDER`, or `FOLDER:LABEL`.
+
+    Raises:
+        RunError: a name is none, is of several models, or is given twice.
+    """
+    folder = results.folder_of(within) if within else None
+    found = [_one(name, folder) for name in named]
+    keys = [(one.folder.resolve(), one.model) for one in found]
+    if twice := next((one.name for one, key in zip(found, keys, strict=True) if keys.count(key) > 1), ""):
+        raise RunError(f"{twice} is named twice; name each model once.")
+    labels = [one.model for one in found]
+    named_apart = [replace(one, name=f"{one.model} ({_called(one.folder)})") if labels.count(one.model) > 1 else one
+                   for one in found]  # fmt: skip
+    names = [one.name for one in named_apart]
+    return [replace(one, name=f"{one.model} ({one.folder})") if names.count(one.name) > 1 else one
+            for one in named_apart]  # fmt: skip
+
+
+def _one(name: str, within: Path | None) -> Measured:
+    """A label of `within`, or of the folder that evaluations without a run go to; else a folder, and a label of it."""
+    default = within or Path(DEFAULT)
+    labels = _labels(default) if default.is_dir() else {}
+    if name in labels:
+        return labels[name]
+    for place in (at for at, character in enumerate(name) if character == ":"):  # labels may hold colons too
+        folder = _folder(name[:place])
+        if folder is not None:
+            return _labelled(_labels(folder), name[place + 1 :], str(folder))
+    if within is not None:
+        return _labelled(labels, name, str(within))
+    labels = _labels(results.folder_of(name))
+    if len(labels) != 1:
+        known = ", ".join(labels) or "none"
+        raise RunError(f"{name} holds results of several models or of none ({known}); name one as {name}:MODEL.")
+    return next(iter(labels.values()))
+
+
+def _folder(name: str) -> Path | None:
+    try:
+        return results.folder_of(name) if name else None
+    except RunError:
+        return None
+
+
+def _labelled(labels: Mapping[str, Measured], label: str, place: str) -> Measured:
+    if label not in labels:
+        known = ", ".join(labels) or "none; run `capcurriculum evaluate` first"
+        raise RunError(f"{place} has no results of a model {label}; its models are: {known}.")
+    return labels[label]
+
+
+def _labels(folder: Path) -> dict[str, Measured]:
+    scores, states = results.scores_in(folder), results.states(folder)
+    return {
+        label: Measured(
+            label,
+            label,
+            folder,
+            {(one.suite, one.benchmark): one for one in scores if one.model == label},
+            {(one.suite, one.benchmark): one for one in states if one.model == label},
+        )
+        for label in sorted({*(one.model for one in scores), *(one.model for one in states)})
+    }
+
+
+def _called(folder: Path) -> str:
+    """A run's name for its evaluation folder, else the folder's own."""
+    resolved = folder.resolve()
+    return resolved.parent.name if resolved.name == results.FOLDER else resolved.name

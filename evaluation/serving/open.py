@@ -1,0 +1,143 @@
+"""From a model to something that answers: an engine of ours in this process, or an API that is up or is started."""
+
+import http.client
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from capcurriculum.errors import EngineError, EvaluationError
+from capcurriculum.recipe.models import REPLY_BYTES, ModelSection, VLLMSection
+from datagen import engines
+from datagen.engines import Engine
+from evaluation.job import Work
+from evaluation.serving import server, vllm_command
+from evaluation.serving.models import Target
+from evaluation.serving.server import Server
+
+KEY = "OPENAI_API_KEY"
+#: How long an endpoint may serve nothing before it counts as down.
+PATIENCE_SECONDS = 60.0
+#: The same for a server of ours, which nobody will start again.
+OWN_PATIENCE_SECONDS = 10.0
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model answers and under which name; `server` is ours, if we started it."""
+
+    url: str
+    served: str
+    server: Server | None = None
+
+    def ended(self) -> str:
+        """How our server ended, "" while it runs or if it is none of ours."""
+        return self.server.ended() if self.server else ""
+
+
+def key(target: Target) -> str:
+    """The key for a model's API: a server of ours needs none, and gets none."""
+    return os.environ.get(KEY, "") if target.url else ""
+
+
+def runner(target: Target, work: Work) -> str:
+    """What runs a model for the own engine."""
+    if target.url:
+        return "endpoint"
+    return work.runner or ("transformers" if target.base and target.base.device == "cpu" else "vllm")
+
+
+@contextmanager
+def endpoint(target: Target, work: Work) -> Iterator[Endpoint]:
+    """The model's API; one that is started here ends with the block.
+
+    Raises:
+        EvaluationError: it does not answer, or cannot be started.
+    """
+    if target.url:
+        yield Endpoint(target.url, served(target))
+        return
+    launch = vllm_command.launch(target, replace(work.serving(), port=server.free_port()))
+    work.display.note(f"starting a server of {target.label}; its log is {server.folder_of(launch) / 'server.log'}")
+    with server.serving(launch, work.patience_seconds) as running:
+        yield Endpoint(running.url, launch.served, running)
+
+
+@contextmanager
+def engine(target: Target, work: Work) -> Iterator[Engine]:
+    """The engine, loaded; what goes wrong with a server of ours is told with how it ended.
+
+    Raises:
+        EngineError: the model cannot be loaded, or its endpoint cannot be used.
+        EvaluationError: a server for it cannot be started.
+    """
+    how = runner(target, work)
+    if how not in ("endpoint", "serve"):
+        with engines.create(_section(target, work, how)) as opened:
+            yield opened
+        return
+    with endpoint(target, work) as found:
+        section = ModelSection(
+            engine="openai",
+            model=found.served,
+            base_urls=(found.url,),
+            api_key_env=KEY,
+            concurrency=work.concurrency,
+            patience_seconds=OWN_PATIENCE_SECONDS if found.server else PATIENCE_SECONDS,
+        )
+        try:
+            with engines.create(section) as opened:
+                yield opened
+        except EngineError as error:
+            if ended := found.ended():
+                raise EngineError(f"{ended}.") from error
+            raise
+
+
+def _section(target: Target, work: Work, how: str) -> ModelSection:
+    base = target.base
+    if base is None:
+        raise EvaluationError(f"Which backbone {target.label} has is not known; name it with --backbone.")
+    limits = vllm_command.pixels(target, base)
+    length = work.server.max_length or vllm_command.longest(target, base, work.serving().images)
+    values = {
+        "engine": how,
+        "model": target.model,
+        "min_pixels": limits[0] if limits else None,
+        "max_pixels": limits[1] if limits else None,
+        "pixel_multiple": 2 * base.image_patch_size,
+        "chat_template_kwargs": base.template,
+        "vllm": VLLMSection(
+            max_model_len=length,
+            tensor_parallel_size=work.server.tensor_parallel or base.knobs.tensor_parallel or 1,
+            gpu_memory_utilization=work.server.gpu_memory or 0.9,
+        ),
+    }
+    return ModelSection.model_validate(values)
+
+
+def served(target: Target) -> str:
+    """The name under which an endpoint serves a model: its only one, or that of the label.
+
+    Raises:
+        EvaluationError: it does not answer, or serves several models of other names.
+    """
+    request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `targets`
+    if secret := key(target):
+        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # for this host alone
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
+            data = reply.read(REPLY_BYTES + 1)
+        if len(data) > REPLY_BYTES:
+            raise ValueError(f"its reply has more than {REPLY_BYTES:,} bytes")
+        names = [str(one["id"]) for one in json.loads(data)["data"]]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EvaluationError(f"The endpoint {target.url} does not tell its models ({error}); is it up?") from error
+    if len(names) == 1:
+        return names[0]
+    if matching := [name for name in names if name in (target.label, target.alias)]:
+        return matching[0]
+    raise EvaluationError(f"The endpoint {target.url} serves {', '.join(names)}; name the one meant before the =.")

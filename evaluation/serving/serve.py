@@ -1,0 +1,76 @@
+"""`capcurriculum serve`: one model behind an OpenAI-compatible API until Ctrl-C, with a request to try it."""
+
+import argparse
+import base64
+import json
+import shlex
+import time
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from capcurriculum import prompts
+from capcurriculum.errors import EvaluationError
+from capcurriculum.render.terminal import say
+from evaluation.serving import server, vllm_command
+from evaluation.serving.models import Target, find
+from evaluation.serving.vllm_command import Launch, Wanted
+
+_POLL = 0.5
+_OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "white"}
+
+
+def execute(options: argparse.Namespace) -> None:
+    """Serve until the server is ended, or with `--dry-run` print the command.
+
+    Raises:
+        CapCurriculumError: with one sentence; nothing is left running.
+        KeyboardInterrupt: passed on, after every process of the server has ended.
+    """
+    target = find(options.model, options.backbone or "", options.system, weigh=False)
+    wanted = Wanted(
+        port=options.port,
+        tensor_parallel=options.tensor_parallel,
+        gpu_memory=options.gpu_memory,
+        images=options.images,
+        max_length=options.max_length,
+        python=options.python or "",
+    )
+    if target.remark:
+        say(f"note: {target.remark} The model may have been trained on either.", error=True)
+    if options.dry_run:
+        say(vllm_command.launch(target, wanted).shell())
+        return
+    if not wanted.port:
+        wanted = replace(wanted, port=server.free_port())
+    launch = vllm_command.launch(target, wanted)
+    say(f"Starting {target.label}; its log is {server.folder_of(launch) / 'server.log'}.")
+    with server.serving(launch, options.patience) as running:
+        say(f"{launch.served} is ready at {launch.url}; Ctrl-C ends it. Try it:", "", curl(launch, target), "")
+        while not (ended := running.ended()):
+            time.sleep(_POLL)
+    raise EvaluationError(f"{ended}.")
+
+
+def curl(launch: Launch, target: Target) -> str:
+    """A command that asks the server about a picture, the system prompt as a system turn where the model gets one."""
+    data = shlex.quote(json.dumps(body(launch, target), ensure_ascii=False))
+    return f"curl -s {launch.url}/chat/completions -H 'Content-Type: application/json' -d {data}"
+
+
+def body(launch: Launch, target: Target) -> dict[str, Any]:
+    """The request as the API takes it: the turns that training and evaluation send."""
+    picture = BytesIO()
+    Image.new("RGB", (64, 64), (0, 0, 200)).save(picture, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
+    text = prompts.choice("What color is the picture?", _OPTIONS)
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
+    system = [{"role": "system", "content": prompts.system()}] if target.system else []
+    return {
+        "model": launch.served,
+        "messages": [*system, {"role": "user", "content": parts}],
+        "temperature": 0,
+        "max_tokens": vllm_command.reply_tokens(target.base),
+    }

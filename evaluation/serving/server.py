@@ -1,0 +1,133 @@
+"""A server process for as long as it is needed, under supervision, and never one process longer.
+
+It has a process group, a log file and a folder of its own; the folder's path in its environment marks every process of
+its tree, so a later start finds and ends what a killed one left behind. Readiness is the server's own health check; a
+server that ends before it is ready is told with the last error of its log.
+"""
+
+import contextlib
+import hashlib
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcurriculum.errors import EvaluationError
+from evaluation.serving.vllm_command import HOST, Launch
+from training.preflight.rows.cache import root
+from training.supervise import processes
+from training.supervise import supervisor as supervision
+
+_POLL = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    launch: Launch
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """The base URL of its API."""
+        return self.launch.url
+
+    def ended(self) -> str:
+        """How it ended, "" while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        return f"The server of {self.launch.served} {supervision.ended(code, self.log, 0)}; its log is {self.log}"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def folder_of(launch: Launch) -> Path:
+    """Where a server of this model keeps its log; one for each model and port."""
+    name = hashlib.sha256(f"{launch.served}:{launch.port}".encode()).hexdigest()[:8]
+    return root() / "serve" / f"{launch.served[:40]}-{name}"
+
+
+@contextmanager
+def serving(launch: Launch, patience_seconds: float, folder: Path | None = None) -> Iterator[Server]:
+    """The server, healthy; on every way out its whole process tree is ended.
+
+    Raises:
+        EvaluationError: the port is taken, vLLM cannot be started, or it is not healthy within `patience_seconds`.
+    """
+    folder = (folder or folder_of(launch)).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    processes.end(folder)  # what a start that was killed left behind
+    _check_port(launch.port)
+    log = folder / "server.log"
+    with log.open("wb") as handle:
+        try:
+            child = subprocess.Popen(
+                list(launch.argv),
+                env=launch.environment | {processes.MARKER: str(folder)},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                preexec_fn=processes.die_with_parent,
+            )
+        except OSError as error:
+            raise EvaluationError(
+                f"{launch.argv[0]} cannot be started ({error.strerror}); install vLLM there, or name its environment's "
+                "interpreter with --python."
+            ) from error
+    server = Server(launch, child, log)
+    try:
+        with supervision.signals_as_interrupts():
+            _wait(server, patience_seconds)
+            yield server
+    finally:
+        with supervision.signals_ignored():  # a second Ctrl-C can wait
+            processes.end(folder, child.pid)
+            child.wait()
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise EvaluationError(f"Port {port} is taken; give another one with --port (0: a free one).") from error
+
+
+def _wait(server: Server, patience_seconds: float) -> None:
+    deadline = time.monotonic() + patience_seconds
+    health = f"http://{HOST}:{server.launch.port}/health"
+    while True:
+        if ended := server.ended():
+            raise EvaluationError(f"{ended}.")
+        if _healthy(health):
+            return
+        if time.monotonic() > deadline:
+            raise EvaluationError(
+                f"The server of {server.launch.served} was not ready within {patience_seconds:g} seconds; its log is "
+                f"{server.log}. Give it more time with --patience."
+            )
+        time.sleep(_POLL)
+
+
+def _healthy(url: str) -> bool:
+    # No proxy: this is always this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with contextlib.suppress(urllib.error.URLError, OSError), opener.open(url, timeout=5) as response:
+        return bool(response.status == 200)
+    return False

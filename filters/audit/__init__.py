@@ -1,0 +1,1 @@
+"""Audits: an estimate of how many labels are wrong."""

@@ -1,0 +1,147 @@
+"""`capcurriculum audit`: have a model look at a sample of a run and write what it means for the rest to `audit.json`.
+
+Votes become rows of the run's answers, known by the auditor's own name, so asking again asks only what is missing, and
+neither probe nor pass rate can see them.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+from pydantic import ValidationError
+
+from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.auditor import AuditorSection, AuditSection
+from capcurriculum.render.progress import Display
+from capcurriculum.rows import LETTERS, Answer, Purpose
+from capcurriculum.run import Run, writing
+from capcurriculum.tables import write_atomically
+from datagen.auditor import Opinion, audit, votes_in
+from datagen.sources import gather
+from filters import pipeline
+from filters.audit import noise
+from filters.audit.noise import Rate, Sample
+
+FILE = "audit.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The rates, who gave the opinions, and whether none of them has filtered the run itself."""
+
+    askers: tuple[str, ...]
+    independent: bool
+    rates: tuple[Rate, ...]
+
+
+def filtering(recipe: Recipe) -> AuditorSection | None:
+    """The auditor among the recipe's filters."""
+    return next((section for section in recipe.filters if isinstance(section, AuditorSection)), None)
+
+
+def auditor(
+    recipe: Recipe,
+    models: Sequence[str] = (),
+    mode: str | None = None,
+    sees: str | None = None,
+    votes: int | None = None,
+    reader: str | None = None,
+) -> AuditSection:
+    """The auditors a user names; what is left out is as in the recipe's filter, if it has one.
+
+    More votes than the options have rotations, and several descriptions, are drawn at temperature 0.7.
+
+    Raises:
+        RecipeError: none is named and the recipe has none, or they cannot be asked so.
+    """
+    own = filtering(recipe)
+    given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes, "reader": reader}
+    describes = (mode or (own.mode if own else "")) == "describe"
+    foreign = {"sees"} if describes else {"reader", "instruction"}  # a filter of another mode may have them
+    told = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
+    told |= {key: value for key, value in given.items() if value is not None}
+    names = ", ".join(sorted(recipe.models))
+    if "models" not in told:
+        raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
+    if missing := sorted({*told["models"], reader or told["models"][0]} - set(recipe.models)):
+        raise RecipeError(
+            f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
+            "change the run, and name the recipe file instead of the run."
+        )
+    if told.get("votes", 0) > (1 if describes else len(LETTERS)) and not told.get("sampling", {}).get("temperature"):
+        told["sampling"] = told.get("sampling", {}) | {"temperature": 0.7}
+    try:
+        return AuditSection.model_validate(told)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'auditor'}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"The auditors cannot be asked so: {wrong}.") from error
+
+
+def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:
+    """Ask about a sample of an existing run of the recipe, estimate, and write `audit.json` into the run.
+
+    Raises:
+        RecipeError: the recipe makes no questions from captions, or is not the run's.
+        RunError: no perception question has been judged yet, or another process is writing the run.
+        EngineError: the auditor cannot be used; votes given so far stay.
+    """
+    if not recipe.captioned:
+        raise RecipeError("Only questions made from captions are audited, and the recipe has no such stage.")
+    if size < 1:
+        raise RunError(f"A sample of {size} questions says nothing; give a --size of at least 1.")
+    with writing(_lying_at(recipe, run)) as opened:
+        sample = noise.draw(opened, recipe, size, seed)
+        if not sample.drawn:
+            raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
+        ids = pl.LazyFrame({"question_id": [drawn.question_id for drawn in sample.drawn]})
+        audit(opened, recipe, section, pipeline.questions(opened, ids), gather.folders(opened, recipe), display)
+        opinions = _opinions(opened, recipe, section, ids)
+        own = filtering(recipe)
+        independent = own is None or not set(own.models) & set(section.models)
+        report = Report(section.askers(recipe.models), independent, tuple(noise.estimate(sample, opinions)))
+        _write(opened, report, section, sample, opinions, seed)
+    return report
+
+
+def _lying_at(recipe: Recipe, run: Run) -> Recipe:
+    """The recipe with the run's own place, which may have moved since it was built."""
+    if recipe.run_dir.resolve() == run.path.resolve():
+        return recipe
+    if recipe.name != run.path.name:
+        raise RunError(f"The folder {run.path} holds the run {recipe.name}; give it that name back.")
+    return recipe.model_copy(update={"runs": str(run.path.parent)})
+
+
+def _opinions(run: Run, recipe: Recipe, section: AuditSection, ids: pl.LazyFrame) -> dict[str, Opinion]:
+    asked = ids.collect()["question_id"].to_list()
+    mine = pl.col("purpose") == Purpose.AUDIT, pl.col("solver").is_in(section.askers(recipe.models))
+    read = [pl.col("order") < section.reader.orders] if section.reader else []
+    votes: defaultdict[str, list[Answer]] = defaultdict(list)
+    for vote in run.answers.where(*mine, *read, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
+        votes[vote.question_id].append(vote)
+    return {
+        question_id: noise.said_by([vote.opinion for vote in votes_in(found)]) for question_id, found in votes.items()
+    }
+
+
+def _write(
+    run: Run, report: Report, section: AuditSection, sample: Sample, opinions: Mapping[str, Opinion], seed: int
+) -> None:
+    facts = {
+        "askers": report.askers,
+        "auditor": _plain(section),
+        "independent": report.independent,
+        "seed": seed,
+        "rates": [asdict(rate) for rate in report.rates],
+        "sample": [asdict(d) | {"opinion": opinions.get(d.question_id, Opinion.UNKNOWN)} for d in sample.drawn],
+    }
+    write_atomically(run.path / FILE, (json.dumps(facts, indent=1) + "\n").encode())
+
+
+def _plain(section: AuditSection) -> dict[str, Any]:
+    """What an auditor is told, without what a filter makes of it."""
+    return section.model_dump(mode="json", include=set(AuditSection.model_fields))

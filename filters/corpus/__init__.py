@@ -1,0 +1,1 @@
+"""Filters that compare questions with each other and with benchmarks."""

@@ -1,0 +1,1 @@
+"""The `human` filter: reviews become verdicts."""

@@ -1,0 +1,109 @@
+"""From what several people said of one question to one verdict: a pure function of their reviews and the rule.
+
+Every review that can tell makes a claim on the right answer: the marked one, another one, that there is none, or only
+that the marked one is wrong. Claims are counted; who cannot tell counts for nobody.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from capcurriculum import answers
+from capcurriculum.grading.notation.spelling import clean
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe.review import HUMAN, ReviewSection
+from capcurriculum.rows import Outcome, Question, Review, Verdict
+from datagen.auditor import Opinion
+from filters.human.form import NONE, Right, letters
+
+#: The claim that the marked answer is wrong, without another one.
+_WRONG = ""
+#: Of a free answer, unless the marked one has more.
+_MOST_WORDS = 3
+_SAID_OF_KEY = {
+    Reason.KEPT: Opinion.AGREE,
+    Reason.KEY_CORRECTED: Opinion.DISAGREE,
+    Reason.KEY_WRONG: Opinion.DISAGREE,
+    Reason.NO_OPTION_RIGHT: Opinion.DISAGREE,
+    Reason.ANOTHER_LOOK: Opinion.UNSURE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What people say of the marked answer, and the verdict that follows."""
+
+    opinion: Opinion
+    verdict: Verdict
+
+
+def adjudicate(question: Question, reviews: Sequence[Review], section: ReviewSection) -> Decision:
+    """The decision over the reviews that count, at least one, at most one of each person."""
+    claims = [(section.weights.get(r.annotator, 1.0), claim(r, question)) for r in reviews]
+    told = [(weight, said) for weight, said in claims if said is not None]
+    reason, detail = _decided(told, question, section)
+    if reason is Reason.ANOTHER_LOOK:
+        detail = f"{len(told)} of {len(reviews)} could tell{', and do not agree' if len(told) > 1 else ''}"
+    opinion, keep = _SAID_OF_KEY[reason], reason in (Reason.KEPT, Reason.KEY_CORRECTED)
+    if reason is Reason.ANOTHER_LOOK:
+        keep = section.unsure == "keep"
+    rated = [r.quality for r in reviews if r.quality]
+    if keep and section.least_quality is not None and rated and sum(rated) / len(rated) < section.least_quality:
+        reason, keep, detail = Reason.LOW_QUALITY, False, f"{sum(rated) / len(rated):.1f} of 5 from {len(rated)}"
+    evidence = tuple(sorted(r.review_id for r in reviews))
+    verdict = Verdict(question.question_id, question.stage, HUMAN, keep, reason, detail, evidence, section.digest())
+    return Decision(opinion, verdict)
+
+
+def claim(review: Review, question: Question) -> str | None:
+    """The answer that a review holds to be right: `NONE`, or "" for one it does not name; None if it cannot tell."""
+    if review.right == Right.YES:
+        return question.answer
+    if review.right != Right.NO:
+        return None
+    choice = review.choice.strip()
+    if choice == NONE:
+        return NONE
+    if question.options:
+        return choice if choice in letters(question) and choice != question.answer else _WRONG
+    return choice if _can_be_key(choice, question) else _WRONG
+
+
+def _can_be_key(choice: str, question: Question) -> bool:
+    """Whether a free answer can replace the key: the grader can check it, it is another one, and it is no prose."""
+    key, kind = question.answer, question.kind or None
+    if not choice or len(choice.split()) > max(_MOST_WORDS, len(key.split())):
+        return False
+    itself, other = (answers.grade(f"\\boxed{{{choice}}}", gold, kind=kind).outcome for gold in (choice, key))
+    return itself is Outcome.RIGHT and other is Outcome.WRONG
+
+
+def _decided(told: Sequence[tuple[float, str]], question: Question, section: ReviewSection) -> tuple[Reason, str]:
+    if len(told) < section.least:
+        return Reason.ANOTHER_LOOK, ""
+    total = sum(weight for weight, _ in told)
+    weights = _by_claim(told, free=not question.options)
+
+    def carries(weight: float) -> bool:
+        return weight == total if section.rule == "unanimous" else weight > section.agree * total
+
+    for said, weight in weights.items():
+        if carries(weight):
+            if said == question.answer:
+                return Reason.KEPT, ""
+            if said in (NONE, _WRONG):
+                return (Reason.NO_OPTION_RIGHT if said else Reason.KEY_WRONG), ""
+            return Reason.KEY_CORRECTED, said
+    if carries(total - weights.get(question.answer, 0.0)):
+        return Reason.KEY_WRONG, ", ".join(sorted(said or "another" for said in weights if said != question.answer))
+    return Reason.ANOTHER_LOOK, ""
+
+
+def _by_claim(told: Sequence[tuple[float, str]], free: bool) -> Mapping[str, float]:
+    """Claim -> the weight behind it; free answers that are typeset alike are one, as it was written first."""
+    names: dict[str, str] = {}
+    weights: defaultdict[str, float] = defaultdict(float)
+    for weight, said in told:
+        name = names.setdefault(clean(said) or said, said) if free and said not in (NONE, _WRONG) else said
+        weights[name] += weight
+    return weights

@@ -1,0 +1,1 @@
+"""Filters that judge one question by its own evidence."""

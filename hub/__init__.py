@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: publishing, downloading, and retries of its clients."""

@@ -1,0 +1,168 @@
+"""Draw a sample: every design is a choice of strata and of how many to take from each.
+
+Inside a stratum questions are taken in the order of a seeded hash of their ids, which is simple random sampling without
+replacement, so the probability of a row is drawn / rows of its stratum, and a larger sample holds the smaller one.
+"""
+
+import math
+from collections.abc import Mapping
+
+import polars as pl
+
+from capcurriculum.errors import ReviewError
+from capcurriculum.intervals import Z_95
+from capcurriculum.rows import SCHEMA, digest
+from filters.audit.noise import evenly
+from review.population import COLUMNS, KEPT
+from review.sample import Cell, Design, Drawn, Sample
+
+#: `random`: one stratum; `stratified`: by columns of the population, half of the sample from what is kept;
+#: `uncertain`: by the signs of doubt, most of the sample where there are most of them.
+KINDS = ("random", "stratified", "uncertain")
+#: Of an uncertain sample this share is spread evenly, so that every row can be drawn and the estimate holds for all.
+SPREAD = 0.2
+_ALL = "all"
+
+
+def draw(population: pl.DataFrame, design: Design, before: Sample | None = None) -> Sample:
+    """The sample of a design from a `population`.
+
+    With a sample of the same design `before`, its questions stay in it and in the strata that they were drawn from.
+
+    Raises:
+        ReviewError: the design is none that there is, or there is nothing to draw from.
+    """
+    _check(design, population)
+    rows = population.select("question_id", "stage", "kept", stratum=_stratum(design))
+    grown = before if before is not None and before.design.same_but_for_size(design) else None
+    if grown:
+        rows = _as_drawn(rows, grown)
+    counts = dict(rows.group_by("stratum").len().sort("stratum").iter_rows())
+    wanted = allocation(counts, design)
+    for name, least in _counts(grown).items():
+        wanted[name] = max(wanted.get(name, 0), least)
+    drawn: list[Drawn] = []
+    for (name,), part in rows.group_by("stratum"):
+        first = _in_order(part, design.seed, grown).head(wanted[str(name)])
+        share = first.height / part.height
+        drawn += [Drawn(key, stage, str(name), kept, share) for key, stage, kept, *_ in first.iter_rows()]
+    drawn.sort(key=lambda one: (one.stratum, one.question_id))
+    return Sample(design, _cells(rows, drawn), tuple(drawn))
+
+
+def _check(design: Design, population: pl.DataFrame) -> None:
+    if design.kind not in KINDS:
+        raise ReviewError(f"There is no design {design.kind!r}; name one of {', '.join(KINDS)}.")
+    if unknown := sorted(set(design.by) - set(COLUMNS)):
+        raise ReviewError(f"A sample cannot be drawn by {', '.join(unknown)}; name some of {', '.join(COLUMNS)}.")
+    if design.size < 1:
+        raise ReviewError(f"A sample of {design.size} questions says nothing; give a --size of at least 1.")
+    if population.is_empty():
+        raise ReviewError("No filter has judged a question of these stages yet; build the run first.")
+
+
+def _stratum(design: Design) -> pl.Expr:
+    if design.kind == "random":
+        return pl.lit(_ALL)
+    if design.kind == "uncertain":
+        fate = pl.when("kept").then(pl.lit(KEPT)).otherwise(pl.lit("dropped"))
+        return pl.format("{} | {} signs of doubt", fate, pl.col("doubt"))
+    return pl.concat_str(*design.by, separator=" | ") if design.by else pl.lit(_ALL)
+
+
+def _as_drawn(rows: pl.DataFrame, before: Sample) -> pl.DataFrame:
+    """The rows with those drawn before in the strata and fates that they had then."""
+    told = pl.DataFrame(
+        [(d.question_id, d.stratum, d.kept) for d in before.drawn],
+        schema={"question_id": pl.String, "was": pl.String, "was_kept": pl.Boolean}, orient="row",
+    )  # fmt: skip
+    rows = rows.join(told, on="question_id", how="left", maintain_order="left")
+    return rows.select(
+        "question_id", "stage", kept=pl.coalesce("was_kept", "kept"), stratum=pl.coalesce("was", "stratum")
+    )
+
+
+def _in_order(part: pl.DataFrame, seed: int, before: Sample | None) -> pl.DataFrame:
+    """The rows of a stratum in the order in which they are drawn: those drawn before, then by hash."""
+    known = before.by_id if before else {}
+    order = [(key not in known, digest(SCHEMA, "review", seed, key)) for key in part["question_id"]]
+    ranked = part.select("question_id", "stage", "kept").with_columns(
+        later=pl.Series([later for later, _ in order], dtype=pl.Boolean), rank=pl.Series([key for _, key in order])
+    )
+    return ranked.sort("later", "rank")
+
+
+def _counts(sample: Sample | None) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for cell in sample.cells if sample else ():
+        counts[cell.stratum] = counts.get(cell.stratum, 0) + cell.drawn
+    return counts
+
+
+def _cells(rows: pl.DataFrame, drawn: list[Drawn]) -> tuple[Cell, ...]:
+    taken: dict[tuple[str, bool], int] = {}
+    for one in drawn:
+        taken[one.stratum, one.kept] = taken.get((one.stratum, one.kept), 0) + 1
+    counts = rows.group_by("stratum", "kept").len().sort("stratum", "kept")
+    return tuple(Cell(name, kept, size, taken.get((name, kept), 0)) for name, kept, size in counts.iter_rows())
+
+
+def allocation(counts: Mapping[str, int], design: Design) -> dict[str, int]:
+    """How many to draw from each stratum of so many rows, never fewer for a larger size."""
+    size = min(design.size, sum(counts.values()))
+    if design.kind == "uncertain":
+        return _doubtful_first(counts, size)
+    kept = {name: count for name, count in counts.items() if KEPT in name.split(" | ")}
+    dropped = {name: count for name, count in counts.items() if name not in kept}
+    if not kept or not dropped:
+        return evenly(counts, size)
+    from_kept = min(sum(kept.values()), max(size - size // 2, size - sum(dropped.values())))
+    return evenly(kept, from_kept) | evenly(dropped, size - from_kept)
+
+
+def _doubtful_first(counts: Mapping[str, int], size: int) -> dict[str, int]:
+    wanted = evenly(counts, math.ceil(size * SPREAD))
+    left = size - sum(wanted.values())
+    for name in sorted(counts, key=lambda name: (-_doubt(name), not name.startswith(KEPT), name)):
+        more = min(left, counts[name] - wanted[name])
+        wanted[name] += more
+        left -= more
+    return wanted
+
+
+def _doubt(name: str) -> int:
+    return int(name.split(" | ")[1].split()[0])
+
+
+def size_for(population: pl.DataFrame, design: Design, width: float, expected: float) -> int:
+    """The smallest size whose 95 % interval of the share of wrong keys over all rows is about `width` wide.
+
+    By the normal approximation for stratified sampling without replacement (Cochran 1977, Sampling Techniques, 5.3),
+    where a share of `expected` is wrong in every stratum.
+
+    Raises:
+        ReviewError: the width or the share is no share, or the design is none that there is.
+    """
+    if not 0 < width < 1 or not 0 < expected < 1:
+        raise ReviewError("A width and an expected share lie between 0 and 1, for example --width 0.06 --expect 0.1.")
+    _check(Design(design.kind, design.by, design.stages, 1, design.seed), population)
+    counts = dict(population.group_by(stratum=_stratum(design)).len().iter_rows())
+    low, high = 1, population.height
+    while low < high:
+        middle = (low + high) // 2
+        asked = Design(design.kind, design.by, design.stages, middle, design.seed)
+        if _width(counts, allocation(counts, asked), expected) <= width:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _width(counts: Mapping[str, int], drawn: Mapping[str, int], expected: float) -> float:
+    total, variance = sum(counts.values()), 0.0
+    for name, rows in counts.items():
+        if not drawn[name]:
+            return 1.0
+        rest = 1 - drawn[name] / rows
+        variance += (rows / total) ** 2 * expected * (1 - expected) / drawn[name] * rest
+    return 2 * Z_95 * math.sqrt(variance)

@@ -1,0 +1,145 @@
+"""What a review found, for people and for cards: `review.json` in the run, shaped as an audit's, and a few lines."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+
+from capcurriculum.ledger.corrections import corrections
+from capcurriculum.ledger.show import grid
+from capcurriculum.recipe import Recipe
+from capcurriculum.render.terminal import visible
+from capcurriculum.rows import Review
+from capcurriculum.run import Run
+from capcurriculum.tables import write_atomically
+from datagen.auditor import Opinion
+from filters.audit.noise import Rate
+from filters.human import people
+from filters.human.adjudicate import Decision
+from filters.human.form import Right
+from filters.human.latest import latest
+from review.agreement import Agreement, agreements
+from review.estimate import Estimate, estimate
+from review.sample import Sample, load
+
+FILE = "review.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of a run's labels from the people who looked at them.
+
+    `verdicts` counts the reasons of people's verdicts; `outside` are reviewed questions that are not in the present
+    sample, whose verdicts count and whose votes do not; `older` are reviews of another version of their question.
+    """
+
+    sample: Sample | None
+    estimate: Estimate | None
+    agreements: tuple[Agreement, ...] | None
+    verdicts: Mapping[str, int]
+    corrected: int
+    reviews: int
+    people: int
+    outside: int
+    older: int
+    opinions: Mapping[str, Opinion]
+
+
+def summarise(run: Run, recipe: Recipe) -> Summary:
+    """The summary of what the tables hold; verdicts need not be in the ledger yet."""
+    found, drawn = latest(run), load(run)
+    decided = people.decisions(found, recipe)
+    opinions = {key: decision.opinion for key, decision in decided.items()}
+    votes = {key: _votes(reviews) for key, reviews in found.reviews.items()}
+    told = agreements(found.reviews)
+    return Summary(
+        sample=drawn,
+        estimate=estimate(drawn, opinions, votes, drawn.design.seed) if drawn and decided else None,
+        agreements=None if told is None else tuple(told),
+        verdicts=_reasons(decided),
+        corrected=corrections(run, recipe).keys.height,
+        reviews=sum(map(len, found.reviews.values())),
+        people=len(found.people),
+        outside=len(decided.keys() - (drawn.by_id.keys() if drawn else set())),
+        older=found.older,
+        opinions=opinions,
+    )
+
+
+def _votes(reviews: list[Review]) -> tuple[int, int]:
+    """How many say that the marked answer is wrong, and how many that it is right."""
+    return sum(r.right == Right.NO for r in reviews), sum(r.right == Right.YES for r in reviews)
+
+
+def _reasons(decided: Mapping[str, Decision]) -> dict[str, int]:
+    return dict(sorted(Counter(str(decision.verdict.reason) for decision in decided.values()).items()))
+
+
+def write(run: Run, recipe: Recipe, summary: Summary) -> None:
+    """Put `review.json` into the run."""
+    write_atomically(run.path / FILE, (json.dumps(_facts(recipe, summary), indent=1) + "\n").encode())
+
+
+def _facts(recipe: Recipe, summary: Summary) -> dict[str, Any]:
+    drawn = summary.sample.drawn if summary.sample else ()
+    found = summary.estimate
+    return {
+        "rule": recipe.review.params(),
+        "people": summary.people,
+        "reviews": summary.reviews,
+        "older_versions": summary.older,
+        "outside_sample": summary.outside,
+        "verdicts": summary.verdicts,
+        "corrected_keys": summary.corrected,
+        "agreement": None if summary.agreements is None else [asdict(line) for line in summary.agreements],
+        "slips": found and found.slips and {"false_alarms": found.slips[0], "misses": found.slips[1]},
+        "design": summary.sample and asdict(summary.sample.design),
+        "cells": [asdict(cell) for cell in summary.sample.cells] if summary.sample else [],
+        "rates": [asdict(rate) for rate in found.rates] if found else [],
+        "sample": [asdict(d) | {"opinion": summary.opinions.get(d.question_id, Opinion.UNKNOWN)} for d in drawn],
+    }
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Rates, agreement, and what the numbers mean."""
+    if summary.estimate:
+        columns = ("rows", "asked", "wrong", "unknown", "share", "95 %")
+        console.print(grid(("stratum", *columns), map(_row, summary.estimate.rates), columns))
+    if summary.agreements:
+        numbers = ("alpha", "questions", "people")
+        console.print(grid(("agreement on", *numbers), map(_agreed, summary.agreements), numbers))
+    for line in _lines(summary):
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _row(rate: Rate) -> tuple[object, ...]:
+    asked = rate.right + rate.wrong + rate.unknown
+    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
+    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"
+
+
+def _agreed(line: Agreement) -> tuple[object, ...]:
+    alpha = "undefined" if line.alpha is None else f"{line.alpha:.2f}"
+    return line.asked, alpha, line.questions, line.people
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    verdicts = ", ".join(f"{reason} {count}" for reason, count in summary.verdicts.items()) or "none"
+    yield f"{summary.reviews} reviews by {summary.people} people; verdicts: {verdicts}"
+    if summary.estimate and summary.estimate.slips:
+        alarms, misses = summary.estimate.slips
+        yield (
+            f"People call a right key wrong in about {alarms:.1%} of their answers and a wrong one right in "
+            f"{misses:.1%}; the shares are corrected for it."
+        )
+    elif summary.estimate:
+        yield "Too few questions have two answers to tell people's own mistakes; these are in the shares."
+    if summary.agreements is None:
+        yield "Agreement is not computed: NLTK is not installed (extra `review`)."
+    if summary.outside:
+        yield f"{summary.outside} reviewed questions are outside the sample: their verdicts count, not in the shares."
+    if summary.older:
+        yield f"{summary.older} answers were about another version of their question and do not count."

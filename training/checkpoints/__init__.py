@@ -1,0 +1,1 @@
+"""Checkpoints: the first parent, selection, export and verification."""

@@ -1,0 +1,1 @@
+"""Checks of the machine: libraries, GPUs, memory, disk and weights."""

@@ -1,0 +1,36 @@
+"""The probe of every machine of a Ray cluster: `python -m training.preflight.machine.nodes ADDRESS PATH...`.
+
+Prints one line of JSON, a list with each node's report (see `probe`). Run by the trainer's own interpreter.
+"""
+
+import json
+import sys
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from training.preflight.machine import probe
+
+
+def reports(address: str, paths: list[str], seconds: float = 300) -> list[dict[str, Any]]:
+    """What each node that is alive says of itself.
+
+    Raises:
+        ConnectionError: there is no cluster at `address`.
+        ray.exceptions.RayError: a node does not answer in `seconds`.
+    """
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    asked = []
+    for node in ray.nodes():
+        if node["Alive"]:
+            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            # All its GPUs: Ray shows a task no other than those it asks for.
+            gpus = node["Resources"].get("GPU", 0)
+            task = ray.remote(num_cpus=0, num_gpus=gpus, scheduling_strategy=here, max_retries=0)(probe.report)
+            asked.append(task.remote(paths))
+    return list(ray.get(asked, timeout=seconds))
+
+
+if __name__ == "__main__":
+    print("\n" + json.dumps(reports(sys.argv[1], sys.argv[2:])), flush=True)

@@ -1,0 +1,1 @@
+"""Checks of the training rows: schema, images, prompt lengths and rewards."""

@@ -1,0 +1,273 @@
+"""The links of a chain: each stage's data, knobs and folders, and the plan that they make together.
+
+A link is drafted from the recipe and the data of now and reconciled with the plan on disk, so whoever holds `Links` has
+what may be run. Nothing here starts anything; `record` alone writes, and only the plan.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capcurriculum.errors import RecipeError, TrainerError
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.training import Selection, StageRun, TrainingRecipe
+from capcurriculum.render.progress import Display
+from capcurriculum.run import Run
+from training import captions, interpreter, plan, stage_files, stage_sets, supported_models
+from training.checkpoints import export, first_parent, selection
+from training.knobs import Backbone, Knobs, backbone, resolve
+from training.on_verl import config as overrides
+from training.on_verl import environment, sft
+from training.plan import StagePlan, State
+from training.preflight.inspection import Inspection, LinkData, recorded
+from training.preflight.machine import need
+from training.preflight.machine.need import LinkNeed
+from training.preflight.rows.captioned import CaptionData
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One stage with all that a run of it needs; `folder` is absolute.
+
+    `files` are what the trainer reads: those of the set, or made from the set's by `prepare`.
+    """
+
+    run: StageRun
+    knobs: Knobs
+    files: stage_files.StageFiles
+    taught: stage_files.StageFiles
+    folder: Path
+    select: Selection = "last"
+
+    @property
+    def captions(self) -> bool:
+        """Whether captions are taught, by the supervised trainer."""
+        return self.run.method == "sft"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the trainer keeps its own."""
+        return self.folder / "trainer"
+
+    @property
+    def best(self) -> Path:
+        """Where the weights of its best validated step are kept aside."""
+        return self.folder / "best"
+
+    @property
+    def validation(self) -> Path:
+        """What was said when it was validated, a file for each step."""
+        return self.folder / "validation"
+
+    @property
+    def exported(self) -> Path:
+        """What the next stage starts from."""
+        return self.folder / "checkpoint"
+
+
+class Links:
+    """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: TrainingRecipe,
+        display: Display | None = None,
+        inspection: Inspection | None = None,
+        only: str | None = None,
+    ) -> None:
+        """With a `display`, an order that the run does not have yet is written first.
+
+        With an `inspection`, the rows of links that are not done (`only` of that one, if given) are looked at. With one
+        that writes nothing the first parent's weights may be missing; `absent` then says so, and is "" else.
+        """
+        self.recipe = recipe
+        self.settings = settings
+        self.base: Backbone = backbone(settings.backbone)
+        self.device = settings.device or self.base.device
+        self.python = interpreter.locate(settings)
+        self.folder = recipe.training_dir.absolute()
+        self.plan_file = self.folder / "plan.json"
+        self.order = stage_sets.section(recipe, settings.order)
+        if not settings.model:
+            supported_models.check_processor(
+                self.base.processor, settings.backbone
+            )  # before anybody fetches its weights
+        self.first_parent, self.absent = Path(settings.model or self.base.model), ""
+        try:
+            self.first_parent = first_parent.locate(settings.model or self.base.model)
+        except TrainerError as error:
+            if inspection is None or inspection.write:
+                raise
+            self.absent = str(error)
+        unknown = "" if settings.model and not self.absent else self.base.processor
+        self.processor = supported_models.processor(self.first_parent) or unknown
+        supported_models.check_processor(self.processor, settings.model or settings.backbone)
+        self.sets = stage_sets.find(recipe, settings, display)
+        self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
+        links = [self._link(found) for found in self.sets]
+        self.links = [self._with_files(link, inspection, only) for link in links]
+        self.stages = self.reconciled()
+
+    def reconciled(self) -> list[StagePlan]:
+        """The plan on disk with the recipe and the data of now; raises what `plan.reconcile` raises."""
+        left = [self._as_left(stage) for stage in plan.load(self.plan_file)]
+        return plan.reconcile([self._draft(link) for link in self.links], left)
+
+    def _as_left(self, stage: StagePlan) -> StagePlan:
+        """A stage that ended before its first save has learned nothing, and so may begin anew with other settings."""
+        unfinished = stage.state in (State.RUNNING, State.FAILED)
+        if unfinished and export.last_step(self.folder / stage.stage / "trainer") == 0:
+            return dataclasses.replace(stage, state=State.PENDING)
+        return stage
+
+    def _link(self, found: stage_sets.LinkSet) -> Link:
+        taught = files = stage_files.set_files(found.run.stage, found.folders)
+        folder, knobs = self.folder / found.run.stage, resolve(self.settings, found.run)
+        supported_models.check_split(self.processor, found.run.stage, knobs.sequence_parallel)
+        if found.run.method == "sft":
+            files = captions.files(Run(self.recipe.run_dir), taught, folder / "captions", knobs)
+            return Link(found.run, knobs, files, taught, folder)
+        select = found.run.select or self.settings.select
+        selection.check(select, knobs, found.run.stage)
+        if knobs.validate_every and not files.val:
+            raise RecipeError(
+                f"Stage {found.run.stage} is to be validated every {knobs.validate_every} steps and has no validation "
+                f"rows; build with a share for them (split.val), or set training.knobs.validate_every to 0."
+            )
+        if self.settings.validate_on == "all" and not knobs.validate_every:
+            raise RecipeError(
+                f"Stage {found.run.stage} is to be validated on all stages' rows and never is; set "
+                f"training.knobs.validate_every to a number of steps, or leave training.validate_on out."
+            )
+        if knobs.shuffle and stage_sets.shuffling_undoes(self.order):
+            raise RecipeError(
+                f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
+                f"training.order to merged or capability, or leave shuffle out."
+            )
+        return Link(found.run, _passes(knobs, found), files, taught, folder, select)
+
+    def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
+        """The link with the files that its trainer reads, which are not its set's own where rows are too long."""
+        done = {stage.stage for stage in plan.load(self.plan_file) if stage.state == State.DONE}
+        looked_at = link.run.stage not in done and only in (None, link.run.stage)
+        if link.captions:  # the rewards and prompts of its set are nothing to captions
+            if inspection is not None and looked_at:
+                inspection.captions(self._caption_data(link))
+            return link
+        keys = self.config(link, self.first_parent, 0)
+        data = LinkData(link.files, keys, self.base.image_patch_size, self.first_parent, link.folder)
+        if inspection is None or not looked_at:
+            return dataclasses.replace(link, files=recorded(data, self.settings.preflight))
+        return dataclasses.replace(link, files=inspection.files(data))
+
+    def _caption_data(self, link: Link) -> CaptionData:
+        said = captions.told(Run(self.recipe.run_dir), link.taught)
+        limit = int(self.config(link, self.first_parent, 0)["data.max_length"])
+        pixels = {"data.min_pixels": link.knobs.min_pixels, "data.max_pixels": link.knobs.max_pixels}
+        return CaptionData(link.taught, said, limit, pixels, self.first_parent)
+
+    def _draft(self, link: Link) -> StagePlan:
+        knobs, files = link.knobs, link.files
+        per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
+        config = self.config(link, self.first_parent, total)
+        config = sft.identity(config, knobs) if link.captions else overrides.identity(config)
+        if link.select != "last":
+            config["select"] = link.select
+        return StagePlan(
+            stage=link.run.stage,
+            state=State.PENDING,
+            dataset_digest=files.digest,
+            config_digest=plan.config_digest(config),
+            config=config,
+            rows=files.rows,
+            batch_size=knobs.batch_size,
+            rollouts=0 if link.captions else knobs.rollouts,
+            epochs=knobs.epochs,
+            steps_per_epoch=per_epoch,
+            total_steps=total,
+        )
+
+    def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
+        """The trainer's configuration of a link that starts from `parent` and makes `total` steps."""
+        paths = overrides.Paths(link.files.train, self._validated_on(link), parent, link.checkpoints, link.validation)
+        if link.captions:
+            return sft.config(self.settings, self.base, link.run, link.knobs, paths, total)
+        first = link.run.stage == self.first_rewarded
+        keys = overrides.config(self.settings, self.base, link.run, link.knobs, paths, total, first=first)
+        return keys | overrides.carried(supported_models.variables(self.processor, self.device))
+
+    def _validated_on(self, link: Link) -> tuple[Path, ...]:
+        """The validation files of a link: its own, or each set's of the chain, as they were written."""
+        if link.captions or self.settings.validate_on == "own":
+            return link.files.val or link.files.train  # verl reads validation files also where it never asks them
+        return tuple(dict.fromkeys(path for found in self.sets for path in stage_files.val_files(found.folders)))
+
+    def own_keys(self, number: int) -> bool:
+        """Whether the recipe sets keys of verl's itself for a link."""
+        link = self.links[number]
+        return bool(link.run.verl or (self.settings.verl and not link.captions))
+
+    def need(self, number: int) -> LinkNeed:
+        """What a link needs of the machine."""
+        link, stage = self.links[number], self.stages[number]
+        keys = self.config(link, self.parent(number), stage.total_steps)
+        of = need.of_captions if link.captions else need.of_grpo
+        asked = of(stage.stage, stage.total_steps, link.checkpoints, keys)
+        adapters = need.Adapters(link.knobs.lora_rank, link.knobs.lora_modules) if link.knobs.lora_rank else None
+        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state, adapters=adapters)
+
+    def parent(self, number: int) -> Path:
+        """The checkpoint that a link starts from; it may not exist yet."""
+        return self.links[number - 1].exported if number else self.first_parent
+
+    def words(self, number: int) -> list[str]:
+        """The trainer's configuration of a link as hydra's words."""
+        link = self.links[number]
+        keys = self.config(link, self.parent(number), self.stages[number].total_steps)
+        return overrides.arguments(keys, sft.ADDED) if link.captions else overrides.arguments(keys)
+
+    def command(self, number: int) -> list[str]:
+        """What trains a link."""
+        link = self.links[number]
+        words = [*self.words(number), *overrides.arguments({"hydra.run.dir": str(link.folder / "hydra")})]
+        if link.captions:
+            return sft.command(self.python, self.settings.gpus or self.base.gpus, words)
+        return [self.python, "-m", "verl.trainer.main_ppo", *words]
+
+    def variables(self, number: int) -> dict[str, str]:
+        """The environment of what trains a link."""
+        link = self.links[number]
+        own = supported_models.variables(self.processor, self.device)
+        own |= sft.variables(link.knobs) if link.captions else {}
+        base = environment.trainer_environment(self.device, self.settings.logger)
+        alone = {} if self.settings.ray or "RAY_ADDRESS" in base else environment.ALONE
+        return base | alone | own
+
+    def prepare(self, number: int) -> None:
+        """Write those of a link's files that are made from its set's, unless they are there."""
+        link = self.links[number]
+        if link.captions:
+            captions.write(Run(self.recipe.run_dir), link.taught, link.files, link.knobs)
+
+    def record(self, number: int, **changes: Any) -> StagePlan:
+        """Change a stage and put the plan on disk."""
+        self.stages[number] = dataclasses.replace(self.stages[number], **changes)
+        self.save()
+        return self.stages[number]
+
+    def save(self) -> None:
+        """Put the plan on disk."""
+        plan.save(self.plan_file, self.recipe.name, self.stages)
+
+
+def _passes(knobs: Knobs, found: stage_sets.LinkSet) -> Knobs:
+    """The knobs with as many epochs over all the link's files as give the recipe's number over the rows."""
+    written = len(found.folders)
+    if knobs.epochs % written:
+        raise RecipeError(
+            f"Set {found.run.stage} has files for {written} epochs, of which {knobs.epochs} epochs are no whole number "
+            f"of passes; set training.knobs.epochs to a multiple of {written}."
+        )
+    return knobs.model_copy(update={"epochs": knobs.epochs // written})

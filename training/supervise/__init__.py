@@ -1,0 +1,1 @@
+"""A running trainer: its processes, stacks, metrics and live view."""
