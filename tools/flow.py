@@ -81,7 +81,7 @@ def traced(arguments: list[str]) -> dict[str, Any]:
             code = cli.main(arguments)
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
     return {"code": code, "files": sorted(trace.files), "up": returns(trace.calls)}
 
 
