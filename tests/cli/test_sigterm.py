@@ -3,7 +3,6 @@
 Verbs that start processes of others are in `test_sigterm_processes.py`.
 """
 
-import argparse
 import json
 import shutil
 import socket
@@ -22,7 +21,7 @@ from curricula.build import build
 from filters.human.form import version
 from tests.cli import test_sigterm_processes
 from tests.support import ROOT, endpoint, hub_runs, planted_errors, results_data, validations, worlds
-from tests.support.signalled import at_work, command, done, ended, half_written
+from tests.support.signalled import at_work, command, done, ended, every_verb, half_written
 from training.plan import State
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -248,11 +247,4 @@ STOPPED = {
 
 
 def test_every_verb_is_stopped_by_one_of_these() -> None:
-    assert set(STOPPED) == set(verbs(cli.parser()))
-
-
-def verbs(parser: argparse.ArgumentParser, before: str = "") -> list[str]:
-    """The names of all verbs, with those of their tasks."""
-    choices = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    below = [verbs(inner, f"{before} {name}") for each in choices for name, inner in each.items()]
-    return [name for names in below for name in names] or [before.strip()]
+    assert set(STOPPED) == set(every_verb())

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from capcurriculum import cli
+from capcurriculum.cli import mistakes
 from capcurriculum.trust.child_environment import PASSED_ON
 
 #: In the environment of a command and of everything that it starts.
@@ -70,3 +72,10 @@ def ended(process: "subprocess.Popen[str]", mark: str, code: int = 128 + signal.
 def half_written(folder: Path) -> list[Path]:
     """What bears a name that only unfinished files and folders have."""
     return [path for path in folder.rglob(".*") if path.name.startswith(".tmp-") or path.name.endswith(".partial")]
+
+
+def every_verb() -> list[str]:
+    """The names of all verbs, with those of their tasks."""
+    names = mistakes.verbs(cli.app)
+    tasks = {name: mistakes.verbs(cli.app, [name]) for name in names}
+    return [f"{name} {task}".strip() for name in names for task in tasks[name] or [""]]

@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from capcurriculum import cli
 from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.render import plot
 from training.supervise import curves, metrics
@@ -106,7 +105,3 @@ def test_nothing_to_draw_and_nothing_to_draw_with_are_said(tmp_path: Path, monke
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(RunError, match="pip install matplotlib"):
         curves.draw({"a": pl.DataFrame()}, tmp_path / "curves")
-
-
-def test_the_verb_is_there() -> None:
-    assert cli.parser().parse_args(["curves", "demo"]).run == "demo"

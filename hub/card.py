@@ -1,6 +1,5 @@
 """`capcurriculum card`: the card of a set or of a model as it would be published, without asking the Hub anything."""
 
-import argparse
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,20 +16,19 @@ from curricula import make
 from hub.publish import local, redact
 
 
-def execute(options: argparse.Namespace) -> str:
-    """The card as text; with `--out` it is written there, with its pictures, and the text says where.
+def card(named: str, stages: Sequence[str] = (), order: str = "", *, of_model: bool, out: Path | None = None) -> str:
+    """The card of a run's sets or model as Markdown; with `out` it is written there, and the text says where.
 
     Raises:
         CapCurriculumError: with one sentence; nothing but the folder of `--out` is touched.
     """
-    if options.model and options.order:
+    if of_model and order:
         raise RunError("--order names sets of rows; a model has none, so leave it out.")
-    out: Path | None = options.out
     if out is not None and out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file; give --out the name of a folder.")
     with tempfile.TemporaryDirectory(prefix="capcurriculum-card-") as name:
         folder = Path(name)
-        written = _rendered(options, folder)
+        written = render_model(_model(named, stages, folder)) if of_model else _sets(named, stages, order, folder)
         if out is None:
             return (folder / "README.md").read_text(encoding="utf-8")
         try:
@@ -43,27 +41,25 @@ def execute(options: argparse.Namespace) -> str:
     return f"The card is {out / 'README.md'}, its pictures beside it."
 
 
-def _rendered(options: argparse.Namespace, folder: Path) -> Sequence[Path]:
-    if options.model:
-        return render_model(_model(options, folder))
-    if len(options.stage) > len(set(options.stage)):
+def _sets(named: str, stages: Sequence[str], order: str, folder: Path) -> Sequence[Path]:
+    if len(stages) > len(set(stages)):
         raise RunError("--stage names a set twice.")
-    run, recipe, order = runs.named(options.run), runs.recipe_of(options.run), options.order or ""
+    run, recipe = runs.named(named), runs.recipe_of(named)
     make.check_belongs(run, recipe, run.path / "curricula" / order if order else run.stages)
-    return render(local.staged(run, order, options.stage, folder, recipe))
+    return render(local.staged(run, order, stages, folder, recipe))
 
 
-def _model(options: argparse.Namespace, folder: Path) -> StagedModel:
+def _model(named: str, stages: Sequence[str], folder: Path) -> StagedModel:
     """The checkpoint that is meant: a folder of its own, or the last finished stage of a run, or the one named."""
-    if len(options.stage) > 1:
+    if len(stages) > 1:
         raise RunError("A model card is of one stage; give --stage once.")
-    wanted = options.stage[0] if options.stage else ""
-    place = Path(options.run)
+    wanted = stages[0] if stages else ""
+    place = Path(named)
     if (place / "config.json").is_file():
         run, stage = _made_by(place)
         checkpoint = place
     else:
-        run = runs.named(options.run)
+        run = runs.named(named)
         folder_of = done(run, wanted)
         if folder_of is None:
             raise RunError(
