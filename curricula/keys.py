@@ -15,10 +15,10 @@ import polars as pl
 from capcurriculum import passrate
 from capcurriculum.errors import RunError
 from capcurriculum.ledger.corrections import Corrections, corrections
-from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Purpose, Stage
 from capcurriculum.run import Run
+from capcurriculum.tables import ANSWERS, QUESTIONS, portions
 from curricula import hashing, split
 from filters.kept_keys import kept
 

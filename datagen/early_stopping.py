@@ -9,7 +9,7 @@ nothing. Whether enough replies could be read is judged over those that were ask
 from collections.abc import Iterable, Iterator
 
 from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer
 
 

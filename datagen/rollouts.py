@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import Recipe, RolloutSection
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from capcurriculum import passrate
 from capcurriculum.intervals import wilson
 from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import RolloutSection
 from capcurriculum.recipe.filters import (
     BlindSection,
     ConsistentSection,
@@ -19,6 +18,7 @@ from capcurriculum.recipe.filters import (
     PerceptionFilterSection,
     SwappedSection,
 )
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
 from filters.rules import blind, consistent, difficulty, perception, swapped
 from filters.rules import rollouts as measured

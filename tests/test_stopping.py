@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question
 from curricula.build import build

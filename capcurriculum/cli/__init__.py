@@ -30,8 +30,8 @@ _RUN = "a run folder, a run's name below runs/, or a recipe file"
 def _build(arguments: argparse.Namespace) -> None:
     from capcurriculum import consent, run
     from capcurriculum.ledger import show
+    from capcurriculum.locks import Share
     from capcurriculum.render.progress import Display
-    from capcurriculum.share import Share
     from curricula.build import build
 
     wanted, out = run.recipe_of(arguments.recipe), terminal.console()

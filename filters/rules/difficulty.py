@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import RolloutSection
 from capcurriculum.recipe.filters import DifficultySection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.early_stopping import keeps, tally
 from filters.verdict import verdict

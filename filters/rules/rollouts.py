@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
 from filters.verdict import verdict
 
