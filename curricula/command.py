@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from capcurriculum import recipe, run
-from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.errors import RecipeError, RunError, faults
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
@@ -62,8 +62,7 @@ def order_of(options: argparse.Namespace, wanted: Recipe) -> OrderSection:
     try:
         return OrderSection.model_validate({"order": options.order} | given)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The order is not right: {wrong}.") from error
+        raise RecipeError(f"The order is not right: {faults(error, 'order')}.") from error
 
 
 def _stages(words: str, wanted: Recipe) -> list[str]:

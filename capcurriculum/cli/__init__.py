@@ -32,6 +32,7 @@ def _build(arguments: argparse.Namespace) -> None:
     from capcurriculum.ledger import show
     from capcurriculum.locks import Share
     from capcurriculum.render.progress import Display
+    from capcurriculum.render.table import grid
     from curricula.build import build
 
     wanted, out = run.recipe_of(arguments.recipe), terminal.console()
@@ -42,7 +43,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
         there = expected.existing_run(wanted)
         if examples := inferred_keys.rows(wanted):
-            out.print(show.grid(inferred_keys.COLUMNS, examples))
+            out.print(grid(inferred_keys.COLUMNS, examples))
         for sentence in expected.assumed(wanted, there):
             out.print(terminal.visible(sentence), soft_wrap=True)
         show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
@@ -137,19 +138,19 @@ def _why(arguments: argparse.Namespace) -> None:
 
 def _query(arguments: argparse.Namespace) -> None:
     from capcurriculum import run
-    from capcurriculum.ledger import show, user_query
+    from capcurriculum.ledger import user_query
+    from capcurriculum.render.table import grid
 
     columns, rows = user_query.answer(run.named(arguments.run), arguments.sql)
     if arguments.csv:
         terminal.rows_as_csv(columns, rows)
     else:
-        terminal.console().print(show.grid(columns, rows))
+        terminal.console().print(grid(columns, rows))
 
 
 def _audit(arguments: argparse.Namespace) -> None:
     from capcurriculum import consent, recipe, run
     from capcurriculum.render.progress import Display
-    from filters.audit import report as noise_report
     from filters.audit import run as audit_run
 
     found = run.named(arguments.run)
@@ -159,7 +160,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     section = audit_run.auditor(wanted, arguments.model, *told)
     consent.check(arguments.run, consent.of_recipe(wanted), {consent.MODELS}, allow=arguments.allow)
     report = audit_run.audit_run(wanted, found, section, arguments.size, arguments.seed, Display())
-    noise_report.show(report, terminal.console())
+    audit_run.show(report, terminal.console())
 
 
 def _review(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from capcurriculum.errors import RecipeError
+from capcurriculum.errors import RecipeError, faults
 from capcurriculum.recipe import extends
 from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.curriculum import CurriculumSection
@@ -173,8 +173,7 @@ def parse(data: object, name: str) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The recipe {name} is not right: {wrong}.") from error
+        raise RecipeError(f"The recipe {name} is not right: {faults(error, 'recipe')}.") from error
 
 
 def dump(recipe: Recipe) -> str:
