@@ -10,7 +10,7 @@ from collections import defaultdict
 import polars as pl
 
 from benchmarks.road import command, recipe_named
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Purpose
 from datagen.early_stopping import enough, rounds, tally
 from filters.rules import difficulty

@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from capcurriculum import locks
+from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditorSection
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
-from capcurriculum.share import Share
 from curricula.make import STAGES, write_orders
 from datagen.auditor import audit
 from datagen.distributed.cluster import LOCAL

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from capcurriculum.ledger.verdicts import counting
-from capcurriculum.portions import VERDICTS, portions
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.run import Run
+from capcurriculum.tables import VERDICTS, portions
 
 _NAMES = ["filter", "stage", "params"]
 

@@ -81,14 +81,15 @@ def query(run: RunName, sql: str, /, *, csv: bool = False) -> None:
         sql: A statement of DuckDB over captions, attempts, questions, answers and verdicts.
         csv: Print CSV instead of a table.
     """
-    from capcurriculum.ledger import show, user_query
+    from capcurriculum.ledger import user_query
+    from capcurriculum.render.table import grid
     from capcurriculum.run import named
 
     columns, rows = user_query.answer(named(run), sql)
     if csv:
         terminal.rows_as_csv(columns, rows)
     else:
-        terminal.console().print(show.grid(columns, rows))
+        terminal.console().print(grid(columns, rows))
 
 
 def report(run: RunName, /, *, out: Path | None = None, rows: Positive | None = None) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.filter_section import FilterSection, Phase, check_captioned
-from capcurriculum.recipe.models import ASKED_WITH, MODEL_NO_EFFECT, ModelSection
-from capcurriculum.recipe.sampling import SamplingSection
+from capcurriculum.recipe.models import ASKED_WITH, MODEL_NO_EFFECT, ModelSection, SamplingSection
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
 
@@ -27,7 +27,7 @@ def _named(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
 
-class ReaderSection(BaseModel):
+class ReaderSection(Section):
     """Who answers from descriptions: a `model` that sees their text alone.
 
     It is asked once in each of `orders` rotations of the options. One that does not find the answer and guesses is
@@ -35,15 +35,13 @@ class ReaderSection(BaseModel):
     also offered to say that the description does not tell.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     model: str
     orders: Annotated[int, Field(ge=1, le=len(LETTERS))] = 2
     may_pass: bool = True
     sampling: SamplingSection = SamplingSection()
 
 
-class AuditSection(BaseModel):
+class AuditSection(Section):
     """How auditors are asked about a question; see `AuditorSection` for what becomes of their votes.
 
     `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, to `answer`
@@ -53,8 +51,6 @@ class AuditSection(BaseModel):
     prompt `describe`. Each of `models` gives `votes` votes. Vote v of one that judges or answers is asked with the
     options rotated by v, so that no preference for a letter decides.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
     mode: Literal["judge", "answer", "describe"] = "judge"

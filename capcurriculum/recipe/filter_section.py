@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
+from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import SCHEMA, Arm, Stage, digest
 
@@ -27,13 +28,11 @@ class Phase(IntEnum):
     ROLLOUT = 3
 
 
-class FilterSection(BaseModel):
+class FilterSection(Section):
     """One filter of a recipe's list.
 
     With `action: label` a row that the filter objects to is kept, and the reason stays with it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     phase: ClassVar[Phase]
     #: Arms of the phase's replies that the filter reads; none named means all of them.

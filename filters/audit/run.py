@@ -12,11 +12,14 @@ from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
+from rich.console import Console
 
-from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.errors import RecipeError, RunError, faults
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditorSection, AuditSection
 from capcurriculum.render.progress import Display
+from capcurriculum.render.table import grid
+from capcurriculum.render.terminal import visible
 from capcurriculum.rows import LETTERS, Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
@@ -27,6 +30,7 @@ from filters.audit import noise
 from filters.audit.noise import Rate, Sample
 
 FILE = "audit.json"
+_NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,7 @@ def auditor(
     try:
         return AuditSection.model_validate(told)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'auditor'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The auditors cannot be asked so: {wrong}.") from error
+        raise RecipeError(f"The auditors cannot be asked so: {faults(error, 'auditor')}.") from error
 
 
 def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:
@@ -145,3 +148,18 @@ def _write(
 def _plain(section: AuditSection) -> dict[str, Any]:
     """What an auditor is told, without what a filter makes of it."""
     return section.model_dump(mode="json", include=set(AuditSection.model_fields))
+
+
+def show(report: Report, console: Console) -> None:
+    """One line a stratum, then what the numbers mean."""
+    console.print(grid(("stratum", *_NUMBERS), map(_row, report.rates), _NUMBERS))
+    said = f"Opinions of {', '.join(report.askers)}; their own mistakes are in the rates."
+    if not report.independent:
+        said += " Who filtered a run finds little wrong in what is kept of it: name another auditor with --model."
+    console.print(visible(said), markup=False, highlight=False, soft_wrap=True)
+
+
+def _row(rate: Rate) -> tuple[object, ...]:
+    asked = rate.right + rate.wrong + rate.unknown
+    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
+    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"

@@ -6,11 +6,11 @@ not change this verdict.
 
 from collections.abc import Sequence
 
-from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import RolloutSection
 from capcurriculum.recipe.filters import DifficultySection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
+from capcurriculum.stats import PassRate
 from datagen.early_stopping import keeps, tally
 from filters.verdict import verdict
 

@@ -6,10 +6,10 @@ nothing was seen.
 
 from collections.abc import Sequence
 
-from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
+from capcurriculum.stats import PassRate
 from filters.verdict import verdict
 
 FILTER = "rollouts"

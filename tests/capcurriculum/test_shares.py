@@ -12,10 +12,10 @@ import pytest
 from capcurriculum import recipe
 from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
+from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
-from capcurriculum.share import Share
 from curricula.build import build
 from tests.curricula.test_build import content
 from tests.support import endpoint, worlds

@@ -17,9 +17,9 @@ from PIL import Image
 from capcurriculum import cli
 from capcurriculum.errors import RunError
 from capcurriculum.ledger import funnel
-from capcurriculum.passrate import PassRate
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
+from capcurriculum.stats import PassRate
 from cards.report import charts, numbers, write
 from cards.report.fates import chosen, fates
 from cards.report.pictures import SIDE, Picture, each

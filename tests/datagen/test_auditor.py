@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger.forecast import forecast
+from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditorSection
 from capcurriculum.recipe.filters import AgreedOtherSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Response, Verdict
 from capcurriculum.run import Run
-from capcurriculum.share import Share
 from curricula.build import build
 from datagen import auditor as auditing
 from datagen import expected

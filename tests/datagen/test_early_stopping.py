@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
-from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question
+from capcurriculum.stats import PassRate
 from curricula.build import build
 from datagen.early_stopping import enough, fate, rounds, tally
 from filters.rules import difficulty, rollouts

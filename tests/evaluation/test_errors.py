@@ -13,9 +13,9 @@ import pytest
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import ReviewError
-from capcurriculum.intervals import wilson
-from capcurriculum.journal import Journal
 from capcurriculum.rows import Response
+from capcurriculum.stats import wilson
+from capcurriculum.tables import Journal
 from evaluation.errors import check, people, protocol, server, votes
 from evaluation.errors.analysis import analyse
 from evaluation.errors.cases import Case, case, drawn, wrong

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from capcurriculum.paired import gain
+from capcurriculum.stats import gain
 from evaluation import heldout_table
 from evaluation.results.results import HeldOut
 

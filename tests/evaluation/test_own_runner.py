@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from capcurriculum import prompts, recipe
-from capcurriculum.journal import Journal
+from capcurriculum.tables import Journal
 from evaluation.benchmarks import scenes
 from evaluation.benchmarks.images import Pictures
 from evaluation.benchmarks.tsv import read

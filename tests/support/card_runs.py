@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capcurriculum import recipe
-from capcurriculum.intervals import wilson
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
+from capcurriculum.stats import wilson
 from cards.staged import Staged, StagedSet
 from curricula.stage_rows import features
 from tests.support import pictures

@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
 
-from capcurriculum.recipe.preflight import PreflightSection
-from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from capcurriculum.render.progress import Display
 from datagen import micro
 from tests.support import training_data

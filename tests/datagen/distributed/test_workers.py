@@ -12,7 +12,7 @@ from capcurriculum import locks, recipe
 from capcurriculum.errors import EngineError, RunError
 from capcurriculum.ledger.cost import ASKED
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.ray import RayWorkers
+from capcurriculum.recipe.models import RayWorkers
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
 from curricula.build import build

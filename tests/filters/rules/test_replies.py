@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capcurriculum import passrate
-from capcurriculum.intervals import wilson
-from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import RolloutSection
+from capcurriculum import stats
 from capcurriculum.recipe.filters import (
     BlindSection,
     ConsistentSection,
@@ -19,7 +16,9 @@ from capcurriculum.recipe.filters import (
     PerceptionFilterSection,
     SwappedSection,
 )
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
+from capcurriculum.stats import PassRate, wilson
 from filters.rules import blind, consistent, difficulty, perception, swapped
 from filters.rules import rollouts as measured
 from filters.rules.panel import Panel
@@ -112,12 +111,11 @@ def test_the_pass_rate_counts_what_could_be_read_and_says_what_could_not() -> No
 @given(st.lists(st.sampled_from(["right", "wrong", "unparsed", "failed"])))
 def test_counts_over_a_table_are_the_same(outcomes: list[str]) -> None:
     rate = PassRate.of(outcomes)
-    row = (
-        pl.DataFrame({"outcome": outcomes}, schema={"outcome": pl.String})
-        .select(**passrate.counts())
-        .row(0, named=True)
-    )
-    assert row == {"k": rate.k, "n": rate.n, "unreadable": rate.unreadable, "failed": rate.failed}
+    row = {"question_id": "q", "purpose": "rollout"}
+    answers = pl.DataFrame([row | {"outcome": outcome} for outcome in [*outcomes, "right"]])
+    found = stats.pass_counts(answers.lazy().with_columns(purpose=pl.Series(["rollout"] * len(outcomes) + ["probe"])))
+    counts = {"k": rate.k, "n": rate.n, "unreadable": rate.unreadable, "failed": rate.failed}
+    assert found.collect().to_dicts() == ([{"question_id": "q"} | counts] if outcomes else [])
 
 
 def test_wilson_agrees_with_published_values() -> None:

@@ -3,8 +3,7 @@
 import pytest
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe.reward import RewardSection, SoftOverlong
-from capcurriculum.recipe.training import StageRun, TrainingRecipe
+from capcurriculum.recipe.training import RewardSection, SoftOverlong, StageRun, TrainingRecipe
 from training import knobs
 from training.on_verl import reward_keys
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from capcurriculum.recipe.reward import RewardSection, SoftOverlong
-from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import KnobChanges, RewardSection, SoftOverlong, StageRun, TrainingRecipe
 from datagen import micro
 from training import knobs
 from training.on_verl import config, environment

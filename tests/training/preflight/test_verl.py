@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum.recipe.preflight import PreflightSection
-from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from datagen import micro
 from tests.support.light_preflight import LightLengths
 from tests.support.preflight_data import QUIET, picture, rows_of, seeing, settings, write

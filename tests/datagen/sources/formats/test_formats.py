@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from capcurriculum.errors import SourceError
-from capcurriculum.files import nesting
+from capcurriculum.files import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Stage, Verdict
 from datagen import images
@@ -261,11 +261,11 @@ def test_a_value_nested_too_deep_costs_nothing(tmp_path: Path, value: str, docum
 def test_brackets_inside_texts_are_no_depth() -> None:
     text = json.dumps([{"a": "[" * 300, "b": '\\"[{' * 200, "c": "\\"}, {"d": "{" * 300}] * 3)
     for size in (1, 2, 7, 64, 5_000):
-        stream = nesting.Shallow(io.BytesIO(text.encode()), 10**6)
+        stream = json_file.Shallow(io.BytesIO(text.encode()), 10**6)
         assert b"".join(iter(lambda: stream.read(size), b"")) == text.encode()  # noqa: B023
-    nesting.check(text)
-    deep = nesting.Shallow(io.BytesIO(text.encode()[:-1] + b"," + b"[" * 100), 10**6)
-    with pytest.raises(nesting.TooDeep):
+    json_file.check_depth(text)
+    deep = json_file.Shallow(io.BytesIO(text.encode()[:-1] + b"," + b"[" * 100), 10**6)
+    with pytest.raises(json_file.TooDeep):
         list(iter(lambda: deep.read(16), b""))
 
 
