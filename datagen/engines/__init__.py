@@ -9,11 +9,22 @@ callers cut windows from the whole list of requests and ask an unfinished window
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
-from datagen.engines.traffic import Traffic
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Requests sent since the engine was started, retries included, and how many of them were retries.
+
+    A request for several completions of one prompt counts once.
+    """
+
+    requests: int = 0
+    retries: int = 0
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):

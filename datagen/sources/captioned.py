@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.images import ImageProblem
@@ -11,7 +12,6 @@ from datagen.sources.formats.record import Record
 from datagen.sources.images.images import Pictures, image_names
 from datagen.sources.images.store import Stored
 from datagen.sources.options import answer_keys
-from datagen.text import neutral
 
 FILTER = "source"
 

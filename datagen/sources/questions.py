@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from capcurriculum import answers, prompts
 from capcurriculum.grading.kinds import Kind
+from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import Outcome, Question, Verdict
@@ -15,7 +16,6 @@ from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
 from datagen.sources.formats.record import Record
 from datagen.sources.images.images import Pictures, image_name
 from datagen.sources.options import answer_keys, choices, in_text
-from datagen.text import neutral
 
 FILTER = "source"
 _FEWEST = 2  # options that may be something else: "Take (A) an angle and (B) another"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
+from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import KINDS, SourceSection
 from capcurriculum.rows import CaptionedImage, Verdict
@@ -23,7 +24,6 @@ from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.images import Pictures
-from datagen.text import neutral
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 FOLDERS = ("images", "images_downsampled_2x")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from capcurriculum import answers
 from capcurriculum.grading.kinds import Kind
+from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Outcome, Question, Verdict
@@ -18,7 +19,6 @@ from datagen.sources.formats import file_names
 from datagen.sources.formats.json_lines import Line, LineProblem, of_row, read_lines, short, whole
 from datagen.sources.options import choices
 from datagen.sources.options.answer_keys import is_missing
-from datagen.text import neutral
 
 PROBLEMS = "problems.jsonl"
 
