@@ -19,7 +19,7 @@ from capcurriculum.rows import Request, Response
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import shown
 from datagen.batched import windows, windows_until_none
-from datagen.engines import Traffic
+from datagen.engines.protocol import Traffic
 from datagen.engines.smart_resize import PixelLimits, fitted
 from datagen.images import ImageProblem
 from datagen.micro import resolve

@@ -20,8 +20,8 @@ from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import images, shown
-from datagen.engines import Traffic
 from datagen.engines.openai.reply import failed
+from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits, fitted
 from datagen.micro import resolve

@@ -15,11 +15,11 @@ from typing import Self
 
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
-from datagen.engines import Traffic
 from datagen.engines.data_urls import DataURLs
 from datagen.engines.openai.endpoints import Pool
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.retry import Conversation
+from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits
 

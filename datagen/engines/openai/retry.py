@@ -14,13 +14,13 @@ from collections.abc import Callable
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
-from datagen.engines import Traffic
 from datagen.engines.data_urls import DataURLs
 from datagen.engines.openai.body import body
 from datagen.engines.openai.concurrency import pause_seconds
 from datagen.engines.openai.endpoints import Endpoint, Lease, Pool
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.reply import Kind, NoReply, Reply, failed, responses
+from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group
 from datagen.images import ImageProblem
 
