@@ -9,8 +9,8 @@ from PIL import Image
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
-from datagen import images, shown
-from datagen.images import ImageProblem
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 from datagen.sources import registry
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
@@ -95,7 +95,7 @@ def test_names_that_lead_out_or_nowhere_are_refused(tmp_path: Path, name: str) -
     (tmp_path / "images").mkdir()
     (tmp_path / "x.png").write_bytes(b"x")
     with pytest.raises(ImageProblem) as caught:
-        images.inside(tmp_path / "images", name)
+        image_decoding.inside(tmp_path / "images", name)
     assert caught.value.reason in ("path_escapes", "missing_file")
 
 

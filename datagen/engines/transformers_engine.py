@@ -21,7 +21,7 @@ from datagen import shown
 from datagen.batched import windows, windows_until_none
 from datagen.engines.protocol import Traffic
 from datagen.engines.smart_resize import PixelLimits, fitted
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.micro import resolve
 
 BATCHES_A_WINDOW = 4

@@ -7,7 +7,7 @@ from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import CaptionedImage, Verdict
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
 from datagen.sources.formats.record import Record
 from datagen.sources.images.store import Stored

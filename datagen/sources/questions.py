@@ -8,7 +8,7 @@ from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import Outcome, Question, Verdict
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.contradictions import Contradictions
 from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
 from datagen.sources.formats.record import Record

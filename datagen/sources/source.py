@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Verdict
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.json_lines import LineProblem, of_row
 from datagen.sources.formats.record import Record
 from datagen.sources.images.embedded import is_embedded

@@ -11,7 +11,7 @@ from pathlib import Path
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Verdict, digest
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources import captioned
 from datagen.sources.formats.json_lines import LineProblem, of_row
 from datagen.sources.formats.record import Reading, Record

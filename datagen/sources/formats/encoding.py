@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from capcurriculum.errors import SourceError
-from datagen.images import LFS_MEND, LFS_POINTER
+from datagen.image_decoding import LFS_MEND, LFS_POINTER
 
 MARK = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import digest
-from datagen import images, shown
-from datagen.images import ImageProblem
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import archives, file_names
 from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.images import embedded
@@ -72,7 +72,7 @@ class SourceImages:
         for folder, prefix in self.folders:
             if (found := _plain(folder, name)) is not None:
                 path, spelled = found
-                data = images.file_bytes(path, self.section.max_bytes)
+                data = image_decoding.file_bytes(path, self.section.max_bytes)
                 return Stored(shown.checked(data, self.section.max_pixels).image_id, f"{prefix}{spelled}")
         if self.bundles:
             return self.index.get(name)
