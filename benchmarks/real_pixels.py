@@ -12,7 +12,7 @@ from PIL import ImageChops
 from benchmarks.real_files import others
 from curricula import pictures
 from datagen import micro, shown
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from tests.support import odd_images, viewers
 from training.on_verl import environment
 

@@ -7,7 +7,7 @@ from string import ascii_uppercase
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filters import WellformedSection
 from capcurriculum.rows import LETTERS, Question, Verdict
-from datagen.asks import asks
+from datagen.teacher.mcq import asks
 from filters.verdict import verdict
 from filters.words import folded, option_words
 

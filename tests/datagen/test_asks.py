@@ -2,8 +2,8 @@
 
 import pytest
 
-from datagen.asks import asks
 from datagen.teacher import mcq
+from datagen.teacher.mcq import asks
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Arm, CaptionedImage, Question, Response
 from capcurriculum.run import Run
 from curricula.build import build
-from datagen.image_swap import partners
 from datagen.option_rotation import rotated, written
-from datagen.probe import asked_of, swaps
+from datagen.probe import asked_of, partners, swaps
 from datagen.solver import graded, messages
 from tests.support import endpoint, worlds
 

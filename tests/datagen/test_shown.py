@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 
 from cards.report import pictures as report
 from curricula import pictures as stage_pictures
-from datagen import images, shown
+from datagen import image_decoding, shown
 from review import images as review
 from tests.support import odd_images, viewers
 from tests.support.odd_images import Odd, base, saved
@@ -75,7 +75,7 @@ def test_numbers_without_a_scale_are_refused(tmp_path: Path, kind: str) -> None:
         lambda: shown.read(file),
         lambda: shown.file(file.read_bytes()),
     ):
-        with pytest.raises(images.ImageProblem, match="nothing says which is white") as caught:
+        with pytest.raises(image_decoding.ImageProblem, match="nothing says which is white") as caught:
             read()
         assert caught.value.reason == "unreadable_pixels"
 
@@ -83,7 +83,7 @@ def test_numbers_without_a_scale_are_refused(tmp_path: Path, kind: str) -> None:
 def test_a_strip_is_refused_before_a_processor_sees_it(tmp_path: Path) -> None:
     file = tmp_path / "strip.png"
     file.write_bytes(saved(base().resize((9000, 40)), "PNG"))
-    with pytest.raises(images.ImageProblem, match="200 times"):
+    with pytest.raises(image_decoding.ImageProblem, match="200 times"):
         shown.read(file)
 
 

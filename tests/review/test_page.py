@@ -13,7 +13,7 @@ from benchmarks.review_world import World
 from capcurriculum import cli
 from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.rows import Question
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from filters.human.form import version
 from review import images
 from review.page import read

@@ -18,6 +18,7 @@ from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from datagen.sources import counting, registry
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
+from datagen.sources.source import UNSELECTED
 
 Row = CaptionedImage | Question | Verdict
 GPT_SOLUTION = "Since AB = AC, angle B is 40 degrees.\nTherefore the angle is 40 degrees.\nAnswer:D"
@@ -52,7 +53,7 @@ def read(
     counted = counting.rows(section, stage) if section.path else None
     rows = list(registry.rows(section, place, stage, stage, known))
     if counted is not None and not known:
-        assert counted == sum(not (isinstance(row, Verdict) and row.reason in registry.UNSELECTED) for row in rows)
+        assert counted == sum(not (isinstance(row, Verdict) and row.reason in UNSELECTED) for row in rows)
     return rows
 
 

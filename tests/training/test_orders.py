@@ -228,12 +228,27 @@ def test_what_a_recipe_may_not_extend(tmp_path: Path, named: str, said: str) -> 
     (tmp_path / "outside.yaml").write_text(BASE)
     (folder / "link.yaml").symlink_to(tmp_path / "outside.yaml")
     (folder / "list.yaml").write_text("[1]")
+    (folder / "below").mkdir()
+    (folder / "below" / "linked.yaml").write_text("extends: link.yaml")
     load = write(folder, self=f"extends: {named}\nname: a", other="extends: self.yaml")
+    if named == "link.yaml":  # also not by way of a link to a recipe in another folder
+        (folder / "by_link.yaml").symlink_to("below/linked.yaml")
+        with pytest.raises(RecipeError, match=said):
+            load("by_link")
     with pytest.raises(RecipeError, match=said):
         load("self")
     if named == "self.yaml":
         with pytest.raises(RecipeError, match=said):
             load("other")
+
+
+def test_a_shipped_recipe_that_a_link_leads_to_may_be_extended(tmp_path: Path) -> None:
+    (tmp_path / "staged.yaml").symlink_to(Path("curricula/recipes/paper/staged.yaml").absolute())
+    load = write(tmp_path, base=BASE, mine="extends: staged.yaml\ntraining: {knobs: {epochs: 5}}")
+    mine = load("mine")
+    assert mine.run_dir == load("base").run_dir
+    assert mine.training is not None
+    assert (mine.training.order, mine.training.knobs.epochs) == ("capability", 5)
 
 
 def test_the_command_line_knows_backbone_and_stage(built: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,8 @@ def test_paper_and_micro_recipes_say_the_same_of_different_runs() -> None:
         if path.name != "base.yaml":
             assert said == micro
             assert said.keys() == {"extends", "training"}
+        assert recipe.load(path).name == "paper"
+        assert recipe.load(RECIPES / "micro" / path.name).name == "micro"
 
 
 def test_trainings_of_one_run_never_share_a_folder() -> None:

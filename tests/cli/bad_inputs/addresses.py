@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.images.addresses import public
 from datagen.sources.images.download import Limits, TryAgain, fetch
 from tests.cli.bad_inputs.corpus import Case

@@ -10,7 +10,7 @@ from capcurriculum import cli, recipe
 from capcurriculum.rows import Request, Response
 from capcurriculum.run import Run
 from datagen import engines
-from datagen.engines.traffic import Traffic
+from datagen.engines.protocol import Traffic
 from tests.support import endpoint, worlds
 
 TEXT_ONLY = "\x1b[31mm-7b is not a multimodal model"

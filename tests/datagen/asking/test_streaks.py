@@ -6,7 +6,7 @@ from capcurriculum.errors import EngineError
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen.asking.outcomes import Counts, Heard, Reading, shown
 from datagen.asking.streaks import ENOUGH, SUBJECTS, Streak, alike
-from datagen.engines.traffic import Traffic
+from datagen.engines.protocol import Traffic
 
 
 def test_reasons_are_compared_without_numbers_ids_and_paths() -> None:

@@ -13,6 +13,7 @@ from capcurriculum.errors import EngineError
 from capcurriculum.recipe.models import ModelSection, VLLMSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from datagen import engines
+from datagen.engines.protocol import Engine
 from datagen.micro import evaluate as measure
 from datagen.micro.tasks import user
 from datagen.teacher import mcq
@@ -27,7 +28,7 @@ SECTION = ModelSection(
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[engines.Engine]:
+def engine() -> Iterator[Engine]:
     before = dict(os.environ)
     with engines.create(SECTION) as opened:
         yield opened
@@ -52,9 +53,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[measure.Held, 
     return found
 
 
-def test_it_sees_what_the_model_sees_in_transformers(
-    engine: engines.Engine, shown: list[tuple[measure.Held, Path]]
-) -> None:
+def test_it_sees_what_the_model_sees_in_transformers(engine: Engine, shown: list[tuple[measure.Held, Path]]) -> None:
     from datagen.micro import checkpoint
     from datagen.micro.speak import Speaker
 
@@ -67,7 +66,7 @@ def test_it_sees_what_the_model_sees_in_transformers(
 
 
 def test_rollouts_share_a_prompt_and_every_request_gets_its_own_reply(
-    engine: engines.Engine, shown: list[tuple[measure.Held, Path]]
+    engine: Engine, shown: list[tuple[measure.Held, Path]]
 ) -> None:
     requests = [looking(held, path, k, 1.0) for held, path in shown for k in range(6)]
     taken: list[Response] = []
@@ -91,7 +90,7 @@ def test_rollouts_share_a_prompt_and_every_request_gets_its_own_reply(
     assert 2 * len(shown) <= len(counted) <= 2 * len(shown) + len(requests) // 7
 
 
-def test_a_schema_binds_and_the_teacher_is_taken(engine: engines.Engine) -> None:
+def test_a_schema_binds_and_the_teacher_is_taken(engine: Engine) -> None:
     asked = measure.held_out(8, seed=4)
     sampling = Sampling(temperature=measure.DEMO_TEACHING, max_tokens=160)
     requests = [
@@ -107,13 +106,13 @@ def test_a_schema_binds_and_the_teacher_is_taken(engine: engines.Engine) -> None
     assert sum(valid and true for valid, true in judged) >= 5
 
 
-def test_waiting_for_nothing_is_an_error_and_not_a_hang(engine: engines.Engine) -> None:
+def test_waiting_for_nothing_is_an_error_and_not_a_hang(engine: Engine) -> None:
     with pytest.raises(RuntimeError, match="gave None while every request was answered"):
         list(engine.stream([None]))
 
 
 def test_what_vllm_refuses_is_one_requests_error(
-    engine: engines.Engine, shown: list[tuple[measure.Held, Path]], tmp_path: Path
+    engine: Engine, shown: list[tuple[measure.Held, Path]], tmp_path: Path
 ) -> None:
     held, path = shown[0]
     broken = tmp_path / "broken.png"
@@ -127,7 +126,7 @@ def test_what_vllm_refuses_is_one_requests_error(
 
 
 def test_a_stream_that_is_left_early_leaves_the_engine_usable(
-    engine: engines.Engine, shown: list[tuple[measure.Held, Path]]
+    engine: Engine, shown: list[tuple[measure.Held, Path]]
 ) -> None:
     stream = engine.stream(looking(held, path, k, 1.0) for held, path in shown for k in range(4))
     next(stream)

@@ -15,7 +15,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import writing
 from curricula.build import build
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources import gather
 from datagen.sources.formats import archives
 from tests.support import endpoint, worlds

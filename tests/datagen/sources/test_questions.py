@@ -8,11 +8,12 @@ from PIL import Image
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import SourceSection
-from capcurriculum.rows import Question, Stage, Verdict
-from datagen import images, shown
-from datagen.images import ImageProblem
-from datagen.sources.datasets.docci import read_docci
-from datagen.sources.datasets.problems import read_problems
+from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
+from datagen.sources import registry
+from datagen.sources.images.image_paths import Place
+from datagen.sources.images.store import Store
 from tests.support import worlds
 
 
@@ -20,8 +21,10 @@ def section(folder: Path, kind: str = "problems", **changes: object) -> SourceSe
     return SourceSection.model_validate({"kind": kind, "path": str(folder), "source": "s", "license": "mit"} | changes)
 
 
-def read(folder: Path, stage: Stage = Stage.TEXT, known: frozenset[str] = frozenset()) -> list[Question | Verdict]:
-    return list(read_problems(section(folder), folder, stage, stage is Stage.VISUAL, known))
+def read(
+    folder: Path, stage: Stage = Stage.TEXT, known: frozenset[str] = frozenset(), kind: str = "problems"
+) -> list[CaptionedImage | Question | Verdict]:
+    return list(registry.rows(section(folder, kind), Place(folder, "s", Store(folder)), stage, stage, known))
 
 
 def lines(folder: Path, *rows: object) -> Path:
@@ -75,7 +78,7 @@ def test_the_same_line_has_the_same_key_wherever_it_stands(tmp_path: Path) -> No
 def test_the_downsampled_images_of_docci_are_found(tmp_path: Path) -> None:
     folder = worlds.docci(tmp_path / "docci", images=2)
     (folder / "images").rename(folder / "images_downsampled_2x")
-    rows = list(read_docci(section(folder, "docci"), folder, Stage.PERCEPTION, frozenset()))
+    rows = read(folder, Stage.PERCEPTION, kind="docci")
     assert [row.image_path for row in rows] == [f"images_downsampled_2x/train_0000{n}.png" for n in range(2)]
     assert {row.license for row in rows} == {"mit"}
 
@@ -84,7 +87,7 @@ def test_a_missing_descriptions_file_is_one_sentence(tmp_path: Path) -> None:
     folder = worlds.docci(tmp_path / "docci", images=1)
     (folder / "docci_descriptions.jsonlines").unlink()
     with pytest.raises(SourceError, match=r"docci_descriptions.jsonlines cannot be read .* check the recipe's path"):
-        list(read_docci(section(folder, "docci"), folder, Stage.PERCEPTION, frozenset()))
+        read(folder, Stage.PERCEPTION, kind="docci")
 
 
 @pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "a/../../x.png", "x\x00.png", "", "n" * 300])
@@ -92,7 +95,7 @@ def test_names_that_lead_out_or_nowhere_are_refused(tmp_path: Path, name: str) -
     (tmp_path / "images").mkdir()
     (tmp_path / "x.png").write_bytes(b"x")
     with pytest.raises(ImageProblem) as caught:
-        images.inside(tmp_path / "images", name)
+        image_decoding.inside(tmp_path / "images", name)
     assert caught.value.reason in ("path_escapes", "missing_file")
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError, RecipeError
+from capcurriculum.prompts import neutral
 from datagen.teacher import mcq
 from datagen.teacher.mcq import Choice
-from datagen.text import neutral
 
 GOOD = {
     "question": "What is left of the cat?",

@@ -18,7 +18,7 @@ from benchmarks import duplicates as planted
 from capcurriculum.recipe.corpus_filters import DuplicatesSection
 from capcurriculum.rows import Question, Verdict
 from capcurriculum.run import Run
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from filters.corpus import image_hashes, text_hashes
 from filters.corpus.duplicates import filter, hamming, minhash
 from filters.corpus.duplicates.representatives import KEPT, keepers

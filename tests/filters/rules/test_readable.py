@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from capcurriculum.recipe.filters import ReadableSection
 from capcurriculum.rows import Question
-from datagen import images
+from datagen import image_decoding
 from filters.rules import readable
 from filters.rules.contrast import contrast
 from tests.curricula.test_build import worst_docci
@@ -141,8 +141,8 @@ def test_a_picture_is_decoded_once_however_many_questions_are_about_it(
 ) -> None:
     (tmp_path / "x").write_bytes(saved(drawing("white", "black")))
     opened: list[int] = []
-    real = images.opened
-    monkeypatch.setattr(images, "opened", lambda *a: opened.append(1) or real(*a))
+    real = image_decoding.opened
+    monkeypatch.setattr(image_decoding, "opened", lambda *a: opened.append(1) or real(*a))
     judge = readable.judging({"perception": tmp_path}, ReadableSection())
     assert [judge(question(text, path="x")).keep for text in ("What?", "Where?", "Who?")] == [True] * 3
     assert len(opened) == 1

@@ -25,7 +25,7 @@ from datagen import engines
 from datagen.engines import data_urls
 from datagen.engines.same_prompt import grouped, same_prompt
 from datagen.engines.smart_resize import PixelLimits, new_size, smart_size
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from tests.support import endpoint, worlds
 from tests.support.endpoint import Endpoint
 

@@ -249,6 +249,14 @@ def test_a_choice_by_the_place_of_its_answer(tmp_path: Path) -> None:
     assert (question.answer, question.options) == ("B", ("red", "blue"))
 
 
+def test_labels_are_taken_off_options_once(tmp_path: Path) -> None:
+    row = {"problem": "Who?", "choices": ["(A) A. Smith", "(B) B. Jones", "(C) C. Brown"], "answer": "B"}
+    data.write_lines(tmp_path / "p/r.jsonl", [row])
+    section = data.section("problems", tmp_path / "p", columns={"options": "choices"})
+    (question,) = data.questions(data.read(section, tmp_path / "run", TEXT))
+    assert (question.answer, question.options) == ("B", ("A. Smith", "B. Jones", "C. Brown"))
+
+
 def test_reading_again_with_what_is_known_gives_nothing_and_opens_no_archive(tmp_path: Path) -> None:
     section = data.section("vlaa", data.vlaa(tmp_path / "vlaa"))
     first = data.read(section, tmp_path / "run")

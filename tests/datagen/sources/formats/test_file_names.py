@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import file_names
 from tests.support import source_data as data
 

@@ -13,7 +13,7 @@ from capcurriculum.errors import SourceError
 from capcurriculum.files import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import Stage, Verdict
-from datagen import images
+from datagen import image_decoding
 from datagen.sources.formats import csv_tables
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import find_files, read_files
@@ -158,7 +158,10 @@ def test_a_pointer_of_git_lfs_is_said(tmp_path: Path, name: str) -> None:
 
 
 def test_a_picture_and_an_archive_that_are_pointers_are_said(tmp_path: Path) -> None:
-    with pytest.raises(images.ImageProblem, match="Git LFS pointer") as problem, images.opened(POINTER.encode(), 1000):
+    with (
+        pytest.raises(image_decoding.ImageProblem, match="Git LFS pointer") as problem,
+        image_decoding.opened(POINTER.encode(), 1000),
+    ):
         pass
     assert problem.value.reason is Reason.UNREADABLE_IMAGE
     data.write_lines(tmp_path / "set/rows.jsonl", [row | {"image": "a.png"} for row in ROWS])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from capcurriculum.reasons import Reason
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.images.addresses import Address, public
 from datagen.sources.images.download import Limits, fetch
 from tests.support import source_data as data

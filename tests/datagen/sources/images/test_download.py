@@ -18,7 +18,7 @@ import pytest
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Download
 from capcurriculum.rows import CaptionedImage, Verdict
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.datasets import pixmo
 from datagen.sources.images.addresses import Address, public
 from datagen.sources.images.download import Limits, TryAgain, fetch, patient

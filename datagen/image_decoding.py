@@ -14,8 +14,10 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError, features
 
 from capcurriculum.reasons import Reason
-from datagen import pointers
 
+#: How a Git LFS pointer begins: text that lies where a file should be after a clone without its large files.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+LFS_MEND = "fetch it with `git lfs pull` in its repository"
 #: Smaller than this on a side and a vision tower has nothing to see (Qwen3-VL's merged patch is 32 pixels).
 MIN_SIDE = 28
 MAX_BYTES = 200_000_000
@@ -91,8 +93,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     Raises:
         ImageProblem: too many pixels, an unexpected format, not decodable, or a Git LFS pointer to the picture.
     """
-    if data.startswith(pointers.POINTER):
-        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is a Git LFS pointer and not the picture itself; {pointers.MEND}")
+    if data.startswith(LFS_POINTER):
+        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is a Git LFS pointer and not the picture itself; {LFS_MEND}")
     try:
         with warnings.catch_warnings():
             # Our own limit is checked below, and what a file's metadata lacks concerns nobody who sees its pixels.

@@ -5,52 +5,24 @@ embedded ones and members of archives are kept in the run. Archives are read onc
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import digest
-from datagen import images, shown
-from datagen.images import ImageProblem
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import archives, file_names
 from datagen.sources.formats.json_lines import LineProblem
-from datagen.sources.formats.record import Record
 from datagen.sources.images import embedded
 from datagen.sources.images.embedded import is_embedded
 from datagen.sources.images.store import Index, Store, Stored
 
 
-class Showing(Protocol):
-    """What a source row says, as far as its image goes."""
-
-    @property
-    def image(self) -> object:
-        """What the row holds or names."""
-
-
-def image_names(records: Iterable[Record], parse: Callable[[Record], Showing], known: Collection[str]) -> Iterator[str]:
-    """Names of the image files of usable rows whose keys are not in `known`."""
-    for record in records:
-        if record.key in known or record.problem:
-            continue
-        try:
-            said = parse(record)
-        except LineProblem:
-            continue
-        yield from image_name(said)
-
-
-def image_name(said: Showing) -> Iterator[str]:
-    """The name of a row's image file, if it names one."""
-    if isinstance(said.image, str) and not is_embedded(said.image):
-        yield said.image
-
-
 @dataclass(slots=True)
-class Pictures:
+class SourceImages:
     """Where the images of one source are.
 
     `folders` are looked in first, in order; each comes with what recorded paths of its files begin with. `bundles` are
@@ -100,7 +72,7 @@ class Pictures:
         for folder, prefix in self.folders:
             if (found := _plain(folder, name)) is not None:
                 path, spelled = found
-                data = images.file_bytes(path, self.section.max_bytes)
+                data = image_decoding.file_bytes(path, self.section.max_bytes)
                 return Stored(shown.checked(data, self.section.max_pixels).image_id, f"{prefix}{spelled}")
         if self.bundles:
             return self.index.get(name)
@@ -111,13 +83,15 @@ class Pictures:
         raise ImageProblem(Reason.MISSING_FILE, f"there is no file {name!r} in the image folder")
 
     def prepare(self, names: Iterable[str]) -> None:
-        """Read the archives for those of `names` that neither a folder nor an earlier session has.
+        """Read the archives, if there are any, for those of `names` that neither a folder nor an earlier session has.
 
         Raises:
             SourceError: an archive cannot be read.
         """
+        if not self.bundles:
+            return
         wanted = {name for name in names if name not in self.index.entries and not self._lies_plain(name)}
-        if not wanted or not self.bundles:
+        if not wanted:
             return
         with self.index as index:
             alike = defaultdict[str, dict[str, Stored | ImageProblem]](dict)
