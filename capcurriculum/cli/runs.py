@@ -72,7 +72,7 @@ def why(run: RunName, row: str, /) -> None:
         terminal.say(line)
 
 
-def query(run: RunName, sql: str, /, *, csv: bool = False) -> None:
+def query(run: RunName, sql: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, csv: bool = False) -> None:
     """Run one SQL statement over the tables of a run.
 
     Example: capcurriculum query demo "select reason, count(*) from verdicts group by all"
