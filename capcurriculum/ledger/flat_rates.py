@@ -18,7 +18,7 @@ from capcurriculum import stats
 from capcurriculum.errors import RunError
 from capcurriculum.files import checksums
 from capcurriculum.ledger.corrections import corrections
-from capcurriculum.ledger.verdicts import dropped
+from capcurriculum.ledger.verdicts import Ledger
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.run import Run
@@ -120,7 +120,7 @@ def _so_far(run: Run, recipe: Recipe) -> dict[str, FlatRates]:
     """Counts over the rows that no filter has dropped, for stages some of whose rows have been answered."""
     counted = stats.pass_counts(corrections(run, recipe).answers(run.answers.scan()))
     left = run.questions.scan().select("question_id", "stage")
-    left = left.join(dropped(run, recipe, Phase.ROLLOUT), on="question_id", how="anti")
+    left = left.join(Ledger(run, recipe).dropped(Phase.ROLLOUT), on="question_id", how="anti")
     rates = left.join(counted, on="question_id", how="left").group_by("stage")
     by_stage = rates.agg(stats.pass_rate(pl.col("k"), pl.col("n"))).collect()
     found = {stage: FlatRates.of(values) for stage, values in by_stage.iter_rows()}

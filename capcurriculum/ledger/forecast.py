@@ -12,7 +12,7 @@ from typing import Any
 
 from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditFilterSection
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Arm, Purpose, Stage
 from capcurriculum.run import Run
@@ -122,7 +122,7 @@ def _row_bytes(table: Table[Any]) -> float:
 
 def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_answer: float) -> Iterator[Forecast]:
     """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
-    for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
+    for section in (section for section in recipe.filters if isinstance(section, AuditFilterSection)):
         image = 0 if section.arm in (Arm.CAPTION, Arm.DESCRIPTION) else rows.image_tokens
         readings = section.votes * (section.reader.orders if section.reader else 1)
         sampling = (section.reader or section).sampling

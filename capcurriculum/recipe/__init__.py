@@ -66,7 +66,7 @@ class Recipe(Section):
     visual: ProblemSection | None = None
     capabilities: dict[StageName, Capability] = {}
     rollouts: RolloutSection
-    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT
+    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT  # type: ignore[assignment]
     split: SplitSection = SplitSection()
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from capcurriculum.errors import RecipeError, RunError, faults
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection, AuditSection
+from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
@@ -28,6 +28,7 @@ from datagen.sources import gather
 from filters import pipeline
 from filters.audit import noise
 from filters.audit.noise import Rate, Sample
+from filters.rules.auditor import AuditorSection
 
 FILE = "audit.json"
 _NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
