@@ -46,7 +46,7 @@ def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None)
 def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
     """`question_id` of every question that all filters for its stage have judged and kept, in the table's order.
 
-    What people dropped is left out; nobody need have looked at the others.
+    What people dropped is left out; other questions need no review.
     """
     listed = pl.col("filter") != HUMAN
     wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
@@ -62,7 +62,7 @@ def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
 
 
 def judge_again(run: Run, recipe: Recipe) -> None:
-    """Bring all verdicts up to what people have said by now, asking no model; nothing to do where nobody has."""
+    """Bring all verdicts up to date with the reviews, asking no model; does nothing in a run without reviews."""
     if run.reviews.shards():
         for phase in Phase:
             _through(run, recipe, phase, None)

@@ -52,11 +52,11 @@ class FlatRates:
         (count, rate, bound), *more = [one for one in both if one[0]] or [(0, 0, "")]
         if not count:
             return ""
-        told = f"{_of(count, self.rows)} {'have' if count > 1 else 'has'} pass rate {rate}"
+        text = f"{_of(count, self.rows)} {'have' if count > 1 else 'has'} pass rate {rate}"
         for other, rate, name in more:
-            told += f" and {other:,} ({share(other, self.rows)}) {'have' if other > 1 else 'has'} {rate}"
+            text += f" and {other:,} ({share(other, self.rows)}) {'have' if other > 1 else 'has'} {rate}"
             bound += f" and {name}"
-        return f"{told}: no gradient from their answers until the policy changes; a new run with {bound} drops them"
+        return f"{text}: no gradient from their answers until the policy changes; a new run with {bound} drops them"
 
     def unmeasured(self) -> str:
         """Of the rows without a pass rate, "" if there is no such row."""

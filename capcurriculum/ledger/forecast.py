@@ -1,4 +1,4 @@
-"""What a build will ask for and cost, said before it asks for anything.
+"""What a build will request and cost, estimated before it asks any model.
 
 Rows are counted where a run holds them already and taken from the source otherwise; tokens are the run's own means
 once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as
@@ -75,7 +75,7 @@ class Rows:
 
 
 def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
-    """The steps that ask models, in the order of the road."""
+    """The steps that ask models, in the order of the build."""
     spent = {(s.step, s.model): s for s in spends(run)} if run else {}
     an_attempt, an_answer = (_row_bytes(run.attempts), _row_bytes(run.answers)) if run else (0.0, 0.0)
     for stage in recipe.captioned:

@@ -41,8 +41,8 @@ class AuditSection(Section):
     `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, to `answer`
     the question themselves as any solver, their choice then being compared with the key, or to `describe` the image
     without knowing caption or question, upon which a `reader` answers from each description. What those that judge or
-    answer `sees` is the image, the caption, or both; `instruction` is what those that describe are told, by default the
-    prompt `describe`. Each of `models` gives `votes` votes. Vote v of one that judges or answers is asked with the
+    answer `sees` is the image, the caption, or both; `instruction` is the prompt of those that describe, by default
+    `describe`. Each of `models` gives `votes` votes. Vote v of one that judges or answers is asked with the
     options rotated by v, so that no preference for a letter decides.
     """
 
@@ -93,17 +93,20 @@ class AuditSection(Section):
 
         A recipe may change its auditors without becoming another run, so nothing else tells their votes apart.
         """
-        told: dict[str, Any] = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
+        keys: dict[str, Any] = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
         if self.reader:
             # In how many orders it reads is left out: the same readings serve fewer, and are part of more.
-            told |= {"instruction": self.instruction, "reader": self.reader.model_dump(mode="json", exclude={"orders"})}
-            told |= {"reads": identity(models[self.reader.model])}
-        return f"{name}/{digest(SCHEMA, 'auditor', told, identity(models[name]))[:8]}"
+            keys |= {
+                "instruction": self.instruction,
+                "reader": self.reader.model_dump(mode="json", exclude={"orders"}),
+            }
+            keys |= {"reads": identity(models[self.reader.model])}
+        return f"{name}/{digest(SCHEMA, 'auditor', keys, identity(models[name]))[:8]}"
 
     def describer(self, name: str, models: Mapping[str, ModelSection]) -> str:
         """Under which name the descriptions of the model `name` are known: whoever reads them, they are the same."""
-        told = self.model_dump(mode="json", include={"sampling", "instruction"})
-        return f"{name}/{digest(SCHEMA, 'describer', told, identity(models[name]))[:8]}"
+        keys = self.model_dump(mode="json", include={"sampling", "instruction"})
+        return f"{name}/{digest(SCHEMA, 'describer', keys, identity(models[name]))[:8]}"
 
     def askers(self, models: Mapping[str, ModelSection]) -> tuple[str, ...]:
         """All of them."""

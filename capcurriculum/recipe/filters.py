@@ -55,8 +55,8 @@ def section(value: object) -> FilterSection:
     name = value["name"]
     if not isinstance(name, str) or name not in CLASSES:
         expected = ", ".join(map(repr, CLASSES))
-        told = {"discriminator": "'name'", "tag": str(name), "expected_tags": expected}
-        raise PydanticKnownError("union_tag_invalid", told)
+        context = {"discriminator": "'name'", "tag": str(name), "expected_tags": expected}
+        raise PydanticKnownError("union_tag_invalid", context)
     module, _, kind = CLASSES[name].partition(":")
     try:
         found: FilterSection = getattr(import_module(module), kind).model_validate(value)

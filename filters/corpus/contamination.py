@@ -70,7 +70,7 @@ class ContaminationSection(CorpusRule):
         return self
 
     def params(self, recipe: RecipeView) -> dict[str, Any]:
-        """The signatures count by what is in them, wherever they lie."""
+        """Signature files enter by the digest of their content, not by their paths."""
         return super().params(recipe) | {"signatures": [_content(Path(path)) for path in self.signatures]}
 
     def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
@@ -80,7 +80,7 @@ class ContaminationSection(CorpusRule):
 
 
 def _content(path: Path) -> str:
-    """The digest of a file's bytes; a missing one is said by who reads it."""
+    """First 16 hex digits of the SHA-256 of a file; "" where it is missing, which reading it reports."""
     if not path.is_file():
         return ""
     about = path.stat()
@@ -125,11 +125,11 @@ def _batch(
     matches = [(signature.about.name, _matches(signature, groups, whole, section)) for signature in signatures]
     near = batch.select("image_id").join(pictures, on="image_id", how="left", maintain_order="left")["match"].to_list()
     for place, (question_id, stage) in enumerate(batch.select("question_id", "stage").iter_rows()):
-        told = [f"{name}: {found[place]}" for name, found in matches if place in found]
+        found_in = [f"{name}: {found[place]}" for name, found in matches if place in found]
         if near[place] is not None:
-            told.append(near[place])
-        reason = Reason.CONTAMINATED if told else Reason.KEPT
-        yield Verdict(question_id, stage, section.name, not told, reason, "; ".join(told))
+            found_in.append(near[place])
+        reason = Reason.CONTAMINATED if found_in else Reason.KEPT
+        yield Verdict(question_id, stage, section.name, not found_in, reason, "; ".join(found_in))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _groups(texts: Words, shown: npt.NDArray[np.bool_], section: ContaminationSe
 def _matches(
     signature: Signature, groups: Sequence[_Group], whole: tuple[Hashes, Places], section: ContaminationSection
 ) -> dict[int, str]:
-    """What each text that a benchmark has shares with it, by the text's place in the batch."""
+    """Index of a text in the batch -> what it shares with the benchmark, of those texts that match."""
     found: dict[int, str] = {}
     for group in groups:
         kind, of = f"gram{group.words}", f"runs of {group.words} words"
@@ -190,6 +190,6 @@ def _pictures(
             np.minimum.at(bits, one, np.bitwise_count(values[one] ^ theirs[two]))
         near = bits <= section.image_distance
         close = pl.DataFrame({"phash": values[near], "bits": bits[near]})
-        told = pl.format("{}: an image {} of 64 bits away", pl.lit(signature.about.name), "bits")
-        matches.append(ours.join(close, on="phash").select("image_id", match=told))
+        text = pl.format("{}: an image {} of 64 bits away", pl.lit(signature.about.name), "bits")
+        matches.append(ours.join(close, on="phash").select("image_id", match=text))
     return pl.concat(matches).sort("image_id", "match").group_by("image_id").agg(pl.col("match").str.join("; "))

@@ -1,4 +1,4 @@
-"""Keep one of several questions that ask the same: of problems without an image by their texts alone, of questions
+"""Deduplicate questions that ask the same: of problems without an image by their texts alone, of questions
 about images only where the image is the same or nearly so.
 
 "What colour is the cube?" about two different images is two questions, so equal texts prove nothing there. Questions
@@ -90,7 +90,7 @@ def scored(questions: pl.LazyFrame, answers: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def judged(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyFrame | None = None) -> pl.DataFrame:
-    """What each question gives way to, best evidence first; it depends on the set of rows alone, not on their order.
+    """The question that each one gives way to, best evidence first; independent of the order of the rows.
 
     Args:
         questions: columns of `capcurriculum.rows.Question`, and optionally `score`: of two near-duplicates the one of
@@ -147,7 +147,7 @@ def _right_answer() -> pl.Expr:
 
 
 def _told(rows: pl.DataFrame, nodes: pl.DataFrame, found: Found, keeper: Rows) -> pl.DataFrame:
-    """What became of each node, told for each of its rows."""
+    """The outcome of each node, joined to each of its rows; see `judged` for the columns."""
     gone = np.flatnonzero(keeper != KEPT)
     why = pl.DataFrame(
         {

@@ -91,7 +91,7 @@ def _ordered(one: Rows, two: Rows) -> Pairs:
 
 
 def _alike(said: pl.Series, batches: Iterator[Pairs], least: float) -> Found:
-    """Those of the pairs whose texts are at least so alike."""
+    """Those of the pairs whose texts have at least the similarity `least`."""
     from rapidfuzz import fuzz, process
 
     better, worse, similarity = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
