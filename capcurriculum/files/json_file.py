@@ -1,4 +1,4 @@
-"""Read a file of JSON that anything may have happened to since it was written: torn, empty, of other bytes, too deep.
+"""Read JSON files that may be damaged: truncated, empty, not UTF-8, or nested too deeply.
 
 `json.loads` tells what is no JSON by `ValueError`, but not what is nested too deep (`RecursionError`), and a mapping
 that is expected may be a list. Here all of it is a `ValueError`, so that a reader needs one `except`.
@@ -60,7 +60,7 @@ def loads(data: bytes) -> Any:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file of our own JSON lines, those passed over that are none, as a kill leaves the last one.
+    """The objects of a file of JSON lines of ours; other lines are skipped, since a kill truncates the last one.
 
     Raises:
         RunError: the file cannot be read.
@@ -81,7 +81,7 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def ends_whole(path: Path) -> bool:
-    """Whether a file of lines is not there, empty, or ends with a line's end; the next line must not continue one."""
+    """Whether a line can be appended: the file is missing, empty, or ends with a newline."""
     if not path.is_file():
         return True
     with path.open("rb") as file:
@@ -101,13 +101,13 @@ class TooLong(Exception):
 
 
 class _Depth:
-    """The depth of JSON that comes in pieces."""
+    """Nesting depth of JSON that is read in chunks."""
 
     def __init__(self) -> None:
         self._depth, self._inside_text, self._escape = 0, False, b""
 
     def count(self, data: bytes) -> None:
-        """Go on with the next piece.
+        """Count the next chunk.
 
         Raises:
             TooDeep: a value in it is nested too deep.
@@ -132,7 +132,7 @@ class Stream(Protocol):
 
 
 class Shallow:
-    """A stream of the bytes of JSON that ends where they are nested too deep, or a value takes more than `most`.
+    """A byte stream of JSON values, none of which may be nested too deeply or take more than `most` bytes.
 
     Who reads values says by `begin` that one is whole; what was read ahead by then counts for the next.
     """
@@ -160,10 +160,10 @@ class Shallow:
 
 
 def check_depth(text: str) -> None:
-    """Refuse JSON that is nested too deep.
+    """Refuse JSON that is nested too deeply, before a parser spends memory on it.
 
     Raises:
-        TooDeep: it is.
+        TooDeep: it is nested more than `MAX_DEPTH` deep.
     """
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _Depth().count(text.encode("utf-8", "replace"))

@@ -33,7 +33,7 @@ NO_EFFECT: tuple[str, ...] = (
     *SOURCE_NO_EFFECT,
     "curriculum",
     "training",
-    "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
+    "filters",  # a verdict carries the digest of the parameters of its filter; no model is asked again for another list
     "ray",
     "review",  # as with filters: a changed rule judges the same reviews anew
     "publish",
@@ -66,7 +66,7 @@ class Recipe(Section):
     visual: ProblemSection | None = None
     capabilities: dict[StageName, Capability] = {}
     rollouts: RolloutSection
-    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT
+    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT  # type: ignore[assignment]
     split: SplitSection = SplitSection()
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
@@ -184,7 +184,7 @@ def dump(recipe: Recipe) -> str:
 def identity(recipe: Recipe) -> dict[str, Any]:
     """Dotted key -> value for every key that can change a result.
 
-    A model that nobody but an auditor asks is left out: its votes carry a digest of it.
+    A model that only auditors ask is left out: its votes carry a digest of it.
     """
     data = recipe.model_dump(mode="json")
     data["models"] = {name: model for name, model in data["models"].items() if name in recipe.asked}

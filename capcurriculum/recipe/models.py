@@ -172,12 +172,12 @@ class ModelSection(Section):
 
     @property
     def template_arguments(self) -> dict[str, Any]:
-        """What a chat template is told where we render it, as vLLM's server makes it of the same keys of a request."""
-        told = dict(self.chat_template_kwargs)
+        """Arguments of a chat template rendered here, as vLLM's server makes them of the same keys of a request."""
+        arguments = dict(self.chat_template_kwargs)
         if self.reasoning_effort:
-            told = {"enable_thinking": self.reasoning_effort != "none"} | told
-            told["reasoning_effort"] = self.reasoning_effort
-        return told
+            arguments = {"enable_thinking": self.reasoning_effort != "none"} | arguments
+            arguments["reasoning_effort"] = self.reasoning_effort
+        return arguments
 
     def reply_limit(self, max_tokens: int) -> int:
         """The most tokens of a reply for which a sampling says `max_tokens`."""

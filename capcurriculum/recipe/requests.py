@@ -49,10 +49,10 @@ def _body(extra: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
-def _template(told: dict[str, Any]) -> dict[str, Any]:
-    if taken := sorted(_TEMPLATE & told.keys()):
+def _template(arguments: dict[str, Any]) -> dict[str, Any]:
+    if taken := sorted(_TEMPLATE & arguments.keys()):
         raise ValueError(f"{', '.join(taken)} is set by the engine; leave it out")
-    return told
+    return arguments
 
 
 def checked_json_values(value: object) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def checked_json_values(value: object) -> dict[str, Any]:
 
     Raises:
         ValueError: it is no mapping, is nested too deeply or too large, or holds what JSON has not (infinity, a date, a
-            key that is no text). Values are not repeated, as nobody knows what they are.
+            key that is no text). Values are not repeated, as they may be secrets.
     """
     if not isinstance(value, dict):
         raise ValueError("must be a mapping of names to JSON values, for example {enable_thinking: false}")

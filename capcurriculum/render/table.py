@@ -16,7 +16,7 @@ _WIDE = 200
 
 
 class Name(str):
-    """Text that is not ours: the name of a model or of a benchmark."""
+    """Untrusted text: the name of a model or of a benchmark."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""`capcurriculum audit`: have a model look at a sample of a run and write what it means for the rest to `audit.json`.
+"""`capcurriculum audit`: have models judge a sample of a run, and write rates of wrong labels to `audit.json`.
 
 Votes become rows of the run's answers, known by the auditor's own name, so asking again asks only what is missing, and
 neither probe nor pass rate can see them.
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from capcurriculum.errors import RecipeError, RunError, faults
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection, AuditSection
+from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
@@ -28,6 +28,7 @@ from datagen.sources import gather
 from filters import pipeline
 from filters.audit import noise
 from filters.audit.noise import Rate, Sample
+from filters.rules.auditor import AuditorSection
 
 FILE = "audit.json"
 _NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
@@ -66,20 +67,20 @@ def auditor(
     given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes, "reader": reader}
     describes = (mode or (own.mode if own else "")) == "describe"
     foreign = {"sees"} if describes else {"reader", "instruction"}  # a filter of another mode may have them
-    told = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
-    told |= {key: value for key, value in given.items() if value is not None}
+    keys = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
+    keys |= {key: value for key, value in given.items() if value is not None}
     names = ", ".join(sorted(recipe.models))
-    if "models" not in told:
+    if "models" not in keys:
         raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
-    if missing := sorted({*told["models"], reader or told["models"][0]} - set(recipe.models)):
+    if missing := sorted({*keys["models"], reader or keys["models"][0]} - set(recipe.models)):
         raise RecipeError(
             f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
             "change the run, and name the recipe file instead of the run."
         )
-    if told.get("votes", 0) > (1 if describes else len(LETTERS)) and not told.get("sampling", {}).get("temperature"):
-        told["sampling"] = told.get("sampling", {}) | {"temperature": 0.7}
+    if keys.get("votes", 0) > (1 if describes else len(LETTERS)) and not keys.get("sampling", {}).get("temperature"):
+        keys["sampling"] = keys.get("sampling", {}) | {"temperature": 0.7}
     try:
-        return AuditSection.model_validate(told)
+        return AuditSection.model_validate(keys)
     except ValidationError as error:
         raise RecipeError(f"The auditors cannot be asked so: {faults(error, 'auditor')}.") from error
 
@@ -96,7 +97,7 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
         raise RecipeError("Only questions made from captions are audited, and the recipe has no such stage.")
     if size < 1:
         raise RunError(f"A sample of {size} questions says nothing; give a --size of at least 1.")
-    with writing(_lying_at(recipe, run)) as opened:
+    with writing(_located(recipe, run)) as opened:
         sample = noise.draw(opened, recipe, size, seed)
         if not sample.drawn:
             raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
@@ -110,8 +111,8 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
     return report
 
 
-def _lying_at(recipe: Recipe, run: Run) -> Recipe:
-    """The recipe with the run's own place, which may have moved since it was built."""
+def _located(recipe: Recipe, run: Run) -> Recipe:
+    """The recipe with `runs` set to where the run is now, since its folder may have been moved."""
     if recipe.run_dir.resolve() == run.path.resolve():
         return recipe
     if recipe.name != run.path.name:
@@ -146,7 +147,7 @@ def _write(
 
 
 def _plain(section: AuditSection) -> dict[str, Any]:
-    """What an auditor is told, without what a filter makes of it."""
+    """How auditors are asked, without what a filter makes of their votes."""
     return section.model_dump(mode="json", include=set(AuditSection.model_fields))
 
 

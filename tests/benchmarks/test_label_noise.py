@@ -12,7 +12,6 @@ from benchmarks.label_noise import FilterSet, Measured
 from capcurriculum.rows import Question
 from datagen.micro import captions, questions
 from datagen.micro.scenes import scenes
-from filters.rules import auditor
 
 
 def test_the_scripted_teacher_answers_by_the_caption_but_for_one_key_in_twenty() -> None:
@@ -49,7 +48,7 @@ def test_descriptions_bear_an_answer_out_or_another(told: list[str], agree: int,
     votes = [noise_audit.read_well(asked, "one", index, text) for index, text in enumerate(told)]
     section = noise_audit.describing(noise_world.STRONGER, agree, ahead)
     assert len(told) == noise_audit.VOTES * len(section.models)
-    assert auditor.judge(asked, votes, section).keep == keep
+    assert section.judge(asked, votes).keep == keep
 
 
 def measured() -> Measured:

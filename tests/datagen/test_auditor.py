@@ -17,8 +17,6 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.ledger.forecast import forecast
 from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
-from capcurriculum.recipe.filters import AgreedOtherSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Response, Verdict
 from capcurriculum.run import Run
@@ -26,7 +24,8 @@ from curricula.build import build
 from datagen import auditor as auditing
 from datagen import expected
 from datagen.auditor import Opinion
-from filters.rules import agreed_other, auditor
+from filters.rules.agreed_other import AgreedOtherSection
+from filters.rules.auditor import AuditorSection
 from filters.rules.panel import Panel
 from tests.support import endpoint, worlds
 
@@ -261,10 +260,10 @@ def test_votes_that_could_be_read_decide(said: str, share: float, reason: str) -
     votes = [vote(names[letter], number) for number, letter in enumerate(said)]
     section = AuditorSection.model_validate({"models": "m", "votes": max(len(said), 1), "agree_at_least": share}
         | ({"sampling": {"temperature": 1}} if len(said) > 4 else {}))  # fmt: skip
-    verdict = auditor.judge(QUESTION, votes, section)
+    verdict = section.judge(QUESTION, votes)
     assert verdict.reason == reason
     assert verdict.keep == (reason != "auditor_disagrees")
-    strict = auditor.judge(QUESTION, votes, section.model_copy(update={"unsure": "drop"}))
+    strict = section.model_copy(update={"unsure": "drop"}).judge(QUESTION, votes)
     assert (strict.reason, strict.keep) == (reason, reason == "kept")
 
 
@@ -276,7 +275,7 @@ def test_the_order_of_votes_leaves_no_trace_and_unknown_ones_count_for_nothing(s
         [Opinion.AGREE] * 2 + [Opinion.DISAGREE] * 2 + [Opinion.UNSURE] * 2 + [Opinion.UNKNOWN] * 2
     )
     section = AuditorSection.model_validate({"models": "m", "votes": 8, "sampling": {"temperature": 1}})
-    assert auditor.judge(QUESTION, votes, section).reason == "auditor_unsure"
+    assert section.judge(QUESTION, votes).reason == "auditor_unsure"
 
 
 def seen(letters: str) -> list[Answer]:
@@ -308,10 +307,10 @@ def seen(letters: str) -> list[Answer]:
 )
 def test_agreement_on_another_option_is_an_objection(letters: str, quorum: str, reason: str) -> None:
     section, panel = AgreedOtherSection.model_validate({"solvers": quorum}), Panel(("one", "two"), (0, 1))
-    verdict = agreed_other.judge(QUESTION, seen(letters), panel, section)
+    verdict = section.judge(QUESTION, seen(letters), panel)
     assert verdict.reason == reason
     assert verdict.keep == (reason != "solvers_agree_on_another")
-    assert agreed_other.judge(QUESTION, seen(letters)[::-1], panel, section) == verdict
+    assert section.judge(QUESTION, seen(letters)[::-1], panel) == verdict
 
 
 def test_two_of_three_are_a_majority_that_agrees() -> None:
@@ -320,9 +319,9 @@ def test_two_of_three_are_a_majority_that_agrees() -> None:
         for s, letter in (("one", "C"), ("two", "D"), ("three", "C"))
     ]
     panel = Panel(("one", "two", "three"))
-    verdict = agreed_other.judge(QUESTION, three, panel, AgreedOtherSection(solvers="majority"))
+    verdict = AgreedOtherSection(solvers="majority").judge(QUESTION, three, panel)
     assert (verdict.reason, verdict.detail) == ("solvers_agree_on_another", "C")
-    assert agreed_other.judge(QUESTION, three, panel, AgreedOtherSection()).keep
+    assert AgreedOtherSection().judge(QUESTION, three, panel).keep
 
 
 def test_one_solver_asked_once_cannot_agree_with_others(tmp_path: Path) -> None:

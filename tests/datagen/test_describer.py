@@ -15,14 +15,13 @@ from capcurriculum import cli, prompts, recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger.forecast import forecast
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question
 from capcurriculum.run import Run
 from curricula.build import build
 from datagen import expected
 from datagen.auditor import Opinion, votes_in
-from filters.rules import auditor
+from filters.rules.auditor import AuditorSection
 from tests.support import endpoint, worlds
 
 LABELLED = {"name": "perception", "action": "label"}
@@ -287,4 +286,4 @@ def test_one_other_option_may_be_ahead_by_so_much(said: str, ahead: float, reaso
     answers = [reading("unsure" if letter == "u" else letter, 0, vote) for vote, letter in enumerate(said)]
     section = AuditorSection.model_validate(AUDIT | {"votes": 5, "agree_at_least": 0.2, "ahead_at_most": ahead})
     question = Question("q", "perception", "P?", "B", ("w", "x", "y", "z"), "count", "i", "p", "c", "ci", "s", "l")
-    assert auditor.judge(question, answers, section).reason == reason
+    assert section.judge(question, answers).reason == reason

@@ -18,7 +18,8 @@ from capcurriculum.rows import Answer, Question
 from capcurriculum.stats import PassRate
 from curricula.build import build
 from datagen.early_stopping import enough, fate, rounds, tally
-from filters.rules import difficulty, rollouts
+from filters.rules.difficulty import DifficultySection
+from filters.rules.rollouts import RolloutsSection
 from tests.support import endpoint, worlds
 
 QUESTION = Question("q", "text", "P?", "1", (), "s", "", "", "", "", "src", "mit")
@@ -45,9 +46,9 @@ def asked(stream: list[str], section: RolloutSection) -> int:
 
 def verdict(stream: list[str], section: RolloutSection) -> str:
     """What the filters `rollouts` and `difficulty` say together."""
-    if not rollouts.judge(QUESTION, replies(stream), section).keep:
+    if not RolloutsSection().judge(QUESTION, replies(stream), section).keep:
         return "unmeasured"
-    return difficulty.judge(QUESTION, replies(stream), section).reason
+    return DifficultySection().judge(QUESTION, replies(stream), section).reason
 
 
 @given(OUTCOMES, *BOUNDS, st.integers(1, 8), st.sampled_from(["decided", "dropped"]))

@@ -18,13 +18,13 @@ from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger import funnel
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.filter_section import FilterSection, Phase
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run, writing
 from curricula.build import build
-from filters import pipeline, registry, runner
-from filters.registry import CorpusFilter, Setting
+from filters import pipeline, runner
+from filters.base import CorpusRule, Setting
 from tests.support import endpoint, worlds
 
 ROAD = ["wellformed", "leak", "perception", "blind", "swapped", "rollouts", "difficulty"]
@@ -183,29 +183,23 @@ def test_verdicts_of_before_filters_had_parameters_count_until_they_are_made_aga
     assert funnel.lines(run) == lines
 
 
-class Rivals(FilterSection):
+class Rivals(CorpusRule):
     """A stand-in for a filter that compares questions: of all those alive it keeps the first."""
 
     phase: ClassVar[Phase] = Phase.QUESTION
     compares: ClassVar[bool] = True
     name: Literal["rivals"] = "rivals"
 
+    def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
+        best = ""
+        for row in questions.sort("alive", "question_id", descending=[True, False]).collect().iter_rows(named=True):
+            best = best or row["question_id"]
+            keep = row["question_id"] == best
+            yield Verdict(row["question_id"], row["stage"], "rivals", keep, "kept" if keep else "duplicate_row", best)
 
-def rivals(section: Rivals, setting: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
-    best = ""
-    for row in questions.sort("alive", "question_id", descending=[True, False]).collect().iter_rows(named=True):
-        best = best or row["question_id"]
-        keep = row["question_id"] == best
-        yield Verdict(row["question_id"], row["stage"], "rivals", keep, "kept" if keep else "duplicate_row", best)
 
-
-def test_a_filter_that_compares_questions_sees_what_the_others_leave(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_filter_that_compares_questions_sees_what_the_others_leave(world: World, tmp_path: Path) -> None:
     run, wanted = world.copy(tmp_path), world.recipe(ROAD)
-    monkeypatch.setattr(registry, "CORPUS", {"rivals": CorpusFilter(rivals)})
-    monkeypatch.setattr(runner, "CORPUS", registry.CORPUS)
-    monkeypatch.setattr("filters.missing.CORPUS", registry.CORPUS)
     listed = wanted.model_copy(update={"filters": (Rivals(stages=("perception",)), *wanted.filters)})
     good = min(v.question_id for v in verdicts(run, "wellformed") if v.keep)
     assert pipeline.before_probe(run, listed, run.questions.scan().select("question_id")).collect().height > 1

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from capcurriculum import cli
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe.corpus_filters import ContaminationSection
 from capcurriculum.rows import Verdict
 from filters.corpus import contamination, image_hashes, latex_words, shared_runs, text_hashes
+from filters.corpus.contamination import ContaminationSection
 from filters.corpus.shared_runs import Texts
 from filters.corpus.signatures import build, file, layouts
 from tests.support.pictures import jpeg, noise, png

@@ -15,13 +15,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmarks import duplicates as planted
-from capcurriculum.recipe.corpus_filters import DuplicatesSection
 from capcurriculum.rows import Question, Verdict
 from capcurriculum.run import Run
 from datagen.image_decoding import ImageProblem
 from filters.corpus import image_hashes, text_hashes
 from filters.corpus.duplicates import filter, hamming, minhash
-from filters.corpus.duplicates.representatives import KEPT, keepers
+from filters.corpus.duplicates.filter import DuplicatesSection
+from filters.corpus.duplicates.pairs import KEPT, keepers
 from tests.support.pictures import jpeg, noise, png
 
 SECTION = DuplicatesSection()

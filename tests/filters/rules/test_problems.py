@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcurriculum import recipe
-from capcurriculum.recipe.filters import NeedsPictureSection
 from capcurriculum.rows import Question
-from filters.rules import asks_for_proof, needs_image
-from filters.verdict import quoted
+from filters.rules import needs_image
+from filters.rules.asks_for_proof import AsksForProofSection
+from filters.rules.needs_image import NeedsPictureSection
+from filters.words import quoted
 from tests.support import worlds
 
 LACKING = [
@@ -123,25 +124,25 @@ def test_there_are_enough_sentences_of_each_kind() -> None:
 def test_a_problem_that_shows_or_names_a_picture_lacks_it_and_the_verdict_quotes_the_words(
     text: str, words: str | None
 ) -> None:
-    verdict = needs_image.judge(problem(text), NeedsPictureSection())
+    verdict = NeedsPictureSection().judge(problem(text))
     assert (verdict.keep, verdict.reason) == (False, "needs_picture")
     assert (words or "figure") in verdict.detail
-    assert needs_image.judge(problem(text, "images/a.png"), NeedsPictureSection()).keep  # it has one
+    assert NeedsPictureSection().judge(problem(text, "images/a.png")).keep  # it has one
 
 
 @pytest.mark.parametrize("text", COMPLETE)
 def test_a_problem_that_only_uses_such_words_is_kept(text: str) -> None:
-    verdict = needs_image.judge(problem(text), NeedsPictureSection())
+    verdict = NeedsPictureSection().judge(problem(text))
     assert (verdict.keep, verdict.reason, verdict.detail) == (True, "kept", "")
 
 
 def test_drawing_code_may_do_for_the_picture_it_draws_and_for_no_other() -> None:
     enough = NeedsPictureSection(code="enough")
     drawn = "As shown, AB is 3. [asy] draw((0,0)--(1,1)); [/asy] Find BC."
-    assert needs_image.judge(problem(drawn), enough).keep
-    assert not needs_image.judge(problem(drawn), NeedsPictureSection()).keep
-    assert not needs_image.judge(problem(drawn + " ![](b)"), enough).keep
-    assert not needs_image.judge(problem("As shown, AB is 3. Find BC."), enough).keep
+    assert enough.judge(problem(drawn)).keep
+    assert not NeedsPictureSection().judge(problem(drawn)).keep
+    assert not enough.judge(problem(drawn + " ![](b)")).keep
+    assert not enough.judge(problem("As shown, AB is 3. Find BC.")).keep
 
 
 PROOFS = [
@@ -246,23 +247,23 @@ VALUES = [
 def test_a_problem_that_asks_for_a_proof_alone_is_dropped_and_the_verdict_quotes_what_is_to_be_proved(
     text: str, words: str
 ) -> None:
-    verdict = asks_for_proof.judge(problem(text))
+    verdict = AsksForProofSection().judge(problem(text))
     assert (verdict.keep, verdict.reason) == (False, "asks_for_proof")
     assert words in verdict.detail.replace("\\\\", "\\")
 
 
 @pytest.mark.parametrize("text", VALUES)
 def test_a_problem_that_asks_for_something_to_compare_is_kept(text: str) -> None:
-    verdict = asks_for_proof.judge(problem(text))
+    verdict = AsksForProofSection().judge(problem(text))
     assert (verdict.keep, verdict.reason, verdict.detail) == (True, "kept", "")
 
 
 @given(st.text(max_size=200))
 def test_any_text_gets_a_verdict_and_a_short_detail(text: str) -> None:
     for verdict in (
-        needs_image.judge(problem(text), NeedsPictureSection()),
-        needs_image.judge(problem("as shown. " + text), NeedsPictureSection()),
-        asks_for_proof.judge(problem("Prove that " + text)),
+        NeedsPictureSection().judge(problem(text)),
+        NeedsPictureSection().judge(problem("as shown. " + text)),
+        AsksForProofSection().judge(problem("Prove that " + text)),
     ):
         assert verdict.keep == (not verdict.detail) == (verdict.reason == "kept")
     assert len(quoted("x" * 10_000)) < 100

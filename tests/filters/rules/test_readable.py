@@ -7,15 +7,24 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from capcurriculum.recipe.filters import ReadableSection
-from capcurriculum.rows import Question
+from capcurriculum.rows import Question, Verdict
+from capcurriculum.run import Run
 from datagen import image_decoding
-from filters.rules import readable
-from filters.rules.contrast import contrast
+from filters.base import Judge, Setting
+from filters.rules.readable import ReadableSection, contrast
 from tests.curricula.test_build import worst_docci
 from tests.filters.rules.test_text import question
-from tests.support import odd_images
+from tests.support import odd_images, worlds
 from tests.support.worlds import docci
+
+
+def judging(section: ReadableSection, folder: Path) -> Judge:
+    wanted = worlds.recipe_over(folder, "http://127.0.0.1:1/v1")
+    return section.judging(Setting(Run(folder), wanted, {"perception": folder}))
+
+
+def verdict_on(asked: Question, folder: Path, section: ReadableSection) -> Verdict:
+    return judging(section, folder)(asked, ())
 
 
 def test_images_that_cannot_be_shown_are_dropped_and_bombs_are_not_decoded(tmp_path: Path) -> None:
@@ -25,7 +34,7 @@ def test_images_that_cannot_be_shown_are_dropped_and_bombs_are_not_decoded(tmp_p
     Image.new("RGB", (20, 40)).save(folder / "images" / "small.png")
 
     def reason(name: str, **limits: object) -> str:
-        verdict = readable.judge(question(path=name), folder, ReadableSection.model_validate(limits))
+        verdict = verdict_on(question(path=name), folder, ReadableSection.model_validate(limits))
         assert verdict.keep == (verdict.reason == "kept")
         return verdict.reason
 
@@ -48,13 +57,13 @@ def test_a_link_to_a_folder_is_followed_and_a_link_out_of_it_is_not(tmp_path: Pa
     (tmp_path / "run" / "places" / "perception-0").symlink_to(plain)
     names = ("train_00000.png", "link.png")
     paths = [question(path=f"places/perception-0/images/{name}") for name in names]
-    found = [readable.judge(asked, tmp_path / "run", ReadableSection()).reason for asked in paths]
+    found = [verdict_on(asked, tmp_path / "run", ReadableSection()).reason for asked in paths]
     assert found == ["kept", "path_escapes"]
 
 
 def reason(folder: Path, data: bytes, **limits: object) -> str:
     (folder / "x").write_bytes(data)
-    return readable.judge(question(path="x"), folder, ReadableSection.model_validate(limits)).reason
+    return verdict_on(question(path="x"), folder, ReadableSection.model_validate(limits)).reason
 
 
 def saved(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -119,7 +128,7 @@ def test_blank_is_judged_as_the_picture_is_shown_that_is_on_white(tmp_path: Path
 def test_the_other_limits_come_first_and_the_detail_has_the_numbers(tmp_path: Path) -> None:
     assert reason(tmp_path, saved(Image.new("RGB", (900, 30)))) == "image_too_narrow"
     (tmp_path / "x").write_bytes(saved(Image.new("RGB", (64, 64), "white")))
-    verdict = readable.judge(question(path="x"), tmp_path, ReadableSection())
+    verdict = verdict_on(question(path="x"), tmp_path, ReadableSection())
     assert (verdict.keep, verdict.detail) == (
         False,
         "no colour channel spans 12 levels of 255 (the widest spans 0)",
@@ -143,8 +152,8 @@ def test_a_picture_is_decoded_once_however_many_questions_are_about_it(
     opened: list[int] = []
     real = image_decoding.opened
     monkeypatch.setattr(image_decoding, "opened", lambda *a: opened.append(1) or real(*a))
-    judge = readable.judging({"perception": tmp_path}, ReadableSection())
-    assert [judge(question(text, path="x")).keep for text in ("What?", "Where?", "Who?")] == [True] * 3
+    judge = judging(ReadableSection(), tmp_path)
+    assert [judge(question(text, path="x"), ()).keep for text in ("What?", "Where?", "Who?")] == [True] * 3
     assert len(opened) == 1
 
 
@@ -154,6 +163,6 @@ def test_names_that_no_file_can_have_are_missing_files(tmp_path: Path) -> None:
 
     def judged(name: str) -> str:
         asked: Question = question(path=name)
-        return readable.judge(asked, tmp_path, ReadableSection()).reason
+        return verdict_on(asked, tmp_path, ReadableSection()).reason
 
     assert {judged(name) for name in names} == {"missing_file"}

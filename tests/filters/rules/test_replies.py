@@ -9,19 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcurriculum import stats
-from capcurriculum.recipe.filters import (
-    BlindSection,
-    ConsistentSection,
-    DifficultySection,
-    PerceptionFilterSection,
-    SwappedSection,
-)
 from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
 from capcurriculum.stats import PassRate, wilson
-from filters.rules import blind, consistent, difficulty, perception, swapped
-from filters.rules import rollouts as measured
+from filters.rules.blind import BlindSection
+from filters.rules.consistent import ConsistentSection
+from filters.rules.difficulty import DifficultySection
 from filters.rules.panel import Panel
+from filters.rules.perception import PerceptionFilterSection
+from filters.rules.rollouts import RolloutsSection
+from filters.rules.swapped import SwappedSection
 
 QUESTION = Question("q", "perception", "P?", "A", ("w", "x", "y", "z"), "count", "i", "p", "c", "cid", "s", "l")
 SOLVERS = ("one", "two")
@@ -44,7 +41,7 @@ def answer(solver: str, arm: str, outcome: str, rollout: int = 0) -> Answer:
 def judged(image: tuple[str, str], caption: tuple[str, str]) -> tuple[bool, str, str]:
     answers = [answer(s, "image", o) for s, o in zip(SOLVERS, image, strict=True) if o != "missing"]
     answers += [answer(s, "caption", o) for s, o in zip(SOLVERS, caption, strict=True) if o != "missing"]
-    verdict = perception.judge(QUESTION, answers, PANEL)
+    verdict = PerceptionFilterSection().judge(QUESTION, answers, PANEL)
     return verdict.keep, verdict.reason, verdict.detail
 
 
@@ -72,16 +69,18 @@ def test_what_is_dropped_says_why_and_by_whom(image: tuple[str, str], caption: t
 
 def test_verdicts_do_not_depend_on_the_order_of_the_answers() -> None:
     answers = [answer(s, arm, "wrong") for s in SOLVERS for arm in ("image", "caption")]
-    verdicts = {perception.judge(QUESTION, list(order), PANEL) for order in itertools.permutations(answers)}
+    verdicts = {
+        PerceptionFilterSection().judge(QUESTION, list(order), PANEL) for order in itertools.permutations(answers)
+    }
     assert len(verdicts) == 1
 
 
 def test_rollouts_that_all_failed_measure_nothing() -> None:
     failed = [answer("policy", "image", "failed", n) for n in range(3)]
     section = RolloutSection(model="policy")
-    assert measured.judge(QUESTION, failed, section).reason == "unmeasured"
-    assert measured.judge(QUESTION, [], section).keep is False
-    assert measured.judge(QUESTION, failed, RolloutSection(model="policy", readable=0)).keep is False
+    assert RolloutsSection().judge(QUESTION, failed, section).reason == "unmeasured"
+    assert RolloutsSection().judge(QUESTION, [], section).keep is False
+    assert RolloutsSection().judge(QUESTION, failed, RolloutSection(model="policy", readable=0)).keep is False
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_rollouts_that_all_failed_measure_nothing() -> None:
 )
 def test_a_row_is_measured_by_what_could_be_read(outcomes: list[str], readable: float, keep: bool) -> None:
     replies = [answer("policy", "image", outcome, n) for n, outcome in enumerate(outcomes)]
-    verdict = measured.judge(QUESTION, replies, RolloutSection(model="policy", readable=readable))
+    verdict = RolloutsSection().judge(QUESTION, replies, RolloutSection(model="policy", readable=readable))
     assert (verdict.keep, verdict.reason) == (keep, "kept" if keep else "unmeasured")
     assert keep or "readable" in verdict.detail
 
@@ -159,11 +158,11 @@ def replies(said: dict[Cell, tuple[str, str] | None]) -> list[Answer]:
 def verdicts(answers: list[Answer]) -> list[Verdict]:
     """What every filter that reads the probe says, perception in all its modes first."""
     return [
-        *(perception.judge(QUESTION, answers, BOTH_ORDERS, mode) for mode in MODES),
-        *(blind.judge(QUESTION, answers, BOTH_ORDERS, BlindSection(solvers=q)) for q in ("all", "majority", "any")),
-        *(swapped.judge(QUESTION, answers, BOTH_ORDERS, SwappedSection(solvers=q)) for q in ("all", "any")),
-        consistent.judge(QUESTION, answers, BOTH_ORDERS, ConsistentSection()),
-        consistent.judge(QUESTION, answers, BOTH_ORDERS, ConsistentSection(arms=("image",), solvers="all")),
+        *(mode.judge(QUESTION, answers, BOTH_ORDERS) for mode in MODES),
+        *(BlindSection(solvers=q).judge(QUESTION, answers, BOTH_ORDERS) for q in ("all", "majority", "any")),
+        *(SwappedSection(solvers=q).judge(QUESTION, answers, BOTH_ORDERS) for q in ("all", "any")),
+        ConsistentSection().judge(QUESTION, answers, BOTH_ORDERS),
+        ConsistentSection(arms=("image",), solvers="all").judge(QUESTION, answers, BOTH_ORDERS),
     ]
 
 
@@ -191,18 +190,16 @@ def test_what_becomes_unknown_never_makes_perception_keep_nor_others_object(
 @given(st.sampled_from(MODES), st.sets(st.sampled_from([c for c in CELLS if c[1] in ("image", "caption")])))
 def test_an_unknown_reply_is_named_unknown_where_it_decides(mode: PerceptionFilterSection, lost: set[Cell]) -> None:
     perfect = {cell: ("wrong", "B") if cell[1] == "image" else ("right", "A") for cell in CELLS}
-    verdict = perception.judge(
-        QUESTION, replies({c: s for c, s in perfect.items() if c not in lost}), BOTH_ORDERS, mode
-    )
+    verdict = mode.judge(QUESTION, replies({c: s for c, s in perfect.items() if c not in lost}), BOTH_ORDERS)
     assert verdict.reason in ("kept", "unknown_from_image", "unknown_from_caption")
     assert verdict.keep or lost
 
 
 def test_every_order_that_was_asked_must_agree() -> None:
     said = {cell: ("wrong", "B") if cell[1] == "image" else ("right", "A") for cell in CELLS}
-    assert perception.judge(QUESTION, replies(said), BOTH_ORDERS).keep
+    assert PerceptionFilterSection().judge(QUESTION, replies(said), BOTH_ORDERS).keep
     said["two", "image", 1] = ("right", "A")
-    assert perception.judge(QUESTION, replies(said), BOTH_ORDERS).reason == "right_from_image"
+    assert PerceptionFilterSection().judge(QUESTION, replies(said), BOTH_ORDERS).reason == "right_from_image"
 
 
 @pytest.mark.parametrize(
@@ -219,15 +216,18 @@ def test_modes_say_how_many_solvers_must_follow_the_rule(wrong_from_image: int, 
         "at_least 1": MODES[2],
         "soft": MODES[3],
     }
-    assert {name for name, mode in modes.items() if perception.judge(QUESTION, answers, panel, mode).keep} == kept
+    assert {name for name, mode in modes.items() if mode.judge(QUESTION, answers, panel).keep} == kept
 
 
 def test_a_majority_stands_without_the_solver_whose_reply_is_unknown() -> None:
     panel = Panel(("x", "y", "z"))
     answers = [a for s in ("x", "y") for a in (answer(s, "caption", "right"), answer(s, "image", "wrong"))]
-    assert perception.judge(QUESTION, answers, panel, MODES[1]).keep
-    assert perception.judge(QUESTION, answers, panel).reason == "unknown_from_image"
-    assert perception.judge(QUESTION, [*answers, answer("z", "image", "right")], panel).reason == "right_from_image"
+    assert MODES[1].judge(QUESTION, answers, panel).keep
+    assert PerceptionFilterSection().judge(QUESTION, answers, panel).reason == "unknown_from_image"
+    assert (
+        PerceptionFilterSection().judge(QUESTION, [*answers, answer("z", "image", "right")], panel).reason
+        == "right_from_image"
+    )
 
 
 def said_on(arm: str, letters: dict[tuple[str, int], str]) -> dict[Cell, tuple[str, str] | None]:
@@ -240,7 +240,7 @@ def test_blind_objects_when_all_are_right_without_seeing_and_says_when_it_cannot
     assert section.action == "label"
 
     def reason(letters: dict[tuple[str, int], str]) -> tuple[bool, str]:
-        verdict = blind.judge(QUESTION, replies(said_on("blind", letters)), BOTH_ORDERS, section)
+        verdict = section.judge(QUESTION, replies(said_on("blind", letters)), BOTH_ORDERS)
         return verdict.keep, verdict.reason
 
     assert reason(everyone) == (False, "right_without_image")
@@ -257,7 +257,7 @@ def test_swapped_objects_when_another_image_changes_nothing() -> None:
 
     def reason(shown: dict[tuple[str, int], str], quorum: str) -> str:
         answers = replies(said_on("image", same)) + replies(said_on("swapped", shown))
-        return swapped.judge(QUESTION, answers, BOTH_ORDERS, SwappedSection.model_validate({"solvers": quorum})).reason
+        return SwappedSection.model_validate({"solvers": quorum}).judge(QUESTION, answers, BOTH_ORDERS).reason
 
     assert reason(same, "all") == reason(same, "any") == "unchanged_by_another_image"
     assert (reason(other, "all"), reason(other, "any")) == ("kept", "unchanged_by_another_image")
@@ -268,11 +268,11 @@ def test_consistent_objects_to_a_choice_that_follows_the_letter() -> None:
     stable = {(s, o): "B" for s in SOLVERS for o in (0, 1)}
     moved = stable | {("two", 1): "C"}
     caption = replies(said_on("caption", stable))
-    found = consistent.judge(QUESTION, replies(said_on("image", moved)) + caption, BOTH_ORDERS, ConsistentSection())
+    found = ConsistentSection().judge(QUESTION, replies(said_on("image", moved)) + caption, BOTH_ORDERS)
     assert (found.keep, found.reason, found.detail) == (False, "choice_changes_with_order", "two")
     section = ConsistentSection(solvers="all")
-    assert consistent.judge(QUESTION, replies(said_on("image", moved)) + caption, BOTH_ORDERS, section).reason == "kept"
-    found = consistent.judge(QUESTION, caption, BOTH_ORDERS, ConsistentSection())
+    assert section.judge(QUESTION, replies(said_on("image", moved)) + caption, BOTH_ORDERS).reason == "kept"
+    found = ConsistentSection().judge(QUESTION, caption, BOTH_ORDERS)
     assert (found.keep, found.reason) == (True, "unknown_in_some_order")
 
 
@@ -282,12 +282,12 @@ def test_an_interval_may_be_asked_to_lie_inside_the_band() -> None:
 
     def reasons(right: int) -> list[str]:
         rollouts = [answer("policy", "image", "right" if n < right else "wrong", n) for n in range(16)]
-        return [difficulty.judge(QUESTION, rollouts, band, section).reason for section in (DifficultySection(), inside)]
+        return [section.judge(QUESTION, rollouts, band).reason for section in (DifficultySection(), inside)]
 
     assert reasons(8) == ["kept", "kept"]
     assert reasons(14) == ["kept", "pass_rate_unsure"]
     assert reasons(16) == ["pass_rate_too_high"] * 2
-    assert difficulty.judge(QUESTION, [answer("policy", "image", "failed")], band).reason == "unmeasured"
+    assert DifficultySection().judge(QUESTION, [answer("policy", "image", "failed")], band).reason == "unmeasured"
 
 
 def test_the_panel_takes_a_reply_of_an_arm_and_order_nobody_asked_for_as_nothing() -> None:

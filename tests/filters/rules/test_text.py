@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcurriculum.recipe.filters import LeakSection, WellformedSection
 from capcurriculum.rows import Question
 from filters import words
-from filters.rules import leak, wellformed
+from filters.rules.leak import LeakSection
+from filters.rules.wellformed import WellformedSection
 
 OPTIONS = ("a red car", "a blue van", "a green bus", "a bicycle")
 
@@ -25,7 +25,7 @@ def question(
 
 
 def wellformed_reason(asked: Question, section: WellformedSection | None = None) -> str:
-    verdict = wellformed.judge(asked, section or WellformedSection())
+    verdict = (section or WellformedSection()).judge(asked)
     assert verdict.keep == (verdict.reason == "kept")
     return verdict.reason
 
@@ -134,7 +134,7 @@ def test_the_lengths_are_those_of_the_recipe() -> None:
     ],
 )
 def test_an_answer_quoted_in_its_question_is_a_leak(asked: Question, quoted: str) -> None:
-    verdict = leak.judge(asked, LeakSection())
+    verdict = LeakSection().judge(asked)
     assert (verdict.keep, verdict.detail) == (not quoted, quoted)
     assert verdict.reason == ("answer_in_question" if quoted else "kept")
 
@@ -145,8 +145,8 @@ def test_text_filters_take_any_text_and_say_the_same_twice(
     text: str, options: tuple[str, ...], answer: str, caption: str
 ) -> None:
     asked = question(text, options, answer, caption)
-    assert wellformed.judge(asked, WellformedSection()) == wellformed.judge(asked, WellformedSection())
-    assert leak.judge(asked, LeakSection()) == leak.judge(asked, LeakSection())
+    assert WellformedSection().judge(asked) == WellformedSection().judge(asked)
+    assert LeakSection().judge(asked) == LeakSection().judge(asked)
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abc"), max_size=8))
