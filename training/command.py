@@ -1,11 +1,11 @@
-"""`capcurriculum train`: with which backbone, engine and cluster, here, as a Slurm job or for another engine."""
+"""What `capcurriculum train` does beside training here: another cluster, a Slurm job, files for another trainer."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from capcurriculum import consent, run
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.training import TrainingRecipe
@@ -18,43 +18,12 @@ from training.preflight import show as report
 from training.preflight.inspection import Inspection
 
 
-def train(
-    recipe: str,
-    *,
-    backbone: str | None = None,
-    stage: str | None = None,
-    engine: str = "verl",
-    ray: str | None = None,
-    sbatch: Path | None = None,
-    allow: bool = False,
-    dry_run: bool = False,
-) -> None:
-    """Train, show what would be, or write a job or another engine's files. Options are those of `capcurriculum train`.
+def with_ray(wanted: Recipe, address: str | None) -> Recipe:
+    """The recipe, with the address of a Ray cluster to train on where one is given.
 
     Raises:
-        CapCurriculumError: with one sentence.
+        RecipeError: it is no address.
     """
-    named = run.recipe_of(recipe)
-    if not dry_run:
-        if named.training:
-            interpreter.locate(named.training)  # nobody is asked about a program that is not there
-        parts = consent.TRAINING - ({consent.RAY} if ray else set())
-        consent.check(recipe, consent.of_recipe(named), parts, allow=allow)
-    wanted = _with_ray(chain.with_backbone(named, backbone), ray)
-    if engine == "easyr1":
-        _easyr1(wanted, chains=not (sbatch or stage), dry_run=dry_run)
-    elif sbatch:
-        place = Path(recipe)
-        words = ["train", str(place.absolute() if place.exists() else wanted.run_dir.absolute())]
-        words += ["--backbone", backbone] if backbone else []
-        words += ["--stage", stage] if stage else []
-        words += ["--allow"] if allow else []
-        _sbatch(wanted, words, None if dry_run else sbatch)
-    else:
-        chain.train(wanted, dry_run=dry_run, stage=stage)
-
-
-def _with_ray(wanted: Recipe, address: str | None) -> Recipe:
     if address is None or wanted.training is None:
         return wanted
     try:
@@ -70,11 +39,17 @@ def _training(wanted: Recipe) -> TrainingRecipe:
     return wanted.training
 
 
-def _sbatch(wanted: Recipe, words: list[str], file: Path | None) -> None:
-    """Write a job that runs `words`, or print it where there is no file."""
+def sbatch(named: str, wanted: Recipe, options: Sequence[str], file: Path | None) -> None:
+    """Write a Slurm job that trains what the user named, with these options; print it where there is no file.
+
+    Raises:
+        CapCurriculumError: with one sentence; nothing is written.
+    """
     settings = _training(wanted)
     base = knobs.backbone(settings.backbone)
     chain.check_place(settings, base, sbatch=True)
+    place = Path(named)
+    words = ["train", str(place.absolute() if place.exists() else wanted.run_dir.absolute()), *options]
     name = "-".join(part for part in (wanted.name, settings.name) if part)
     text = slurm.script(settings, name, settings.gpus or base.gpus, interpreter.locate(settings), words, Path.cwd())
     if file is None:
@@ -84,7 +59,12 @@ def _sbatch(wanted: Recipe, words: list[str], file: Path | None) -> None:
         say(f"Send it with: sbatch {shlex.quote(str(file))}")
 
 
-def _easyr1(wanted: Recipe, *, chains: bool, dry_run: bool) -> None:
+def for_easyr1(wanted: Recipe, *, chains: bool, dry_run: bool) -> None:
+    """Write the files of a training for EasyR1, or print them; `chains` says that no single stage is asked for.
+
+    Raises:
+        CapCurriculumError: with one sentence; nothing is written.
+    """
     settings = _training(wanted)
     if not chains:
         raise TrainerError("With --engine easyr1 whole chains are written, not run; leave out --sbatch and --stage.")

@@ -1,36 +1,39 @@
 """The verbs that make data: stage sets, other orders of them, an audit of their labels, signatures of benchmarks."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from capcurriculum.cli.options import Allow, RecipeName, RunName, Whole
+from capcurriculum.cli.app import DATA, app, verb
+from capcurriculum.cli.options import Allow, RecipeName, RunName, Whole, opt
 from capcurriculum.errors import RunError
-from capcurriculum.recipe import Recipe
 from capcurriculum.render import terminal
 
-signatures = App(name="signatures", help="Hashes of benchmarks, against which the filter `contamination` compares.")
+if TYPE_CHECKING:
+    from capcurriculum.recipe import Recipe
+
+signatures = App("signatures", "Hashes of benchmarks, against which the filter `contamination` compares.", group=DATA)
+app.command(signatures)
 
 
+@verb("build curricula/recipes/demo.yaml --dry-run", DATA)
 def build(
     recipe: RecipeName,
     /,
     *,
-    dry_run: bool = False,
-    shard: Annotated[str | None, Parameter(metavar="I/N")] = None,
-    ray: Annotated[list[str] | None, Parameter(consume_multiple=(0, 1), metavar="[ADDRESS]")] = None,
+    dry_run: Annotated[bool, opt("Print which model would get how many requests at what cost, and send none")] = False,
+    shard: Annotated[
+        str | None, opt("Do share I (from 0) of N, beside other processes on the same run folder", metavar="I/N")
+    ] = None,
+    ray: Annotated[
+        list[str] | None,
+        opt("Let Ray workers ask: of the cluster at auto or host:port, else of this machine", metavar="[ADDRESS]",
+            consume_multiple=(0, 1)),
+    ] = None,
     allow: Allow = False,
-) -> None:
-    """Build the stage sets of a recipe, or resume where a build stopped.
-
-    Example: capcurriculum build curricula/recipes/demo.yaml --dry-run
-
-    Args:
-        dry_run: Print which model would get how many requests at what cost, and send none.
-        shard: Do share I (from 0) of N of the requests, beside other processes or machines on the same run folder.
-        ray: Let Ray workers send the requests, on the cluster at ADDRESS (auto, or host:port) or else on this machine.
-    """
+) -> None:  # fmt: skip
+    """Build the stage sets of a recipe, or resume where a build stopped."""
     from capcurriculum import consent, run
     from capcurriculum.ledger import show
     from capcurriculum.locks import Share
@@ -53,7 +56,7 @@ def build(
         )
 
 
-def _forecast(wanted: Recipe) -> None:
+def _forecast(wanted: "Recipe") -> None:
     """Print what a build will ask and cost."""
     from capcurriculum.ledger import show
     from capcurriculum.ledger.forecast import forecast
@@ -69,19 +72,14 @@ def _forecast(wanted: Recipe) -> None:
     show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
 
 
+@verb("allow curricula/recipes/qwen3_vl_8b.yaml", DATA)
 def allow(
-    recipe: Annotated[str, Parameter(help="A recipe file, a run by its name or folder, or a suite's YAML file.")],
+    recipe: Annotated[str, opt("A recipe file, a run's name or folder, or a suite's YAML file")],
     /,
     *,
-    forget: bool = False,
+    forget: Annotated[bool, opt("Withdraw the permission")] = False,
 ) -> None:
-    """Show what a recipe would run and send, and allow exactly that from now on.
-
-    Example: capcurriculum allow curricula/recipes/qwen3_vl_8b.yaml
-
-    Args:
-        forget: Withdraw the permission.
-    """
+    """Show what a recipe would run and send, and allow exactly that from now on."""
     from capcurriculum import consent, run
     from evaluation import suites
 
@@ -94,78 +92,47 @@ def allow(
         terminal.say(f"This is allowed from now on; {consent.store(wishes)} stands for your word.")
 
 
+@verb("curriculum demo --order merged", DATA)
 def curriculum(
     run: RunName,
     /,
     *,
-    order: str,
-    name: str | None = None,
-    stages: str | None = None,
-    reverse: bool = False,
-    by: Literal["stage", "source", "skill"] | None = None,
-    proportions: str | None = None,
-    replay: float | None = None,
-    balance: str | None = None,
-    epochs: Whole | None = None,
+    order: Annotated[str, opt("An order of the recipe's `curriculum`, or a kind of one: merged, difficulty, ...")],
+    name: Annotated[str | None, opt("The folder below curricula/ (default: named after the parameters)")] = None,
+    stages: Annotated[str | None, opt("The stages in order, as 2-1-3 or text-perception; others count from 4")] = None,
+    reverse: Annotated[bool, opt("From hard to easy")] = False,
+    by: Annotated[Literal["stage", "source", "skill"] | None, opt("What is interleaved (default: stages)")] = None,
+    proportions: Annotated[str | None, opt("Of what is interleaved: perception=1,text=2 (default: as it is)")] = None,
+    replay: Annotated[float | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
+    balance: Annotated[str | None, opt("Batches with equal shares, as KEY:BATCH, for example skill:512")] = None,
+    epochs: Annotated[Whole | None, opt("Write files for this many epochs, each drawn anew")] = None,
 ) -> None:
-    """Write the rows of a built run in another order, without asking a model.
-
-    Example: capcurriculum curriculum demo --order merged
-
-    Args:
-        order: An order of the recipe's `curriculum`, or a kind of order: merged, difficulty, ...
-        name: The folder below curricula/ (default: one named after the parameters).
-        stages: The stages in their order, by number or name: 2-1-3, or text-perception. Capabilities count from 4.
-        reverse: From hard to easy.
-        by: What an interleaved order mixes (default: stages).
-        proportions: Of an interleaved order, as perception=1,text=2,visual=1 (default: as the rows are).
-        replay: The share of each earlier stage that is mixed into a later one, for example 0.1.
-        balance: Batches with equal shares, as KEY:BATCH, for example skill:512.
-        epochs: Write files for this many epochs, each drawn anew.
-    """
+    """Write the rows of a built run in another order, without asking a model."""
     from curricula import command
 
-    folder = command.curriculum(
-        run,
-        order,
-        name=name,
-        stages=stages,
-        reverse=reverse,
-        by=by,
-        proportions=proportions,
-        replay=replay,
-        balance=balance,
-        epochs=epochs,
-    )
+    folder = command.curriculum(run, order, name=name, stages=stages, reverse=reverse, by=by, replay=replay,
+                                proportions=proportions, balance=balance, epochs=epochs)  # fmt: skip
     terminal.say(folder)
 
 
+@verb("audit demo --model teacher --size 100", DATA)
 def audit(
     run: RunName,
     /,
     *,
-    model: tuple[str, ...] = (),
-    size: Whole = 200,
-    mode: Literal["judge", "answer", "describe"] | None = None,
-    reader: str | None = None,
-    sees: Literal["image_and_caption", "image", "caption"] | None = None,
-    votes: Whole | None = None,
+    model: Annotated[tuple[str, ...], opt("A model of the recipe (default: its filter's; may be repeated)")] = (),
+    size: Annotated[Whole, opt("The number of questions in the sample")] = 200,
+    mode: Annotated[
+        Literal["judge", "answer", "describe"] | None,
+        opt("Judge the marked answer, answer the question, or describe the image for a reader to answer from"),
+    ] = None,
+    reader: Annotated[str | None, opt("The model of the recipe that reads the descriptions")] = None,
+    sees: Annotated[Literal["image_and_caption", "image", "caption"] | None, opt("What the model is shown")] = None,
+    votes: Annotated[Whole | None, opt("How often each model is asked about a question")] = None,
     allow: Allow = False,
-    seed: Whole = 0,
+    seed: Annotated[Whole, opt("Another seed draws another sample")] = 0,
 ) -> None:
-    """Estimate how many marked answers of a run are wrong, by a model that checks a sample of them.
-
-    Example: capcurriculum audit demo --model teacher --size 100
-
-    Args:
-        model: One of the recipe's models, which a recipe file may add (default: its filter's; may be repeated).
-        size: The number of questions in the sample.
-        mode: Judge the marked answer, answer the question, or describe the image for a reader to answer from.
-        reader: Which of the recipe's models reads the descriptions.
-        sees: What the model is shown.
-        votes: How often each model is asked about a question.
-        seed: Another seed draws another sample.
-    """
+    """Estimate how many marked answers of a run are wrong, by models that check a sample of them."""
     from capcurriculum import consent
     from capcurriculum.render.progress import Display
     from capcurriculum.run import with_recipe
@@ -178,35 +145,21 @@ def audit(
     audit_run.show(report, terminal.console())
 
 
-@signatures.command(name="build")
+@verb("build MathVista.tsv --name MathVista --out mathvista.sig", name="build", of=signatures)
 def build_signature(
-    data: Path,
+    data: Annotated[Path, opt("A TSV, JSON lines, Parquet or CSV file, or a folder of such files")],
     /,
     *,
-    name: str,
-    out: Path,
-    layout: str = "",
-    question: tuple[str, ...] = (),
-    image: tuple[str, ...] = (),
-    images: Path | None = None,
-    source: str = "",
-    revision: str = "",
+    name: Annotated[str, opt("What verdicts call the benchmark, for example MathVista")],
+    out: Annotated[Path, opt("The signature file to write")],
+    layout: Annotated[str, opt("MathVista, MathVerse, ... (default: the TSV layout of VLMEvalKit)")] = "",
+    question: Annotated[tuple[str, ...], opt("A column of questions (may be repeated)")] = (),
+    image: Annotated[tuple[str, ...], opt("A column of images (may be repeated)")] = (),
+    images: Annotated[Path | None, opt("The folder of images that the data names (default: beside it)")] = None,
+    source: Annotated[str, opt("Where the data comes from, for example a Hub id")] = "",
+    revision: Annotated[str, opt("Which revision of it")] = "",
 ) -> None:
-    """Make a signature file, which holds hashes only, from the data of a benchmark.
-
-    Example: capcurriculum signatures build MathVista.tsv --name MathVista --out mathvista.sig
-
-    Args:
-        data: A TSV, JSON lines, Parquet or CSV file, or a folder of such files.
-        name: What verdicts call the benchmark, for example MathVista.
-        out: The signature file to write.
-        layout: MathVista, MathVerse, ... (default: the TSV layout of VLMEvalKit).
-        question: A column of questions (may be repeated).
-        image: A column of images (may be repeated).
-        images: The folder of images that the data names (default: beside it).
-        source: Where the data comes from, for example a Hub id.
-        revision: Which revision of it.
-    """
+    """Make a signature file, which holds hashes only, from the data of a benchmark."""
     from filters.corpus.signatures import build, file, layouts
 
     chosen = layouts.named(layout or layouts.DEFAULT, question, image)

@@ -6,44 +6,33 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
-from capcurriculum.cli.options import RunName, Stages
+from capcurriculum.cli.app import HUB, verb
+from capcurriculum.cli.options import RunName, Stages, opt
 from capcurriculum.render import terminal
 
-Tag = Annotated[str, Parameter(help="Tag what was published, for example v1.")]
-Overwrite = Annotated[bool, Parameter(help="Publish even where a repo holds something else.")]
-Private = Annotated[bool, Parameter(help="Make repos that do not exist yet private.")]
-DryRun = Annotated[bool, Parameter(help="Only write the folders that would be sent, and ask the Hub nothing.")]
+Tag = Annotated[str, opt("Tag what was published, for example v1")]
+Overwrite = Annotated[bool, opt("Publish even where a repo holds something else")]
+Private = Annotated[bool, opt("Make repos that do not exist yet private")]
+DryRun = Annotated[bool, opt("Only write the folders that would be sent, and ask the Hub nothing")]
 
 
+@verb("publish demo --namespace NAME --dry-run", HUB)
 def publish(
     run: RunName,
     /,
     *,
-    namespace: str | None = None,
+    namespace: Annotated[str | None, opt("A user or an organization (default: the recipe's, else the token's)")] = None,
     private: Private = False,
     dry_run: DryRun = False,
-    order: str = "",
-    one_repo: bool = False,
+    order: Annotated[str, opt("An order below curricula/ (default: the plain stages)")] = "",
+    one_repo: Annotated[bool, opt("One repo with a configuration for each set, instead of a repo each")] = False,
     overwrite: Overwrite = False,
-    no_collection: bool = False,
+    no_collection: Annotated[bool, opt("Make no collection of the repos")] = False,
     tag: Tag = "",
-    branch: str = "",
-    pr: bool = False,
+    branch: Annotated[str, opt("Publish to this branch instead of main")] = "",
+    pr: Annotated[bool, opt("Open a pull request instead of changing main, or continue with it")] = False,
 ) -> None:
-    """Publish the sets of a run on the Hub, and read them back.
-
-    Example: capcurriculum publish demo --namespace NAME --dry-run
-
-    Args:
-        namespace: A user or an organization (default: the recipe's, else the owner of the token).
-        order: An order below curricula/ (default: the plain stages).
-        one_repo: Publish one repo with a configuration for each set, instead of a repo each.
-        no_collection: Make no collection of the repos.
-        branch: Publish to this branch instead of main.
-        pr: Open a pull request instead of changing main, or continue with it.
-    """
+    """Publish the sets of a run on the Hub, and read them back."""
     from capcurriculum import recipe
     from capcurriculum.render.progress import Display
     from capcurriculum.run import named, same_recipe
@@ -75,50 +64,35 @@ def _import_datasets_alone() -> None:
             os.environ["USE_TORCH"] = before
 
 
+@verb("publish-model runs/demo/training/visual/checkpoint --repo NAME/demo", HUB)
 def publish_model(
-    checkpoint: Path,
+    checkpoint: Annotated[Path, opt("A folder with safetensors, for example runs/demo/training/visual/checkpoint")],
     /,
     *,
-    repo: str,
+    repo: Annotated[str, opt("Where to, as namespace/name")],
     private: Private = False,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     tag: Tag = "",
 ) -> None:
-    """Publish a checkpoint on the Hub, and read it back.
-
-    Example: capcurriculum publish-model runs/demo/training/visual/checkpoint --repo NAME/demo
-
-    Args:
-        checkpoint: A folder with safetensors, for example runs/demo/training/visual/checkpoint.
-        repo: Where to, as namespace/name.
-    """
+    """Publish a checkpoint on the Hub, and read it back."""
     from capcurriculum.render.progress import Display
     from hub.publish import model
 
-    wanted = model.Wanted(repo, private=private, dry_run=dry_run, overwrite=overwrite, tag=tag)
-    model.publish(checkpoint, wanted, Display())
+    model.publish(checkpoint, model.Wanted(repo, private, dry_run, overwrite, tag), Display())
 
 
+@verb("download UCSC-VLAA/VLM-CapCurriculum", HUB)
 def download(
-    name: str,
+    name: Annotated[str, opt("A namespace and prefix, the id of a repo, or the slug of a collection")],
     /,
     *,
-    revision: str = "",
+    revision: Annotated[str, opt("A tag, a branch or a commit (default: main)")] = "",
     stage: Stages = (),
-    to: Path | None = None,
-    val: float = 0.01,
+    to: Annotated[Path | None, opt("The run folder to make (default: runs/PREFIX)")] = None,
+    val: Annotated[float, opt("The share of rows to hold out of data without a validation split")] = 0.01,
 ) -> None:
-    """Download published sets, ready for `capcurriculum train`.
-
-    Example: capcurriculum download UCSC-VLAA/VLM-CapCurriculum
-
-    Args:
-        name: A namespace and prefix, the id of a repo, or the slug of a collection.
-        revision: A tag, a branch or a commit (default: main).
-        to: The run folder to make (default: runs/PREFIX).
-        val: The share of rows to hold out of data without a validation split.
-    """
+    """Download published sets, ready for `capcurriculum train`."""
     from capcurriculum.render.progress import Display
     from hub.download import run
 

@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Sequence
 
 from cyclopts import (
-    App,
     CoercionError,
     CycloptsError,
     MissingArgumentError,
@@ -15,17 +14,17 @@ from cyclopts import (
 from cyclopts.argument import Argument
 from cyclopts.exceptions import ConsumeMultipleError
 
-PROGRAM = "capcurriculum"
+from capcurriculum.cli.app import PROGRAM, verbs
 
 
-def sentence(app: App, error: CycloptsError) -> str:
+def sentence(error: CycloptsError) -> str:
     """What is wrong, and where the help is."""
     chain = error.command_chain or ()
     called = " ".join((PROGRAM, *chain))
     match error:
         case UnknownCommandError(unused_tokens=[word, *_]):
             kind = "option" if word.startswith("-") else "verb"
-            text = f"{called} has no {kind} {word!r}{_meant(word, verbs(app, chain))}"
+            text = f"{called} has no {kind} {word!r}{_meant(word, verbs(*chain))}"
         case UnknownOptionError():
             word = error.token.keyword or error.token.value
             typed = next((one for one in error.root_input_tokens or () if one.startswith(word)), word)
@@ -51,20 +50,11 @@ def _unfit(value: str, argument: Argument, kind: type | None) -> str:
     return f"{value!r} is not {'a number' if kind is float else 'yes or no'}"
 
 
-def no_verb(app: App, words: Sequence[str]) -> str:
+def no_verb(words: Sequence[str]) -> str:
     """What is wrong where a verb should follow all the words, else ""."""
-    known = verbs(app, words) if not any(word.startswith("-") for word in words) else []
     called = " ".join((PROGRAM, *words))
-    return f"{called} needs one of {', '.join(known)}; see `{called} --help`." if known else ""
-
-
-def verbs(app: App, chain: Sequence[str] = ()) -> list[str]:
-    """The names that may follow `chain`, in alphabetical order."""
-    for name in chain:
-        if name not in app:
-            return []
-        app = app[name]
-    return sorted(name for name in app if not name.startswith("-"))
+    known = ", ".join(verbs(*words))
+    return f"{called} needs one of {known}; see `{called} --help`." if known else ""
 
 
 def _meant(word: str, known: Sequence[str]) -> str:

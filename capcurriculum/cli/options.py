@@ -5,14 +5,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-RecipeName = Annotated[
-    str, Parameter(help="A recipe file, for example curricula/recipes/demo.yaml, or a run by its name or folder.")
-]
-RunName = Annotated[str, Parameter(help="A run's folder, its name below runs/, or a recipe file.")]
-Allow = Annotated[
-    bool, Parameter(help="Run and send what the recipe names (see `capcurriculum allow`) without asking.")
-]
-Stages = Annotated[tuple[str, ...], Parameter(help="Only this stage (may be repeated).")]
+
+def opt(text: str, **more: Any) -> Parameter:
+    """What `--help` says of an argument or option, and whatever else of it is not told by its name and type."""
+    return Parameter(help=text, **more)
 
 
 def _whole(hint: Any, tokens: Sequence[Token]) -> int:
@@ -43,3 +39,7 @@ def _fraction(hint: Any, tokens: Sequence[Token]) -> float:
 Whole = Annotated[int, Parameter(converter=_whole)]
 Positive = Annotated[int, Parameter(converter=_positive)]
 Fraction = Annotated[float, Parameter(converter=_fraction)]
+RecipeName = Annotated[str, opt("A recipe file, for example curricula/recipes/demo.yaml, or a run's name or folder")]
+RunName = Annotated[str, opt("A run's folder, its name below runs/, or a recipe file")]
+Allow = Annotated[bool, opt("Run and send what the recipe names (see `capcurriculum allow`) without asking")]
+Stages = Annotated[tuple[str, ...], opt("Only this stage (may be repeated)")]

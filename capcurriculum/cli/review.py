@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Group, Parameter
 
-from capcurriculum.cli.options import RunName, Stages, Whole
+from capcurriculum.cli.app import DATA, app, verb
+from capcurriculum.cli.options import RunName, Stages, Whole, opt
 from capcurriculum.errors import ReviewError
 from capcurriculum.render.terminal import console, say
 
@@ -15,30 +16,28 @@ if TYPE_CHECKING:
     from capcurriculum.run import Run
     from review.sample import Sample
 
-app = App(name="review", help="Have people review a sample of a run's questions, and judge by what they say.")
+review = App("review", "Have people review a sample of a run's questions, and judge by what they say.", group=DATA)
+app.command(review)
 
 
-@Parameter(name="*", group=Group("The sample (default: the present one)", sort_key=1))
+@Parameter("*", group=Group("The sample (default: the present one)", sort_key=1))
 @dataclass(frozen=True)
 class Sampling:
-    """Which questions are reviewed; without any option those under review already.
+    """Which questions are reviewed; without any option those under review already."""
 
-    Attributes:
-        size: The number of questions (default: 200). A larger size adds the difference.
-        width: Instead: as many questions as make the 95 % interval this wide, for example 0.06.
-        expect: The share of wrong keys that --width assumes.
-        design: How questions are drawn (default: stratified).
-        by: The strata, some of fate,skill,source,band,stage (default: fate, which is kept, or why dropped).
-        seed: Another seed draws another sample (default: 0).
-    """
-
-    size: Whole | None = None
-    width: float | None = None
-    expect: float = 0.1
-    design: Literal["random", "stratified", "uncertain"] | None = None
-    by: str | None = None
+    size: Annotated[Whole | None, opt("The number of questions (default: 200); a larger one adds the difference")] = (
+        None
+    )
+    width: Annotated[float | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
+    expect: Annotated[float, opt("The share of wrong keys that --width assumes")] = 0.1
+    design: Annotated[
+        Literal["random", "stratified", "uncertain"] | None, opt("How they are drawn (default: stratified)")
+    ] = None
+    by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, kept or why not)")] = (
+        None
+    )
     stage: Stages = ()
-    seed: Whole | None = None
+    seed: Annotated[Whole | None, opt("Another seed draws another sample (default: 0)")] = None
 
     def drawn(self, opened: "Run", wanted: "Recipe") -> "Sample":
         """The sample, drawn and written down."""
@@ -50,18 +49,16 @@ class Sampling:
 _PRESENT = Sampling()
 
 
-@app.command
+@verb("export demo --annotator ada", of=review)
 def export(
-    run: RunName, /, *, out: Path | None = None, annotator: str | None = None, sampling: Sampling = _PRESENT
+    run: RunName,
+    /,
+    *,
+    out: Annotated[Path | None, opt("The HTML file (default: review.html in the run)")] = None,
+    annotator: Annotated[str | None, opt("Whose page it is: it signs what it saves with this name")] = None,
+    sampling: Sampling = _PRESENT,
 ) -> None:
-    """Write a page with a sample of questions, to be reviewed in any browser without a server.
-
-    Example: capcurriculum review export demo --annotator ada
-
-    Args:
-        out: The HTML file (default: review.html in the run).
-        annotator: Whose page it is: it signs what it saves with this name.
-    """
+    """Write a page with a sample of questions, to be reviewed in any browser without a server."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
     from review import command
@@ -78,25 +75,17 @@ def export(
     say(f"`capcurriculum review import {run} FILE` reads the answers that the page saves.")
 
 
-@app.command
+@verb("push demo --size 100 --overlap 2", of=review)
 def push(
     run: RunName,
     /,
     *,
-    overlap: Whole = 1,
-    annotator: tuple[str, ...] = (),
-    create_workspace: bool = False,
+    overlap: Annotated[Whole, opt("How many people must answer each question")] = 1,
+    annotator: Annotated[tuple[str, ...], opt("Make this person an account if need be (may be repeated)")] = (),
+    create_workspace: Annotated[bool, opt("Make the recipe's review.workspace if there is none")] = False,
     sampling: Sampling = _PRESENT,
 ) -> None:
-    """Put a sample of questions on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY).
-
-    Example: capcurriculum review push demo --size 100 --overlap 2
-
-    Args:
-        overlap: How many people must answer each question.
-        annotator: Make this person's account if there is none (may be repeated).
-        create_workspace: Make the recipe's review.workspace if there is none.
-    """
+    """Put a sample of questions on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY)."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
     from review import command
@@ -107,19 +96,15 @@ def push(
     if overlap < 1:
         raise ReviewError(f"{overlap} people are too few; give an --overlap of at least 1.")
     with writing(wanted) as opened:
-        at = connection.connect()
-        asked = argilla.Wanted(overlap, create_workspace, annotator)
+        at, asked = connection.connect(), argilla.Wanted(overlap, create_workspace, annotator)
         report = argilla.push(opened, wanted, sampling.drawn(opened, wanted), at, asked, Display())
         for line in words.pushed(report, at.url, asked):
             say(line)
 
 
-@app.command
+@verb("pull demo", of=review)
 def pull(run: RunName, /) -> None:
-    """Fetch all responses from the Argilla server, and judge by them.
-
-    Example: capcurriculum review pull demo
-    """
+    """Fetch all responses from the Argilla server, and judge by them."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
     from review import command
@@ -133,12 +118,9 @@ def pull(run: RunName, /) -> None:
         command.finish(opened, wanted)
 
 
-@app.command
+@verb("status demo", of=review)
 def status(run: RunName, /) -> None:
-    """Show how far reviewers are, by person and by stratum.
-
-    Example: capcurriculum review status demo
-    """
+    """Show how far reviewers are, by person and by stratum."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import named
     from review import command
@@ -150,22 +132,15 @@ def status(run: RunName, /) -> None:
     progress.show(named(run), wanted, server, console(), Display())
 
 
-@app.command
-def import_(
+@verb("import demo review-ada.jsonl", name="import", of=review)
+def read_answers(
     run: RunName,
-    file: list[Path],
+    file: Annotated[list[Path], opt("The .jsonl files that pages saved, each of one person")],
     /,
     *,
-    annotator: str | None = None,
+    annotator: Annotated[str | None, opt("Take answers that no page of this run signed as this person's")] = None,
 ) -> None:
-    """Read the answers that a page saved, and judge by them.
-
-    Example: capcurriculum review import demo review-ada.jsonl
-
-    Args:
-        file: A .jsonl file that a page saved, of one person (may be several).
-        annotator: Take unsigned answers as this person's; what a page signed says itself whose it is.
-    """
+    """Read the answers that a page saved, and judge by them."""
     from capcurriculum.run import writing
     from review import command
     from review.page import read, signing

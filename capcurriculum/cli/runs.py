@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
-from capcurriculum.cli.options import Positive, RunName
+from capcurriculum.cli.app import RUNS, verb
+from capcurriculum.cli.options import Positive, RunName, opt
 from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 
@@ -13,22 +12,18 @@ if TYPE_CHECKING:
     from capcurriculum.run import Run
 
 
+@verb("status demo", RUNS)
 def status(run: RunName, /) -> None:
-    """Show how far a run is.
-
-    Example: capcurriculum status demo
-    """
+    """Show how far a run is."""
     from capcurriculum.ledger import show
     from capcurriculum.run import named
 
     show.status(named(run), terminal.console())
 
 
+@verb("verify demo", RUNS)
 def verify(run: RunName, /) -> None:
-    """Read all files of a run to their end and compare them with their checksums.
-
-    Example: capcurriculum verify demo
-    """
+    """Read all files of a run to their end and compare them with their checksums."""
     from capcurriculum.ledger import show
     from capcurriculum.ledger import verify as check
     from capcurriculum.run import named
@@ -39,14 +34,14 @@ def verify(run: RunName, /) -> None:
         raise RunError(" ".join(damage))
 
 
-def funnel(run: RunName, /, *, overlap: bool = False) -> None:
-    """Show what each filter kept and dropped, and why.
-
-    Example: capcurriculum funnel demo --overlap
-
-    Args:
-        overlap: Also show what each filter catches by itself, alone, and together with each other one.
-    """
+@verb("funnel demo --overlap", RUNS)
+def funnel(
+    run: RunName,
+    /,
+    *,
+    overlap: Annotated[bool, opt("Also show what each filter catches by itself, alone, and with each other")] = False,
+) -> None:
+    """Show what each filter kept and dropped, and why."""
     from capcurriculum.ledger import show
     from capcurriculum.run import with_recipe
     from training import remarks
@@ -57,14 +52,11 @@ def funnel(run: RunName, /, *, overlap: bool = False) -> None:
     show.remarks(remarks.of(found, wanted), terminal.console())
 
 
-def why(run: RunName, row: str, /) -> None:
-    """Show the whole life of one row.
-
-    Example: capcurriculum why demo 3f2a
-
-    Args:
-        row: The beginning of the id of a caption, a question or a source line.
-    """
+@verb("why demo 3f2a", RUNS)
+def why(
+    run: RunName, row: Annotated[str, opt("The beginning of the id of a caption, a question or a source line")], /
+) -> None:
+    """Show the whole life of one row."""
     from capcurriculum.ledger import why as ledger
     from capcurriculum.run import named
 
@@ -72,15 +64,15 @@ def why(run: RunName, row: str, /) -> None:
         terminal.say(line)
 
 
-def query(run: RunName, sql: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, csv: bool = False) -> None:
-    """Run one SQL statement over the tables of a run.
-
-    Example: capcurriculum query demo "select reason, count(*) from verdicts group by all"
-
-    Args:
-        sql: A statement of DuckDB over captions, attempts, questions, answers and verdicts.
-        csv: Print CSV instead of a table.
-    """
+@verb('query demo "select reason, count(*) from verdicts group by all"', RUNS)
+def query(
+    run: RunName,
+    sql: Annotated[str, opt("A statement of DuckDB over the run's tables", allow_leading_hyphen=True)],
+    /,
+    *,
+    csv: Annotated[bool, opt("Print CSV instead of a table")] = False,
+) -> None:
+    """Run one SQL statement over the tables of a run."""
     from capcurriculum.ledger import user_query
     from capcurriculum.render.table import grid
     from capcurriculum.run import named
@@ -92,15 +84,15 @@ def query(run: RunName, sql: Annotated[str, Parameter(allow_leading_hyphen=True)
         terminal.console().print(grid(columns, rows))
 
 
-def report(run: RunName, /, *, out: Path | None = None, rows: Positive | None = None) -> None:
-    """Write one HTML page on a run: its numbers, and every question with what became of it.
-
-    Example: capcurriculum report demo --out demo.html
-
-    Args:
-        out: The HTML file (default: report.html in the run folder).
-        rows: Show at most this many rows (default: 20000).
-    """
+@verb("report demo --out demo.html", RUNS)
+def report(
+    run: RunName,
+    /,
+    *,
+    out: Annotated[Path | None, opt("The HTML file (default: report.html in the run folder)")] = None,
+    rows: Annotated[Positive | None, opt("Show at most this many rows (default: 20000)")] = None,
+) -> None:
+    """Write one HTML page on a run: its numbers, and every question with what became of it."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import named
     from cards.report import write
@@ -124,27 +116,19 @@ def _note_foreign(found: "Run", name: str) -> None:
         terminal.say(f"note: {error} What follows is of the run as it was built.", error=True)
 
 
+@verb("card demo --out card", RUNS)
 def card(
-    run: Annotated[
-        str, Parameter(help="A run's folder, its name below runs/, or a recipe file; with --model also a checkpoint.")
-    ],
+    run: Annotated[str, opt("A run's folder, its name below runs/, or a recipe file; with --model also a checkpoint")],
     /,
     *,
-    stage: tuple[str, ...] = (),
-    order: str | None = None,
-    model: bool = False,
-    out: Path | None = None,
+    stage: Annotated[
+        tuple[str, ...], opt("A set (may be repeated), or the stage of a model (default: all, the last)")
+    ] = (),
+    order: Annotated[str, opt("The order whose sets are meant (default: the plain stages)")] = "",
+    model: Annotated[bool, opt("The card of the trained model instead of its data")] = False,
+    out: Annotated[Path | None, opt("The folder for README.md and its pictures (default: print it)")] = None,
 ) -> None:
-    """Show the card of a run's sets, or of a checkpoint, as it would be published.
-
-    Example: capcurriculum card demo --out card
-
-    Args:
-        stage: A set (may be repeated; default: all), or the stage of a model (default: the last).
-        order: The order whose sets are meant (default: the plain stages).
-        model: The card of the trained model instead of its data.
-        out: The folder to write README.md and its pictures to, instead of printing it.
-    """
+    """Show the card of a run's sets, or of a checkpoint, as it would be published."""
     from hub import card as hub_card
 
-    terminal.say(*hub_card.card(run, stage, order or "", of_model=model, out=out).split("\n"))
+    terminal.say(*hub_card.card(run, stage, order, of_model=model, out=out).split("\n"))

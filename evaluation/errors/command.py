@@ -35,28 +35,26 @@ _TURNS = len(meanings(image=False)) - 1
 class Judging:
     """Which judges vote on which wrong answers, as `capcurriculum errors --help` says; no judge means no votes."""
 
-    judge: tuple[str, ...] = ()
-    recipe: Path | None = None
-    allow: bool = False
-    votes: int = 3
-    size: int | None = None
-    seed: int = 0
-    temperature: float | None = None
-    max_tokens: int = 512
+    judges: Sequence[str]
+    recipe: Path | None
+    allow: bool
+    votes: int
+    size: int | None
+    seed: int
+    temperature: float | None
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """Which people check judged answers, as `capcurriculum errors --help` says."""
+    """How people check a sample of `size` judged answers, as `capcurriculum errors --help` says."""
 
-    check_size: int = 40
-    export: Path | None = None
-    check: tuple[Path, ...] = ()
-    push: bool = False
-    pull: bool = False
-    overlap: int = 1
-    annotator: tuple[str, ...] = ()
-    create_workspace: bool = False
+    size: int
+    export: Path | None
+    files: Sequence[Path]
+    push: bool
+    pull: bool
+    asked: Wanted
 
 
 def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judging: Judging, checking: Checking) -> None:
@@ -75,7 +73,7 @@ def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judgin
     folder.mkdir(parents=True, exist_ok=True)
     display, console = Display(), wide()
     with locks.alone(folder):
-        if judging.judge:
+        if judging.judges:
             _judge(judging, model, found, folder, display)
         judged = _judged(folder, found)
         say(_people(checking, judging.seed, model, judged, folder, display), console)
@@ -94,7 +92,7 @@ def _only(found: Mapping[str, Wrong], names: Sequence[str]) -> dict[str, Wrong]:
 
 def _judge(judging: Judging, model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display) -> None:
     """Ask for the votes that are missing; what is asked is written down before, so that a kill changes nothing."""
-    judges = [_model(name, judging, model) for name in judging.judge]
+    judges = [_model(name, judging, model) for name in judging.judges]
     headers.check(judge.model for judge in judges)
     cases = drawn((case for own in found.values() for case in own.cases), judging.size, judging.seed, "judge")
     keys = tuple(case.key for case in cases)
@@ -148,18 +146,19 @@ def _people(
 ) -> Iterator[str]:
     """Give a sample to people, or read what they said; what happened, in sentences."""
     keys = {case.key for case in judged}
-    sample = drawn(judged, checking.check_size, seed, "check")
+    sample = drawn(judged, checking.size, seed, "check")
     if checking.export:
         who = _annotator(checking, "Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
         write.write(checking.export, model.name, sample, model.folder, who, folder)
         yield f"{len(sample)} answers are in {checking.export}, the page of {who}; open it with any browser."
     if checking.push:
         at = connection.connect()
-        wanted = Wanted(checking.overlap, checking.create_workspace, checking.annotator)
-        there = server.push(at, model.model, sample, model.folder, wanted, display)
+        there = server.push(at, model.model, sample, model.folder, checking.asked, display)
         yield f"{len(sample)} answers are in the dataset {there.name} on {at.url}."
-    for path in checking.check:
-        yield from _imported(path, read.read(folder, path, keys, _annotator(checking) if checking.annotator else ""))
+    for path in checking.files:
+        yield from _imported(
+            path, read.read(folder, path, keys, _annotator(checking) if checking.asked.annotators else "")
+        )
     if checking.pull:
         found = server.pull(connection.connect(), model.model, folder, keys, display)
         yield f"Argilla: {found.new} new answers, {found.known} known, {found.strange} about other cases."
@@ -167,9 +166,9 @@ def _people(
 
 def _annotator(checking: Checking, missing: str = "") -> str:
     """The one person whom a page or a file is of."""
-    if len(checking.annotator) != 1:
+    if len(checking.asked.annotators) != 1:
         raise ReviewError(missing or "A file is one person's; give --annotator once.")
-    return signing.person(checking.annotator[0])
+    return signing.person(checking.asked.annotators[0])
 
 
 def _imported(path: Path, found: Imported) -> list[str]:

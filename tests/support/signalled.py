@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from capcurriculum import cli
-from capcurriculum.cli import mistakes
+from capcurriculum.cli.app import verbs
 from capcurriculum.trust.child_environment import PASSED_ON
 
 #: In the environment of a command and of everything that it starts.
@@ -76,6 +75,4 @@ def half_written(folder: Path) -> list[Path]:
 
 def every_verb() -> list[str]:
     """The names of all verbs, with those of their tasks."""
-    names = mistakes.verbs(cli.app)
-    tasks = {name: mistakes.verbs(cli.app, [name]) for name in names}
-    return [f"{name} {task}".strip() for name in names for task in tasks[name] or [""]]
+    return [f"{name} {task}".strip() for name in verbs() for task in verbs(name) or [""]]
