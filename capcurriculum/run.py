@@ -322,6 +322,33 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
     return existing(path if os.path.isdir(path) else Path(runs) / path_or_name)
 
 
+def with_recipe(path_or_name: str) -> tuple[Run, Recipe]:
+    """A run, named as in `named`, and its recipe: the file's own words where a file is named, else what the run keeps.
+
+    Raises:
+        RecipeError: the file is no recipe.
+        RunError: there is no such run.
+    """
+    found, path = named(path_or_name), Path(path_or_name)
+    return found, recipe.load(path) if path.is_file() else found.recipe()
+
+
+def to_change(path_or_name: str) -> tuple[Run, Recipe]:
+    """The same, with a recipe that says where the run is now, so that it can be written.
+
+    Raises:
+        RecipeError: the file is no recipe.
+        RunError: there is no such run, or its folder has another name than its recipe.
+    """
+    found, wanted = with_recipe(path_or_name)
+    if Path(path_or_name).is_file():
+        return found, wanted
+    folder = found.path.absolute()
+    if folder.name != wanted.name:
+        raise RunError(f"The run {found.path} was made under the name {wanted.name}; give its folder that name again.")
+    return found, wanted.model_copy(update={"runs": str(folder.parent)})  # it may have been moved since
+
+
 def recipe_of(path_or_name: str, runs: str = "runs") -> Recipe:
     """The recipe a user names: a file, or the one that a run keeps, named as in `named`.
 

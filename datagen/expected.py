@@ -18,7 +18,7 @@ from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
 from capcurriculum.run import Run, same_recipe, stage_of_caption
-from datagen import images
+from datagen import image_decoding
 from datagen.shown import MOST_PIXELS
 from datagen.sources import counting, gather
 
@@ -166,9 +166,9 @@ def _first_images(run: Run, wanted: Recipe) -> list[Path]:
 
 def _tokens(path: Path) -> int:
     try:
-        with images.opened(images.file_bytes(path), MOST_PIXELS) as image:
+        with image_decoding.opened(image_decoding.file_bytes(path), MOST_PIXELS) as image:
             return image.width * image.height // PIXELS_A_TOKEN
-    except images.ImageProblem:
+    except image_decoding.ImageProblem:
         return ASSUMED_PIXELS // PIXELS_A_TOKEN
 
 

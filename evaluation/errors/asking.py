@@ -14,7 +14,7 @@ from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from evaluation.errors import protocol, votes
 from evaluation.errors.cases import Case
 from evaluation.errors.votes import Vote

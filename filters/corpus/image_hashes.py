@@ -17,9 +17,9 @@ from pydantic import Field
 
 from capcurriculum.run import Run
 from capcurriculum.tables import Table
-from datagen import images, shown
+from datagen import image_decoding, shown
 from datagen.batched import windows
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 
 NAME = "image_hashes"
 #: Enters signature files: raise it when the same picture gives another hash.
@@ -87,7 +87,7 @@ def hashes(rows: pl.LazyFrame) -> pl.LazyFrame:
 def hashed(image_id: str, path: Path, max_pixels: int) -> ImageHash:
     """The hash of an image file; one that cannot be used has a problem instead."""
     try:
-        value = phash(images.file_bytes(path), max_pixels)
+        value = phash(image_decoding.file_bytes(path), max_pixels)
     except ImageProblem as problem:
         return ImageHash(image_id, "", problem.detail)
     return ImageHash(image_id, "", "hardly any content") if value is None else ImageHash(image_id, f"{value:016x}")
@@ -101,7 +101,7 @@ def phash(data: bytes, max_pixels: int) -> int | None:
     """
     import imagehash
 
-    with images.opened(data, max_pixels) as image:
+    with image_decoding.opened(data, max_pixels) as image:
         image.draft("L", _DRAFT)
         bits = imagehash.phash(shown.shown(image)).hash.flatten()
     if int(bits.sum()) < FEWEST_BITS:

@@ -18,8 +18,8 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Answer, Question, Stage, Verdict
-from datagen import images, shown
-from datagen.images import ImageProblem
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 from filters.base import Judge, Rule, Setting
 
 _REMEMBERED = 65_536
@@ -79,11 +79,11 @@ def _file(folder: Path, name: str) -> Path:
         within = parent.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError) as error:  # a zero byte in a name, links in a circle
         raise ImageProblem(Reason.MISSING_FILE, f"{name!r} is no usable file name ({error})") from error
-    return images.inside(folder, name) if within else images.inside(parent, path.name)
+    return image_decoding.inside(folder, name) if within else image_decoding.inside(parent, path.name)
 
 
 def _check(path: Path, section: ReadableSection) -> None:
-    picture = shown.checked(images.file_bytes(path, section.max_bytes), section.max_pixels).picture
+    picture = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels).picture
     _check_shape(picture.width, picture.height, section)
     if section.min_contrast and (found := contrast(picture)) < section.min_contrast:
         detail = f"no colour channel spans {section.min_contrast} levels of 255 (the widest spans {found})"

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import LETTERS, Question, Stage, Verdict
-from datagen.asks import asks
+from datagen.teacher.mcq import asks
 from filters.base import TextRule
 from filters.words import folded, option_words
 

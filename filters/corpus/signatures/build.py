@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from capcurriculum.errors import SourceError
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
 from filters.corpus import image_hashes, latex_words, text_hashes
