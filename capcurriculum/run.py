@@ -21,6 +21,7 @@ import polars as pl
 from capcurriculum import __version__, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.files import checked_json, json_file
+from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
     SCHEMA,
@@ -34,7 +35,6 @@ from capcurriculum.rows import (
     Stage,
     Verdict,
 )
-from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
 _RECORDED = ("datasets", "polars", "pyarrow", "pillow", "torch", "transformers", "openai", "vllm", "verl")

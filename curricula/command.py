@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from capcurriculum import run
-from capcurriculum.errors import RecipeError
+from capcurriculum.errors import RecipeError, faults
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
@@ -56,8 +56,7 @@ def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:
     try:
         return OrderSection.model_validate({"order": order} | given)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The order is not right: {wrong}.") from error
+        raise RecipeError(f"The order is not right: {faults(error, 'order')}.") from error
 
 
 def _stages(words: str, wanted: Recipe) -> list[str]:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from capcurriculum.errors import SourceError
-from datagen import images, shown
+from datagen import image_decoding, shown
 from datagen.sources.images.image_paths import LINKS
 
 #: Bytes of pictures in one row group at most, unless one alone is larger; the dataset viewer gives up at 286 MiB.
@@ -51,9 +51,9 @@ def read(path: Path) -> Picture:
         SourceError: it cannot be read.
     """
     try:
-        original = images.file_bytes(path)
+        original = image_decoding.file_bytes(path)
         return Picture(shown.file(original), sha256(original).hexdigest())
-    except images.ImageProblem as problem:
+    except image_decoding.ImageProblem as problem:
         raise SourceError(f"The picture {path} {problem}; mend it and run the same command again.") from problem
 
 

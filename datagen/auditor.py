@@ -22,8 +22,9 @@ from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Message, Outcome, Purpose, Question, Request, Response
 from capcurriculum.run import Run
-from datagen import describer, engines
+from datagen import describer
 from datagen.engines.openai import headers
+from datagen.engines.protocol import Engine
 from datagen.option_rotation import rotated
 from datagen.solver import Asked, Solver, answer_row, images
 
@@ -143,7 +144,7 @@ class Auditor(Solver):
         name: str,
         folders: Mapping[str, Path],
         display: Display,
-        engine: engines.Engine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         known, model = section.asker(name, recipe.models), recipe.models[name]
         super().__init__(run, known, model, section.sampling.record(), Purpose.AUDIT, folders, display, engine)

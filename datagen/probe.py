@@ -3,7 +3,7 @@
 All that is asked about one image stands together, which is what engines that remember prefixes and images like best.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -12,9 +12,8 @@ from capcurriculum.errors import SourceError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.render.progress import Display
-from capcurriculum.rows import Arm, Purpose, Question
+from capcurriculum.rows import SCHEMA, Arm, Purpose, Question, digest
 from capcurriculum.run import Run, stage_of_caption
-from datagen.image_swap import partners
 from datagen.solver import Asked, Picture, Solver
 
 
@@ -56,6 +55,16 @@ def swaps(run: Run, section: ProbeSection, seed: int, stage: str) -> Mapping[str
     if pictures and not other:
         raise SourceError("The swapped arm needs two images, and the source has one; leave the arm out of the recipe.")
     return {image: pictures[partner] for image, partner in other.items()}
+
+
+def partners(image_ids: Iterable[str], seed: int) -> dict[str, str]:
+    """Image id -> the id of another image, which the swapped arm shows in its place; empty for fewer than two images.
+
+    A permutation without fixed points: the ids in an order drawn from their content and `seed`, each followed by the
+    next.
+    """
+    ids = sorted(set(image_ids), key=lambda image: (digest(SCHEMA, "swap", seed, image), image))
+    return dict(zip(ids, ids[1:] + ids[:1], strict=True)) if len(ids) > 1 else {}
 
 
 def asked_of(section: ProbeSection, swapped: Mapping[str, Picture]) -> Callable[[Question], Iterator[Asked]]:

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from capcurriculum.reasons import Reason
-from datagen import images
-from datagen.images import ImageProblem
+from datagen import image_decoding
+from datagen.image_decoding import ImageProblem
 
 #: A last guard against bombs; a source has its own, lower limit and checked every image against it.
 MOST_PIXELS = 256_000_000
@@ -88,7 +88,7 @@ def checked(data: bytes, max_pixels: int) -> Checked:
         ImageProblem: too many pixels, too small, an unexpected format, not decodable, or no scale of numbers that could
             be known.
     """
-    with images.decoded(data, max_pixels) as image:
+    with image_decoding.decoded(data, max_pixels) as image:
         return Checked(shown(image))
 
 
@@ -98,7 +98,7 @@ def read(path: str | Path) -> Image.Image:
     Raises:
         ImageProblem: it cannot be read, decoded or shown, or is too elongated for any image processor.
     """
-    with images.opened(images.file_bytes(Path(path)), MOST_PIXELS) as image:
+    with image_decoding.opened(image_decoding.file_bytes(Path(path)), MOST_PIXELS) as image:
         picture = shown(image)
     short, long = sorted(picture.size)
     if long > LONGEST_RATIO * short:
@@ -117,7 +117,7 @@ def file(data: bytes, *, served: bool = False) -> bytes:
     Raises:
         ImageProblem: it cannot be decoded or shown.
     """
-    with images.opened(data, MOST_PIXELS) as image:
+    with image_decoding.opened(data, MOST_PIXELS) as image:
         if _plain(image) and not (served and _foreign(image)):
             return data
         buffer = BytesIO()

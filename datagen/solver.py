@@ -25,6 +25,7 @@ from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard, look
 from datagen.asking.ready_queue import Turns
+from datagen.engines.protocol import Engine
 from datagen.option_rotation import rotated, written
 
 #: Arm, rollout, and how far the options were rotated.
@@ -98,7 +99,7 @@ class Solver:
         purpose: Purpose,
         folders: Mapping[str, Path],
         display: Display,
-        engine: engines.Engine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.run, self.name, self.model, self.sampling = run, name, model, sampling
         self.purpose, self.folders, self.display = purpose, folders, display
@@ -145,7 +146,7 @@ class Solver:
         found = self._mine().filter(pl.col("rollout").is_in(list(rollouts)))
         return dict(found.group_by("question_id").agg(variant.n_unique()).collect().iter_rows())
 
-    def engine(self) -> engines.Engine:
+    def engine(self) -> Engine:
         """The engine, started.
 
         Raises:
@@ -155,7 +156,7 @@ class Solver:
             self._engine = self._open.enter_context(engines.create(self.model))
         return self._engine
 
-    def use(self, engine: engines.Engine) -> None:
+    def use(self, engine: Engine) -> None:
         """Ask this engine from now on, and leave it open."""
         self._engine = engine
 

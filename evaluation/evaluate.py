@@ -13,8 +13,8 @@ from rich.console import Console
 from capcurriculum import consent, locks
 from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
-from capcurriculum.ledger import show
 from capcurriculum.render import terminal
+from capcurriculum.render.table import grid
 from evaluation import dry_run, own_runner, suites
 from evaluation.job import Work
 from evaluation.lmmseval import run as lmmseval
@@ -122,7 +122,7 @@ def report(folder: Path, states: Sequence[State], console: Console) -> None:
             )
         )
     names = ("model", "benchmark", "score (95 %)", "samples", "unparsed", "failed", "tokens", "graded by")
-    console.print(show.grid(names, rows, names[3:7]))
+    console.print(grid(names, rows, names[3:7]))
     open_ones = [state for state in states if state.state != "done"]
     if open_ones:
         first = open_ones[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datagen import images, shown
+from datagen import image_decoding, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,14 +46,14 @@ def picture(folder: Path, name: str, side: int = SIDE, most_characters: int = MO
     """
     from PIL import Image
 
-    path = images.inside(folder, name)
-    with images.opened(images.file_bytes(path), _MAX_PIXELS) as image:
+    path = image_decoding.inside(folder, name)
+    with image_decoding.opened(image_decoding.file_bytes(path), _MAX_PIXELS) as image:
         image.draft("RGB", (side, side))
         plain = shown.shown(image)
         plain.thumbnail((side, side), Image.Resampling.LANCZOS)
         while True:
             found = _written(plain)
-            if len(found.url) < most_characters or min(plain.size) <= images.MIN_SIDE:
+            if len(found.url) < most_characters or min(plain.size) <= image_decoding.MIN_SIDE:
                 return found
             plain = plain.resize((max(1, plain.width * 3 // 4), max(1, plain.height * 3 // 4)))
 

@@ -36,8 +36,8 @@ def build(
     """Build the stage sets of a recipe, or resume where a build stopped."""
     from capcurriculum import consent, run
     from capcurriculum.ledger import show
+    from capcurriculum.locks import Share
     from capcurriculum.render.progress import Display
-    from capcurriculum.share import Share
     from curricula.build import build as build_sets
 
     wanted = run.recipe_of(recipe)
@@ -60,12 +60,13 @@ def _forecast(wanted: "Recipe") -> None:
     """Print what a build will ask and cost."""
     from capcurriculum.ledger import show
     from capcurriculum.ledger.forecast import forecast
+    from capcurriculum.render.table import grid
     from datagen import expected
     from datagen.sources import inferred_keys
 
     out, there = terminal.console(), expected.existing_run(wanted)
     if examples := inferred_keys.rows(wanted):
-        out.print(show.grid(inferred_keys.COLUMNS, examples))
+        out.print(grid(inferred_keys.COLUMNS, examples))
     for sentence in expected.assumed(wanted, there):
         out.print(terminal.visible(sentence), soft_wrap=True)
     show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
@@ -135,14 +136,13 @@ def audit(
     from capcurriculum import consent
     from capcurriculum.render.progress import Display
     from capcurriculum.run import with_recipe
-    from filters.audit import report as noise_report
     from filters.audit import run as audit_run
 
     found, wanted = with_recipe(run)
     section = audit_run.auditor(wanted, model, mode, sees, votes, reader)
     consent.check(run, consent.of_recipe(wanted), {consent.MODELS}, allow=allow)
     report = audit_run.audit_run(wanted, found, section, size, seed, Display())
-    noise_report.show(report, terminal.console())
+    audit_run.show(report, terminal.console())
 
 
 @verb("build MathVista.tsv --name MathVista --out mathvista.sig", name="build", of=signatures)

@@ -73,14 +73,15 @@ def query(
     csv: Annotated[bool, opt("Print CSV instead of a table")] = False,
 ) -> None:
     """Run one SQL statement over the tables of a run."""
-    from capcurriculum.ledger import show, user_query
+    from capcurriculum.ledger import user_query
+    from capcurriculum.render.table import grid
     from capcurriculum.run import named
 
     columns, rows = user_query.answer(named(run), sql)
     if csv:
         terminal.rows_as_csv(columns, rows)
     else:
-        terminal.console().print(show.grid(columns, rows))
+        terminal.console().print(grid(columns, rows))
 
 
 @verb("report demo --out demo.html", RUNS)

@@ -6,6 +6,7 @@ system turn wherever a solver answers: in probes, in rollouts, in training rows,
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -27,6 +28,10 @@ SKILLS: Mapping[str, str] = {
 
 #: The last option of a reader.
 NOT_TOLD = "none of these, or the caption does not tell"
+
+_CONTROL = re.compile(r"<\||\|>")
+_PLACEHOLDER = re.compile(r"<(?=/?(?:image|video|audio|think)>)", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 # No autoescape: prompts are text for a model, not HTML.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
@@ -133,3 +138,14 @@ def teacher(name: str, caption: str, skill: str, asked: Sequence[str] = (), prob
 def teacher_caption(caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
     """What a teacher that sees the caption alone reads; see `teacher`."""
     return teacher("teacher_caption", caption, skill, asked, problem)
+
+
+def neutral(text: str) -> str:
+    """Untrusted text made safe for a chat prompt: no control characters, stripped at both ends.
+
+    Control tokens such as `<|im_end|>` and placeholders such as `<image>`, which a chat template or a trainer would
+    take for its own, are broken up by a space, so that a reader still sees them.
+    """
+    text = _UNPRINTABLE.sub("", text)
+    text = _CONTROL.sub(lambda match: " ".join(match.group()), text)
+    return _PLACEHOLDER.sub("< ", text).strip()

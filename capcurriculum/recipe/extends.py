@@ -1,10 +1,12 @@
 """Read a recipe file, together with the one it extends: `extends: base.yaml` takes all of that file's keys.
 
 Mappings are merged key by key, everything else is replaced, so recipes over one run say only what they mean. A recipe
-may be somebody else's, so it can name only YAML files in its own folder or below.
+may be somebody else's, so it can name only YAML files in its own folder or below. What a link to a recipe extends is
+looked for beside the link: so the recipes of `micro/` are those of `paper/` over another base.
 """
 
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +57,15 @@ def _place(path: Path) -> Path:
 
 
 def _base(path: Path, named: object) -> Path:
-    folder = _place(path).parent
     if not isinstance(named, str) or not named.endswith((".yaml", ".yml")) or "\0" in named or len(named) > 1000:
         raise RecipeError(
             f"In the recipe {path}, extends must name one YAML file, such as base.yaml, not {str(named)[:100]!a}."
         )
-    if not _place(folder / named).is_relative_to(folder):
+    base = path.parent / named
+    shipped = _place(Path(str(files("curricula"))) / "recipes")
+    if not any(_place(base).is_relative_to(folder) for folder in (_place(path.parent), _place(path).parent, shipped)):
         raise RecipeError(f"The recipe {path} extends {named!r}, which lies outside of its folder; copy it there.")
-    return path.parent / named
+    return base
 
 
 def _load(path: Path) -> object:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from capcurriculum.files import checksums
 from cards.staged import StagedSet
-from datagen import images, shown
+from datagen import image_decoding, shown
 
 #: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG. A picture with no side
 #: longer than `TINY` is shown larger, pixel by pixel.
@@ -63,10 +63,10 @@ def _picture(data: bytes, folder: Path, name: str) -> tuple[str, int]:
     from PIL import Image
 
     try:
-        with images.opened(data, MAX_PIXELS) as image:
+        with image_decoding.opened(data, MAX_PIXELS) as image:
             small = shown.shown(image)
             small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except images.ImageProblem:
+    except image_decoding.ImageProblem:
         return "", 1
     times = max(1, 2 * TINY // max(small.size))
     if times > 1:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from capcurriculum.rows import digest
-from datagen import images, shown
+from datagen import image_decoding, shown
 
 #: The longest side, in pixels: enough to judge most questions, small enough for twenty thousand of them.
 SIDE = 384
@@ -36,9 +36,9 @@ class Picture:
 def small(picture: Picture, folders: Mapping[str, Path]) -> bytes | None:
     """The picture as a WebP file no side of which exceeds `SIDE`; None where it cannot be read."""
     try:
-        path = images.inside(folders[picture.stage], picture.path)
-        return shrunk(images.file_bytes(path))
-    except (images.ImageProblem, KeyError):
+        path = image_decoding.inside(folders[picture.stage], picture.path)
+        return shrunk(image_decoding.file_bytes(path))
+    except (image_decoding.ImageProblem, KeyError):
         return None
 
 
@@ -50,7 +50,7 @@ def shrunk(data: bytes) -> bytes:
     """
     from PIL import Image
 
-    with images.opened(data, MAX_PIXELS) as image:
+    with image_decoding.opened(data, MAX_PIXELS) as image:
         image.draft("RGB", (SIDE, SIDE))
         upright = shown.shown(image)
         upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)

@@ -13,7 +13,7 @@ import polars as pl
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
 from cards.report import pictures
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from training import samples
 from training.samples import StageSamples
 from training.supervise import curves, metrics

@@ -19,7 +19,7 @@ from capcurriculum.rows import Request, Response
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard
 from datagen.batched import windows
-from datagen.engines import Engine
+from datagen.engines.protocol import Engine
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")

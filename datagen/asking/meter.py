@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from capcurriculum.ledger.cost import ASKED
 from capcurriculum.run import Run
-from datagen.engines.traffic import Traffic
+from datagen.engines.protocol import Traffic
 
 Item = TypeVar("Item")
 

@@ -16,7 +16,7 @@ from capcurriculum.render.terminal import visible
 from capcurriculum.rows import Request, Response
 from capcurriculum.run import Run
 from datagen.asking.streaks import Streak
-from datagen.engines.traffic import Traffic
+from datagen.engines.protocol import Traffic
 
 _LONGEST_REASON = 240
 MEND = "mend its server, or what the recipe says of it"

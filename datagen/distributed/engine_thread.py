@@ -11,7 +11,7 @@ from typing import Any
 
 from datagen.distributed.block_queue import Block, Feed
 from datagen.distributed.steps import Duty
-from datagen.engines import Engine
+from datagen.engines.protocol import Engine
 
 #: An engine that has not ended by then is left to die with its process.
 CLOSE_SECONDS = 20.0

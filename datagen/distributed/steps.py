@@ -20,7 +20,7 @@ from capcurriculum.run import Run
 from datagen import probe, rollouts
 from datagen.asking.outcomes import Heard
 from datagen.asking.ready_queue import Turns
-from datagen.engines import Engine
+from datagen.engines.protocol import Engine
 from datagen.solver import Asked, Solver, Variant
 from datagen.teacher import tasks
 from datagen.teacher.tasks import Task

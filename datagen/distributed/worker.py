@@ -23,8 +23,8 @@ from datagen import engines
 from datagen.asking.outcomes import Counts
 from datagen.distributed.engine_thread import Desk
 from datagen.distributed.steps import Spec, duty
-from datagen.engines import Engine
 from datagen.engines.openai import headers
+from datagen.engines.protocol import Engine
 
 #: The event in which a worker tells its process id and node.
 STARTED = "worker started"

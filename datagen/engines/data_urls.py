@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from datagen import images, shown
+from datagen import image_decoding, shown
 from datagen.engines.smart_resize import PixelLimits, fitted, new_size
 from datagen.shown import MOST_PIXELS
 
@@ -83,7 +83,7 @@ def data_url(path: str, limits: PixelLimits | None = None) -> bytes:
     Raises:
         ImageProblem: the file cannot be read, decoded, shown or resized.
     """
-    data = shown.file(images.file_bytes(Path(path)), served=True)
+    data = shown.file(image_decoding.file_bytes(Path(path)), served=True)
     if limits is not None:
         data = _within(data, limits)
     mime = _MIME.get(data[:2], "application/octet-stream")
@@ -92,7 +92,7 @@ def data_url(path: str, limits: PixelLimits | None = None) -> bytes:
 
 def _within(data: bytes, limits: PixelLimits) -> bytes:
     """The bytes themselves, or a resized image in its own format where that is JPEG, else PNG."""
-    with images.opened(data, MOST_PIXELS) as image:
+    with image_decoding.opened(data, MOST_PIXELS) as image:
         if new_size(*image.size, limits) is None:
             return data
         # The orientation tag stays, so a reader that heeds it sees what it would have seen.

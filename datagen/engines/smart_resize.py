@@ -11,7 +11,7 @@ from PIL import Image
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.models import ModelSection
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.shown import LONGEST_RATIO
 
 

@@ -19,10 +19,10 @@ from capcurriculum.rows import Request, Response
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import shown
 from datagen.batched import windows, windows_until_none
-from datagen.engines.checkpoints import resolve
+from datagen.engines.protocol import Traffic
 from datagen.engines.smart_resize import PixelLimits, fitted
-from datagen.engines.traffic import Traffic
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
+from datagen.micro import resolve
 
 BATCHES_A_WINDOW = 4
 SMALL_MODEL = 50_000_000

@@ -19,12 +19,12 @@ from capcurriculum.errors import EngineError
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
-from datagen import images, shown
-from datagen.engines.checkpoints import resolve
+from datagen import image_decoding, shown
 from datagen.engines.openai.reply import failed
+from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits, fitted
-from datagen.engines.traffic import Traffic
+from datagen.micro import resolve
 
 
 class VLLMEngine:
@@ -90,7 +90,7 @@ class VLLMEngine:
                 use_tqdm=False,
                 chat_template_kwargs=self.section.template_arguments,
             )[0]
-        except (ValueError, VLLMValidationError, images.ImageProblem) as error:
+        except (ValueError, VLLMValidationError, image_decoding.ImageProblem) as error:
             return " ".join(str(error).split())[:300]
         # What comes back is `<number>-<random>`; outputs carry the number alone.
         flying[number.split("-", 1)[0]] = group

@@ -6,11 +6,15 @@
 
 from pathlib import Path
 
+from capcurriculum.errors import EngineError
 from capcurriculum.torchvision_shim import ensure_torchvision
 
 #: Two finished solvers that differ in their seed, a deliberately unfinished one, one that was taught to read
 #: descriptions that need not tell the answer, and one that knows but hedges, which training can improve in few steps.
 CHECKPOINTS: tuple[str, ...] = ("solver_a", "solver_b", "start", "reader", "hedging")
+
+#: What a recipe writes before the name of a shipped checkpoint.
+PREFIX = "micro:"
 
 # Before anything here imports transformers, whose vision models import torchvision; this itself imports neither.
 ensure_torchvision()
@@ -25,3 +29,17 @@ def checkpoint(name: str) -> Path:
     if name not in CHECKPOINTS:
         raise ValueError(f"There is no checkpoint named {name!r}; the checkpoints are: {', '.join(CHECKPOINTS)}.")
     return Path(__file__).with_name("checkpoints") / name
+
+
+def resolve(name: str) -> str:
+    """The model that a recipe names: a folder for `micro:NAME`, any other name (a folder or Hub id) as it is.
+
+    Raises:
+        EngineError: there is no shipped checkpoint of that name.
+    """
+    if not name.startswith(PREFIX):
+        return name
+    try:
+        return str(checkpoint(name.removeprefix(PREFIX)))
+    except ValueError as error:
+        raise EngineError(str(error)) from error

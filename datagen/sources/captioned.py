@@ -1,89 +1,63 @@
 """Captioned images of any origin become `CaptionedImage` rows, or verdicts: one road for every caption source."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
+from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import CaptionedImage, Verdict
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
 from datagen.sources.formats.record import Record
-from datagen.sources.images.images import Pictures, image_names
 from datagen.sources.images.store import Stored
 from datagen.sources.options import answer_keys
-from datagen.text import neutral
-
-FILTER = "source"
+from datagen.sources.source import NO_LICENSE, Caption, Source, refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """What a source row says; `image` is what it holds or names, `example_id` what upstream calls it."""
-
-    caption: str
-    image: object
-    example_id: str
-    source: str
-    license: str
-
-
-@dataclass(frozen=True, slots=True)
-class CaptionSource:
-    """How to read one source: its records, always in the same order, and what each says.
-
-    `parse` raises `LineProblem` for a record that says nothing usable.
-    """
-
-    records: Callable[[], Iterator[Record]]
-    parse: Callable[[Record], Caption]
-    pictures: Pictures
-
-    def say(self, record: Record) -> Caption:
-        """What a record says; raises `LineProblem` for one that says nothing usable, whatever it holds."""
-        with of_row(record.number):
-            return self.parse(record)
-
-
-def read(source: CaptionSource, stage: str, known: Collection[str]) -> Iterator[CaptionedImage | Verdict]:
-    """Rows of `stage`, and verdicts on those that gave none; keys in `known` are skipped without touching their image.
+def read(
+    source: Source[Caption], stage: str, known: Collection[str], limits: Limits
+) -> Iterator[CaptionedImage | Verdict]:
+    """Rows of `stage`, and verdicts on records that gave none; those whose keys are in `known` are skipped.
 
     Raises:
         SourceError: the source as a whole cannot be read.
     """
-    source.pictures.prepare(image_names(source.records(), source.say, known))
+    source.prepare(known)
     seen: set[str] = set()
     for record in source.records():
         if record.key in known:
             continue
         try:
-            said = parsed(source, record)
+            said = safe(source.say(record), record, limits)
             with of_row(record.number):
-                found = row(record, said, source.pictures.find(said.image), stage)
+                found = row(record, said, source.image(said), stage)
             yield unrepeated(found, seen, known, record)
         except (LineProblem, ImageProblem) as problem:
             yield refusal(record, problem, stage)
 
 
-def parsed(source: CaptionSource, record: Record) -> Caption:
-    """What the record says, its caption made safe.
+def safe(said: Caption, record: Record, limits: Limits) -> Caption:
+    """What a record says, with its caption safe for a prompt.
 
     Raises:
-        LineProblem: nothing usable.
+        LineProblem: the caption is too long, empty, or a word for a missing value.
     """
-    if record.problem:
-        raise record.problem
-    said = source.say(record)
-    short(said.caption, source.pictures.section.limits.caption, record.number, "caption")
+    short(said.caption, limits.caption, record.number, "caption")
     caption = neutral(said.caption)
     if answer_keys.is_missing(caption) and caption:
         raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has no caption but {caption!r}")
     if not caption:
         raise LineProblem(Reason.EMPTY_CAPTION, f"row {record.number} has an empty caption")
-    return Caption(caption, said.image, said.example_id, said.source, said.license)
+    return replace(said, caption=caption)
 
 
 def row(record: Record, said: Caption, image: Stored, stage: str) -> CaptionedImage:
-    """The row of a caption and its image; raises `LineProblem` where its texts cannot be written."""
+    """The row of a caption and its image.
+
+    Raises:
+        LineProblem: one of its texts cannot be written.
+    """
     made = CaptionedImage(
         caption_id=CaptionedImage.key(image.image_id, said.caption, stage),
         row_key=record.key,
@@ -91,7 +65,7 @@ def row(record: Record, said: Caption, image: Stored, stage: str) -> CaptionedIm
         image_path=image.path,
         caption=said.caption,
         source=said.source,
-        license=said.license or "unknown",
+        license=said.license or NO_LICENSE,
         example_id=said.example_id,
         stage=stage,
     )
@@ -99,7 +73,7 @@ def row(record: Record, said: Caption, image: Stored, stage: str) -> CaptionedIm
 
 
 def unrepeated(found: CaptionedImage, seen: set[str], known: Collection[str], record: Record) -> CaptionedImage:
-    """`found`, remembered in `seen`.
+    """`found`, added to `seen`.
 
     Raises:
         LineProblem: the same image with the same caption was met before.
@@ -108,8 +82,3 @@ def unrepeated(found: CaptionedImage, seen: set[str], known: Collection[str], re
         raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats an image and its caption")
     seen.add(found.caption_id)
     return found
-
-
-def refusal(record: Record, problem: LineProblem | ImageProblem, stage: str) -> Verdict:
-    """The verdict on a row that gave none."""
-    return Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)

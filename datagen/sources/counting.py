@@ -15,17 +15,15 @@ import pyarrow.parquet as pq
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
 from datagen.sources import registry
-from datagen.sources.captioned import CaptionSource
 from datagen.sources.datasets import docci, docvqa, geo170k, mapped, pixmo, problems
 from datagen.sources.formats import columnar, encoding
 from datagen.sources.formats.json_form import Form
-from datagen.sources.formats.json_lines import read_lines
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import arrow_batches, find_files, form, read_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
 from datagen.sources.options.answer_keys import Reading as KeyReading
-from datagen.sources.questions import ProblemSource
+from datagen.sources.source import UNSELECTED, Caption, Problem, Source
 
 _BATCH = 4096  # rows of one narrow column that are in memory
 
@@ -39,48 +37,31 @@ def rows(section: SourceSection, kind: Stage) -> int:
         SourceError: the source cannot be read; what the build would say.
     """
     folder = registry.folder(section)
-    if section.kind == "problems" and section.columns is None:
-        path = folder / problems.PROBLEMS
-        next(read_lines(path, ""), None)  # says what is wrong, in the build's own words
-        return _lines(path, section.limit, section.limits.line)
-    if section.kind == "docci" and docci.is_release(folder):
-        docci.image_folder(folder)
-        return sum(unselected is None for _, unselected in docci.lines(section, folder))
     place = Place(folder, section.name or folder.name, Store(folder))
-    source = _source(section, place, kind)
+    source: Source[Caption] | Source[Problem]
+    if kind is Stage.PERCEPTION:
+        source = registry.captions(section, place)
+    else:
+        source = registry.problems(section, place, kind is Stage.VISUAL, KeyReading())
     files = _whole_files(section, place)
     if files:
         next(source.records(), None)  # looks for the columns
-        reading = Reading.of(section, "")
-        return _in_files(files, section.limit, reading)
+        return _in_files(files, section.limit, Reading.of(section, ""))
     records = source.records()
     if section.kind in ("captions", "problems") and _split_column(section):
         records = _splits(section, place, records)
     return _selected(records, section.limit)
 
 
-def _source(section: SourceSection, place: Place, kind: Stage) -> CaptionSource | ProblemSource:
-    """How the build reads it, but for what whole-number keys mean, which would take a pass over all rows."""
-    match section.kind:
-        case "docci":
-            return docci.source(section, place)
-        case "pixmo":
-            return pixmo.caption_source(section, place)
-        case "captions":
-            return mapped.captions(section, place)
-        case "problems":
-            return mapped.problems(section, place, kind is Stage.VISUAL, KeyReading())
-        case name:
-            return registry.PROBLEMS[name](section, place)
-
-
 def _whole_files(section: SourceSection, place: Place) -> Sequence[Path]:
     """The files of a source that takes every row of them; none where rows are chosen, or only reading finds them."""
     folder = place.folder
     match section.kind:
+        case "problems" if section.columns is None:
+            return [folder / problems.PROBLEMS]
         case "captions" | "problems" if not section.selected_splits:
             return mapped.data_files(section, place)
-        case "docci" if not (folder / docci.DESCRIPTIONS).is_file():
+        case "docci" if not docci.is_release(folder) and not (folder / docci.DESCRIPTIONS).is_file():
             return find_files(folder, docci.by_split(section), "descriptions")
         case "docvqa":
             return find_files(folder, docvqa.anywhere(section), "questions")
@@ -128,7 +109,7 @@ def _lines(path: Path, limit: int | None, most: int) -> int:
 
 
 def _selected(records: Iterable[Record], limit: int | None) -> int:
-    taken = (one for one in records if one.problem is None or one.problem.reason not in registry.UNSELECTED)
+    taken = (one for one in records if one.problem is None or one.problem.reason not in UNSELECTED)
     return sum(1 for _ in islice(taken, limit))
 
 

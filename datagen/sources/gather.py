@@ -26,8 +26,8 @@ from datagen.sources.images import replaced
 from datagen.sources.images.image_paths import Place, link
 from datagen.sources.images.store import Store
 from datagen.sources.losses import Losses
+from datagen.sources.source import FILTER
 
-FILTER = "source"
 FLUSH_ROWS = 256
 
 

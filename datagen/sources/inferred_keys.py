@@ -11,7 +11,7 @@ from datagen.sources.datasets import mapped
 from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
-from datagen.sources.questions import Problem
+from datagen.sources.source import Problem
 
 COLUMNS = ("stage", "source", "keys", "problem", "options", "gold")
 _EXAMPLES, _SHOWN = 3, 60
@@ -38,7 +38,7 @@ def _rows(stage: str, section: SourceSection) -> Iterator[tuple[str, ...]]:
     def usable() -> Iterator[Problem]:
         for record in source.records():
             try:
-                if record.problem is None and (problem := source.say(record)).options:
+                if (problem := source.say(record)).options:
                     yield problem
             except LineProblem:
                 continue

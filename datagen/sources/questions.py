@@ -1,91 +1,46 @@
 """Problems of any origin become `Question` rows, or verdicts: one road for every problem source."""
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
 from capcurriculum import answers, prompts
 from capcurriculum.grading.kinds import Kind
+from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import Outcome, Question, Verdict
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.contradictions import Contradictions
 from datagen.sources.formats.json_lines import LineProblem, of_row, short, whole
 from datagen.sources.formats.record import Record
-from datagen.sources.images.images import Pictures, image_name
 from datagen.sources.options import answer_keys, choices, in_text
-from datagen.text import neutral
+from datagen.sources.source import NO_LICENSE, Problem, Source, refusal
 
-FILTER = "source"
 _FEWEST = 2  # options that may be something else: "Take (A) an angle and (B) another"
-_NO_LICENSE = "unknown"
 _MEND = (
     "if it is a worked solution, name what stands before its final answer in the recipe's columns: gold: {after: ...}"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What a source row says.
-
-    With `options`, `problem` is the question alone, and `answer` may name its option in any spelling. Without, and with
-    `options_in_text`, options at the end of `problem` are looked for, and count if `answer` names one. `letters_only`:
-    a letter without its options, or an answer beside them, is no answer, because the source is multiple choice.
-    `image` is what the row holds or names, None for none; `kind` that of a free answer, "" where it is to be found.
-    """
-
-    problem: str
-    answer: str
-    options: tuple[str, ...] = ()
-    options_in_text: bool = True
-    letters_only: bool = False
-    skill: str = "unknown"
-    image: object = None
-    source: str = ""
-    license: str = _NO_LICENSE
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemSource:
-    """How to read one source: its records, always in the same order, and what each of them says.
-
-    `parse` raises `LineProblem` for a record that says nothing usable. With `pictures` every problem has an image.
-    `convention` says how whole-number keys were read, "" where there are none; `longest` bounds a problem's characters.
-    """
-
-    records: Callable[[], Iterator[Record]]
-    parse: Callable[[Record], Problem]
-    pictures: Pictures | None = None
-    convention: str = ""
-    longest: int = Limits().problem
-
-    def say(self, record: Record) -> Problem:
-        """What a record says; raises `LineProblem` for one that says nothing usable, whatever it holds."""
-        with of_row(record.number):
-            return self.parse(record)
-
-
-def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[Question | Verdict]:
-    """Questions of `stage`, and verdicts on rows that gave none; ids in `known` are skipped.
+def read(source: Source[Problem], stage: str, known: Collection[str], limits: Limits) -> Iterator[Question | Verdict]:
+    """Questions of `stage`, and verdicts on records that gave none; keys and question ids in `known` are skipped.
 
     Raises:
         SourceError: the source as a whole cannot be read.
     """
     contradicted = Contradictions()
-    names = _names(source, known, contradicted)
-    if source.pictures:
-        source.pictures.prepare(names)
-    else:
-        deque(names, maxlen=0)
+
+    def see(said: Problem) -> None:
+        if len(said.problem) <= limits.problem:
+            contradicted.see(said)
+
+    source.prepare(known, see)
     seen = set[str]()
     for record in source.records():
         if record.key in known:
             continue
         try:
             with of_row(record.number):
-                question = whole(_question(source, stage, record, contradicted), record.number)
+                question = whole(_question(source, stage, record, contradicted, limits), record.number)
             if question.question_id in seen:
                 raise LineProblem(Reason.DUPLICATE_ROW, f"row {record.number} repeats a problem")
             seen.add(question.question_id)
@@ -94,31 +49,39 @@ def read(source: ProblemSource, stage: str, known: Collection[str]) -> Iterator[
                     _gradable(question, record)
                 yield question
         except (LineProblem, ImageProblem) as problem:
-            yield Verdict(record.key, stage, FILTER, False, problem.reason, problem.detail)
+            yield refusal(record, problem, stage)
 
 
-def _names(source: ProblemSource, known: Collection[str], contradicted: Contradictions) -> Iterator[str]:
-    """Names of the image files of usable rows whose keys are not in `known`, after a look at what each row says."""
-    for record in source.records():
-        try:
-            said = source.say(record) if record.problem is None else None
-        except LineProblem:
-            continue
-        if said is not None and len(said.problem) <= source.longest:
-            contradicted.see(said)
-            if source.pictures and record.key not in known:
-                yield from image_name(said)
-
-
-def _question(source: ProblemSource, stage: str, record: Record, contradicted: Contradictions) -> Question:
-    if record.problem:
-        raise record.problem
+def _question(
+    source: Source[Problem], stage: str, record: Record, contradicted: Contradictions, limits: Limits
+) -> Question:
     said = source.say(record)
-    short(said.problem + "".join(said.options) + said.answer, source.longest, record.number, "problem")
+    short(said.problem + "".join(said.options) + said.answer, limits.problem, record.number, "problem")
     if said in contradicted:
         detail = f"row {record.number} answers {said.answer[:60]!r}, and a row that asks the same answers otherwise"
         raise LineProblem(Reason.CONTRADICTED, detail)
-    _pictured(source, said, record)
+    _check_placeholders(said, record, shows_images=source.images is not None)
+    problem, options, answer = _asked(said, record)
+    image = source.image(said)
+    return Question(
+        question_id=Question.key(stage, image.image_id, problem, answer),
+        stage=stage,
+        problem=problem,
+        answer=answer,
+        options=options,
+        skill=neutral(said.skill) or "unknown",
+        image_id=image.image_id,
+        image_path=image.path,
+        caption="",
+        caption_id="",
+        source=said.source,
+        license=said.license or NO_LICENSE,
+        kind=Kind.CHOICE if options else said.kind or answers.kind_of(answer),
+    )
+
+
+def _asked(said: Problem, record: Record) -> tuple[str, tuple[str, ...], str]:
+    """The problem as it is shown, its options, and the gold answer: the letter of one of them where there are any."""
     options = tuple(neutral(option) for option in said.options)
     text = neutral(choices.without_placeholders(said.problem))
     answer = neutral(said.answer)
@@ -128,49 +91,29 @@ def _question(source: ProblemSource, stage: str, record: Record, contradicted: C
         raise LineProblem(Reason.MISSING_FIELD, f"row {record.number} has an empty answer")
     if not text:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"row {record.number} has an empty problem")
-    shown = text
     if options:
-        options = choices.cleaned(options)
-        shown = prompts.choice(text, _lettered(options, record))
-        answer = _letter(answer, options, record)
-    elif said.options_in_text:
-        options, answer = found_in_text(text, answer, record.number, letters_only=said.letters_only)
+        return prompts.choice(text, _lettered(options, record)), options, _letter(answer, options, record)
+    if said.options_in_text:
+        options, answer = _options_in_text(text, answer, record.number, letters_only=said.letters_only)
     if not options and choices.is_prose(answer):
         raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has a paragraph for an answer; {_MEND}")
-    image_id = image_path = ""
-    if source.pictures:
-        found = source.pictures.find(said.image)
-        image_id, image_path = found.image_id, found.path
-    return Question(
-        question_id=Question.key(stage, image_id, shown, answer),
-        stage=stage,
-        problem=shown,
-        answer=answer,
-        options=options,
-        skill=neutral(said.skill) or "unknown",
-        image_id=image_id,
-        image_path=image_path,
-        caption="",
-        caption_id="",
-        source=said.source,
-        license=said.license or _NO_LICENSE,
-        kind=Kind.CHOICE if options else said.kind or answers.kind_of(answer),
-    )
+    return text, options, answer
 
 
-def _pictured(source: ProblemSource, said: Problem, record: Record) -> None:
-    """Refuse what has places for more pictures than the row has."""
-    if source.pictures is None and choices.placeholders(said.problem):
+def _check_placeholders(said: Problem, record: Record, *, shows_images: bool) -> None:
+    """Refuse what has places for more images than the row has."""
+    wanted = choices.placeholders(said.problem)
+    if wanted and not shows_images:
         raise LineProblem(Reason.NEEDS_PICTURE, f"row {record.number} has a place for a picture, and no picture")
     if any(option.strip() and not choices.without_placeholders(option) for option in said.options):
         raise LineProblem(Reason.SEVERAL_IMAGES, f"row {record.number} has pictures for options")
-    if (wanted := choices.placeholders(said.problem)) > 1:
+    if wanted > 1:
         raise LineProblem(
             Reason.SEVERAL_IMAGES, f"row {record.number} has places for {wanted} images, and one is wanted"
         )
 
 
-def found_in_text(text: str, answer: str, row: int, *, letters_only: bool = False) -> tuple[tuple[str, ...], str]:
+def _options_in_text(text: str, answer: str, row: int, *, letters_only: bool) -> tuple[tuple[str, ...], str]:
     """Options and letter, or no options and the answer as it is.
 
     What merely looks like options ("let A: ...") and does not hold the answer is none.

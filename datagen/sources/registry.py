@@ -1,11 +1,8 @@
 """Which reader reads which kind of source."""
 
-import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from datagen.sources import captioned, hub, questions
@@ -20,16 +17,14 @@ from datagen.sources.datasets import (
     math_puma,
     orz,
     pixmo,
-    problems,
     vlaa,
 )
-from datagen.sources.formats.record import Record
+from datagen.sources.datasets import problems as plain_problems
 from datagen.sources.images.image_paths import Place
-from datagen.sources.questions import ProblemSource
+from datagen.sources.options import answer_keys
+from datagen.sources.source import Caption, Problem, Source
 
 Rows = Iterator[CaptionedImage | Question | Verdict]
-#: Why a row does not count towards a `limit`.
-UNSELECTED = (Reason.UNSELECTED_SPLIT, Reason.UNSELECTED_PART)
 
 #: Files that a kind needs of its Hub data set.
 PATTERNS: Mapping[str, Callable[[SourceSection], tuple[str, ...]]] = {
@@ -43,7 +38,13 @@ PATTERNS: Mapping[str, Callable[[SourceSection], tuple[str, ...]]] = {
     "arxivqa": arxivqa.patterns,
     "docvqa": docvqa.patterns,
 }
-PROBLEMS: Mapping[str, Callable[[SourceSection, Place], ProblemSource]] = {
+CAPTIONS: Mapping[str, Callable[[SourceSection, Place], Source[Caption]]] = {
+    "docci": docci.source,
+    "scenes": docci.source,  # exported in the layout of the release
+    "captions": mapped.captions,
+    "pixmo": pixmo.source,
+}
+PROBLEMS: Mapping[str, Callable[[SourceSection, Place], Source[Problem]]] = {
     "orz": orz.source,
     "vlaa": vlaa.source,
     "clevr_math": clevr_math.source,
@@ -69,6 +70,34 @@ def folder(section: SourceSection) -> Path:
     return hub.folder(section, ()) if section.path else Path(section.repo or section.kind)
 
 
+def captions(section: SourceSection, place: Place) -> Source[Caption]:
+    """How a source of captioned images is read.
+
+    Raises:
+        SourceError: its files are not there.
+    """
+    return CAPTIONS[section.kind](section, place)
+
+
+def problems(
+    section: SourceSection, place: Place, visual: bool, keys: answer_keys.Reading | None = None
+) -> Source[Problem]:
+    """How a source of problems is read; each has an image if they are `visual`.
+
+    `keys` says what whole-number keys of options mean, which else takes a pass over all rows.
+
+    Raises:
+        SourceError: its files are not there, or its keys can be read in several ways.
+    """
+    match section:
+        case SourceSection(kind="scenes") | SourceSection(kind="problems", columns=None, repo=""):
+            return plain_problems.source(section, place, visual)
+        case SourceSection(kind="problems"):
+            return mapped.problems(section, place, visual, keys)
+        case _:
+            return PROBLEMS[section.kind](section, place)
+
+
 def rows(
     section: SourceSection,
     place: Place,
@@ -77,62 +106,18 @@ def rows(
     known: Collection[str],
     note: Callable[[str], None] = lambda convention: None,
 ) -> Rows:
-    """Rows of a source for a stage of a kind, and verdicts on lines that gave none; keys in `known` are skipped.
+    """Rows of a source for a stage of a kind, and verdicts on records that gave none; keys in `known` are skipped.
 
-    `note` is told how whole-number keys of choices are read (`answer_keys.Convention`), where the source has any.
+    `note` is called with how whole-number keys of options are read (`answer_keys.Convention`), if there are any.
 
     Raises:
         SourceError: the source as a whole cannot be read.
     """
-    visual = kind is Stage.VISUAL
-    plain = section.kind == "scenes" or (section.kind == "problems" and section.columns is None and section.path)
-    if plain and kind is not Stage.PERCEPTION:
-        return _prefixed(problems.read_problems(section, place.folder, stage, visual, known), place.prefix)
-    if section.kind == "scenes" or (section.kind == "docci" and docci.is_release(place.folder)):
-        return _prefixed(docci.read_docci(section, place.folder, stage, known), place.prefix)
-    match section.kind:
-        case "docci":
-            return captioned.read(_first(docci.source(section, place), section), stage, known)
-        case "captions":
-            return captioned.read(_first(mapped.captions(section, place), section), stage, known)
-        case "pixmo":
-            return pixmo.read(section, place, stage, known)
-        case "problems":
-            source = mapped.problems(section, place, visual)
-            if source.convention:
-                note(source.convention)
-            return questions.read(_first(source, section), stage, known)
-        case name:
-            return questions.read(_first(PROBLEMS[name](section, place), section), stage, known)
-
-
-Source = TypeVar("Source", captioned.CaptionSource, ProblemSource)
-
-
-def _first(source: Source, section: SourceSection) -> Source:
-    """The source with its first `limit` records only; those of splits and parts not selected do not count."""
-    if isinstance(source, ProblemSource):
-        source = dataclasses.replace(source, longest=section.limits.problem)
-    if section.limit is None:
-        return source
-    limit, records = section.limit, source.records
-
-    def limited() -> Iterator[Record]:
-        taken = 0
-        for record in records():
-            if record.problem is None or record.problem.reason not in UNSELECTED:
-                if taken == limit:
-                    return
-                taken += 1
-            yield record
-
-    return dataclasses.replace(source, records=limited)
-
-
-def _prefixed(items: Rows, prefix: str) -> Rows:
-    """The same rows, their image paths as the stage's base folder has them."""
-    for item in items:
-        if prefix and not isinstance(item, Verdict) and item.image_path:
-            yield dataclasses.replace(item, image_path=prefix + item.image_path)
-        else:
-            yield item
+    if section.kind == "pixmo":
+        return pixmo.read(section, place, stage, known)
+    if kind is Stage.PERCEPTION:
+        return captioned.read(captions(section, place).first(section.limit), stage, known, section.limits)
+    source = problems(section, place, kind is Stage.VISUAL)
+    if source.convention:
+        note(source.convention)
+    return questions.read(source.first(section.limit), stage, known, section.limits)

@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from capcurriculum.errors import ParseError
 from capcurriculum.grading import json_reply
+from capcurriculum.prompts import neutral
 from capcurriculum.rows import LETTERS, SCHEMA, digest
-from datagen.asks import asks
 from datagen.sources.options import choices
-from datagen.text import neutral
 
 MAX_QUESTION = 400
 MAX_OPTION = 120
@@ -25,6 +24,19 @@ _LONGEST_ANSWER = 2 * MAX_OPTION
 #: A letter before an option: the question gives it one already.
 _LABELLED = re.compile(r"^\s*[(\[]?([A-Da-d])(?:[)\]][.:]?|[.:、])\s+(?=\S)")
 _SOURCE_NAMED = re.compile(r"\b(?:caption|description|described|text above)\b", re.IGNORECASE)
+
+#: Question marks of Latin, East Asian, Arabic and Armenian writing wherever they stand, and the Greek one at an end.
+_MARK = re.compile(r"[?？؟՞]|;\s*\Z")
+#: A blank, empty brackets, or an end that is left open.
+_GAP = re.compile(r"_{2,}|\(\s*\)|（\s*）|\[\s*\]|(?:\.{3}|…|[:：])\s*\Z")
+_ORDER = re.compile(
+    r"(?:\A|[.!:,]\s+|\b(?:and|then|please) )(?:answer|arrange|choose|classify|complete|count|decide|determine|estimate"
+    r"|fill in|find|give|identify|indicate|locate|match|name|pick|point out|rank|say|select|specify|spot|state|tell)\b"
+    r"|\A(?:what|which|who|whose|how)\b(?! an? )",
+    re.IGNORECASE,
+)
+#: Chinese and Japanese, which need no mark: please, choose, what, which, how many, who, and か at an end.
+_EAST_ASIAN = re.compile(r"请|請|选|選|什么|什麼|哪|几|幾|多少|谁|誰|何|どれ|どの|どこ|か[。．.]?\s*\Z")
 
 #: What the engine is asked to keep to; its digest is part of the request.
 JSON_SCHEMA = json.dumps(
@@ -118,3 +130,12 @@ def permuted(choice: Choice, salt: str) -> Choice:
     random.Random(seed).shuffle(order)  # noqa: S311 - reproducible, not secret
     right = choice.options[LETTERS.index(choice.answer)]
     return Choice(choice.question, tuple(order), LETTERS[order.index(right)])
+
+
+def asks(text: str) -> bool:
+    """Whether the text of a question with options asks for one of them: a question, an order to choose, or a gap.
+
+    Teachers write "Choose the colour of the left car." and end a question as their own script does. An option answers
+    both; nothing answers "The left car is red."
+    """
+    return any(pattern.search(text) for pattern in (_MARK, _GAP, _ORDER, _EAST_ASIAN))

@@ -28,6 +28,7 @@ from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import MORE_TOKENS, Heard, Reading, look, plainly
 from datagen.asking.ready_queue import Turns
+from datagen.engines.protocol import Engine
 from datagen.teacher import mcq, tasks
 from datagen.teacher.derive import derive
 from datagen.teacher.tasks import Task
@@ -83,18 +84,18 @@ class Writing:
         task = tasks.following(caption, self.attempts.get(caption.caption_id, ()), self.teacher, self.seed)
         return [task] if task else []
 
-    def ask_in_turns(self, turns: Turns[Task], total: int, engine: engines.Engine, display: Display) -> None:
+    def ask_in_turns(self, turns: Turns[Task], total: int, engine: Engine, display: Display) -> None:
         """Append the attempts that `turns`, `total` captions, come to want."""
         self._hear = turns.heard
         self._ask(turns, engine, Line(display, "teacher", total, finished=turns.newly_finished))
 
-    def ask_round(self, todo: Sequence[Task], engine: engines.Engine, display: Display) -> None:
+    def ask_round(self, todo: Sequence[Task], engine: Engine, display: Display) -> None:
         """Append an attempt for every task that has none; all are of one slot and one try."""
         before = sum(map(self.done, todo))
         if before < len(todo):
             self._ask(todo, engine, Line(display, _label(todo[0]), len(todo), before))
 
-    def _ask(self, items: Iterable[Task | None], engine: engines.Engine, line: Line) -> None:
+    def _ask(self, items: Iterable[Task | None], engine: Engine, line: Line) -> None:
         ask_missing(items, self, engine, Meter(self.run, "teacher", self.teacher.model, engine.traffic), line)
 
     def _reading(self, item: Task, response: Response, row: Attempt) -> Reading:
@@ -133,7 +134,7 @@ class Writing:
         self.run.attempts.append(rows)
 
 
-def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: engines.Engine, display: Display) -> None:
+def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: Engine, display: Display) -> None:
     """Every caption's first try, then every second one: an engine that batches must see the same windows again."""
     for slot in range(writing.teacher.questions):
         for attempt in range(1, writing.teacher.tries + 1):

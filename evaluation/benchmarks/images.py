@@ -11,8 +11,8 @@ from pathlib import Path
 from capcurriculum.reasons import Reason
 from capcurriculum.rows import bytes_digest
 from capcurriculum.tables import write_atomically
-from datagen import images, shown
-from datagen.images import ImageProblem
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 from datagen.shown import MOST_PIXELS
 from evaluation.results.samples import IMAGES
 
@@ -34,10 +34,10 @@ class Pictures:
         """
         digest = bytes_digest(data)
         if digest not in self._kept:
-            if len(data) > images.MAX_BYTES:
-                raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{len(data)} bytes, more than {images.MAX_BYTES}")
+            if len(data) > image_decoding.MAX_BYTES:
+                raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{len(data)} bytes, more than {image_decoding.MAX_BYTES}")
             data = shown.file(data)
-            with images.opened(data, MOST_PIXELS) as image:
+            with image_decoding.opened(data, MOST_PIXELS) as image:
                 name = f"{IMAGES}/{digest}.{_ENDINGS[str(image.format)]}"
                 image.load()
             path = self.folder / name

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from capcurriculum.errors import EvaluationError
 from capcurriculum.files import checksums
 from capcurriculum.run import Run
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from evaluation.benchmarks.benchmark import Benchmark, Item, gold_fault, made
 from evaluation.benchmarks.images import Pictures
 

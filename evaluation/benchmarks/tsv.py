@@ -14,8 +14,8 @@ from string import ascii_uppercase
 from capcurriculum import prompts
 from capcurriculum.errors import EvaluationError
 from capcurriculum.reasons import Reason
-from datagen import images
-from datagen.images import ImageProblem
+from datagen import image_decoding
+from datagen.image_decoding import ImageProblem
 from evaluation.benchmarks.benchmark import Benchmark, Item, gold_fault, made
 from evaluation.benchmarks.images import Pictures, decoded
 
@@ -95,17 +95,17 @@ def _shown(
         return tuple(pictures.keep(decoded(one)) for one in _list(cell))
     names = _list(row.get("image_path", "").strip())
     folders = (path.parent, path.parent / "images" / path.stem)
-    return tuple(pictures.keep(images.file_bytes(_file(folders, name))) for name in names)
+    return tuple(pictures.keep(image_decoding.file_bytes(_file(folders, name))) for name in names)
 
 
 def _file(folders: tuple[Path, ...], name: str) -> Path:
     """The file of that name in the first folder that has it; the kit keeps pictures below `images/NAME`."""
     for folder in folders[:-1]:
         try:
-            return images.inside(folder, name)
+            return image_decoding.inside(folder, name)
         except ImageProblem:
             continue
-    return images.inside(folders[-1], name)
+    return image_decoding.inside(folders[-1], name)
 
 
 def _list(cell: str) -> list[str]:

@@ -14,7 +14,7 @@ from capcurriculum import prompts
 from capcurriculum.errors import ParseError
 from capcurriculum.grading import json_reply
 from capcurriculum.rows import SCHEMA, Message, Request, Response, Sampling, digest
-from datagen import images
+from datagen import image_decoding
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import KINDS, meanings
 
@@ -52,7 +52,7 @@ def request(case: Case, vote: int, model: str, sampling: Sampling, folder: Path)
         ImageProblem: a picture is missing, or leads out of the folder.
     """
     own = case.sample
-    shown = tuple((Path(name).stem, str(images.inside(folder, name))) for name in own.images)
+    shown = tuple((Path(name).stem, str(image_decoding.inside(folder, name))) for name in own.images)
     kinds = meanings(bool(shown), vote)
     options = dict(zip(LETTERS, own.options, strict=False))
     text = prompts.error_judge(

@@ -15,7 +15,7 @@ from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, digest
 from datagen.batched import windows
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from evaluation.errors import people
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import KINDS

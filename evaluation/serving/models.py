@@ -19,7 +19,7 @@ from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.trust import endpoint_urls
 from curricula import make
-from datagen.engines.checkpoints import PREFIX, resolve
+from datagen.micro import PREFIX, resolve
 from training import plan, stage_sets
 from training.checkpoints import export
 from training.knobs import Backbone, backbone

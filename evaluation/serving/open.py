@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from capcurriculum.errors import EngineError, EvaluationError
 from capcurriculum.recipe.models import REPLY_BYTES, ModelSection, VLLMSection
 from datagen import engines
-from datagen.engines import Engine
+from datagen.engines.protocol import Engine
 from evaluation.job import Work
 from evaluation.serving import server, vllm_command
 from evaluation.serving.models import Target

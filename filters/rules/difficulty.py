@@ -5,30 +5,56 @@ not change this verdict.
 """
 
 from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
-from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import RolloutSection
-from capcurriculum.recipe.filters import DifficultySection
+from capcurriculum.recipe.filter_section import Phase, RecipeView
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
+from capcurriculum.stats import PassRate
 from datagen.early_stopping import keeps, tally
-from filters.verdict import verdict
-
-FILTER = "difficulty"
-_BY_RATE = DifficultySection()
+from filters.base import Judge, Rule, Setting
 
 
-def judge(
-    question: Question, answers: Sequence[Answer], band: RolloutSection, section: DifficultySection = _BY_RATE
-) -> Verdict:
-    """The verdict on a question's rollouts; one with none that could be read has no pass rate and is not kept."""
-    rate = tally(answers, band.k)
-    reason = _reason(rate, band, section) if rate.n else Reason.UNMEASURED
-    return verdict(question, FILTER, reason is Reason.KEPT, reason, str(rate), answers)
+class DifficultySection(Rule):
+    """The pass rate lies between `rollouts.above` and `rollouts.below`, the one place of the band.
 
+    With `interval: inside` its 95 % interval must lie between them too.
+    """
 
-def _reason(found: PassRate, band: RolloutSection, section: DifficultySection) -> Reason:
-    if not keeps(found.rate, band):
-        return Reason.TOO_HARD if band.above is not None and found.rate <= band.above else Reason.TOO_EASY
-    sure = all(keeps(end, band) for end in found.interval)
-    return Reason.KEPT if sure or section.interval == "ignored" else Reason.RATE_UNSURE
+    phase: ClassVar[Phase] = Phase.ROLLOUT
+
+    name: Literal["difficulty"] = "difficulty"
+    interval: Literal["ignored", "inside"] = "ignored"
+    action: Literal["drop"] = "drop"
+
+    def params(self, recipe: RecipeView) -> dict[str, Any]:
+        """The band too."""
+        rollouts = recipe.rollouts
+        return super().params(recipe) | {"above": rollouts.above, "below": rollouts.below, "k": rollouts.k}
+
+    def check(self, recipe: RecipeView) -> None:
+        """Early stopping must not leave out replies that an interval would need."""
+        rollouts = recipe.rollouts
+        early = rollouts.stop == "decided" or rollouts.interval is not None
+        if self.interval == "inside" and early:
+            raise ValueError(
+                "difficulty with interval: inside needs all replies of the rows it keeps; "
+                "set rollouts.stop to never, or to dropped without rollouts.interval"
+            )
+
+    def judging(self, at: Setting) -> Judge:
+        """`judge` with the recipe's rollouts."""
+        return lambda question, answers: self.judge(question, answers, at.recipe.rollouts)
+
+    def judge(self, question: Question, answers: Sequence[Answer], band: RolloutSection) -> Verdict:
+        """The verdict on a question's rollouts; one with none that could be read has no pass rate and is not kept."""
+        rate = tally(answers, band.k)
+        reason = self._reason(rate, band) if rate.n else Reason.UNMEASURED
+        return self.verdict(question, reason is Reason.KEPT, reason, str(rate), answers)
+
+    def _reason(self, found: PassRate, band: RolloutSection) -> Reason:
+        if not keeps(found.rate, band):
+            return Reason.TOO_HARD if band.above is not None and found.rate <= band.above else Reason.TOO_EASY
+        sure = all(keeps(end, band) for end in found.interval)
+        return Reason.KEPT if sure or self.interval == "ignored" else Reason.RATE_UNSURE

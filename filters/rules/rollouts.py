@@ -5,19 +5,38 @@ nothing was seen.
 """
 
 from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
-from capcurriculum.passrate import PassRate
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.filter_section import Phase, RecipeView
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
-from filters.verdict import verdict
+from capcurriculum.stats import PassRate
+from filters.base import Judge, Rule, Setting
 
-FILTER = "rollouts"
 
+class RolloutsSection(Rule):
+    """A row has a pass rate: at least the share `rollouts.readable` of its replies could be read, and one of them.
 
-def judge(question: Question, answers: Sequence[Answer], section: RolloutSection) -> Verdict:
-    """The verdict over the rollouts of one question."""
-    rate = PassRate.of(answer.outcome for answer in answers)
-    if rate.measured(section.readable):
-        return verdict(question, FILTER, True, Reason.KEPT, "", answers)
-    return verdict(question, FILTER, False, Reason.UNMEASURED, f"{rate.n} of {rate.asked} readable", answers)
+    Nothing can be ordered without it.
+    """
+
+    phase: ClassVar[Phase] = Phase.ROLLOUT
+
+    name: Literal["rollouts"] = "rollouts"
+    action: Literal["drop"] = "drop"
+
+    def params(self, recipe: RecipeView) -> dict[str, Any]:
+        """The share too."""
+        return super().params(recipe) | {"readable": recipe.rollouts.readable}
+
+    def judging(self, at: Setting) -> Judge:
+        """`judge` with the recipe's rollouts."""
+        return lambda question, answers: self.judge(question, answers, at.recipe.rollouts)
+
+    def judge(self, question: Question, answers: Sequence[Answer], band: RolloutSection) -> Verdict:
+        """The verdict over the rollouts of one question."""
+        rate = PassRate.of(answer.outcome for answer in answers)
+        if rate.measured(band.readable):
+            return self.verdict(question, True, Reason.KEPT, "", answers)
+        return self.verdict(question, False, Reason.UNMEASURED, f"{rate.n} of {rate.asked} readable", answers)

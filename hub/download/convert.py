@@ -14,8 +14,8 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage, Verdict
 from capcurriculum.run import Run, writing
 from curricula.make import STAGES, write_orders
-from datagen.sources.gather import FILTER
 from datagen.sources.images.store import Store
+from datagen.sources.source import FILTER
 from filters import pipeline
 from hub.download import release
 from hub.download.fetch import Snapshot

@@ -20,9 +20,9 @@ from datagen.sources.formats import archives
 from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import read_files
-from datagen.sources.images.images import Pictures
+from datagen.sources.images.source_images import SourceImages
 from datagen.sources.images.store import Store
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.source import Problem, Source
 from hub.download.fetch import Snapshot
 
 #: What the name of a file of rows begins with -> its stage.
@@ -89,14 +89,14 @@ def read(snapshot: Snapshot, rows: str, stage: Stage, store: Store) -> Iterator[
     path = snapshot.folder / rows
     section = SourceSection(kind="problems", repo=snapshot.repo_id, revision=snapshot.oid)
     bundles = [snapshot.folder / name for name in snapshot.names() if archives.is_archive(Path(name))]
-    pictures = None if stage is Stage.TEXT else Pictures(section, store, (), bundles)
+    pictures = None if stage is Stage.TEXT else SourceImages(section, store, (), bundles)
 
     def records() -> Iterator[Record]:
         return read_files([path], Reading(Keys(snapshot.repo_id), ("problem", "answer", "correctness")))
 
-    source = ProblemSource(records, lambda record: problem(record, stage), pictures)
+    source = Source(records, lambda record: problem(record, stage), pictures)
     # Exactly one item comes for each record, in their order.
-    for record, item in zip(records(), questions.read(source, stage, ()), strict=True):
+    for record, item in zip(records(), questions.read(source, stage, (), section.limits), strict=True):
         if isinstance(item, Question):
             yield ReleasedRow(item, answers(record, item), None)
         elif isinstance(item, Verdict):

@@ -15,7 +15,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from datagen.batched import windows
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources import gather
 from review import images
 from review.argilla import layout, pushed

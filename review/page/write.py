@@ -24,7 +24,7 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.tables import publish
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources import gather
 from filters.human import form
 from review import images

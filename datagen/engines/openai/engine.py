@@ -19,9 +19,9 @@ from datagen.engines.data_urls import DataURLs
 from datagen.engines.openai.endpoints import Pool
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.retry import Conversation
+from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits
-from datagen.engines.traffic import Traffic
 
 #: What comes from the loop's thread: a response, how many groups ended (0: look again), or what ends the stream.
 Event = Response | int | Exception

@@ -20,9 +20,9 @@ from datagen.engines.openai.concurrency import pause_seconds
 from datagen.engines.openai.endpoints import Endpoint, Lease, Pool
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.reply import Kind, NoReply, Reply, failed, responses
+from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group
-from datagen.engines.traffic import Traffic
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 
 Emit = Callable[[Response], None]
 

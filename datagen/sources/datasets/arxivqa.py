@@ -10,8 +10,9 @@ from capcurriculum.recipe.sources import SourceSection
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.images.source_images import SourceImages
+from datagen.sources.options import choices
+from datagen.sources.source import Problem, Source
 
 FILE, ARCHIVE = "arxivqa.jsonl", "images.tgz"
 
@@ -21,7 +22,7 @@ def patterns(section: SourceSection) -> tuple[str, ...]:
     return (FILE, ARCHIVE)
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The questions.
 
     Raises:
@@ -35,15 +36,15 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     def records() -> Iterator[Record]:
         return read_files(files, Reading.of(section, place.name, ("image", "question", "options", "label")))
 
-    pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(records, lambda record: _problem(section, record), pictures)
+    pictures = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), pictures)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:
     return Problem(
         problem=record.text("question"),
         answer=record.text("label"),
-        options=record.texts("options"),
+        options=choices.cleaned(record.texts("options")),
         letters_only=True,
         skill="figure",
         image=record.text("image"),

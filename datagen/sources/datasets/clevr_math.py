@@ -16,8 +16,8 @@ from datagen.sources.formats import json_documents
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, require
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.images.source_images import SourceImages
+from datagen.sources.source import Problem, Source
 
 QUESTIONS = {"general": "clevr-math.zip", "multihop": "clevr-math-multihop.zip"}
 IMAGES, TEST_IMAGES = "CLEVR_v1.0.zip", "clevr-math-test-images.zip"
@@ -37,7 +37,7 @@ def _questions(section: SourceSection) -> str:
     return QUESTIONS[config]
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The questions of the selected splits.
 
     Raises:
@@ -56,8 +56,8 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         for split in section.selected_splits:
             yield from _of_split(section, place.folder, split, reading)
 
-    pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(records, lambda record: _problem(section, record), pictures)
+    pictures = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), pictures)
 
 
 def _of_split(section: SourceSection, folder: Path, split: str, reading: Reading) -> Iterator[Record]:

@@ -6,101 +6,22 @@ images inside. Only the selected splits are read, by default `train`; every othe
 be used becomes a verdict with its reason and the rest goes on.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import KINDS, SourceSection
-from capcurriculum.rows import CaptionedImage, Verdict
-from datagen import images, shown
-from datagen.sources import hub
-from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.datasets.mapped import in_splits
-from datagen.sources.formats import file_names
-from datagen.sources.formats.json_lines import Line, LineProblem, of_row, read_lines, short, whole
 from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.formats.records import find_files, line_records, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
-from datagen.text import neutral
+from datagen.sources.images.source_images import SourceImages
+from datagen.sources.source import Caption, Source
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 FOLDERS = ("images", "images_downsampled_2x")
 ARCHIVES = ("docci_images.tar.gz", "images.tar.gz", "data_docci_images.tar.gz")
-
-
-def read_docci(
-    section: SourceSection, folder: Path, stage: str, known: Collection[str]
-) -> Iterator[CaptionedImage | Verdict]:
-    """Rows of `stage`, and verdicts on lines that gave none.
-
-    `known` holds the line keys and caption ids of an earlier session of the run; those lines are skipped.
-
-    Raises:
-        SourceError: the folder does not have DOCCI's layout.
-    """
-    pictures = image_folder(folder)
-    source = section.source or "DOCCI"
-    example_ids: set[str] = set()
-    captions: set[str] = set()
-    for line, unselected in lines(section, folder):
-        try:
-            if unselected:
-                raise unselected
-            fields = line.fields()
-            example_id = line.string(fields, "example_id")
-            if example_id in example_ids:
-                raise LineProblem(Reason.DUPLICATE_ID, f"line {line.number} repeats the example_id {example_id!r}")
-            example_ids.add(example_id)
-            if line.key in known:
-                continue
-            with of_row(line.number):
-                row = whole(_row(section, source, pictures, stage, line, fields, example_id), line.number)
-            if row.caption_id in captions or row.caption_id in known:
-                raise LineProblem(Reason.DUPLICATE_ROW, f"line {line.number} repeats an image and its caption")
-            captions.add(row.caption_id)
-            yield row
-        except (LineProblem, images.ImageProblem) as problem:
-            if line.key not in known:
-                yield Verdict(line.key, stage, "source", False, problem.reason, problem.detail)
-
-
-def lines(section: SourceSection, folder: Path) -> Iterator[tuple[Line, LineProblem | None]]:
-    """The lines of the release, the first `limit` of the selected splits, and why a line is of none.
-
-    The embedded world has no splits to select from.
-    """
-    taken = 0
-    found = read_lines(folder / DESCRIPTIONS, section.source or "DOCCI", most=section.limits.line)
-    for line in found:
-        unselected = _unselected(section, line) if section.kind == "docci" else None
-        if unselected is None and taken == section.limit:
-            return
-        taken += unselected is None
-        yield line, unselected
-
-
-def _unselected(section: SourceSection, line: Line) -> LineProblem | None:
-    try:
-        split = line.string(line.fields(), "split")
-    except LineProblem:
-        return None  # a line that cannot be read is told of as what it is
-    if not split or split in section.selected_splits:
-        return None
-    return LineProblem(Reason.UNSELECTED_SPLIT, f"line {line.number} is of the split {split!r}")
-
-
-def image_folder(folder: Path) -> Path:
-    """Where the release in `folder` has its images.
-
-    Raises:
-        SourceError: nowhere.
-    """
-    found = next((folder / name for name in FOLDERS if (folder / name).is_dir()), None)
-    if found is None:
-        raise SourceError(f"The DOCCI folder {folder} has neither {' nor '.join(FOLDERS)}; unpack the images there.")
-    return found
 
 
 def is_release(folder: Path) -> bool:
@@ -121,65 +42,60 @@ def by_split(section: SourceSection) -> tuple[str, ...]:
     return section.files or tuple(p for split in splits for p in (f"{split}.csv", f"**/{split}-*.parquet"))
 
 
-def source(section: SourceSection, place: Place) -> CaptionSource:
-    """Every layout but the unpacked release.
+def source(section: SourceSection, place: Place) -> Source[Caption]:
+    """The captions, in whichever layout lies there.
 
     Raises:
         SourceError: the folder has none of the layouts.
     """
-    folder = place.folder
-    bundles = tuple(folder / name for name in ARCHIVES if (folder / name).is_file())
-    plain = tuple((folder / name, place.inside(folder / name)) for name in FOLDERS if (folder / name).is_dir())
-    if (folder / DESCRIPTIONS).is_file():
-        files, column = [folder / DESCRIPTIONS], "split"
-    else:
-        files, column = find_files(folder, by_split(section), "DOCCI's descriptions"), ""
+    # The embedded world has this layout too, and no name of its own.
+    name = section.source or KINDS["docci"].name
+    unpacked = is_release(place.folder)
+    records = _released(section, place.folder, name) if unpacked else _packed(section, place)
+    return Source(records, lambda record: _caption(section, name, record), _images(section, place, unpacked))
+
+
+def _released(section: SourceSection, folder: Path, name: str) -> Callable[[], Iterator[Record]]:
+    """The lines of the release: those of other splits, and those that repeat an example_id, are refused."""
 
     def records() -> Iterator[Record]:
-        return in_splits(
-            read_files(files, Reading.of(section, place.name, ("example_id", "description"))),
-            section,
-            column,
+        example_ids, wanted = set[str](), section.selected_splits
+        for record in line_records(folder / DESCRIPTIONS, name, section.limits.line):
+            split, example_id = record.get("split"), record.get("example_id")
+            if wanted and isinstance(split, str) and split and split not in wanted:
+                yield record.refused(Reason.UNSELECTED_SPLIT, f"row {record.number} is of the split {split!r}")
+            elif isinstance(example_id, str) and example_id in example_ids:
+                yield record.refused(Reason.DUPLICATE_ID, f"row {record.number} repeats the example_id {example_id!r}")
+            else:
+                yield record
+                example_ids |= {example_id} if isinstance(example_id, str) else set()
+
+    return records
+
+
+def _packed(section: SourceSection, place: Place) -> Callable[[], Iterator[Record]]:
+    """The rows of every other layout."""
+    if (place.folder / DESCRIPTIONS).is_file():
+        files, column = [place.folder / DESCRIPTIONS], "split"
+    else:
+        files, column = find_files(place.folder, by_split(section), "DOCCI's descriptions"), ""
+    needed = ("example_id", "description")
+    return lambda: in_splits(read_files(files, Reading.of(section, place.name, needed)), section, column)
+
+
+def _images(section: SourceSection, place: Place, unpacked: bool) -> SourceImages:
+    folders = [place.folder / name for name in FOLDERS if (place.folder / name).is_dir()]
+    bundles = [place.folder / name for name in ARCHIVES if (place.folder / name).is_file()]
+    if unpacked and not folders:
+        raise SourceError(
+            f"The DOCCI folder {place.folder} has neither {' nor '.join(FOLDERS)}; unpack the images there."
         )
+    if unpacked:
+        folders, bundles = folders[:1], []
+    return SourceImages(section, place.store, [(folder, place.inside(folder)) for folder in folders], bundles)
 
-    return CaptionSource(records, lambda record: _said(section, record), Pictures(section, place.store, plain, bundles))
 
-
-def _said(section: SourceSection, record: Record) -> Caption:
+def _caption(section: SourceSection, name: str, record: Record) -> Caption:
     example_id = record.text("example_id")
     image = record.get("image_file") or record.get("image") or f"{example_id}.jpg"
-    return Caption(record.text("description"), image, example_id, section.name, section.row_license)
-
-
-def folder_of(section: SourceSection) -> Path:
-    """The folder of a DOCCI source, fetched from the Hub if the recipe names a repo."""
-    return hub.folder(section, patterns(section))
-
-
-def _row(
-    section: SourceSection,
-    source: str,
-    folder: Path,
-    stage: str,
-    line: Line,
-    fields: dict[str, object],
-    example_id: str,
-) -> CaptionedImage:
-    caption = line.string(fields, "description")
-    short(caption, section.limits.caption, line.number, "caption")
-    caption = neutral(caption)
-    if not caption:
-        raise LineProblem(Reason.EMPTY_CAPTION, f"line {line.number} has an empty description")
-    path, name = file_names.inside(folder, line.string(fields, "image_file"))
-    image_id = shown.checked(images.file_bytes(path), section.max_pixels).image_id
-    return CaptionedImage(
-        caption_id=CaptionedImage.key(image_id, caption, stage),
-        row_key=line.key,
-        image_id=image_id,
-        image_path=f"{folder.name}/{name}",
-        caption=caption,
-        source=source,
-        license=KINDS["docci"].license if section.license == "unknown" else section.license,
-        example_id=example_id,
-        stage=stage,
-    )
+    return Caption(record.text("description"), image, example_id, name, section.row_license)

@@ -13,8 +13,8 @@ from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.images.source_images import SourceImages
+from datagen.sources.source import Problem, Source
 
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def anywhere(section: SourceSection) -> tuple[str, ...]:
     return tuple(f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", ""))
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The questions of the selected splits.
 
     Raises:
@@ -38,8 +38,8 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     def records() -> Iterator[Record]:
         return read_files(files, Reading.of(section, place.name, ("question", "image", "answers")))
 
-    pictures = Pictures(section, place.store)
-    return ProblemSource(records, lambda record: _problem(section, record), pictures)
+    pictures = SourceImages(section, place.store)
+    return Source(records, lambda record: _problem(section, record), pictures)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

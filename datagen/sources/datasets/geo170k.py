@@ -13,9 +13,9 @@ from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
+from datagen.sources.images.source_images import SourceImages
 from datagen.sources.options import choices, in_text
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.source import Problem, Source
 
 FILES = ("data/qa_tuning-*.parquet", "qa_tuning-*.parquet", "qa_tuning.json")
 IMAGES = "images.zip"
@@ -26,7 +26,7 @@ def patterns(section: SourceSection) -> tuple[str, ...]:
     return (FILES[0], IMAGES)
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The questions.
 
     Raises:
@@ -41,8 +41,8 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     def records() -> Iterator[Record]:
         return read_files(files, Reading.of(section, place.name, ("image", "conversations")))
 
-    pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(records, lambda record: _problem(section, record), pictures)
+    pictures = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), pictures)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

@@ -15,10 +15,10 @@ from capcurriculum.recipe.sources import SourceSection, Task
 from capcurriculum.rows import SCHEMA, digest
 from datagen.sources.formats.record import Record
 from datagen.sources.images.image_paths import Place
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.source import Problem, Source
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The tasks' problems, one task after the other.
 
     Raises:
@@ -30,7 +30,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
         for name, generator in tasks.items():
             yield from _records(name, section.tasks[name], generator, section.seed)
 
-    return ProblemSource(records, lambda record: _problem(section, record))
+    return Source(records, lambda record: _problem(section, record))
 
 
 def _task(name: str, task: Task, seed: int) -> Any:

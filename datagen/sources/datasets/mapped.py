@@ -15,16 +15,15 @@ from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Columns, SourceSection
 from datagen.sources import hub
-from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.formats import archives, image_folder
 from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.formats.record import Keys, Reading, Record, single
 from datagen.sources.formats.records import READERS, find_files, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
+from datagen.sources.images.source_images import SourceImages
 from datagen.sources.options import answer_keys, choices, in_text, options
 from datagen.sources.options.key_evidence import Convention
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.source import Caption, Problem, Source
 
 _LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
 _NONE = options.Options()
@@ -33,7 +32,7 @@ _LOOKED_AT, _FEWEST = 200, 4
 ALL_FILES = tuple(f"**/*{ending}" for ending in READERS)
 
 
-def captions(section: SourceSection, place: Place) -> CaptionSource:
+def captions(section: SourceSection, place: Place) -> Source[Caption]:
     """A `captions` source.
 
     Raises:
@@ -48,12 +47,12 @@ def captions(section: SourceSection, place: Place) -> CaptionSource:
         return Caption(caption, image(record), example, section.name or place.name, _license(section, columns, record))
 
     needed = tuple(filter(None, (columns.caption, columns.image, columns.id, columns.split, columns.license)))
-    return CaptionSource(_records(section, place, columns, needed), parse, pictures(section, place))
+    return Source(_records(section, place, columns, needed), parse, pictures(section, place))
 
 
 def problems(
     section: SourceSection, place: Place, visual: bool, keys: answer_keys.Reading | None = None
-) -> ProblemSource:
+) -> Source[Problem]:
     """A `problems` source with a column mapping; each has an image if they are `visual`.
 
     What its keys are is read off its rows, unless `keys` says it.
@@ -89,7 +88,7 @@ def problems(
             license=_license(section, columns, record),
         )
 
-    return ProblemSource(records, parse, pictures(section, place) if visual else None, str(convention))
+    return Source(records, parse, pictures(section, place) if visual else None, str(convention))
 
 
 def _convention(
@@ -125,7 +124,9 @@ def _choice(record: Record, columns: Columns, convention: answer_keys.Reading) -
     value = single(record.get(columns.answer_column))
     found = _options(record, columns)
     if found.texts:
-        return found.texts, answer_keys.letter(_key(record, columns), found, convention, record.number)
+        # Labels that the columns contradict are left in the texts until here.
+        texts = choices.cleaned(found.texts) if found.texts == found.written else found.texts
+        return texts, answer_keys.letter(_key(record, columns), found, convention, record.number)
     if columns.option_columns and isinstance(value, str) and _LETTER.match(value):
         detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
         raise LineProblem(Reason.MISSING_OPTIONS, detail)
@@ -230,7 +231,7 @@ def in_splits(records: Iterator[Record], section: SourceSection, column: str) ->
             yield record.refused(Reason.MISSING_FIELD, f"row {record.number} has no text in {column!r}")
 
 
-def pictures(section: SourceSection, place: Place) -> Pictures:
+def pictures(section: SourceSection, place: Place) -> SourceImages:
     """Where the images of a mapped source are.
 
     Raises:
@@ -238,12 +239,12 @@ def pictures(section: SourceSection, place: Place) -> Pictures:
     """
     base = _base(place)
     if section.repo:
-        return Pictures(section, place.store)
+        return SourceImages(section, place.store)
     target = base / section.images
     if not target.resolve().is_relative_to(base.resolve()):
         raise SourceError(f"images: {section.images!r} leads out of {base}; name a folder or archive below it.")
     if target.is_file() and archives.is_archive(target):
-        return Pictures(section, place.store, bundles=(target,))
+        return SourceImages(section, place.store, bundles=(target,))
     if not target.is_dir():
         raise SourceError(f"There is no folder and no archive {target}; check the recipe's images.")
-    return Pictures(section, place.store, folders=((target, place.inside(target)),))
+    return SourceImages(section, place.store, folders=((target, place.inside(target)),))

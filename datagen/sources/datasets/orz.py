@@ -14,12 +14,12 @@ from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.formats.record import Reading, Record, single
 from datagen.sources.formats.records import LOOK_AHEAD, find_files, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.source import Problem, Source
 
 FILES = ("orz_math_13k_collection_hard.json", "**/orz_math_*.json")
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The problems; `path` is the JSON file or a folder that holds it.
 
     Raises:
@@ -31,7 +31,7 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
     def records() -> Iterator[Record]:
         return _conversations(read_files(files, Reading.of(section, place.name, ("conversation",))), section)
 
-    return ProblemSource(records, lambda record: _problem(section, record))
+    return Source(records, lambda record: _problem(section, record))
 
 
 def _conversations(records: Iterator[Record], section: SourceSection) -> Iterator[Record]:

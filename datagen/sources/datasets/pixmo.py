@@ -5,15 +5,14 @@ no image are verdicts with their reason. A killed build fetches nothing again th
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Verdict, digest
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources import captioned
-from datagen.sources.captioned import Caption, CaptionSource
 from datagen.sources.formats.json_lines import LineProblem, of_row
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
@@ -21,86 +20,16 @@ from datagen.sources.images import addresses
 from datagen.sources.images.download import patient
 from datagen.sources.images.fetching import Politely
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
-from datagen.sources.images.store import Index, Stored
+from datagen.sources.images.source_images import SourceImages
+from datagen.sources.images.store import Index, Store, Stored
+from datagen.sources.source import Caption, Source, refusal
 
 FILES = ("data/train-*.parquet", "*.parquet")
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A row whose image is still to be fetched."""
-
-    record: Record
-    said: Caption
-    url: str
 
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
     """The files of the Hub data set."""
     return FILES[:1]
-
-
-def read(
-    section: SourceSection,
-    place: Place,
-    stage: str,
-    known: Collection[str],
-    policy: addresses.Policy = addresses.public,
-) -> Iterator[CaptionedImage | Verdict]:
-    """Rows of a stage, and verdicts on those that gave none; keys in `known` are skipped.
-
-    Args:
-        section: what to read, and how politely to fetch.
-        place: where the rows lie and where images are kept.
-        stage: of which stage the rows are.
-        known: keys of an earlier session.
-        policy: which addresses may be asked.
-
-    Raises:
-        SourceError: the rows are not there or have another layout.
-    """
-    source = caption_source(section, place)
-    seen: set[str] = set()
-    with Index(place.store.run, digest("urls", section.max_pixels, section.max_bytes)) as index:
-
-        def work(wanted: _Wanted) -> Stored | ImageProblem:
-            try:
-                data = patient(wanted.url, section.download, section.max_bytes, policy)
-                return place.store.put(data, section.max_pixels, section.max_bytes)
-            except ImageProblem as problem:
-                return problem
-
-        def settled(wanted: _Wanted, found: Stored | ImageProblem) -> CaptionedImage | Verdict:
-            try:
-                if isinstance(found, ImageProblem):
-                    raise ImageProblem(found.reason, f"row {wanted.record.number}: {found.detail}")
-                with of_row(wanted.record.number):
-                    row = captioned.row(wanted.record, wanted.said, found, stage)
-                return captioned.unrepeated(row, seen, known, wanted.record)
-            except (LineProblem, ImageProblem) as problem:
-                return captioned.refusal(wanted.record, problem, stage)
-
-        ready: list[CaptionedImage | Verdict] = []
-
-        def jobs() -> Iterator[_Wanted]:
-            """Rows to fetch for; those that need no fetching are put into `ready` on the way."""
-            for item in _wanted(source, section.limit, stage, known):
-                if isinstance(item, Verdict):
-                    ready.append(item)
-                elif item.url in index.entries:
-                    ready.append(settled(item, index.entries[item.url]))
-                else:
-                    yield item
-
-        fetching = Politely[_Wanted, Stored | ImageProblem](section.download, _host, work)
-        for wanted, found in fetching.run(jobs()):
-            if wanted.url not in index.entries:
-                index.add(wanted.url, found)
-            yield settled(wanted, found)
-            yield from ready
-            ready.clear()
-        yield from ready
 
 
 def files(folder: Path) -> list[Path]:
@@ -112,7 +41,7 @@ def files(folder: Path) -> list[Path]:
     return [folder] if folder.is_file() else find_files(folder, FILES, "PixmoCap's rows")
 
 
-def caption_source(section: SourceSection, place: Place) -> CaptionSource:
+def source(section: SourceSection, place: Place) -> Source[Caption]:
     """The rows, their images still to be fetched; raises what `files` raises."""
     paths = files(place.folder)
 
@@ -123,28 +52,110 @@ def caption_source(section: SourceSection, place: Place) -> CaptionSource:
         url = record.text("image_url")
         return Caption(record.text("caption"), url, url, section.name, section.row_license)
 
-    return CaptionSource(records, parse, Pictures(section, place.store))
+    return Source(records, parse, SourceImages(section, place.store))
 
 
-def _wanted(
-    source: CaptionSource, limit: int | None, stage: str, known: Collection[str]
-) -> Iterator[_Wanted | Verdict]:
-    for taken, record in enumerate(source.records()):
-        if limit is not None and taken == limit:
-            return
-        if record.key in known:
-            continue
+def read(
+    section: SourceSection,
+    place: Place,
+    stage: str,
+    known: Collection[str],
+    policy: addresses.Policy = addresses.public,
+) -> Iterator[CaptionedImage | Verdict]:
+    """Rows of a stage in the order in which their images come, and verdicts on records that gave none.
+
+    Args:
+        section: what to read, and how politely to fetch.
+        place: where the rows lie and where images are kept.
+        stage: of which stage the rows are.
+        known: keys of an earlier session, whose records are skipped.
+        policy: which addresses may be asked.
+
+    Raises:
+        SourceError: the rows are not there or have another layout.
+    """
+    with Index(place.store.run, digest("urls", section.max_pixels, section.max_bytes)) as index:
+        captions = source(section, place).first(section.limit)
+        yield from _Reader(section, captions, place.store, stage, known, policy, index).rows()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A row whose image is still to be fetched."""
+
+    record: Record
+    said: Caption
+    url: str
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One pass over the rows: `seen` are the ids of those given, `ready` are rows that wait to be given."""
+
+    section: SourceSection
+    source: Source[Caption]
+    store: Store
+    stage: str
+    known: Collection[str]
+    policy: addresses.Policy
+    index: Index
+    seen: set[str] = field(default_factory=set)
+    ready: list[CaptionedImage | Verdict] = field(default_factory=list)
+
+    def rows(self) -> Iterator[CaptionedImage | Verdict]:
+        fetching = Politely[_Wanted, Stored | ImageProblem](self.section.download, _host, self._fetch)
+        for wanted, found in fetching.run(self._to_fetch()):
+            if wanted.url not in self.index.entries:
+                self.index.add(wanted.url, found)
+            yield self._row(wanted, found)
+            yield from self.ready
+            self.ready.clear()
+        yield from self.ready
+
+    def _to_fetch(self) -> Iterator[_Wanted]:
+        """Rows to fetch for; those that need no fetching are put into `ready` on the way."""
+        for record in self.source.records():
+            if record.key in self.known:
+                continue
+            wanted = self._wanted(record)
+            if isinstance(wanted, Verdict):
+                self.ready.append(wanted)
+            elif wanted.url in self.index.entries:
+                self.ready.append(self._row(wanted, self.index.entries[wanted.url]))
+            else:
+                yield wanted
+
+    def _wanted(self, record: Record) -> _Wanted | Verdict:
         try:
-            said = captioned.parsed(source, record)
+            said = captioned.safe(self.source.say(record), record, self.section.limits)
             url = str(said.image)
             with of_row(record.number):
                 addresses.checked_url(url)
-            yield _Wanted(record, said, url)
         except LineProblem as problem:
-            yield captioned.refusal(record, problem, stage)
+            return refusal(record, problem, self.stage)
         except ImageProblem as problem:
             detail = f"row {record.number} {problem.detail}"
-            yield captioned.refusal(record, ImageProblem(Reason.ADDRESS_REFUSED, detail), stage)
+            return refusal(record, ImageProblem(Reason.ADDRESS_REFUSED, detail), self.stage)
+        return _Wanted(record, said, url)
+
+    def _fetch(self, wanted: _Wanted) -> Stored | ImageProblem:
+        section = self.section
+        try:
+            data = patient(wanted.url, section.download, section.max_bytes, self.policy)
+            return self.store.put(data, section.max_pixels, section.max_bytes)
+        except ImageProblem as problem:
+            return problem
+
+    def _row(self, wanted: _Wanted, found: Stored | ImageProblem) -> CaptionedImage | Verdict:
+        record = wanted.record
+        try:
+            if isinstance(found, ImageProblem):
+                raise ImageProblem(found.reason, f"row {record.number}: {found.detail}")
+            with of_row(record.number):
+                row = captioned.row(record, wanted.said, found, self.stage)
+            return captioned.unrepeated(row, self.seen, self.known, record)
+        except (LineProblem, ImageProblem) as problem:
+            return refusal(record, problem, self.stage)
 
 
 def _host(wanted: _Wanted) -> str:

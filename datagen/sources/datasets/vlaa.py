@@ -18,9 +18,9 @@ from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
 from datagen.sources.images.image_paths import Place
-from datagen.sources.images.images import Pictures
+from datagen.sources.images.source_images import SourceImages
 from datagen.sources.options import choices
-from datagen.sources.questions import Problem, ProblemSource
+from datagen.sources.source import Problem, Source
 
 FILE = "VLAA-Thinking-GRPO-25K.json"
 #: Part -> licence of its upstream. Open-ended parts have no gold answer that a grader could compare.
@@ -56,7 +56,7 @@ def parts(section: SourceSection) -> Mapping[str, int | None]:
     return chosen
 
 
-def source(section: SourceSection, place: Place) -> ProblemSource:
+def source(section: SourceSection, place: Place) -> Source[Problem]:
     """The chosen parts.
 
     Raises:
@@ -74,8 +74,8 @@ def source(section: SourceSection, place: Place) -> ProblemSource:
             chosen,
         )
 
-    pictures = Pictures(section, place.store, folders, bundles)
-    return ProblemSource(records, lambda record: _problem(section, record), pictures)
+    pictures = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), pictures)
 
 
 def _bundle(images: Path, part: str) -> Path | None:

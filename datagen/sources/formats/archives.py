@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import encoding, unpacking
 from datagen.sources.formats.record import sentence
 

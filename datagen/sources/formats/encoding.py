@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from capcurriculum.errors import SourceError
-from datagen import pointers
+from datagen.image_decoding import LFS_MEND, LFS_POINTER
 
 MARK = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
@@ -49,8 +49,8 @@ def refuse_pointer(path: Path) -> None:
         OSError: it cannot be read.
     """
     with path.open("rb") as handle:
-        if handle.read(len(pointers.POINTER)) == pointers.POINTER:
-            raise SourceError(f"{path} is a Git LFS pointer and not the file itself; {pointers.MEND}.")
+        if handle.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise SourceError(f"{path} is a Git LFS pointer and not the file itself; {LFS_MEND}.")
 
 
 def refuse_wide(path: Path) -> None:

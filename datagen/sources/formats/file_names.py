@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from capcurriculum.reasons import Reason
-from datagen import images
-from datagen.images import ImageProblem
+from datagen import image_decoding
+from datagen.image_decoding import ImageProblem
 
 _SHOWN = 3
 _REMEMBERED = 16
@@ -40,7 +40,7 @@ def inside(folder: Path, name: str) -> tuple[Path, str]:
     """
     exact = tidy(name)
     try:
-        return images.inside(folder, exact), exact
+        return image_decoding.inside(folder, exact), exact
     except ImageProblem as problem:
         if problem.reason is not Reason.MISSING_FILE:
             raise
@@ -52,7 +52,7 @@ def inside(folder: Path, name: str) -> tuple[Path, str]:
             detail = f"there is no file {name!r}, and several are spelled like it: {several}"
             raise ImageProblem(Reason.MISSING_FILE, detail)
         if found:
-            return images.inside(folder, found[0]), found[0]
+            return image_decoding.inside(folder, found[0]), found[0]
     raise missing
 
 

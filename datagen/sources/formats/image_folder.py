@@ -12,7 +12,7 @@ from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import file_names
 from datagen.sources.formats.record import Record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from capcurriculum.errors import SourceError
-from capcurriculum.files import nesting
+from capcurriculum.files import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import SCHEMA, CaptionedImage, Question, digest
@@ -102,28 +102,17 @@ class Line:
         if self.fault:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} {self.fault}")
         try:
-            nesting.check(self.text)
+            json_file.check_depth(self.text)
             value: object = json.loads(self.text)
             return value
-        except nesting.TooDeep as error:
+        except json_file.TooDeep as error:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is {error}") from error
         except (ValueError, RecursionError) as error:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is not JSON: {error}") from error
 
-    def string(self, fields: dict[str, object], name: str) -> str:
-        """The text in field `name`.
 
-        Raises:
-            LineProblem: it is missing or no text.
-        """
-        value = fields.get(name)
-        if not isinstance(value, str):
-            raise LineProblem(Reason.MISSING_FIELD, f"line {self.number} has no text in {name!r}")
-        return value
-
-
-def read_lines(path: Path, source: str, limit: int | None = None, most: int = MAX_LINE) -> Iterator[Line]:
-    """The non-empty lines of a file, the first `limit` of them; one of more than `most` characters is cut and refused.
+def read_lines(path: Path, source: str, most: int = MAX_LINE) -> Iterator[Line]:
+    """The non-empty lines of a file; one of more than `most` characters is cut and refused.
 
     A line's key is a hash of its text and of how often that text came before, so it does not move when others are
     added.
@@ -134,14 +123,10 @@ def read_lines(path: Path, source: str, limit: int | None = None, most: int = MA
     seen: Counter[str] = Counter()
     try:
         with encoding.opened(path) as handle:
-            taken = 0
             for number, raw in enumerate(encoding.lines(handle, most), 1):
                 text = raw.strip()
                 if not text:
                     continue
-                if limit is not None and taken >= limit:
-                    return
-                taken += 1
                 undecoded = encoding.undecoded(text)
                 text = encoding.replaced(text) if undecoded else text
                 long = (

@@ -58,6 +58,17 @@ class Record:
             raise LineProblem(Reason.MISSING_FIELD, f"row {self.number} has no text in {column!r}")
         return str(value)
 
+    def string(self, column: str) -> str:
+        """The text of a column exactly as it stands there, unlike `text`.
+
+        Raises:
+            LineProblem: there is none, or something else than a text.
+        """
+        value = self.get(column)
+        if not isinstance(value, str):
+            raise LineProblem(Reason.MISSING_FIELD, f"row {self.number} has no text in {column!r}")
+        return value
+
     def texts(self, column: str) -> tuple[str, ...]:
         """The texts of a list column; empty where the column is absent or null.
 

@@ -98,6 +98,21 @@ def _lines(path: Path, keys: Keys, most: int) -> Iterator[Record]:
         yield from_line(line, keys, conversations)
 
 
+def line_records(path: Path, source: str, most: int) -> Iterator[Record]:
+    """The objects of a file of JSON lines of at most `most` characters, each under the key of its line's own text.
+
+    `read_files` gives them the keys of their values instead, which do not depend on blanks or on the order of fields.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    for line in read_lines(path, source, most):
+        try:
+            yield Record(line.key, line.number, line.fields())
+        except LineProblem as problem:
+            yield Record(line.key, line.number, {}, problem)
+
+
 def from_line(line: Line, keys: Keys, conversations: bool = False) -> Record:
     """A JSON line as a record, of `conversations` an array as that column; one that is neither keeps its own key."""
     try:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from capcurriculum.reasons import Reason
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Whether a connection to an address and port is allowed.

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, urljoin
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Download
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import sentence
 from datagen.sources.images.addresses import Policy, checked_url, port_of, resolve
 from datagen.sources.images.store import ending

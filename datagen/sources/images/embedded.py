@@ -5,7 +5,7 @@ import binascii
 from urllib.parse import unquote_to_bytes
 
 from capcurriculum.reasons import Reason
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.images.store import ending
 
 #: Characters that decode to the first bytes of a file, which tell its format.

@@ -6,8 +6,8 @@ import polars as pl
 
 from capcurriculum.errors import SourceError
 from capcurriculum.run import Run, stage_of_caption
-from datagen import images, shown
-from datagen.images import ImageProblem
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 
 
 def check(run: Run, stage: str, base: Path, since: float) -> None:
@@ -33,7 +33,7 @@ def _differs(path: Path, image_id: str, since: float) -> bool:
         about = path.stat()
         if max(about.st_mtime, about.st_ctime) <= since:
             return False
-        return shown.checked(images.file_bytes(path), shown.MOST_PIXELS).image_id != image_id
+        return shown.checked(image_decoding.file_bytes(path), shown.MOST_PIXELS).image_id != image_id
     except FileNotFoundError:
         return False
     except (OSError, ImageProblem):

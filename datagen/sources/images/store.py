@@ -17,7 +17,7 @@ from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.reasons import Reason
 from capcurriculum.tables import publish
 from datagen import shown
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 
 FOLDER = "images"
 #: First bytes -> file ending of the formats that are read; RIFF also holds sounds, so WEBP is looked for further on.

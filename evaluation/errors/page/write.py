@@ -17,7 +17,7 @@ from capcurriculum.errors import ReviewError
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import meanings
 from evaluation.errors.protocol import LETTERS, shortened

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from capcurriculum.errors import SourceError
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
 from filters.corpus import image_hashes, latex_words, text_hashes
@@ -170,7 +170,7 @@ def _hashed(texts: Sequence[str]) -> _Texts:
 
 
 def summary(signature: Signature) -> Iterator[str]:
-    """What a user is told of a signature."""
+    """A summary of a signature for its user."""
     about = signature.about
     yield f"{about.name} from {about.source}{f' at {about.revision}' if about.revision else ''}"
     yield from (f"  {name.replace('_', ' ')}: {count:,}" for name, count in sorted(about.counts.items()))

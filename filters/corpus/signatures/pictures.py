@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum.reasons import Reason
-from datagen import images
-from datagen.images import MAX_BYTES, ImageProblem
+from datagen import image_decoding
+from datagen.image_decoding import MAX_BYTES, ImageProblem
 
 Picture = Callable[[], bytes]
 #: What VLMEvalKit takes for an index rather than for base64.
@@ -43,7 +43,7 @@ class Cells:
 
     def _written(self, text: str) -> Iterator[Picture]:
         if _NAME.search(text) and len(text) < 1000:
-            yield lambda: images.file_bytes(images.inside(self.folder, text))
+            yield lambda: image_decoding.file_bytes(image_decoding.inside(self.folder, text))
         elif text.startswith("["):
             for part in _BASE64.findall(text):
                 yield _decoder(part)

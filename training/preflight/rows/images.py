@@ -3,7 +3,7 @@
 from PIL import Image
 
 from capcurriculum.reasons import Reason
-from datagen import images
+from datagen import image_decoding
 from datagen.shown import LONGEST_RATIO, MOST_PIXELS
 
 _ORIENTATION = 0x0112
@@ -16,13 +16,13 @@ def size(data: bytes, *, upright: bool) -> tuple[int, int]:
     Raises:
         ImageProblem: it cannot be decoded, is a bomb, or is too elongated for any processor.
     """
-    with images.opened(data, MOST_PIXELS) as image:
+    with image_decoding.opened(data, MOST_PIXELS) as image:
         image.load()
         width, height = image.size
         if upright and image.getexif().get(_ORIENTATION) in _TURNED:
             width, height = height, width
     if max(width, height) > LONGEST_RATIO * min(width, height):
-        raise images.ImageProblem(
+        raise image_decoding.ImageProblem(
             Reason.UNREADABLE_IMAGE, f"{width} x {height} pixels: one side is over {LONGEST_RATIO} times the other"
         )
     return width, height
@@ -36,6 +36,6 @@ def opened(data: bytes, *, upright: bool) -> Image.Image:
     """
     from PIL import ImageOps
 
-    with images.opened(data, MOST_PIXELS) as image:
+    with image_decoding.opened(data, MOST_PIXELS) as image:
         image.load()
         return ImageOps.exif_transpose(image) if upright else image.copy()

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from capcurriculum import prompts
-from datagen.images import ImageProblem
+from datagen.image_decoding import ImageProblem
 from training.preflight.rows import images as pictures
 from training.preflight.rows.lengths import Count, Lengths
 from training.reward import compute_score

@@ -7,7 +7,7 @@ format where that is JPEG and becomes PNG otherwise, and keeps its orientation t
 from collections.abc import Mapping
 from typing import Any
 
-from datagen import images
+from datagen import image_decoding
 from datagen.engines.data_urls import encoded
 from datagen.engines.smart_resize import PixelLimits, fitted, smart_size
 from datagen.shown import MOST_PIXELS
@@ -57,7 +57,7 @@ def shrunk(row: Mapping[str, Any], areas: Fit, lengths: Lengths, limit: int, *, 
 
 
 def _within(data: bytes, area: int) -> bytes:
-    with images.opened(data, MOST_PIXELS) as image:
+    with image_decoding.opened(data, MOST_PIXELS) as image:
         if image.size[0] * image.size[1] <= area:
             return data
         exif = image.info.get("exif", b"")
