@@ -13,7 +13,7 @@ from benchmarks.road import command, recipe_named
 from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Purpose
 from datagen.early_stopping import enough, rounds, tally
-from filters.rules.difficulty import DifficultySection
+from filters.rules.rollouts import DifficultySection
 
 K, CHUNK = 16, 2
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.filter_section import FilterSection
+from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run
 
@@ -53,7 +53,9 @@ class Rule(FilterSection):
 
 
 class TextRule(Rule):
-    """A filter that judges what a question says of itself."""
+    """A filter that judges what a question says of itself, before it costs a request."""
+
+    phase: ClassVar[Phase] = Phase.QUESTION
 
     @abstractmethod
     def judge(self, question: Question) -> Verdict:

@@ -28,7 +28,7 @@ CLASSES: Mapping[str, str] = {
     "agreed_other": "filters.rules.agreed_other:AgreedOtherSection",
     "auditor": "filters.rules.auditor:AuditorSection",
     "rollouts": "filters.rules.rollouts:RolloutsSection",
-    "difficulty": "filters.rules.difficulty:DifficultySection",
+    "difficulty": "filters.rules.rollouts:DifficultySection",
     "duplicates": "filters.corpus.duplicates.filter:DuplicatesSection",
     "contamination": "filters.corpus.contamination:ContaminationSection",
 }

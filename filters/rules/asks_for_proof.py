@@ -5,10 +5,9 @@ and so have "find, with proof, all n" and "is it possible? Justify".
 """
 
 import re
-from typing import ClassVar, Literal
+from typing import Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Question, Stage, Verdict
 from filters.base import TextRule
@@ -51,8 +50,6 @@ _VALUE = re.compile(
 
 class AsksForProofSection(TextRule):
     """A text problem asks for something that can be compared with an answer, and not for a proof alone."""
-
-    phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["asks_for_proof"] = "asks_for_proof"
     stages: tuple[StageName, ...] = (Stage.TEXT.value,)

@@ -4,12 +4,11 @@ A question that quotes a wrong option as well ("the cat or the dog?") gives noth
 """
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import LETTERS, Question, Stage, Verdict
 from filters.base import TextRule
@@ -24,8 +23,6 @@ class LeakSection(TextRule):
 
     Of an answer that is not there as a whole, a run of words that the caption has too must be less than `share` of it.
     """
-
-    phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["leak"] = "leak"
     stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)

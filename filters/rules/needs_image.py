@@ -5,10 +5,9 @@ region that is called shaded does not, since many texts say which one that is, n
 """
 
 import re
-from typing import ClassVar, Literal
+from typing import Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Question, Stage, Verdict
 from filters.base import TextRule
@@ -89,8 +88,6 @@ class NeedsPictureSection(TextRule):
 
     `code` says whether drawing code (`[asy]`, TikZ) is `enough` of a picture, or leaves it `missing`.
     """
-
-    phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["needs_picture"] = "needs_picture"
     stages: tuple[StageName, ...] = (Stage.TEXT.value,)

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterator
 from string import ascii_uppercase
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import LETTERS, Question, Stage, Verdict
 from datagen.teacher.mcq import asks
@@ -45,8 +44,6 @@ class WellformedSection(TextRule):
     The right option gives itself away by its length if it differs from every other one by more than `odd_characters`
     characters and is more than `odd_ratio` times as long, or as short.
     """
-
-    phase: ClassVar[Phase] = Phase.QUESTION
 
     name: Literal["wellformed"] = "wellformed"
     stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)

@@ -18,8 +18,7 @@ from capcurriculum.rows import Answer, Question
 from capcurriculum.stats import PassRate
 from curricula.build import build
 from datagen.early_stopping import enough, fate, rounds, tally
-from filters.rules.difficulty import DifficultySection
-from filters.rules.rollouts import RolloutsSection
+from filters.rules.rollouts import DifficultySection, RolloutsSection
 from tests.support import endpoint, worlds
 
 QUESTION = Question("q", "text", "P?", "1", (), "s", "", "", "", "", "src", "mit")

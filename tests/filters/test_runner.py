@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +19,15 @@ from hypothesis import strategies as st
 from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger import funnel
+from capcurriculum.ledger import verdicts as verdicts_in_force
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
+from capcurriculum.recipe.filters import CLASSES
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run, writing
 from curricula.build import build
+from datagen.sources import gather
 from filters import pipeline, runner
 from filters.base import CorpusRule, Setting
 from tests.support import endpoint, worlds
@@ -153,6 +158,33 @@ def test_a_judgement_stopped_between_two_batches_ends_in_the_same_ledger(
     for step in steps:
         step(run, wanted)
     assert run.verdicts.frame().sort("filter", "question_id").equals(before)
+
+
+def test_the_ledger_is_derived_once_a_phase_and_the_snapshot_ends_as_what_is_written(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.copy(tmp_path)
+    wanted = world.recipe([*ROAD, "duplicates"], runs=str(tmp_path))
+    for shard in run.verdicts.shards():
+        shard.unlink()
+    derived, last = [], verdicts_in_force._last
+    monkeypatch.setattr(verdicts_in_force, "_last", lambda *a: derived.append(1) or last(*a))
+    monkeypatch.setattr(runner, "BATCH", 5)
+    for number, phase in enumerate(Phase, 1):
+        ledger = runner.judge_phase(Setting(run, wanted, gather.folders(run, wanted)), phase)
+        assert len(derived) == number
+        written = last(_ledger_of(run), verdicts_in_force.counting(wanted).lazy())
+        columns = ["question_id", "stage", "filter", "keep", "reason", "seen", "at"]
+        assert set(ledger.verdicts().select(columns).collect().rows()) == set(written.select(columns).collect().rows())
+        for through in Phase:
+            gone = written.filter(~pl.col("keep"), pl.col("phase") <= int(through), pl.col("filter") != "leak")
+            assert set(ledger.dropped(through, but="leak").collect()["question_id"]) == set(
+                gone.collect()["question_id"]
+            )
+
+
+def _ledger_of(run: Run) -> pl.LazyFrame:
+    return verdicts_in_force._ledger(run).with_row_index("at")
 
 
 def test_a_share_of_the_questions_is_judged_alone(world: World, tmp_path: Path) -> None:
@@ -409,3 +441,17 @@ def test_near_duplicates_and_benchmark_questions_are_dropped_by_a_build_and_the_
     assert reasons >= {("contamination", "contaminated"), ("duplicates", "near_duplicate")}
     kept = pipeline.kept_ids(again, wanted).collect().height
     assert kept == 2
+
+
+def test_every_registered_filter_bears_its_name_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom importlib import import_module\nfrom capcurriculum.recipe.filters import CLASSES\n"
+        "for name, place in CLASSES.items():\n"
+        "    module, _, kind = place.partition(':')\n"
+        "    print(name, getattr(import_module(module), kind).model_fields['name'].default)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    *named, loaded = done.stdout.splitlines()
+    assert [line.split() for line in named] == [[name, name] for name in CLASSES]
+    assert not {"torch", "datasets", "matplotlib", "transformers", "vllm", "ray", "openai"} & set(loaded.split())

@@ -14,10 +14,9 @@ from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
 from capcurriculum.stats import PassRate, wilson
 from filters.rules.blind import BlindSection
 from filters.rules.consistent import ConsistentSection
-from filters.rules.difficulty import DifficultySection
 from filters.rules.panel import Panel
 from filters.rules.perception import PerceptionFilterSection
-from filters.rules.rollouts import RolloutsSection
+from filters.rules.rollouts import DifficultySection, RolloutsSection
 from filters.rules.swapped import SwappedSection
 
 QUESTION = Question("q", "perception", "P?", "A", ("w", "x", "y", "z"), "count", "i", "p", "c", "cid", "s", "l")
