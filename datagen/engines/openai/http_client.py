@@ -92,7 +92,7 @@ class Wire:
             raise NoReply(problem.kind, self._words(problem), problem.retry_after) from problem
 
     async def alive(self, endpoint: Endpoint) -> bool:
-        """Whether the endpoint serves the smallest request: then a failure is the request's own and not the server's."""
+        """Whether the endpoint serves the smallest request: then a failure was the request's own."""
         try:
             async with asyncio.timeout(ALIVE_SECONDS):
                 await self.post(endpoint, greeting(self.section))
