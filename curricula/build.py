@@ -19,7 +19,7 @@ from capcurriculum.run import Run, writing
 from curricula.make import STAGES, write_orders
 from datagen.auditor import audit
 from datagen.distributed.cluster import LOCAL
-from datagen.distributed.driver import hired
+from datagen.distributed.driver import driver_on
 from datagen.engines.openai import headers
 from datagen.probe import probe
 from datagen.rollouts import roll_out
@@ -39,30 +39,30 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         CapCurriculumError: with one sentence; everything finished so far stays.
     """
     _check_headers(recipe, ray)
-    with writing(recipe, share) as run, hired(run, recipe, ray, display) as crew:
+    with writing(recipe, share) as run, driver_on(run, recipe, ray, display) as driver:
         run.event("build started")
         start = time.monotonic()
         with locks.in_turn(run.path):
             gather.gather(run, recipe, display)
         where = gather.folders(run, recipe)
-        if crew:
-            crew.folders = where
+        if driver:
+            driver.folders = where
         if recipe.captioned:
-            if crew:
-                crew.teach()
+            if driver:
+                driver.teach()
             write_questions(run, recipe, where, display)
         mine = run.my_ids()
         worth_asking = pipeline.before_probe(run, recipe, mine)
         if recipe.captioned:
             probed = set(worth_asking.collect()["question_id"])
-            if crew:
-                crew.probe(probed)
+            if driver:
+                driver.probe(probed)
             probe(run, recipe, where, display, probed)
         kept = pipeline.after_probe(run, recipe, mine)
         _audit(run, recipe, {"probed": worth_asking, "kept": kept}, where, display)
         to_measure = pipeline.after_audit(run, recipe, mine)
-        if crew:
-            crew.roll_out(pipeline.questions(run, to_measure))
+        if driver:
+            driver.roll_out(pipeline.questions(run, to_measure))
         roll_out(run, recipe, pipeline.questions(run, to_measure), where, display)
         pipeline.after_rollouts(run, recipe, mine)
         if share is None:

@@ -1,8 +1,8 @@
 """Ask auditors whether marked answers are right; their votes become `answers` rows with the purpose audit.
 
 An auditor that answers is a solver like any other, and its choice is compared with the key. One that judges is shown
-the marked answer and replies with one JSON object, which is checked whatever the engine was told to keep to. Those that
-describe are in `datagen.describer`.
+the marked answer and replies with one JSON object, which is checked also where the engine constrains decoding. Those
+that describe are in `datagen.describer`.
 """
 
 import json
@@ -151,7 +151,7 @@ class Auditor(Solver):
         self.section = section
 
     def request(self, item: Asked) -> Request:
-        """What the engine is asked."""
+        """The request for the vote."""
         if self.section.mode == "answer":
             return super().request(item)
         turns, shown = (messages(item),), images(item, self.folders)

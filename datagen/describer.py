@@ -33,7 +33,7 @@ from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard, look
 from datagen.option_rotation import rotated
-from datagen.solver import Asked, Picture, Solver, answer_row, graded, messages
+from datagen.solver import Asked, ImageFile, Solver, answer_row, graded, messages
 
 STEP = "describe"
 
@@ -60,9 +60,9 @@ def audit(
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One description wanted: of a picture, whose path is whole, for the `rollout`-th time."""
+    """One description to ask for: of an image with an absolute path, for the `rollout`-th time."""
 
-    picture: Picture
+    image: ImageFile
     rollout: int
 
 
@@ -85,8 +85,8 @@ class Describing:
         Raises:
             EngineError: the model cannot be used.
         """
-        pictures = {q.image_id: Picture(q.image_id, str(folders[q.stage] / q.image_path)) for q in questions}
-        views = [View(picture, vote) for picture in pictures.values() for vote in range(self.section.votes)]
+        images = {q.image_id: ImageFile(q.image_id, str(folders[q.stage] / q.image_path)) for q in questions}
+        views = [View(image, vote) for image in images.values() for vote in range(self.section.votes)]
         self._known = set(self._mine().select("image_id", "rollout").collect().iter_rows())
         before = sum(map(self.done, views))
         if before < len(views):
@@ -106,20 +106,20 @@ class Describing:
 
     def done(self, item: View) -> bool:
         """Whether the run holds it."""
-        return (item.picture.image_id, item.rollout) in self._known
+        return (item.image.image_id, item.rollout) in self._known
 
     def request(self, item: View) -> Request:
-        """What the engine is asked."""
-        shown = (item.picture.image_id, item.picture.path)
+        """The request for it."""
+        shown = (item.image.image_id, item.image.path)
         turns = (Message("user", self.instruction, images=1),)
         sampling = self.section.sampling.record()
         return Request.make(self.model.model, turns, sampling, images=(shown,), rollout=item.rollout)
 
     def row(self, item: View, response: Response) -> Description:
-        """The reply; one that was cut off still says what it says."""
+        """The reply as a row; a truncated one is kept."""
         return Description(
             request_key=response.key,
-            image_id=item.picture.image_id,
+            image_id=item.image.image_id,
             describer=self.name,
             rollout=item.rollout,
             text="" if response.finish == "error" else response.text,
@@ -130,7 +130,7 @@ class Describing:
         )
 
     def append(self, rows: Sequence[Description]) -> None:
-        """Write one shard."""
+        """Append rows as one shard."""
         self.run.descriptions.append(rows)
 
 
@@ -162,7 +162,7 @@ class Reader(Solver):
             EngineError: the reader cannot be used.
         """
         self.remember(questions)
-        # Where there is nothing to read nobody is asked, and the vote is unknown.
+        # Where there is nothing to read no request is made, and the vote is unknown.
         items = (item for q in questions for item in self.asked(q) if not self._text(item) and not self.done(item))
         self.append([self.row(item, _nothing(item, self.name)) for item in items])
         self.ask_all(questions, self.asked)
@@ -174,7 +174,7 @@ class Reader(Solver):
                 yield Asked(question, Arm.DESCRIPTION, vote, order)
 
     def request(self, item: Asked) -> Request:
-        """What the engine is asked."""
+        """The request for it."""
         read = replace(item.question, caption=self._text(item))
         turns = messages(read, item.arm, item.order)
         if self.further:

@@ -1,7 +1,7 @@
 """How many rows a build will have and how large they are: from the run's tables, else from the sources.
 
 Sources on disk are counted (`datagen.sources.counting`). What is not here yet, of the Hub or a path where nothing lies,
-has as many rows as its makers state, or as the recipe's limit allows where nobody states any.
+has as many rows as its makers state, or as the recipe's limit allows where they state none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -64,18 +64,18 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     made = dict(asked.filter(pl.col("stage").is_in(list(captions))).group_by("stage").len().iter_rows())
     texts = run.captions.frame("caption")["caption"].to_list() or asked["problem"].to_list()
     written = _written(wanted, captions)
-    pictures = _first_images(run, wanted)
+    images = _first_images(run, wanted)
     ledger = Ledger(run, wanted)
     worth, left = _left(ledger, Phase.QUESTION), _left(ledger, Phase.AUDIT)
     return Rows(
         captions=captions,
         problems=sum(count for stage, count in left.items() if stage not in captions),
         characters=system + _mean(len(text) for text in texts[:1000]),
-        image_tokens=_mean(map(_tokens, pictures)),
+        image_tokens=_mean(map(_tokens, images)),
         questions={stage: worth.get(stage, 0) if stage in made else written[stage] for stage in captions},
         reaching={stage: left.get(stage, 0) if stage in made else written[stage] for stage in captions},
         judged=_judged(ledger),
-        image_bytes=_mean(path.stat().st_size for path in pictures if path.is_file()),
+        image_bytes=_mean(path.stat().st_size for path in images if path.is_file()),
     )
 
 
@@ -126,7 +126,7 @@ def _is_absent(section: SourceSection) -> bool:
 
 
 def assumed(wanted: Recipe, run: Run | None) -> list[str]:
-    """A sentence on each source whose rows `rows` takes on trust; none once the run has read them."""
+    """A sentence on each source whose number of rows is only stated; none once the run has read them."""
     return [
         f"{stage}: {section.path or section.repo} is not here to be counted; its rows are as many as "
         + ("its recipe's limit" if _documented(section) is None else "its makers state")
@@ -137,7 +137,7 @@ def assumed(wanted: Recipe, run: Run | None) -> list[str]:
 
 
 def _documented(section: SourceSection) -> int | None:
-    """Rows the source is said to have; None where nobody says."""
+    """Rows that the source is stated to have; None where that is unknown."""
     match section.kind:
         case "scenes":
             return section.items

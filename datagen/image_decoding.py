@@ -1,4 +1,4 @@
-"""Open image files that nobody vouches for.
+"""Decode untrusted image files; what cannot be decoded or used is an `ImageProblem` with its reason.
 
 The size is read from the header before any pixel is decoded, so a decompression bomb costs nothing; a path that leaves
 the image folder, by `..` or through a link, is refused before the file is opened.
@@ -26,7 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.c
 
 
 class ImageProblem(Exception):
-    """Why one image cannot be used; becomes a verdict, never a crash."""
+    """Why an image cannot be used: `reason` and `detail` of its row's verdict."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -73,7 +73,7 @@ def file_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
 
 @contextmanager
 def decoded(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """As `opened`, and decoded once its size is known to be one that a model can use.
+    """The decoded image, after its size was checked; see `opened`.
 
     Raises:
         ImageProblem: as `opened`, or too small.
@@ -88,16 +88,16 @@ def decoded(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
 
 @contextmanager
 def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """The image, its size checked and nothing decoded yet; what fails inside to decode is this error too.
+    """The image, its size checked and not decoded yet; errors of decoding inside the context are ImageProblems too.
 
     Raises:
-        ImageProblem: too many pixels, an unexpected format, not decodable, or a Git LFS pointer to the picture.
+        ImageProblem: too many pixels, an unexpected format, not decodable, or a Git LFS pointer to the image.
     """
     if data.startswith(LFS_POINTER):
-        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is a Git LFS pointer and not the picture itself; {LFS_MEND}")
+        raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is a Git LFS pointer and not the image itself; {LFS_MEND}")
     try:
         with warnings.catch_warnings():
-            # Our own limit is checked below, and what a file's metadata lacks concerns nobody who sees its pixels.
+            # Our own limit is checked below, and faults of a file's metadata do not matter to its pixels.
             warnings.simplefilter("ignore")
             with Image.open(BytesIO(data), formats=FORMATS) as image:
                 width, height = image.size
@@ -110,6 +110,6 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise ImageProblem(Reason.IMAGE_TOO_LARGE, str(error)) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, RuntimeError) as error:
         # RuntimeError is how the AVIF decoder says it.
-        # Without the place in memory that Pillow names: the same image is told in the same words each time.
+        # Without the address in memory that Pillow names: the same image gives the same detail each time.
         words = re.sub(r" ?<\S+ object at 0x[0-9a-f]+>", "", str(error))
         raise ImageProblem(Reason.UNREADABLE_IMAGE, f"cannot be decoded: {words}") from error

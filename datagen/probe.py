@@ -14,7 +14,7 @@ from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, Arm, Purpose, Question, digest
 from capcurriculum.run import Run, stage_of_caption
-from datagen.solver import Asked, Picture, Solver
+from datagen.solver import Asked, ImageFile, Solver
 
 
 def probe(
@@ -37,8 +37,8 @@ def probe(
                 opened.ask_all(questions, asked)
 
 
-def swaps(run: Run, section: ProbeSection, seed: int, stage: str) -> Mapping[str, Picture]:
-    """Image id -> the picture that the swapped arm shows instead; empty if the recipe leaves that arm out.
+def swaps(run: Run, section: ProbeSection, seed: int, stage: str) -> Mapping[str, ImageFile]:
+    """Image id -> the image that the swapped arm shows instead; empty if the recipe leaves that arm out.
 
     Drawn over all images that were read for the stage, whatever became of their questions, so that every share of a run
     draws alike.
@@ -50,11 +50,11 @@ def swaps(run: Run, section: ProbeSection, seed: int, stage: str) -> Mapping[str
         return {}
     frame = run.captions.scan().filter(stage_of_caption() == stage).select("image_id", "image_path").collect()
     frame = frame.unique("image_id", keep="first", maintain_order=True)
-    pictures = {image: Picture(image, path) for image, path in frame.iter_rows()}
-    other = partners(pictures, seed)
-    if pictures and not other:
+    images = {image: ImageFile(image, path) for image, path in frame.iter_rows()}
+    other = partners(images, seed)
+    if images and not other:
         raise SourceError("The swapped arm needs two images, and the source has one; leave the arm out of the recipe.")
-    return {image: pictures[partner] for image, partner in other.items()}
+    return {image: images[partner] for image, partner in other.items()}
 
 
 def partners(image_ids: Iterable[str], seed: int) -> dict[str, str]:
@@ -67,7 +67,7 @@ def partners(image_ids: Iterable[str], seed: int) -> dict[str, str]:
     return dict(zip(ids, ids[1:] + ids[:1], strict=True)) if len(ids) > 1 else {}
 
 
-def asked_of(section: ProbeSection, swapped: Mapping[str, Picture]) -> Callable[[Question], Iterator[Asked]]:
+def asked_of(section: ProbeSection, swapped: Mapping[str, ImageFile]) -> Callable[[Question], Iterator[Asked]]:
     """What one solver is asked about a question."""
     orders = (0, 1) if section.other_order else (0,)
     arms = tuple(map(Arm, section.arms))

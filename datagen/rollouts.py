@@ -15,7 +15,7 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run
 from capcurriculum.stats import PassRate
-from datagen.asking.ready_queue import Turns
+from datagen.asking.ready_queue import ReadyQueue
 from datagen.early_stopping import enough, rounds
 from datagen.solver import Asked, Solver, home_arm
 
@@ -43,7 +43,7 @@ def roll_out(
             _in_rounds(ordered, solver, section)
         else:
             by_id = {q.question_id: q for q in ordered}
-            turns = Turns(by_id, lambda key: wanted(by_id[key]), lambda item: item.question.question_id)
+            turns = ReadyQueue(by_id, lambda key: wanted(by_id[key]), lambda item: item.question.question_id)
             solver.ask_in_turns(turns, len(ordered))
 
 

@@ -1,8 +1,8 @@
-"""The one way from an image file to the picture that is shown: first frame, upright, on white, 8 bits of RGB.
+"""The image that a file shows: first frame, upright, on white, 8 bits of RGB; models, cards and reviewers all get it.
 
 Libraries differ in what they do with an orientation tag, a transparent ground or 16 bits a channel, so a model would be
-asked about another picture than it is trained on. All that shows a picture takes it from here, and what is written for
-others to open is a file that no library can open differently.
+asked about another image than it is trained on. Files that are written for others are such that every library decodes
+them to this image.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _SERVED = frozenset({"JPEG", "PNG", "WEBP"})
 
 
 def shown(image: Image.Image) -> Image.Image:
-    """The picture of an opened image, in mode RGB.
+    """An opened image as it is shown, in mode RGB.
 
     Raises:
         ImageProblem: its numbers have no scale that could be known (`unreadable_pixels`).
@@ -68,21 +68,21 @@ def _narrow(image: Image.Image) -> Image.Image:
 class Checked:
     """A usable image as it is shown."""
 
-    picture: Image.Image
+    image: Image.Image
 
     @property
     def image_id(self) -> str:
-        """The digest that rows know the picture by: the first 16 hex digits of the sha256 of its size and pixels.
+        """The id of the image in rows: the first 16 hex digits of the sha256 of its size and pixels.
 
-        Copies under another orientation tag, in another lossless format or with other metadata are one picture.
+        Copies under another orientation tag, in another lossless format or with other metadata are one image.
         """
-        hashed = sha256(b"%d x %d\n" % self.picture.size)
-        hashed.update(self.picture.tobytes())
+        hashed = sha256(b"%d x %d\n" % self.image.size)
+        hashed.update(self.image.tobytes())
         return hashed.hexdigest()[:16]
 
 
 def checked(data: bytes, max_pixels: int) -> Checked:
-    """Decode an image file's bytes once, and see whether it can be used.
+    """Decode an image file's bytes and check that it can be used.
 
     Raises:
         ImageProblem: too many pixels, too small, an unexpected format, not decodable, or no scale of numbers that could
@@ -93,22 +93,22 @@ def checked(data: bytes, max_pixels: int) -> Checked:
 
 
 def read(path: str | Path) -> Image.Image:
-    """The picture of a file, for a model in this process.
+    """The image that a file shows, in mode RGB, for a model in this process.
 
     Raises:
         ImageProblem: it cannot be read, decoded or shown, or is too elongated for any image processor.
     """
     with image_decoding.opened(image_decoding.file_bytes(Path(path)), MOST_PIXELS) as image:
-        picture = shown(image)
-    short, long = sorted(picture.size)
+        made = shown(image)
+    short, long = sorted(made.size)
     if long > LONGEST_RATIO * short:
-        detail = f"{picture.width} x {picture.height} pixels: one side is more than {LONGEST_RATIO} times the other"
+        detail = f"{made.width} x {made.height} pixels: one side is more than {LONGEST_RATIO} times the other"
         raise ImageProblem(Reason.UNREADABLE_IMAGE, detail)
-    return picture
+    return made
 
 
 def file(data: bytes, *, served: bool = False) -> bytes:
-    """The bytes themselves where every library shows exactly the picture from them, else the picture as PNG.
+    """The bytes of a file that every library decodes to the image: `data` itself where that holds, else a PNG.
 
     Args:
         data: an image file.

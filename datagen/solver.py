@@ -1,4 +1,4 @@
-"""Ask solvers and grade what they say: the one way in which probes and rollouts become `answers` rows.
+"""Ask solvers and grade their replies: how probes and rollouts become `answers` rows.
 
 The system turn is the unified prompt, the user turn is the problem as training will show it, and the grade is
 `capcurriculum.answers.grade`, the function the reward calls, so a pass rate means what the reward will mean.
@@ -24,7 +24,7 @@ from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard, look
-from datagen.asking.ready_queue import Turns
+from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
 from datagen.option_rotation import rotated, written
 
@@ -33,7 +33,7 @@ Variant = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageFile:
     """An image file by its digest and its path below its source's folder."""
 
     image_id: str
@@ -44,18 +44,18 @@ class Picture:
 class Asked:
     """One thing to ask: a question on one arm, for the `rollout`-th time, its options rotated by `order`.
 
-    `shown` is the picture of the swapped arm.
+    `shown` is the image of the swapped arm.
     """
 
     question: Question
     arm: Arm
     rollout: int = 0
     order: int = 0
-    shown: Picture | None = None
+    shown: ImageFile | None = None
 
     @property
     def variant(self) -> Variant:
-        """What tells it from the question's others."""
+        """What distinguishes it from the question's other answers: arm, rollout, rotation."""
         return self.arm, self.rollout, self.order
 
 
@@ -157,7 +157,7 @@ class Solver:
         return self._engine
 
     def use(self, engine: Engine) -> None:
-        """Ask this engine from now on, and leave it open."""
+        """Use this engine, which the caller closes."""
         self._engine = engine
 
     def ask_all(
@@ -182,8 +182,8 @@ class Solver:
         line = Line(self.display, f"{self.purpose}, {self.name}{part}", total, before)
         self._ask((item for question in chosen for item in asked(question)), line)
 
-    def ask_in_turns(self, turns: Turns[Asked], total: int) -> None:
-        """Append the answers to what `turns`, `total` questions, come to want.
+    def ask_in_turns(self, turns: ReadyQueue[Asked], total: int) -> None:
+        """Append the answers that the queue of `total` questions yields.
 
         Raises:
             EngineError: the model cannot be used.
@@ -201,7 +201,7 @@ class Solver:
         return item.variant in self.known.get(item.question.question_id, ())
 
     def request(self, item: Asked) -> Request:
-        """What the engine is asked."""
+        """The request for the answer."""
         return request(item, self.model.model, self.sampling, self.folders)
 
     def row(self, item: Asked, response: Response) -> Answer:
@@ -218,7 +218,7 @@ class Solver:
         return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
 
     def append(self, rows: Sequence[Answer]) -> None:
-        """Write one shard of answers."""
+        """Append answers as one shard."""
         self.run.answers.append(rows)
 
 
@@ -229,9 +229,9 @@ def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, P
 
 
 def images(item: Asked, folders: Mapping[str, Path]) -> tuple[tuple[str, str], ...]:
-    """Digest and path of the picture that is shown, if one is."""
+    """Digest and path of the image that is shown, if one is."""
     question = item.question
-    own = Picture(question.image_id, question.image_path) if item.arm in (Arm.IMAGE, Arm.BOTH) else None
+    own = ImageFile(question.image_id, question.image_path) if item.arm in (Arm.IMAGE, Arm.BOTH) else None
     shown = own or item.shown
     return ((shown.image_id, str(folders[question.stage] / shown.path)),) if shown else ()
 

@@ -1,12 +1,12 @@
-"""Ask an engine for what a table does not hold yet, and append what comes back.
+"""Ask an engine for the rows that a table lacks, and append them.
 
-What is done is told by keys alone, so a step that was killed goes on where it stopped; requests are made one by one as
-the engine has room, so a step's memory does not grow with what is asked. With an engine that batches, windows are cut
-from the whole list and an unfinished one is asked again whole: its replies are then the same bytes as in an undisturbed
+Rows are known by their keys alone, so a killed step resumes where it stopped. Requests are rendered one by one as the
+engine has room, so memory does not grow with their number. For an engine that batches, windows are cut from the whole
+list and an unfinished one is asked again as a whole: its replies are then byte-identical to those of an undisturbed
 run.
 
-A model that fails from its first reply on is not asked to the end (see `heard`). Replies that may belong to such a
-streak wait until it is over before they are written: they are no verdict on their rows, and the next run asks again.
+A model that fails from its first reply on is not asked to the end (see `outcomes`). Replies that may belong to such a
+streak are held back until it is decided: they are no verdict on their rows, and the next run asks again.
 """
 
 import time
@@ -34,26 +34,26 @@ class Job(Protocol[_In, _Row]):
 
     @property
     def heard(self) -> Heard:
-        """What came of the replies so far; the same as long as the step lasts."""
+        """Outcomes of the replies so far; one object for the whole step."""
 
     def done(self, item: _In) -> bool:
         """Whether the table holds its reply."""
 
     def request(self, item: _In) -> Request:
-        """What the engine is asked."""
+        """The request for it."""
 
     def row(self, item: _In, response: Response) -> _Row:
-        """The reply as a row. Called as soon as it is there, so that what depends on it can be asked next."""
+        """The reply as a row; called as soon as it arrives, so that what depends on it can be asked next."""
 
     def append(self, rows: Sequence[_Row]) -> None:
-        """Write one shard."""
+        """Append rows as one shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How the asking is shown: as a line called `name`, of `total` rows, `done` of them before.
+    """The progress line of a step: its `name`, `total` rows, and how many were `done` before.
 
-    Where its count is not one of rows, `finished` tells how much was finished since it was last called.
+    `finished`, for a line that counts something else than rows, returns how many were finished since its last call.
     """
 
     display: Display
@@ -64,13 +64,13 @@ class Line:
 
 
 def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, line: Line) -> None:
-    """Ask for every item that is not done; `meter` is told how long it took.
+    """Ask for every item that is not done, and record the time in `meter`.
 
-    A None among the items, for engines that do not batch, means what it means in `Engine.stream`.
+    `items` may hold None for engines that do not batch; see `Engine.stream`.
 
     Raises:
-        EngineError: the engine as a whole cannot go on, or fails for each of the first requests alike; everything
-            recorded so far stays.
+        EngineError: the engine as a whole cannot go on, or each of the first requests failed alike. Rows written so
+            far stay.
     """
     job.heard.begin(engine.traffic)
     with line.display.step(line.name, line.total, line.done, job.heard.words) as advance:
@@ -82,14 +82,14 @@ def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engin
                 _stream(items, job, engine, meter, rows)
             rows.release()
         finally:
-            # Also when the endpoint goes down or the user interrupts: what was paid for is kept.
+            # Also when the endpoint goes down or the user interrupts: replies that were paid for are kept.
             rows.keep()
     for sentence in job.heard.closing(line.name):
         line.display.note(sentence)
 
 
 class _Rows(Generic[Item, Row]):
-    """Replies on their way into the table; those of a streak that is undecided wait."""
+    """Buffer of rows for the table; those of an undecided streak are held back."""
 
     def __init__(self, job: Job[Item, Row], meter: Meter, line: Line, advance: Advance) -> None:
         self.ready: list[Row] = []
@@ -101,7 +101,7 @@ class _Rows(Generic[Item, Row]):
         """Make a reply a row.
 
         Raises:
-            EngineError: all replies will be in vain.
+            EngineError: the model fails for every request.
         """
         row, seeing, heard = self._job.row(item, response), bool(request.image_paths), self._job.heard
         reading = heard.note(item, request, response, row)
@@ -109,11 +109,11 @@ class _Rows(Generic[Item, Row]):
             self._line.display.note(warning)
         if not heard.undecided(request):
             self.ready += self._waiting.pop(seeing, [])
-        waits = reading.why and reading.tells and heard.undecided(request)
+        waits = reading.why and reading.counts and heard.undecided(request)
         (self._waiting.setdefault(seeing, []) if waits else self.ready).append(row)
 
     def keep(self) -> None:
-        """Write what is ready. Nothing counts as finished while a reply waits, as its owner is not."""
+        """Write the rows that are ready. While some are held back, nothing counts as finished."""
         rows, self.ready = self.ready, []
         self._job.append(rows)
         self._meter.note(len(rows))
@@ -123,7 +123,7 @@ class _Rows(Generic[Item, Row]):
             self._unsaid = 0
 
     def release(self) -> None:
-        """All is asked: what waits was too little to tell anything of the model."""
+        """Make the rows that are held back ready: all is asked, and they were too few for a verdict on the model."""
         for waiting in self._waiting.values():
             self.ready += waiting
         self._waiting.clear()

@@ -27,7 +27,7 @@ class Meter:
         self._engine = 0.0
 
     def waited(self, replies: Iterable[Item]) -> Iterator[Item]:
-        """The same items, with the time it took to get each of them added up."""
+        """Yield the same items, adding up the seconds that each was waited for."""
         iterator = iter(replies)
         while True:
             start = time.monotonic()
@@ -40,7 +40,7 @@ class Meter:
             yield item
 
     def note(self, rows: int) -> None:
-        """Write down what passed since the last note."""
+        """Append an event with `rows` and with the requests and seconds since the last one."""
         now = time.monotonic()
         self.run.event(
             ASKED,

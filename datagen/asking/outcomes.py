@@ -1,8 +1,8 @@
-"""What came of a model's replies in one step: how many brought nothing, and whether it is in vain to ask on.
+"""Outcomes of a model's replies in one step: how many failed, and whether the step should stop because all do.
 
 A reply fails where the engine has none, where it is empty or nothing but thoughts, and where a teacher's cannot be used
-and asking again does not help. One that was cut off is not a failure, as the model does reply, except a teacher's: it
-counts as unknown, and a step most of whose replies are cut off says so instead of stopping.
+and asking again does not help. A truncated reply is no failure, since the model does reply, except a teacher's: it
+counts as unknown, and a step most of whose replies are truncated says so instead of stopping.
 """
 
 from collections.abc import Callable, Hashable
@@ -26,9 +26,9 @@ MORE_TOKENS = "raise max_tokens in the step's sampling (the recipe then needs an
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Replies that came, and what is said of them.
+    """Numbers of replies by outcome.
 
-    `retried` are requests that were sent again, and replies of a teacher that were refused and are asked for again.
+    `retried` counts requests that were sent again, and a teacher's replies that were refused and are asked for again.
     """
 
     replies: int = 0
@@ -45,12 +45,12 @@ class Counts:
 
     @property
     def words(self) -> str:
-        """What a progress line says of them: nothing where all is well."""
-        told = ((self.failed, "failed"), (self.empty, "empty"), (self.retried, "retried"), (self.cut_off, "cut off"))
-        return ", ".join(f"{number:,} {what}" for number, what in told if number)
+        """The text of a progress line; empty where all is well."""
+        named = ((self.failed, "failed"), (self.empty, "empty"), (self.retried, "retried"), (self.cut_off, "cut off"))
+        return ", ".join(f"{number:,} {what}" for number, what in named if number)
 
     def closing(self, name: str, look: str, first: str = "") -> list[str]:
-        """What a step that is over says of them in lines of its own; `look` names the place of the rest."""
+        """Sentences for the end of a step; `look` says where all reasons can be read."""
         lines, nothing = [], self.failed + self.empty
         if nothing:
             reason = f" (the first: {shown(first)})" if first else ""
@@ -65,32 +65,32 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one reply is worth to its step.
+    """The outcome of one reply.
 
-    `why` it is of no use ("" if it is of some), and the `mend`, where `why` does not tell it. `what` it counts as. A
-    reply that does not `tell` leaves open whether the next ones will be of use. `about` is the picture or prompt that
-    it is about, by default what the request shows.
+    `why` it cannot be used ("" if it can), the `mend` where `why` does not say it, and `what` it is counted as. A reply
+    that does not `count` says nothing about the next ones. `about` is the image or prompt that it is about, by default
+    what the request shows.
     """
 
     why: str = ""
     what: Literal["", "failed", "empty", "retried", "cut_off"] = ""
     mend: str = ""
-    tells: bool = True
+    counts: bool = True
     about: Hashable = None
 
 
-#: Item, response and row -> what the reply is worth.
+#: Item, response and row -> the outcome.
 Read = Callable[[Any, Response, Any], Reading]
 
 
 def shown(words: str) -> str:
-    """Words from outside on one line, short and safe to print."""
+    """Untrusted text on one line, short and safe to print."""
     text = visible(" ".join(words.split()))
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
 
 
 def plainly(_item: object, response: Response, _row: object) -> Reading:
-    """The reading of whoever takes any text for a reply."""
+    """The outcome where any text is a usable reply."""
     if response.finish == "error":
         return Reading(response.error or "it gave no reason", "failed", MEND)
     if response.finish == "length":
@@ -103,7 +103,7 @@ def plainly(_item: object, response: Response, _row: object) -> Reading:
 
 
 def look(run: Run, table: str) -> str:
-    """Where the reasons of all replies that brought nothing are."""
+    """The command that lists the reasons of all failed replies."""
     what = {
         "attempts": "problem, count(*) from attempts where problem <> '' group by all",
         "descriptions": "image_id, finish from descriptions where text = ''",
@@ -113,10 +113,10 @@ def look(run: Run, table: str) -> str:
 
 
 class Heard:
-    """The replies of one model in one step of this process, however often the step asks.
+    """Outcomes of one model's replies in one step of this process, over all its calls of `ask_missing`.
 
-    `model` is said in sentences, `look` tells where reasons can be read. A step in which some replies are known to have
-    been of use before is `proven`, and is not stopped.
+    `model` is its name in sentences, `look` says where reasons can be read. A step that is `proven` has had usable
+    replies in an earlier process and is not stopped.
     """
 
     def __init__(self, step: str, model: str, look: str, read: Read = plainly, *, proven: bool = False) -> None:
@@ -125,7 +125,7 @@ class Heard:
         self._counts = self._before = Counts()
         self._traffic = Traffic()
         self._first = ""
-        # A server may take prompts and refuse every picture, so the two are told apart.
+        # A server may take prompts and refuse every image, so the two are counted apart.
         self._streaks = {seeing: Streak(open=not proven) for seeing in (False, True)}
         self._cut = Streak()
 
@@ -163,7 +163,7 @@ class Heard:
         streak = self._streaks[bool(request.image_paths)]
         if not reading.why:
             streak.end()
-        elif reading.tells and streak.add(reading.why, subject):
+        elif reading.counts and streak.add(reading.why, subject):
             raise EngineError(self._in_vain(reading, streak.count, seeing=bool(request.image_paths)))
         return reading
 
@@ -188,7 +188,7 @@ class Heard:
     def _in_vain(self, reading: Reading, count: int, *, seeing: bool) -> str:
         mend = reading.mend
         if reading.what == "failed" and seeing:
-            mend = "these requests show pictures: name a model that sees them, or " + mend
+            mend = "these requests show images: name a model that sees them, or " + mend
         mend = f"; {mend}" if mend else ""
         return (
             f"The model {self.model} brought nothing in its first {count} replies of the step {self.step}, each for "

@@ -1,7 +1,7 @@
-"""Owners that are asked again depending on their last replies, each without waiting for the others.
+"""Ready queue of keys whose next requests depend on their last replies; there is no barrier between rounds.
 
-A caption whose question was refused, a question whose pass rate is still open: what they are asked next is known as
-soon as their own replies are there, so an engine that streams is never drained at the end of a round.
+A caption whose question was refused, or a question whose pass rate is still open, is asked again as soon as its own
+replies are there, so an engine that streams is never drained at the end of a round.
 """
 
 from collections import deque
@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Turns(Generic[Item]):
-    """Items of all owners, for `asking.ask_missing`; whoever records a reply calls `heard`.
+class ReadyQueue(Generic[Item]):
+    """An iterable of items for `ask_missing`; the caller reports every recorded reply by `heard`.
 
-    `following` gives what an owner lacks at its present turn, nothing when it needs no more; `owner` tells whose an
-    item is.
+    `following` returns the next items of a key, none when it is done; `owner` returns the key of an item. Yields None
+    while every key waits for replies.
     """
 
     def __init__(
@@ -39,23 +39,23 @@ class Turns(Generic[Item]):
                 self._ended(key)
 
     def _more(self) -> bool:
-        """Whether an owner's turn has come."""
+        """Whether a key is ready."""
         return bool(self._ready)
 
     def _ended(self, key: str) -> None:
-        """An owner needs no more."""
+        """Called with a key that is done."""
         self._finished += 1
 
     def heard(self, item: Item) -> None:
-        """A reply was recorded; the last one of a turn opens the owner's next."""
+        """Report a recorded reply; with the last one that a key waits for, the key is ready again."""
         key = self._owner(item)
         self._owed[key] -= 1
         if not self._owed[key]:
             del self._owed[key]
-            # At once, while the engine still remembers the owner's image and prompt.
+            # At once, while the engine still has the key's image and prompt in its cache.
             self._ready.appendleft(key)
 
     def newly_finished(self) -> int:
-        """How many owners turned out to need no more since this was last asked, which is whenever rows were written."""
+        """Number of keys done since the last call."""
         finished, self._finished = self._finished, 0
         return finished

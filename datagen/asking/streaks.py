@@ -2,8 +2,8 @@
 
 from collections.abc import Hashable
 
-#: Replies that must fail alike, and what they must be about (pictures, or prompts without one): many replies may be
-#: about one bad picture, and that is no fault of the model.
+#: Replies that must fail alike, and what they must be about (images, or prompts without one): many replies may be
+#: about one bad image, and that is no fault of the model.
 ENOUGH = 20
 SUBJECTS = 5
 #: Only the beginning of a reason is compared: behind it some servers say back what they were sent.

@@ -1,6 +1,6 @@
 """The asking of a build on Ray: workers with an engine each, which write the run's tables themselves.
 
-The driver finds out who still needs something and sends nothing but keys (`crew`), Ray Data schedules them in small
-blocks and gives a dead worker's blocks out again (`schedule`), and a worker feeds what it is given to the same loop
-that an undistributed build runs (`worker`, `desk`, `feed`, `duties`). `cluster` starts or joins Ray.
+The driver finds out which rows are missing and sends their keys alone (`driver`), Ray Data schedules them in small
+blocks and reassigns those of a dead worker (`ray_data`), and a worker runs the same loop as an undistributed build on
+them (`worker`, `engine_thread`, `block_queue`, `steps`). `cluster` starts or joins Ray.
 """

@@ -1,14 +1,14 @@
-"""Turns whose owners come in blocks while they are asked, so that an engine never runs empty between two blocks."""
+"""A ready queue that is given keys in blocks while it is asked, so that the engine never idles between two blocks."""
 
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-from datagen.asking.ready_queue import Item, Turns
+from datagen.asking.ready_queue import Item, ReadyQueue
 
 
 class Block:
-    """Keys given to a worker at once; who gave them waits until each is done and written.
+    """Keys given to a worker at once; `wait` blocks until each is done and written.
 
     `facts` is what the run's tables hold about them, by kind.
     """
@@ -22,24 +22,24 @@ class Block:
             self._over.set()
 
     def written(self, key: str) -> None:
-        """One key less to wait for."""
+        """Count one key as done."""
         self._left.discard(key)
         if not self._left:
             self._over.set()
 
     def fail(self, error: BaseException) -> None:
-        """Nothing more will come."""
+        """Fail the block: `wait` raises the error."""
         self._error = error
         self._over.set()
 
     def wait(self) -> None:
-        """Return when all is written; raises what the block failed with."""
+        """Block until all keys are written; raises the error the block failed with."""
         self._over.wait()
         if self._error:
             raise self._error
 
 
-class Feed(Turns[Item]):
+class BlockQueue(ReadyQueue[Item]):
     """One iteration lasts as long as there is something to ask; `wait_for_block`, then iterate again.
 
     `learn` gets the facts of a block and those of its keys that are new; `forget` a key that is done and written. A key
@@ -61,28 +61,28 @@ class Feed(Turns[Item]):
         self._done: set[str] = set()
 
     def add(self, block: Block) -> None:
-        """Give a block; from any thread."""
+        """Add a block; thread-safe."""
         self._coming.put(block)
 
     def close(self) -> None:
-        """No block will come any more; from any thread, when none is open."""
+        """Say that no block will come any more; thread-safe, to be called when none is open."""
         self._coming.put(None)
 
     def wait_for_block(self) -> bool:
-        """Return when there is a block to begin with; False if there will be none."""
+        """Block until there is a block; False if the queue was closed."""
         block = self._coming.get()
         if block:
             self._take(block)
         return bool(block)
 
     def fail(self, error: BaseException) -> None:
-        """Everything that is waited for fails."""
+        """Fail every open block."""
         self._take_all()
         for block in {id(block): block for blocks in self._open.values() for block in blocks}.values():
             block.fail(error)
 
     def newly_finished(self) -> int:
-        """See `Turns`; what has ended by now is written."""
+        """See `ReadyQueue`; what has ended by now is written."""
         for key in self._unwritten:
             self._done.add(key)
             self._forget(key)

@@ -1,4 +1,4 @@
-"""Start a Ray of our own on this machine, or join one that runs.
+"""Start Ray on this machine, or join a running cluster.
 
 Nothing is reported to Ray's makers, no dashboard is opened, and what workers print stays in Ray's own logs.
 """
@@ -41,7 +41,7 @@ OBJECT_STORE_BYTES = 100_000_000
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """Be the driver of the Ray at `address` (`local`, `auto`, or host:port).
+    """Connect as the driver of the Ray cluster at `address` (`local`, `auto`, or host:port).
 
     Raises:
         EngineError: Ray is not installed, or there is none at the address.

@@ -1,4 +1,4 @@
-"""The driver's side: who still needs something is found out here, and given to workers until nobody does.
+"""The driver: finds the keys whose rows are missing and gives them to workers until none is.
 
 What is asked and written is the same as in an undistributed build, so the build's own steps, run afterwards, find
 nothing left to ask and go on to derive, judge and write.
@@ -29,8 +29,8 @@ from datagen.distributed.worker import Assignment
 BLOCKS_A_WORKER = 4
 
 
-class Crew:
-    """Workers for the steps of one build; `folders` maps a stage to the folder its image paths are relative to."""
+class Driver:
+    """Runs the steps of one build on workers; `folders` maps a stage to the folder its image paths are relative to."""
 
     def __init__(self, run: Run, wanted: Recipe, display: Display) -> None:
         self.run, self.recipe, self.display = run, wanted, display
@@ -93,8 +93,8 @@ class Crew:
 
 
 @contextmanager
-def hired(run: Run, wanted: Recipe, address: str | None, display: Display) -> Iterator[Crew | None]:
-    """A crew on the Ray at `address`; None without one. When it ends, so do the workers.
+def driver_on(run: Run, wanted: Recipe, address: str | None, display: Display) -> Iterator[Driver | None]:
+    """A driver on the Ray cluster at `address`; None where that is None. The workers end with the context.
 
     Raises:
         EngineError: Ray cannot be used there.
@@ -103,4 +103,4 @@ def hired(run: Run, wanted: Recipe, address: str | None, display: Display) -> It
         yield None
     else:
         with cluster.joined(address):
-            yield Crew(run, wanted, display)
+            yield Driver(run, wanted, display)

@@ -9,52 +9,52 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from datagen.distributed.block_queue import Block, Feed
-from datagen.distributed.steps import Duty
+from datagen.distributed.block_queue import Block, BlockQueue
+from datagen.distributed.steps import StepJob
 from datagen.engines.protocol import Engine
 
 #: An engine that has not ended by then is left to die with its process.
 CLOSE_SECONDS = 20.0
 
 
-class Desk:
-    """Does what it is given; `start` gives the engine, loaded, and is called in the desk's own thread."""
+class EngineThread:
+    """Asks and writes what is missing for blocks of keys; `start` returns the loaded engine, called in the thread."""
 
-    def __init__(self, duty: Duty[Any, Any], start: Callable[[], AbstractContextManager[Engine]]) -> None:
-        self.duty, self._start = duty, start
-        self.feed: Feed[Any] = Feed(duty.following, duty.owner, duty.learn, duty.forget)
+    def __init__(self, job: StepJob[Any, Any], start: Callable[[], AbstractContextManager[Engine]]) -> None:
+        self.job, self._start = job, start
+        self.queue: BlockQueue[Any] = BlockQueue(job.following, job.owner, job.learn, job.forget)
         self._broken: BaseException | None = None
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
     def do(self, keys: Sequence[str]) -> None:
-        """Return when everything about the keys is asked and written.
+        """Block until everything about the keys is asked and written.
 
         Raises:
-            EngineError: the engine cannot be loaded or go on; so it will be for all later calls.
+            EngineError: the engine cannot be loaded or cannot go on; every later call raises it too.
         """
-        block = Block(keys, self.duty.recall(keys))
+        block = Block(keys, self.job.recall(keys))
         with self._lock:
             if self._broken:
                 raise self._broken
-            self.feed.add(block)
+            self.queue.add(block)
         block.wait()
 
     def close(self) -> None:
-        """End the engine; nothing is being done."""
-        self.feed.close()
+        """Stop the thread and the engine; no block may be open."""
+        self.queue.close()
         self._thread.join(CLOSE_SECONDS)
 
     def _work(self) -> None:
         try:
             with self._start() as engine:
-                while self.feed.wait_for_block():
-                    self.duty.ask(self.feed, _streaming(engine))
-        except BaseException as error:  # whatever it is, those who wait for blocks are to hear it
+                while self.queue.wait_for_block():
+                    self.job.ask(self.queue, _streaming(engine))
+        except BaseException as error:  # whatever it is, callers that wait for blocks must get it
             with self._lock:
                 self._broken = error
-            self.feed.fail(error)
+            self.queue.fail(error)
 
 
 def _streaming(engine: Engine) -> Engine:
@@ -73,4 +73,4 @@ class _Streaming:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It is the desk's to close."""
+        """`EngineThread` closes the engine."""

@@ -1,4 +1,4 @@
-"""Ray Data over blocks of keys: it picks the worker for each, and gives out again what a dead worker held."""
+"""Ray Data over blocks of keys: it picks the worker for each, and reassigns the blocks of a dead worker."""
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from capcurriculum.errors import EngineError
 from capcurriculum.recipe.models import RayWorkers
 from datagen.distributed.worker import Assignment, Worker
 
-#: Blocks a worker holds at once, see `desk`.
+#: Blocks a worker holds at once, see `engine_thread`.
 IN_FLIGHT = 2
 
 

@@ -19,7 +19,7 @@ from capcurriculum.rows import Attempt, CaptionedImage, Purpose, Question, Stage
 from capcurriculum.run import Run
 from datagen import probe, rollouts
 from datagen.asking.outcomes import Heard
-from datagen.asking.ready_queue import Turns
+from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
 from datagen.solver import Asked, Solver, Variant
 from datagen.teacher import tasks
@@ -46,34 +46,34 @@ class Spec:
         return said if self.stage == Stage.PERCEPTION else f"{said}, {self.stage}"
 
 
-class Duty(Protocol[Item, Facts]):
-    """What a key means, and what is asked about it."""
+class StepJob(Protocol[Item, Facts]):
+    """What a step asks about the keys that it is given (ids of captions or of questions)."""
 
     def recall(self, keys: Sequence[str]) -> Facts:
-        """What the run's tables hold about the keys. May be called while something is asked."""
+        """What the run's tables hold about the keys; called from other threads while the step asks."""
 
     def learn(self, facts: Facts, keys: Sequence[str]) -> None:
-        """Keep of the facts what is about the keys."""
+        """Keep the facts about these keys."""
 
     def forget(self, key: str) -> None:
-        """The key is done."""
+        """Drop what is kept about a key that is done."""
 
     def following(self, key: str) -> Sequence[Item]:
-        """What it lacks at its present turn; nothing when it needs no more."""
+        """What to ask next about the key; empty when it is done."""
 
     def owner(self, item: Item) -> str:
-        """Whose an item is."""
+        """The key that an item belongs to."""
 
-    def ask(self, turns: Turns[Item], engine: Engine) -> None:
-        """Ask for all that `turns` come to want, and append the rows."""
+    def ask(self, turns: ReadyQueue[Item], engine: Engine) -> None:
+        """Ask everything in the queue, which grows meanwhile, and append the rows."""
 
     @property
     def heard(self) -> Heard:
-        """What came of the replies so far."""
+        """Outcomes of the replies so far."""
 
 
-def duty(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> "Teaching | Answering":
-    """The duty of a step; `folders` maps a stage to the folder its image paths are relative to."""
+def job(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> "Teaching | Answering":
+    """The job of a step; `folders` maps a stage to the folder its image paths are relative to."""
     if spec.step == "teacher":
         return Teaching(run, recipe, spec.stage, folders[spec.stage])
     return Answering(spec, run, recipe, folders)
@@ -88,37 +88,37 @@ class Teaching:
         self._writing = Writing(run, recipe, stage, folder, attempts={})
 
     def recall(self, keys: Sequence[str]) -> tuple[list[CaptionedImage], dict[str, list[Attempt]]]:
-        """See `Duty`."""
+        """See `StepJob`."""
         about = pl.col("caption_id").is_in(list(keys))
         return self.run.captions.where(about), tasks.by_caption(self.run.attempts.where(about))
 
     def learn(self, facts: tuple[list[CaptionedImage], dict[str, list[Attempt]]], keys: Sequence[str]) -> None:
-        """See `Duty`."""
+        """See `StepJob`."""
         captions, attempts = facts
         wanted = set(keys)
         self._captions |= {c.caption_id: c for c in captions if c.caption_id in wanted}
         self._writing.attempts |= {key: own for key, own in attempts.items() if key in wanted}
 
     def forget(self, key: str) -> None:
-        """See `Duty`."""
+        """See `StepJob`."""
         del self._captions[key]
         self._writing.attempts.pop(key, None)
 
     def following(self, key: str) -> list[Task]:
-        """See `Duty`."""
+        """See `StepJob`."""
         return self._writing.following(self._captions[key])
 
     def owner(self, item: Task) -> str:
-        """See `Duty`."""
+        """See `StepJob`."""
         return item.caption.caption_id
 
-    def ask(self, turns: Turns[Task], engine: Engine) -> None:
-        """See `Duty`."""
+    def ask(self, turns: ReadyQueue[Task], engine: Engine) -> None:
+        """See `StepJob`."""
         self._writing.ask_in_turns(turns, 0, engine, _quiet())
 
     @property
     def heard(self) -> Heard:
-        """See `Duty`."""
+        """See `StepJob`."""
         return self._writing.heard
 
 
@@ -132,38 +132,38 @@ class Answering:
         self._wanted = wanted(spec, run, recipe, self._solver)
 
     def recall(self, keys: Sequence[str]) -> tuple[list[Question], dict[str, dict[Variant, str]]]:
-        """See `Duty`."""
+        """See `StepJob`."""
         about = pl.col("question_id").is_in(list(keys))
         return self.run.questions.where(about), self._solver.recorded(about)
 
     def learn(self, facts: tuple[list[Question], dict[str, dict[Variant, str]]], keys: Sequence[str]) -> None:
-        """See `Duty`."""
+        """See `StepJob`."""
         questions, known = facts
         new = set(keys)
         self._questions |= {q.question_id: q for q in questions if q.question_id in new}
         self._solver.known |= {key: own for key, own in known.items() if key in new}
 
     def forget(self, key: str) -> None:
-        """See `Duty`."""
+        """See `StepJob`."""
         del self._questions[key]
         self._solver.known.pop(key, None)
 
     def following(self, key: str) -> list[Asked]:
-        """See `Duty`."""
+        """See `StepJob`."""
         return self._wanted(self._questions[key])
 
     def owner(self, item: Asked) -> str:
-        """See `Duty`."""
+        """See `StepJob`."""
         return item.question.question_id
 
-    def ask(self, turns: Turns[Asked], engine: Engine) -> None:
-        """See `Duty`."""
+    def ask(self, turns: ReadyQueue[Asked], engine: Engine) -> None:
+        """See `StepJob`."""
         self._solver.use(engine)
         self._solver.ask_in_turns(turns, 0)
 
     @property
     def heard(self) -> Heard:
-        """See `Duty`."""
+        """See `StepJob`."""
         return self._solver.heard
 
 
@@ -176,7 +176,7 @@ def solver(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) ->
 
 
 def wanted(spec: Spec, run: Run, recipe: Recipe, by: Solver) -> Callable[[Question], list[Asked]]:
-    """What a question lacks at its present turn, as far as `by` knows."""
+    """What to ask next about a question, by what `by` knows of it."""
     if spec.step == Purpose.ROLLOUT:
         return partial(rollouts.following, solver=by, section=recipe.rollouts)
     section = recipe.captioned[spec.stage].probe
@@ -201,5 +201,5 @@ def untaught(run: Run, recipe: Recipe, stage: str) -> list[str]:
 
 
 def _quiet() -> Display:
-    """A worker's progress is told by the rows it writes."""
+    """No display: a worker's progress shows in the rows that it writes."""
     return Display(Console(quiet=True))

@@ -1,7 +1,7 @@
-"""The callable that Ray Data keeps in an actor: reads keys, writes rows to the run's tables, gives back a count.
+"""The callable that Ray Data keeps in an actor: takes keys, appends rows to the run's tables, returns counts.
 
-What the user can mend comes back as a row too, since an exception in an actor would reach the driver as Ray's own, with
-a traceback and no sentence.
+Errors that the user can mend are returned as a row too: an exception in an actor would reach the driver as Ray's own,
+with a traceback and no sentence.
 """
 
 import os
@@ -21,24 +21,24 @@ from capcurriculum.ledger.cost import ASKED
 from capcurriculum.run import Run, check_prompts
 from datagen import engines
 from datagen.asking.outcomes import Counts
-from datagen.distributed.engine_thread import Desk
-from datagen.distributed.steps import Spec, duty
+from datagen.distributed.engine_thread import EngineThread
+from datagen.distributed.steps import Spec, job
 from datagen.engines.openai import headers
 from datagen.engines.protocol import Engine
 
-#: The event in which a worker tells its process id and node.
+#: The event that records a worker's process id and node.
 STARTED = "worker started"
-#: Deaths in a row that are put up with beyond one a worker.
+#: Consecutive deaths that are tolerated beyond one a worker.
 SPARE_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """All that a worker is told: no secret, as Ray keeps it. Keys of endpoints come from its own environment.
+    """All that a worker gets. It holds no secret, since Ray keeps it: keys of endpoints come from its own environment.
 
     `cwd` is the folder the build was started in, which relative paths of the recipe begin at; `run` and the values of
     `folders` (stage -> where its images lie) may be relative to it. `build` is the name given to `locks.employ`, and
-    `workers` how many are told the same.
+    `workers` the number of those with this assignment.
     """
 
     cwd: str
@@ -51,18 +51,19 @@ class Assignment:
 
 
 class Worker:
-    """One actor: nothing happens before its first block, so that whatever fails then is told in a row."""
+    """One actor: nothing happens before its first block, so that an error of starting is returned as a row too."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self._open = ExitStack()
-        self._desk: Desk | None = None
+        self._thread: EngineThread | None = None
         self._lock = threading.Lock()
-        self._told = Counts()
+        self._reported = Counts()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """One block: `keys` holds one list of them; `done` says how many, or `error` and `kind` what went wrong.
+        """Do one block: `keys` holds one list of keys.
 
+        Returns the columns `done` (how many were done), or `error` (a sentence) and `kind` (its exception class).
         The other columns are `Counts` of the replies since the last block.
         """
         keys = [str(key) for key in batch["keys"][0]]
@@ -74,72 +75,71 @@ class Worker:
 
     def _counted(self) -> dict[str, list[Any]]:
         with self._lock:
-            total = self._desk.duty.heard.total if self._desk else Counts()
-            new, self._told = total - self._told, total
+            total = self._thread.job.heard.total if self._thread else Counts()
+            new, self._reported = total - self._reported, total
         return {name: [number] for name, number in asdict(new).items()}
 
     def close(self) -> None:
-        """End the engine and give the run free."""
-        if self._desk:
-            self._desk.close()
-        self._desk = None
+        """End the engine and release the run's lock."""
+        if self._thread:
+            self._thread.close()
+        self._thread = None
         self._open.close()
 
     def __del__(self) -> None:
         # Ray Data lets go of it when the step is over; vLLM's own processes are to end with it.
         self.close()
 
-    def _ready(self) -> Desk:
+    def _ready(self) -> EngineThread:
         with self._lock:
-            if self._desk is None:
-                self._desk = self._begin()
-            return self._desk
+            if self._thread is None:
+                self._thread = self._begin()
+            return self._thread
 
-    def _begin(self) -> Desk:
-        told = self.assignment
+    def _begin(self) -> EngineThread:
+        assignment = self.assignment
         try:
-            os.chdir(told.cwd)
+            os.chdir(assignment.cwd)
         except OSError as error:
             raise RunError(
-                f"The folder {told.cwd}, where the build was started, cannot be used on the node {os.uname().nodename} "
-                f"({error.strerror}); it must be on a file system that every node sees under the same path."
+                f"The folder {assignment.cwd}, where the build was started, cannot be used on the node "
+                f"{os.uname().nodename} ({error.strerror}); it must be on a file system that every node sees under the "
+                "same path."
             ) from error
         with ExitStack() as until_checked:
-            until_checked.enter_context(locks.working(Path(told.run), told.build))
+            until_checked.enter_context(locks.working(Path(assignment.run), assignment.build))
             # A name of its own for each process, a restarted one too: its shards must not meet those of the dead one.
-            run = Run(Path(told.run), writer=f"ray-{uuid.uuid4().hex[:12]}")
+            run = Run(Path(assignment.run), writer=f"ray-{uuid.uuid4().hex[:12]}")
             check_prompts(run)
-            _not_for_nothing(run, told)
+            _check_deaths(run, assignment)
             self._open = until_checked.pop_all()
-        wanted = recipe.parse(yaml.safe_load(told.recipe), "of the run")
+        wanted = recipe.parse(yaml.safe_load(assignment.recipe), "of the run")
         headers.check(wanted.models[name] for name in sorted(wanted.asked))
-        folders = {stage: Path(folder) for stage, folder in told.folders.items()}
-        run.event(STARTED, pid=os.getpid(), node=os.uname().nodename, step=str(told.spec), build=told.build)
+        folders = {stage: Path(folder) for stage, folder in assignment.folders.items()}
+        run.event(STARTED, pid=os.getpid(), node=os.uname().nodename, step=str(assignment.spec), build=assignment.build)
 
         def start() -> AbstractContextManager[Engine]:
-            return engines.create(wanted.models[told.spec.model])
+            return engines.create(wanted.models[assignment.spec.model])
 
-        return Desk(duty(told.spec, run, wanted, folders), start)
+        return EngineThread(job(assignment.spec, run, wanted, folders), start)
 
 
-def _not_for_nothing(run: Run, told: Assignment) -> None:
-    """Ray starts dead workers again for ever; a model that does not fit, or a block that kills, must not go on so.
+def _check_deaths(run: Run, assignment: Assignment) -> None:
+    """Stop a step whose workers only die: Ray restarts dead workers for ever, also where the model does not fit.
 
-    What others can still do is done first: any row written in the step begins the count anew.
+    Any row written in the step resets the count, so that what other workers can still do is done first.
 
     Raises:
-        EngineError: more workers of the step have died in a row than chance would have it.
+        EngineError: too many workers of the step died one after another.
     """
-    events = list(run.events())
-    rows = [
-        str(e["time"]) for e in events if e.get("event") == ASKED and e.get("step") == told.spec.step and e.get("rows")
-    ]
+    events, spec = list(run.events()), assignment.spec
+    rows = [str(e["time"]) for e in events if e.get("event") == ASKED and e.get("step") == spec.step and e.get("rows")]
     last = max(rows, default="")
-    own = [e for e in events if e.get("event") == STARTED and e.get("build") == told.build]
-    vain = sum(e.get("step") == str(told.spec) and str(e["time"]) > last for e in own)
-    if vain >= 2 * told.workers + SPARE_DEATHS:
+    own = [e for e in events if e.get("event") == STARTED and e.get("build") == assignment.build]
+    vain = sum(e.get("step") == str(spec) and str(e["time"]) > last for e in own)
+    if vain >= 2 * assignment.workers + SPARE_DEATHS:
         raise EngineError(
-            f"Workers of {told.spec} have died {vain - told.workers} times without writing a row in between; their "
+            f"Workers of {spec} have died {vain - assignment.workers} times without writing a row in between; their "
             "logs are below /tmp/ray on their nodes. Give each more memory or GPUs in the recipe's ray section, or "
             "start fewer, and run again."
         )

@@ -1,7 +1,7 @@
 """Image files as data URLs, each encoded once while the requests that show it follow one another.
 
-Work runs in two threads of its own, off the event loop. What is remembered is bounded in bytes, so memory does not
-grow with the number of images.
+Work runs in two threads of its own, off the event loop. The cache is bounded in bytes, so memory does not grow
+with the number of images.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class DataURLs:
 
     Args:
         limits: what images are resized to; None sends files as they are.
-        most_bytes: how much is remembered for the next request that shows the same image.
+        most_bytes: bound of the cache, for further requests that show the same image.
     """
 
     def __init__(self, limits: PixelLimits | None, most_bytes: int) -> None:
@@ -44,7 +44,7 @@ class DataURLs:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="encode")
 
     async def get(self, path: str) -> bytes:
-        """The URL, in ASCII.
+        """The data URL of an image file, in ASCII.
 
         Raises:
             ImageProblem: the file cannot be read, decoded or resized.
@@ -71,14 +71,14 @@ class DataURLs:
             self.bytes -= len(self._known.popitem(last=False)[1])
 
     def close(self) -> None:
-        """Forget everything and end the threads."""
+        """Empty the cache and end the threads."""
         self._known.clear()
         self.bytes = 0
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
 def data_url(path: str, limits: PixelLimits | None = None) -> bytes:
-    """The picture of an image file as a data URL in ASCII: the file itself where a server sees just that in it.
+    """An image file as a data URL in ASCII; re-encoded where a server would decode the file to another image.
 
     Raises:
         ImageProblem: the file cannot be read, decoded, shown or resized.

@@ -1,7 +1,7 @@
-"""The backbone's own rule for how large an image is to it, applied before the image is sent.
+"""The size to which a backbone resizes an image, computed before the image is sent.
 
-It is the `smart_resize` of the Qwen-VL image processors (transformers, `models/qwen2_vl`): both sides become multiples
-of patch x merge, their product stays between two limits, and the shape is kept as nearly as that allows.
+This is the `smart_resize` of the Qwen-VL image processors (transformers, `models/qwen2_vl`): both sides become
+multiples of patch x merge, their product stays between two limits, and the shape is kept as nearly as that allows.
 """
 
 import math
@@ -17,7 +17,7 @@ from datagen.shown import LONGEST_RATIO
 
 @dataclass(frozen=True, slots=True)
 class PixelLimits:
-    """Total pixels of an image, and what both sides must be multiples of."""
+    """Bounds on the total pixels of an image, and the number of pixels that both sides must be a multiple of."""
 
     least: int
     most: int
@@ -25,14 +25,14 @@ class PixelLimits:
 
     @classmethod
     def of(cls, section: ModelSection) -> "PixelLimits | None":
-        """A recipe's limits; None where it sets neither."""
+        """The limits of a recipe's model; None where it sets neither bound."""
         if section.min_pixels is None and section.max_pixels is None:
             return None
         return cls(section.min_pixels or 1, section.max_pixels or 2**62, section.pixel_multiple)
 
 
 def smart_size(width: int, height: int, limits: PixelLimits) -> tuple[int, int]:
-    """Width and height that the backbone will see.
+    """Width and height in pixels that the backbone resizes to.
 
     Raises:
         ImageProblem: the image is more than 200 times as long as wide.
@@ -52,7 +52,7 @@ def smart_size(width: int, height: int, limits: PixelLimits) -> tuple[int, int]:
 
 
 def new_size(width: int, height: int, limits: PixelLimits | None) -> tuple[int, int] | None:
-    """The size to resize to; None while the limits leave the image alone, as rounding is the backbone's own affair."""
+    """The size to resize to; None within the limits, where rounding is left to the backbone."""
     if limits is None:
         return None
     rounded = math.prod(round(side / limits.multiple) * limits.multiple for side in (width, height))

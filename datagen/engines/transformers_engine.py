@@ -1,7 +1,7 @@
 """Batched generation in this process with `transformers`: the default where there is no GPU and no server.
 
 Requests of one window are sorted by length and cut into batches, so little is spent on padding, and every draw is
-seeded by its request (see `sampling`).
+seeded by its request (see `gumbel`).
 """
 
 import os
@@ -26,7 +26,7 @@ from datagen.micro import resolve
 
 BATCHES_A_WINDOW = 4
 SMALL_MODEL = 50_000_000
-#: What templates and processors raise on turns and pictures that they do not take.
+#: What templates and processors raise on turns and images that they do not take.
 REFUSALS = (ValueError, TypeError, LookupError, RuntimeError, TemplateError, ImageProblem)
 
 
@@ -70,7 +70,7 @@ class TransformersEngine:
 
     def _render(self, request: Request) -> str:
         if request.image_paths and not hasattr(self.processor, "image_processor"):
-            raise ValueError("the model reads text alone and is shown a picture")  # a tokenizer would pass over it
+            raise ValueError("the model reads text alone and is shown an image")  # a tokenizer would pass over it
         turns = [
             {
                 "role": m.role,
@@ -78,8 +78,8 @@ class TransformersEngine:
             }
             for m in request.messages
         ]
-        told = self.section.template_arguments
-        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **told)
+        arguments = self.section.template_arguments
+        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **arguments)
         return text
 
     def _generate(self, requests: Sequence[Request], texts: Sequence[str]) -> Iterator[Response]:
@@ -94,7 +94,7 @@ class TransformersEngine:
             if len(requests) == 1:
                 yield _refused(requests[0], error)
                 return
-            for request, text in zip(requests, texts, strict=True):  # so that it costs nobody but the one
+            for request, text in zip(requests, texts, strict=True):  # so that the others are not lost
                 yield from self._generate([request], [text])
             return
         own = self.model.generation_config
@@ -116,14 +116,14 @@ class TransformersEngine:
             yield self._response(request, int(tokens_in), row)
 
     def _inputs(self, requests: Sequence[Request], texts: Sequence[str]) -> Any:
-        pictures = [fitted(shown.read(path), self.limits) for r in requests for path in r.image_paths]
+        images = [fitted(shown.read(path), self.limits) for r in requests for path in r.image_paths]
         arguments: dict[str, Any] = {
             "text": list(texts),
             "padding": True,
             "padding_side": "left",
             "return_tensors": "pt",
         }
-        return self.processor(images=pictures, **arguments) if pictures else self.processor(**arguments)
+        return self.processor(images=images, **arguments) if images else self.processor(**arguments)
 
     def _response(self, request: Request, tokens_in: int, row: list[int]) -> Response:
         ends = self.model.generation_config.eos_token_id
@@ -140,7 +140,7 @@ class TransformersEngine:
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """Fail this row alone; where all are refused alike, whoever asks stops (see `datagen.asking.outcomes`)."""
+    """A failed response for this row alone; where all fail alike, the step stops (see `datagen.asking.outcomes`)."""
     said = str(error) if isinstance(error, (ValueError, ImageProblem)) else f"{type(error).__name__}: {error}"
     if isinstance(error, TemplateError):
         said = f"the chat template refuses it ({error}); check chat_template_kwargs and reasoning_effort"

@@ -1,8 +1,8 @@
 """vLLM in this process: its queue is kept full while we read, parse and write, so a GPU never waits for us.
 
-Requests are handed over one group at a time (`grouping`) and outputs are taken as they finish; whenever fewer than the
-recipe's number are waiting, more are rendered. Nothing waits for the slowest request of a batch, as it would with one
-`LLM.chat` call after the other.
+Requests are handed over one group at a time (`same_prompt`) and outputs are taken as they finish; whenever fewer than
+the recipe's number are waiting, more are rendered. Nothing waits for the slowest request of a batch, as it would with
+one `LLM.chat` call after the other.
 
 Per-request seeds are not sent: vLLM on the CPU dies of them. The engine's own seed is fixed, but which requests share a
 step depends on timing, so sampled replies differ between runs.
@@ -53,13 +53,13 @@ class VLLMEngine:
         """Responses as their groups finish; see `Engine.stream`."""
         waiting = grouped(requests, self.section.max_n)
         flying: dict[str, Group] = {}
-        exhausted = told_to_wait = False
+        exhausted = waits = False
         try:
             while True:
-                while not (exhausted or told_to_wait) and self._room(flying):
+                while not (exhausted or waits) and self._room(flying):
                     group = next(waiting, ())
                     if group is None:
-                        told_to_wait = True
+                        waits = True
                     elif not group:
                         exhausted = True
                     elif problem := self._enqueue(group, flying):
@@ -71,7 +71,7 @@ class VLLMEngine:
                 for output in self.llm.llm_engine.step():
                     if output.finished:
                         yield from _responses(flying.pop(output.request_id), output)
-                        told_to_wait = False
+                        waits = False
         finally:
             self.llm.llm_engine.abort_request(list(flying))
 
@@ -156,10 +156,10 @@ def _without_gpu() -> bool:
 
 
 def conversation(request: Request, section: ModelSection) -> list[dict[str, Any]]:
-    """The request's turns as vLLM takes them, pictures opened.
+    """The request's turns as vLLM takes them, images opened.
 
     Raises:
-        ImageProblem: a picture cannot be read.
+        ImageProblem: an image cannot be read.
     """
     paths = iter(request.image_paths)
     return [{"role": turn.role, "content": _content(turn, paths, section)} for turn in request.messages]

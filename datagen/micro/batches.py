@@ -55,18 +55,18 @@ class Encoder:
 
 
 def patches(pictures: NDArray[np.uint8]) -> torch.Tensor:
-    """Pictures (n, side, side, 3) as rows of patches (n * patches, 1536), in the image processor's order."""
+    """Images (n, side, side, 3) as rows of patches (n * patches, 1536), in the image processor's order."""
     n, side = pictures.shape[:2]
     cells = side // (PATCH * MERGE)
     scaled = torch.from_numpy(pictures).float() / 127.5 - 1
     cut = scaled.view(n, cells, MERGE, PATCH, cells, MERGE, PATCH, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
     still = cut.reshape(n * (side // PATCH) ** 2, 3, 1, PATCH * PATCH)
-    # A still picture is a film of two equal frames.
+    # A still image is a film of two equal frames.
     return still.expand(-1, 3, 2, PATCH * PATCH).reshape(still.size(0), -1)
 
 
 def collate(encoder: Encoder, rows: Sequence[Row], pictures: NDArray[np.uint8] | None) -> Batch:
-    """One batch of rows that all show a picture, or all show none."""
+    """One batch of rows that all show an image, or all show none."""
     encoded = [encoder.row(row) for row in rows]
     length = max(len(ids) for ids, _ in encoded)
     ids = torch.tensor([row + [encoder.pad] * (length - len(row)) for row, _ in encoded])

@@ -1,6 +1,6 @@
 """Measure the shipped checkpoints on scenes they never saw: `python -m datagen.micro.evaluate [NAME ...]`.
 
-Training draws its scenes from one random stream, evaluation from named seeds of its own. Pictures pass through JPEG as
+Training draws its scenes from one random stream, evaluation from named seeds of its own. Images pass through JPEG as
 they do in an export. Every share is printed with its n and a 95 % Wilson interval.
 """
 

@@ -1,6 +1,6 @@
 """The world written to disk: a captioned-image set in DOCCI's format, and problem sets with images.
 
-Beside what a pipeline reads stands `truth.jsonl`, which it never reads: what is really in each picture, so that
+Beside what a pipeline reads stands `truth.jsonl`, which it never reads: what is really in each image, so that
 benchmarks can count how many wrong labels a filter catches. One row is in memory at a time, and the same arguments
 write the same bytes.
 """
@@ -23,12 +23,12 @@ TRUTH = "truth.jsonl"
 PROBLEMS = "problems.jsonl"
 IMAGES = "images"
 _JPEG_QUALITY = 95
-#: An unreadable file keeps this share of its bytes: enough for the header, too little for the picture.
+#: An unreadable file keeps this share of its bytes: enough for the header, too little for the image.
 _KEPT = 0.4
 
 
 def jpeg(about: Scene, noise: int = 0, size: int = SIDE) -> bytes:
-    """The picture as a JPEG file, without colour subsampling."""
+    """The image as a JPEG file, without colour subsampling."""
     buffer = BytesIO()
     render(about, noise, size).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
@@ -53,19 +53,19 @@ def export(
     near_duplicates: float = 0.0,
     split: str = "train",
 ) -> Path:
-    """Write `images` captioned pictures of `size` by `size` pixels and return the folder.
+    """Write `images` captioned images of `size` by `size` pixels and return the folder.
 
     The descriptions file has DOCCI's keys (example_id, split, image_file, description); `truth.jsonl` has example_id,
     objects, caption (the true one), lie, unreadable, near_duplicate_of (an example_id or None).
 
     Args:
         world_dir: where to write; made if missing.
-        images: how many pictures.
+        images: how many images.
         seed: which world; splits of one seed share no scene.
         size: side in pixels.
         lies: share of captions that are wrong about one attribute of one object.
         unreadable: share of image files that are cut off.
-        near_duplicates: share of pictures that show an earlier scene again, with other noise and word order.
+        near_duplicates: share of images that show an earlier scene again, with other noise and word order.
         split: DOCCI's name of the split, the prefix of ids and file names.
 
     Raises:
@@ -102,7 +102,7 @@ def _facts(about: Scene, things: Sequence[Thing]) -> dict[str, object]:
 
 
 def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:
-    """The index whose scene picture `index` shows: its own, or for a near-duplicate an earlier, original one."""
+    """The index whose scene image `index` shows: its own, or for a near-duplicate an earlier, original one."""
     while index:
         rng = named_seed("export twin", seed, split, index)
         if rng.random() >= near_duplicates:
@@ -132,6 +132,6 @@ def export_text(folder: Path | str, n: int, seed: int = 0) -> Path:
 def export_visual(folder: Path | str, n: int, seed: int = 0) -> Path:
     """Write `n` visual problems to problems.jsonl (problem, answer, skill, image_file) and images/; return the folder.
 
-    The pictures are JPEG files of 96 by 96 pixels.
+    The images are JPEG files of 96 by 96 pixels.
     """
     return _write_problems(Path(folder), visual_problems(n, seed))

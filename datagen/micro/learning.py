@@ -78,7 +78,7 @@ class Rows:
         self.rng = Random(seed)
 
     def batch(self, task: str, difficulty: tuple[float, float] = (1.0, 1.0), rows: int | None = None) -> Batch:
-        """A new batch; each picture's difficulty is uniform in the range given."""
+        """A new batch; each image's difficulty is uniform in the range given."""
         made = [_MAKERS[task](self.teaching, self.rng) for _ in range(rows or ROWS[task])]
         shown = [row.shown for row in made if row.shown is not None]
         pictures = np.stack([pixels(s, 0, self.rng.uniform(*difficulty)) for s in shown]) if shown else None
@@ -93,7 +93,7 @@ def taught_logits(
     if batch.patches is not None:
         side = SIDE // model.config.vision_config.patch_size
         grids = torch.tensor([[1, side, side]]).expand(batch.ids.size(0), -1)
-        # All rows of a task place their picture alike, so positions of the first row are those of all.
+        # All rows of a task place their image alike, so positions of the first row are those of all.
         first = batch.ids[:1]
         kinds = (first == image_token).int()
         positions, _ = model.model.get_rope_index(first, image_grid_thw=grids[:1], mm_token_type_ids=kinds)

@@ -30,13 +30,13 @@ def _chosen(teaching: Teaching, question: Question, shown: Scene, rng: Random) -
 
 
 def from_image(teaching: Teaching, rng: Random) -> Row:
-    """A four-option question about a picture."""
+    """A four-option question about an image."""
     shown = scene(rng)
     return _chosen(teaching, questions.ask(shown.things, rng), shown, rng)
 
 
 def visual_choice(teaching: Teaching, rng: Random) -> Row:
-    """A problem about a picture with number words as options; its slips are those of questions."""
+    """A problem about an image with number words as options; its slips are those of questions."""
     shown = scene(rng)
     return _chosen(teaching, as_question(countable_problem(shown, rng)), shown, rng)
 
@@ -60,7 +60,7 @@ def text(teaching: Teaching, rng: Random) -> Row:
 
 
 def visual(teaching: Teaching, rng: Random) -> Row:
-    """A problem about a picture."""
+    """A problem about an image."""
     return _answered(teaching, visual_problem(scene(rng), rng), rng)
 
 

@@ -1,6 +1,6 @@
-"""Problems with a number as their answer: arithmetic in words alone, and arithmetic about a picture.
+"""Problems with a number as their answer: arithmetic in words alone, and arithmetic about an image.
 
-Text problems play with the world's shapes but need no picture; visual problems follow CLEVR-Math (count, compare, add,
+Text problems play with the world's shapes but need no image; visual problems follow CLEVR-Math (count, compare, add,
 remove) and need one. Each carries the working that leads to its answer, one step a sentence, so that a model can be
 taught to think in steps and a reader can check the number.
 """
@@ -116,7 +116,7 @@ def _listed(name: str, things: Sequence[Thing]) -> str:
 
 
 def _present(things: Sequence[Thing], rng: Random, share: float = 0.8) -> str:
-    """A colour or shape; with chance `share` one that the picture holds."""
+    """A colour or shape; with chance `share` one that the image holds."""
     words = COLOURS if rng.random() < 0.5 else SHAPES
     held = [word for word in words if group(things, word)]
     return rng.choice(held if rng.random() < share else words)

@@ -1,4 +1,4 @@
-"""Pictures of scenes, made so that seeing stays imperfect.
+"""Images of scenes, made so that seeing stays imperfect.
 
 Colours jitter until neighbours such as red, orange and brown overlap, the four sizes share their borders, small shapes
 lose their corners, and strips of background hide parts of objects. `difficulty` scales all of it: 0 is a clean drawing,
@@ -96,7 +96,7 @@ def _draw_thing(
 
 
 def pixels(scene: Scene, noise: int = 0, difficulty: float = 1.0) -> NDArray[np.uint8]:
-    """The picture as an array of shape (96, 96, 3)."""
+    """The image as an array of shape (96, 96, 3)."""
     rng = named_seed("render", scene.seed, noise)
     grey = rng.randint(70, 150) if difficulty > 0 else 110
     ground = _shade((grey, grey, grey), rng, 8.0 * difficulty)
@@ -114,6 +114,6 @@ def pixels(scene: Scene, noise: int = 0, difficulty: float = 1.0) -> NDArray[np.
 
 
 def render(scene: Scene, noise: int = 0, size: int = SIDE, difficulty: float = 1.0) -> Image.Image:
-    """The picture as an RGB image of `size` by `size` pixels; another `noise` is another picture of the same scene."""
+    """The image as an RGB image of `size` by `size` pixels; another `noise` is another image of the same scene."""
     image = Image.fromarray(pixels(scene, noise, difficulty))
     return image if size == SIDE else image.resize((size, size), Image.Resampling.BICUBIC)

@@ -1,7 +1,7 @@
 """What the micro model is taught: rows of text in which some passages are to be said and others only read.
 
 Every task that the pipeline uses is asked with the project's own prompts as chat messages, never with copies. Beside
-them stand exercises that exist in training only: dense captioning, interviews (many questions about one picture or
+them stand exercises that exist in training only: dense captioning, interviews (many questions about one image or
 caption in one row) and lookups (which letter stands before this word), since those are learned from nothing and the
 tasks are not.
 """
@@ -93,7 +93,7 @@ def letter_of(question: Question, choices: Mapping[str, str]) -> str:
 
 
 def from_image(teaching: Teaching, rng: Random) -> Row:
-    """A four-option question about a picture."""
+    """A four-option question about an image."""
     shown = scene(rng)
     question = questions.ask(shown.things, rng)
     choices = questions.options(question, rng)
@@ -146,7 +146,7 @@ def text(teaching: Teaching, rng: Random) -> Row:
 
 
 def visual(teaching: Teaching, rng: Random) -> Row:
-    """A problem about a picture."""
+    """A problem about an image."""
     shown = scene(rng)
     problem = visual_problem(shown, rng)
     return said_row(teaching, user(problem.text, image=True), worked(problem), shown)
@@ -171,7 +171,7 @@ def teach(teaching: Teaching, rng: Random) -> Row:
 
 
 def caption(teaching: Teaching, rng: Random) -> Row:
-    """A picture to describe, object by object in raster order."""
+    """An image to describe, object by object in raster order."""
     shown = scene(rng)
     return said_row(
         teaching, user("Describe the image.", image=True, system=False), captions.describe(shown.things), shown
@@ -187,7 +187,7 @@ def _interview(head: str, things: Sequence[Thing], rng: Random, shown: Scene | N
 
 
 def interview_image(teaching: Teaching, rng: Random) -> Row:
-    """Several questions about one picture, without options."""
+    """Several questions about one image, without options."""
     shown = scene(rng)
     return _interview(teaching.chat(user("", image=True, system=False)), shown.things, rng, shown)
 

@@ -1,8 +1,8 @@
 """Train the shipped checkpoints: `python -m datagen.micro.train [--name solver_a|solver_b|start|reader|hedging|all]`.
 
 A curriculum, because a small model learns in a fixed order: lookups and interviews about captions first (text alone,
-short), then writing, then seeing pictures that grow harder, then every task at once with a falling learning rate, and
-at last a revision of what is read and written. Whoever starts with pictures loses the lookups and does not get them
+short), then writing, then seeing images that grow harder, then every task at once with a falling learning rate, and
+at last a revision of what is read and written. Whoever starts with images loses the lookups and does not get them
 back. The two solvers differ in their seed alone; `start` is an early snapshot of a solver's run, `reader` a solver
 that then learned to read what need not tell the answer, and `hedging` one that then saw answers of which 40 % are wrong
 (`noisy`). The shipped weights are those of this schedule from nothing,
@@ -35,7 +35,7 @@ _PROBE_EVERY = 50
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`steps` batches of tasks drawn by `mix`, with pictures whose difficulty is uniform in `difficulty`.
+    """`steps` batches of tasks drawn by `mix`, with images whose difficulty is uniform in `difficulty`.
 
     The learning rate goes from `rate[0]` to `rate[1]`, as shares of the full one; AdamW's is `adam` times that.
     """

@@ -1,1 +1,1 @@
-"""Where rows come from: every reader yields rows and verdicts one source line at a time, never the whole set."""
+"""Sources of rows: a reader gives a `Source`, whose records become rows or verdicts one by one, in bounded memory."""

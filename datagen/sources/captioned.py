@@ -1,4 +1,4 @@
-"""Captioned images of any origin become `CaptionedImage` rows, or verdicts: one road for every caption source."""
+"""From the records of any source of captioned images to `CaptionedImage` rows, or verdicts on those that give none."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Rows of one source that ask the same and answer differently: one of them is wrong, and nothing tells which."""
+"""Rows of one source that ask the same and answer differently: at least one is wrong, and it is unknown which."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from datagen.sources.source import Problem
 
 @dataclass(slots=True)
 class Contradictions:
-    """What was asked and how it was answered first, and what was answered in two ways."""
+    """Problems with their first answer, and those that were answered in two ways; `problem in contradictions`."""
 
     _first: dict[int, str] = field(default_factory=dict)
     _differ: set[int] = field(default_factory=set)
@@ -31,7 +31,7 @@ class Contradictions:
 
 
 def _asked(said: Problem) -> int:
-    """A number for what a row asks: its text, its options in any order, and what it says of its image."""
+    """A hash of what a row asks: its text, its options in any order, and its image's name or bytes."""
     text = " ".join(choices.without_placeholders(said.problem).split())
     return int(digest("asked", text, sorted(said.options), canonical(said.image)), 16)
 

@@ -1,8 +1,7 @@
-"""How many rows of a source on disk a build will read: counted in its files, without a picture, a store or a network.
+"""Count the rows that a build will read from a source on disk, without opening an image and without the network.
 
-Where nothing has to be looked at in a row, Parquet and Arrow files say their numbers themselves and lines are counted;
-rows chosen by split or part are read as the build reads them. A row that turns out to be of no use counts, since only
-reading it tells.
+Where all rows are taken, the metadata of Parquet and Arrow files has their number and lines are counted; rows chosen by
+split or part are read as the build reads them. Rows that the build will refuse are counted too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

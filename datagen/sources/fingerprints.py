@@ -1,7 +1,7 @@
-"""Which sources were read to their end, and what they looked like then: one that still looks so is not read again.
+"""Fingerprints of the sources that were read to their end: an unchanged source is not read again.
 
-A source is told by its part of the recipe, and its looks by the paths, sizes and times of its files, so that rows that
-are added later are found, and a resumed build opens no image that it has seen.
+A source is identified by its section of the recipe, and its fingerprint is made of the paths, sizes and times of its
+files, so that rows added later are found, and a resumed build opens no image twice.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Bring every source of a recipe into the run's tables: captions, problems, and a verdict on every line.
+"""Read every source of a recipe into the run's tables: captions, problems, and a verdict on every record.
 
 Rows are appended in small shards while the source is read, so memory does not grow with it and a killed build goes on
 behind the last shard.
@@ -49,7 +49,7 @@ def _base(run: Run, stage: str, found: Sequence[SourceSection]) -> Path:
 
 
 def _is_plain(section: SourceSection) -> bool:
-    """Whether a source is a folder in one of the first formats, read where it lies."""
+    """Whether a source is a folder of plain image files, which can be the base of its rows' image paths."""
     if section.kind == "docci":
         return bool(section.path) and not section.files and docci.is_release(Path(section.path))
     return section.kind == "scenes" or (section.kind == "problems" and bool(section.path) and section.columns is None)
@@ -147,7 +147,7 @@ def _gather_one(run: Run, recipe: Recipe, display: Display, source: tuple[str, i
     """Read one source to its end, and say what it loses; how its keys were read.
 
     Raises:
-        SourceError: it cannot be read, or all of its rows are lost; `fresh` tells that none was read before.
+        SourceError: it cannot be read, or all of its rows are lost where none was read before (`fresh`).
     """
     stage, number = source
     found, kind = sections(recipe)[stage], recipe.kind(stage)
@@ -234,7 +234,7 @@ def _append(run: Run, items: Iterator[CaptionedImage | Question | Verdict], adva
 
 
 def _known(run: Run, stage: str, kind: Stage) -> set[str]:
-    """Keys of the lines and rows of a stage that were read before."""
+    """Keys of the records and rows of a stage that were read before."""
     dropped = run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, ~pl.col("keep"))
     if kind is not Stage.PERCEPTION:
         return dropped | run.questions.keys("question_id")

@@ -1,8 +1,8 @@
-"""Data sets of the Hub, always at the pinned commit of the recipe, and never with their code.
+"""Data sets of the Hub, always at the recipe's pinned commit; their code is never run.
 
-Files come through huggingface_hub into its cache, where an interrupted download goes on. Which of them hold the rows of
-a split `datasets` tells; it does not read them, since it bounds nothing of what that costs. Tokens stay in the
-environment, where both libraries look.
+Files are downloaded into the cache of huggingface_hub, where an interrupted download resumes. `datasets` only resolves
+which of them hold the rows of a split; it does not read them, since it does not bound what that costs. Tokens stay in
+the environment, where both libraries look.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

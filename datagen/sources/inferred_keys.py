@@ -1,4 +1,4 @@
-"""How whole-number keys of a recipe's sources are read, with rows to look at, before anything is asked or written."""
+"""How whole-number keys of options in a recipe's sources are read, with examples, for a dry run."""
 
 from collections.abc import Iterator
 from itertools import islice

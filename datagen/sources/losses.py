@@ -1,4 +1,4 @@
-"""What a source loses between its files and the tables, said before any model is asked."""
+"""How many rows of a source become no row of the run, reported before any model is asked."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from capcurriculum.rows import CaptionedImage, Question, Verdict
 
 #: A source that loses more than this share of its rows says so.
 MUCH = 0.2
-#: Rows that nobody wanted, or whose twin is kept.
+#: Rows that were not selected, or of which a duplicate is kept.
 _NOT_LOST = frozenset({Reason.UNSELECTED_SPLIT, Reason.UNSELECTED_PART, Reason.DUPLICATE_ROW, Reason.DUPLICATE_ID})
 _SHOWN = 3
 
@@ -41,7 +41,7 @@ class Losses:
 
     @property
     def said(self) -> Iterator[str]:
-        """What a run may not do without a word: take part of a file, or lose more than `MUCH`."""
+        """Warnings: that only part of a file was taken, or that more than `MUCH` of the rows are lost."""
         if Reason.INCOMPLETE_FILE in self.details:
             yield self.details[Reason.INCOMPLETE_FILE]
         if self.lost.total() > MUCH * self.total:

@@ -1,4 +1,4 @@
-"""Problems of any origin become `Question` rows, or verdicts: one road for every problem source."""
+"""From the records of any source of problems to `Question` rows, or verdicts on those that give none."""
 
 from collections.abc import Collection, Iterator
 
@@ -101,12 +101,12 @@ def _asked(said: Problem, record: Record) -> tuple[str, tuple[str, ...], str]:
 
 
 def _check_placeholders(said: Problem, record: Record, *, shows_images: bool) -> None:
-    """Refuse what has places for more images than the row has."""
+    """Refuse a problem with placeholders for more images than the row has."""
     wanted = choices.placeholders(said.problem)
     if wanted and not shows_images:
-        raise LineProblem(Reason.NEEDS_PICTURE, f"row {record.number} has a place for a picture, and no picture")
+        raise LineProblem(Reason.NEEDS_PICTURE, f"row {record.number} has a place for an image, and no image")
     if any(option.strip() and not choices.without_placeholders(option) for option in said.options):
-        raise LineProblem(Reason.SEVERAL_IMAGES, f"row {record.number} has pictures for options")
+        raise LineProblem(Reason.SEVERAL_IMAGES, f"row {record.number} has images for options")
     if wanted > 1:
         raise LineProblem(
             Reason.SEVERAL_IMAGES, f"row {record.number} has places for {wanted} images, and one is wanted"
@@ -158,7 +158,7 @@ def _letter(answer: str, options: tuple[str, ...], record: Record) -> str:
 
 
 def _gradable(question: Question, record: Record) -> None:
-    """Refuse what no reply could ever be rewarded for: a trainer would refuse the row."""
+    """Refuse a question whose own gold answer is not graded right: no reply could earn a reward."""
     reply = rf"\boxed{{{question.answer}}}"
     grade = answers.grade(reply, question.answer, question.options or None, question.kind)
     if grade.outcome is not Outcome.RIGHT:

@@ -1,4 +1,4 @@
-"""The teacher's attempts -> questions, and a verdict on every caption: a query over a table, made whenever needed."""
+"""Derives questions, and a verdict on every caption, from the table of the teacher's attempts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

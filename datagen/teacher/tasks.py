@@ -1,4 +1,4 @@
-"""What a teacher is asked next: derived from its attempts alone, so a killed build finds its place again.
+"""What a teacher is asked next, derived from its attempts alone, so that a killed build resumes.
 
 An image gets `questions` slots, filled one after the other, so that a slot's prompt can show the questions of those
 before it. A slot ends with a usable reply or with its last try.

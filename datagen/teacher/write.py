@@ -27,7 +27,7 @@ from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import MORE_TOKENS, Heard, Reading, look, plainly
-from datagen.asking.ready_queue import Turns
+from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
 from datagen.teacher import mcq, tasks
 from datagen.teacher.derive import derive
@@ -58,7 +58,9 @@ def _write(run: Run, recipe: Recipe, stage: str, folder: Path, display: Display)
                 _in_rounds(captions, writing, engine, display)
             else:
                 by_id = {caption.caption_id: caption for caption in captions}
-                turns = Turns(by_id, lambda key: writing.following(by_id[key]), lambda task: task.caption.caption_id)
+                turns = ReadyQueue(
+                    by_id, lambda key: writing.following(by_id[key]), lambda task: task.caption.caption_id
+                )
                 writing.ask_in_turns(turns, len(by_id), engine, display)
     derive(run, captions, writing.attempts, teacher)
 
@@ -84,8 +86,8 @@ class Writing:
         task = tasks.following(caption, self.attempts.get(caption.caption_id, ()), self.teacher, self.seed)
         return [task] if task else []
 
-    def ask_in_turns(self, turns: Turns[Task], total: int, engine: Engine, display: Display) -> None:
-        """Append the attempts that `turns`, `total` captions, come to want."""
+    def ask_in_turns(self, turns: ReadyQueue[Task], total: int, engine: Engine, display: Display) -> None:
+        """Append the attempts that the queue of `total` captions yields."""
         self._hear = turns.heard
         self._ask(turns, engine, Line(display, "teacher", total, finished=turns.newly_finished))
 
@@ -99,7 +101,7 @@ class Writing:
         ask_missing(items, self, engine, Meter(self.run, "teacher", self.teacher.model, engine.traffic), line)
 
     def _reading(self, item: Task, response: Response, row: Attempt) -> Reading:
-        """A refused reply is asked for again with the reason; only where that has not helped does it tell anything."""
+        """The outcome of a reply; a refused one is asked for again with the reason, and counts if that did not help."""
         if not row.problem:
             return Reading()
         what: Literal["retried", "failed"] = "retried" if item.attempt < self.teacher.tries else "failed"
@@ -108,17 +110,17 @@ class Writing:
             return replace(plain, what=what, about=item.caption.image_id)
         if plain.what == "cut_off":
             return Reading(row.problem, what, MORE_TOKENS, about=item.caption.image_id)
-        told = item.attempt > 1 or self.teacher.tries == 1
+        counts = item.attempt > 1 or self.teacher.tries == 1
         mend = "name another teacher, or one whose engine keeps it to the JSON (`structured: true`)"
-        return Reading(row.problem, what, mend, tells=told, about=item.caption.image_id)
+        return Reading(row.problem, what, mend, counts=counts, about=item.caption.image_id)
 
     def done(self, item: Task) -> bool:
-        """Whether the run holds this try."""
+        """Whether the run's table has this try."""
         own = self.attempts.get(item.caption.caption_id, ())
         return any(a.slot == item.slot and a.attempt == item.attempt for a in own)
 
     def request(self, item: Task) -> Request:
-        """What the engine is asked."""
+        """The request for the try."""
         return request(self.teacher, self.model, item, self.folder)
 
     def row(self, item: Task, response: Response) -> Attempt:
@@ -130,7 +132,7 @@ class Writing:
         return attempt
 
     def append(self, rows: Sequence[Attempt]) -> None:
-        """Write one shard of attempts."""
+        """Append attempts as one shard."""
         self.run.attempts.append(rows)
 
 

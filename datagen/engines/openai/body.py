@@ -14,7 +14,7 @@ _MARK = uuid4().hex
 
 
 async def body(section: ModelSection, request: Request, n: int, urls: DataURLs) -> bytes:
-    """What is posted to ask `request` for `n` completions. No seed: some endpoints reject it.
+    """The body of the POST for `n` completions of `request`. No seed: some endpoints reject it.
 
     Raises:
         ImageProblem: an image cannot be read or resized.
@@ -27,10 +27,10 @@ async def body(section: ModelSection, request: Request, n: int, urls: DataURLs) 
 
 
 def greeting(section: ModelSection) -> bytes:
-    """The smallest question there is, asked as the recipe says that this model is asked."""
+    """The body of the smallest request, with the arguments that the recipe sets for this model."""
     turn = {"role": "user", "content": "Hi"}
     arguments = {"model": section.model, "messages": [turn], "temperature": 0, "max_tokens": 1}
-    return json.dumps(_as_told(section, arguments)).encode()
+    return json.dumps(_for_model(section, arguments)).encode()
 
 
 def _arguments(section: ModelSection, request: Request, n: int) -> dict[str, Any]:
@@ -49,19 +49,19 @@ def _arguments(section: ModelSection, request: Request, n: int) -> dict[str, Any
     if request.schema and section.structured:
         schema = {"name": "reply", "strict": True, "schema": json.loads(request.schema)}
         arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return _as_told(section, arguments)
+    return _for_model(section, arguments)
 
 
-def _as_told(section: ModelSection, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments under the names, with the additions and without what the recipe says of this model."""
-    told = dict(arguments)
+def _for_model(section: ModelSection, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as the recipe sets them for this model: renamed, added to, those that are null left out."""
+    made = dict(arguments)
     if section.max_completion_tokens:
-        told["max_completion_tokens"] = told.pop("max_tokens")
+        made["max_completion_tokens"] = made.pop("max_tokens")
     if section.chat_template_kwargs:
-        told["chat_template_kwargs"] = section.chat_template_kwargs
+        made["chat_template_kwargs"] = section.chat_template_kwargs
     if section.reasoning_effort:
-        told["reasoning_effort"] = section.reasoning_effort
-    return {key: value for key, value in (told | section.extra_body).items() if value is not None}
+        made["reasoning_effort"] = section.reasoning_effort
+    return {key: value for key, value in (made | section.extra_body).items() if value is not None}
 
 
 def _messages(request: Request) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How much of an endpoint's reply is read: a bound on its bytes, kept while they arrive.
+"""Bound the bytes of an endpoint's reply while they arrive.
 
 A compressed body is not read at all, since a few kilobytes of one unpack to gigabytes at a stroke. Nothing is lost:
 each request says that its reply is wanted as it is (`PLAIN`), and servers keep to that.

@@ -1,4 +1,4 @@
-"""Whether an endpoint is worth asking: a circuit breaker, told the time by its caller.
+"""Circuit breaker of an endpoint; the caller passes the time in seconds.
 
 Failures of the endpoint (no connection, 5xx, no reply in time, a body that is no reply) open it when they come one
 after another with nothing served between. While it is open nothing is sent; then one request goes as a probe, and its
@@ -26,7 +26,7 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether requests flow freely."""
+        """Whether requests are sent without restriction."""
         return self.opened == 0
 
     def allows(self, now: float) -> bool:
@@ -34,24 +34,24 @@ class Breaker:
         return self.closed or (now >= self.open_until and not self.probing)
 
     def send(self) -> bool:
-        """Take note of a request that is sent; true for a probe."""
+        """Record a request that is sent; returns whether it is a probe."""
         self.probing = self.probing or not self.closed
         return not self.closed
 
     def good(self, now: float) -> None:
-        """The endpoint did its work."""
+        """Record a success; closes the breaker."""
         self.streak, self.opened, self.probing = 0, 0, False
         self.last_good, self.bad_since = now, None
 
     def busy(self, now: float, probe: bool) -> None:
-        """It turned a request away: it is alive, and yet serves nothing."""
+        """Record a refusal (429, 503): the endpoint is alive, but serves nothing."""
         if self.bad_since is None:
             self.bad_since = now
         if probe:
             self.streak, self.opened, self.probing = 0, 0, False
 
     def bad(self, now: float, probe: bool) -> None:
-        """It failed."""
+        """Record a failure; opens the breaker after STREAK of them in a row, or if it was a probe."""
         if self.bad_since is None:
             self.bad_since = now
         self.streak += 1
@@ -61,6 +61,6 @@ class Breaker:
             self.probing = False
 
     def let_go(self, probe: bool) -> None:
-        """A request ended without a verdict (cancelled, or its body could not be made)."""
+        """Release a request that says nothing of the endpoint: cancelled, or its body could not be made."""
         if probe:
             self.probing = False

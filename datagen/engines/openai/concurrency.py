@@ -1,4 +1,4 @@
-"""How many requests an endpoint gets at once, and how long a refused one waits. No clock and no network in here.
+"""Concurrency limit of an endpoint, and how long a refused request waits. No clock and no network in here.
 
 `Pace` is additive increase and multiplicative decrease on 429 and 503, decided once a round trip and not once a
 response, with one addition: **a cut that does not help is taken back**. Some endpoints refuse a share of all requests
@@ -27,7 +27,7 @@ LONGEST_RETRY_AFTER_SECONDS = 600.0
 
 @dataclass(slots=True)
 class _Cut:
-    """What the rates were before the limit was cut: the case that the next round judges."""
+    """The rates before the limit was cut, which the next round compares with its own."""
 
     limit: int
     served_rate: float | None
@@ -52,14 +52,14 @@ class Pace:
         self.limit = self.ceiling
 
     def served(self, seconds: float, in_flight: int, now: float) -> None:
-        """A request came back, whatever with, after `seconds`; `in_flight` others are still out at `now`."""
+        """Record a request that was answered after `seconds`, with `in_flight` others still out at `now`."""
         self._round_trip = seconds if not self._round_trip else 0.9 * self._round_trip + 0.1 * seconds
         if self._counting(in_flight, now):
             self._served += 1
             self._decide(now)
 
     def refused(self, in_flight: int, now: float) -> None:
-        """A request was turned away (429, 503)."""
+        """Record a refusal (429, 503)."""
         if self._counting(in_flight, now):
             self._refused += 1
             self._decide(now)

@@ -1,4 +1,4 @@
-"""The endpoints of one model and who may send where, now: health, least load, and the recipe's concurrency over all.
+"""The endpoints of one model: which gets the next request, by health, load and the recipe's concurrency over all.
 
 Everything here runs in one event loop, so nothing is locked. A request takes a lease before it makes its body, which
 keeps the bodies alive down to what is really in flight.
@@ -28,7 +28,7 @@ class Endpoint:
 
     @property
     def in_flight(self) -> int:
-        """Requests that are out."""
+        """Number of requests in flight."""
         return len(self.leases)
 
     def lost(self, patience: float, now: float) -> bool:
@@ -85,29 +85,29 @@ class Pool:
             raise
 
     def served(self, lease: Lease) -> None:
-        """The endpoint did its work: a reply, or a refusal that concerns the request alone."""
+        """Return the lease after a reply, or after a refusal that concerns the request alone."""
         lease.endpoint.breaker.good(self.clock())
         self._back(lease, answered=True)
 
     def busy(self, lease: Lease) -> None:
-        """It said 429 or 503."""
+        """Return the lease after 429 or 503."""
         now = self.clock()
         lease.endpoint.breaker.busy(now, lease.probe)
         lease.endpoint.pace.refused(lease.endpoint.in_flight - 1, now)
         self._back(lease, answered=False)
 
     def failed(self, lease: Lease, *, answered: bool) -> None:
-        """It failed; `answered` tells 5xx and garbage from no answer at all."""
+        """Return the lease after a failure; `answered` says whether anything came (5xx, a body that is no reply)."""
         lease.endpoint.breaker.bad(self.clock(), lease.probe)
         self._back(lease, answered=answered)
 
     def cancelled(self, lease: Lease) -> None:
-        """Nothing was learned."""
+        """Return the lease of a request that says nothing of the endpoint."""
         lease.endpoint.breaker.let_go(lease.probe)
         self._back(lease, answered=False)
 
     def lost(self, patience: float) -> bool:
-        """Whether every endpoint is."""
+        """Whether every endpoint is lost."""
         now = self.clock()
         return all(endpoint.lost(patience, now) for endpoint in self.endpoints)
 
@@ -119,7 +119,7 @@ class Pool:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Give what can be given, in order; set an alarm for the next probe where nothing can."""
+        """Lease what can be leased, in order; set a timer for the next probe where nothing can."""
         now = self.clock()
         out = sum(endpoint.in_flight for endpoint in self.endpoints)
         held = [waiting for waiting in self._waiting if not waiting.ready.done()]

@@ -42,7 +42,7 @@ class Wire:
             from datagen.engines.openai import bounded
         except ImportError as error:
             raise EngineError("The openai engine needs openai 3.54 or newer; install capcurriculum again.") from error
-        # As many connections as requests, and one for the greeting; aiohttp allows 100 unless told otherwise.
+        # As many connections as requests, and one for the greeting; aiohttp's default is 100.
         limits = httpx2.Limits(max_connections=section.concurrency + 1, max_keepalive_connections=section.concurrency)
         # A reply's time is limited as a whole by `post`, so that one that trickles in byte by byte ends too.
         timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, self.timeout))
@@ -92,7 +92,7 @@ class Wire:
             raise NoReply(problem.kind, self._words(problem), problem.retry_after) from problem
 
     async def alive(self, endpoint: Endpoint) -> bool:
-        """Whether it serves the smallest request there is: what tells a request nobody can serve from a dead server."""
+        """Whether the endpoint serves the smallest request: then a failure was the request's own."""
         try:
             async with asyncio.timeout(ALIVE_SECONDS):
                 await self.post(endpoint, greeting(self.section))
@@ -103,7 +103,7 @@ class Wire:
         return True
 
     def _words(self, error: BaseException) -> str:
-        """The error on one line, safe to print, what is secret taken out in case the server said it back."""
+        """The error on one line, safe to print, without secrets that the server may have echoed."""
         return visible(self._redactor.line(str(error) or type(error).__name__))[:300]
 
     async def close(self) -> None:

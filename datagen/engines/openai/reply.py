@@ -56,7 +56,7 @@ class NoReply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One choice: its text, its finish reason, and why there is no text, where that can be told."""
+    """One choice: its text, its finish reason, and why there is no text, where that is known."""
 
     text: str
     finish: str
@@ -115,7 +115,7 @@ def _text(content: Any) -> str | None:
 
 
 def _silence(message: dict[str, Any], finish: str) -> str:
-    """Why a message has no text, where it tells; a reply that was cut off is told of by its end."""
+    """Why a message has no text, where it says so; a truncated reply shows by its finish reason."""
     if any(message.get(channel) for channel in _CHANNELS):
         return ONLY_THOUGHTS
     if isinstance(message.get("refusal"), str) and message["refusal"].strip():

@@ -118,7 +118,7 @@ class Conversation:
                 self.resting -= 1
 
     async def _send(self, lease: Lease, request: Request, n: int) -> Reply:
-        """One HTTP request, its lease given back with what it tells of the endpoint."""
+        """Send one HTTP request and return its lease with the outcome."""
         try:
             data = await body(self.section, request, n, self.urls)
             reply = await self.wire.post(lease.endpoint, data)
@@ -141,7 +141,7 @@ class Conversation:
         return reply
 
     async def _check(self, endpoint: Endpoint, problem: NoReply) -> None:
-        """Raise EngineError where it makes no sense to go on."""
+        """Raise EngineError where the endpoint is lost or forbids the request."""
         lost = self.pool.lost(self.section.patience_seconds) and not await self._alive(endpoint)
         if lost or problem.kind is Kind.FORBIDDEN:
             raise EngineError(

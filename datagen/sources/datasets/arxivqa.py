@@ -36,8 +36,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     def records() -> Iterator[Record]:
         return read_files(files, Reading.of(section, place.name, ("image", "question", "options", "label")))
 
-    pictures = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), pictures)
+    images = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

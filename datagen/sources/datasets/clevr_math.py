@@ -1,7 +1,7 @@
 """CLEVR-Math as its repository lays it out (Dahlgren Lindström and Abraham 2022).
 
 `data/clevr-math.zip` (or `-multihop.zip`) holds one `clevr-math-<split>.json` a split, `{"questions": [...]}` with
-question, answer, image_filename, split and template_filename; the pictures are CLEVR's own `CLEVR_v1.0.zip`, those of
+question, answer, image_filename, split and template_filename; the images are CLEVR's own `CLEVR_v1.0.zip`, those of
 the test split `clevr-math-test-images.zip`, both with members `CLEVR_v1.0/images/<split>/<image_filename>`.
 """
 
@@ -56,8 +56,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
         for split in section.selected_splits:
             yield from _of_split(section, place.folder, split, reading)
 
-    pictures = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), pictures)
+    images = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), images)
 
 
 def _of_split(section: SourceSection, folder: Path, split: str, reading: Reading) -> Iterator[Record]:

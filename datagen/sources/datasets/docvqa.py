@@ -23,7 +23,7 @@ def patterns(section: SourceSection) -> tuple[str, ...]:
 
 
 def anywhere(section: SourceSection) -> tuple[str, ...]:
-    """The same files where somebody may have put them."""
+    """The same files also without their folder."""
     return tuple(f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", ""))
 
 
@@ -38,8 +38,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     def records() -> Iterator[Record]:
         return read_files(files, Reading.of(section, place.name, ("question", "image", "answers")))
 
-    pictures = SourceImages(section, place.store)
-    return Source(records, lambda record: _problem(section, record), pictures)
+    images = SourceImages(section, place.store)
+    return Source(records, lambda record: _problem(section, record), images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

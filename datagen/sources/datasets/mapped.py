@@ -47,7 +47,7 @@ def captions(section: SourceSection, place: Place) -> Source[Caption]:
         return Caption(caption, image(record), example, section.name or place.name, _license(section, columns, record))
 
     needed = tuple(filter(None, (columns.caption, columns.image, columns.id, columns.split, columns.license)))
-    return Source(_records(section, place, columns, needed), parse, pictures(section, place))
+    return Source(_records(section, place, columns, needed), parse, images(section, place))
 
 
 def problems(
@@ -88,7 +88,7 @@ def problems(
             license=_license(section, columns, record),
         )
 
-    return Source(records, parse, pictures(section, place) if visual else None, str(convention))
+    return Source(records, parse, images(section, place) if visual else None, str(convention))
 
 
 def _convention(
@@ -167,15 +167,15 @@ def _records(
     files = data_files(section, place)
     base, wanted = _base(place), section.selected_splits
     by_name = bool(wanted) and not columns.split
-    told = {file: image_folder.split_of(file, base, wanted) if by_name else "" for file in files}
+    by_file = {file: image_folder.split_of(file, base, wanted) if by_name else "" for file in files}
     if by_name:
-        image_folder.check_told(told.values(), wanted, place.folder)
+        image_folder.check_told(by_file.values(), wanted, place.folder)
 
     def records() -> Iterator[Record]:
         keys = Keys(place.name)
         for file in files:
             found = _of_file(file, base, columns.image, replace(Reading.of(section, place.name, needed), keys=keys))
-            yield from image_folder.in_splits(found, told[file], wanted) if by_name else found
+            yield from image_folder.in_splits(found, by_file[file], wanted) if by_name else found
 
     return lambda: in_splits(records(), section, columns.split)
 
@@ -185,7 +185,7 @@ def _of_file(file: Path, base: Path, image: str, reading: Reading) -> Iterator[R
     folder = file.parent.relative_to(base).as_posix() if file.parent.is_relative_to(base) else "."
     metadata = image_folder.is_metadata(file)
     if metadata:
-        # Its pictures stand in `file_name`, whatever column the recipe looks for them in.
+        # Its images stand in `file_name`, whatever column the recipe looks for them in.
         reading = replace(reading, needed=tuple(column for column in reading.needed if column != image))
     for record in read_files([file], reading):
         found = image_folder.renamed(record, image) if metadata else record
@@ -231,7 +231,7 @@ def in_splits(records: Iterator[Record], section: SourceSection, column: str) ->
             yield record.refused(Reason.MISSING_FIELD, f"row {record.number} has no text in {column!r}")
 
 
-def pictures(section: SourceSection, place: Place) -> SourceImages:
+def images(section: SourceSection, place: Place) -> SourceImages:
     """Where the images of a mapped source are.
 
     Raises:

@@ -40,8 +40,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
         return read_files(files, Reading.of(section, place.name, ("image_url", "instruction", "output")))
 
     folders = [(folder, place.inside(folder)) for folder in unpacked]
-    pictures = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), pictures)
+    images = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

@@ -18,7 +18,7 @@ from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, read_files
 from datagen.sources.images import addresses
 from datagen.sources.images.download import patient
-from datagen.sources.images.fetching import Politely
+from datagen.sources.images.fetching import PoliteFetcher
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.images.store import Index, Store, Stored
@@ -103,7 +103,7 @@ class _Reader:
     ready: list[CaptionedImage | Verdict] = field(default_factory=list)
 
     def rows(self) -> Iterator[CaptionedImage | Verdict]:
-        fetching = Politely[_Wanted, Stored | ImageProblem](self.section.download, _host, self._fetch)
+        fetching = PoliteFetcher[_Wanted, Stored | ImageProblem](self.section.download, _host, self._fetch)
         for wanted, found in fetching.run(self._to_fetch()):
             if wanted.url not in self.index.entries:
                 self.index.add(wanted.url, found)

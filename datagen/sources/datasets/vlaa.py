@@ -47,7 +47,7 @@ def parts(section: SourceSection) -> Mapping[str, int | None]:
     """Part -> how many of its rows are taken, None for all.
 
     Raises:
-        SourceError: the recipe names a part that has no gold answers or that nobody knows.
+        SourceError: the recipe names a part that has no gold answers or that it does not have.
     """
     chosen = section.parts or DEFAULT_PARTS
     unknown = sorted(set(chosen) - set(LICENSES))
@@ -64,9 +64,9 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     """
     chosen = parts(section)
     files = [place.folder] if place.folder.is_file() else find_files(place.folder, (FILE,), "its rows")
-    images = files[0].parent / "images"
-    bundles = tuple(path for part in chosen if (path := _bundle(images, part)) is not None)
-    folders = ((images, place.inside(images)),) if images.is_dir() else ()
+    folder = files[0].parent / "images"
+    bundles = tuple(path for part in chosen if (path := _bundle(folder, part)) is not None)
+    folders = ((folder, place.inside(folder)),) if folder.is_dir() else ()
 
     def records() -> Iterator[Record]:
         return _chosen(
@@ -74,8 +74,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
             chosen,
         )
 
-    pictures = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), pictures)
+    images = SourceImages(section, place.store, folders, bundles)
+    return Source(records, lambda record: _problem(section, record), images)
 
 
 def _bundle(images: Path, part: str) -> Path | None:

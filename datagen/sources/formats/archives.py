@@ -1,4 +1,4 @@
-"""Read files out of tar and zip archives nobody vouches for, without ever unpacking them to disk.
+"""Read files from untrusted tar and zip archives without unpacking them to disk.
 
 A member is taken only if it is a plain file whose name stays inside (no absolute path, no `..`); links and devices are
 passed over. Numbers and sizes are bounded while reading, so an archive that lies about them costs no more than an

@@ -1,4 +1,4 @@
-"""Rows of a text table (CSV, TSV), as `csv` reads them, but for quotes that nobody closes.
+"""Rows of a text table (CSV, TSV), as `csv` reads them, except for quotes that are never closed.
 
 A cell in quotes may hold line breaks. So a stray quote at the beginning of a cell takes in all lines up to the next
 quote, and they would be one row. Where a row of several lines looks so, its first line alone is refused and the others

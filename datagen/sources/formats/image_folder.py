@@ -1,7 +1,7 @@
-"""Where a data file of a folder belongs: the split that its name tells, and Hugging Face's `imagefolder`.
+"""The split that a data file's name says, and Hugging Face's `imagefolder` layout.
 
-An imagefolder keeps `metadata.jsonl`, `.csv` or `.parquet` beside the pictures, in each split's folder; its column
-`file_name` names pictures from there (https://huggingface.co/docs/datasets/image_dataset).
+An imagefolder keeps `metadata.jsonl`, `.csv` or `.parquet` beside the images, in each split's folder; its column
+`file_name` names images from there (https://huggingface.co/docs/datasets/image_dataset).
 """
 
 import posixpath
@@ -40,7 +40,7 @@ def renamed(record: Record, column: str) -> Record:
 
 
 def beside(base: Path, record: Record, name: object) -> object:
-    """What a row's picture is called from `base`: from its data file's own folder, if it is there; else as it says."""
+    """What a row's image is called from `base`: from its data file's own folder, if it is there; else as it says."""
     if not isinstance(name, str) or not record.folder:
         return name
     try:
@@ -80,7 +80,7 @@ def in_splits(records: Iterator[Record], split: str, wanted: Iterable[str]) -> I
 
 
 def check_told(splits: Iterable[str], wanted: Iterable[str], where: Path) -> None:
-    """Refuse a selection of splits that nothing tells.
+    """Refuse a selection of splits where neither files nor columns say any.
 
     Raises:
         SourceError: no file is of a selected split.

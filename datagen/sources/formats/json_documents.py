@@ -207,7 +207,7 @@ class _Members:
         return bool(self.others or self.lists) and not self.arrays
 
     def by_columns(self, needed: Sequence[str]) -> bool:
-        """Whether the columns hold the values of all rows each, as pandas writes them unless told otherwise."""
+        """Whether the columns hold the values of all rows each, as pandas writes them by default."""
         columns = {column.split(".")[0] for column in needed}
         numbered = bool(self.inside) and all(name.isdigit() for name in self.inside)
         return bool(columns) and (columns <= {*self.lists} or (columns <= {*self.objects} and numbered))

@@ -1,4 +1,4 @@
-"""What a file of JSON holds, told by its beginning and not by its name: lines, one document, or values in a row."""
+"""What a file of JSON holds, detected by its beginning and not by its name: lines, one document, or values in a row."""
 
 import json
 from enum import Enum

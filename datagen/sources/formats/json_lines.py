@@ -1,4 +1,4 @@
-"""JSON lines nobody vouches for: each line becomes an object with a key, or a reason why not."""
+"""Untrusted JSON lines: each becomes an object with a content key, or a problem with its reason."""
 
 import json
 from collections import Counter
@@ -16,12 +16,12 @@ from capcurriculum.rows import SCHEMA, CaptionedImage, Question, digest
 from datagen.sources.formats import encoding
 
 MAX_LINE = Limits().line
-#: What code raises over a value that it did not expect; of a row, it is the row's verdict and ends nothing.
+#: What code raises over a value that it did not expect; it becomes the verdict on the row.
 _ODD = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 class LineProblem(Exception):
-    """Why one line cannot become a row."""
+    """Why a record cannot become a row: `reason` and `detail` of its verdict."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -31,7 +31,7 @@ class LineProblem(Exception):
 
 @contextmanager
 def of_row(number: int) -> Iterator[None]:
-    """Whatever the values of a row make its readers raise is a problem of that row.
+    """Turn what untrusted values make code raise into a problem of their row.
 
     Raises:
         LineProblem: something did.

@@ -89,7 +89,7 @@ class Record:
 
 @dataclass(slots=True)
 class Keys:
-    """Content keys of one source's rows: equal rows are told apart by how often they came before."""
+    """Content keys of one source's rows: equal rows are distinguished by their number of earlier occurrences."""
 
     source: str
     seen: set[int] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Rows of files nobody vouches for, by their formats: JSON lines, JSON documents, CSV, Parquet, Arrow.
+"""Records of untrusted files by their formats: JSON lines, JSON documents, CSV, Parquet, Arrow.
 
 Every reader is a stream: one batch of rows is in memory, never the file. A row that cannot be read becomes a record
 with its problem; a file that cannot be read, or lacks a column, is one `SourceError`.
@@ -25,7 +25,7 @@ BATCH_ROWS = 64
 LOOK_AHEAD = 20
 TOO_MANY = "(too many)"
 _ARROW_MARK, _ARROW_START = b"ARROW1", 8
-#: A picture as base64 is one field of a TSV.
+#: An image as base64 is one field of a TSV.
 MAX_FIELD = 100_000_000
 
 

@@ -1,4 +1,4 @@
-"""Which addresses a URL of somebody else's data set may lead to: public ones, and nothing of our own network.
+"""Which addresses an untrusted URL may lead to: public ones, and none of the local network.
 
 The policy is asked about addresses after the name was resolved, and the connection is made to the very address it
 allowed, so a name that resolves differently a moment later (DNS rebinding) gains nothing.

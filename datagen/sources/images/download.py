@@ -1,8 +1,9 @@
-"""Fetch one image from a URL nobody vouches for.
+"""Download one image from an untrusted URL.
 
 Time and bytes are bounded for the whole request, redirects included, whatever the server does: a timer closes the
-connection at the deadline. Content is told by its first bytes and never by what the server calls it; a body that does
-not begin like an image is not read on. Proxies of the environment are not used, since they would resolve names for us.
+connection at the deadline. Content is detected by its first bytes and never by the server's Content-Type; a body that
+does not begin like an image is not read on. Proxies of the environment are not used, since they would resolve names for
+us.
 """
 
 import contextlib
@@ -103,7 +104,7 @@ def fetch(url: str, limits: Limits, policy: Policy) -> bytes:
                 url = urljoin(url, answer)
         except ssl.SSLCertVerificationError as error:
             raise ImageProblem(Reason.DEAD_LINK, f"the certificate is not valid: {error.verify_message}") from error
-        except ValueError as error:  # of what the server sent: an address that is none, a name that nobody can have
+        except ValueError as error:  # of what the server sent: an address that is none, a name that cannot exist
             raise ImageProblem(Reason.DEAD_LINK, f"the server's answer cannot be read ({sentence(error)})") from error
         except (OSError, http.client.HTTPException) as error:
             if deadline.over:

@@ -1,4 +1,4 @@
-"""Pictures inside a row's text: `data:` addresses and plain base64."""
+"""Images inside a row's text: `data:` addresses and plain base64."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ _BLANKS = str.maketrans("", "", " \t\r\n")
 
 
 def is_embedded(text: str) -> bool:
-    """Whether a text is a picture, and no file's name."""
+    """Whether a text is an image, and no file's name."""
     return text[:5].lower() == "data:" or _is_base64(text)
 
 
@@ -30,7 +30,7 @@ def _is_base64(text: str) -> bool:
 
 
 def data(text: str, max_bytes: int) -> bytes:
-    """The bytes of an embedded picture.
+    """The bytes of an embedded image.
 
     Raises:
         ImageProblem: more than `max_bytes`, or no whole base64.

@@ -1,4 +1,4 @@
-"""Many downloads at once, and yet polite: few to one host at a time, with a pause between two of them.
+"""Concurrent downloads, with a limit and a pause per host.
 
 Jobs wait in a window of bounded size, and the first whose host is free goes next, so one slow host delays its own jobs
 only. Results come as they finish; memory holds the window and no more.
@@ -43,7 +43,7 @@ class _Hosts:
             self.free_at = {name: at for name, at in self.free_at.items() if at > now}
 
 
-class Politely(Generic[Job, Result]):
+class PoliteFetcher(Generic[Job, Result]):
     """Runs `work` over jobs, at most so many at once in all and to one host."""
 
     def __init__(self, section: Download, host_of: Callable[[Job], str], work: Callable[[Job], Result]) -> None:

@@ -1,4 +1,4 @@
-"""Where a source lies, and how the rows of a stage name its images.
+"""Image paths: which folder those of a stage's rows are relative to, and links to plain folders.
 
 Every recorded path is relative to one folder of the stage (`gather.folders`). That is the source's own folder where a
 stage has a single source with a plain image folder; else it is the run, where images are kept and where a link under

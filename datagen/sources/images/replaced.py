@@ -1,4 +1,4 @@
-"""Rows know a picture by its pixels: a file that was replaced since is another picture, and not the one asked about."""
+"""Detects image files that were replaced since their rows were made: an image is identified by its pixels."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from datagen.image_decoding import ImageProblem
 
 
 def check(run: Run, stage: str, base: Path, since: float) -> None:
-    """Look at the pictures of a stage's rows whose files changed after `since` (seconds since the epoch).
+    """Look at the images of a stage's rows whose files changed after `since` (seconds since the epoch).
 
     Raises:
         SourceError: one shows something else now.
@@ -22,13 +22,13 @@ def check(run: Run, stage: str, base: Path, since: float) -> None:
     other = [name for image_id, name in rows.unique().collect().iter_rows() if _differs(base / name, image_id, since)]
     if other:
         raise SourceError(
-            f"Of the pictures of the {stage} source {len(other):,} are not those any more that rows were made from, as "
+            f"Of the images of the {stage} source {len(other):,} are not those any more that rows were made from, as "
             f"{sorted(other)[0]}; put them back, or give the recipe another name."
         )
 
 
 def _differs(path: Path, image_id: str, since: float) -> bool:
-    """Whether a file that changed shows another picture; one that is gone is told of by who opens it."""
+    """Whether a file that changed shows another image; a missing file is reported where it is opened."""
     try:
         about = path.stat()
         if max(about.st_mtime, about.st_ctime) <= since:

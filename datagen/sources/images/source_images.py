@@ -1,4 +1,4 @@
-"""From what a row says about its image to an image that was checked and a path that can be opened later.
+"""Find the image that a record holds or names: a checked image, and a path that can be opened later.
 
 A row may embed its image, or name a file that lies in a plain folder or in an archive. Plain files stay where they are;
 embedded ones and members of archives are kept in the run. Archives are read once, front to back, for all rows together.
@@ -67,7 +67,7 @@ class SourceImages:
 
     def _named(self, name: str) -> Stored:
         if name.startswith(("http://", "https://")):
-            detail = f"the row names the address {name[:100]!r}; download its pictures and give their names"
+            detail = f"the row names the address {name[:100]!r}; download its images and give their names"
             raise ImageProblem(Reason.MISSING_FILE, detail)
         for folder, prefix in self.folders:
             if (found := _plain(folder, name)) is not None:

@@ -1,6 +1,6 @@
-"""Images that do not lie in a folder of their own: checked once, kept in the run under their picture's digest.
+"""Images that are not plain files of a source: checked once and kept in the run under the digest of their pixels.
 
-`<run>/images/<first two digits>/<image_id>.<ending>`; the same picture met twice is one file. An `Index` remembers
+`<run>/images/<first two digits>/<image_id>.<ending>`; the same image met twice is one file. An `Index` remembers
 which name (in an archive, or a URL) became which image or why it did not, so a killed build neither opens an archive
 nor fetches a URL again for what it has.
 """

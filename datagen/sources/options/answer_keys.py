@@ -1,8 +1,8 @@
-"""Which option a source's key names: one convention for the whole source, said by its recipe or read off all its rows.
+"""Which option a source's key names: one convention a source, given by its recipe or inferred from all its rows.
 
 A letter, a label that the options bring along, and an option's text speak for themselves. A whole number does not: it
-may count options from 0 or from 1, or be an option's text. Guessed row by row, whole files come out wrong without a
-word; so all rows are looked at first, and a source whose rows leave it open, or contradict each other, is refused.
+may count options from 0 or from 1, or be an option's text. Guessed row by row, whole files would silently come out
+wrong; so all rows are looked at first, and a source whose rows leave it open, or contradict each other, is refused.
 """
 
 from collections.abc import Iterable
@@ -30,8 +30,8 @@ class Reading:
     letters: Convention | None = None
 
     @classmethod
-    def told(cls, said: Convention) -> Self:
-        """As the recipe says for all keys."""
+    def given(cls, said: Convention) -> Self:
+        """The convention that the recipe gives for all keys."""
         return cls(said if said in COUNTED else None, said if said not in COUNTED[:2] else None)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ def check(rows: Rows, said: Convention, where: str) -> Reading:
             f"The recipe says that answers of {where} are letters, and some are the options' own texts "
             f"({'; '.join(map(str, letters.both))}); say answers: text, or leave it out."
         )
-    return Reading.told(said)
+    return Reading.given(said)
 
 
 def letter(key: object, options: Options, reading: Reading, row: int) -> str:

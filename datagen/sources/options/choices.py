@@ -1,6 +1,6 @@
 """Multiple-choice problems as other data sets write them: options inside the text, keys in many spellings.
 
-A choice becomes a row only if its options can be told apart and the grader that pays the reward takes its key as right:
+A choice becomes a row only if its options are distinct and the grader that pays the reward takes its key as right:
 `options` then holds the texts in order and the answer is a letter.
 """
 
@@ -17,7 +17,7 @@ from datagen.sources.formats.json_lines import LineProblem
 from datagen.sources.options.options import label_inside
 
 _PREFIX = re.compile(r"^\s*(?:[-*•]\s+)?[(\[]?([A-Za-z])[)\]]?\s?[:.)]\s*")
-#: Where the picture of a row goes: `<image>`, and with its number `<image1>`, `<image 1>`, `<image_1>`.
+#: Where the image of a row goes: `<image>`, and with its number `<image1>`, `<image 1>`, `<image_1>`.
 _PLACEHOLDER = re.compile(r"<\s?(?:image|img)[\s_-]?(\d{0,2})\s?/?>", re.IGNORECASE)
 #: What Geo170K puts before a question; it asks for an answer format that is not ours.
 _PREAMBLE = re.compile(r"^.{0,400}?\bQuestion\s*:\s*", re.IGNORECASE | re.DOTALL)
@@ -54,7 +54,7 @@ def without_placeholders(problem: str) -> str:
 
 
 def placeholders(text: str) -> int:
-    """How many different pictures a text has places for."""
+    """How many different images a text has places for."""
     return len({match[1] for match in _PLACEHOLDER.finditer(text)})
 
 

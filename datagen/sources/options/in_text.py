@@ -46,7 +46,7 @@ _LETTERS = re.compile(r"^\W*(?:[A-J](?:\s*(?:,|;|and|&|、|，)?\s*[A-J])*)\W*$"
 
 
 def options(problem: str) -> tuple[str, ...]:
-    """The options at the end of a problem, A first; empty if there are none that can be told apart."""
+    """The options at the end of a problem, A first; empty if there are none that are distinct."""
     text = _narrow(problem)
     return _headed(text) or _split(text, _LINE + _LABEL) or _labelled(text, _SET_LABEL) or _labelled(text, _BRACKETED)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from capcurriculum.render.progress import Display
 from curricula.build import build
-from datagen.asking.ready_queue import Turns
+from datagen.asking.ready_queue import ReadyQueue
 from tests.support import endpoint, worlds
 
 Item = tuple[str, int]
@@ -22,7 +22,7 @@ class Asked:
     def __init__(self, wants: dict[str, int], step: int) -> None:
         self.wants, self.step = wants, step
         self.heard: dict[str, int] = dict.fromkeys(wants, 0)
-        self.turns = Turns(wants, self.following, lambda item: item[0])
+        self.turns = ReadyQueue(wants, self.following, lambda item: item[0])
 
     def following(self, owner: str) -> list[Item]:
         first = self.heard[owner]

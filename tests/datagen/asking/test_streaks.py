@@ -111,7 +111,7 @@ def test_thoughts_alone_are_of_no_use_unless_they_were_cut_off() -> None:
 
 
 def test_replies_that_do_not_tell_leave_a_streak_as_it_is() -> None:
-    told = iter([Reading("bad", "retried", tells=False), Reading("bad", "failed")] * ENOUGH)
+    told = iter([Reading("bad", "retried", counts=False), Reading("bad", "failed")] * ENOUGH)
     one = Heard("teacher", "t", "", lambda *_: next(told))
     for number in range(2 * ENOUGH - 1):
         one.note(None, request(number), Response("a", "", "stop"), None)

@@ -18,7 +18,7 @@ from capcurriculum.run import Run, writing
 from curricula.build import build
 from datagen.batched import windows
 from datagen.distributed import cluster, steps
-from datagen.distributed.block_queue import Block, Feed
+from datagen.distributed.block_queue import Block, BlockQueue
 from datagen.distributed.steps import Spec
 from datagen.distributed.worker import SPARE_DEATHS, STARTED, Assignment, Worker
 from datagen.sources import gather
@@ -233,7 +233,9 @@ def test_no_build_begins_while_workers_of_another_live(tmp_path: Path, monkeypat
 
 def test_a_block_is_done_when_its_rows_are_written() -> None:
     asked = {"a": [["a1"], ["a2"], []], "b": [["b1"], []]}
-    feed: Feed[str] = Feed(lambda key: asked[key].pop(0), lambda item: item[0], lambda *_: None, lambda _: None)
+    feed: BlockQueue[str] = BlockQueue(
+        lambda key: asked[key].pop(0), lambda item: item[0], lambda *_: None, lambda _: None
+    )
     first, second = Block(["a"], None), Block(["b", "a"], None)
     feed.add(first)
     assert feed.wait_for_block()
