@@ -24,7 +24,7 @@ from capcurriculum.run import writing
 from datagen.batched import windows
 from datagen.micro.scenes import named_seed
 from review import design, sample
-from review.argilla import connection, pull, push, pushed
+from review.argilla import connection, pull, push
 from review.argilla.connection import Connection
 from review.population import population
 from review.sample import Design
@@ -87,7 +87,7 @@ def _answer(world: World, at: Connection) -> None:
         return {"user_id": person, "status": "submitted", "values": told}
 
     answered = {review.question_id for review in world.run.reviews.rows()}
-    asked_for = [one for one in pushed.of(world.run, there.id).values() if one.question_id not in answered]
+    asked_for = [one for one in push.pushed(world.run, there.id).values() if one.question_id not in answered]
     for part in windows(asked_for, 100):
         items = [
             {"external_id": one.external_id, "responses": [said(one.question_id, person) for person in people]}

@@ -13,7 +13,7 @@ from capcurriculum.render.terminal import visible
 from capcurriculum.run import Run
 from filters.human.form import State
 from filters.human.latest import last_words
-from review.argilla import pull, pushed
+from review.argilla import pull, push
 from review.argilla.connection import Connection
 from review.sample import Sample, needed
 
@@ -66,7 +66,7 @@ def _in_run(run: Run) -> Progress:
 
 def _on_server(run: Run, recipe: Recipe, at: Connection, display: Display) -> Progress:
     there = pull.dataset(recipe, at)
-    found, mine = Progress(overlap=there.overlap), pushed.of(run, there.id)
+    found, mine = Progress(overlap=there.overlap), push.pushed(run, there.id)
     names: Mapping[str, str] = at.users() or {}
     for record in pull.on_server(at, there, display):
         if own := mine.get(record.external_id):

@@ -26,8 +26,8 @@ from review import images as pictures
 from review.argilla import pull as pulling
 from review.argilla.connection import Connection, Dataset
 from review.argilla.layout import Asked, Field, Property, Told, plain
+from review.argilla.pull import utc
 from review.argilla.push import MOST_CHARACTERS, Wanted
-from review.argilla.times import utc
 
 ORIGIN = "argilla"
 KIND, COMMENT = "mistake", "comment"

@@ -20,7 +20,8 @@ from curricula.make import outdated
 from hub import client
 from hub.client import Hub
 from hub.patience import Patience
-from hub.publish import collection, names, publication, push, remote, verify
+from hub.publish import names, publication, push, remote, verify
+from hub.publish import publication as collection
 from hub.publish.push import Pushed
 from hub.publish.remote import Target
 from hub.publish.stage import FOLDER, stage

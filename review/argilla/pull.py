@@ -21,12 +21,11 @@ from filters.human import form
 from filters.human.form import Said, State
 from filters.human.latest import last_words
 from review import pseudonyms
-from review.argilla import layout, pushed
+from review.argilla import layout, push
 from review.argilla.connection import Connection, Dataset
-from review.argilla.push import dataset_name
-from review.argilla.pushed import Pushed
-from review.argilla.times import utc
-from review.page.read import review_of
+from review.argilla.push import Pushed, dataset_name
+from review.page import signing
+from review.page.read import at, review_of
 
 ORIGIN = "argilla"
 #: Records of one answer of the server, pictures included.
@@ -73,7 +72,7 @@ def pull(run: Run, recipe: Recipe, at: Connection, display: Display) -> Report:
     there = dataset(recipe, at)
     report = Report(there.name)
     known = run.reviews.keys("review_id")
-    mine = pushed.of(run, there.id)
+    mine = push.pushed(run, there.id)
     people = _People(run, recipe, at)
     missing = set(mine)
     found = _reviews(at, there, mine, missing, people, known, report, display)
@@ -235,3 +234,19 @@ def _taken_back(last: Review) -> Review:
     """At the time of what it takes back: a later answer is later by the server's own clock."""
     key = Review.key(last.question_id, last.version, last.annotator, ORIGIN, State.WITHDRAWN, last.review_id)
     return replace(last, review_id=key, state=State.WITHDRAWN)
+
+
+def utc(text: object) -> str:
+    """The time of a response as the table keeps it.
+
+    Raises:
+        ReviewError: it is none, or is still to come: such an answer would count before all that follow.
+    """
+    try:
+        said_at = at(str(text))
+    except ValueError as error:
+        said = str(text)[:40]
+        raise ReviewError(f"Argilla says {said!r} for the time of a response; is it the right server?") from error
+    if signing.future(said_at):
+        raise ReviewError(f"A response on Argilla is of {said_at}, which is to come; set its clock or this one.")
+    return said_at

@@ -14,15 +14,37 @@ import polars as pl
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
+from capcurriculum.tables import Table
 from datagen.batched import windows
 from datagen.image_decoding import ImageProblem
 from datagen.sources import gather
 from review import images
-from review.argilla import layout, pushed
+from review.argilla import layout
 from review.argilla.connection import Account, Connection, Dataset
-from review.argilla.pushed import Pushed
 from review.entries import Entry, entries
 from review.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """One record on a server; `shown` is `layout.shown` of its fields."""
+
+    dataset: str
+    external_id: str
+    question_id: str
+    version: str
+    shown: str
+
+
+def pushes(run: Run) -> Table[Pushed]:
+    """The run's table `pushes`."""
+    return run.table("pushes", Pushed)
+
+
+def pushed(run: Run, dataset: str) -> dict[str, Pushed]:
+    """External id -> record, of everything pushed to a dataset."""
+    return {row.external_id: row for row in pushes(run).rows(pl.col("dataset") == dataset)}
+
 
 #: Records of one request; with pictures of the usual size a few megabytes.
 BATCH = 32
@@ -71,13 +93,13 @@ def push(run: Run, recipe: Recipe, sample: Sample, at: Connection, wanted: Wante
     if there is None:
         there = at.create(section.workspace, name, layout.told(section, *_kinds(run, sample)), wanted.overlap)
     report = Report(name, overlap=there.overlap, accounts=accounts)
-    known = pushed.of(run, there.id)
+    known = pushed(run, there.id)
     todo = _missing(entries(run, recipe, sample), known, report)
     with display.step("review, push", len(sample.drawn)) as advance:
         advance_known = 0
         for batch in _requests(todo, recipe, gather.folders(run, recipe), there, report):
             at.call("PUT", f"datasets/{there.id}/records/bulk", json={"items": [made for _, made in batch]})
-            pushed.table(run).append(_row(there, entry, made) for entry, made in batch)
+            pushes(run).append(_row(there, entry, made) for entry, made in batch)
             report.new += len(batch)
             advance(len(batch) + report.known - advance_known)
             advance_known = report.known

@@ -21,7 +21,7 @@ from capcurriculum.errors import ReviewError
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
 from review import sample
-from review.argilla import connection, layout, pull, push, pushed
+from review.argilla import connection, layout, pull, push
 from review.argilla.push import Wanted
 from tests.support import argilla_server, report_runs
 from tests.support.argilla_server import Person
@@ -245,7 +245,7 @@ def test_a_server_that_restarts_midway_is_waited_for(
         thread = threading.Thread(target=pushing)
         thread.start()
         end = time.monotonic() + 300
-        while pushed.table(world.run).count() < 3 and time.monotonic() < end:
+        while push.pushes(world.run).count() < 3 and time.monotonic() < end:
             time.sleep(0.05)
     with argilla_server.running(tmp_path / "home", port) as server:
         thread.join(300)

@@ -20,7 +20,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import STAGED
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from tests.training.test_plan import stage as planned
-from training import differences, knobs, plan, stage_sets, supported_models
+from training import dry_run, knobs, plan, stage_sets, supported_models
 from training.checkpoints import first_parent
 from training.knobs import Knobs
 from training.on_verl import config as overrides
@@ -157,7 +157,7 @@ def test_the_papers_recipe_gives_the_papers_steps_on_rows_of_the_papers_counts(
         (name, rows, steps) for name, (rows, steps) in ROWS.items()
     ]
     assert all(stage.batch_size * stage.rollouts == 2560 for stage in found.stages)
-    said = " ".join(differences.differences(found))
+    said = " ".join(dry_run.differences(found))
     assert "validation: none, since every row is trained on" in said
     words = found.words(0)
     assert "trainer.test_freq=-1" in words
@@ -249,7 +249,7 @@ def told(backbone: str, rows: dict[str, int], temperature: float = 0.7, **traini
         links.append(SimpleNamespace(run=run, knobs=got))
         stages.append(planned(name, rows=count, steps_per_epoch=per_epoch, total_steps=total))
     chain: Any = SimpleNamespace(base=knobs.backbone(backbone), links=links, stages=stages, recipe=made)
-    return differences.differences(chain)
+    return dry_run.differences(chain)
 
 
 def test_a_plan_says_where_it_differs_from_paper_and_scripts() -> None:

@@ -9,7 +9,6 @@ from fractions import Fraction
 from capcurriculum.grading.notation import numbers
 from capcurriculum.grading.notation.brackets import CLOSERS, OPENERS, closing, split_at, top, unwrapped
 from capcurriculum.grading.notation.expression import parse
-from capcurriculum.grading.notation.left_sides import named
 from capcurriculum.grading.notation.nodes import (
     ORDERED,
     SIGNS,
@@ -22,6 +21,7 @@ from capcurriculum.grading.notation.nodes import (
     Relation,
     Union,
     is_inequality,
+    named,
 )
 from capcurriculum.grading.notation.tokens import Token, Words
 from capcurriculum.grading.notation.tree import Broken, Number, Unread

@@ -24,8 +24,8 @@ from training.preflight.findings import Findings
 from training.preflight.machine import disk, libraries, machine, memory, need, weights
 from training.preflight.machine.model import ModelSize, model_size
 from training.preflight.machine.need import LinkNeed
-from training.preflight.rows.balance import balance
 from training.preflight.rows.cache import RowCache
+from training.preflight.rows.notes import balance
 from training.preflight.rows.pool import slices
 from training.preflight.rows.row import RowResult
 

@@ -1,15 +1,15 @@
 """From what the rows hold to findings and numbers: faults, lengths, the balance of the key, rows that are too long."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 
 import numpy as np
 
 from capcurriculum.errors import RunError
 from capcurriculum.ledger import flat_rates
 from training.preflight.findings import Findings, Severity
-from training.preflight.rows.balance import Balance, balance
 from training.preflight.rows.measure import image_tokens_of, tokens_of
 from training.preflight.rows.row import FAULTS
 from training.preflight.rows.worker import Overlong, Seen
@@ -17,6 +17,15 @@ from training.stage_files import StageFiles
 
 #: Keys less probable than this are warned of.
 UNEVEN = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """How often each letter is right, and the probability `p` of so uneven a key or a worse one if all are equal."""
+
+    counts: dict[str, int]
+    chi_square: float
+    p: float
 
 
 @dataclass
@@ -130,3 +139,24 @@ def note_changed(files: StageFiles, rows: Sequence[Overlong], report: StageRepor
         text = f"prompts have more than {report.limit} tokens and get smaller pictures"
     for row in rows:
         findings.warn("overlong", text, files.stage, f"{row.question_id}: {row.tokens}")
+
+
+def balance(letters: Mapping[tuple[int, int], int]) -> Balance | None:
+    """The balance of (place of the right letter, number of options) -> count; None without questions.
+
+    With questions of different numbers of options, the statistics and their degrees of freedom add up.
+    """
+    total, freedom = 0.0, 0
+    for options in {of for _, of in letters if of > 1}:
+        observed = [letters.get((place, options), 0) for place in range(options)]
+        expected = sum(observed) / options
+        total += sum((count - expected) ** 2 / expected for count in observed)
+        freedom += options - 1
+    if not freedom:
+        return None
+    from scipy.stats import chi2
+
+    counts: Counter[str] = Counter()
+    for (place, _), count in sorted(letters.items()):
+        counts[ascii_uppercase[place]] += count
+    return Balance(dict(counts), total, float(chi2.sf(total, freedom)))
