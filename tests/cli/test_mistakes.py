@@ -8,7 +8,7 @@ from capcurriculum import cli
 
 SAID = {
     "": "capcurriculum needs one of allow, audit, build, card,",
-    "review": "capcurriculum review needs one of export, import, pull, push, status; see `capcurriculum review --help`.",
+    "review": "capcurriculum review needs one of export, import, pull, push, status; see",
     "buidl x": "capcurriculum has no verb 'buidl' (did you mean build?); see `capcurriculum --help`.",
     "review pul x": "capcurriculum review has no verb 'pul' (did you mean pull?); see `capcurriculum review --help`.",
     "--versoin": "capcurriculum has no option '--versoin'; see `capcurriculum --help`.",
