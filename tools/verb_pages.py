@@ -1,4 +1,4 @@
-"""Write a page for every verb from its own help: `python -m tools.verb_pages`; a test says when they are out of date."""
+"""Write a page for every verb from its own help: `python -m tools.verb_pages`. A test says when one is out of date."""
 
 import io
 from collections.abc import Iterator

@@ -17,6 +17,8 @@ from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 from capcurriculum.unforeseen import exit_with
 
+__all__ = ["app", "main"]
+
 #: Importing them declares their verbs.
 _ROOMS = (data, evaluation, hub, review, runs, training)
 
