@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Group, Parameter
 
 from capcurriculum.cli.app import DATA, app, verb
-from capcurriculum.cli.options import RunName, Stages, Whole, opt
+from capcurriculum.cli.options import Names, RunName, Stages, Whole, opt
 from capcurriculum.errors import ReviewError
 from capcurriculum.render.terminal import console, say
 
@@ -30,12 +30,8 @@ class Sampling:
     )
     width: Annotated[float | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
     expect: Annotated[float, opt("The share of wrong keys that --width assumes")] = 0.1
-    design: Annotated[
-        Literal["random", "stratified", "uncertain"] | None, opt("How they are drawn (default: stratified)")
-    ] = None
-    by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, kept or why not)")] = (
-        None
-    )
+    design: Annotated[Literal["random", "stratified", "uncertain"] | None, opt("Default: stratified")] = None
+    by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, why dropped)")] = None
     stage: Stages = ()
     seed: Annotated[Whole | None, opt("Another seed draws another sample (default: 0)")] = None
 
@@ -51,13 +47,11 @@ _PRESENT = Sampling()
 
 @verb("export demo --annotator ada", of=review)
 def export(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     out: Annotated[Path | None, opt("The HTML file (default: review.html in the run)")] = None,
     annotator: Annotated[str | None, opt("Whose page it is: it signs what it saves with this name")] = None,
     sampling: Sampling = _PRESENT,
-) -> None:
+) -> None:  # fmt: skip
     """Write a page with a sample of questions, to be reviewed in any browser without a server."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
@@ -77,14 +71,12 @@ def export(
 
 @verb("push demo --size 100 --overlap 2", of=review)
 def push(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     overlap: Annotated[Whole, opt("How many people must answer each question")] = 1,
-    annotator: Annotated[tuple[str, ...], opt("Make this person an account if need be (may be repeated)")] = (),
+    annotator: Annotated[Names, opt("Make this person an account if need be (may be repeated)")] = (),
     create_workspace: Annotated[bool, opt("Make the recipe's review.workspace if there is none")] = False,
     sampling: Sampling = _PRESENT,
-) -> None:
+) -> None:  # fmt: skip
     """Put a sample of questions on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY)."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
@@ -135,11 +127,9 @@ def status(run: RunName, /) -> None:
 @verb("import demo review-ada.jsonl", name="import", of=review)
 def read_answers(
     run: RunName,
-    file: Annotated[list[Path], opt("The .jsonl files that pages saved, each of one person")],
-    /,
-    *,
+    file: Annotated[list[Path], opt("The .jsonl files that pages saved, each of one person")], /, *,
     annotator: Annotated[str | None, opt("Take answers that no page of this run signed as this person's")] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Read the answers that a page saved, and judge by them."""
     from capcurriculum.run import writing
     from review import command

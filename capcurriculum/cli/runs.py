@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from capcurriculum.cli.app import RUNS, verb
-from capcurriculum.cli.options import Positive, RunName, opt
+from capcurriculum.cli.options import Names, Positive, RunName, opt
 from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 
@@ -36,11 +36,9 @@ def verify(run: RunName, /) -> None:
 
 @verb("funnel demo --overlap", RUNS)
 def funnel(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     overlap: Annotated[bool, opt("Also show what each filter catches by itself, alone, and with each other")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Show what each filter kept and dropped, and why."""
     from capcurriculum.ledger import show
     from capcurriculum.run import with_recipe
@@ -67,11 +65,9 @@ def why(
 @verb('query demo "select reason, count(*) from verdicts group by all"', RUNS)
 def query(
     run: RunName,
-    sql: Annotated[str, opt("A statement of DuckDB over the run's tables", allow_leading_hyphen=True)],
-    /,
-    *,
+    sql: Annotated[str, opt("A statement of DuckDB over the run's tables", allow_leading_hyphen=True)], /, *,
     csv: Annotated[bool, opt("Print CSV instead of a table")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Run one SQL statement over the tables of a run."""
     from capcurriculum.ledger import user_query
     from capcurriculum.render.table import grid
@@ -86,12 +82,10 @@ def query(
 
 @verb("report demo --out demo.html", RUNS)
 def report(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     out: Annotated[Path | None, opt("The HTML file (default: report.html in the run folder)")] = None,
     rows: Annotated[Positive | None, opt("Show at most this many rows (default: 20000)")] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Write one HTML page on a run: its numbers, and every question with what became of it."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import named
@@ -119,15 +113,12 @@ def _note_foreign(found: "Run", name: str) -> None:
 @verb("card demo --out card", RUNS)
 def card(
     run: Annotated[str, opt("A run's folder, its name below runs/, or a recipe file; with --model also a checkpoint")],
-    /,
-    *,
-    stage: Annotated[
-        tuple[str, ...], opt("A set (may be repeated), or the stage of a model (default: all, the last)")
-    ] = (),
+    /, *,
+    stage: Annotated[Names, opt("A set (may be repeated), or the stage of a model (default: all, the last)")] = (),
     order: Annotated[str, opt("The order whose sets are meant (default: the plain stages)")] = "",
     model: Annotated[bool, opt("The card of the trained model instead of its data")] = False,
     out: Annotated[Path | None, opt("The folder for README.md and its pictures (default: print it)")] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Show the card of a run's sets, or of a checkpoint, as it would be published."""
     from hub import card as hub_card
 
