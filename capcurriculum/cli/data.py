@@ -1,12 +1,12 @@
 """The verbs that make data: stage sets, other orders of them, an audit of their labels, signatures of benchmarks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
 from capcurriculum.cli.app import DATA, app, verb
-from capcurriculum.cli.options import Allow, Names, RecipeName, RunName, Whole, opt
+from capcurriculum.cli.options import Allow, Names, Real, RecipeName, RunName, Whole, opt
 from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 
@@ -89,9 +89,9 @@ def curriculum(
     name: Annotated[str | None, opt("The folder below curricula/ (default: named after the parameters)")] = None,
     stages: Annotated[str | None, opt("The stages in order, as 2-1-3 or text-perception; others count from 4")] = None,
     reverse: Annotated[bool, opt("From hard to easy")] = False,
-    by: Annotated[Literal["stage", "source", "skill"] | None, opt("What is interleaved (default: stages)")] = None,
+    by: Annotated[str | None, opt("What is mixed (default: stage)", choices=("stage", "source", "skill"))] = None,
     proportions: Annotated[str | None, opt("Of what is interleaved: perception=1,text=2 (default: as it is)")] = None,
-    replay: Annotated[float | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
+    replay: Annotated[Real | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
     balance: Annotated[str | None, opt("Batches with equal shares, as KEY:BATCH, for example skill:512")] = None,
     epochs: Annotated[Whole | None, opt("Write files for this many epochs, each drawn anew")] = None,
 ) -> None:  # fmt: skip
@@ -108,10 +108,10 @@ def audit(
     run: RunName, /, *,
     model: Annotated[Names, opt("A model of the recipe (default: its filter's; may be repeated)")] = (),
     size: Annotated[Whole, opt("The number of questions in the sample")] = 200,
-    mode: Annotated[Literal["judge", "answer", "describe"] | None,
-                    opt("Judge the marked answer, answer the question, or describe the image for a reader")] = None,
+    mode: Annotated[str | None, opt("Judge the marked answer, answer the question, or describe the image for a reader",
+                                    choices=("judge", "answer", "describe"))] = None,
     reader: Annotated[str | None, opt("The model of the recipe that reads the descriptions")] = None,
-    sees: Annotated[Literal["image_and_caption", "image", "caption"] | None, opt("What the model is shown")] = None,
+    sees: Annotated[str | None, opt("What it is shown", choices=("image_and_caption", "image", "caption"))] = None,
     votes: Annotated[Whole | None, opt("How often each model is asked about a question")] = None,
     allow: Allow = False,
     seed: Annotated[Whole, opt("Another seed draws another sample")] = 0,

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Group, Parameter
 
 from capcurriculum.cli.app import EVALUATE, verb
-from capcurriculum.cli.options import Allow, Fraction, Names, Positive, Whole, opt
+from capcurriculum.cli.options import Allow, Fraction, Names, Positive, Real, Whole, opt
 
 _HERE = "micro:start, a checkpoint's folder, a run or a recipe (its last trained model), or a Hub id"
 _LABEL = "A label in the results, or FOLDER or FOLDER:LABEL, the folder of an evaluation or a run"
@@ -25,7 +25,7 @@ class Serving:
     tensor_parallel: Annotated[Positive | None, opt("GPUs that share the model (default: the backbone's)")] = None
     gpu_memory: Annotated[Fraction | None, opt("The share of each GPU's memory to use (default: 0.9)")] = None
     max_length: Annotated[Positive | None, opt("Tokens of a prompt and its reply (default: the backbone's)")] = None
-    patience: Annotated[float, opt("Seconds until the server must be ready")] = 900
+    patience: Annotated[Real, opt("Seconds until the server must be ready")] = 900
     system: Annotated[bool | None, opt("Whether the system prompt precedes questions (default: yes, except for a base "
                                        "model)", negative="--no-system")] = None  # fmt: skip
 
@@ -57,12 +57,12 @@ def evaluate(
     model: Annotated[list[str], opt(f"One or more of {_HERE}, or LABEL=URL for a running endpoint")], /, *,
     suite: Annotated[str, opt("main, extended, a suite's YAML file, a TSV or Parquet file, or a run: its test rows")],
     out: Annotated[Path | None, opt("The folder of results (default: the run's evaluation/, or evaluations/)")] = None,
-    engine: Annotated[Literal["own", "vlmevalkit", "lmms-eval"] | None, opt("What asks (default: the suite's)")] = None,
+    engine: Annotated[str | None, opt("Default: the suite's", choices=("own", "vlmevalkit", "lmms-eval"))] = None,
     judge: Annotated[str, opt("One of the suite, MODEL@URL, bedrock:ID, or exact (default: the suite's)")] = "",
     limit: Annotated[Positive | None, opt("Only the first samples of a benchmark, this many")] = None,
     max_tokens: Annotated[Positive | None, opt("The most tokens of a reply (default: the backbone's)")] = None,
-    runner: Annotated[Literal["transformers", "vllm", "serve"] | None,
-                      opt("What runs a model that the own engine asks", name="--with")] = None,
+    runner: Annotated[str, opt("What runs a model that the own engine asks", name="--with",
+                               choices=("transformers", "vllm", "serve"))] = "",
     concurrency: Annotated[Positive, opt("The number of requests at a time to a server")] = 32,
     python: Annotated[str, opt("The interpreter of the kit's environment (default: evaluation.python)")] = "",
     dry_run: Annotated[bool, opt("Print what would be asked of which model, and the commands; ask nothing")] = False,
@@ -82,7 +82,7 @@ def evaluate(
     )
     folder, tasks = out or room.default_folder(targets), suites.load(suite)
     work = Work(
-        folder, tasks, Display(), limit, max_tokens, runner or "", concurrency, judge, python, server,
+        folder, tasks, Display(), limit, max_tokens, runner, concurrency, judge, python, server,
         dry_run, serving.patience,
     )  # fmt: skip
     room.evaluate(work, targets, engine or tasks.engine, suite, allow=allow)
@@ -112,7 +112,7 @@ def errors(
     votes: Annotated[Positive, opt("Votes of each judge on each answer", group=_JUDGES)] = 3,
     size: Annotated[Positive | None, opt("Judge this many, drawn at random (default: all)", group=_JUDGES)] = None,
     seed: Annotated[Whole, opt("Another seed draws other answers", group=_JUDGES)] = 0,
-    temperature: Annotated[float | None, opt("Of a vote (default: 0, or 0.7 for many votes)", group=_JUDGES)] = None,
+    temperature: Annotated[Real | None, opt("Of a vote (default: 0, or 0.7 for many votes)", group=_JUDGES)] = None,
     max_tokens: Annotated[Positive, opt("The most tokens of a vote", group=_JUDGES)] = 512,
     check_size: Annotated[Positive, opt("The number of answers that people look at", group=_PEOPLE)] = 40,
     export: Annotated[Path | None, opt("Write them as a page for any browser to this file", group=_PEOPLE)] = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from capcurriculum.cli.app import HUB, verb
-from capcurriculum.cli.options import RunName, Stages, opt
+from capcurriculum.cli.options import Real, RunName, Stages, opt
 from capcurriculum.render import terminal
 
 Tag = Annotated[str, opt("Tag what was published, for example v1")]
@@ -85,7 +85,7 @@ def download(
     revision: Annotated[str, opt("A tag, a branch or a commit (default: main)")] = "",
     stage: Stages = (),
     to: Annotated[Path | None, opt("The run folder to make (default: runs/PREFIX)")] = None,
-    val: Annotated[float, opt("The share of rows to hold out of data without a validation split")] = 0.01,
+    val: Annotated[Real, opt("The share of rows to hold out of data without a validation split")] = 0.01,
 ) -> None:  # fmt: skip
     """Download published sets, ready for `capcurriculum train`."""
     from capcurriculum.render.progress import Display

@@ -38,16 +38,16 @@ def sentence(error: CycloptsError) -> str:
             given = error.keyword or next((one.keyword for one in argument.tokens if one.keyword), None)
             text = f"{given} needs a value" if given else f"{called} needs {argument.name}"
         case CoercionError(token=token, argument=argument) if token and argument:
-            text = f"{token.keyword or argument.name}: {error.msg or _unfit(token.value, argument, error.target_type)}"
+            text = f"{token.keyword or argument.name}: {error.msg or _unfit(token.value, argument)}"
         case _:
             text = str(error).rstrip(".")
     return f"{text}; see `{called} --help`."
 
 
-def _unfit(value: str, argument: Argument, kind: type | None) -> str:
+def _unfit(value: str, argument: Argument) -> str:
     if choices := argument.get_choices():
         return f"{value!r} is none of {', '.join(choices)}{_meant(value, choices)}"
-    return f"{value!r} is not {'a number' if kind is float else 'yes or no'}"
+    return f"{value!r} is not yes or no"
 
 
 def no_verb(words: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ def _number(kind: Callable[[str], float], fits: Callable[[float], bool], said: s
     return Parameter(converter=converted)
 
 
+Real = Annotated[float, _number(float, lambda value: True, "a number")]
 Whole = Annotated[int, _number(int, lambda value: True, "a whole number")]
 Positive = Annotated[int, _number(int, lambda value: value > 0, "a whole number from 1 on")]
 Fraction = Annotated[float, _number(float, lambda value: 0 < value <= 1, "a number above 0 and up to 1")]

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
 from capcurriculum.cli.app import DATA, app, verb
-from capcurriculum.cli.options import Names, RunName, Stages, Whole, opt
+from capcurriculum.cli.options import Names, Real, RunName, Stages, Whole, opt
 from capcurriculum.errors import ReviewError
 from capcurriculum.render.terminal import console, say
 
@@ -28,9 +28,10 @@ class Sampling:
     size: Annotated[Whole | None, opt("The number of questions (default: 200); a larger one adds the difference")] = (
         None
     )
-    width: Annotated[float | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
-    expect: Annotated[float, opt("The share of wrong keys that --width assumes")] = 0.1
-    design: Annotated[Literal["random", "stratified", "uncertain"] | None, opt("Default: stratified")] = None
+    width: Annotated[Real | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
+    expect: Annotated[Real, opt("The share of wrong keys that --width assumes")] = 0.1
+    design: Annotated[str | None, opt("How they are drawn (default: stratified)",
+                                      choices=("random", "stratified", "uncertain"))] = None  # fmt: skip
     by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, why dropped)")] = None
     stage: Stages = ()
     seed: Annotated[Whole | None, opt("Another seed draws another sample (default: 0)")] = None

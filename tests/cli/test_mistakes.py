@@ -18,6 +18,7 @@ SAID = {
     "train x --stage": "--stage needs a value; see `capcurriculum train --help`.",
     "train x y": "'y' is one argument too many; see `capcurriculum train --help`.",
     "train x --engine vrl": "--engine: 'vrl' is none of verl, easyr1 (did you mean verl?); see",
+    "evaluate x --suite y --engine none": "--engine: 'none' is none of own, vlmevalkit, lmms-eval; see",
     "train x --dry-run=maybe": "--dry-run: 'maybe' is not yes or no; see",
     "build --ray auto x": "--ray takes at most 1 value; give it after the other arguments; see",
     "report x --rows 0": "--rows: '0' is not a whole number from 1 on; see",
