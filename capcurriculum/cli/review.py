@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
@@ -10,11 +10,6 @@ from capcurriculum.cli.app import DATA, app, verb
 from capcurriculum.cli.options import Names, Real, RunName, Stages, Whole, opt
 from capcurriculum.errors import ReviewError
 from capcurriculum.render.terminal import console, say
-
-if TYPE_CHECKING:
-    from capcurriculum.recipe import Recipe
-    from capcurriculum.run import Run
-    from review.sample import Sample
 
 review = App("review", "Have people review a sample of a run's questions, and judge by what they say.", group=DATA)
 app.command(review)
@@ -35,12 +30,6 @@ class Sampling:
     by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, why dropped)")] = None
     stage: Stages = ()
     seed: Annotated[Whole | None, opt("Another seed draws another sample (default: 0)")] = None
-
-    def drawn(self, opened: "Run", wanted: "Recipe") -> "Sample":
-        """The sample, drawn and written down."""
-        from review import command
-
-        return command.drawn_sample(opened, wanted, **vars(self))
 
 
 _PRESENT = Sampling()
@@ -64,7 +53,7 @@ def export(
         raise ReviewError("Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
     person = signing.person(annotator)
     with writing(wanted) as opened:
-        drawn = sampling.drawn(opened, wanted)
+        drawn = command.drawn_sample(opened, wanted, **vars(sampling))
         path = write.export(opened, wanted, drawn, person, out, Display())
     say(f"{len(drawn.drawn)} questions are in {path}, the page of {person}; open it with any browser.")
     say(f"`capcurriculum review import {run} FILE` reads the answers that the page saves.")
@@ -90,7 +79,9 @@ def push(
         raise ReviewError(f"{overlap} people are too few; give an --overlap of at least 1.")
     with writing(wanted) as opened:
         at, asked = connection.connect(), argilla.Wanted(overlap, create_workspace, annotator)
-        report = argilla.push(opened, wanted, sampling.drawn(opened, wanted), at, asked, Display())
+        report = argilla.push(
+            opened, wanted, command.drawn_sample(opened, wanted, **vars(sampling)), at, asked, Display()
+        )
         for line in words.pushed(report, at.url, asked):
             say(line)
 

@@ -1,15 +1,12 @@
 """The verbs that show what a run holds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from capcurriculum.cli.app import RUNS, verb
 from capcurriculum.cli.options import Names, Positive, RunName, opt
 from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
-
-if TYPE_CHECKING:
-    from capcurriculum.run import Run
 
 
 @verb("status demo", RUNS)
@@ -45,7 +42,7 @@ def funnel(
     from training import remarks
 
     found, wanted = with_recipe(run)
-    _note_foreign(found, run)
+    _note_foreign(run)
     show.funnel(found, terminal.console(), overlap)
     show.remarks(remarks.of(found, wanted), terminal.console())
 
@@ -92,22 +89,21 @@ def report(
     from cards.report import write
 
     found = named(run)
-    _note_foreign(found, run)
+    _note_foreign(run)
     path = write.report(found, out, Display(), rows or write.ROWS)
     terminal.say(f"The report is {path}; open it with any browser.")
 
 
-def _note_foreign(found: "Run", name: str) -> None:
+def _note_foreign(name: str) -> None:
     """Say where a recipe file is named and the run was last built with another; what is shown is the run as it is."""
-    from capcurriculum.run import recipe_of
+    from capcurriculum.run import named, recipe_of
     from curricula import make
 
-    if not Path(name).is_file():
-        return
-    try:
-        make.check_belongs(found, recipe_of(name), found.stages)
-    except RunError as error:
-        terminal.say(f"note: {error} What follows is of the run as it was built.", error=True)
+    if Path(name).is_file():
+        try:
+            make.check_belongs(found := named(name), recipe_of(name), found.stages)
+        except RunError as error:
+            terminal.say(f"note: {error} What follows is of the run as it was built.", error=True)
 
 
 @verb("card demo --out card", RUNS)
