@@ -334,19 +334,14 @@ def with_recipe(path_or_name: str) -> tuple[Run, Recipe]:
 
 
 def to_change(path_or_name: str) -> tuple[Run, Recipe]:
-    """The same, with a recipe that says where the run is now, so that it can be written.
-
-    Raises:
-        RecipeError: the file is no recipe.
-        RunError: there is no such run, or its folder has another name than its recipe.
-    """
+    """The same for writing, with the folder where the run is now; raises RunError also where that was renamed."""
     found, wanted = with_recipe(path_or_name)
     if Path(path_or_name).is_file():
         return found, wanted
     folder = found.path.absolute()
     if folder.name != wanted.name:
         raise RunError(f"The run {found.path} was made under the name {wanted.name}; give its folder that name again.")
-    return found, wanted.model_copy(update={"runs": str(folder.parent)})  # it may have been moved since
+    return found, wanted.model_copy(update={"runs": str(folder.parent)})
 
 
 def recipe_of(path_or_name: str, runs: str = "runs") -> Recipe:

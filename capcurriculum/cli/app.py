@@ -18,7 +18,12 @@ app = App(
     name=PROGRAM,
     help="Build curriculum datasets ordered by capability and train a vision-language model through them.",
     version=f"{PROGRAM} {__version__}",
-    default_parameter=Parameter(negative=(), allow_repeating=True, show_default=lambda value: value or None),
+    default_parameter=Parameter(
+        negative=(),
+        allow_repeating=True,
+        show_default=lambda value: value or None,
+        json_list=False,  # a file may be called [1].jsonl
+    ),
     help_formatter=Columns(),
     help_format="plaintext",
 )

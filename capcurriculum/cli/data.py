@@ -1,12 +1,12 @@
 """The verbs that make data: stage sets, other orders of them, an audit of their labels, signatures of benchmarks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
 from capcurriculum.cli.app import DATA, app, verb
-from capcurriculum.cli.options import Allow, RecipeName, RunName, Whole, opt
+from capcurriculum.cli.options import Allow, Names, Real, RecipeName, RunName, Whole, opt
 from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 
@@ -19,18 +19,11 @@ app.command(signatures)
 
 @verb("build curricula/recipes/demo.yaml --dry-run", DATA)
 def build(
-    recipe: RecipeName,
-    /,
-    *,
+    recipe: RecipeName, /, *,
     dry_run: Annotated[bool, opt("Print which model would get how many requests at what cost, and send none")] = False,
-    shard: Annotated[
-        str | None, opt("Do share I (from 0) of N, beside other processes on the same run folder", metavar="I/N")
-    ] = None,
-    ray: Annotated[
-        list[str] | None,
-        opt("Let Ray workers ask: of the cluster at auto or host:port, else of this machine", metavar="[ADDRESS]",
-            consume_multiple=(0, 1)),
-    ] = None,
+    shard: Annotated[str | None, opt("Do share I (from 0) of N, beside others on the run", metavar="I/N")] = None,
+    ray: Annotated[list[str] | None, opt("Ask by Ray workers of the cluster at auto or host:port, else of this machine",
+                                         metavar="[ADDRESS]", consume_multiple=(0, 1))] = None,
     allow: Allow = False,
 ) -> None:  # fmt: skip
     """Build the stage sets of a recipe, or resume where a build stopped."""
@@ -74,11 +67,8 @@ def _forecast(wanted: "Recipe") -> None:
 
 @verb("allow curricula/recipes/qwen3_vl_8b.yaml", DATA)
 def allow(
-    recipe: Annotated[str, opt("A recipe file, a run's name or folder, or a suite's YAML file")],
-    /,
-    *,
-    forget: Annotated[bool, opt("Withdraw the permission")] = False,
-) -> None:
+    recipe: Annotated[str, opt("A recipe file, a run's name or folder, or a suite's YAML file")], /, *,
+    forget: Annotated[bool, opt("Withdraw the permission")] = False) -> None:  # fmt: skip
     """Show what a recipe would run and send, and allow exactly that from now on."""
     from capcurriculum import consent, run
     from evaluation import suites
@@ -94,19 +84,17 @@ def allow(
 
 @verb("curriculum demo --order merged", DATA)
 def curriculum(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     order: Annotated[str, opt("An order of the recipe's `curriculum`, or a kind of one: merged, difficulty, ...")],
     name: Annotated[str | None, opt("The folder below curricula/ (default: named after the parameters)")] = None,
     stages: Annotated[str | None, opt("The stages in order, as 2-1-3 or text-perception; others count from 4")] = None,
     reverse: Annotated[bool, opt("From hard to easy")] = False,
-    by: Annotated[Literal["stage", "source", "skill"] | None, opt("What is interleaved (default: stages)")] = None,
+    by: Annotated[str | None, opt("What is mixed (default: stage)", choices=("stage", "source", "skill"))] = None,
     proportions: Annotated[str | None, opt("Of what is interleaved: perception=1,text=2 (default: as it is)")] = None,
-    replay: Annotated[float | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
+    replay: Annotated[Real | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
     balance: Annotated[str | None, opt("Batches with equal shares, as KEY:BATCH, for example skill:512")] = None,
     epochs: Annotated[Whole | None, opt("Write files for this many epochs, each drawn anew")] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Write the rows of a built run in another order, without asking a model."""
     from curricula import command
 
@@ -117,21 +105,17 @@ def curriculum(
 
 @verb("audit demo --model teacher --size 100", DATA)
 def audit(
-    run: RunName,
-    /,
-    *,
-    model: Annotated[tuple[str, ...], opt("A model of the recipe (default: its filter's; may be repeated)")] = (),
+    run: RunName, /, *,
+    model: Annotated[Names, opt("A model of the recipe (default: its filter's; may be repeated)")] = (),
     size: Annotated[Whole, opt("The number of questions in the sample")] = 200,
-    mode: Annotated[
-        Literal["judge", "answer", "describe"] | None,
-        opt("Judge the marked answer, answer the question, or describe the image for a reader to answer from"),
-    ] = None,
+    mode: Annotated[str | None, opt("Judge the marked answer, answer the question, or describe the image for a reader",
+                                    choices=("judge", "answer", "describe"))] = None,
     reader: Annotated[str | None, opt("The model of the recipe that reads the descriptions")] = None,
-    sees: Annotated[Literal["image_and_caption", "image", "caption"] | None, opt("What the model is shown")] = None,
+    sees: Annotated[str | None, opt("What it is shown", choices=("image_and_caption", "image", "caption"))] = None,
     votes: Annotated[Whole | None, opt("How often each model is asked about a question")] = None,
     allow: Allow = False,
     seed: Annotated[Whole, opt("Another seed draws another sample")] = 0,
-) -> None:
+) -> None:  # fmt: skip
     """Estimate how many marked answers of a run are wrong, by models that check a sample of them."""
     from capcurriculum import consent
     from capcurriculum.render.progress import Display
@@ -147,18 +131,16 @@ def audit(
 
 @verb("build MathVista.tsv --name MathVista --out mathvista.sig", name="build", of=signatures)
 def build_signature(
-    data: Annotated[Path, opt("A TSV, JSON lines, Parquet or CSV file, or a folder of such files")],
-    /,
-    *,
+    data: Annotated[Path, opt("A TSV, JSON lines, Parquet or CSV file, or a folder of such files")], /, *,
     name: Annotated[str, opt("What verdicts call the benchmark, for example MathVista")],
     out: Annotated[Path, opt("The signature file to write")],
     layout: Annotated[str, opt("MathVista, MathVerse, ... (default: the TSV layout of VLMEvalKit)")] = "",
-    question: Annotated[tuple[str, ...], opt("A column of questions (may be repeated)")] = (),
-    image: Annotated[tuple[str, ...], opt("A column of images (may be repeated)")] = (),
+    question: Annotated[Names, opt("A column of questions (may be repeated)")] = (),
+    image: Annotated[Names, opt("A column of images (may be repeated)")] = (),
     images: Annotated[Path | None, opt("The folder of images that the data names (default: beside it)")] = None,
     source: Annotated[str, opt("Where the data comes from, for example a Hub id")] = "",
     revision: Annotated[str, opt("Which revision of it")] = "",
-) -> None:
+) -> None:  # fmt: skip
     """Make a signature file, which holds hashes only, from the data of a benchmark."""
     from filters.corpus.signatures import build, file, layouts
 

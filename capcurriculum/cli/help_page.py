@@ -29,4 +29,4 @@ class Columns:
 
     def render_description(self, console: "Console", options: "ConsoleOptions", description: Any) -> None:
         """Print what a verb does."""
-        console.print(description, end="")
+        console.print(description.primary_renderable)  # the whole of it ends in blank lines

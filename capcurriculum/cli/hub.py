@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from capcurriculum.cli.app import HUB, verb
-from capcurriculum.cli.options import RunName, Stages, opt
+from capcurriculum.cli.options import Real, RunName, Stages, opt
 from capcurriculum.render import terminal
 
 Tag = Annotated[str, opt("Tag what was published, for example v1")]
@@ -18,9 +18,7 @@ DryRun = Annotated[bool, opt("Only write the folders that would be sent, and ask
 
 @verb("publish demo --namespace NAME --dry-run", HUB)
 def publish(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     namespace: Annotated[str | None, opt("A user or an organization (default: the recipe's, else the token's)")] = None,
     private: Private = False,
     dry_run: DryRun = False,
@@ -31,7 +29,7 @@ def publish(
     tag: Tag = "",
     branch: Annotated[str, opt("Publish to this branch instead of main")] = "",
     pr: Annotated[bool, opt("Open a pull request instead of changing main, or continue with it")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Publish the sets of a run on the Hub, and read them back."""
     from capcurriculum import recipe
     from capcurriculum.render.progress import Display
@@ -67,14 +65,13 @@ def _import_datasets_alone() -> None:
 @verb("publish-model runs/demo/training/visual/checkpoint --repo NAME/demo", HUB)
 def publish_model(
     checkpoint: Annotated[Path, opt("A folder with safetensors, for example runs/demo/training/visual/checkpoint")],
-    /,
-    *,
+    /, *,
     repo: Annotated[str, opt("Where to, as namespace/name")],
     private: Private = False,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     tag: Tag = "",
-) -> None:
+) -> None:  # fmt: skip
     """Publish a checkpoint on the Hub, and read it back."""
     from capcurriculum.render.progress import Display
     from hub.publish import model
@@ -84,14 +81,12 @@ def publish_model(
 
 @verb("download UCSC-VLAA/VLM-CapCurriculum", HUB)
 def download(
-    name: Annotated[str, opt("A namespace and prefix, the id of a repo, or the slug of a collection")],
-    /,
-    *,
+    name: Annotated[str, opt("A namespace and prefix, the id of a repo, or the slug of a collection")], /, *,
     revision: Annotated[str, opt("A tag, a branch or a commit (default: main)")] = "",
     stage: Stages = (),
     to: Annotated[Path | None, opt("The run folder to make (default: runs/PREFIX)")] = None,
-    val: Annotated[float, opt("The share of rows to hold out of data without a validation split")] = 0.01,
-) -> None:
+    val: Annotated[Real, opt("The share of rows to hold out of data without a validation split")] = 0.01,
+) -> None:  # fmt: skip
     """Download published sets, ready for `capcurriculum train`."""
     from capcurriculum.render.progress import Display
     from hub.download import run

@@ -1,6 +1,7 @@
 """Types of arguments and options that several verbs share, with their help and the check of their values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
@@ -11,35 +12,24 @@ def opt(text: str, **more: Any) -> Parameter:
     return Parameter(help=text, **more)
 
 
-def _whole(hint: Any, tokens: Sequence[Token]) -> int:
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+def _number(kind: Callable[[str], float], fits: Callable[[float], bool], said: str) -> Parameter:
+    """How a number that `fits` is read; others are not `said`. Cyclopts itself takes 2.5 for the whole number 2."""
+
+    def converted(hint: Any, tokens: Sequence[Token]) -> float:
+        with suppress(ValueError):
+            if fits(value := kind(tokens[0].value)):
+                return value
+        raise ValueError(f"{tokens[0].value!r} is not {said}")
+
+    return Parameter(converter=converted)
 
 
-def _positive(hint: Any, tokens: Sequence[Token]) -> int:
-    text = tokens[0].value
-    if not text.isdecimal() or not int(text):
-        raise ValueError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _fraction(hint: Any, tokens: Sequence[Token]) -> float:
-    try:
-        value = float(tokens[0].value)
-    except ValueError:
-        value = 0
-    if not 0 < value <= 1:
-        raise ValueError(f"{tokens[0].value!r} is not a number above 0 and up to 1")
-    return value
-
-
-#: Cyclopts itself would take 2.5 for 2.
-Whole = Annotated[int, Parameter(converter=_whole)]
-Positive = Annotated[int, Parameter(converter=_positive)]
-Fraction = Annotated[float, Parameter(converter=_fraction)]
+Real = Annotated[float, _number(float, lambda value: True, "a number")]
+Whole = Annotated[int, _number(int, lambda value: True, "a whole number")]
+Positive = Annotated[int, _number(int, lambda value: value > 0, "a whole number from 1 on")]
+Fraction = Annotated[float, _number(float, lambda value: 0 < value <= 1, "a number above 0 and up to 1")]
 RecipeName = Annotated[str, opt("A recipe file, for example curricula/recipes/demo.yaml, or a run's name or folder")]
 RunName = Annotated[str, opt("A run's folder, its name below runs/, or a recipe file")]
 Allow = Annotated[bool, opt("Run and send what the recipe names (see `capcurriculum allow`) without asking")]
-Stages = Annotated[tuple[str, ...], opt("Only this stage (may be repeated)")]
+Names = tuple[str, ...]
+Stages = Annotated[Names, opt("Only this stage (may be repeated)")]

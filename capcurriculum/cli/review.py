@@ -2,19 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
 from capcurriculum.cli.app import DATA, app, verb
-from capcurriculum.cli.options import RunName, Stages, Whole, opt
+from capcurriculum.cli.options import Names, Real, RunName, Stages, Whole, opt
 from capcurriculum.errors import ReviewError
 from capcurriculum.render.terminal import console, say
-
-if TYPE_CHECKING:
-    from capcurriculum.recipe import Recipe
-    from capcurriculum.run import Run
-    from review.sample import Sample
 
 review = App("review", "Have people review a sample of a run's questions, and judge by what they say.", group=DATA)
 app.command(review)
@@ -28,22 +23,13 @@ class Sampling:
     size: Annotated[Whole | None, opt("The number of questions (default: 200); a larger one adds the difference")] = (
         None
     )
-    width: Annotated[float | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
-    expect: Annotated[float, opt("The share of wrong keys that --width assumes")] = 0.1
-    design: Annotated[
-        Literal["random", "stratified", "uncertain"] | None, opt("How they are drawn (default: stratified)")
-    ] = None
-    by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, kept or why not)")] = (
-        None
-    )
+    width: Annotated[Real | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
+    expect: Annotated[Real, opt("The share of wrong keys that --width assumes")] = 0.1
+    design: Annotated[str | None, opt("How they are drawn (default: stratified)",
+                                      choices=("random", "stratified", "uncertain"))] = None  # fmt: skip
+    by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, why dropped)")] = None
     stage: Stages = ()
     seed: Annotated[Whole | None, opt("Another seed draws another sample (default: 0)")] = None
-
-    def drawn(self, opened: "Run", wanted: "Recipe") -> "Sample":
-        """The sample, drawn and written down."""
-        from review import command
-
-        return command.drawn_sample(opened, wanted, **vars(self))
 
 
 _PRESENT = Sampling()
@@ -51,13 +37,11 @@ _PRESENT = Sampling()
 
 @verb("export demo --annotator ada", of=review)
 def export(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     out: Annotated[Path | None, opt("The HTML file (default: review.html in the run)")] = None,
     annotator: Annotated[str | None, opt("Whose page it is: it signs what it saves with this name")] = None,
     sampling: Sampling = _PRESENT,
-) -> None:
+) -> None:  # fmt: skip
     """Write a page with a sample of questions, to be reviewed in any browser without a server."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
@@ -69,7 +53,7 @@ def export(
         raise ReviewError("Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
     person = signing.person(annotator)
     with writing(wanted) as opened:
-        drawn = sampling.drawn(opened, wanted)
+        drawn = command.drawn_sample(opened, wanted, **vars(sampling))
         path = write.export(opened, wanted, drawn, person, out, Display())
     say(f"{len(drawn.drawn)} questions are in {path}, the page of {person}; open it with any browser.")
     say(f"`capcurriculum review import {run} FILE` reads the answers that the page saves.")
@@ -77,14 +61,12 @@ def export(
 
 @verb("push demo --size 100 --overlap 2", of=review)
 def push(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     overlap: Annotated[Whole, opt("How many people must answer each question")] = 1,
-    annotator: Annotated[tuple[str, ...], opt("Make this person an account if need be (may be repeated)")] = (),
+    annotator: Annotated[Names, opt("Make this person an account if need be (may be repeated)")] = (),
     create_workspace: Annotated[bool, opt("Make the recipe's review.workspace if there is none")] = False,
     sampling: Sampling = _PRESENT,
-) -> None:
+) -> None:  # fmt: skip
     """Put a sample of questions on an Argilla server (ARGILLA_API_URL, ARGILLA_API_KEY)."""
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
@@ -97,7 +79,9 @@ def push(
         raise ReviewError(f"{overlap} people are too few; give an --overlap of at least 1.")
     with writing(wanted) as opened:
         at, asked = connection.connect(), argilla.Wanted(overlap, create_workspace, annotator)
-        report = argilla.push(opened, wanted, sampling.drawn(opened, wanted), at, asked, Display())
+        report = argilla.push(
+            opened, wanted, command.drawn_sample(opened, wanted, **vars(sampling)), at, asked, Display()
+        )
         for line in words.pushed(report, at.url, asked):
             say(line)
 
@@ -135,11 +119,9 @@ def status(run: RunName, /) -> None:
 @verb("import demo review-ada.jsonl", name="import", of=review)
 def read_answers(
     run: RunName,
-    file: Annotated[list[Path], opt("The .jsonl files that pages saved, each of one person")],
-    /,
-    *,
+    file: Annotated[list[Path], opt("The .jsonl files that pages saved, each of one person")], /, *,
     annotator: Annotated[str | None, opt("Take answers that no page of this run signed as this person's")] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Read the answers that a page saved, and judge by them."""
     from capcurriculum.run import writing
     from review import command

@@ -10,19 +10,15 @@ from capcurriculum.render import terminal
 
 @verb("train curricula/recipes/demo.yaml --dry-run", TRAIN)
 def train(
-    recipe: RecipeName,
-    /,
-    *,
+    recipe: RecipeName, /, *,
     backbone: Annotated[str | None, opt("Another backbone, in a training of its own: qwen2_5_vl_7b, ...")] = None,
     stage: Annotated[str | None, opt("Train this stage alone; those before it must be done")] = None,
-    engine: Annotated[
-        Literal["verl", "easyr1"], opt("easyr1: write files for EasyR1, and train nothing here")
-    ] = "verl",
+    engine: Annotated[Literal["verl", "easyr1"], opt("easyr1: write files for EasyR1, and do not train")] = "verl",
     ray: Annotated[str | None, opt("Join the Ray cluster at auto, host:port or ray://host:port")] = None,
     sbatch: Annotated[Path | None, opt("Write a Slurm script that trains to this file, and do not train")] = None,
     allow: Allow = False,
     dry_run: Annotated[bool, opt("Print the plan and the exact commands, and change nothing")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Train a model through the stages with verl, or resume where a training stopped."""
     from capcurriculum import consent, run
     from training import chain, command, interpreter
@@ -45,11 +41,9 @@ def train(
 
 @verb("curves demo --samples", TRAIN)
 def curves(
-    run: RunName,
-    /,
-    *,
+    run: RunName, /, *,
     samples: Annotated[bool, opt("Also print replies to the same validation rows before and after each stage")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Draw held-out accuracy, reward and response length of a run's trainings against steps, also while they run."""
     from capcurriculum.run import named
     from training import samples as replies
