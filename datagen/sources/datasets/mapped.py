@@ -47,7 +47,8 @@ def captions(section: SourceSection, place: Place) -> Source[Caption]:
         return Caption(caption, image(record), example, section.name or place.name, _license(section, columns, record))
 
     needed = tuple(filter(None, (columns.caption, columns.image, columns.id, columns.split, columns.license)))
-    return Source(_records(section, place, columns, needed), parse, images(section, place))
+    records = _records(section, place, columns, needed)
+    return Source(records, parse, images(section, place), files=_whole_files(section, place))
 
 
 def problems(
@@ -88,7 +89,8 @@ def problems(
             license=_license(section, columns, record),
         )
 
-    return Source(records, parse, images(section, place) if visual else None, str(convention))
+    found = images(section, place) if visual else None
+    return Source(records, parse, found, str(convention), _whole_files(section, place))
 
 
 def _convention(
@@ -213,6 +215,11 @@ def data_files(section: SourceSection, place: Place) -> list[Path]:
     if place.folder.is_file():
         return [place.folder]
     return find_files(place.folder, section.files or ALL_FILES, "data files; name them in the recipe's files")
+
+
+def _whole_files(section: SourceSection, place: Place) -> list[Path]:
+    """The files on disk of which every row is taken."""
+    return [] if section.repo or section.selected_splits else data_files(section, place)
 
 
 def in_splits(records: Iterator[Record], section: SourceSection, column: str) -> Iterator[Record]:
