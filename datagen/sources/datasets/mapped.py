@@ -93,7 +93,7 @@ def _records(
     by_name = bool(wanted) and not columns.split
     by_file = {file: image_folder.split_of(file, base, wanted) if by_name else "" for file in files}
     if by_name:
-        image_folder.check_told(by_file.values(), wanted, place.folder)
+        image_folder.check_named(by_file.values(), wanted, place.folder)
 
     def records() -> Iterator[Record]:
         keys = Keys(place.name)
