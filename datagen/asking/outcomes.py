@@ -109,7 +109,7 @@ def look(run: Run, table: str) -> str:
         "descriptions": "image_id, finish from descriptions where text = ''",
         "answers": "outcome, detail, count(*) from answers where outcome in ('failed', 'unparsed') group by all",
     }[table]
-    return f'all are told by: capcurriculum query {quote(str(run.path))} "select {what}"'
+    return f'all reasons: capcurriculum query {quote(str(run.path))} "select {what}"'
 
 
 class Heard:

@@ -6,6 +6,7 @@ write the same bytes.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -13,6 +14,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, TextIO
 
+from capcurriculum.files.unfinished import removed_if_it_fails
+from capcurriculum.recipe.sources import SourceSection
+from capcurriculum.rows import Stage
 from datagen.micro import captions
 from datagen.micro.problems import Problem, text_problems, visual_problems
 from datagen.micro.render import SIDE, render
@@ -135,3 +139,31 @@ def export_visual(folder: Path | str, n: int, seed: int = 0) -> Path:
     The images are JPEG files of 96 by 96 pixels.
     """
     return _write_problems(Path(folder), visual_problems(n, seed))
+
+
+def export_source(folder: Path, kind: Stage, section: SourceSection) -> None:
+    """Write the world that a `scenes` source names for a stage of a kind, unless `folder` is there already.
+
+    A killed export leaves nothing under the name of `folder`.
+    """
+    if folder.is_dir():
+        return
+    temporary = folder.with_name(f".tmp-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    with removed_if_it_fails(temporary):
+        match kind:
+            case Stage.PERCEPTION:
+                export(
+                    temporary,
+                    images=section.items,
+                    seed=section.seed,
+                    lies=section.lies,
+                    unreadable=section.unreadable,
+                    near_duplicates=section.near_duplicates,
+                )
+            case Stage.TEXT:
+                export_text(temporary, section.items, section.seed)
+            case Stage.VISUAL:
+                export_visual(temporary, section.items, section.seed)
+        temporary.rename(folder)

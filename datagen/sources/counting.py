@@ -4,7 +4,7 @@ Where all rows are taken, the metadata of Parquet and Arrow files has their numb
 split or part are read as the build reads them. Rows that the build will refuse are counted too.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
 from datagen.sources import registry
-from datagen.sources.datasets import docci, docvqa, geo170k, mapped, pixmo, problems
+from datagen.sources.datasets import mapped
 from datagen.sources.formats import columnar, encoding
 from datagen.sources.formats.json_form import Form
 from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import arrow_batches, find_files, form, read_files
+from datagen.sources.formats.records import arrow_batches, form, read_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
 from datagen.sources.options.answer_keys import Reading as KeyReading
@@ -42,34 +42,13 @@ def rows(section: SourceSection, kind: Stage) -> int:
         source = registry.captions(section, place)
     else:
         source = registry.problems(section, place, kind is Stage.VISUAL, KeyReading())
-    files = _whole_files(section, place)
-    if files:
+    if source.files:
         next(source.records(), None)  # looks for the columns
-        return _in_files(files, section.limit, Reading.of(section, ""))
+        return _in_files(source.files, section.limit, Reading.of(section, ""))
     records = source.records()
     if section.kind in ("captions", "problems") and _split_column(section):
         records = _splits(section, place, records)
     return _selected(records, section.limit)
-
-
-def _whole_files(section: SourceSection, place: Place) -> Sequence[Path]:
-    """The files of a source that takes every row of them; none where rows are chosen, or only reading finds them."""
-    folder = place.folder
-    match section.kind:
-        case "problems" if section.columns is None:
-            return [folder / problems.PROBLEMS]
-        case "captions" | "problems" if not section.selected_splits:
-            return mapped.data_files(section, place)
-        case "docci" if not docci.is_release(folder) and not (folder / docci.DESCRIPTIONS).is_file():
-            return find_files(folder, docci.by_split(section), "descriptions")
-        case "docvqa":
-            return find_files(folder, docvqa.anywhere(section), "questions")
-        case "geo170k":
-            return find_files(folder, geo170k.FILES, "questions")
-        case "pixmo":
-            return pixmo.files(folder)
-        case _:
-            return ()
 
 
 def _split_column(section: SourceSection) -> str:

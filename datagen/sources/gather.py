@@ -4,14 +4,12 @@ Rows are appended in small shards while the source is read, so memory does not g
 behind the last shard.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from capcurriculum.errors import SourceError
-from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.sources import SourceSection
@@ -186,7 +184,9 @@ def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], nu
     section = found[number]
     if section.kind == "scenes":
         folder = _world(run, stage, found, number)
-        export_world(folder, kind, section)
+        from datagen.micro import export
+
+        export.export_source(folder, kind, section)
         prefix = "" if len(found) == 1 else f"{folder.relative_to(run.path).as_posix()}/"
         return Place(folder, section.name or folder.name, Store(run.path), prefix)
     folder = registry.folder(section)
@@ -195,33 +195,6 @@ def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], nu
     alone = len(found) == 1 and _is_plain(section)
     prefix = "" if alone or section.repo or not section.path else link(run.path, stage, number, folder)
     return Place(folder, section.name or folder.name, Store(run.path), prefix)
-
-
-def export_world(folder: Path, kind: Stage, section: SourceSection) -> None:
-    """Write the embedded world in the format of a real source, once; a killed export leaves nothing behind."""
-    from datagen.micro import export
-
-    if folder.is_dir():
-        return
-    temporary = folder.with_name(f".tmp-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    with removed_if_it_fails(temporary):
-        match kind:
-            case Stage.PERCEPTION:
-                export.export(
-                    temporary,
-                    images=section.items,
-                    seed=section.seed,
-                    lies=section.lies,
-                    unreadable=section.unreadable,
-                    near_duplicates=section.near_duplicates,
-                )
-            case Stage.TEXT:
-                export.export_text(temporary, section.items, section.seed)
-            case Stage.VISUAL:
-                export.export_visual(temporary, section.items, section.seed)
-        temporary.rename(folder)
 
 
 def _append(run: Run, items: Iterator[CaptionedImage | Question | Verdict], advance: Advance, losses: Losses) -> None:

@@ -29,13 +29,13 @@ Rows = Iterator[CaptionedImage | Question | Verdict]
 #: Files that a kind needs of its Hub data set.
 PATTERNS: Mapping[str, Callable[[SourceSection], tuple[str, ...]]] = {
     "docci": docci.patterns,
-    "pixmo": pixmo.patterns,
+    "pixmo": lambda section: pixmo.FILES[:1],
     "orz": lambda section: section.files or orz.FILES,
     "vlaa": vlaa.patterns,
     "clevr_math": clevr_math.patterns,
-    "geo170k": geo170k.patterns,
-    "math_puma": math_puma.patterns,
-    "arxivqa": arxivqa.patterns,
+    "geo170k": lambda section: (geo170k.FILES[0], geo170k.IMAGES),
+    "math_puma": lambda section: (math_puma.FILES[0], f"Synthesis/{math_puma.ARCHIVE}"),
+    "arxivqa": lambda section: (arxivqa.FILE, arxivqa.ARCHIVE),
     "docvqa": docvqa.patterns,
 }
 CAPTIONS: Mapping[str, Callable[[SourceSection, Place], Source[Caption]]] = {

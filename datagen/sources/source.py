@@ -4,16 +4,21 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Verdict
 from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.json_lines import LineProblem, of_row
-from datagen.sources.formats.record import Record
+from datagen.sources.formats.record import Reading, Record
+from datagen.sources.formats.records import read_files
 from datagen.sources.images.embedded import is_embedded
+from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.images.store import Stored
 
@@ -66,13 +71,15 @@ class Source(Generic[Said]):
 
     `records` yields its records, always in the same order; `parse` returns what one of them says and raises
     `LineProblem` for one that says nothing usable. With `images` every row has one. `convention` says how whole-number
-    keys of options were read, "" where there are none.
+    keys of options were read, "" where there are none. `files` hold the records where every row of them is one; empty
+    where rows are chosen, or made.
     """
 
     records: Callable[[], Iterator[Record]]
     parse: Callable[[Record], Said]
     images: SourceImages | None = None
     convention: str = ""
+    files: Sequence[Path] = ()
 
     def say(self, record: Record) -> Said:
         """What a record says.
@@ -132,6 +139,23 @@ class Source(Generic[Said]):
                 yield record
 
         return replace(self, records=records)
+
+
+def of_files(
+    files: Sequence[Path],
+    needed: tuple[str, ...],
+    section: SourceSection,
+    place: Place,
+    parse: Callable[[SourceSection, Record], Said],
+    images: SourceImages,
+) -> Source[Said]:
+    """A source of every row of `files`, in which the columns `needed` must be."""
+    return Source(
+        lambda: read_files(files, Reading.of(section, place.name, needed)),
+        partial(parse, section),
+        images,
+        files=files,
+    )
 
 
 def refusal(record: Record, problem: LineProblem | ImageProblem, stage: str) -> Verdict:

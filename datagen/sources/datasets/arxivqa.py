@@ -4,22 +4,15 @@ A row has id, image (`images/<file>`), question, options (a list, often with the
 key, in many spellings) and rationale. A label that names no option makes no row.
 """
 
-from collections.abc import Iterator
-
 from capcurriculum.recipe.sources import SourceSection
-from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.formats.record import Record
+from datagen.sources.formats.records import find_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.options import choices
-from datagen.sources.source import Problem, Source
+from datagen.sources.source import Problem, Source, of_files
 
 FILE, ARCHIVE = "arxivqa.jsonl", "images.tgz"
-
-
-def patterns(section: SourceSection) -> tuple[str, ...]:
-    """The files of the Hub data set."""
-    return (FILE, ARCHIVE)
 
 
 def source(section: SourceSection, place: Place) -> Source[Problem]:
@@ -33,11 +26,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     folders = ((folder, place.inside(folder)),) if (folder / "images").is_dir() else ()
     bundles = find_files(folder, (ARCHIVE,), "its images, or a folder images") if not folders else ()
 
-    def records() -> Iterator[Record]:
-        return read_files(files, Reading.of(section, place.name, ("image", "question", "options", "label")))
-
     images = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), images)
+    return of_files(files, ("image", "question", "options", "label"), section, place, _problem, images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

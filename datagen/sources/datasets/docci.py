@@ -6,7 +6,8 @@ images inside. Only the selected splits are read, by default `train`; every othe
 be used becomes a verdict with its reason and the rest goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
@@ -17,10 +18,11 @@ from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import find_files, line_records, read_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
-from datagen.sources.source import Caption, Source
+from datagen.sources.source import Caption, Source, of_files
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 FOLDERS = ("images", "images_downsampled_2x")
+_NEEDED = ("example_id", "description")
 ARCHIVES = ("docci_images.tar.gz", "images.tar.gz", "data_docci_images.tar.gz")
 
 
@@ -48,39 +50,37 @@ def source(section: SourceSection, place: Place) -> Source[Caption]:
     Raises:
         SourceError: the folder has none of the layouts.
     """
-    # The embedded world has this layout too, and no name of its own.
-    name = section.source or KINDS["docci"].name
     unpacked = is_release(place.folder)
-    records = _released(section, place.folder, name) if unpacked else _packed(section, place)
-    return Source(records, lambda record: _caption(section, name, record), _images(section, place, unpacked))
+    images = _images(section, place, unpacked)
+    if not unpacked and not (place.folder / DESCRIPTIONS).is_file():
+        files = find_files(place.folder, by_split(section), "DOCCI's descriptions")
+        return of_files(files, _NEEDED, section, place, _caption, images)
+    return Source(partial(_released if unpacked else _packed, section, place), partial(_caption, section), images)
 
 
-def _released(section: SourceSection, folder: Path, name: str) -> Callable[[], Iterator[Record]]:
+def _name(section: SourceSection) -> str:
+    """What rows say as their source; also of the embedded world, which has the layout of the release."""
+    return section.source or KINDS["docci"].name
+
+
+def _released(section: SourceSection, place: Place) -> Iterator[Record]:
     """The lines of the release: those of other splits, and those that repeat an example_id, are refused."""
-
-    def records() -> Iterator[Record]:
-        example_ids, wanted = set[str](), section.selected_splits
-        for record in line_records(folder / DESCRIPTIONS, name, section.limits.line):
-            split, example_id = record.get("split"), record.get("example_id")
-            if wanted and isinstance(split, str) and split and split not in wanted:
-                yield record.refused(Reason.UNSELECTED_SPLIT, f"row {record.number} is of the split {split!r}")
-            elif isinstance(example_id, str) and example_id in example_ids:
-                yield record.refused(Reason.DUPLICATE_ID, f"row {record.number} repeats the example_id {example_id!r}")
-            else:
-                yield record
-                example_ids |= {example_id} if isinstance(example_id, str) else set()
-
-    return records
+    example_ids, wanted = set[str](), section.selected_splits
+    for record in line_records(place.folder / DESCRIPTIONS, _name(section), section.limits.line):
+        split, example_id = record.get("split"), record.get("example_id")
+        if wanted and isinstance(split, str) and split and split not in wanted:
+            yield record.refused(Reason.UNSELECTED_SPLIT, f"row {record.number} is of the split {split!r}")
+        elif isinstance(example_id, str) and example_id in example_ids:
+            yield record.refused(Reason.DUPLICATE_ID, f"row {record.number} repeats the example_id {example_id!r}")
+        else:
+            yield record
+            example_ids |= {example_id} if isinstance(example_id, str) else set()
 
 
-def _packed(section: SourceSection, place: Place) -> Callable[[], Iterator[Record]]:
-    """The rows of every other layout."""
-    if (place.folder / DESCRIPTIONS).is_file():
-        files, column = [place.folder / DESCRIPTIONS], "split"
-    else:
-        files, column = find_files(place.folder, by_split(section), "DOCCI's descriptions"), ""
-    needed = ("example_id", "description")
-    return lambda: in_splits(read_files(files, Reading.of(section, place.name, needed)), section, column)
+def _packed(section: SourceSection, place: Place) -> Iterator[Record]:
+    """The lines beside an archive of images."""
+    found = read_files([place.folder / DESCRIPTIONS], Reading.of(section, place.name, _NEEDED))
+    return in_splits(found, section, "split")
 
 
 def _images(section: SourceSection, place: Place, unpacked: bool) -> SourceImages:
@@ -95,7 +95,7 @@ def _images(section: SourceSection, place: Place, unpacked: bool) -> SourceImage
     return SourceImages(section, place.store, [(folder, place.inside(folder)) for folder in folders], bundles)
 
 
-def _caption(section: SourceSection, name: str, record: Record) -> Caption:
+def _caption(section: SourceSection, record: Record) -> Caption:
     example_id = record.text("example_id")
     image = record.get("image_file") or record.get("image") or f"{example_id}.jpg"
-    return Caption(record.text("description"), image, example_id, name, section.row_license)
+    return Caption(record.text("description"), image, example_id, _name(section), section.row_license)

@@ -5,26 +5,19 @@ row whose accepted answers differ by more than case and spacing is not kept: the
 mark the others wrong.
 """
 
-from collections.abc import Iterator
-
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from datagen.sources.formats.json_lines import LineProblem
-from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.formats.record import Record
+from datagen.sources.formats.records import find_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
-from datagen.sources.source import Problem, Source
+from datagen.sources.source import Problem, Source, of_files
 
 
 def patterns(section: SourceSection) -> tuple[str, ...]:
     """The files of the Hub data set that the selected splits need."""
     return tuple(f"DocVQA/{split}-*.parquet" for split in section.selected_splits)
-
-
-def anywhere(section: SourceSection) -> tuple[str, ...]:
-    """The same files also without their folder."""
-    return tuple(f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", ""))
 
 
 def source(section: SourceSection, place: Place) -> Source[Problem]:
@@ -33,13 +26,12 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     Raises:
         SourceError: they are not there.
     """
-    files = find_files(place.folder, anywhere(section), "its questions")
+    anywhere = [f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", "")]
+    files = find_files(place.folder, anywhere, "its questions")
 
-    def records() -> Iterator[Record]:
-        return read_files(files, Reading.of(section, place.name, ("question", "image", "answers")))
-
-    images = SourceImages(section, place.store)
-    return Source(records, lambda record: _problem(section, record), images)
+    return of_files(
+        files, ("question", "image", "answers"), section, place, _problem, SourceImages(section, place.store)
+    )
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

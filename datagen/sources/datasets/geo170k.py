@@ -5,25 +5,20 @@ its text, and a gpt turn with a worked solution. The gold answer is what the sol
 none that can be graded makes no row. The alignment split holds captions and is not read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from datagen.sources.formats.json_lines import LineProblem
-from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.formats.record import Record
+from datagen.sources.formats.records import find_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.options import choices, in_text
-from datagen.sources.source import Problem, Source
+from datagen.sources.source import Problem, Source, of_files
 
 FILES = ("data/qa_tuning-*.parquet", "qa_tuning-*.parquet", "qa_tuning.json")
 IMAGES = "images.zip"
-
-
-def patterns(section: SourceSection) -> tuple[str, ...]:
-    """The files of the Hub data set."""
-    return (FILES[0], IMAGES)
 
 
 def source(section: SourceSection, place: Place) -> Source[Problem]:
@@ -38,11 +33,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     folders = ((unpacked, place.inside(unpacked)), (folder, place.inside(folder))) if unpacked.is_dir() else ()
     bundles = find_files(folder, (IMAGES,), "its images, or a folder images") if not folders else ()
 
-    def records() -> Iterator[Record]:
-        return read_files(files, Reading.of(section, place.name, ("image", "conversations")))
-
     images = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), images)
+    return of_files(files, ("image", "conversations"), section, place, _problem, images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

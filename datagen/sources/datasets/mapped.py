@@ -4,31 +4,23 @@ It is a folder with data files (JSON lines, JSON, CSV, Parquet, Arrow), one such
 are embedded, or files below `images`: a folder, an archive, or nothing, which means beside the data files.
 """
 
-import itertools
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
-from capcurriculum.grading.kinds import Kind
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Columns, SourceSection
 from datagen.sources import hub
+from datagen.sources.datasets.mapped_answers import Answers
 from datagen.sources.formats import archives, image_folder
-from datagen.sources.formats.json_lines import LineProblem
-from datagen.sources.formats.record import Keys, Reading, Record, single
+from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
-from datagen.sources.options import answer_keys, choices, in_text, options
-from datagen.sources.options.key_evidence import Convention
+from datagen.sources.options import answer_keys
 from datagen.sources.source import Caption, Problem, Source
 
-_LETTER = re.compile(r"^\s*[(\[]?[A-Ja-j][)\].:]?\s*$")
-_NONE = options.Options()
-#: Rows that are looked at for letters without options, and how many it takes.
-_LOOKED_AT, _FEWEST = 200, 4
 ALL_FILES = tuple(f"**/*{ending}" for ending in READERS)
 
 
@@ -47,7 +39,8 @@ def captions(section: SourceSection, place: Place) -> Source[Caption]:
         return Caption(caption, image(record), example, section.name or place.name, _license(section, columns, record))
 
     needed = tuple(filter(None, (columns.caption, columns.image, columns.id, columns.split, columns.license)))
-    return Source(_records(section, place, columns, needed), parse, images(section, place))
+    records = _records(section, place, columns, needed)
+    return Source(records, parse, images(section, place), files=_whole_files(section, place))
 
 
 def problems(
@@ -64,23 +57,16 @@ def problems(
     named = (columns.problem, columns.answer_column, columns.skill, columns.split, columns.license)
     needed = tuple(filter(None, (*named, *columns.option_columns, columns.image if visual else "")))
     records = _records(section, place, columns, needed)
-    convention = _convention(section, columns, records) if keys is None else keys
+    answers = Answers.of(section, columns, records) if keys is None else Answers(columns, keys)
     image = _image(section, place, columns)
-    # Where the recipe says of which kind the answers are, none of them is the letter of an option.
-    free = columns.answer_kind not in ("", Kind.CHOICE)
-    bare = keys is None and not columns.option_columns and not free and _bare_letters(records(), columns)
 
     def parse(record: Record) -> Problem:
-        texts, answer = _choice(record, columns, convention)
-        if bare and _LETTER.match(answer) and not in_text.loose(record.text(columns.problem)):
-            detail = f"row {record.number} answers with the letter {answer.strip()!r}; name the columns of its options"
-            mend = "(columns: {options: ...}), or say what its answers are (answer: {column: ..., kind: text})"
-            raise LineProblem(Reason.MISSING_OPTIONS, f"{detail} {mend}")
+        texts, answer = answers.read(record)
         return Problem(
             problem=record.text(columns.problem),
             answer=answer,
             options=texts,
-            options_in_text=not free,
+            options_in_text=not answers.free,
             kind=columns.answer_kind,
             skill=record.text(columns.skill) if columns.skill else "unknown",
             image=image(record) if visual else None,
@@ -88,70 +74,8 @@ def problems(
             license=_license(section, columns, record),
         )
 
-    return Source(records, parse, images(section, place) if visual else None, str(convention))
-
-
-def _convention(
-    section: SourceSection, columns: Columns, records: Callable[[], Iterator[Record]]
-) -> answer_keys.Reading:
-    """What the keys beside options are: as the recipe says, else as all rows together show."""
-    if not columns.option_columns:
-        return answer_keys.Reading()
-
-    def rows() -> Iterator[tuple[int, object, options.Options]]:
-        for record in records():
-            if record.problem is None:
-                try:
-                    said = _key(record, columns), _options(record, columns)
-                except LineProblem:
-                    continue
-                yield record.number, *said
-
-    where = section.path or section.repo
-    if columns.answers:
-        return answer_keys.check(rows(), Convention(columns.answers), where)
-    return answer_keys.infer(rows(), where)
-
-
-def _key(record: Record, columns: Columns) -> object:
-    """The answer of a row with options, out of its solution if it stands in one."""
-    value, mark = single(record.get(columns.answer_column)), columns.gold.after
-    return choices.final_answer(value, mark, record.number) if mark and isinstance(value, str) else value
-
-
-def _choice(record: Record, columns: Columns, convention: answer_keys.Reading) -> tuple[tuple[str, ...], str]:
-    """Options and the letter of the right one, or no options and a free answer."""
-    value = single(record.get(columns.answer_column))
-    found = _options(record, columns)
-    if found.texts:
-        # Labels that the columns contradict are left in the texts until here.
-        texts = choices.cleaned(found.texts) if found.texts == found.written else found.texts
-        return texts, answer_keys.letter(_key(record, columns), found, convention, record.number)
-    if columns.option_columns and isinstance(value, str) and _LETTER.match(value):
-        detail = f"row {record.number} answers with the letter {value.strip()!r} and has no options"
-        raise LineProblem(Reason.MISSING_OPTIONS, detail)
-    said = str(value) if isinstance(value, bool) else record.text(columns.answer_column)
-    mark = columns.gold.after
-    return (), choices.final_answer(said, mark, record.number) if mark else said
-
-
-def _options(record: Record, columns: Columns) -> options.Options:
-    """The options of a row, of one column or of one each."""
-    if isinstance(columns.options, tuple):
-        values = [record.get(name) for name in columns.options]
-        return options.of_columns(values, columns.options, record.number)
-    return options.read(record.get(columns.options), record.number, columns.options) if columns.options else _NONE
-
-
-def _bare_letters(records: Iterable[Record], columns: Columns) -> bool:
-    """Whether most of the first rows answer with a letter, and no options are named or found in their texts."""
-    rows = bare = 0
-    for record in itertools.islice(records, _LOOKED_AT):
-        value, problem = single(record.get(columns.answer_column)), record.get(columns.problem)
-        if isinstance(value, str) and isinstance(problem, str):
-            rows += 1
-            bare += bool(_LETTER.match(value)) and not in_text.options(problem) and not in_text.loose(problem)
-    return bare == rows > 1 or (bare >= _FEWEST and 2 * bare > rows)
+    found = images(section, place) if visual else None
+    return Source(records, parse, found, str(answers.convention), _whole_files(section, place))
 
 
 def _license(section: SourceSection, columns: Columns, record: Record) -> str:
@@ -169,7 +93,7 @@ def _records(
     by_name = bool(wanted) and not columns.split
     by_file = {file: image_folder.split_of(file, base, wanted) if by_name else "" for file in files}
     if by_name:
-        image_folder.check_told(by_file.values(), wanted, place.folder)
+        image_folder.check_named(by_file.values(), wanted, place.folder)
 
     def records() -> Iterator[Record]:
         keys = Keys(place.name)
@@ -213,6 +137,11 @@ def data_files(section: SourceSection, place: Place) -> list[Path]:
     if place.folder.is_file():
         return [place.folder]
     return find_files(place.folder, section.files or ALL_FILES, "data files; name them in the recipe's files")
+
+
+def _whole_files(section: SourceSection, place: Place) -> list[Path]:
+    """The files on disk of which every row is taken."""
+    return [] if section.repo or section.selected_splits else data_files(section, place)
 
 
 def in_splits(records: Iterator[Record], section: SourceSection, column: str) -> Iterator[Record]:

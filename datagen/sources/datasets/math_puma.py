@@ -4,25 +4,18 @@ A row has image_url (a path into the archive), instruction and output; output is
 `†Answer:`. The columns of the second view (image_url_2, ...) are not read.
 """
 
-from collections.abc import Iterator
-
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
 from datagen.sources.formats.json_lines import LineProblem
-from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.formats.record import Record
+from datagen.sources.formats.records import find_files
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.options import choices, in_text
-from datagen.sources.source import Problem, Source
+from datagen.sources.source import Problem, Source, of_files
 
 FILES = ("Synthesis/train.json", "Synthesis/train.jsonl", "train.json", "train.jsonl")
 ARCHIVE = "images.tar.gz"
-
-
-def patterns(section: SourceSection) -> tuple[str, ...]:
-    """The files of the Hub data set."""
-    return (FILES[0], f"Synthesis/{ARCHIVE}")
 
 
 def source(section: SourceSection, place: Place) -> Source[Problem]:
@@ -36,12 +29,9 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     unpacked = [folder for folder in (base / "images", base) if (base / "images").is_dir()]
     bundles = find_files(base, (ARCHIVE,), "its images, or a folder images") if not unpacked else ()
 
-    def records() -> Iterator[Record]:
-        return read_files(files, Reading.of(section, place.name, ("image_url", "instruction", "output")))
-
     folders = [(folder, place.inside(folder)) for folder in unpacked]
     images = SourceImages(section, place.store, folders, bundles)
-    return Source(records, lambda record: _problem(section, record), images)
+    return of_files(files, ("image_url", "instruction", "output"), section, place, _problem, images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

@@ -6,7 +6,6 @@ no image are verdicts with their reason. A killed build fetches nothing again th
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
@@ -14,45 +13,33 @@ from capcurriculum.rows import CaptionedImage, Verdict, digest
 from datagen.image_decoding import ImageProblem
 from datagen.sources import captioned
 from datagen.sources.formats.json_lines import LineProblem, of_row
-from datagen.sources.formats.record import Reading, Record
-from datagen.sources.formats.records import find_files, read_files
+from datagen.sources.formats.record import Record
+from datagen.sources.formats.records import find_files
 from datagen.sources.images import addresses
 from datagen.sources.images.download import patient
 from datagen.sources.images.fetching import PoliteFetcher
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.images.store import Index, Store, Stored
-from datagen.sources.source import Caption, Source, refusal
+from datagen.sources.source import Caption, Source, of_files, refusal
 
 FILES = ("data/train-*.parquet", "*.parquet")
 
 
-def patterns(section: SourceSection) -> tuple[str, ...]:
-    """The files of the Hub data set."""
-    return FILES[:1]
-
-
-def files(folder: Path) -> list[Path]:
-    """The files of rows.
+def source(section: SourceSection, place: Place) -> Source[Caption]:
+    """The rows, their images still to be fetched.
 
     Raises:
-        SourceError: there are none.
+        SourceError: there are no files of rows.
     """
-    return [folder] if folder.is_file() else find_files(folder, FILES, "PixmoCap's rows")
+    folder = place.folder
+    files = [folder] if folder.is_file() else find_files(folder, FILES, "PixmoCap's rows")
+    return of_files(files, ("image_url", "caption"), section, place, _caption, SourceImages(section, place.store))
 
 
-def source(section: SourceSection, place: Place) -> Source[Caption]:
-    """The rows, their images still to be fetched; raises what `files` raises."""
-    paths = files(place.folder)
-
-    def records() -> Iterator[Record]:
-        return read_files(paths, Reading.of(section, place.name, ("image_url", "caption")))
-
-    def parse(record: Record) -> Caption:
-        url = record.text("image_url")
-        return Caption(record.text("caption"), url, url, section.name, section.row_license)
-
-    return Source(records, parse, SourceImages(section, place.store))
+def _caption(section: SourceSection, record: Record) -> Caption:
+    url = record.text("image_url")
+    return Caption(record.text("caption"), url, url, section.name, section.row_license)
 
 
 def read(

@@ -3,8 +3,6 @@
 Each line holds problem and answer, optionally skill and image_file. A line that cannot be used becomes a verdict.
 """
 
-from collections.abc import Iterator
-
 from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
@@ -23,10 +21,13 @@ def source(section: SourceSection, place: Place, visual: bool) -> Source[Problem
     folder = place.folder / "images"
     images = SourceImages(section, place.store, ((folder, place.inside(folder)),)) if visual else None
 
-    def records() -> Iterator[Record]:
-        return line_records(place.folder / PROBLEMS, place.name, section.limits.line)
-
-    return Source(records, lambda record: _problem(section, place.name, record), images)
+    rows = place.folder / PROBLEMS
+    return Source(
+        lambda: line_records(rows, place.name, section.limits.line),
+        lambda record: _problem(section, place.name, record),
+        images,
+        files=(rows,),
+    )
 
 
 def _problem(section: SourceSection, name: str, record: Record) -> Problem:

@@ -79,7 +79,7 @@ def in_splits(records: Iterator[Record], split: str, wanted: Iterable[str]) -> I
         )
 
 
-def check_told(splits: Iterable[str], wanted: Iterable[str], where: Path) -> None:
+def check_named(splits: Iterable[str], wanted: Iterable[str], where: Path) -> None:
     """Refuse a selection of splits where neither files nor columns say any.
 
     Raises:
@@ -87,8 +87,8 @@ def check_told(splits: Iterable[str], wanted: Iterable[str], where: Path) -> Non
     """
     found = sorted({split for split in splits if split})
     if not set(wanted) & set(found):
-        told = f"tell {', '.join(found)}" if found else "tell no split"
+        named = f"tell {', '.join(found)}" if found else "tell no split"
         raise SourceError(
-            f"splits: [{', '.join(wanted)}] is selected for {where}, and the names of its files {told}; name the "
+            f"splits: [{', '.join(wanted)}] is selected for {where}, and the names of its files {named}; name the "
             "column that holds it in the recipe's columns (split: ...), or leave splits out and name the files."
         )

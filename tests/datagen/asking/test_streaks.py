@@ -55,7 +55,7 @@ def test_pictures_that_are_all_refused_are_found_while_text_is_answered() -> Non
     one = heard()
     one.note(None, request(0), Response("a", r"\boxed{A}", "stop"), None)
     failing(one, ENOUGH - 1, picture=True)
-    with pytest.raises(EngineError, match=r"one \(m\).*first 20 .*step probe.*refused; these requests show pictures"):
+    with pytest.raises(EngineError, match=r"one \(m\).*first 20 .*step probe.*refused; these requests show images"):
         failing(one, 1, picture=True)
 
 

@@ -141,7 +141,7 @@ def test_a_model_of_text_alone_is_not_asked_about_pictures_it_would_pass_over(
 ) -> None:
     monkeypatch.setattr(micro, "processor", micro.processor.tokenizer)
     (reply,) = micro.stream([seen(pictures[0], 0.0)])
-    assert (reply.finish, reply.error) == ("error", "the model reads text alone and is shown a picture")
+    assert (reply.finish, reply.error) == ("error", "the model reads text alone and is shown an image")
 
 
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def test_pictures_inside_texts_are_read(tmp_path: Path) -> None:
     found = visual(tmp_path / "set")
     assert len({row.image_id for row in data.questions(found)}) == 6
     assert data.reasons(found) == ["unreadable_image"] * 3 + ["missing_file"]
-    assert "download its pictures" in details(found)
+    assert "download its images" in details(found)
     assert max(len(row.detail) for row in found if isinstance(row, Verdict)) < 300
 
 
