@@ -125,9 +125,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)  # 
 def _check_tag(event: Any, node: Any) -> None:
     if event.tag not in (None, "!", _TEXT):
         raise _problem("tags such as !!int and !!binary are not known here; leave them out", event)
-    if isinstance(node, yaml.ScalarNode):
-        if node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
-            raise _problem("it holds a number or a date that is too long; put it in quotes if it is a text", event)
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
+        raise _problem("it holds a number or a date that is too long; put it in quotes if it is a text", event)
 
 
 def _problem(what: str, at: Any) -> YamlProblem:
