@@ -153,7 +153,7 @@ def relaying(upstream: Upstream, journal: Path) -> Iterator[Relay]:
     relay = Relay(upstream, journal, known=recorded(journal))
     server = _Server((HOST, 0), _handler(relay))
     relay.url = f"http://{HOST}:{server.server_address[1]}/v1"
-    threading.Thread(target=server.serve_forever, name="relay", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], name="relay", daemon=True).start()
     try:
         yield relay
     finally:

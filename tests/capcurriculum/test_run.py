@@ -12,7 +12,7 @@ from capcurriculum.ledger import funnel, query
 from capcurriculum.render import terminal
 from capcurriculum.rows import CaptionedImage, Message, Question, Request, Sampling, Verdict, digest
 from capcurriculum.tables import Table
-from tests.support import worlds
+from tests.support import forks, worlds
 
 
 def verdict(number: int, *, keep: bool = True, filter_name: str = "source", stage: str = "perception") -> Verdict:
@@ -58,8 +58,7 @@ def test_only_one_process_writes_a_run(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text(recipe.dump(wanted))
     with run.writing(wanted):
-        command = [sys.executable, "-m", "capcurriculum.cli", "build", str(file)]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        second = forks.command("build", str(file))
     assert second.returncode == 2
     assert "Another process is writing" in second.stderr
     assert "Traceback" not in second.stderr

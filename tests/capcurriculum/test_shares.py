@@ -3,13 +3,11 @@
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from capcurriculum import recipe
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
 from capcurriculum.locks import Share
@@ -19,22 +17,15 @@ from capcurriculum.run import Run, writing
 from curricula.build import build
 from tests.curricula.test_build import content
 from tests.support import endpoint, worlds
+from tests.support.forks import Done, Fork
 
 
-def sharded(folder: Path, wanted: Recipe, shares: int) -> list[subprocess.CompletedProcess[str]]:
+def sharded(folder: Path, wanted: Recipe, shares: int) -> list[Done]:
     """All shards of a build, at once."""
     file = folder / f"{wanted.name}.yaml"
     file.write_text(recipe.dump(wanted))
-    command = [sys.executable, "-m", "capcurriculum.cli", "build", str(file), "--shard"]
-    running = [
-        subprocess.Popen([*command, f"{i}/{shares}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for i in range(shares)
-    ]
-    outputs = [process.communicate(timeout=200) for process in running]
-    return [
-        subprocess.CompletedProcess(process.args, process.returncode, out, err)
-        for process, (out, err) in zip(running, outputs, strict=True)
-    ]
+    running = [Fork(cli.main, ["build", str(file), "--shard", f"{i}/{shares}"]) for i in range(shares)]
+    return [fork.done(200) for fork in running]
 
 
 def test_shards_side_by_side_do_all_of_the_work_once(tmp_path: Path) -> None:
@@ -131,11 +122,7 @@ def test_a_shard_waits_while_another_reads_the_sources(tmp_path: Path) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX)
     file = tmp_path / "small.yaml"
     file.write_text(recipe.dump(wanted))
-    command = [sys.executable, "-m", "capcurriculum.cli", "build", str(file), "--shard", "0/2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=1.5)
+    with pytest.raises(TimeoutError):
+        Fork(cli.main, ["build", str(file), "--shard", "0/2"]).done(1.5)
     assert not list(wanted.run_dir.glob("captions/*"))
-    process.kill()
-    process.communicate()
     os.close(handle)

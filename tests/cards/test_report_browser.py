@@ -1,6 +1,5 @@
 """The page on a run in a real Chromium, opened from the disk: what a reader sees, and that nothing of the run runs."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,24 +15,18 @@ from cards.report import write
 from cards.report.write import data_folder, report
 from tests.cards.test_report_trainings import trained
 from tests.support import report_runs
+from tests.support.browsers import chromium
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `browser`)")
+pytestmark = pytest.mark.slow
 
 QUESTIONS = 110
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("there is no Chromium; install Debian's `chromium`, or name one in CHROMIUM")
-    # In a container the superuser has no user namespace to put the sandbox in.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=arguments)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +224,6 @@ def test_a_script_put_beside_the_data_does_not_run(browser: Any, planted: Run, t
     page.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Any, files: dict[str, Path], scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

@@ -1,5 +1,6 @@
 """Every case of the corpus comes out as it says: a sentence, its exit code, no traceback, nothing silent."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from tests.cli.bad_inputs import corpus
 
 CASES = corpus.cases()
+#: Inputs that take a second or more to make and to refuse.
+LARGE = re.compile(r"\d MB|200,000|6,000,000")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * bool(LARGE.search(n))) for n in CASES])
 def test_a_bad_input_comes_out_as_its_case_says(name: str, tmp_path: Path) -> None:
     found = corpus.attempt(CASES[name], tmp_path)
     assert found.fault in ("", "hang"), f"{found.fault}: exit code {found.code}\n{found.printed}"

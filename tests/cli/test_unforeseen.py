@@ -15,6 +15,7 @@ from capcurriculum.rows import Verdict
 from capcurriculum.run import Run
 from capcurriculum.tables import Table, write_atomically
 from tests.support import ROOT, report_runs
+from tests.support.forks import Fork
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -23,17 +24,10 @@ def broken() -> None:
     raise ZeroDivisionError("a bug")
 
 
-def command(*words: str, at: Path, limit: int | None = None) -> "subprocess.Popen[str]":
-    """The command line in a process of its own, which may write files of `limit` bytes at most."""
-
-    def limited() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return subprocess.Popen(
-        [sys.executable, "-m", "capcurriculum.cli", *words], cwd=at, text=True, preexec_fn=limited,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+def limited(words: list[str]) -> int:
+    """The command line where no file may grow beyond 8 kB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+    return cli.main(words)
 
 
 def test_a_bug_is_a_sentence_and_its_traceback_a_file_of_its_owner_in_the_run(
@@ -79,7 +73,10 @@ def test_an_interrupt_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize("words", [["query", "planted", "from range(200000)", "--csv"], ["why", "planted", "c0"]])
 def test_a_reader_that_goes_away_ends_a_command_quietly(tmp_path: Path, words: list[str]) -> None:
     report_runs.make(tmp_path, 4, images=1)
-    process = command(*words, at=tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "capcurriculum.cli", *words], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
     assert process.stdout is not None
     process.stdout.close()  # as `head` does once it has enough
     assert process.stderr is not None
@@ -89,17 +86,15 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(tmp_path: Path, words: l
 
 def test_a_full_disk_is_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
     report_runs.make(tmp_path, 40, images=2)
-    order = ("curriculum", "planted", "--order", "merged")
-    process = command(*order, at=tmp_path, limit=8_000)
-    _, said = process.communicate()
-    assert process.returncode == 2, said
-    assert "Nothing more can be written" in said
-    assert "make room and run the same command again" in said
-    assert "Traceback" not in said
-    process = command(*order, at=tmp_path)
-    out, said = process.communicate()
-    assert process.returncode == 0, said
-    assert (tmp_path / "planted" / "curricula" / "merged" / "order.json").is_file(), out
+    order = ["curriculum", "planted", "--order", "merged"]
+    done = Fork(limited, order, cwd=tmp_path).done()
+    assert done.returncode == 2, done.stderr
+    assert "Nothing more can be written" in done.stderr
+    assert "make room and run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = Fork(cli.main, order, cwd=tmp_path).done()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "planted" / "curricula" / "merged" / "order.json").is_file(), done.stdout
     assert not list((tmp_path / "planted").glob("**/.tmp-*"))
 
 

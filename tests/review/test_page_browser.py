@@ -12,6 +12,8 @@ from capcurriculum import cli
 from tests.support import report_runs
 from tests.support.browsers import chromium
 
+pytestmark = pytest.mark.slow
+
 #: Characters that the two languages might write differently.
 ODD = '"quoted" \\ / </script> é 語 👩\u200d🔬 \u2028\u2029 \x01\x1b\x7f\x85\n\ttwo lines'
 

@@ -130,6 +130,7 @@ def test_captions_that_would_stop_the_trainer_are_refused_before_it_starts(
     assert "prompt and caption together have more than 44 tokens, at which the trainer stops" in said
 
 
+@pytest.mark.slow
 def test_the_trainer_is_verls_supervised_one_with_a_process_for_each_gpu(
     built: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import ssl
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from capcurriculum.errors import EngineError
@@ -17,6 +19,14 @@ from datagen.engines.openai.reply import Kind, NoReply, Reply, kind_of, parse
 CONNECT_SECONDS = 10.0
 ALIVE_SECONDS = 60.0
 NO_KEY = "EMPTY"
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The certificate authorities of this machine, read once a process: that takes longer than many a request."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 class Wire:
@@ -52,6 +62,7 @@ class Wire:
             max_retries=0,
             default_headers={**self._headers.values, **bounded.PLAIN},
             http_client=DefaultAioHttpClient(
+                verify=_certificates(),
                 limits=limits,
                 timeout=timeout,
                 # Redirected to another host, the client would take along every header but Authorization.

@@ -5,10 +5,8 @@ import datetime
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -30,6 +28,7 @@ from datagen.sources.fingerprints import FILE
 from tests.cli.bad_inputs import built
 from tests.curricula.test_build import content
 from tests.support import endpoint, hub_runs, worlds
+from tests.support.forks import Fork
 from training.on_verl import config
 from training.preflight.rows import cache
 
@@ -111,42 +110,42 @@ def test_a_damaged_set_is_not_passed_on_to_another_order(tmp_path: Path) -> None
     assert shard.read_bytes() == before
 
 
-#: Runs `CODE` in a process that dies by kill -9 in the middle of a rename.
-_DEADLY = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, os.getcwd())
-when, wanted = sys.argv[1], sys.argv[2]
-real = {name: getattr(Path, name) for name in ("rename", "replace")}
-def deadly(name):
-    def call(self, target):
-        hit = wanted in str(target)
-        if hit and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        real[name](self, target)
-        if hit:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return call
-Path.rename, Path.replace = deadly("rename"), deadly("replace")
-"""
+def _deadly(when: str, wanted: str, work: Callable[[Run], object], made: Run) -> None:
+    """Work that kill -9 ends in the middle of a rename."""
+
+    def deadly(real: Callable[[Path, Path], Path]) -> Callable[[Path, Path], None]:
+        def call(self: Path, target: Path) -> None:
+            hit = wanted in str(target)
+            if hit and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(self, target)
+            if hit:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return call
+
+    Path.rename, Path.replace = deadly(Path.rename), deadly(Path.replace)  # type: ignore[assignment,method-assign]
+    work(made)
 
 
-def killed(code: str, *words: str) -> None:
-    command = [sys.executable, "-c", _DEADLY + textwrap.dedent(code), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def killed(when: str, wanted: str, work: Callable[[Run], object], made: Run) -> None:
+    done = Fork(_deadly, when, wanted, work, made).done()
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def add_questions_again(made: Run) -> None:
+    made.questions.append(list(made.questions.rows()))
+
+
+def write_stages(made: Run) -> None:
+    write_orders(made, made.recipe(), [STAGES], Display())
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_while_a_shard_is_renamed_leaves_whole_shards(tmp_path: Path, when: str) -> None:
     made = built.copied(tmp_path)
     before = list(made.questions.rows())
-    code = """
-        from capcurriculum.run import existing
-        run = existing(Path(sys.argv[3]))
-        run.questions.append(list(run.questions.rows()))
-    """
-    killed(code, when, "questions/part-000001", str(made.path))
+    killed(when, "questions/part-000001", add_questions_again, made)
     assert list(made.questions.rows()) == before * (2 if when == "after" else 1)
     assert cli.main(["verify", str(made.path)]) == 0
     made.questions.append(before)
@@ -159,15 +158,8 @@ def test_a_kill_while_stage_files_are_renamed_is_made_good(tmp_path: Path, when:
     made = hub_runs.build(tmp_path, rows=6, stages=("text",))
     files = {path.relative_to(made.path): path.read_bytes() for path in made.stages.rglob("*") if path.is_file()}
     (made.stages / "text/val-00000-of-00001.parquet").unlink()
-    code = """
-        from capcurriculum.render.progress import Display
-        from capcurriculum.run import existing
-        from curricula.make import STAGES, write_orders
-        run = existing(Path(sys.argv[3]))
-        write_orders(run, run.recipe(), [STAGES], Display())
-    """
-    killed(code, when, target, str(made.path))
-    write_orders(made, made.recipe(), [STAGES], Display())
+    killed(when, target, write_stages, made)
+    write_stages(made)
     assert {p.relative_to(made.path): p.read_bytes() for p in made.stages.rglob("*") if p.is_file()} == files
 
 
@@ -194,10 +186,14 @@ def _a_day_later(made: Run) -> None:
     assert (made.path / FILE).stat().st_mtime > time.time()
 
 
-def _as_anybody() -> None:
-    """Of root's powers, give up those to pass over permissions."""
-    for power in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-        ctypes.CDLL(None).prctl(24, power, 0, 0, 0)  # PR_CAPBSET_DROP
+def _as_anybody(words: list[str]) -> int:
+    """The command line without root's powers to pass over permissions."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    powers = (ctypes.c_uint32 * 6)()
+    ctypes.CDLL(None).capget(header, powers)
+    powers[0] &= ~0b1110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+    ctypes.CDLL(None).capset(header, powers)
+    return cli.main(words)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +218,7 @@ def test_a_run_that_may_not_be_written_can_be_read(tmp_path: Path, words: list[s
     before = {path: path.read_bytes() for path in paths if path.is_file()}
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    command = [sys.executable, "-m", "capcurriculum.cli", words[0], str(made.path), *words[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=_as_anybody)
+    done = Fork(_as_anybody, [words[0], str(made.path), *words[1:]]).done()
     for path in paths:
         path.chmod(0o755 if path.is_dir() else 0o644)
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr

@@ -30,6 +30,7 @@ def mount(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("options", "words"), [("size=512k", ["16384"]), ("size=8m,nr_inodes=150", ["4", "INODES"])], ids=["bytes", "files"]

@@ -23,10 +23,12 @@ ENDLESS = r"\sum_{k=1}^{8000} \sqrt{k}"
 
 @pytest.fixture(scope="module", autouse=True)
 def processor_limit_only() -> Iterator[None]:
-    """A wall limit that a busy machine does not reach: the processor limit is what ends a hang here."""
+    """A wall limit that a busy machine does not reach: the processor limit, a low one, is what ends a hang here."""
     algebra.shut_down()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "LIMIT_SECONDS", 40.0)
+        patch.setattr(pool, "CPU_SECONDS", 0.2)
+        patch.setattr(pool, "ALONE_CPU_SECONDS", 1.0)
         yield
         algebra.shut_down()
 
@@ -97,6 +99,7 @@ def test_what_ran_out_of_time_is_asked_once_more_alone(monkeypatch: pytest.Monke
     assert compare("1", INTEGRAL) == (Outcome.RIGHT, "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_pool")
 @pytest.mark.timeout(90)
 def test_endless_answers_before_it_change_no_verdict() -> None:

@@ -139,7 +139,7 @@ def serving(folder: Path, part_bytes: int = 0) -> Iterator[Served]:
 
     server = Server(("127.0.0.1", 0), _handler(served))
     served.hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     try:
         yield served
     finally:

@@ -431,6 +431,7 @@ def test_an_image_that_cannot_be_sent_is_that_requests_error(tmp_path: Path) -> 
     assert len(server.requests) == 2
 
 
+@pytest.mark.slow  # for the import of torch
 def test_the_size_rule_is_the_one_of_the_image_processor() -> None:
     pytest.importorskip("torch")
     ensure_torchvision()

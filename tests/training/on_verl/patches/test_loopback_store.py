@@ -11,6 +11,8 @@ import pytest
 
 from training.on_verl import environment, sft
 
+pytestmark = pytest.mark.slow
+
 _PROGRAM = """
 import json, psutil, torch, torch.distributed as dist
 dist.init_process_group("gloo")
