@@ -24,8 +24,8 @@ from capcurriculum.files import checksums
 from capcurriculum.ledger import flat_rates, query, user_query, verify
 from capcurriculum.run import Run
 from training import stage_files
-from training.preflight.rows import worker
 from training.preflight.rows.pool import slices
+from training.preflight.rows.slices import rows as rows_of
 
 FLIPS, RECORD_FLIPS, SEED = 2000, 400, 3
 #: A run of 150 rows with pictures of about 150 kB, and as many of text.
@@ -146,7 +146,7 @@ def _seconds(read: Reader) -> float:
 def _stage_rows(files: list[Path]) -> Iterator[dict[str, Any]]:
     checksums.check(files)
     for part in slices(files, [False] * len(files)):
-        yield from (row for _, row in worker.rows(part))
+        yield from (row for _, row in rows_of(part))
 
 
 def _opened(row: dict[str, Any]) -> int:

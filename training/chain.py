@@ -30,7 +30,7 @@ from training.preflight import origin
 from training.preflight import show as report
 from training.preflight.inspection import Inspection
 from training.preflight.machine import hardware
-from training.preflight.rows import unsure, unused
+from training.preflight.rows import coverage
 from training.run_stage import train_stage
 from training.stages import Link, Links
 
@@ -220,16 +220,16 @@ def _note(links: Links, coming: Sequence[int], inspection: Inspection) -> None:
     """What the links to come leave unused or cannot know, and whose pass rates the first of the chain goes by."""
     for number in coming:
         link, stage = links.links[number], links.stages[number]
-        text = unused.sentence(
+        text = coverage.unused(
             (stage.rows, stage.batch_size, stage.total_steps),
             drawn=link.captions or link.knobs.shuffle,
-            epochs=1 if link.captions else unused.epochs_of(link.taught.train),
+            epochs=1 if link.captions else coverage.epochs_of(link.taught.train),
         )
         if text:
             inspection.findings.note("unused", text, stage.stage)
         if link.knobs.validate_every and not link.captions:
             selects = link.select == "best"
-            if text := unsure.sentence(stage_files.count(link.files.val), selects=selects):
+            if text := coverage.unsure(stage_files.count(link.files.val), selects=selects):
                 (inspection.findings.warn if selects else inspection.findings.note)("unsure", text, stage.stage)
         if links.settings.canary and not link.captions:
             report = inspection.stages.get(stage.stage)

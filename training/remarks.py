@@ -13,7 +13,7 @@ from capcurriculum.run import Run
 from training import captions, plan, stage_files, stage_sets
 from training.knobs import backbone, resolve
 from training.preflight import origin
-from training.preflight.rows import unused
+from training.preflight.rows import coverage
 
 
 def of(run: Run, recipe: Recipe) -> list[str]:
@@ -43,7 +43,7 @@ def _unused(run: Run, recipe: Recipe, settings: TrainingRecipe) -> Iterator[str]
         rows = len(captions.by_question(run, paths, name)) if captioned else stage_files.count(paths)
         passes = knobs.epochs if captioned else knobs.epochs // len(found.folders)
         _, steps = plan.total_steps(rows, knobs.batch_size, passes, knobs.max_steps, name)
-        text = unused.sentence(
+        text = coverage.unused(
             (rows, knobs.batch_size, steps),
             drawn=captioned or knobs.shuffle,
             epochs=1 if captioned else len(found.folders),

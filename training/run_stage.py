@@ -14,8 +14,9 @@ from rich.console import Console
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.render.terminal import visible
+from training import selection
 from training.canary import record as canary
-from training.checkpoints import export, selection
+from training.checkpoints import export
 from training.on_verl import lora
 from training.plan import StagePlan, State
 from training.stages import Link, Links

@@ -14,8 +14,8 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.training import Selection, StageRun, TrainingRecipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from training import captions, interpreter, plan, stage_files, stage_sets, supported_models
-from training.checkpoints import export, first_parent, selection
+from training import captions, interpreter, plan, selection, stage_files, stage_sets, supported_models
+from training.checkpoints import export, first_parent
 from training.knobs import Backbone, Knobs, backbone, resolve
 from training.on_verl import config as overrides
 from training.on_verl import environment, sft

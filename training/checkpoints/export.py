@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum.errors import TrainerError
-from training.checkpoints.selection import link
 from training.on_verl.environment import trainer_environment
 from training.plan import files_digest
+from training.selection import link
 
 _INDEX = "model.safetensors.index.json"
 _LATEST = "latest_checkpointed_iteration.txt"

@@ -26,7 +26,7 @@ from training.preflight.rows.notes import StageReport
 from training.preflight.rows.overlong import Change
 from training.preflight.rows.pool import Pools, slices, with_ids
 from training.preflight.rows.settings import Settings, settings_of
-from training.preflight.rows.worker import Seen, Slice
+from training.preflight.rows.slices import Seen, Slice
 from training.stage_files import StageFiles
 
 #: Below a link's folder, files that are not its set's own.

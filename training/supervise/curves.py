@@ -11,7 +11,7 @@ import polars as pl
 
 from capcurriculum.errors import TrainerError
 from capcurriculum.render import plot
-from training.checkpoints import selection
+from training import selection
 from training.supervise import metrics
 
 METRICS = "metrics.parquet"

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from training.checkpoints import selection
+from training import selection
 
 _HISTORY = 40  # steps drawn
 _RECENT = 10  # steps whose mean time is the estimate

@@ -19,8 +19,8 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests.support import training_data
-from training import chain
-from training.checkpoints import export, first_parent, selection
+from training import chain, selection
+from training.checkpoints import export, first_parent
 from training.on_verl import environment
 from training.on_verl.freeze import VISION
 from training.supervise import live_view, metrics, processes, supervisor

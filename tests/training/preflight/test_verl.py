@@ -25,7 +25,7 @@ from training.preflight.rows import images, schema
 from training.preflight.rows.captioned import CaptionData
 from training.preflight.rows.measure import Measuring, measure, tokens_of
 from training.preflight.rows.pool import Pools, slices
-from training.preflight.rows.worker import rows as read
+from training.preflight.rows.slices import rows as read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 pytest.importorskip("verl")

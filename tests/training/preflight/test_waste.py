@@ -22,7 +22,7 @@ from training import chain, remarks
 from training.checkpoints import export
 from training.preflight import origin
 from training.preflight.machine import libraries
-from training.preflight.rows import unsure, unused
+from training.preflight.rows import coverage
 from training.supervise import supervisor
 
 QWEN = "Qwen/Qwen3-VL-8B-Instruct"
@@ -66,7 +66,7 @@ QWEN = "Qwen/Qwen3-VL-8B-Instruct"
     ],
 )
 def test_what_batches_leave_out(numbers: tuple[int, int, int], how: dict[str, Any], said: str) -> None:
-    assert unused.sentence(numbers, **how) == said
+    assert coverage.unused(numbers, **how) == said
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_batches_leave_out(numbers: tuple[int, int, int], how: dict[str, An
     ],
 )
 def test_how_little_few_validation_rows_tell(rows: int, selects: bool, said: str) -> None:
-    assert unsure.sentence(rows, selects=selects) == said
+    assert coverage.unsure(rows, selects=selects) == said
 
 
 @pytest.mark.parametrize("module", ["trainer/ppo/v1/trainer_base.py", "trainer/sft_trainer.py"])

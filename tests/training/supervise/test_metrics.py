@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from capcurriculum.errors import RecipeError, TrainerError
-from training.checkpoints import selection
+from training import selection
 from training.knobs import backbone
 from training.supervise import live_view, metrics
 

@@ -16,7 +16,7 @@ from training import captions
 from training.preflight.findings import Findings
 from training.preflight.rows.lengths import Lengths
 from training.preflight.rows.row import FAULTS, RowResult, count, sizes_of
-from training.preflight.rows.worker import Overlong, Seen, Slice, rows
+from training.preflight.rows.slices import Overlong, Seen, Slice, rows
 from training.stage_files import StageFiles
 
 READ = ("question_id", "images")

@@ -16,7 +16,7 @@ from training.preflight.findings import Findings
 from training.preflight.rows.cache import RowCache
 from training.preflight.rows.pool import Pool, Pools
 from training.preflight.rows.settings import Settings
-from training.preflight.rows.worker import Seen, Slice
+from training.preflight.rows.slices import Seen, Slice
 
 #: Rows of a set whose pixels are counted too.
 SAMPLE = 8

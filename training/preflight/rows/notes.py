@@ -12,7 +12,7 @@ from capcurriculum.ledger import flat_rates
 from training.preflight.findings import Findings, Severity
 from training.preflight.rows.measure import image_tokens_of, tokens_of
 from training.preflight.rows.row import FAULTS
-from training.preflight.rows.worker import Overlong, Seen
+from training.preflight.rows.slices import Overlong, Seen
 from training.stage_files import StageFiles
 
 #: Keys less probable than this are warned of.

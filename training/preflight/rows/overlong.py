@@ -24,10 +24,10 @@ from capcurriculum.rows import Verdict, digest
 from capcurriculum.tables import Table, write_atomically
 from curricula.stage_rows import ROW_GROUP
 from curricula.write import settings
-from training.checkpoints.selection import link
 from training.plan import files_digest
 from training.preflight.rows.pool import Pool
-from training.preflight.rows.worker import Overlong, Slice
+from training.preflight.rows.slices import Overlong, Slice
+from training.selection import link
 from training.stage_files import StageFiles
 
 _RECORD = "made.json"

@@ -20,7 +20,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.trust import child_environment
 from training.preflight.rows import worker
 from training.preflight.rows.settings import Settings
-from training.preflight.rows.worker import Slice
+from training.preflight.rows.slices import Slice
 
 #: Rows of a slice: a second or so of pictures, so that processes end together and Ctrl-C is not kept waiting.
 SLICE_ROWS = 100

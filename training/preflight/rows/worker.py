@@ -6,67 +6,20 @@ not in the cache, so a second run loads none.
 
 import os
 import signal
-from array import array
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from capcurriculum.errors import TrainerError
+from training.preflight.rows import captioned
 from training.preflight.rows.cache import RowCache, row_key
 from training.preflight.rows.lengths import Lengths
 from training.preflight.rows.row import RowResult, check
 from training.preflight.rows.settings import Settings
 from training.preflight.rows.shrink import Fit, fit, shrunk
+from training.preflight.rows.slices import Overlong, Seen, Slice, rows
 from training.supervise import processes
-
-#: What a row's check reads of it.
-_READ = ("data_source", "prompt", "images", "reward_model", "extra_info")
-_BATCH = 16  # rows whose pictures are in memory at once
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Rows `start` to `stop` of a row group of a file; `number` is the file's, `first` the group's first row in it."""
-
-    number: int
-    path: Path
-    group: int
-    first: int
-    start: int
-    stop: int
-    upright: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Overlong:
-    """A row that is too long; `row` is its place in the file, `fit` how small its pictures must be (see `shrink`)."""
-
-    number: int
-    row: int
-    question_id: str
-    tokens: int
-    image_tokens: int
-    fit: Fit | None
-
-
-@dataclass
-class Seen:
-    """What a slice holds. `tokens` and `image_tokens` are by row, `letters` counts (place of the key, options)."""
-
-    part: Slice
-    tokens: "array[int]" = field(default_factory=lambda: array("i"))
-    image_tokens: "array[int]" = field(default_factory=lambda: array("i"))
-    faults: list[tuple[int, str, str, str]] = field(default_factory=list)  # row, question id, check, detail
-    overlong: list[Overlong] = field(default_factory=list)
-    letters: Counter[tuple[int, int]] = field(default_factory=Counter)
-    checked: int = 0  # rows that were not remembered
 
 
 class Worker:
@@ -122,8 +75,6 @@ class Worker:
 
     def captions(self, part: Slice, told: Mapping[str, str], limit: int) -> Seen:
         """Look at what a slice teaches by captions, question -> caption; nothing of it is remembered."""
-        from training.preflight.rows import captioned
-
         return captioned.look(part, told, limit, self.lengths, exact=self.settings.exact)
 
     def exact(self, part: Slice) -> list[tuple[int, int]]:
@@ -138,27 +89,6 @@ class Worker:
             for offset, row in rows(part)
             if part.first + offset in fits
         }
-
-
-def rows(part: Slice, columns: Sequence[str] = _READ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(place in the row group, row) of a slice; pictures of a few rows are in memory at a time.
-
-    Raises:
-        TrainerError: the file is damaged.
-    """
-    try:
-        with pq.ParquetFile(part.path, memory_map=True) as file:
-            at = 0
-            for batch in file.iter_batches(_BATCH, row_groups=[part.group], columns=list(columns)):
-                low, high = max(part.start - at, 0), min(part.stop - at, batch.num_rows)
-                if low < high:
-                    yield from enumerate(batch.slice(low, high - low).to_pylist(), at + low)
-                at += batch.num_rows
-                if at >= part.stop:
-                    return
-    except (OSError, pa.ArrowException) as error:
-        said = " ".join(str(error).split())[:200]
-        raise TrainerError(f"{part.path} is damaged ({said}); build the run again.") from error
 
 
 _worker: Worker | None = None

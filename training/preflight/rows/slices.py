@@ -1,0 +1,77 @@
+"""Slices of a set's files: which rows a worker reads, how they are read, and what it found of them."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capcurriculum.errors import TrainerError
+from training.preflight.rows.shrink import Fit
+
+#: What a row's check reads of it.
+_READ = ("data_source", "prompt", "images", "reward_model", "extra_info")
+_BATCH = 16  # rows whose pictures are in memory at once
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows `start` to `stop` of a row group of a file; `number` is the file's, `first` the group's first row in it."""
+
+    number: int
+    path: Path
+    group: int
+    first: int
+    start: int
+    stop: int
+    upright: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overlong:
+    """A row that is too long; `row` is its place in the file, `fit` how small its pictures must be (see `shrink`)."""
+
+    number: int
+    row: int
+    question_id: str
+    tokens: int
+    image_tokens: int
+    fit: Fit | None
+
+
+@dataclass
+class Seen:
+    """What a slice holds. `tokens` and `image_tokens` are by row, `letters` counts (place of the key, options)."""
+
+    part: Slice
+    tokens: "array[int]" = field(default_factory=lambda: array("i"))
+    image_tokens: "array[int]" = field(default_factory=lambda: array("i"))
+    faults: list[tuple[int, str, str, str]] = field(default_factory=list)  # row, question id, check, detail
+    overlong: list[Overlong] = field(default_factory=list)
+    letters: Counter[tuple[int, int]] = field(default_factory=Counter)
+    checked: int = 0  # rows that were not remembered
+
+
+def rows(part: Slice, columns: Sequence[str] = _READ) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(place in the row group, row) of a slice; pictures of a few rows are in memory at a time.
+
+    Raises:
+        TrainerError: the file is damaged.
+    """
+    try:
+        with pq.ParquetFile(part.path, memory_map=True) as file:
+            at = 0
+            for batch in file.iter_batches(_BATCH, row_groups=[part.group], columns=list(columns)):
+                low, high = max(part.start - at, 0), min(part.stop - at, batch.num_rows)
+                if low < high:
+                    yield from enumerate(batch.slice(low, high - low).to_pylist(), at + low)
+                at += batch.num_rows
+                if at >= part.stop:
+                    return
+    except (OSError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())[:200]
+        raise TrainerError(f"{part.path} is damaged ({said}); build the run again.") from error
