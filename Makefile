@@ -13,6 +13,8 @@ RECIPE ?= curricula/recipes/demo$(if $(filter 1,$(QUICK)),_quick).yaml
 NAMES  ?=
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Two files of tests at a time, in the order that tests/conftest.py gives: what a file's tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 EVAL   := .venv-eval
 export PYTHON TORCH_INDEX GPU FLASH_ATTN
 SHELL  := /bin/bash
@@ -39,11 +41,11 @@ demo:
 test: $(STAMP)
 	@static=0; $(MAKE) --no-print-directory static || static=1; \
 	 if [ $$static = 1 ]; then echo "static checks FAILED (see above)"; fi; \
-	 $(BIN)/python -m pytest; tests=$$?; exit $$(( tests ? tests : static ))
+	 $(PYTEST); tests=$$?; exit $$(( tests ? tests : static ))
 
 # What to run before every commit.
 check: static
-	$(BIN)/python -m pytest -q -m "not slow" -n 2
+	$(PYTEST) -q -m "not slow"
 
 # All four, even when one finds something.
 static: $(STAMP)

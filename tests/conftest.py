@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 
 # Set before any library reads them; subprocesses started by tests inherit them.
@@ -29,6 +30,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 pytest_plugins = ["tests.support.light_preflight"]
+
+
+@pytest.hookimpl(trylast=True)  # when those that are not wanted are gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests may take longest come first: of two workers none is left with a long one at the end."""
+    files = Counter(item.path for item in items)
+    longest = dict.fromkeys(files, 0.0)
+    for item in items:
+        allowed = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest[item.path], allowed.args[0] if allowed else 0)
+    items.sort(key=lambda item: (longest[item.path], files[item.path]), reverse=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

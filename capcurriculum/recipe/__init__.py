@@ -39,6 +39,7 @@ NO_EFFECT: tuple[str, ...] = (
     "publish",
     "evaluation",
 )
+_NO_EFFECT = [entry.split(".") for entry in NO_EFFECT]
 
 
 class SplitSection(Section):
@@ -178,7 +179,9 @@ def parse(data: object, name: str) -> Recipe:
 
 def dump(recipe: Recipe) -> str:
     """The resolved recipe as YAML, every default written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    data = recipe.model_dump(mode="json")
+    text: str = yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
@@ -218,5 +221,5 @@ def _no_effect(key: str) -> bool:
     parts = key.split(".")
     return any(
         len(pattern) <= len(parts) and all(p in ("*", q) for p, q in zip(pattern, parts, strict=False))
-        for pattern in (entry.split(".") for entry in NO_EFFECT)
+        for pattern in _NO_EFFECT
     )

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ _FEATURES = {
 }
 
 
+@cache
 def picture(colour: str, size: int = 64) -> bytes:
     """A PNG of one colour."""
     file = io.BytesIO()
