@@ -17,7 +17,7 @@ from capcurriculum.trust import child_environment
 from evaluation.serving import server
 from evaluation.serving.models import Target
 from evaluation.serving.vllm_command import HOST, Launch
-from training.supervise import processes
+from training.supervise import processes, watchdog
 from training.supervise import supervisor as supervision
 
 #: The version of a kit whose interpreter was not started.
@@ -158,7 +158,7 @@ def run(
         with supervision.signals_ignored():
             processes.end(folder, child.pid)
             child.wait()
-    return f"{kit.name} {supervision.ended(code, log, start)}; its log is {log}" if code else ""
+    return f"{kit.name} {watchdog.ended(code, log, start)}; its log is {log}" if code else ""
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from evaluation.serving.models import Target
 from evaluation.serving.open import Endpoint
 from evaluation.serving.relay import Upstream, recorded, relaying
 from evaluation.suites import Entry
-from training.supervise import supervisor as supervision
+from training.supervise import watchdog
 
 
 def prepare(work: Work, target: Target) -> tuple[Session, list[Task]]:
@@ -138,7 +138,7 @@ def _read(work: Work, session: Session, task: Task, why: str) -> State:
     value = _headline(session, task)
     fault = f"lmms-eval gave no score; see {session.log}." if rows and value is None else ""
     if not rows and not why:  # it ends well whatever happened to it
-        why = f"lmms-eval left no results ({supervision.last_error(session.log, 0)}); its log is {session.log}."
+        why = f"lmms-eval left no results ({watchdog.last_error(session.log, 0)}); its log is {session.log}."
     # Its score counts what failed as wrong, so none of those that were asked may have.
     most = (wanted - len(given)) / wanted if task.benchmark else 0.0
     return scoring.keep(work.folder, begun, rows, task.layout.name, value, why, fault, most)

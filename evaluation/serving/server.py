@@ -20,7 +20,7 @@ from pathlib import Path
 from capcurriculum.errors import EvaluationError
 from evaluation.serving.vllm_command import HOST, Launch
 from training.preflight.rows.cache import root
-from training.supervise import processes
+from training.supervise import processes, watchdog
 from training.supervise import supervisor as supervision
 
 _POLL = 0.25
@@ -44,7 +44,7 @@ class Server:
         code = self.process.poll()
         if code is None:
             return ""
-        return f"The server of {self.launch.served} {supervision.ended(code, self.log, 0)}; its log is {self.log}"
+        return f"The server of {self.launch.served} {watchdog.ended(code, self.log, 0)}; its log is {self.log}"
 
 
 def free_port() -> int:

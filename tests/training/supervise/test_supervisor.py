@@ -15,7 +15,7 @@ import pytest
 from capcurriculum.errors import TrainerError
 from training.canary import record
 from training.on_verl import environment
-from training.supervise import metrics, processes
+from training.supervise import metrics, processes, watchdog
 from training.supervise import supervisor as launch
 
 #: A trainer that starts a grandchild which leaves its process group and session, as Ray's processes do.
@@ -140,7 +140,7 @@ def test_a_step_that_does_not_end_is_a_stall_though_the_trainer_talks(tmp_path: 
 def test_a_fatal_line_ends_a_trainer_that_would_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str
 ) -> None:
-    monkeypatch.setattr(launch, "FATAL_GRACE", 1.0)
+    monkeypatch.setattr(watchdog, "FATAL_GRACE", 1.0)
     with pytest.raises(TrainerError, match=rf"broke down: {said}; its log is"):
         launch.run(job(tmp_path, f"print({line!r}, flush=True); time.sleep(600)"))
     assert nothing_left(tmp_path)
