@@ -64,7 +64,7 @@ $(EVAL)/.installed: constraints-eval.txt tools/eval_venv.sh
 
 # The tests that drive the evaluation kits, which `make test` skips where they are not installed.
 test-eval: $(STAMP) eval-venv
-	$(BIN)/python -m pytest tests/test_evaluate_vlmevalkit.py tests/test_evaluate_lmmseval.py
+	$(BIN)/python -m pytest tests/evaluation/test_vlmevalkit.py tests/evaluation/test_lmmseval.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(NAMES)

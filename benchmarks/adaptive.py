@@ -10,10 +10,10 @@ from collections import defaultdict
 import polars as pl
 
 from benchmarks.road import command, recipe_named
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Purpose
 from datagen.early_stopping import enough, rounds, tally
-from filters.rules import difficulty
+from filters.rules.rollouts import DifficultySection
 
 K, CHUNK = 16, 2
 
@@ -36,7 +36,9 @@ def saved() -> float:
     for question_id, replies in rollouts.items():
         stopped = _stopped(replies, section)
         asked += len(stopped)
-        verdicts = [difficulty.judge(questions[question_id], some, section).reason for some in (replies, stopped)]
+        verdicts = [
+            DifficultySection().judge(questions[question_id], some, section).reason for some in (replies, stopped)
+        ]
         assert verdicts[0] == verdicts[1], question_id
     total = sum(map(len, rollouts.values()))
     print(f"{asked} of {total} rollouts of {len(rollouts)} questions give the same selection")

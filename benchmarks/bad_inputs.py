@@ -5,7 +5,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from tests.bad_inputs import corpus
+from tests.cli.bad_inputs import corpus
 
 
 @cache

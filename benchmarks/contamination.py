@@ -25,8 +25,8 @@ import polars as pl
 
 from benchmarks import copies
 from benchmarks.grading_world import folder
-from capcurriculum.recipe.corpus_filters import ContaminationSection
 from filters.corpus import contamination
+from filters.corpus.contamination import ContaminationSection
 from filters.corpus.signatures import build, file, layouts
 
 #: Of the rows that precision is told of, one in eleven is a copy.

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import contamination, templates
 from benchmarks.grading_world import folder
-from capcurriculum.recipe.corpus_filters import ContaminationSection
+from filters.corpus.contamination import ContaminationSection
 
 RULES: dict[str, dict[str, Any]] = {
     "default": {},

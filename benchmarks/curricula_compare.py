@@ -35,7 +35,6 @@ from benchmarks.curricula_policy import Book
 from benchmarks.curricula_rows import SPLITS, VERSIONS, Task, rows
 from benchmarks.curricula_state import START, Job, State
 from capcurriculum import locks
-from capcurriculum.cli import exit_with
 from capcurriculum.errors import RunError
 
 RATES = (1e-4, 2e-4, 3e-4)
@@ -177,4 +176,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from capcurriculum.unforeseen import exit_with
+
     raise SystemExit(exit_with(main))

@@ -19,8 +19,8 @@ from benchmarks import curricula_grpo as grpo
 from benchmarks import curricula_policy, curricula_runs
 from benchmarks.curricula_rows import VERSIONS, Task, rows
 from capcurriculum import recipe
-from capcurriculum.paired import Gain, gain
 from capcurriculum.recipe import Recipe
+from capcurriculum.stats import Gain, gain
 from capcurriculum.tables import write_atomically
 from datagen.micro.export import jpeg
 from training import plan

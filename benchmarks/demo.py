@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from capcurriculum.paired import gain
+from capcurriculum.stats import gain
 from evaluation import heldout_table
 from evaluation.results import results
 from evaluation.results.results import HeldOut

@@ -37,7 +37,7 @@ Reader = Callable[[], object]
 
 def flips_unnoticed() -> float:
     """Flips after which a reader gave other data and did not say so."""
-    from tests.bad_inputs import built
+    from tests.cli.bad_inputs import built
 
     draw, counts = random.Random(SEED), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
@@ -106,7 +106,7 @@ def _given(reader: Reader) -> object:
 
 def read_cost() -> float:
     """Time of reading with checksums over that of reading without: the least of some rounds each, by turns."""
-    from tests import hub_runs
+    from tests.support import hub_runs
 
     with tempfile.TemporaryDirectory() as name:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests import training_data
+from tests.support import training_data
 
 _ROWS = 2000
 

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.processes import answer_of, peak_mb
-from capcurriculum.recipe.corpus_filters import DuplicatesSection
 from filters.corpus.duplicates import filter
+from filters.corpus.duplicates.filter import DuplicatesSection
 
 ROWS = 1_000_000
 PLANTED = 20

@@ -34,7 +34,7 @@ class Found:
 
 def votes(cases: Sequence[Case], folder: Path, accuracy: float) -> dict[str, Decision]:
     """What a scripted judge decides that is right in such a share of its votes."""
-    from tests.planted_errors import Judge
+    from tests.support.planted_errors import Judge
 
     judge = Judge(accuracy=accuracy)
     found = {}
@@ -50,7 +50,7 @@ def votes(cases: Sequence[Case], folder: Path, accuracy: float) -> dict[str, Dec
 
 def one(seed: int, accuracy: float, slips: float) -> Found:
     """A set of its own seed, judged and looked at."""
-    from tests import planted_errors
+    from tests.support import planted_errors
 
     with tempfile.TemporaryDirectory(prefix="capcurriculum-errors-") as name:
         truth = planted_errors.planted(Path(name), ANSWERS, SHARE, seed, shown="blank")

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.recipe import parse
-from tests import training_data
+from tests.support import training_data
 from training import chain, plan
 from training.canary.record import FILE
 
@@ -40,7 +40,7 @@ def two_ranks() -> float:
 @cache
 def _trained() -> tuple[bool, list[dict[str, Any]]]:
     """(whether the stage came to its end, the canary's looks)."""
-    from tests import tiny_internvl
+    from tests.support import tiny_internvl
 
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)

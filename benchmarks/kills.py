@@ -23,7 +23,7 @@ from capcurriculum import cli, recipe, tables
 from capcurriculum.run import Run
 from datagen.asking import ask_missing
 from datagen.sources import gather
-from tests import endpoint, worlds
+from tests.support import endpoint, worlds
 
 KILLS, SEED = 20, 5
 FLUSH_ROWS = 16

@@ -31,12 +31,15 @@ from benchmarks.noise_audit import ORDERS, VOTES
 from benchmarks.noise_page import AGREE, ANSWERING, AT, DESCRIBED, JUDGED, RECOMMENDED, RULES, SHARES_AGREED, told
 from benchmarks.noise_world import EQUAL, LOOKING, STRONGER, Setup, built, truth
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
-from capcurriculum.recipe.filters import AgreedOtherSection, BlindSection, ConsistentSection, SwappedSection
 from capcurriculum.rows import Answer, Purpose, Question
 from capcurriculum.run import Run
-from filters.rules import agreed_other, auditor, blind, consistent, perception, swapped
+from filters.rules.agreed_other import AgreedOtherSection
+from filters.rules.auditor import AuditorSection
+from filters.rules.blind import BlindSection
+from filters.rules.consistent import ConsistentSection
 from filters.rules.panel import Panel
+from filters.rules.perception import PerceptionFilterSection
+from filters.rules.swapped import SwappedSection
 
 RUNS = Path("runs") / "label_noise"
 #: Of the sets that ask nobody but the solvers, those of which "all that answer" is made.
@@ -110,7 +113,7 @@ def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> 
     for answer in run.answers.rows(pl.col("purpose") == str(Purpose.PROBE)):
         probed[answer.question_id].append(answer)
     keeps = partial(_keeps, asked, probed)
-    paper = keeps(lambda q, a: perception.judge(q, a, Panel(setup.solvers)).keep)
+    paper = keeps(lambda q, a: PerceptionFilterSection().judge(q, a, Panel(setup.solvers)).keep)
     reached = [q for q, kept in zip(asked, paper, strict=True) if kept]
 
     def one(name: str, kept: Flags, arms: int = 2, votes: int = 0, audited: Flags = paper) -> FilterSet:
@@ -140,15 +143,15 @@ def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> 
 def _probe_alone(keeps: Callable[[Judge], Flags], setup: Setup) -> Iterator[tuple[str, Flags, int]]:
     """Sets that ask nobody but the solvers, and how many arms and orders of the options they read."""
     both = Panel(setup.solvers, (0, 1))
-    yield "paper, both orders", keeps(lambda q, a: perception.judge(q, a, both).keep), 4
+    yield "paper, both orders", keeps(lambda q, a: PerceptionFilterSection().judge(q, a, both).keep), 4
     steady = ConsistentSection(arms=("caption",))
-    yield "paper + consistent (caption)", keeps(lambda q, a: consistent.judge(q, a, both, steady).keep), 3
-    firm = keeps(lambda q, a: consistent.judge(q, a, both, ConsistentSection()).keep)
+    yield "paper + consistent (caption)", keeps(lambda q, a: steady.judge(q, a, both).keep), 3
+    firm = keeps(lambda q, a: ConsistentSection().judge(q, a, both).keep)
     yield "paper + consistent (image, caption)", firm, 4
-    yield "paper + agreed_other", keeps(lambda q, a: agreed_other.judge(q, a, both, AgreedOtherSection()).keep), 3
+    yield "paper + agreed_other", keeps(lambda q, a: AgreedOtherSection().judge(q, a, both).keep), 3
     if "blind" in setup.arms:
-        others = keeps(lambda q, a: blind.judge(q, a, both, BlindSection()).keep)
-        others &= keeps(lambda q, a: swapped.judge(q, a, both, SwappedSection()).keep)
+        others = keeps(lambda q, a: BlindSection().judge(q, a, both).keep)
+        others &= keeps(lambda q, a: SwappedSection().judge(q, a, both).keep)
         yield "paper + blind, swapped", others, 7
 
 
@@ -169,7 +172,7 @@ def _keeps(asked: Sequence[Question], replies: Mapping[str, Sequence[Answer]], j
 
 
 def _by(section: AuditorSection) -> Judge:
-    return lambda question, votes: auditor.judge(question, votes, section).keep
+    return lambda question, votes: section.judge(question, votes).keep
 
 
 def lines(found: Measured) -> Iterator[Line]:

@@ -10,13 +10,13 @@ import polars as pl
 
 from benchmarks.noise_world import Setup
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Outcome, Purpose, Question
 from capcurriculum.run import Run
 from datagen.auditor import audit
 from datagen.micro import captions, questions
 from datagen.sources import gather
+from filters.rules.auditor import AuditorSection
 
 #: Descriptions of an image by each auditor, and in how many orders of the options each is read.
 VOTES, ORDERS = 3, 1

@@ -23,7 +23,7 @@ from capcurriculum import prompts
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from datagen.micro.export import jpeg
-from tests import training_data
+from tests.support import training_data
 from training import chain
 from training.canary.record import FILE
 

@@ -23,8 +23,7 @@ from rich.console import Console
 
 from benchmarks.processes import answer_of
 from capcurriculum import prompts
-from capcurriculum.recipe.preflight import PreflightSection
-from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from capcurriculum.render.progress import Display
 from datagen import micro
 from training.preflight.inspection import Inspection, LinkData

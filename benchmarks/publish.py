@@ -49,7 +49,7 @@ class Server:
 def serving(folder: Path) -> Iterator[Server]:
     """A new server; what it held is removed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server", str(folder)],
+        [sys.executable, "-m", "tests.support.hub_server", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -65,7 +65,7 @@ def serving(folder: Path) -> Iterator[Server]:
 
 def a_run(folder: Path) -> Run:
     """A finished run of two stages with pictures; only its stage files and tables are left."""
-    from tests import hub_runs
+    from tests.support import hub_runs
 
     run = hub_runs.build(folder, rows=ROWS // 2, side=96, size=PICTURE_BYTES, stages=STAGES)
     shutil.rmtree(folder / "docci")

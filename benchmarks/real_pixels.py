@@ -13,7 +13,7 @@ from benchmarks.real_files import others
 from curricula import pictures
 from datagen import micro, shown
 from datagen.image_decoding import ImageProblem
-from tests import odd_images, viewers
+from tests.support import odd_images, viewers
 from training.on_verl import environment
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif", ".bmp"}
@@ -44,8 +44,8 @@ def differ() -> float:
 
 def _trained(folder: Path, files: Sequence[bytes]) -> list[object]:
     """Mode, size and digest of the pictures that verl's data set gives to its rollouts."""
-    from tests.preflight_data import seeing, write
-    from tests.test_shown_verl import SCRIPT
+    from tests.support.preflight_data import seeing, write
+    from tests.training.on_verl.test_dataset import SCRIPT
 
     made = write(folder, [seeing(number, data) for number, data in enumerate(files)], marked=True)
     command = [sys.executable, "-c", SCRIPT, str(micro.checkpoint("start")), str(made.train[0])]

@@ -69,7 +69,7 @@ _DEMO_GAIN = "the demo: last model against its start on unseen rows, lower end o
 
 BENCHMARKS: dict[str, Benchmark] = {
     "bad_inputs_tried": Benchmark(
-        partial(bad_inputs.counted, "tried"), "inputs", 600, "higher", "cases of the corpus in tests/bad_inputs"
+        partial(bad_inputs.counted, "tried"), "inputs", 600, "higher", "cases of the corpus in tests/cli/bad_inputs"
     ),
     "bad_input_tracebacks": Benchmark(
         partial(bad_inputs.counted, "traceback"), "inputs", 0, "lower", "of these, ended in a traceback"

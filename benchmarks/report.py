@@ -79,6 +79,6 @@ def use(page: Any, page_file: Path) -> dict[str, float]:
 def _page(folder: Path) -> Path:
     from capcurriculum.render.progress import Display
     from cards.report.write import report
-    from tests import report_runs
+    from tests.support import report_runs
 
     return report(report_runs.make(folder, QUESTIONS, IMAGES, k=16), folder / "report.html", Display(), 2 * QUESTIONS)

@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from capcurriculum import recipe
-from capcurriculum.paired import Gain, gain
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import existing
+from capcurriculum.stats import Gain, gain
 from curricula.build import build
 from curricula.held_out import held_out
 from evaluation import heldout

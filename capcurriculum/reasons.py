@@ -36,6 +36,8 @@ class Reason(StrEnum):
     NO_VALID_QUESTION = "no_valid_question"
     # any filter after the first
     NOT_ASKED = "not_asked"
+    # of a filter without a reason of its own, which says more in the verdict's detail
+    RULED_OUT = "ruled_out"
     # readable, beside those of source
     IMAGE_TOO_NARROW = "image_too_narrow"
     BLANK_PICTURE = "blank_picture"

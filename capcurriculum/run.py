@@ -21,6 +21,7 @@ import polars as pl
 from capcurriculum import __version__, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.files import checked_json, json_file
+from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
     SCHEMA,
@@ -34,7 +35,6 @@ from capcurriculum.rows import (
     Stage,
     Verdict,
 )
-from capcurriculum.share import Share
 from capcurriculum.tables import Row, Table, write_atomically
 
 _RECORDED = ("datasets", "polars", "pyarrow", "pillow", "torch", "transformers", "openai", "vllm", "verl")
@@ -320,6 +320,33 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
     if os.path.isfile(path) and path.suffix in (".yaml", ".yml"):
         return existing(recipe.load(path).run_dir)
     return existing(path if os.path.isdir(path) else Path(runs) / path_or_name)
+
+
+def with_recipe(path_or_name: str) -> tuple[Run, Recipe]:
+    """A run, named as in `named`, and its recipe: the file's own words where a file is named, else what the run keeps.
+
+    Raises:
+        RecipeError: the file is no recipe.
+        RunError: there is no such run.
+    """
+    found, path = named(path_or_name), Path(path_or_name)
+    return found, recipe.load(path) if path.is_file() else found.recipe()
+
+
+def to_change(path_or_name: str) -> tuple[Run, Recipe]:
+    """The same, with a recipe that says where the run is now, so that it can be written.
+
+    Raises:
+        RecipeError: the file is no recipe.
+        RunError: there is no such run, or its folder has another name than its recipe.
+    """
+    found, wanted = with_recipe(path_or_name)
+    if Path(path_or_name).is_file():
+        return found, wanted
+    folder = found.path.absolute()
+    if folder.name != wanted.name:
+        raise RunError(f"The run {found.path} was made under the name {wanted.name}; give its folder that name again.")
+    return found, wanted.model_copy(update={"runs": str(folder.parent)})  # it may have been moved since
 
 
 def recipe_of(path_or_name: str, runs: str = "runs") -> Recipe:

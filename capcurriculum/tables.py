@@ -5,6 +5,7 @@ any instant loses at most the rows not yet flushed. A row's shape is its datacla
 """
 
 import dataclasses
+import json
 import os
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,8 @@ from capcurriculum.files import checksums
 from capcurriculum.files.unfinished import removed_if_it_fails
 
 Row = TypeVar("Row")
+#: Rows of a portion of each table: about 50 MB of text, or of ids.
+QUESTIONS, ANSWERS, VERDICTS = 100_000, 1_600_000, 1_000_000
 
 _ARROW: dict[object, pa.DataType] = {
     str: pa.string(),
@@ -166,6 +169,57 @@ class Table(Generic[Row]):
 
     def _records(self, frame: pl.DataFrame) -> Iterator[Row]:
         return records(frame, self.record)
+
+
+class Journal(Generic[Row]):
+    """The journal of a table, which one process at a time has; lists in its records are tuples, as in all of ours."""
+
+    def __init__(self, table: Table[Row]) -> None:
+        """Take over what an earlier process left: those rows become a shard."""
+        self.table = table
+        self.path = table.folder / "journal.jsonl"
+        self.shelve(self._left())
+
+    def note(self, row: Row) -> None:
+        """Write a row down."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(dataclasses.asdict(typing.cast("typing.Any", row)))
+        with self.path.open("a", encoding="ascii") as handle:
+            handle.write(line + "\n")
+
+    def shelve(self, rows: Iterable[Row]) -> None:
+        """Make these rows, which are all that was noted, a shard."""
+        self.table.append(rows)
+        self.path.unlink(missing_ok=True)
+
+    def _left(self) -> list[Row]:
+        if not self.path.is_file():
+            return []
+        found = []
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                values = json.loads(line)
+                found.append(
+                    self.table.record(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+                )
+            except (ValueError, TypeError, AttributeError):
+                continue  # a line torn by a kill
+        return found
+
+
+def portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:
+    """The shards in portions of about so many rows, each looked at; raises what `checksums.check` raises."""
+    portion, size = list[Path](), 0
+    for shard in shards:
+        portion.append(shard)
+        size += checksums.rows(shard)
+        if size >= rows:
+            checksums.check(portion)
+            yield portion
+            portion, size = [], 0
+    if portion:
+        checksums.check(portion)
+        yield portion
 
 
 @contextmanager

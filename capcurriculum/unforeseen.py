@@ -10,10 +10,10 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from capcurriculum import __version__
+from capcurriculum import __version__, signals
 from capcurriculum.errors import CapCurriculumError
 from capcurriculum.render import terminal
 
@@ -29,6 +29,8 @@ _FULL_WORDS = {f"os error {number}": said for number, said in _FULL.items()} | {
     os.strerror(number): said for number, said in _FULL.items()
 }
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: What a library written in Rust raises over a bug of its own, or over damaged data; it is no Exception.
+_PANIC = "PanicException"
 #: The run that this process opened last, where the traceback is looked for first.
 _run: list[Path] = []
 
@@ -36,6 +38,25 @@ _run: list[Path] = []
 def remember(run: Path) -> None:
     """Let tracebacks go into this run's folder."""
     _run[:] = [run]
+
+
+def exit_with(work: Callable[[], object]) -> int:
+    """Do `work` and return the exit code; the one place where errors become sentences."""
+    try:
+        with signals.as_interrupts():
+            work()
+            sys.stdout.flush()
+    except KeyboardInterrupt as stopped:
+        terminal.say("Stopped. Everything finished so far is kept; run the same command again to go on.", error=True)
+        return stopped.code if isinstance(stopped, signals.Ended) else 130
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
+        code, said = told(error)
+        if said:
+            terminal.say(terminal.sentence(f"error: {said}"), error=True)
+        return code
+    return 0
 
 
 def told(error: BaseException) -> tuple[int, str]:

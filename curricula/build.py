@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from capcurriculum import locks
+from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditFilterSection
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
-from capcurriculum.share import Share
 from curricula.make import STAGES, write_orders
 from datagen.auditor import audit
 from datagen.distributed.cluster import LOCAL
@@ -75,7 +75,7 @@ def _check_headers(recipe: Recipe, ray: str | None) -> None:
     """Whether what models are sent is in the environment; a cluster's workers look into their own."""
     names = set() if ray not in (None, LOCAL) else set(recipe.asked)
     for section in recipe.filters:
-        names |= section.named if isinstance(section, AuditorSection) else set()
+        names |= section.named if isinstance(section, AuditFilterSection) else set()
     headers.check(recipe.models[name] for name in sorted(names))
 
 
@@ -84,6 +84,6 @@ def _audit(
 ) -> None:
     """Ask the auditors of the recipe's filters; `reached` are the questions before and after the probe's filters."""
     for section in recipe.filters:
-        if isinstance(section, AuditorSection):
+        if isinstance(section, AuditFilterSection):
             ids = reached[section.questions].filter(pl.col("stage").is_in(list(section.stages)))
             audit(run, recipe, section, pipeline.questions(run, ids), where, display)

@@ -1,13 +1,12 @@
-"""What `capcurriculum curriculum` was asked for, as an order of the recipe."""
+"""`capcurriculum curriculum`: an order of a run's rows, named or described by options."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from capcurriculum import recipe, run
-from capcurriculum.errors import RecipeError, RunError
+from capcurriculum import run
+from capcurriculum.errors import RecipeError, faults
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
@@ -15,55 +14,49 @@ from capcurriculum.rows import Stage
 from curricula import make
 
 
-def execute(options: argparse.Namespace) -> Path:
-    """Write the order; returns its folder.
+def curriculum(
+    named: str,
+    order: str,
+    *,
+    name: str | None = None,
+    stages: str | None = None,
+    reverse: bool = False,
+    by: str | None = None,
+    proportions: str | None = None,
+    replay: float | None = None,
+    balance: str | None = None,
+    epochs: int | None = None,
+) -> Path:
+    """Write an order of a run's rows; returns its folder. The options are those of `capcurriculum curriculum`.
 
     Raises:
         CapCurriculumError: with one sentence; what the run had before stays.
     """
-    wanted = _recipe(options.run)
-    return make.curriculum(wanted, order_of(options, wanted), Display())
-
-
-def _recipe(named: str) -> Recipe:
-    """The recipe file's own words where one is named, so that orders may be added to it; else what the run keeps."""
-    found = run.named(named)
-    if Path(named).is_file():
-        return recipe.load(Path(named))
-    wanted = found.recipe()
-    folder = found.path.absolute()
-    if folder.name != wanted.name:
-        raise RunError(f"The run {found.path} was made under the name {wanted.name}; give its folder that name again.")
-    return wanted.model_copy(update={"runs": str(folder.parent)})  # it may have been moved since
-
-
-def order_of(options: argparse.Namespace, wanted: Recipe) -> OrderSection:
-    """The order that the options describe.
-
-    Raises:
-        RecipeError: there is no such order, or an option does not fit it.
-    """
-    values = {
-        "stages": options.stages and _stages(options.stages, wanted),
-        "reverse": options.reverse,
-        "by": options.by,
-        "proportions": options.proportions and _proportions(options.proportions),
-        "replay": options.replay,
-        "balance": options.balance and _balance(options.balance),
-        "epochs": options.epochs,
-        "name": options.name,
+    _, wanted = run.to_change(named)
+    given = {
+        "stages": stages and _stages(stages, wanted),
+        "reverse": reverse,
+        "by": by,
+        "proportions": proportions and _proportions(proportions),
+        "replay": replay,
+        "balance": balance and _balance(balance),
+        "epochs": epochs,
+        "name": name,
     }
-    given = {key: value for key, value in values.items() if value}
-    known = {order.folder: order for order in wanted.curriculum.orders}
-    if options.order in known:
+    section = _order(wanted, order, {key: value for key, value in given.items() if value})
+    return make.curriculum(wanted, section, Display())
+
+
+def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:
+    known = {one.folder: one for one in wanted.curriculum.orders}
+    if order in known:
         if given:
-            raise RecipeError(f"The recipe says how the order {options.order} is made; leave out {', '.join(given)}.")
-        return known[options.order]
+            raise RecipeError(f"The recipe says how the order {order} is made; leave out {', '.join(given)}.")
+        return known[order]
     try:
-        return OrderSection.model_validate({"order": options.order} | given)
+        return OrderSection.model_validate({"order": order} | given)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'order'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The order is not right: {wrong}.") from error
+        raise RecipeError(f"The order is not right: {faults(error, 'order')}.") from error
 
 
 def _stages(words: str, wanted: Recipe) -> list[str]:

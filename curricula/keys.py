@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from capcurriculum import passrate
+from capcurriculum import stats
 from capcurriculum.errors import RunError
 from capcurriculum.ledger.corrections import Corrections, corrections
-from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Purpose, Stage
+from capcurriculum.rows import Stage
 from capcurriculum.run import Run
+from capcurriculum.tables import ANSWERS, QUESTIONS, portions
 from curricula import hashing, split
 from filters.kept_keys import kept
 
@@ -44,7 +44,7 @@ class Labels:
 @dataclass(frozen=True, slots=True)
 class Keys:
     """One entry a row in every array, in home order: `k` right of `n` readable rollouts, n >= 1, and those that were
-    `unreadable` or `failed`, as `capcurriculum.passrate` counts them.
+    `unreadable` or `failed`, as `stats.PassRate` counts them.
 
     `stage` are codes into `taught` (as of the recipe), `split` into `curricula.split.SPLITS`, `key` the id as a number.
     `corrected` is a digest of the answer keys that people corrected.
@@ -73,7 +73,7 @@ class Keys:
     @property
     def rate(self) -> Numbers:
         """The pass rate of every row."""
-        return np.asarray(self.k / self.n)
+        return np.asarray(stats.pass_rate(self.k, self.n))
 
     def labels(self, by: str) -> Labels:
         """Stage, source or skill of every row."""
@@ -102,12 +102,6 @@ class Keys:
             total.update(np.ascontiguousarray(array).astype("<u8").data)
         total.update(self.corrected.encode())
         return total.hexdigest()[:16]
-
-
-def counts(answers: pl.LazyFrame, identity: pl.Expr) -> pl.LazyFrame:
-    """key -> `passrate.counts` over a table of answers."""
-    rollouts = answers.filter(pl.col("purpose") == Purpose.ROLLOUT.value)
-    return rollouts.group_by(key=identity).agg(**passrate.counts(pl.UInt32))
 
 
 def keys(run: Run, recipe: Recipe) -> Keys:
@@ -142,7 +136,7 @@ def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
     questions = pl.concat([collected(table.select(chosen)) for table in tables or [run.questions.scan()]])
     tables = [pl.scan_parquet(shards, glob=False) for shards in portions(run.answers.shards(), ANSWERS)]
     tables = [corrected.answers(table) for table in tables or [run.answers.scan()]]
-    counted = _summed(collected(counts(table, identity)) for table in tables)
+    counted = _summed(collected(stats.pass_counts(table, identity.alias("key"), pl.UInt32)) for table in tables)
     return questions.join(left, on="key", how="semi").join(counted, on="key", how="inner")
 
 
@@ -160,7 +154,7 @@ def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
     """`Keys` from columns `key, unit, stage, source, skill, k, n, unreadable, failed`, rows in whatever order."""
     stage = frame["stage"].cast(pl.Enum(recipe.taught)).to_physical()
     tie = hashing.mixed(frame["key"].to_numpy(), "tie", recipe.seed)
-    sorting = pl.DataFrame({"stage": stage, "rate": -(frame["k"] / frame["n"]), "tie": tie})
+    sorting = pl.DataFrame({"stage": stage, "rate": -stats.pass_rate(frame["k"], frame["n"]), "tie": tie})
     home = sorting.select(pl.arg_sort_by("stage", "rate", "tie")).to_series()
     del sorting
     frame = _once(frame.with_columns(stage.alias("stage"))[home])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capcurriculum import stats
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.curriculum import STAGED, OrderSection
 from curricula import hashing, merge
@@ -81,7 +82,7 @@ def _sorting(order: OrderSection, keys: Keys, salt: tuple[object, ...]) -> Sorti
 
     def by_rate(rows: Indices) -> Indices:
         mixed = shuffled(rows)
-        rate = keys.k[mixed] / keys.n[mixed]
+        rate = stats.pass_rate(keys.k[mixed], keys.n[mixed])
         return mixed[np.argsort(rate if order.reverse else -rate, kind="stable")]
 
     return shuffled if order.order in ("merged", "capability") else by_rate

@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capcurriculum import prompts
-from capcurriculum.intervals import wilson
+from capcurriculum import prompts, stats
 from curricula import pictures
 from curricula.keys import Indices, Keys
 from curricula.store import Store
@@ -127,7 +126,7 @@ def human(taken: pa.Table, keys: Keys, rows: Indices, start: int, split: str, k:
     were left out depended on those before, so they are no unbiased estimate.
     """
     right, readable = keys.k[rows].astype(np.int64), keys.n[rows].astype(np.int64)
-    low, high = _intervals(right, readable)
+    low, high = stats.wilson(right, readable)
     given = (
         "answer", "source", "predictions", "correctness", "question_id", "stage", "skill", "options", "kind", "license",
     )  # fmt: skip
@@ -136,7 +135,7 @@ def human(taken: pa.Table, keys: Keys, rows: Indices, start: int, split: str, k:
     columns["problem"] = pc.binary_join_element_wise(placeholder, taken["problem"], "").combine_chunks()
     return columns | {
         "index": pa.array(np.arange(start, start + len(rows))).cast(pa.string()),
-        "pass_rate": pa.array(right / readable),
+        "pass_rate": pa.array(stats.pass_rate(right, readable)),
         "pass_k": pa.array(right),
         "pass_n": pa.array(readable),
         "pass_unreadable": pa.array(keys.unreadable[rows].astype(np.int64)),
@@ -179,13 +178,6 @@ def _turns(problems: pa.Array) -> pa.Array:
     roles = pa.array(["system", "user"]).take(pa.array(np.tile([0, 1], rows)))
     turns = _struct({"role": roles, "content": texts.take(pa.array(pairs))})
     return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * 2, pa.int32()), turns)
-
-
-def _intervals(right: Indices, readable: Indices) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Wilson intervals, each pair of counts computed once."""
-    pairs, place = np.unique(np.stack([right, readable], axis=1), axis=0, return_inverse=True)
-    found = np.array([wilson(k, n) for k, n in pairs.tolist()])[place.ravel()]
-    return found[:, 0], found[:, 1]
 
 
 def _constant(text: str, rows: int) -> pa.Array:

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from capcurriculum.errors import RunError
 from capcurriculum.ledger.corrections import AS_WRITTEN, Corrections
-from capcurriculum.portions import ANSWERS, QUESTIONS, portions
 from capcurriculum.rows import Outcome, Purpose
 from capcurriculum.run import Run
+from capcurriculum.tables import ANSWERS, QUESTIONS, portions
 from curricula import hashing
 from curricula.keys import Indices, Keys
 

@@ -8,9 +8,9 @@ nothing. Whether enough replies could be read is judged over those that were ask
 
 from collections.abc import Iterable, Iterator
 
-from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import RolloutSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer
+from capcurriculum.stats import PassRate, pass_rate
 
 
 def tally(rollouts: Iterable[Answer], below: int) -> PassRate:
@@ -29,7 +29,7 @@ def fate(so_far: PassRate, section: RolloutSection) -> bool | None:
     rest = section.k - so_far.asked
     if so_far.n + rest == 0:
         return False
-    low, high = (count / (so_far.n + rest) for count in (so_far.k, so_far.k + rest))
+    low, high = (pass_rate(count, so_far.n + rest) for count in (so_far.k, so_far.k + rest))
     if keeps(low, section) and keeps(high, section):
         return True if so_far.measured(section.readable) else None
     too_hard = section.above is not None and high <= section.above

@@ -12,7 +12,7 @@ import polars as pl
 from capcurriculum import prompts
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger.forecast import Rows
-from capcurriculum.ledger.verdicts import current, dropped, in_force
+from capcurriculum.ledger.verdicts import Ledger, in_force
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.sources import SourceSection
@@ -65,7 +65,8 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     texts = run.captions.frame("caption")["caption"].to_list() or asked["problem"].to_list()
     written = _written(wanted, captions)
     images = _first_images(run, wanted)
-    worth, left = _left(run, wanted, Phase.QUESTION), _left(run, wanted, Phase.AUDIT)
+    ledger = Ledger(run, wanted)
+    worth, left = _left(ledger, Phase.QUESTION), _left(ledger, Phase.AUDIT)
     return Rows(
         captions=captions,
         problems=sum(count for stage, count in left.items() if stage not in captions),
@@ -73,7 +74,7 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
         image_tokens=_mean(map(_tokens, images)),
         questions={stage: worth.get(stage, 0) if stage in made else written[stage] for stage in captions},
         reaching={stage: left.get(stage, 0) if stage in made else written[stage] for stage in captions},
-        judged=_judged(run, wanted),
+        judged=_judged(ledger),
         image_bytes=_mean(path.stat().st_size for path in images if path.is_file()),
     )
 
@@ -88,18 +89,18 @@ def _written(wanted: Recipe, captions: Mapping[str, int]) -> dict[str, int]:
     return {stage: count * wanted.captioned[stage].teacher.questions for stage, count in captions.items()}
 
 
-def _left(run: Run, wanted: Recipe, through: Phase) -> dict[str, int]:
+def _left(ledger: Ledger, through: Phase) -> dict[str, int]:
     """Stage -> how many of its questions no filter has dropped so far."""
-    gone = dropped(run, wanted, through)
-    left = run.questions.scan().select("question_id", "stage").join(gone, on="question_id", how="anti")
+    questions = ledger.run.questions.scan().select("question_id", "stage")
+    left = questions.join(ledger.dropped(through), on="question_id", how="anti")
     return dict(left.group_by("stage").len().collect().iter_rows())
 
 
-def _judged(run: Run, wanted: Recipe) -> bool:
+def _judged(ledger: Ledger) -> bool:
     """Whether the last filters before the rollouts have begun to judge questions made from captions."""
-    made = pl.col("stage").is_in(list(wanted.captioned))
-    before = in_force(wanted).filter(made, pl.col("phase") < int(Phase.ROLLOUT))
-    last = current(run, wanted, pl.col("place") == (before["place"].max() if before.height else -1))
+    made = pl.col("stage").is_in(list(ledger.recipe.captioned))
+    before = in_force(ledger.recipe).filter(made, pl.col("phase") < int(Phase.ROLLOUT)).sort("place")
+    last = ledger.verdicts().filter(pl.col("filter").is_in(before["filter"].tail(1)))
     return not last.head(1).collect().is_empty()
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from capcurriculum.passrate import PassRate
-from capcurriculum.recipe import Recipe, RolloutSection
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Purpose, Question
 from capcurriculum.run import Run
+from capcurriculum.stats import PassRate
 from datagen.asking.ready_queue import ReadyQueue
 from datagen.early_stopping import enough, rounds
 from datagen.solver import Asked, Solver, home_arm

@@ -4,7 +4,6 @@ What is finished is known by its content and left alone, so the same command goe
 that died, a judge that was down. A benchmark that has no score yet says why and makes the command fail.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,8 @@ from rich.console import Console
 from capcurriculum import consent, locks
 from capcurriculum.consent import Wish
 from capcurriculum.errors import EvaluationError, RunError
-from capcurriculum.ledger import show
 from capcurriculum.render import terminal
-from capcurriculum.render.progress import Display
+from capcurriculum.render.table import grid
 from evaluation import dry_run, own_runner, suites
 from evaluation.job import Work
 from evaluation.lmmseval import run as lmmseval
@@ -24,38 +22,45 @@ from evaluation.lmmseval import session as lmms_session
 from evaluation.results import results
 from evaluation.results.results import State
 from evaluation.serving.models import Target, find
-from evaluation.serving.vllm_command import Wanted
 from evaluation.vlmevalkit import run as vlmevalkit
 from evaluation.vlmevalkit import session
 
 _ENGINES = {own_runner.NAME: own_runner.run, session.NAME: vlmevalkit.run, lmms_session.NAME: lmmseval.run}
 
 
-def execute(options: argparse.Namespace) -> None:
-    """Evaluate, or with `--dry-run` say what would be done.
+def targets(names: Sequence[str], backbone: str = "", system: bool | None = None) -> list[Target]:
+    """The models that are named, each under a label of its own.
+
+    Raises:
+        CapCurriculumError: there is no such model, or two have one label.
+    """
+    found = [find(name, backbone, system) for name in names]
+    labels = [target.label for target in found]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise EvaluationError(f"Two of the models are called {twice[0]}; leave one of them out.")
+    return found
+
+
+def evaluate(work: Work, models: Sequence[Target], engine: str, suite: str, *, allow: bool) -> None:
+    """Ask every model every benchmark of a suite, which the user named `suite`, and print what came of it.
+
+    With `work.dry_run` nothing is asked, and what would be is printed.
 
     Raises:
         CapCurriculumError: with one sentence, also when a benchmark has no score yet; all that was answered is kept.
     """
-    targets = [find(name, options.backbone or "", options.system) for name in options.models]
-    labels = [target.label for target in targets]
-    if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise EvaluationError(f"Two of the models are called {twice[0]}; leave one of them out.")
-    suite = suites.load(options.suite)
-    for target in targets:
-        _check_rows(target, suite)
-    work = _work(options, suite, options.out or default_folder(targets))
-    engine = options.engine or suite.engine
-    if options.dry_run:
-        for target in targets:
+    for target in models:
+        _check_rows(target, work.suite)
+    if work.dry_run:
+        for target in models:
             for text in dry_run.lines(work, target, engine):
                 terminal.say(*text.split("\n"))
         return
-    for name, wishes in wished(work, targets, engine, options.suite).items():
-        consent.check(name, wishes, {consent.KITS, consent.JUDGES}, allow=options.allow)
+    for name, wishes in wished(work, models, engine, suite).items():
+        consent.check(name, wishes, {consent.KITS, consent.JUDGES}, allow=allow)
     work.folder.mkdir(parents=True, exist_ok=True)
     with locks.alone(work.folder):
-        states = [state for target in targets for state in _ENGINES[engine](work, target)]
+        states = [state for target in models for state in _ENGINES[engine](work, target)]
     report(work.folder, states, terminal.console(width=None if sys.stdout.isatty() else 140))
 
 
@@ -71,25 +76,6 @@ def _check_rows(target: Target, suite: suites.Suite) -> None:
     if any(entry.file and entry.file.resolve().is_relative_to(rows) for entry in suite.benchmarks):
         raise RunError(target.remark)
     terminal.say(f"note: {target.remark} The model may have been trained on either.", error=True)
-
-
-def _work(options: argparse.Namespace, suite: suites.Suite, folder: Path) -> Work:
-    return Work(
-        folder=folder,
-        suite=suite,
-        display=Display(),
-        limit=options.limit,
-        max_tokens=options.max_tokens,
-        runner=options.runner or "",
-        concurrency=options.concurrency,
-        judge=options.judge or "",
-        python=options.python or "",
-        server=Wanted(
-            tensor_parallel=options.tensor_parallel, gpu_memory=options.gpu_memory, max_length=options.max_length
-        ),
-        patience_seconds=options.patience,
-        dry_run=options.dry_run,
-    )
 
 
 def wished(work: Work, targets: Sequence[Target], engine: str, suite: str) -> dict[str, Sequence[Wish]]:
@@ -136,7 +122,7 @@ def report(folder: Path, states: Sequence[State], console: Console) -> None:
             )
         )
     names = ("model", "benchmark", "score (95 %)", "samples", "unparsed", "failed", "tokens", "graded by")
-    console.print(show.grid(names, rows, names[3:7]))
+    console.print(grid(names, rows, names[3:7]))
     open_ones = [state for state in states if state.state != "done"]
     if open_ones:
         first = open_ones[0]

@@ -183,6 +183,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from capcurriculum.cli import exit_with
+    from capcurriculum.unforeseen import exit_with
 
     raise SystemExit(exit_with(main))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from capcurriculum.ledger import show
-from capcurriculum.paired import Gain, gain
 from capcurriculum.render import plot
+from capcurriculum.render.table import grid
+from capcurriculum.stats import Gain, gain
 from evaluation.results.results import HeldOut
 
 AFTER = "after "
@@ -32,7 +32,7 @@ def table(scores: Sequence[HeldOut]) -> Table:
             cells = [f"{cell}\n{_short(change)}" for cell, change in zip(cells, gains, strict=True)]
         rows.append((model.removeprefix(AFTER), *cells))
     columns = [f"{stage}\n{first[stage].rows} rows" for stage in stages]
-    return show.grid(("after\nstage", *columns), rows, columns)
+    return grid(("after\nstage", *columns), rows, columns)
 
 
 def _short(change: Gain) -> str:

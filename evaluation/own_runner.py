@@ -10,9 +10,9 @@ from pathlib import Path
 
 from capcurriculum import prompts
 from capcurriculum.errors import EngineError, EvaluationError
-from capcurriculum.journal import Journal
 from capcurriculum.rows import Message, Outcome, Question, Request, Response, Sampling, digest
 from capcurriculum.run import Run
+from capcurriculum.tables import Journal
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard

@@ -1,16 +1,16 @@
-"""Which rows all filters keep, as numbers: the ledger is the longest table after the answers, and its texts are large.
+"""Which rows all filters keep, as numbers: the ledger is the longest table after the answers, and its ids are texts.
 
-`filters.pipeline.kept_ids` says the same lazily and in texts; orders of millions of rows need it in little memory.
+`filters.pipeline.kept_ids` returns the same lazily as texts; this one bounds memory for millions of rows.
 """
 
 import numpy as np
 import polars as pl
 
 from capcurriculum.ledger.verdicts import counting
-from capcurriculum.portions import VERDICTS, portions
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.run import Run
+from capcurriculum.tables import VERDICTS, portions
 
 _NAMES = ["filter", "stage", "params"]
 
@@ -18,8 +18,8 @@ _NAMES = ["filter", "stage", "params"]
 def kept(run: Run, recipe: Recipe, identity: pl.Expr) -> pl.DataFrame:
     """`key` (UInt64) of every question that all filters for its stage have judged and kept, in ascending order.
 
-    `identity` makes a number of the column `question_id`. What people dropped is left out; nobody need have looked at
-    the others. Of a filter's verdicts on a question the last one counts.
+    `identity` makes a number of the column `question_id`. What people dropped is left out; other questions need no
+    review. Of a filter's verdicts on a question the last one counts.
     """
     filters = counting(recipe).with_columns(code=pl.struct("filter", "stage").rank("dense").cast(pl.UInt32) - 1)
     by_code = filters.unique("code").sort("code").with_columns(listed=pl.col("filter") != HUMAN)

@@ -1,15 +1,16 @@
-"""The filters of a recipe along the road: what is judged when, and what is left after each phase.
+"""The filters of a recipe in the order of the build: what is judged when, and what is left after each phase.
 
-Each function judges what its phase owes and gives the ids of the questions that nothing has dropped so far, lazily. A
-build that works on a share of the questions says which ones by `within`, a frame with `question_id`; filters that
-compare all questions wait for a call without it.
+`before_probe` to `after_rollouts` judge what their phase has still to judge and return `question_id` and `stage` of the
+questions that nothing has dropped so far, lazily and in the table's order. A build that works on a share of the
+questions says which ones by `within`, a frame with `question_id`; filters that compare all questions wait for a call
+without it.
 """
 
 from collections.abc import Iterator
 
 import polars as pl
 
-from capcurriculum.ledger.verdicts import current, dropped, in_force
+from capcurriculum.ledger.verdicts import current, in_force
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.review import HUMAN
@@ -17,8 +18,8 @@ from capcurriculum.rows import Question
 from capcurriculum.run import Run
 from datagen.sources import gather
 from filters import evidence
+from filters.base import Setting
 from filters.human import people
-from filters.registry import Setting
 from filters.runner import BATCH, judge_phase
 
 
@@ -45,7 +46,7 @@ def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None)
 def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
     """`question_id` of every question that all filters for its stage have judged and kept, in the table's order.
 
-    What people dropped is left out; nobody need have looked at the others.
+    What people dropped is left out; other questions need no review.
     """
     listed = pl.col("filter") != HUMAN
     wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
@@ -61,7 +62,7 @@ def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
 
 
 def judge_again(run: Run, recipe: Recipe) -> None:
-    """Bring all verdicts up to what people have said by now, asking no model; nothing to do where nobody has."""
+    """Bring all verdicts up to date with the reviews, asking no model; does nothing in a run without reviews."""
     if run.reviews.shards():
         for phase in Phase:
             _through(run, recipe, phase, None)
@@ -69,8 +70,8 @@ def judge_again(run: Run, recipe: Recipe) -> None:
 
 def _through(run: Run, recipe: Recipe, phase: Phase, within: pl.LazyFrame | None) -> pl.LazyFrame:
     people.settle(run, recipe, within)
-    judge_phase(Setting(run, recipe, gather.folders(run, recipe)), phase, within)
+    ledger = judge_phase(Setting(run, recipe, gather.folders(run, recipe)), phase, within)
     left = run.questions.scan().select("question_id", "stage")
     if within is not None:
         left = left.join(within, on="question_id", how="semi", maintain_order="left")
-    return left.join(dropped(run, recipe, phase), on="question_id", how="anti", maintain_order="left")
+    return left.join(ledger.dropped(phase), on="question_id", how="anti", maintain_order="left")

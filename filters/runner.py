@@ -1,7 +1,7 @@
-"""Run the filters of one phase over the questions they have still to judge, and append what they say to the ledger.
+"""Run the filters of one phase over the questions they have still to judge, and append their verdicts to the ledger.
 
-A filter sees one question and the replies to it, and nothing else, so its verdict depends neither on the order of the
-rows nor on other rows. Evidence is read for a batch of questions at a time, once for all filters of the phase.
+A rule sees one question and the replies to it, and nothing else, so its verdict depends neither on the order of the
+rows nor on other rows. Evidence is read for a batch of questions at a time, once for all rules of the phase.
 """
 
 import os
@@ -12,86 +12,91 @@ from itertools import chain
 
 import polars as pl
 
-from capcurriculum.ledger.corrections import Corrections, corrections
-from capcurriculum.ledger.verdicts import dropped
+from capcurriculum.ledger.corrections import Corrections, changed, corrections
+from capcurriculum.ledger.verdicts import Ledger
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.batched import windows
 from filters import evidence
-from filters.missing import missing
-from filters.registry import CORPUS, READING, WORDS_READ, Judge, Setting, judge_of
+from filters.base import CorpusRule, Judge, Rule, Setting
 
 #: Questions whose evidence is in memory at once, about 200 MB of it at 16 replies each.
 BATCH = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """One filter of the recipe, ready to judge; `todo` is what `missing` says."""
+class _Task:
+    """A rule of the recipe ready to judge, and the questions it has still to judge: `todo`, see `evidence.missing`."""
 
-    section: FilterSection
+    rule: Rule
     params: str
     judge: Judge
     todo: pl.DataFrame
     reading: Mapping[str, Collection[object]]
 
     def reads(self, reply: Answer) -> bool:
-        """Whether the filter looks at this reply; the same rows as `evidence.read_by`."""
+        """Whether the rule looks at this reply; the same rows as `evidence.read_by`."""
         return all(getattr(reply, column) in values for column, values in self.reading.items())
 
 
-def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> int:
-    """Append the verdicts that the filters of a phase owe; returns how many.
+def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> Ledger:
+    """Append the verdicts that the filters of a phase have still to give.
 
     Filters that compare all questions are left out where `within` names a part of them.
+
+    Returns:
+        The ledger with these verdicts, read once at the beginning of the phase.
     """
-    sections = [section for section in setting.recipe.filters if section.phase is phase]
-    rules = [_rule(setting, section, within) for section in sections if section.name not in CORPUS]
-    corrected = corrections(setting.run, setting.recipe)
-    count = sum(setting.run.verdicts.append(_judged(setting, rules, batch, corrected)) for batch in _batches(rules))
-    for section in sections:
-        if section.name in CORPUS and (within is None or not section.compares):
-            count += _over_corpus(setting, section, within, corrected)
-    return count
+    run, recipe = setting.run, setting.recipe
+    ledger, corrected, corrections_made = Ledger(run, recipe), corrections(run, recipe), changed(run)
+    sections = [section for section in recipe.filters if section.phase is phase]
+
+    def todo(section: FilterSection) -> pl.DataFrame:
+        return evidence.missing(ledger, section, within, corrections_made)
+
+    tasks = [
+        _Task(rule, rule.digest(recipe), rule.judging(setting), todo(rule), rule.reads(recipe))
+        for rule in sections
+        if isinstance(rule, Rule)
+    ]
+    for batch in _batches(tasks):
+        ledger.append(_judged(setting, tasks, batch, corrected))
+    for rule in sections:
+        if isinstance(rule, CorpusRule) and (within is None or not rule.compares):
+            _over_corpus(setting, ledger, rule, todo(rule), corrected)
+    return ledger
 
 
-def _rule(setting: Setting, section: FilterSection, within: pl.LazyFrame | None) -> _Rule:
-    todo = missing(setting.run, setting.recipe, section, within)
-    recipe = setting.recipe
-    return _Rule(section, section.digest(recipe), judge_of(section, setting), todo, section.reads(recipe))
-
-
-def _batches(rules: Sequence[_Rule]) -> Iterator[pl.DataFrame]:
-    """`question_id` and the lists `rule` and `asked`: which rules owe a verdict, and which of them have evidence.
+def _batches(tasks: Sequence[_Task]) -> Iterator[pl.DataFrame]:
+    """`question_id` and the lists `task` and `asked`: which rules owe a verdict, and which of them have evidence.
 
     In the order of the ids, as `evidence` likes it.
     """
-    if rules:
-        owed = pl.concat([rule.todo.with_columns(rule=pl.lit(number)) for number, rule in enumerate(rules)])
-        yield from owed.group_by("question_id", "stage").agg("rule", "asked").sort("question_id").iter_slices(BATCH)
+    if tasks:
+        owed = pl.concat([task.todo.with_columns(task=pl.lit(number)) for number, task in enumerate(tasks)])
+        yield from owed.group_by("question_id", "stage").agg("task", "asked").sort("question_id").iter_slices(BATCH)
 
 
-def _judged(setting: Setting, rules: Sequence[_Rule], batch: pl.DataFrame, corrected: Corrections) -> Iterator[Verdict]:
+def _judged(setting: Setting, tasks: Sequence[_Task], batch: pl.DataFrame, corrected: Corrections) -> Iterator[Verdict]:
     asked = batch.filter(pl.col("asked").list.any()).select("question_id")
-    phase = rules[0].section.phase
-    text = any(rule.section.name in WORDS_READ for rule in rules)
+    phase, text = tasks[0].rule.phase, any(task.rule.reads_text for task in tasks)
     found = {question.question_id: question for question in evidence.questions(setting.run, asked, corrected)}
     replies = evidence.replies(setting.run, asked, phase, text, corrected)
-    for number, rule in enumerate(rules):
-        owed = batch.explode("rule", "asked").filter(pl.col("rule") == number)
+    for number, task in enumerate(tasks):
+        owed = batch.explode("task", "asked").filter(pl.col("task") == number)
         for question_id, stage in owed.filter(~pl.col("asked")).select("question_id", "stage").iter_rows():
-            yield _not_asked(rule.section.name, rule.params, question_id, stage)
+            yield _not_asked(task.rule.name, task.params, question_id, stage)
         questions = [found[i] for i in owed.filter(pl.col("asked"))["question_id"]]
-        for verdict in _each(rule, questions, replies):
-            yield _finished(verdict, rule.section, rule.params)
+        for verdict in _each(task, questions, replies):
+            yield _finished(verdict, task.rule, task.params)
 
 
-def _each(rule: _Rule, questions: Iterable[Question], replies: Mapping[str, Sequence[Answer]]) -> Iterator[Verdict]:
+def _each(task: _Task, questions: Iterable[Question], replies: Mapping[str, Sequence[Answer]]) -> Iterator[Verdict]:
     def judge(question: Question) -> Verdict:
-        return rule.judge(question, [r for r in replies.get(question.question_id, ()) if rule.reads(r)])
+        return task.judge(question, [r for r in replies.get(question.question_id, ()) if task.reads(r)])
 
-    if rule.section.name not in READING:
+    if not task.rule.reads_files:
         yield from map(judge, questions)
         return
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -107,28 +112,28 @@ def _not_asked(name: str, params: str, question_id: str, stage: str) -> Verdict:
     return Verdict(question_id, stage, name, False, Reason.NOT_ASKED, "", (), params)
 
 
-def _over_corpus(setting: Setting, section: FilterSection, within: pl.LazyFrame | None, corrected: Corrections) -> int:
+def _over_corpus(
+    setting: Setting, ledger: Ledger, rule: CorpusRule, todo: pl.DataFrame, corrected: Corrections
+) -> None:
     """Append the verdicts of a filter that sees a frame of questions."""
-    params = section.digest(setting.recipe)
-    todo = missing(setting.run, setting.recipe, section, within)
     if todo.is_empty():
-        return 0
+        return
+    params = rule.digest(setting.recipe)
     blank = todo.filter(~pl.col("asked")).select("question_id", "stage").iter_rows()
-    judged = CORPUS[section.name].verdicts(section, setting, corrected.questions(_corpus(setting, section, todo)))
+    judged = rule.verdicts(setting, corrected.questions(_corpus(ledger, rule, todo)))
     verdicts = chain(
-        (_not_asked(section.name, params, *row) for row in blank), (_finished(v, section, params) for v in judged)
+        (_not_asked(rule.name, params, *row) for row in blank), (_finished(v, rule, params) for v in judged)
     )
-    return sum(setting.run.verdicts.append(part) for part in windows(verdicts, BATCH))
+    for part in windows(verdicts, BATCH):
+        ledger.append(part)
 
 
-def _corpus(setting: Setting, section: FilterSection, todo: pl.DataFrame) -> pl.LazyFrame:
+def _corpus(ledger: Ledger, rule: CorpusRule, todo: pl.DataFrame) -> pl.LazyFrame:
     """The questions that such a filter sees, with `alive`."""
-    run, recipe = setting.run, setting.recipe
-    scope = run.questions.scan().filter(pl.col("stage").is_in(list(section.stages)))
-    out = dropped(run, recipe, section.phase - 1)
-    scope = scope.join(out, on="question_id", how="anti", maintain_order="left")
-    if not section.compares:
+    scope = ledger.run.questions.scan().filter(pl.col("stage").is_in(list(rule.stages)))
+    scope = scope.join(ledger.dropped(rule.phase - 1), on="question_id", how="anti", maintain_order="left")
+    if not rule.compares:
         scope = scope.join(todo.lazy(), on="question_id", how="semi", maintain_order="left")
-    gone = dropped(run, recipe, section.phase, but=section.name).select("question_id", alive=pl.lit(False))
+    gone = ledger.dropped(rule.phase, but=rule.name).select("question_id", alive=pl.lit(False))
     scope = scope.join(gone, on="question_id", how="left", maintain_order="left")
     return scope.with_columns(pl.col("alive").fill_null(True))

@@ -16,6 +16,8 @@ _NUMBERS = {
         "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - reads better
     )
 }
+#: Characters of a text that a detail quotes.
+_QUOTED = 80
 _ARTICLES = frozenset({"a", "an", "the"})
 #: Words that say how things hang together and nothing of what is seen.
 _FILLERS = _ARTICLES | frozenset({"of", "to", "in", "on", "at", "is", "are", "its", "it", "with", "and", "by", "for"})
@@ -59,6 +61,11 @@ def content(text: str) -> tuple[str, ...]:
     """The words that carry what is said, a plural ending left off; all of them if there is no other."""
     every = words(text)
     return tuple(map(_singular, (word for word in every if word not in _FILLERS))) or every
+
+
+def quoted(text: str) -> str:
+    """Words of a problem for a verdict's detail: in quotes, and cut where they are long."""
+    return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 3] + "...")
 
 
 def _singular(word: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import polars as pl
 
 from capcurriculum.errors import ReviewError
-from capcurriculum.intervals import Z_95
 from capcurriculum.rows import SCHEMA, digest
+from capcurriculum.stats import Z_95
 from filters.audit.noise import evenly
 from review.population import COLUMNS, KEPT
 from review.sample import Cell, Design, Drawn, Sample

@@ -12,6 +12,7 @@ import polars as pl
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Answer, Arm, Purpose, Question
 from capcurriculum.run import Run
+from capcurriculum.stats import pass_rate
 from capcurriculum.tables import records
 from datagen.auditor import Opinion, opinion
 from filters import evidence
@@ -53,7 +54,7 @@ class Entry:
     @property
     def pass_rate(self) -> float | None:
         """k / n, None without rollouts."""
-        return self.k / self.n if self.n else None
+        return float(pass_rate(self.k, self.n)) if self.n else None
 
 
 def entries(run: Run, recipe: Recipe, sample: Sample) -> Iterator[Entry]:

@@ -8,14 +8,13 @@ from collections.abc import Collection
 
 import polars as pl
 
-from capcurriculum import passrate
-from capcurriculum.intervals import wilson
 from capcurriculum.ledger.verdicts import current
 from capcurriculum.reasons import UNDECIDED, Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Arm, Outcome, Purpose
 from capcurriculum.run import Run
+from capcurriculum.stats import pass_counts, wilson
 
 KEPT = "kept"
 #: Columns a sample may be stratified by.
@@ -40,7 +39,8 @@ def population(run: Run, recipe: Recipe, stages: Collection[str] = ()) -> pl.Dat
     rows = rows.filter(pl.col("stage").is_in(list(stages or _with_options(run))))
     rows = rows.join(verdicts.select("question_id").unique(), on="question_id", how="semi")
     rows = rows.select("question_id", "stage", "skill", "source")
-    for beside in (fates, unsure, _disagreeing(run), _split_votes(run), _rates(run)):
+    rates = pass_counts(run.answers.scan()).select("question_id", "k", "n")
+    for beside in (fates, unsure, _disagreeing(run), _split_votes(run), rates):
         rows = rows.join(beside, on="question_id", how="left")
     signs = pl.max_horizontal(pl.col("unsure", "split").fill_null(0)) + pl.col("disagree").fill_null(0)
     found = rows.with_columns(
@@ -71,11 +71,6 @@ def _split_votes(run: Run) -> pl.LazyFrame:
     votes = run.answers.scan().filter(pl.col("purpose") == Purpose.AUDIT)
     sides = votes.group_by("question_id").agg(pl.col("outcome").n_unique())
     return sides.filter(pl.col("outcome") > 1).select("question_id", split=pl.lit(1))
-
-
-def _rates(run: Run) -> pl.LazyFrame:
-    rollouts = run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT)
-    return rollouts.group_by("question_id").agg(**passrate.counts()).select("question_id", "k", "n")
 
 
 def _near_bounds(found: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from capcurriculum.ledger.show import grid
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
+from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
 from capcurriculum.run import Run
 from filters.human.form import State

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from capcurriculum.ledger.corrections import corrections
-from capcurriculum.ledger.show import grid
 from capcurriculum.recipe import Recipe
+from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
 from capcurriculum.rows import Review
 from capcurriculum.run import Run

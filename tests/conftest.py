@@ -28,7 +28,7 @@ settings.load_profile("project")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-pytest_plugins = ["tests.light_preflight"]
+pytest_plugins = ["tests.support.light_preflight"]
 
 
 @pytest.fixture(scope="session", autouse=True)

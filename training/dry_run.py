@@ -4,7 +4,7 @@ import shlex
 
 from rich.console import Console
 
-from capcurriculum.ledger.show import grid
+from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
 from training.differences import differences
 from training.on_verl import environment

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from capcurriculum.errors import RecipeError
+from capcurriculum.errors import RecipeError, faults
 from capcurriculum.recipe.curriculum import STAGED, Kind
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 
@@ -119,7 +119,7 @@ def backbone(name: str) -> Backbone:
     try:
         return Backbone.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise RecipeError(f"The backbone file {path} is not right: {_sentence(error)}.") from error
+        raise RecipeError(f"The backbone file {path} is not right: {faults(error)}.") from error
 
 
 def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
@@ -138,7 +138,7 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
     try:
         knobs = Knobs.model_validate(merged)
     except ValidationError as error:
-        raise RecipeError(f"The knobs of stage {run.stage} are not settled: {_sentence(error)}.") from error
+        raise RecipeError(f"The knobs of stage {run.stage} are not settled: {faults(error)}.") from error
     gpus = (recipe.gpus or base.gpus) * recipe.nodes
     _check_sequence_parallel(knobs, run, gpus, recipe.device or base.device)
     _check_divisions(knobs, run, gpus)
@@ -208,7 +208,3 @@ def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:
                 f"In stage {run.stage}, {whole_name} is {whole} and {part_name} is {part}, which does not divide it; "
                 f"change one of them under training.knobs."
             )
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

@@ -18,6 +18,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.files import checksums
 from capcurriculum.ledger import show
 from capcurriculum.render.markdown import shortened
+from capcurriculum.render.table import grid
 from capcurriculum.rows import Outcome, digest
 from training import plan, stage_files
 from training.plan import StagePlan, State
@@ -195,7 +196,7 @@ def show_samples(name: str, stages: Sequence[StageSamples], console: Console) ->
         show.remarks([f"{title}: {len(stage.samples)} of {stage.paired} validation rows, drawn by hash"], console)
         texts = [(one.problem, one.gold, _said(one.before), _said(one.after)) for one in stage.samples]
         rows = [[shortened(text, TEXT) for text in line] for line in texts]
-        console.print(show.grid(("question", "gold", f"before ({stage.begin})", f"after ({stage.end})"), rows))
+        console.print(grid(("question", "gold", f"before ({stage.begin})", f"after ({stage.end})"), rows))
 
 
 def _said(reply: Reply) -> str:

@@ -1,4 +1,4 @@
-"""JSON objects in files that bear their own checksum, as their first key, so that a flipped bit is no other value.
+"""JSON objects in files with a checksum as their first key, so that a flipped bit is detected.
 
 A recipe bears it as a comment at its end, since people may change it: only `capcurriculum verify` looks at that one.
 
@@ -18,14 +18,14 @@ _HEAD = re.compile(rb'\{"checksum": "([0-9a-f]{16})",?')
 
 
 def encode(value: Mapping[str, Any], *, ascii_only: bool = True) -> bytes:
-    """The text of a file."""
+    """The bytes of a file that holds `value` and its checksum."""
     rest = json.dumps(value, indent=1, ensure_ascii=ascii_only)[1:].encode() + b"\n"
     comma = "," if value else ""
     return f'{{"checksum": "{xxhash.xxh3_64_hexdigest(rest)}"{comma}'.encode() + rest
 
 
 def opened(data: bytes) -> bytes:
-    """What a file holds, without its checksum; bytes that bear none are as they were.
+    """The JSON of a file without its checksum; bytes without one are returned unchanged.
 
     Raises:
         ValueError: they are not as they were written.
@@ -46,7 +46,7 @@ def sealed(path: Path) -> bool:
 
 
 def commented(text: str) -> bytes:
-    """A recipe with its checksum."""
+    """The bytes of a recipe with its checksum as a comment on the last line."""
     return f"{text}# checksum {xxhash.xxh3_64_hexdigest(text.encode())}\n".encode()
 
 

@@ -37,7 +37,7 @@ _seen: dict[tuple[int, int, int, int], bool] = {}
 
 
 class _Damage(Exception):
-    """What is wrong with a file, to be made a sentence of."""
+    """What is wrong with a file, as part of a sentence."""
 
 
 def seal(file: BinaryIO) -> None:
@@ -58,7 +58,7 @@ def sealed(path: Path) -> bool:
 
 
 def check(paths: Iterable[Path], *, pictures: bool = True) -> None:
-    """See that files are as they were written, those that this process has not looked at yet.
+    """Verify the checksums of those files that this process has not verified yet.
 
     Raises:
         RunError: one is damaged, or cannot be read; the sentence names it, and how to make it again.
@@ -74,7 +74,7 @@ def check(paths: Iterable[Path], *, pictures: bool = True) -> None:
 
 
 def rows(path: Path) -> int:
-    """How many rows a file has, from its footer, which is looked at; raises what `check` raises."""
+    """How many rows a file has, from its verified footer; raises what `check` raises."""
     with _told(path), path.open("rb") as file:
         start = _footer_start(file)
         _block(file, start)
@@ -109,7 +109,7 @@ def mend(path: Path) -> str:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Make one sentence of what reading a damaged file raises."""
+    """Turn what reading a damaged file raises into one `RunError`."""
     try:
         yield
     except (_Damage, OSError, ValueError, pa.ArrowException) as error:

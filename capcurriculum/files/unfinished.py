@@ -1,4 +1,4 @@
-"""What is made under a temporary name comes into its place whole, or is taken away again.
+"""Files and folders made under a temporary name are renamed into place when complete, or removed.
 
 A kill -9 leaves what it cuts short; whoever makes the same thing next removes that first. An error, Ctrl-C and SIGTERM
 leave nothing: on a full disk a file cut short would keep it full.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def removed_if_it_fails(*temporary: Path) -> Iterator[None]:
-    """Files and folders that are taken away, whole or not, where the block does not come to its end."""
+    """Remove these files and folders if the block raises, Ctrl-C and SIGTERM included."""
     try:
         yield
     except BaseException:
@@ -25,7 +25,7 @@ def removed_if_it_fails(*temporary: Path) -> Iterator[None]:
 
 
 def exchange(temporary: Path, folder: Path, old: Path) -> None:
-    """Give a finished folder its name; the one that bore it goes to `old`, and is removed once the new one is there.
+    """Replace `folder` by the finished `temporary`; what it was is moved to `old` and removed at the end.
 
     Where that fails or is interrupted, the one before has its name again.
     """

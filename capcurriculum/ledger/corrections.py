@@ -1,4 +1,4 @@
-"""Keys that people corrected, laid over the tables: the tables keep what was written, readers see what holds.
+"""Overlay of human-corrected keys on append-only tables, which keep what was written.
 
 `answers` stays graded under the key as it was written. What each reply is worth under the corrected key stands in
 `regrades`, so a correction asks no model, and one that is taken back leaves no trace in what is read.
@@ -31,19 +31,19 @@ class Corrections:
         return not self.keys.is_empty()
 
     def questions(self, table: pl.LazyFrame) -> pl.LazyFrame:
-        """A table of questions with the keys that hold; it needs `question_id` and `answer`."""
+        """A table of questions with corrected keys in `answer`; it needs `question_id` and `answer`."""
         if not self:
             return table
         found = table.join(self.keys.lazy(), on="question_id", how="left", maintain_order="left")
         return found.with_columns(answer=pl.coalesce("key", "answer")).drop("key")
 
     def answers(self, table: pl.LazyFrame) -> pl.LazyFrame:
-        """A table of answers with what each is worth under the key that holds; it needs `ANSWER` and `outcome`."""
+        """A table of answers graded under the keys in force; it needs the columns `ANSWER` and `outcome`."""
         if not self or self.grades is None:
             return table
         names = [name for name in _GRADE if name in table.collect_schema()]
-        told = self.grades.select(*ANSWER, *(pl.col(name).alias(f"re_{name}") for name in names)).lazy()
-        found = table.join(told, on=list(ANSWER), how="left", maintain_order="left")
+        regraded = self.grades.select(*ANSWER, *(pl.col(name).alias(f"re_{name}") for name in names)).lazy()
+        found = table.join(regraded, on=list(ANSWER), how="left", maintain_order="left")
         found = found.with_columns(**{name: pl.coalesce(f"re_{name}", name) for name in names})
         return found.drop(f"re_{name}" for name in names)
 
@@ -58,7 +58,7 @@ AS_WRITTEN = Corrections(pl.DataFrame(schema={"question_id": pl.String, "key": p
 
 
 def corrections(run: Run, recipe: Recipe) -> Corrections:
-    """Those in force under the recipe's rule; looking costs nothing in a run that nobody reviewed.
+    """The corrections in force under the recipe's rule; costs nothing in a run without reviews.
 
     A key is corrected as long as the last verdict of `human` says so.
     """
@@ -73,9 +73,9 @@ def corrections(run: Run, recipe: Recipe) -> Corrections:
 
 
 def changed(run: Run) -> pl.LazyFrame | None:
-    """`question_id` and `changed_at`, the place in the ledger from which on verdicts know the key that holds.
+    """`question_id` and `changed_at`, the position in the ledger from which on verdicts are under the present key.
 
-    Of every question whose key was ever corrected, under any rule; None where there is none.
+    One row for every question whose key was ever corrected, under any rule; None where there is none.
     """
     if not run.reviews.shards():
         return None

@@ -1,4 +1,4 @@
-"""What a run has cost so far, over all its sessions: requests and tokens from the tables, seconds from the events."""
+"""What a run has cost so far over all its sessions: requests and tokens from the tables, seconds from the events."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Spend:
 
 
 def spends(run: Run) -> list[Spend]:
-    """One line a step and model, in the order of the road."""
+    """The spend of each step with each model, in the order of the build."""
     _, rows = query.query(
         run,
         "select 'teacher' as step, '' as model, count(*), sum(tokens_in), sum(tokens_out) from attempts "

@@ -14,14 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capcurriculum import passrate
+from capcurriculum import stats
 from capcurriculum.errors import RunError
 from capcurriculum.files import checksums
 from capcurriculum.ledger.corrections import corrections
-from capcurriculum.ledger.verdicts import dropped
+from capcurriculum.ledger.verdicts import Ledger
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
-from capcurriculum.rows import Purpose
 from capcurriculum.run import Run
 
 _COLUMN = "pass_rate"
@@ -53,11 +52,11 @@ class FlatRates:
         (count, rate, bound), *more = [one for one in both if one[0]] or [(0, 0, "")]
         if not count:
             return ""
-        told = f"{_of(count, self.rows)} {'have' if count > 1 else 'has'} pass rate {rate}"
+        text = f"{_of(count, self.rows)} {'have' if count > 1 else 'has'} pass rate {rate}"
         for other, rate, name in more:
-            told += f" and {other:,} ({share(other, self.rows)}) {'have' if other > 1 else 'has'} {rate}"
+            text += f" and {other:,} ({share(other, self.rows)}) {'have' if other > 1 else 'has'} {rate}"
             bound += f" and {name}"
-        return f"{told}: no gradient from their answers until the policy changes; a new run with {bound} drops them"
+        return f"{text}: no gradient from their answers until the policy changes; a new run with {bound} drops them"
 
     def unmeasured(self) -> str:
         """Of the rows without a pass rate, "" if there is no such row."""
@@ -119,11 +118,10 @@ def of_run(run: Run, recipe: Recipe) -> dict[str, FlatRates]:
 
 def _so_far(run: Run, recipe: Recipe) -> dict[str, FlatRates]:
     """Counts over the rows that no filter has dropped, for stages some of whose rows have been answered."""
-    rollouts = corrections(run, recipe).answers(run.answers.scan()).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
-    counted = rollouts.group_by("question_id").agg(**passrate.counts())
+    counted = stats.pass_counts(corrections(run, recipe).answers(run.answers.scan()))
     left = run.questions.scan().select("question_id", "stage")
-    left = left.join(dropped(run, recipe, Phase.ROLLOUT), on="question_id", how="anti")
-    rates = left.join(counted, on="question_id", how="left").select("stage", rate=pl.col("k") / pl.col("n"))
-    by_stage = rates.group_by("stage").agg("rate").collect()
+    left = left.join(Ledger(run, recipe).dropped(Phase.ROLLOUT), on="question_id", how="anti")
+    rates = left.join(counted, on="question_id", how="left").group_by("stage")
+    by_stage = rates.agg(stats.pass_rate(pl.col("k"), pl.col("n"))).collect()
     found = {stage: FlatRates.of(values) for stage, values in by_stage.iter_rows()}
     return {stage: one for stage, one in found.items() if one.unknown < one.rows}

@@ -1,4 +1,4 @@
-"""What a build will ask for and cost, said before it asks for anything.
+"""What a build will request and cost, estimated before it asks any model.
 
 Rows are counted where a run holds them already and taken from the source otherwise; tokens are the run's own means
 once there are any, and otherwise a quarter of the prompt's characters, one token a merged patch of an image, and as
@@ -12,7 +12,7 @@ from typing import Any
 
 from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
+from capcurriculum.recipe.auditor import AuditFilterSection
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Arm, Purpose, Stage
 from capcurriculum.run import Run
@@ -75,7 +75,7 @@ class Rows:
 
 
 def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
-    """The steps that ask models, in the order of the road."""
+    """The steps that ask models, in the order of the build."""
     spent = {(s.step, s.model): s for s in spends(run)} if run else {}
     an_attempt, an_answer = (_row_bytes(run.attempts), _row_bytes(run.answers)) if run else (0.0, 0.0)
     for stage in recipe.captioned:
@@ -122,7 +122,7 @@ def _row_bytes(table: Table[Any]) -> float:
 
 def _audits(recipe: Recipe, rows: Rows, spent: dict[tuple[str, str], Spend], an_answer: float) -> Iterator[Forecast]:
     """What the auditors among the filters ask; of `kept` questions at most as many as were probed."""
-    for section in (section for section in recipe.filters if isinstance(section, AuditorSection)):
+    for section in (section for section in recipe.filters if isinstance(section, AuditFilterSection)):
         image = 0 if section.arm in (Arm.CAPTION, Arm.DESCRIPTION) else rows.image_tokens
         readings = section.votes * (section.reader.orders if section.reader else 1)
         sampling = (section.reader or section).sampling

@@ -1,4 +1,4 @@
-"""Where rows went: the funnel as the road meets its filters, and each filter's own catch whatever the others say.
+"""Attrition of rows: the sequential funnel over the filters, and what each filter catches regardless of the others.
 
 Both are queries over the ledger alone.
 """
@@ -12,7 +12,7 @@ from capcurriculum.ledger.verdicts import counting, current, everything
 from capcurriculum.reasons import UNDECIDED, Reason
 from capcurriculum.run import Run
 
-#: Steps before the recipe's filters, in the order of the road; others that no recipe lists come last, by their names.
+#: Steps before the recipe's filters, in the order of the build; others that no recipe lists come last, by their names.
 STEPS = ("source", "download", "teacher")
 
 
@@ -75,7 +75,7 @@ def lines(run: Run) -> list[FunnelLine]:
 
 
 def catches(run: Run) -> list[CatchLine]:
-    """Each filter of the recipe by itself, in the order of the road.
+    """What each filter of the recipe catches by itself, in the order of the build.
 
     Questions that were not asked because an earlier phase dropped them are neither judged nor caught.
     """
@@ -113,7 +113,7 @@ def _counts(frame: pl.LazyFrame) -> dict[tuple[str, ...], int]:
 
 
 def placed(run: Run) -> pl.LazyFrame:
-    """Every verdict that counts, with its filter's place on the road, negative for the steps before the filters.
+    """The verdicts in force with the position of their filter, negative for the steps before the filters.
 
     Columns: `stage, filter, question_id, keep, reason, place`.
 
@@ -129,5 +129,5 @@ def placed(run: Run) -> pl.LazyFrame:
 
 
 def placing(taught: Sequence[str]) -> Callable[[str], tuple[int, str]]:
-    """A key that sorts stages as they are taught, any other last."""
+    """A sort key that puts stages in the order they are taught, any other last."""
     return lambda stage: (taught.index(stage) if stage in taught else len(taught), stage)

@@ -1,4 +1,4 @@
-"""Questions to a run: all of them queries over its tables, so nothing keeps a second count.
+"""SQL over a run's tables with DuckDB; every count is a query, so none is kept twice.
 
 DuckDB reads the Parquet shards directly; every table is a view of its own name, and the stage files are the view
 `stages`.
@@ -96,7 +96,7 @@ def query(run: Run, sql: str, corrected: Corrections = AS_WRITTEN) -> tuple[list
 
 @contextmanager
 def refusals(run: Run) -> Iterator[None]:
-    """Make of what DuckDB raises a `RunError` with its own words."""
+    """Turn DuckDB's errors into a `RunError` that quotes them."""
     try:
         yield
     except duckdb.Error as error:
@@ -107,7 +107,7 @@ def refusals(run: Run) -> Iterator[None]:
 
 
 def answered(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
-    """Column names and rows, found in a thread: amid a long statement DuckDB hears no signal, and we must.
+    """Column names and rows of a statement, run in a thread since DuckDB handles no signal while it runs.
 
     Raises:
         duckdb.Error: it refuses the statement.

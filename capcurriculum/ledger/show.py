@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
@@ -16,23 +15,9 @@ from capcurriculum.ledger.cost import spends
 from capcurriculum.ledger.forecast import Forecast
 from capcurriculum.ledger.funnel import CatchLine, FunnelLine
 from capcurriculum.ledger.verify import Found
+from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
 from capcurriculum.run import Run
-
-
-def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
-    """A plain table; columns named in `numbers` are set right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(_cell(column), justify="right" if column in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    return table
-
-
-def _cell(value: object) -> Text:
-    # As text, for rows are nobody's markup; the lines of a cell stay lines.
-    return Text(visible("" if value is None else value, keep="\n"))
 
 
 def funnel_table(lines: Sequence[FunnelLine]) -> Table:

@@ -1,8 +1,10 @@
 """Which verdicts count: for each question and filter the last one made under the recipe's present parameters.
 
-The ledger only grows. A recipe whose filters changed leaves the old verdicts where they are, so that changing it back
-finds them again, and everything that counts rows asks here first.
+The ledger is append-only. A recipe whose filters changed leaves the old verdicts where they are, so that changing it
+back finds them again, and everything that counts rows asks here first.
 """
+
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -10,15 +12,29 @@ from capcurriculum.errors import RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.review import HUMAN
+from capcurriculum.rows import Verdict
 from capcurriculum.run import Run
 
 _FORCE = {"filter": pl.String, "stage": pl.String, "params": pl.String, "place": pl.Int64, "phase": pl.Int64}
+_KEY = ["filter", "stage", "question_id"]
+#: Columns of a snapshot, narrow since the ledger is the longest table after the answers.
+_SNAPSHOT = {
+    "question_id": pl.String,
+    "stage": pl.Categorical,
+    "filter": pl.Categorical,
+    "keep": pl.Boolean,
+    "reason": pl.Categorical,
+    "seen": pl.UInt32,
+    "at": pl.UInt32,
+}
 
 
 def in_force(recipe: Recipe) -> pl.DataFrame:
     """One row for each filter of the recipe and stage it judges.
 
-    `place` is its place on the road from 0 on: by phase, and inside a phase in the recipe's order.
+    Returns:
+        `filter`, `stage`, `params` (the digest its verdicts must bear), `phase`, and `place`: its position from 0 on,
+        by phase, and inside a phase in the recipe's order.
     """
     ordered = sorted(recipe.filters, key=lambda section: section.phase)
     return pl.DataFrame(
@@ -33,7 +49,7 @@ def in_force(recipe: Recipe) -> pl.DataFrame:
 
 
 def check_judged(run: Run, recipe: Recipe) -> None:
-    """See that every filter of the recipe has judged the run's questions as the recipe sets it.
+    """Check that every filter of the recipe has judged the run's questions under the recipe's parameters.
 
     Raises:
         RunError: one has not, so the run was built with another recipe.
@@ -52,9 +68,9 @@ def check_judged(run: Run, recipe: Recipe) -> None:
 
 
 def counting(recipe: Recipe) -> pl.DataFrame:
-    """The same with people, who come last, since a question need not have their verdict.
+    """`in_force`, and a last row for each stage for the people who review; a question need not have their verdict.
 
-    What they drop costs no rollout, as what auditors drop.
+    Their phase is that of the auditors, as what they drop costs no rollout.
     """
     listed = in_force(recipe)
     stages, place, phase = listed["stage"].unique(maintain_order=True), len(recipe.filters), int(Phase.AUDIT)
@@ -63,31 +79,73 @@ def counting(recipe: Recipe) -> pl.DataFrame:
 
 
 def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
-    """The verdicts of the recipe's filters and of people that count, in the order they were made.
+    """The verdicts in force, derived from the whole ledger when collected; see `Ledger` for asking several times.
 
-    `which` are predicates on the columns of `counting`: those of other filters are left out before sorting.
-    Columns: those of `Verdict`, with `seen` (how many replies it rests on) for `evidence`; `place` and `phase`.
+    Args:
+        run: whose ledger it is.
+        recipe: whose filters count.
+        which: predicates on the columns of `counting`; verdicts of other filters are left out before they are sorted.
+
+    Returns:
+        In the order they were made, the columns of `Verdict` with `seen` (the number of replies it rests on) in place
+        of `evidence`, and `place` and `phase`.
     """
-    force = counting(recipe).lazy().filter(*which)
-    verdicts = _ledger(run).join(force, on=["filter", "stage", "params"], maintain_order="left")
-    return verdicts.unique(["filter", "stage", "question_id"], keep="last", maintain_order=True)
+    return _last(_ledger(run), counting(recipe).lazy().filter(*which))
 
 
 def everything(run: Run, recipe: Recipe) -> pl.LazyFrame:
-    """The same, with the verdicts of steps that no recipe lists (sources, teacher), whose `place` is null.
+    """`current`, and the verdicts of steps that no recipe lists (sources, teacher), whose `place` is null.
 
-    So are those of runs from before filters had parameters, until their questions are judged again.
+    Verdicts of runs from before filters had parameters are among the latter, until their questions are judged again.
     """
-    counting = current(run, recipe)
-    others = _ledger(run).filter(pl.col("params") == "")
-    others = others.join(counting, on=["filter", "stage", "question_id"], how="anti", maintain_order="left")
-    return pl.concat([counting, others], how="diagonal")
+    counted = current(run, recipe)
+    others = _ledger(run).filter(pl.col("params") == "").join(counted, on=_KEY, how="anti", maintain_order="left")
+    return pl.concat([counted, others], how="diagonal")
 
 
-def dropped(run: Run, recipe: Recipe, through: int, but: str = "") -> pl.LazyFrame:
-    """Ids (`question_id`) of the questions that a filter up to phase `through`, except the one named, drops."""
-    verdicts = current(run, recipe, pl.col("phase") <= through, pl.col("filter") != but)
-    return verdicts.filter(~pl.col("keep")).select("question_id").unique()
+class Ledger:
+    """A snapshot of the verdicts in force, which takes in what is appended through it.
+
+    It is derived once and given to every filter of a phase, since deriving reads the whole table.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe) -> None:
+        """Read the ledger of `run`; raises `RunError` where a shard is damaged."""
+        self.run, self.recipe = run, recipe
+        counted = _last(_ledger(run).with_row_index("at"), counting(recipe).lazy())
+        self._parts = [counted.select(pl.col(name).cast(kind) for name, kind in _SNAPSHOT.items()).collect()]
+        self._appended = run.verdicts.count()
+
+    def append(self, verdicts: Iterable[Verdict]) -> int:
+        """Write verdicts of the recipe's filters to the run as one shard; returns how many there were."""
+        rows = list(verdicts)
+        made = [(v.question_id, v.stage, v.filter, v.keep, str(v.reason), len(v.evidence)) for v in rows]
+        at = range(self._appended, self._appended + len(rows))
+        frame = pl.DataFrame([(*row, place) for row, place in zip(made, at, strict=True)], _SNAPSHOT, orient="row")
+        self._parts.append(frame)
+        self._appended += len(rows)
+        return self.run.verdicts.append(rows)
+
+    def verdicts(self) -> pl.LazyFrame:
+        """One row for each question and filter: `question_id, stage, filter, keep, reason`, `seen` and `at`.
+
+        `seen` is the number of replies that the verdict rests on, `at` its position in the table.
+        """
+        if len(self._parts) > 1:
+            self._parts = [pl.concat(self._parts).unique(_KEY, keep="last", maintain_order=True)]
+        return self._parts[0].lazy()
+
+    def dropped(self, through: int, but: str = "") -> pl.LazyFrame:
+        """`question_id` of the questions that a filter up to phase `through`, except the one named `but`, drops."""
+        names = {section.name for section in self.recipe.filters if section.phase <= through} - {but}
+        names |= {HUMAN} if through >= Phase.AUDIT else set()
+        gone = self.verdicts().filter(~pl.col("keep"), pl.col("filter").cast(pl.String).is_in(sorted(names)))
+        return gone.select("question_id").unique()
+
+
+def _last(ledger: pl.LazyFrame, force: pl.LazyFrame) -> pl.LazyFrame:
+    counted = ledger.join(force, on=["filter", "stage", "params"], maintain_order="left")
+    return counted.unique(_KEY, keep="last", maintain_order=True)
 
 
 def _ledger(run: Run) -> pl.LazyFrame:

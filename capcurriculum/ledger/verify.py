@@ -27,7 +27,11 @@ class Found:
 
 
 def verify(run: Run) -> tuple[list[Found], list[str]]:
-    """What each folder of the run holds, and a sentence on every damaged file; shards, and files of JSON."""
+    """Verify every shard, record and recipe of a run.
+
+    Returns:
+        The counts of each folder, and a sentence for every damaged file.
+    """
     counts: dict[str, Counter[str]] = {}
     sentences = []
     for path in _files(run.path):

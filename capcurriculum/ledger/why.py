@@ -24,7 +24,7 @@ class _Ids:
 
 
 def life(run: Run, prefix: str) -> Iterator[str]:
-    """One line after the other, safe to print.
+    """The lines of the row whose id begins with `prefix`, safe to print.
 
     Raises:
         RunError: `prefix` names no row, or several.
@@ -59,8 +59,8 @@ def _captions(run: Run, ids: _Ids) -> Iterator[str]:
             yield f"caption {caption.caption_id} from {visible(caption.source)}, {visible(caption.example_id)}"
             yield f"  image {visible(caption.image_path)} ({caption.image_id}), licence {visible(caption.license)}"
             yield f"  {visible(caption.caption)}"
-            for told in run.descriptions.where(pl.col("image_id") == caption.image_id):
-                yield f"description {told.rollout} by {visible(told.describer)}: {visible(told.text) or 'none'}"
+            for one in run.descriptions.where(pl.col("image_id") == caption.image_id):
+                yield f"description {one.rollout} by {visible(one.describer)}: {visible(one.text) or 'none'}"
     for attempt in run.attempts.rows():
         if attempt.caption_id in ids.captions:
             said = visible(attempt.problem) or "usable"

@@ -7,30 +7,20 @@ The resolved recipe is the identity of a run. `identity()` leaves out the keys t
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from capcurriculum.errors import RecipeError
+from capcurriculum.errors import RecipeError, faults
 from capcurriculum.recipe import extends
+from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.curriculum import CurriculumSection
-from capcurriculum.recipe.evaluation import EvaluationSection
 from capcurriculum.recipe.filters import DEFAULT, AnyFilter, check_filters
-from capcurriculum.recipe.models import FREE, MODEL_NO_EFFECT, ModelSection
-from capcurriculum.recipe.publish import PublishSection
-from capcurriculum.recipe.ray import RaySection
+from capcurriculum.recipe.models import FREE, MODEL_NO_EFFECT, ModelSection, RaySection
+from capcurriculum.recipe.publish import EvaluationSection, PublishSection
 from capcurriculum.recipe.review import ReviewSection
-from capcurriculum.recipe.sampling import SamplingSection
+from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.recipe.sources import SOURCE_NO_EFFECT, StageSources, check_stage
 from capcurriculum.recipe.stages import Capability, PerceptionSection, ProblemSection, StageName
 from capcurriculum.recipe.training import TrainingRecipe
@@ -43,50 +33,12 @@ NO_EFFECT: tuple[str, ...] = (
     *SOURCE_NO_EFFECT,
     "curriculum",
     "training",
-    "filters",  # a verdict carries the digest of what its filter was told; no model is asked again for another list
+    "filters",  # a verdict carries the digest of the parameters of its filter; no model is asked again for another list
     "ray",
     "review",  # as with filters: a changed rule judges the same reviews anew
     "publish",
     "evaluation",
 )
-
-
-class Section(BaseModel):
-    """A part of a recipe: immutable, and no key it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RolloutSection(Section):
-    """The pass rate: K replies of the model that will be trained, and which pass rates are kept.
-
-    A row is kept if `above` < pass rate < `below`; without a bound on a side, that side drops nothing. It has a pass
-    rate only if at least the share `readable` of its replies could be read. `stop` says when fewer than K replies will
-    do:
-
-    - `never`: every row gets all K;
-    - `decided`: as soon as the remaining replies cannot change whether the row is kept (for runs that only select);
-    - `dropped`: as `decided`, but rows that are kept get all K, or as many as make their 95 % interval narrower than
-      `interval`, since they are ordered by pass rate.
-    """
-
-    model: str
-    k: PositiveInt = 16
-    sampling: SamplingSection = SamplingSection(temperature=0.7, top_p=0.9, top_k=20)
-    above: Annotated[float, Field(ge=0, lt=1)] | None = None
-    below: Annotated[float, Field(gt=0, le=1)] | None = None
-    readable: Annotated[float, Field(ge=0, le=1)] = 0.5
-    stop: Literal["never", "decided", "dropped"] = "never"
-    chunk: PositiveInt = 4
-    interval: Annotated[float, Field(gt=0, le=1)] | None = None
-
-    @model_validator(mode="after")
-    def _bounds_make_sense(self) -> "RolloutSection":
-        if self.above is not None and self.below is not None and self.above >= self.below:
-            raise ValueError("above must be smaller than below")
-        if self.interval is not None and self.stop != "dropped":
-            raise ValueError("interval has a meaning only with stop: dropped")
-        return self
 
 
 class SplitSection(Section):
@@ -114,7 +66,7 @@ class Recipe(Section):
     visual: ProblemSection | None = None
     capabilities: dict[StageName, Capability] = {}
     rollouts: RolloutSection
-    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT
+    filters: Annotated[tuple[AnyFilter, ...], Field(validate_default=True)] = DEFAULT  # type: ignore[assignment]
     split: SplitSection = SplitSection()
     curriculum: CurriculumSection = CurriculumSection()
     training: TrainingRecipe | None = None
@@ -221,8 +173,7 @@ def parse(data: object, name: str) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The recipe {name} is not right: {wrong}.") from error
+        raise RecipeError(f"The recipe {name} is not right: {faults(error, 'recipe')}.") from error
 
 
 def dump(recipe: Recipe) -> str:
@@ -233,7 +184,7 @@ def dump(recipe: Recipe) -> str:
 def identity(recipe: Recipe) -> dict[str, Any]:
     """Dotted key -> value for every key that can change a result.
 
-    A model that nobody but an auditor asks is left out: its votes carry a digest of it.
+    A model that only auditors ask is left out: its votes carry a digest of it.
     """
     data = recipe.model_dump(mode="json")
     data["models"] = {name: model for name, model in data["models"].items() if name in recipe.asked}

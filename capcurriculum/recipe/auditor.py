@@ -1,20 +1,14 @@
-"""The auditor part of a recipe: independent models that check the marked answers."""
+"""How auditors are asked, by a filter or by `capcurriculum audit`: independent models that check marked answers."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from pydantic import BeforeValidator, Field, model_validator
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
-from capcurriculum.recipe.filter_section import FilterSection, Phase, check_captioned
-from capcurriculum.recipe.models import ASKED_WITH, MODEL_NO_EFFECT, ModelSection
-from capcurriculum.recipe.sampling import SamplingSection
-from capcurriculum.recipe.stages import StageName
-from capcurriculum.rows import LETTERS, SCHEMA, Arm, Stage, digest
-
-if TYPE_CHECKING:
-    from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.filter_section import FilterSection, Phase
+from capcurriculum.recipe.models import ASKED_WITH, MODEL_NO_EFFECT, ModelSection, SamplingSection
+from capcurriculum.rows import LETTERS, SCHEMA, Arm, digest
 
 ARMS: Mapping[str, Arm] = {"image_and_caption": Arm.BOTH, "image": Arm.IMAGE, "caption": Arm.CAPTION}
 
@@ -27,7 +21,7 @@ def _named(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
 
-class ReaderSection(BaseModel):
+class ReaderSection(Section):
     """Who answers from descriptions: a `model` that sees their text alone.
 
     It is asked once in each of `orders` rotations of the options. One that does not find the answer and guesses is
@@ -35,26 +29,22 @@ class ReaderSection(BaseModel):
     also offered to say that the description does not tell.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     model: str
     orders: Annotated[int, Field(ge=1, le=len(LETTERS))] = 2
     may_pass: bool = True
     sampling: SamplingSection = SamplingSection()
 
 
-class AuditSection(BaseModel):
-    """How auditors are asked about a question; see `AuditorSection` for what becomes of their votes.
+class AuditSection(Section):
+    """How auditors are asked about a question; see `filters.rules.auditor` for what becomes of their votes.
 
     `mode` says what they are asked: to `judge` whether the marked answer is right, and the only right one, to `answer`
     the question themselves as any solver, their choice then being compared with the key, or to `describe` the image
     without knowing caption or question, upon which a `reader` answers from each description. What those that judge or
-    answer `sees` is the image, the caption, or both; `instruction` is what those that describe are told, by default the
-    prompt `describe`. Each of `models` gives `votes` votes. Vote v of one that judges or answers is asked with the
+    answer `sees` is the image, the caption, or both; `instruction` is the prompt of those that describe, by default
+    `describe`. Each of `models` gives `votes` votes. Vote v of one that judges or answers is asked with the
     options rotated by v, so that no preference for a letter decides.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
     mode: Literal["judge", "answer", "describe"] = "judge"
@@ -65,7 +55,7 @@ class AuditSection(BaseModel):
     instruction: str = ""
 
     @model_validator(mode="after")
-    def _keys_fit_the_mode(self) -> AuditSection:
+    def _keys_fit_the_mode(self) -> "AuditSection":
         describes = self.mode == "describe"
         if describes != (self.reader is not None):
             raise ValueError("reader goes with mode: describe, and that mode needs it, for example {model: text_72b}")
@@ -76,7 +66,7 @@ class AuditSection(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _votes_differ(self) -> AuditSection:
+    def _votes_differ(self) -> "AuditSection":
         if len(set(self.models)) < len(self.models):
             raise ValueError("models names one of them twice; give it more votes instead")
         if self.mode == "describe" and self.votes > 1 and not self.sampling.temperature:
@@ -103,66 +93,35 @@ class AuditSection(BaseModel):
 
         A recipe may change its auditors without becoming another run, so nothing else tells their votes apart.
         """
-        told: dict[str, Any] = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
+        keys: dict[str, Any] = self.model_dump(mode="json", include={"mode", "sees", "sampling"})
         if self.reader:
             # In how many orders it reads is left out: the same readings serve fewer, and are part of more.
-            told |= {"instruction": self.instruction, "reader": self.reader.model_dump(mode="json", exclude={"orders"})}
-            told |= {"reads": identity(models[self.reader.model])}
-        return f"{name}/{digest(SCHEMA, 'auditor', told, identity(models[name]))[:8]}"
+            keys |= {
+                "instruction": self.instruction,
+                "reader": self.reader.model_dump(mode="json", exclude={"orders"}),
+            }
+            keys |= {"reads": identity(models[self.reader.model])}
+        return f"{name}/{digest(SCHEMA, 'auditor', keys, identity(models[name]))[:8]}"
 
     def describer(self, name: str, models: Mapping[str, ModelSection]) -> str:
         """Under which name the descriptions of the model `name` are known: whoever reads them, they are the same."""
-        told = self.model_dump(mode="json", include={"sampling", "instruction"})
-        return f"{name}/{digest(SCHEMA, 'describer', told, identity(models[name]))[:8]}"
+        keys = self.model_dump(mode="json", include={"sampling", "instruction"})
+        return f"{name}/{digest(SCHEMA, 'describer', keys, identity(models[name]))[:8]}"
 
     def askers(self, models: Mapping[str, ModelSection]) -> tuple[str, ...]:
         """All of them."""
         return tuple(self.asker(name, models) for name in self.models)
 
 
-class AuditorSection(FilterSection, AuditSection):
-    """Auditors' votes on the marked answer.
+class AuditFilterSection(FilterSection, AuditSection):
+    """A filter for which auditors are asked.
 
-    Of the votes that could be read at least the share `agree_at_least` must agree. A question is dropped if they do
-    not, even if all that could not decide had agreed, and also if one other option has more votes than the marked one,
-    by more than the share `ahead_at_most`: who sees badly errs in many ways, and who sees that a label is wrong in one.
-    Where those that could not decide would, or no more than half of the votes could be read, it is `unsure`, and kept
-    or dropped as that key says. Asked about are the questions that are `kept` by the phases before, or all that were
-    `probed`.
+    Asked about are the `questions` that are `kept` by the phases before, or all that were `probed`.
     """
 
     phase: ClassVar[Phase] = Phase.AUDIT
 
-    name: Literal["auditor"] = "auditor"
-    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     questions: Literal["kept", "probed"] = "kept"
-    agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
-    ahead_at_most: Annotated[float, Field(ge=0, le=1)] = 1.0
-    unsure: Literal["keep", "drop"] = "keep"
-
-    @model_validator(mode="after")
-    def _options_named(self) -> AuditorSection:
-        if self.mode == "judge" and self.ahead_at_most < 1:
-            raise ValueError("ahead_at_most compares options, and a judge names none; use mode: answer or describe")
-        return self
-
-    def params(self, recipe: Recipe) -> dict[str, Any]:
-        """Which models they are too; whose questions are asked about does not change what is said of one."""
-        without = {"questions"} if self.reader else {"questions", "reader", "instruction"}
-        without |= {"ahead_at_most"} if self.ahead_at_most == 1 else set()
-        own = {key: value for key, value in super().params(recipe).items() if key not in without}
-        return own | {"askers": self.askers(recipe.models)}
-
-    def reads(self, recipe: Recipe) -> Mapping[str, Collection[object]]:
-        """The votes of these very auditors."""
-        read = {"order": tuple(range(self.reader.orders))} if self.reader else {}
-        return {"solver": self.askers(recipe.models), "rollout": tuple(range(self.votes))} | read
-
-    def check(self, recipe: Recipe) -> None:
-        """It judges questions made from captions, and the auditors must be among the recipe's models."""
-        check_captioned(self, recipe, "checks questions made from captions")
-        if missing := sorted(self.named - set(recipe.models)):
-            raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
 
 
 def identity(model: ModelSection) -> dict[str, Any]:

@@ -6,8 +6,9 @@ The stages themselves, each easy to hard, are always written; without this secti
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Stage, digest
 
@@ -20,20 +21,14 @@ _EASY_FIRST: tuple[Kind, ...] = ("difficulty", "capability_x_difficulty", "inter
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 
-class CurriculumModel(BaseModel):
-    """A part of the section: immutable, and no key it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Balance(CurriculumModel):
+class Balance(Section):
     """Every `batch` consecutive rows hold each value of `by` in the proportion of the whole set, to within one row."""
 
     by: By
     batch: PositiveInt
 
 
-class OrderSection(CurriculumModel):
+class OrderSection(Section):
     """One order of the run's rows.
 
     - `merged`: one shuffled set;
@@ -90,7 +85,7 @@ class OrderSection(CurriculumModel):
         return [word for word in words if word]
 
 
-class CurriculumSection(CurriculumModel):
+class CurriculumSection(Section):
     """In which order the stages are taught, and orders written beside them, each in its folder of `curricula/`.
 
     Without `stages` they are taught as perception, text, visual and then the recipe's capabilities as written.

@@ -1,21 +1,17 @@
 """What every filter section of a recipe has: a name, the stages it judges, and what becomes of a row it objects to."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
-from capcurriculum.recipe.stages import StageName
+from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.recipe.rollouts import RolloutSection
+from capcurriculum.recipe.sources import StageSources
+from capcurriculum.recipe.stages import PerceptionSection, StageName
 from capcurriculum.rows import SCHEMA, Arm, Stage, digest
-
-if TYPE_CHECKING:
-    from capcurriculum.recipe import Recipe
-
-#: How many must agree: every one, more than half, or at least one.
-Quorum = Literal["all", "majority", "any"]
 
 
 class Phase(IntEnum):
@@ -27,13 +23,38 @@ class Phase(IntEnum):
     ROLLOUT = 3
 
 
-class FilterSection(BaseModel):
+class RecipeView(Protocol):
+    """What filters ask of the recipe that they are part of; `Recipe` says what each means."""
+
+    @property
+    def models(self) -> Mapping[str, ModelSection]:
+        """Models by name."""
+
+    @property
+    def rollouts(self) -> RolloutSection:
+        """How pass rates are measured and bounded."""
+
+    @property
+    def filters(self) -> tuple["FilterSection", ...]:
+        """All filters, in the recipe's order."""
+
+    @property
+    def stages(self) -> Mapping[str, StageSources]:
+        """Stages by name."""
+
+    @property
+    def captioned(self) -> Mapping[str, PerceptionSection]:
+        """Those of them whose questions are made from captions."""
+
+    def kind(self, stage: str) -> Stage:
+        """The built-in stage that a stage is made in the way of."""
+
+
+class FilterSection(Section):
     """One filter of a recipe's list.
 
     With `action: label` a row that the filter objects to is kept, and the reason stays with it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     phase: ClassVar[Phase]
     #: Arms of the phase's replies that the filter reads; none named means all of them.
@@ -46,7 +67,7 @@ class FilterSection(BaseModel):
     action: Literal["drop", "label"] = "drop"
 
     @model_validator(mode="after")
-    def _stages_named(self) -> FilterSection:
+    def _stages_named(self) -> Self:
         if not self.stages or len(set(self.stages)) < len(self.stages):
             raise ValueError("stages must name at least one stage, and each of them once")
         return self
@@ -62,20 +83,20 @@ class FilterSection(BaseModel):
             return self
         return self.model_copy(update={"stages": (*usual, *further)})
 
-    def params(self, recipe: Recipe) -> dict[str, Any]:
+    def params(self, recipe: RecipeView) -> dict[str, Any]:
         """Everything in the recipe that a verdict of this filter depends on, beside the evidence."""
         del recipe
         return self.model_dump(mode="json", exclude={"name", "stages"})
 
-    def check(self, recipe: Recipe) -> None:
+    def check(self, recipe: RecipeView) -> None:
         """Raise ValueError if the rest of the recipe does not give what the filter needs."""
 
-    def reads(self, recipe: Recipe) -> Mapping[str, Collection[object]]:
+    def reads(self, recipe: RecipeView) -> Mapping[str, Collection[object]]:
         """Which of its phase's replies it reads: columns of `Answer` and the values they must have."""
         del recipe
         return {"arm": self.arms_read} if self.arms_read else {}
 
-    def digest(self, recipe: Recipe) -> str:
+    def digest(self, recipe: RecipeView) -> str:
         """The `params` of its verdicts; another one means that every question is judged anew."""
         own = (SCHEMA, "filter", self.name, self.params(recipe))
         if not self.compares:
@@ -84,7 +105,7 @@ class FilterSection(BaseModel):
         return digest(*own, [(other.digest(recipe), other.stages) for other in before])
 
 
-def check_captioned(section: FilterSection, recipe: Recipe, why: str) -> None:
+def check_captioned(section: FilterSection, recipe: RecipeView, why: str) -> None:
     """Refuse stages that are not made from captions.
 
     Raises:

@@ -1,11 +1,9 @@
-"""The models part of a recipe: which engine runs a model, how hard it may be driven, and what it costs."""
+"""The `models` and `ray` sections of a recipe: how a model is run and sampled, how many workers run it, its prices."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -13,7 +11,9 @@ from pydantic import (
     model_validator,
 )
 
+from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.requests import ExtraBody, TemplateArguments
+from capcurriculum.rows import Sampling
 from capcurriculum.trust import endpoint_urls
 from capcurriculum.trust.headers import Headers, KeyVariable, variables
 
@@ -52,15 +52,26 @@ DEFAULT_KEY = "OPENAI_API_KEY"
 _REQUEST_ONLY = ("max_completion_tokens", "extra_body", "headers")
 
 
-class VLLMSection(BaseModel):
+class SamplingSection(Section):
+    """How replies are drawn; see `capcurriculum.rows.Sampling`."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    max_tokens: PositiveInt = 512
+
+    def record(self) -> Sampling:
+        """The same values as a record."""
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_tokens)
+
+
+class VLLMSection(Section):
     """How vLLM runs a model in this process; see vLLM's engine arguments of the same names.
 
     `in_flight` replies are kept waiting in its queue, so that it always has a full batch to choose from. For more than
     one replica start one `vllm serve` each and name them all in the base_urls of an openai engine: vLLM itself offers
     no data parallelism to a single process.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     in_flight: PositiveInt = 2048
     tensor_parallel_size: PositiveInt = 1
@@ -70,7 +81,7 @@ class VLLMSection(BaseModel):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
 
 
-class ModelSection(BaseModel):
+class ModelSection(Section):
     """A model and the engine that runs it.
 
     `model` is a name the engine understands: a Hub id, a folder, or `micro:NAME` for one shipped with the package.
@@ -94,8 +105,6 @@ class ModelSection(BaseModel):
     `price_in` and `price_out` (money per million tokens) and `tokens_per_second` (output, all requests together) are
     what `build --dry-run` counts with.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     engine: Literal["transformers", "openai", "vllm"]
     model: str
@@ -163,14 +172,48 @@ class ModelSection(BaseModel):
 
     @property
     def template_arguments(self) -> dict[str, Any]:
-        """What a chat template is told where we render it, as vLLM's server makes it of the same keys of a request."""
-        told = dict(self.chat_template_kwargs)
+        """Arguments of a chat template rendered here, as vLLM's server makes them of the same keys of a request."""
+        arguments = dict(self.chat_template_kwargs)
         if self.reasoning_effort:
-            told = {"enable_thinking": self.reasoning_effort != "none"} | told
-            told["reasoning_effort"] = self.reasoning_effort
-        return told
+            arguments = {"enable_thinking": self.reasoning_effort != "none"} | arguments
+            arguments["reasoning_effort"] = self.reasoning_effort
+        return arguments
 
     def reply_limit(self, max_tokens: int) -> int:
         """The most tokens of a reply for which a sampling says `max_tokens`."""
         own = self.max_completion_tokens
         return max_tokens if own is None or own is True else own
+
+
+class RayWorkers(Section):
+    """How many `workers` run a model, and the `gpus` and `cpus` of each.
+
+    Left out, `gpus` is what the engine uses: vllm its tensor_parallel_size, transformers one, each only where the
+    cluster has any, openai none. `workers` is as many as the cluster has room for, and one for an openai engine, whose
+    endpoints do the work: each worker keeps the model's whole `concurrency` in flight.
+    """
+
+    workers: PositiveInt | None = None
+    gpus: Annotated[float, Field(ge=0)] | None = None
+    cpus: PositiveInt | None = None
+
+
+class RaySection(RayWorkers):
+    """What holds for every model, and in `models`, by its name in the recipe, what is different for one.
+
+    `block` is how many captions or questions a worker is given at once. It works on two blocks, so that its engine
+    never runs empty while others have work; a block's replies should be no fewer than the engine handles together.
+    """
+
+    block: PositiveInt = 256
+    models: dict[str, RayWorkers] = {}
+
+    def workers_for(self, name: str, model: ModelSection, gpus_there: bool) -> RayWorkers:
+        """What the model's workers get, only their number left open; `gpus_there`: the cluster has some."""
+        own = self.models.get(name, RayWorkers())
+        workers = own.workers or self.workers or (1 if model.engine == "openai" else None)
+        gpus = next((g for g in (own.gpus, self.gpus) if g is not None), None)
+        if gpus is None:
+            used = {"vllm": model.vllm.tensor_parallel_size, "transformers": 1, "openai": 0}[model.engine]
+            gpus = used if gpus_there else 0
+        return RayWorkers(workers=workers, gpus=gpus, cpus=own.cpus or self.cpus or 1)

@@ -1,12 +1,14 @@
-"""The `publish` section of a recipe: what a run's sets are called on the Hub.
+"""The `publish` and `evaluation` sections of a recipe: what becomes of a run's sets and models outside of it.
 
-It says where results go and never what they are, so it is no part of a run's identity.
+They never say what the rows are, so they are no part of a run's identity.
 """
 
 import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from capcurriculum.recipe.base import Section
 
 #: What the Hub allows in the names of users and repos, apart from what `usable` looks at.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
@@ -19,7 +21,7 @@ def usable(name: str) -> bool:
     return bool(re.fullmatch(_NAME, name)) and not any(odd)
 
 
-class PublishSection(BaseModel):
+class PublishSection(Section):
     """Names on the Hub.
 
     A set goes to `<namespace>/<prefix>-<its name>-Data`. `namespace` is a user or an organization (default: whoever
@@ -27,8 +29,6 @@ class PublishSection(BaseModel):
     that is not its own name in capitals (perception: Perception, text: TextReasoning, visual: VisualReasoning).
     `title` is that of the collection (default: the prefix).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     namespace: Name | None = None
     prefix: Name | None = None
@@ -42,3 +42,9 @@ class PublishSection(BaseModel):
         if wrong := [n for n in (self.namespace, self.prefix, *self.names.values()) if n and not usable(n)]:
             raise ValueError(f"the Hub takes no name like {', '.join(wrong)} (no --, no .., no - or . at its end)")
         return self
+
+
+class EvaluationSection(Section):
+    """`python` is the interpreter of the environment that VLMEvalKit or lmms-eval is installed in."""
+
+    python: str = ""

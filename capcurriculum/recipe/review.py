@@ -5,8 +5,9 @@ It is outside the run's identity: the reviews stay, and another rule judges the 
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from capcurriculum.recipe.base import Section
 from capcurriculum.rows import SCHEMA, digest
 
 #: The filter under whose name people's verdicts stand in the ledger.
@@ -16,7 +17,7 @@ _SHOWN = frozenset({"caption", "annotators", "workspace"})
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
-class ReviewSection(BaseModel):
+class ReviewSection(Section):
     """Whose word counts, from how many on, and what becomes of a question on which they do not decide.
 
     People who can tell say one of: the marked answer is right, another one is, none is. `majority`: more than half say
@@ -29,8 +30,6 @@ class ReviewSection(BaseModel):
     `caption` says whether reviewers judge from the image first: `hidden` behind one click, `shown` or `left_out`.
     `annotators` are stored under pseudonyms or under their names. `workspace` is where Argilla puts the dataset.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: Literal["majority", "unanimous", "weighted"] = "majority"
     least: PositiveInt = 1

@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from capcurriculum.prompts import SKILLS
-from capcurriculum.recipe.sampling import SamplingSection
-from capcurriculum.recipe.sources import SourcesSection, StageSources
+from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.models import SamplingSection
+from capcurriculum.recipe.sources import StageSources
 
 #: A name is a folder, a word of `--stages 2-1-3` and a part of dotted keys.
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
-class TeacherSection(SourcesSection):
+class TeacherSection(Section):
     """Who writes the questions, how many an image, about what, and how often a refused reply is asked again.
 
     A teacher that `sees` the caption alone is a text model, as in the paper; one that sees the image too is a VLM.
@@ -38,7 +39,7 @@ class TeacherSection(SourcesSection):
         return self
 
 
-class ProbeSection(SourcesSection):
+class ProbeSection(Section):
     """Which solvers answer, on which arms, and whether each question is also asked with its options rotated by one.
 
     The perception rule needs the arms image and caption. Blind (the question alone) and swapped (another image) tell

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -20,9 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.curriculum import OrderSection
-from capcurriculum.recipe.preflight import PreflightSection
-from capcurriculum.recipe.reward import RewardSection
 
 #: Trackers that verl writes to beside its console and the file that is read here.
 Tracker = Literal["wandb", "tensorboard", "trackio", "mlflow", "swanlab"]
@@ -49,13 +46,48 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
-class TrainingSection(BaseModel):
-    """A part of the section: immutable, and no key it does not know."""
+class PreflightSection(Section):
+    """How the rows of a training are checked before it starts.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    `overlong` is what happens to rows whose prompt is longer than `max_prompt_tokens`:
+
+    - `refuse`: the training does not start, and the report names them;
+    - `drop`: the trainer reads files without them, and a record says which and why;
+    - `downscale`: it reads files in which their pictures are smaller, by as little as makes them fit.
+
+    `processes` is how many read at once (all cores if left out), `examples` how many rows a finding names. `exact` asks
+    the backbone's processor about every picture, where else its arithmetic is used, which is compared with it first.
+    `balance_limit` refuses a stage whose answer key is less probable than that under equally frequent letters (a
+    chi-square test); under 0.001 there is a warning. `gpu_memory_gb` is what one GPU has, for plans made elsewhere.
+    """
+
+    overlong: Literal["refuse", "drop", "downscale"] = "refuse"
+    processes: PositiveInt | None = None
+    examples: PositiveInt = 3
+    exact: bool = False
+    balance_limit: Annotated[float, Field(gt=0, lt=1)] | None = None
+    gpu_memory_gb: PositiveFloat | None = None
 
 
-class KnobChanges(TrainingSection):
+class SoftOverlong(Section):
+    """The soft overlong punishment of DAPO (Yu et al. 2025, arXiv 2503.14476), done by verl's own manager.
+
+    A reply loses nothing until its last `buffer_tokens` before `max_response_tokens`, and over those linearly up to
+    `penalty`; the paper's is 4,096 tokens of 20,480 and 1.
+    """
+
+    buffer_tokens: PositiveInt
+    penalty: PositiveFloat = 1.0
+
+
+class RewardSection(Section):
+    """`unparsed_penalty` is what a reply without a readable answer loses."""
+
+    unparsed_penalty: Annotated[float, Field(ge=0, le=1)] = 0.0
+    soft_overlong: SoftOverlong | None = None
+
+
+class KnobChanges(Section):
     """The knobs that a layer changes; what is left out keeps the value of the layer below.
 
     Batch sizes count prompts, lengths count tokens, `min_pixels` and `max_pixels` are areas of an image. A pass over a
@@ -115,7 +147,7 @@ class KnobChanges(TrainingSection):
     sequence_parallel: PositiveInt | None = None
 
 
-class SlurmSection(TrainingSection):
+class SlurmSection(Section):
     """What `train --sbatch` asks Slurm for; `time` is as Slurm writes it, for example `1-12:00:00`."""
 
     partition: Annotated[str, Field(pattern=_WORD)] | None = None
@@ -126,7 +158,7 @@ class SlurmSection(TrainingSection):
     memory: Annotated[str, Field(pattern=r"^[0-9]{1,9}[KMGT]?$")] | None = None
 
 
-class StageRun(TrainingSection):
+class StageRun(Section):
     """One link of the chain: a set's rows, how they are taught, and what this run changes.
 
     With `method: sft` the model is taught the captions of the set's images in place of the questions about them.
@@ -144,7 +176,7 @@ def _named(value: Any) -> Any:
     return {"stage": value} if isinstance(value, str) else value
 
 
-class TrainingRecipe(TrainingSection):
+class TrainingRecipe(Section):
     """A chain of runs, each starting from the checkpoint of the one before.
 
     The links are the sets of `order`: an order of the run or of the recipe's `curriculum` by its name, a kind, or a

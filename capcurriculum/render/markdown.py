@@ -1,4 +1,4 @@
-"""Markdown in which text that is not ours can mean nothing: it stands in code spans and fences, and nowhere else.
+"""Markdown in which untrusted text has no meaning: it stands in code spans and fences, and nowhere else.
 
 Captions, questions, answers, source names and model names may hold tables, HTML, links, front matter or characters that
 turn the direction of writing. Inside code no renderer looks for any of these, so nothing is escaped case by case;
@@ -17,7 +17,7 @@ _SPACE = re.compile(r"\s+")
 
 
 class Md(str):
-    """Text that is Markdown on purpose."""
+    """Trusted Markdown."""
 
     __slots__ = ()
 
@@ -36,7 +36,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def code(text: str, limit: int = LINE) -> Md:
-    """Foreign text in one line, whatever it holds."""
+    """Untrusted text as a code span in one line."""
     line = _SPACE.sub(" ", visible(shortened(text.strip(), limit))).strip()
     if not line:
         return Md("(empty)")
@@ -49,7 +49,7 @@ def code(text: str, limit: int = LINE) -> Md:
 
 
 def block(text: str, limit: int = BLOCK, language: str = "text") -> Md:
-    """Foreign text in several lines."""
+    """Untrusted text as a fenced code block."""
     # Whatever some reader takes for the end of a line is one, and no line can be endless.
     lines = visible(shortened(text.replace("\r\n", "\n").replace("\r", "\n"), limit)).replace("\t", "    ")
     fence = "`" * max(3, _longest(lines, "`") + 1)
@@ -57,10 +57,10 @@ def block(text: str, limit: int = BLOCK, language: str = "text") -> Md:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Iterable[str] = ()) -> Md:
-    """A table of our own columns; `numbers` are set to the right, None is an empty cell.
+    """A Markdown table; columns named in `numbers` are set right, None is an empty cell.
 
     Raises:
-        TypeError: a cell is text that nobody made Markdown of, or has a line end or a pipe in it.
+        TypeError: a cell is not `Md`, or has a line end or a pipe in it.
         ValueError: a row has more or fewer cells than there are columns.
     """
     right = set(numbers)
@@ -87,25 +87,25 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def listed(items: Iterable[Md], none: str = "none") -> Md:
-    """Some things in a line."""
+    """`items` joined by commas; `none` if there are none."""
     return Md(", ".join(items) or none)
 
 
 def percent(share: float | None, digits: int = 1) -> Md:
-    """A share of 1, or that it is unknown."""
+    """A share of 1 in per cent; `unknown` for None."""
     return Md("unknown" if share is None else f"{share:.{digits}%}")
 
 
 def number(value: float | None, digits: int = 2) -> Md:
-    """A number, or that it is unknown."""
+    """A number with thousands separators; `unknown` for None."""
     return Md("unknown" if value is None else f"{value:,.{digits}f}")
 
 
 def link(text: str, url: str) -> Md:
-    """A link that we vouch for.
+    """A link to a trusted address.
 
     Raises:
-        ValueError: it is none.
+        ValueError: text or address hold characters that no such link has.
     """
     if not re.fullmatch(r"https://[A-Za-z0-9./_~%#?=&:+-]+", url) or re.search(r"[\[\]\n|<`]", text):
         raise ValueError(f"{text!r} and {url!r} make no link")

@@ -1,4 +1,4 @@
-"""How plots look: SVG and PNG with a transparent ground and one grey whose contrast to white and to black is 4.5.
+"""Style of plots: SVG and PNG with a transparent background and one grey whose contrast to white and to black is 4.5.
 
 So the same file serves a light page and a dark one; lines are Okabe and Ito's colours and differ in their dashes too.
 Matplotlib is loaded only when there is something to draw, without pyplot: nothing global, no display.
@@ -75,5 +75,5 @@ def save(figure: Any, stem: Path) -> list[Path]:
 
 
 def shown(name: str, most: int) -> str:
-    """A name as every font can show it."""
+    """A name in printable ASCII, cut to `most` characters, as every font can show it."""
     return re.sub(r"[^\x20-\x7e]", "?", name)[:most]

@@ -114,7 +114,7 @@ class _RemarkColumn(ProgressColumn):
 
 @contextmanager
 def _repeating(call: Callable[[], None] | None) -> Iterator[None]:
-    """Call again and again, from a thread, until the block ends: a step that waits for its first row is not mute."""
+    """Call `call` periodically from a thread until the block ends, so that a step without rows yet still reports."""
     if call is None:
         yield
         return

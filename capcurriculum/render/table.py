@@ -1,11 +1,12 @@
-"""A table once, for the terminal and for Markdown: words of ours, numbers, and names that are not ours."""
+"""One table model for Rich and Markdown, in which untrusted names are escaped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from capcurriculum.ledger.show import grid
 from capcurriculum.render.markdown import Cell, Md, code, table
 from capcurriculum.render.terminal import console as terminal_console
 from capcurriculum.render.terminal import visible
@@ -15,7 +16,7 @@ _WIDE = 200
 
 
 class Name(str):
-    """Text that is not ours: the name of a model or of a benchmark."""
+    """Untrusted text: the name of a model or of a benchmark."""
 
     __slots__ = ()
 
@@ -31,11 +32,26 @@ class Sheet:
 
     def markdown(self) -> Md:
         """The table alone, in which names stand as code."""
-        return table(self.columns, [[_cell(value) for value in row] for row in self.rows], self.numbers)
+        return table(self.columns, [[_markdown(value) for value in row] for row in self.rows], self.numbers)
 
 
-def _cell(value: str) -> Cell:
+def _markdown(value: str) -> Cell:
     return code(value) if isinstance(value, Name) else Md(value)
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
+    """A Rich table without borders; `columns` named in `numbers` are set right. Cells are text, never markup."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(_cell(column), justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> Text:
+    # The lines of a cell stay lines.
+    return Text(visible("" if value is None else value, keep="\n"))
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What reaches a terminal: everything that is not ours passes through `visible`.
+"""Terminal output: all untrusted text passes through `visible`.
 
 Names, captions, replies, keys of a stranger's recipe, words of a server and lines of a log may hold escape sequences,
 line ends, characters that turn the direction of writing or that have no shape at all; on a terminal they could hide or
@@ -62,7 +62,7 @@ def say(*lines: object, error: bool = False) -> None:
 
 
 def console(stderr: bool = False, width: int | None = None) -> "Console":
-    """A console that takes no text for markup or emoji, and shows nothing unseen whatever is printed on it."""
+    """A Rich console that interprets no markup or emoji and writes out invisible characters."""
     from rich.console import Console
 
     found = Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
@@ -100,7 +100,7 @@ def rows_as_csv(columns: Iterable[object], rows: Iterable[Iterable[object]]) -> 
 
 
 def deserted() -> bool:
-    """Whether standard output is a pipe that nobody reads any more, which is then led into nothing."""
+    """Whether standard output is a pipe whose reader is gone; it is then redirected to the null device."""
     try:
         number = sys.stdout.fileno()
     except OSError:
@@ -119,8 +119,8 @@ def guard() -> None:
     logging.setLogRecordFactory(_Record)
     plain = warnings.formatwarning
 
-    def formatted(*told: Any, **more: Any) -> str:
-        return visible(plain(*told, **more), keep="\n")
+    def formatted(*arguments: Any, **more: Any) -> str:
+        return visible(plain(*arguments, **more), keep="\n")
 
     warnings.formatwarning = formatted
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""The environment of the processes that this program starts: what programs and their libraries need, and no secret.
+"""Environment variables of child processes: what programs and their libraries need, and no secret.
 
 Which variables those are is a list, since nobody can list all secrets: the system's own, and those of the libraries
 that train, serve and read. Of them, what is called a key or a token, or holds a password in an address, is left out
@@ -56,7 +56,7 @@ def environment(further: Mapping[str, str], keep: Collection[str] = ()) -> dict[
 
 @contextmanager
 def swapped(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables instead of our own, for libraries that start processes and take no environment for them."""
+    """Replace the process environment inside the block, for libraries that start processes without taking one."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(variables)

@@ -19,7 +19,7 @@ _HUB = "huggingface.co"
 
 
 def checked(url: str) -> str:
-    """The address, if it is one.
+    """Return `url` if it is a base URL of the one form that every program reads alike.
 
     Raises:
         ValueError: it holds what may be a secret, or what programs read in different ways. It is not repeated.
@@ -43,7 +43,7 @@ def _port(url: str) -> bool:
 
 
 def _host(url: str) -> str:
-    """The host in small letters, "" for none."""
+    """The host in lower case, "" for none."""
     try:
         return (urlsplit(url).hostname or "").strip(".-").lower()
     except ValueError:

@@ -24,7 +24,7 @@ OWNED = frozenset(
 
 
 def checked(headers: dict[str, str]) -> dict[str, str]:
-    """The headers, if they can be sent and hold no value of their own.
+    """Return `headers` if they can be sent and hold references in place of values.
 
     Raises:
         ValueError: a name is none, is given twice, or is the client's; a value does not refer to the environment. The
@@ -50,7 +50,7 @@ def checked(headers: dict[str, str]) -> dict[str, str]:
 
 
 def named(variable: str) -> str:
-    """The name of a variable that holds a key, if it is one.
+    """Return `variable` if it is the name of an environment variable.
 
     Raises:
         ValueError: it is none. It is not repeated, since it may be the key itself.

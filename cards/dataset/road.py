@@ -16,8 +16,8 @@ from capcurriculum.ledger import cost, funnel
 from capcurriculum.ledger.cost import Spend
 from capcurriculum.ledger.funnel import FunnelLine
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection
 from capcurriculum.run import Run
+from filters.rules.auditor import AuditorSection
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from capcurriculum.files import checksums
+from capcurriculum.stats import pass_rate
 from cards.staged import StagedSet
 
 #: More bars than this are too thin to read, so pass rates of a larger K share one.
@@ -89,7 +90,7 @@ def splits(staged: StagedSet) -> list[Split]:
         footers = [pq.read_metadata(path) for path in paths]
         columns = pl.scan_parquet(list(paths), glob=False).select(
             pictures=pl.col("problem").str.starts_with("<image>").sum(),
-            rate=(pl.col("pass_k") / pl.col("pass_n")).filter(pl.col("pass_n") > 0).mean(),
+            rate=pass_rate(pl.col("pass_k"), pl.col("pass_n")).filter(pl.col("pass_n") > 0).mean(),
         )
         pictures, rate = columns.collect().row(0)
         rows = sum(footer.num_rows for footer in footers)
@@ -165,7 +166,7 @@ def _of_stage(stage: str, kinds: pl.DataFrame, unmeasured: int) -> PassRates:
     bars = most if most < MOST_BARS else 10
     counts = [0] * (bars + 1)
     for right, answered, rows in kinds.select("pass_k", "pass_n", "rows").iter_rows():
-        counts[round(right / answered * bars)] += rows
+        counts[round(pass_rate(right, answered) * bars)] += rows
     return PassRates(
         stage=stage,
         labels=tuple(f"{bar}/{bars}" for bar in range(bars + 1)),

@@ -7,7 +7,7 @@ weights that the chain's plan names; numbers are shown together only when they a
 from collections import defaultdict
 from collections.abc import Sequence
 
-from capcurriculum.paired import Gain, gain
+from capcurriculum.stats import Gain, gain
 from cards.model.training import Training
 from evaluation.results.results import HeldOut
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from capcurriculum import passrate
+from capcurriculum import stats
 from capcurriculum.ledger import funnel
 from capcurriculum.ledger.corrections import Corrections, corrections
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Purpose
 from capcurriculum.run import Run
 from filters import pipeline
 
@@ -78,13 +77,12 @@ def chosen(found: pl.DataFrame, limit: int, taught: Sequence[str]) -> Chosen:
     stage = pl.col("stage").replace_strict(list(taught), range(len(taught)), default=len(taught), return_dtype=pl.Int64)
     fate = pl.col("fate").replace_strict([KEPT, OPEN, DROPPED], range(3), return_dtype=pl.Int64)
     # What counts is the order only, so a row that was never measured may stand as a row of rate 0.
-    rate = pl.col("pass_k") / pl.max_horizontal("pass_n", 1)
+    rate = stats.pass_rate(pl.col("pass_k"), pl.max_horizontal("pass_n", 1))
     ordered = rows.sort(stage, "stage", fate, "place", "reason", -rate, "question_id", nulls_last=True)
     return Chosen(ordered.drop("rank").with_row_index("at"), found.height)
 
 
 def _pass_rates(run: Run, corrected: Corrections) -> pl.LazyFrame:
-    rollouts = corrected.answers(run.answers.scan().filter(pl.col("purpose") == Purpose.ROLLOUT))
-    found = rollouts.group_by("question_id").agg(**passrate.counts())
+    found = stats.pass_counts(corrected.answers(run.answers.scan()))
     unknown = pl.col("unreadable") + pl.col("failed")
     return found.select("question_id", pl.col("k").alias("pass_k"), pl.col("n").alias("pass_n"), pass_unknown=unknown)

@@ -11,6 +11,7 @@ from capcurriculum.ledger.corrections import AS_WRITTEN, Corrections
 from capcurriculum.ledger.funnel import placing
 from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose
 from capcurriculum.run import Run
+from capcurriculum.stats import pass_rate
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION
 
 OUTCOMES = tuple(str(outcome) for outcome in Outcome)
@@ -70,7 +71,7 @@ def pass_rates(fates: pl.DataFrame, taught: Sequence[str]) -> list[Histogram]:
         rows = measured.filter(pl.col("stage") == stage)
         most = int(rows["pass_n"].to_numpy().max())
         bars = most if most < MOST_BARS else 10
-        place = (pl.col("pass_k") / pl.col("pass_n") * bars).round().cast(pl.Int64)
+        place = (pass_rate(pl.col("pass_k"), pl.col("pass_n")) * bars).round().cast(pl.Int64)
         counts = rows.group_by("fate", bar=place).len()
         labels = tuple(f"{bar}/{bars}" for bar in range(bars + 1))
         found.append(Histogram(stage, "pass rate", labels, _series(counts, FATES, bars + 1)))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe.ray import RayWorkers
+from capcurriculum.recipe.models import RayWorkers
 from capcurriculum.trust import child_environment
 
 #: The address that means a Ray of our own.

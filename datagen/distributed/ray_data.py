@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe.ray import RayWorkers
+from capcurriculum.recipe.models import RayWorkers
 from datagen.distributed.worker import Assignment, Worker
 
 #: Blocks a worker holds at once, see `engine_thread`.

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from capcurriculum import prompts
-from capcurriculum.intervals import wilson
+from capcurriculum.stats import wilson
 from datagen.micro import CHECKPOINTS, captions, checkpoint, questions
 from datagen.micro.export import jpeg
 from datagen.micro.problems import Problem, text_problems, visual_problems

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from capcurriculum.intervals import wilson
 from capcurriculum.rows import Outcome
+from capcurriculum.stats import wilson
 from evaluation.results import results
 from evaluation.results.results import Score, State
 from evaluation.results.samples import Sample, counts

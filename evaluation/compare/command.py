@@ -1,6 +1,5 @@
 """Carry out `capcurriculum compare`: read results, print the tables, and write them with their plots to a folder."""
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,19 +19,21 @@ MARKDOWN = "comparison.md"
 NONE = "none"
 
 
-def execute(options: argparse.Namespace) -> None:
-    """Do what was asked for.
+def compare(labels: Sequence[str], results: str | None, base: str | None, out: Path | None) -> None:
+    """Compare models with the first of them; print the tables, and write them with their plots.
+
+    `base` is a base model of the paper whose published numbers are shown too, "none" for no such numbers.
 
     Raises:
         CapCurriculumError: with one sentence; a comparison that was written before stays.
     """
-    models = measured(options.model, options.results)
+    models = measured(labels, results)
     found = compared(models)
-    published = _published(options.published, found)
+    published = _published(base, found)
     console = wide()
     show(sheets(found, paper(), published), console)
     say(notes(found, published), console)
-    say(write(found, published, options.out or _folder(models)), console)
+    say(write(found, published, out or _folder(models)), console)
 
 
 def _published(base: str | None, found: Comparison) -> tuple[Model, ...]:

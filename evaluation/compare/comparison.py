@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from capcurriculum import paired
+from capcurriculum import stats
 from capcurriculum.errors import RunError
 from evaluation.compare import pairs
 from evaluation.compare.budget import budget
@@ -12,7 +12,7 @@ from evaluation.results.comparisons import Compared, Comparison, Pair, Standing
 from evaluation.results.labels import Benchmark, Measured
 
 
-def compared(models: Sequence[Measured], draws: int = paired.DRAWS) -> Comparison:
+def compared(models: Sequence[Measured], draws: int = stats.DRAWS) -> Comparison:
     """The first model against each of the others.
 
     Raises:

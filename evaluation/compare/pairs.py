@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capcurriculum import paired
+from capcurriculum import stats
 from capcurriculum.errors import RunError
-from capcurriculum.paired import Numbers
 from capcurriculum.rows import Outcome
+from capcurriculum.stats import Numbers
 from evaluation.published import Paper
 from evaluation.results.comparisons import Group, Interval, Line
 from evaluation.results.labels import Benchmark, Measured
@@ -72,8 +72,8 @@ class Drawn:
     def of(pair: Paired, draws: int, seed: int) -> "Drawn":
         """Draw."""
         differences = pair.differences
-        lengths = paired.bootstrap(pair.lengths, draws, seed) if len(pair.lengths) else None
-        return Drawn(pair, differences, paired.bootstrap(differences, draws, seed), lengths)
+        lengths = stats.bootstrap(pair.lengths, draws, seed) if len(pair.lengths) else None
+        return Drawn(pair, differences, stats.bootstrap(differences, draws, seed), lengths)
 
 
 def known(replies: Mapping[str, Sample]) -> dict[str, bool]:
@@ -119,16 +119,16 @@ def drawn(pairs: Sequence[Paired], draws: int) -> list[Drawn]:
 def lines(pairs: Sequence[Drawn]) -> tuple[Line, ...]:
     """A line for each benchmark, its p-values adjusted for all of them."""
     tests = [_test(one.pair) for one in pairs]
-    adjusted = paired.holm([test.p for test in tests])
+    adjusted = stats.holm([test.p for test in tests])
     return tuple(_line(*one) for one in zip(pairs, tests, adjusted, strict=True))
 
 
-def _test(pair: Paired) -> paired.Discordant:
+def _test(pair: Paired) -> stats.Discordant:
     before, after = ({key: side[key] for key in pair.common} for side in (pair.before, pair.after))
-    return paired.mcnemar(before, after)
+    return stats.mcnemar(before, after)
 
 
-def _line(own: Drawn, test: paired.Discordant, p_holm: float) -> Line:
+def _line(own: Drawn, test: stats.Discordant, p_holm: float) -> Line:
     pair = own.pair
     least, most = bounds(pair)
     count = len(pair.common)
@@ -174,7 +174,7 @@ def groups(pairs: Sequence[Drawn], paper: Paper) -> tuple[Group, ...]:
 
 
 def _gain(own: Sequence[Drawn]) -> Interval:
-    found = paired.gain_of([one.differences for one in own], [one.means for one in own])
+    found = stats.gain_of([one.differences for one in own], [one.means for one in own])
     return Interval(value=100 * found.mean, low=100 * found.low, high=100 * found.high)
 
 
@@ -182,5 +182,5 @@ def _length(own: Sequence[Drawn]) -> Interval | None:
     means = [one.length_means for one in own if one.length_means is not None]
     if len(means) < len(own):
         return None
-    found = paired.ratio_of([one.pair.lengths for one in own], means)
+    found = stats.ratio_of([one.pair.lengths for one in own], means)
     return Interval(value=found.ratio, low=found.low, high=found.high) if found else None

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcurriculum.journal import Journal
 from capcurriculum.recipe.auditor import identity
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, Request, Response, Sampling, digest
 from capcurriculum.run import Run
+from capcurriculum.tables import Journal
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter

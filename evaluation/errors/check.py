@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capcurriculum.intervals import wilson
+from capcurriculum.stats import wilson
 from evaluation.errors.decide import Decision
 from evaluation.errors.kinds import ERRORS, Side
 

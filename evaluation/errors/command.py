@@ -1,8 +1,8 @@
 """Carry out `capcurriculum errors`: have judges vote, give a sample to people, read what they said, and tell it all."""
 
-import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -31,26 +31,52 @@ _ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
 _TURNS = len(meanings(image=False)) - 1
 
 
-def execute(options: argparse.Namespace) -> None:
-    """Do what was asked for.
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Which judges vote on which wrong answers, as `capcurriculum errors --help` says; no judge means no votes."""
+
+    judges: Sequence[str]
+    recipe: Path | None
+    allow: bool
+    votes: int
+    size: int | None
+    seed: int
+    temperature: float | None
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """How people check a sample of `size` judged answers, as `capcurriculum errors --help` says."""
+
+    size: int
+    export: Path | None
+    files: Sequence[Path]
+    push: bool
+    pull: bool
+    asked: Wanted
+
+
+def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judging: Judging, checking: Checking) -> None:
+    """Let judges vote on wrong answers, let people check a sample, and print and write what they say.
 
     Raises:
         CapCurriculumError: with one sentence; votes and people's words so far stay.
     """
-    (model,) = measured([options.model], options.results)
+    (model,) = measured([label], results_in)
     found = wrong(model.replies())
-    if options.benchmark:
-        found = _only(found, options.benchmark)
+    if benchmarks:
+        found = _only(found, benchmarks)
     if not any(own.cases for own in found.values()):
         raise RunError(f"{model.name} has no wrong answer to judge in {model.folder}; evaluate it first.")
     folder = votes.place(model)
     folder.mkdir(parents=True, exist_ok=True)
     display, console = Display(), wide()
     with locks.alone(folder):
-        if options.judge:
-            _judge(options, model, found, folder, display)
+        if judging.judges:
+            _judge(judging, model, found, folder, display)
         judged = _judged(folder, found)
-        say(_people(options, model, judged, folder, display), console)
+        say(_people(checking, judging.seed, model, judged, folder, display), console)
         told = analysis.analyse(folder, found)
         files = report.write(told, model.name, folder)
     show(report.sheets(told), console)
@@ -64,26 +90,24 @@ def _only(found: Mapping[str, Wrong], names: Sequence[str]) -> dict[str, Wrong]:
     return {name: own for name, own in found.items() if name in names}
 
 
-def _judge(
-    options: argparse.Namespace, model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display
-) -> None:
+def _judge(judging: Judging, model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display) -> None:
     """Ask for the votes that are missing; what is asked is written down before, so that a kill changes nothing."""
-    judges = [_model(name, options, model) for name in options.judge]
+    judges = [_model(name, judging, model) for name in judging.judges]
     headers.check(judge.model for judge in judges)
-    cases = drawn((case for own in found.values() for case in own.cases), options.size, options.seed, "judge")
+    cases = drawn((case for own in found.values() for case in own.cases), judging.size, judging.seed, "judge")
     keys = tuple(case.key for case in cases)
-    analysis.save(folder, Judged(judges=tuple(one.name for one in judges), votes=options.votes, cases=keys,
-                                 seed=options.seed))  # fmt: skip
+    analysis.save(folder, Judged(judges=tuple(one.name for one in judges), votes=judging.votes, cases=keys,
+                                 seed=judging.seed))  # fmt: skip
     for judge in judges:
-        if unseen := asking.ask(folder, judge, cases, options.votes, model.folder, display):
+        if unseen := asking.ask(folder, judge, cases, judging.votes, model.folder, display):
             display.note(f"{len(unseen)} cases cannot be judged, since their pictures are not in {model.folder}")
 
 
-def _model(name: str, options: argparse.Namespace, model: Measured) -> Judge:
+def _model(name: str, judging: Judging, model: Measured) -> Judge:
     """A model of the recipe, or `MODEL@URL` for an endpoint that speaks OpenAI's protocol."""
-    warm = options.votes > _TURNS
-    sampling = Sampling(options.temperature if options.temperature is not None else 0.7 if warm else 0.0,
-                        max_tokens=options.max_tokens)  # fmt: skip
+    warm = judging.votes > _TURNS
+    sampling = Sampling(judging.temperature if judging.temperature is not None else 0.7 if warm else 0.0,
+                        max_tokens=judging.max_tokens)  # fmt: skip
     if warm and not sampling.temperature:
         raise RunError(f"More than {_TURNS} votes need a --temperature above 0; the others would be copies.")
     if given := _ENDPOINT.fullmatch(name):
@@ -92,20 +116,20 @@ def _model(name: str, options: argparse.Namespace, model: Measured) -> Judge:
             return Judge(called, ModelSection(engine="openai", model=called, base_urls=(url,)), sampling)
         except ValidationError as error:
             raise RecipeError(f"{called} cannot be asked: {error.errors()[0]['msg']}.") from error
-    path = _recipe(options, model)
+    path = _recipe(judging, model)
     wanted = recipe.load(path) if path else None
     models = wanted.models if wanted else {}
     if wanted is None or name not in models:
         known = ", ".join(sorted(models)) or "none"
         raise RecipeError(f"There is no model {name} in the recipe (it has {known}); name one, or MODEL@URL.")
-    consent.check(str(path), consent.of_recipe(wanted), {consent.MODELS}, allow=options.allow)
+    consent.check(str(path), consent.of_recipe(wanted), {consent.MODELS}, allow=judging.allow)
     return Judge(name, models[name], sampling)
 
 
-def _recipe(options: argparse.Namespace, model: Measured) -> Path | None:
+def _recipe(judging: Judging, model: Measured) -> Path | None:
     """The recipe that is named, else that of the run that the results belong to."""
-    if options.recipe:
-        return Path(options.recipe)
+    if judging.recipe:
+        return judging.recipe
     own = model.folder.resolve()
     path = own.parent / "recipe.yaml"
     return path if own.name == results.FOLDER and path.is_file() else None
@@ -118,32 +142,33 @@ def _judged(folder: Path, found: Mapping[str, Wrong]) -> list[Case]:
 
 
 def _people(
-    options: argparse.Namespace, model: Measured, judged: Sequence[Case], folder: Path, display: Display
+    checking: Checking, seed: int, model: Measured, judged: Sequence[Case], folder: Path, display: Display
 ) -> Iterator[str]:
     """Give a sample to people, or read what they said; what happened, in sentences."""
     keys = {case.key for case in judged}
-    sample = drawn(judged, options.check_size, options.seed, "check")
-    if options.export:
-        who = _annotator(options, "Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
-        write.write(options.export, model.name, sample, model.folder, who, folder)
-        yield f"{len(sample)} answers are in {options.export}, the page of {who}; open it with any browser."
-    if options.push:
+    sample = drawn(judged, checking.size, seed, "check")
+    if checking.export:
+        who = _annotator(checking, "Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
+        write.write(checking.export, model.name, sample, model.folder, who, folder)
+        yield f"{len(sample)} answers are in {checking.export}, the page of {who}; open it with any browser."
+    if checking.push:
         at = connection.connect()
-        wanted = Wanted(options.overlap, options.create_workspace, tuple(options.annotator))
-        there = server.push(at, model.model, sample, model.folder, wanted, display)
+        there = server.push(at, model.model, sample, model.folder, checking.asked, display)
         yield f"{len(sample)} answers are in the dataset {there.name} on {at.url}."
-    for path in options.check or ():
-        yield from _imported(path, read.read(folder, path, keys, _annotator(options) if options.annotator else ""))
-    if options.pull:
+    for path in checking.files:
+        yield from _imported(
+            path, read.read(folder, path, keys, _annotator(checking) if checking.asked.annotators else "")
+        )
+    if checking.pull:
         found = server.pull(connection.connect(), model.model, folder, keys, display)
         yield f"Argilla: {found.new} new answers, {found.known} known, {found.strange} about other cases."
 
 
-def _annotator(options: argparse.Namespace, missing: str = "") -> str:
+def _annotator(checking: Checking, missing: str = "") -> str:
     """The one person whom a page or a file is of."""
-    if len(options.annotator) != 1:
+    if len(checking.asked.annotators) != 1:
         raise ReviewError(missing or "A file is one person's; give --annotator once.")
-    return signing.person(options.annotator[0])
+    return signing.person(checking.asked.annotators[0])
 
 
 def _imported(path: Path, found: Imported) -> list[str]:

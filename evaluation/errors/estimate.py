@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capcurriculum.intervals import wilson
-from capcurriculum.paired import DRAWS, bootstrap
+from capcurriculum.stats import DRAWS, bootstrap, wilson
 from evaluation.errors.cases import Case
 from evaluation.errors.decide import Decision
 from evaluation.errors.kinds import ERRORS, Side

@@ -1,6 +1,5 @@
 """`capcurriculum serve`: one model behind an OpenAI-compatible API until Ctrl-C, with a request to try it."""
 
-import argparse
 import base64
 import json
 import shlex
@@ -15,39 +14,30 @@ from capcurriculum import prompts
 from capcurriculum.errors import EvaluationError
 from capcurriculum.render.terminal import say
 from evaluation.serving import server, vllm_command
-from evaluation.serving.models import Target, find
+from evaluation.serving.models import Target
 from evaluation.serving.vllm_command import Launch, Wanted
 
 _POLL = 0.5
 _OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "white"}
 
 
-def execute(options: argparse.Namespace) -> None:
-    """Serve until the server is ended, or with `--dry-run` print the command.
+def serve(target: Target, wanted: Wanted, patience_seconds: float, *, dry_run: bool) -> None:
+    """Serve until the server is ended, or with `dry_run` print the command.
 
     Raises:
         CapCurriculumError: with one sentence; nothing is left running.
         KeyboardInterrupt: passed on, after every process of the server has ended.
     """
-    target = find(options.model, options.backbone or "", options.system, weigh=False)
-    wanted = Wanted(
-        port=options.port,
-        tensor_parallel=options.tensor_parallel,
-        gpu_memory=options.gpu_memory,
-        images=options.images,
-        max_length=options.max_length,
-        python=options.python or "",
-    )
     if target.remark:
         say(f"note: {target.remark} The model may have been trained on either.", error=True)
-    if options.dry_run:
+    if dry_run:
         say(vllm_command.launch(target, wanted).shell())
         return
     if not wanted.port:
         wanted = replace(wanted, port=server.free_port())
     launch = vllm_command.launch(target, wanted)
     say(f"Starting {target.label}; its log is {server.folder_of(launch) / 'server.log'}.")
-    with server.serving(launch, options.patience) as running:
+    with server.serving(launch, patience_seconds) as running:
         say(f"{launch.served} is ready at {launch.url}; Ctrl-C ends it. Try it:", "", curl(launch, target), "")
         while not (ended := running.ended()):
             time.sleep(_POLL)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from capcurriculum import consent
 from capcurriculum import run as runs
 from capcurriculum.consent import Wish
-from capcurriculum.errors import EvaluationError, RunError
+from capcurriculum.errors import EvaluationError, RunError, faults
 from capcurriculum.recipe import yaml_file
 from capcurriculum.recipe.models import DEFAULT_KEY
 from capcurriculum.recipe.yaml_file import YamlProblem
@@ -133,8 +133,7 @@ def _parsed(data: Any, name: str, folder: Path | None = None) -> Suite:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'suite'}: {e['msg']}" for e in error.errors())
-        raise EvaluationError(f"The suite {name} is not right: {wrong}.") from error
+        raise EvaluationError(f"The suite {name} is not right: {faults(error, 'suite')}.") from error
     if folder is None:
         return suite
     placed = [e.model_copy(update={"file": (folder / e.file).absolute()}) if e.file else e for e in suite.benchmarks]

@@ -89,7 +89,7 @@ def _strata(run: Run, recipe: Recipe) -> pl.DataFrame:
 
 
 def allocation(counts: Mapping[str, int], size: int) -> dict[str, int]:
-    """How many to draw from each stratum of so many rows."""
+    """Stratum -> how many questions to draw, given its number of rows and the `size` of the sample."""
     wanted = {name: 0 for name in counts}
     dropped = [name for name in counts if name != KEPT]
     wanted |= evenly({KEPT: counts[KEPT]}, size - size // 2 if dropped else size) if KEPT in counts else {}
@@ -101,7 +101,7 @@ def allocation(counts: Mapping[str, int], size: int) -> dict[str, int]:
 
 
 def evenly(counts: Mapping[str, int], size: int) -> dict[str, int]:
-    """`size` shared out evenly over strata of so many rows; what a small one does not have goes to the others."""
+    """Stratum -> its even part of `size`; what a stratum has too few rows for goes to the others."""
     found: dict[str, int] = {}
     for place, (name, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
         # The smallest first: what they do not have goes to those after them.

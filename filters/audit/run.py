@@ -1,4 +1,4 @@
-"""`capcurriculum audit`: have a model look at a sample of a run and write what it means for the rest to `audit.json`.
+"""`capcurriculum audit`: have models judge a sample of a run, and write rates of wrong labels to `audit.json`.
 
 Votes become rows of the run's answers, known by the auditor's own name, so asking again asks only what is missing, and
 neither probe nor pass rate can see them.
@@ -12,11 +12,14 @@ from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
+from rich.console import Console
 
-from capcurriculum.errors import RecipeError, RunError
+from capcurriculum.errors import RecipeError, RunError, faults
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.auditor import AuditorSection, AuditSection
+from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
+from capcurriculum.render.table import grid
+from capcurriculum.render.terminal import visible
 from capcurriculum.rows import LETTERS, Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
@@ -25,8 +28,10 @@ from datagen.sources import gather
 from filters import pipeline
 from filters.audit import noise
 from filters.audit.noise import Rate, Sample
+from filters.rules.auditor import AuditorSection
 
 FILE = "audit.json"
+_NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +67,22 @@ def auditor(
     given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes, "reader": reader}
     describes = (mode or (own.mode if own else "")) == "describe"
     foreign = {"sees"} if describes else {"reader", "instruction"}  # a filter of another mode may have them
-    told = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
-    told |= {key: value for key, value in given.items() if value is not None}
+    keys = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
+    keys |= {key: value for key, value in given.items() if value is not None}
     names = ", ".join(sorted(recipe.models))
-    if "models" not in told:
+    if "models" not in keys:
         raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
-    if missing := sorted({*told["models"], reader or told["models"][0]} - set(recipe.models)):
+    if missing := sorted({*keys["models"], reader or keys["models"][0]} - set(recipe.models)):
         raise RecipeError(
             f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
             "change the run, and name the recipe file instead of the run."
         )
-    if told.get("votes", 0) > (1 if describes else len(LETTERS)) and not told.get("sampling", {}).get("temperature"):
-        told["sampling"] = told.get("sampling", {}) | {"temperature": 0.7}
+    if keys.get("votes", 0) > (1 if describes else len(LETTERS)) and not keys.get("sampling", {}).get("temperature"):
+        keys["sampling"] = keys.get("sampling", {}) | {"temperature": 0.7}
     try:
-        return AuditSection.model_validate(told)
+        return AuditSection.model_validate(keys)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'auditor'}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"The auditors cannot be asked so: {wrong}.") from error
+        raise RecipeError(f"The auditors cannot be asked so: {faults(error, 'auditor')}.") from error
 
 
 def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:
@@ -93,7 +97,7 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
         raise RecipeError("Only questions made from captions are audited, and the recipe has no such stage.")
     if size < 1:
         raise RunError(f"A sample of {size} questions says nothing; give a --size of at least 1.")
-    with writing(_lying_at(recipe, run)) as opened:
+    with writing(_located(recipe, run)) as opened:
         sample = noise.draw(opened, recipe, size, seed)
         if not sample.drawn:
             raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
@@ -107,8 +111,8 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
     return report
 
 
-def _lying_at(recipe: Recipe, run: Run) -> Recipe:
-    """The recipe with the run's own place, which may have moved since it was built."""
+def _located(recipe: Recipe, run: Run) -> Recipe:
+    """The recipe with `runs` set to where the run is now, since its folder may have been moved."""
     if recipe.run_dir.resolve() == run.path.resolve():
         return recipe
     if recipe.name != run.path.name:
@@ -143,5 +147,20 @@ def _write(
 
 
 def _plain(section: AuditSection) -> dict[str, Any]:
-    """What an auditor is told, without what a filter makes of it."""
+    """How auditors are asked, without what a filter makes of their votes."""
     return section.model_dump(mode="json", include=set(AuditSection.model_fields))
+
+
+def show(report: Report, console: Console) -> None:
+    """One line a stratum, then what the numbers mean."""
+    console.print(grid(("stratum", *_NUMBERS), map(_row, report.rates), _NUMBERS))
+    said = f"Opinions of {', '.join(report.askers)}; their own mistakes are in the rates."
+    if not report.independent:
+        said += " Who filtered a run finds little wrong in what is kept of it: name another auditor with --model."
+    console.print(visible(said), markup=False, highlight=False, soft_wrap=True)
+
+
+def _row(rate: Rate) -> tuple[object, ...]:
+    asked = rate.right + rate.wrong + rate.unknown
+    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
+    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"

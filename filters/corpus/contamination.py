@@ -6,24 +6,91 @@ much matched, and never what the benchmark says.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field, PositiveInt, model_validator
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.corpus_filters import ContaminationSection
+from capcurriculum.recipe.filter_section import Phase, RecipeView
 from capcurriculum.rows import Verdict
-from filters.corpus import latex_words, shared_runs, text_hashes
+from filters.base import CorpusRule, Setting
+from filters.corpus import image_hashes, latex_words, shared_runs, text_hashes
 from filters.corpus.duplicates import hamming
+from filters.corpus.image_hashes import Distance
 from filters.corpus.shared_runs import Texts
 from filters.corpus.signatures import file
 from filters.corpus.signatures.file import Signature
 from filters.corpus.text_hashes import Hashes, Places, Words
 
-FILTER = "contamination"
 _BATCH = 25_000
+
+
+#: Lengths of runs of words that signature files hold.
+Runs = Literal[5, 8, 13]
+
+
+class ContaminationSection(CorpusRule):
+    """Which questions are taken from a benchmark, by signature files that hold its hashes.
+
+    A problem without an image is contaminated when the runs of `text_words` words that it shares with one question of a
+    benchmark are at least `min_share` of those of the shorter of both, and as many as `text_at_least` words in a row
+    have; or when it is equal to a question. A question about an image is when the same holds of `image_words` and
+    `image_at_least`, or when its image differs from one of the benchmark's in at most `image_distance` of 64 bits
+    (null: images are not compared). Short questions about an image ("What colour is the car?") are asked of every
+    image, so their words alone prove nothing; `image_words` null leaves images to decide.
+
+    `min_hits` is another rule, beside the first or, with `min_share` null, instead of it: so many runs shared with a
+    benchmark as a whole. One of them finds stock phrases.
+    """
+
+    phase: ClassVar[Phase] = Phase.QUESTION
+
+    name: Literal["contamination"] = "contamination"
+    signatures: Annotated[tuple[str, ...], Field(min_length=1)]
+    min_share: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    min_hits: PositiveInt | None = None
+    text_words: Runs = 5
+    text_at_least: PositiveInt = 8
+    image_words: Runs | None = 8
+    image_at_least: PositiveInt = 16
+    image_distance: Distance | None = 4
+
+    @model_validator(mode="after")
+    def _rule_named(self) -> "ContaminationSection":
+        if self.min_share is None and self.min_hits is None:
+            raise ValueError("min_share and min_hits are both null; one of them must say what counts")
+        if self.text_at_least < self.text_words or self.image_at_least < (self.image_words or 0):
+            raise ValueError("text_at_least and image_at_least must not be below text_words and image_words")
+        return self
+
+    def params(self, recipe: RecipeView) -> dict[str, Any]:
+        """Signature files enter by the digest of their content, not by their paths."""
+        return super().params(recipe) | {"signatures": [_content(Path(path)) for path in self.signatures]}
+
+    def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
+        """One verdict a question; images that have no hash yet get one first."""
+        hashes = None if self.image_distance is None else image_hashes.fill(at.run, at.folders, questions)
+        return verdicts(questions, self, hashes)
+
+
+def _content(path: Path) -> str:
+    """First 16 hex digits of the SHA-256 of a file; "" where it is missing, which reading it reports."""
+    if not path.is_file():
+        return ""
+    about = path.stat()
+    return _digest(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, size: int, changed: int) -> str:
+    del size, changed  # they are there to tell a changed file from the one that was read
+    return sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def verdicts(
@@ -58,11 +125,11 @@ def _batch(
     matches = [(signature.about.name, _matches(signature, groups, whole, section)) for signature in signatures]
     near = batch.select("image_id").join(pictures, on="image_id", how="left", maintain_order="left")["match"].to_list()
     for place, (question_id, stage) in enumerate(batch.select("question_id", "stage").iter_rows()):
-        told = [f"{name}: {found[place]}" for name, found in matches if place in found]
+        found_in = [f"{name}: {found[place]}" for name, found in matches if place in found]
         if near[place] is not None:
-            told.append(near[place])
-        reason = Reason.CONTAMINATED if told else Reason.KEPT
-        yield Verdict(question_id, stage, FILTER, not told, reason, "; ".join(told))
+            found_in.append(near[place])
+        reason = Reason.CONTAMINATED if found_in else Reason.KEPT
+        yield Verdict(question_id, stage, section.name, not found_in, reason, "; ".join(found_in))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +155,7 @@ def _groups(texts: Words, shown: npt.NDArray[np.bool_], section: ContaminationSe
 def _matches(
     signature: Signature, groups: Sequence[_Group], whole: tuple[Hashes, Places], section: ContaminationSection
 ) -> dict[int, str]:
-    """What each text that a benchmark has shares with it, by the text's place in the batch."""
+    """Index of a text in the batch -> what it shares with the benchmark, of those texts that match."""
     found: dict[int, str] = {}
     for group in groups:
         kind, of = f"gram{group.words}", f"runs of {group.words} words"
@@ -123,6 +190,6 @@ def _pictures(
             np.minimum.at(bits, one, np.bitwise_count(values[one] ^ theirs[two]))
         near = bits <= section.image_distance
         close = pl.DataFrame({"phash": values[near], "bits": bits[near]})
-        told = pl.format("{}: an image {} of 64 bits away", pl.lit(signature.about.name), "bits")
-        matches.append(ours.join(close, on="phash").select("image_id", match=told))
+        text = pl.format("{}: an image {} of 64 bits away", pl.lit(signature.about.name), "bits")
+        matches.append(ours.join(close, on="phash").select("image_id", match=text))
     return pl.concat(matches).sort("image_id", "match").group_by("image_id").agg(pl.col("match").str.join("; "))

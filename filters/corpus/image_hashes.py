@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
+from pydantic import Field
 
 from capcurriculum.run import Run
 from capcurriculum.tables import Table
@@ -29,6 +31,9 @@ _DRAFT = (256, 256)
 _SHARD = 2_000
 _AT_ONCE = 8
 MAX_PIXELS = 64_000_000
+#: In how many of 64 bits two hashes of one picture may differ; those of unrelated pictures differ in 32 on average, and
+#: seldom in under 16.
+Distance = Annotated[int, Field(ge=0, le=12)]
 
 
 @dataclass(frozen=True, slots=True)

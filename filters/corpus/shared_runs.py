@@ -55,7 +55,7 @@ class Texts:
 
 
 def member(known: Hashes, values: Hashes) -> npt.NDArray[np.bool_]:
-    """Which values are in `known`, which is sorted."""
+    """A mask of the values that are in `known`, which is sorted."""
     if not len(known):
         return np.zeros(len(values), bool)
     found: npt.NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values

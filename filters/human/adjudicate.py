@@ -1,4 +1,4 @@
-"""From what several people said of one question to one verdict: a pure function of their reviews and the rule.
+"""Adjudicate the reviews of one question into one verdict: a pure function of the reviews and the rule.
 
 Every review that can tell makes a claim on the right answer: the marked one, another one, that there is none, or only
 that the marked one is wrong. Claims are counted; who cannot tell counts for nobody.
@@ -40,10 +40,10 @@ class Decision:
 def adjudicate(question: Question, reviews: Sequence[Review], section: ReviewSection) -> Decision:
     """The decision over the reviews that count, at least one, at most one of each person."""
     claims = [(section.weights.get(r.annotator, 1.0), claim(r, question)) for r in reviews]
-    told = [(weight, said) for weight, said in claims if said is not None]
-    reason, detail = _decided(told, question, section)
+    stated = [(weight, said) for weight, said in claims if said is not None]
+    reason, detail = _decided(stated, question, section)
     if reason is Reason.ANOTHER_LOOK:
-        detail = f"{len(told)} of {len(reviews)} could tell{', and do not agree' if len(told) > 1 else ''}"
+        detail = f"{len(stated)} of {len(reviews)} could tell{', and do not agree' if len(stated) > 1 else ''}"
     opinion, keep = _SAID_OF_KEY[reason], reason in (Reason.KEPT, Reason.KEY_CORRECTED)
     if reason is Reason.ANOTHER_LOOK:
         keep = section.unsure == "keep"
@@ -78,11 +78,11 @@ def _can_be_key(choice: str, question: Question) -> bool:
     return itself is Outcome.RIGHT and other is Outcome.WRONG
 
 
-def _decided(told: Sequence[tuple[float, str]], question: Question, section: ReviewSection) -> tuple[Reason, str]:
-    if len(told) < section.least:
+def _decided(stated: Sequence[tuple[float, str]], question: Question, section: ReviewSection) -> tuple[Reason, str]:
+    if len(stated) < section.least:
         return Reason.ANOTHER_LOOK, ""
-    total = sum(weight for weight, _ in told)
-    weights = _by_claim(told, free=not question.options)
+    total = sum(weight for weight, _ in stated)
+    weights = _by_claim(stated, free=not question.options)
 
     def carries(weight: float) -> bool:
         return weight == total if section.rule == "unanimous" else weight > section.agree * total
@@ -99,11 +99,11 @@ def _decided(told: Sequence[tuple[float, str]], question: Question, section: Rev
     return Reason.ANOTHER_LOOK, ""
 
 
-def _by_claim(told: Sequence[tuple[float, str]], free: bool) -> Mapping[str, float]:
+def _by_claim(stated: Sequence[tuple[float, str]], free: bool) -> Mapping[str, float]:
     """Claim -> the weight behind it; free answers that are typeset alike are one, as it was written first."""
     names: dict[str, str] = {}
     weights: defaultdict[str, float] = defaultdict(float)
-    for weight, said in told:
+    for weight, said in stated:
         name = names.setdefault(clean(said) or said, said) if free and said not in (NONE, _WRONG) else said
         weights[name] += weight
     return weights

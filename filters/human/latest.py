@@ -30,13 +30,13 @@ class Latest:
 
 
 def last_words(run: Run) -> pl.DataFrame:
-    """The last row of each person on each version of each question, withdrawn ones too."""
+    """The last review by each person of each version of each question, withdrawn ones included."""
     said = run.reviews.scan().sort("said_at", maintain_order=True)
     return said.unique(list(_PERSON), keep="last", maintain_order=True).collect()
 
 
 def latest(run: Run) -> Latest:
-    """What counts today."""
+    """The reviews that count now; raises `RunError` where a table is damaged."""
     words = last_words(run)
     ids = words.select(pl.col("question_id").unique().sort())
     questions = {q.question_id: q for q in evidence.questions(run, ids)} if ids.height else {}

@@ -1,4 +1,4 @@
-"""The filter `human`: bring the ledger up to what people have said, whatever way it came.
+"""The filter `human`: bring the ledger up to date with the reviews, whichever way they came in.
 
 Reviews stay; verdicts follow from them and from the recipe's rule, so a changed rule, a changed answer or one that was
 taken back ends in the same ledger as if it had been so from the start.
@@ -32,7 +32,7 @@ def settle(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
 
 
 def decisions(found: Latest, recipe: Recipe) -> dict[str, Decision]:
-    """Question id -> what people decide, of every question with a review that counts."""
+    """Question id -> the decision of its reviewers, for every question with a review that counts."""
     return {
         key: adjudicate(found.questions[key], reviews, recipe.review) for key, reviews in sorted(found.reviews.items())
     }

@@ -23,7 +23,7 @@ _BATCH = 16_384
 
 
 def fill(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
-    """Append what is missing of the corrected questions' answers; returns how many."""
+    """Append the regrades that questions with corrected keys still lack; returns how many."""
     keys = corrections(run, recipe).keys
     if within is not None:
         keys = keys.lazy().join(within, on="question_id", how="semi").collect()
@@ -42,7 +42,7 @@ def fill(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
 
 
 def again(question: Question, answer: Answer) -> Regrade:
-    """A stored answer under the key that `question` has now."""
+    """A stored answer graded under the key of `question`."""
     outcome, said, detail = _worth(question, answer)
     return Regrade(
         question.question_id, question.answer, answer.solver, answer.purpose, answer.arm, answer.rollout, answer.order,

@@ -5,27 +5,42 @@ name the same option, whatever letter it has; solvers that cannot see err in dif
 """
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import AgreedOtherSection
+from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
-from filters.rules.panel import Panel, needed
-from filters.verdict import verdict
-
-FILTER = "agreed_other"
+from filters.rules.panel import Panel, ProbeRule, needed
 
 
-def judge(question: Question, answers: Sequence[Answer], panel: Panel, section: AgreedOtherSection) -> Verdict:
-    """The verdict over the replies on the image arm; choices are compared as the options they name."""
-    chosen = {solver: _steady(panel.replies(answers, solver, Arm.IMAGE)) for solver in panel.solvers}
-    named = [choice for choice in chosen.values() if choice]
-    silent = sum(choice is None for choice in chosen.values())
-    wanted = needed(section.solvers, len(panel.solvers))
-    most = max(sorted(set(named)), key=named.count, default="")
-    if most and named.count(most) >= wanted:
-        return verdict(question, FILTER, False, Reason.AGREED_OTHER, most, answers)
-    unknown = silent > 0 and (named.count(most) if most else 0) + silent >= wanted
-    return verdict(question, FILTER, True, Reason.AGREEMENT_UNKNOWN if unknown else Reason.KEPT, "", answers)
+class AgreedOtherSection(ProbeRule):
+    """Objects where `solvers` agree from the image on one option that is not the marked one, in every order asked.
+
+    Solvers that err do not often err alike; solvers that see what the label denies do. It asks nothing: the probe's
+    replies are its evidence.
+    """
+
+    arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE,)
+
+    name: Literal["agreed_other"] = "agreed_other"
+    solvers: Literal["all", "majority"] = "all"
+
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
+        """One solver, asked once, always agrees with itself."""
+        if len(probe.solvers) * (1 + probe.other_order) < 2:
+            raise ValueError(f"the filter agreed_other needs two solvers, or {stage}.probe.other_order: true")
+
+    def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
+        """The verdict over the replies on the image arm; choices are compared as the options they name."""
+        chosen = {solver: _steady(panel.replies(answers, solver, Arm.IMAGE)) for solver in panel.solvers}
+        named = [choice for choice in chosen.values() if choice]
+        silent = sum(choice is None for choice in chosen.values())
+        wanted = needed(self.solvers, len(panel.solvers))
+        most = max(sorted(set(named)), key=named.count, default="")
+        if most and named.count(most) >= wanted:
+            return self.verdict(question, False, Reason.AGREED_OTHER, most, answers)
+        unknown = silent > 0 and (named.count(most) if most else 0) + silent >= wanted
+        return self.verdict(question, True, Reason.AGREEMENT_UNKNOWN if unknown else Reason.KEPT, "", answers)
 
 
 def _steady(replies: Sequence[Answer | None]) -> str | None:

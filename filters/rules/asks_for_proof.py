@@ -5,13 +5,14 @@ and so have "find, with proof, all n" and "is it possible? Justify".
 """
 
 import re
+from typing import Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import Question, Verdict
-from filters.verdict import quoted, verdict
-from filters.words import one_line
+from capcurriculum.recipe.stages import StageName
+from capcurriculum.rows import Question, Stage, Verdict
+from filters.base import TextRule
+from filters.words import one_line, quoted
 
-FILTER = "asks_for_proof"
 #: Characters of what is to be proved that the detail shows, and signs that belong to the clause before.
 _FOLLOWS = 40
 _SIGNS = " .,;:!?)]}$*>。，；：）"
@@ -47,10 +48,16 @@ _VALUE = re.compile(
 )
 
 
-def judge(question: Question) -> Verdict:
-    """The verdict on a problem's words."""
-    found = asked(question.problem)
-    return verdict(question, FILTER, not found, Reason.ASKS_FOR_PROOF if found else Reason.KEPT, found)
+class AsksForProofSection(TextRule):
+    """A text problem asks for something that can be compared with an answer, and not for a proof alone."""
+
+    name: Literal["asks_for_proof"] = "asks_for_proof"
+    stages: tuple[StageName, ...] = (Stage.TEXT.value,)
+
+    def judge(self, question: Question) -> Verdict:
+        """The verdict on a problem's words."""
+        found = asked(question.problem)
+        return self.verdict(question, not found, Reason.ASKS_FOR_PROOF if found else Reason.KEPT, found)
 
 
 def asked(text: str) -> str:

@@ -1,24 +1,38 @@
 """Object to a choice that follows the letter: the options are rotated, and another one is chosen."""
 
 from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import ConsistentSection
+from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.rows import Answer, Arm, Question, Verdict
-from filters.rules.panel import Panel, objection
-from filters.verdict import verdict
-
-FILTER = "consistent"
+from filters.rules.panel import Panel, ProbeRule, Quorum, objection
 
 
-def judge(question: Question, answers: Sequence[Answer], panel: Panel, section: ConsistentSection) -> Verdict:
-    """The verdict over the replies on the section's arms; a choice is compared as the option it names."""
+class ConsistentSection(ProbeRule):
+    """Objects where `solvers` choose another option, on one of `arms`, when the options are rotated."""
 
-    def changes(solver: str) -> bool | None:
-        replies = [panel.replies(answers, solver, Arm(arm)) for arm in section.arms]
-        if any(len({a.answer for a in found if a}) > 1 for found in replies):
-            return True
-        return None if any(None in found for found in replies) else False
+    arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.CAPTION)
 
-    found = objection(panel, changes, section.solvers, Reason.INCONSISTENT, Reason.CONSISTENCY_UNKNOWN)
-    return verdict(question, FILTER, *found, answers)
+    name: Literal["consistent"] = "consistent"
+    arms: Annotated[tuple[Literal["image", "caption"], ...], Field(min_length=1)] = ("image", "caption")
+    solvers: Quorum = "any"
+
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
+        """There must be a second order."""
+        if not probe.other_order:
+            raise ValueError(f"the filter consistent needs {stage}.probe.other_order: true")
+
+    def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
+        """The verdict over the replies on the section's arms; a choice is compared as the option it names."""
+
+        def changes(solver: str) -> bool | None:
+            replies = [panel.replies(answers, solver, Arm(arm)) for arm in self.arms]
+            if any(len({a.answer for a in found if a}) > 1 for found in replies):
+                return True
+            return None if any(None in found for found in replies) else False
+
+        found = objection(panel, changes, self.solvers, Reason.INCONSISTENT, Reason.CONSISTENCY_UNKNOWN)
+        return self.verdict(question, *found, answers)

@@ -4,23 +4,35 @@ A question that quotes a wrong option as well ("the cat or the dog?") gives noth
 """
 
 import re
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import LeakSection
-from capcurriculum.rows import LETTERS, Question, Verdict
-from filters.verdict import verdict
+from capcurriculum.recipe.stages import StageName
+from capcurriculum.rows import LETTERS, Question, Stage, Verdict
+from filters.base import TextRule
 from filters.words import content, holds, shared
 
-FILTER = "leak"
 #: "How large is it?" asks for a size and does not say that it is large.
 _HOW = re.compile(r"\bhow \w+", re.IGNORECASE)
 
 
-def judge(question: Question, section: LeakSection) -> Verdict:
-    """The verdict on the question, its right option and its caption; without options nothing is looked for."""
-    quoted = _quoted(question, section)
-    reason = Reason.ANSWER_QUOTED if quoted else Reason.KEPT
-    return verdict(question, FILTER, not quoted, reason, quoted)
+class LeakSection(TextRule):
+    """The question does not quote its answer.
+
+    Of an answer that is not there as a whole, a run of words that the caption has too must be less than `share` of it.
+    """
+
+    name: Literal["leak"] = "leak"
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
+    share: Annotated[float, Field(ge=0, le=1)] = 0.6
+
+    def judge(self, question: Question) -> Verdict:
+        """The verdict on the question, its right option and its caption; without options nothing is looked for."""
+        quoted = _quoted(question, self)
+        reason = Reason.ANSWER_QUOTED if quoted else Reason.KEPT
+        return self.verdict(question, not quoted, reason, quoted)
 
 
 def _quoted(question: Question, section: LeakSection) -> str:

@@ -5,14 +5,13 @@ region that is called shaded does not, since many texts say which one that is, n
 """
 
 import re
+from typing import Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import NeedsPictureSection
-from capcurriculum.rows import Question, Verdict
-from filters.verdict import quoted, verdict
-from filters.words import one_line
-
-FILTER = "needs_picture"
+from capcurriculum.recipe.stages import StageName
+from capcurriculum.rows import Question, Stage, Verdict
+from filters.base import TextRule
+from filters.words import one_line, quoted
 
 #: Where a picture stood: a tag, a file, a link to one. `< image>` is how sources leave a placeholder behind.
 _EMBEDDED = re.compile(
@@ -84,10 +83,20 @@ _INTRODUCED = re.compile(
 _CHINESE = re.compile(r"如(?:下|上|左|右|附)?图(?!书|像)|(?:下|左|右|附)图(?!像)|图\s?\d*\s?(?:中?所示|示)|图中的?阴影")
 
 
-def judge(question: Question, section: NeedsPictureSection) -> Verdict:
-    """The verdict on a problem's words; one that has its picture lacks none."""
-    found = "" if question.image_path else missing(question.problem, section)
-    return verdict(question, FILTER, not found, Reason.NEEDS_PICTURE if found else Reason.KEPT, found)
+class NeedsPictureSection(TextRule):
+    """A text problem neither shows nor names a picture that its reader does not have.
+
+    `code` says whether drawing code (`[asy]`, TikZ) is `enough` of a picture, or leaves it `missing`.
+    """
+
+    name: Literal["needs_picture"] = "needs_picture"
+    stages: tuple[StageName, ...] = (Stage.TEXT.value,)
+    code: Literal["missing", "enough"] = "missing"
+
+    def judge(self, question: Question) -> Verdict:
+        """The verdict on a problem's words; one that has its picture lacks none."""
+        found = "" if question.image_path else missing(question.problem, self)
+        return self.verdict(question, not found, Reason.NEEDS_PICTURE if found else Reason.KEPT, found)
 
 
 def missing(text: str, section: NeedsPictureSection) -> str:

@@ -1,17 +1,22 @@
-"""Who was asked, in which orders of the options, and how many of them must agree.
+"""Filters that judge by the probe: who was asked, in which orders of the options, and how many of them must agree.
 
 What a solver shows is True, False, or None: a reply that is unparsed, failed or missing is unknown, and unknown never
 counts for either side.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filter_section import Quorum
-from capcurriculum.recipe.stages import ProbeSection
-from capcurriculum.rows import Answer, Arm, Outcome
+from capcurriculum.recipe.filter_section import Phase, RecipeView, check_captioned
+from capcurriculum.recipe.stages import ProbeSection, StageName
+from capcurriculum.rows import Answer, Arm, Outcome, Question, Stage, Verdict
+from filters.base import Judge, Rule, Setting
 
+#: How many must agree: every one, more than half, or at least one.
+Quorum = Literal["all", "majority", "any"]
 KNOWN = frozenset({Outcome.RIGHT, Outcome.WRONG})
 
 
@@ -49,17 +54,65 @@ class Panel:
             yield one.get(key), other.get(key)
 
 
+class ProbeRule(Rule):
+    """A filter that judges by the replies of the probe, which asks the questions that are made from captions."""
+
+    phase: ClassVar[Phase] = Phase.PROBE
+
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
+
+    @abstractmethod
+    def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
+        """The verdict over the replies of the solvers that the panel names."""
+
+    def judging(self, at: Setting) -> Judge:
+        """`judge` with the panel of the question's stage."""
+        panels = {stage: Panel.of(made.probe) for stage, made in at.recipe.captioned.items()}
+        return lambda question, answers: self.judge(question, answers, panels[question.stage])
+
+    def params(self, recipe: RecipeView) -> dict[str, Any]:
+        """Solvers and orders too: who must have replied, and how often."""
+        asked = {
+            stage: {"solvers": list(probe.solvers), "other_order": probe.other_order}
+            for stage, probe in self._probes(recipe)
+        }
+        params = super().params(recipe) | {"asked": asked.pop(Stage.PERCEPTION, {})}
+        return params | ({"asked_of_others": asked} if asked else {})
+
+    def check(self, recipe: RecipeView) -> None:
+        """It judges questions that are probed, and the arms it reads must be asked."""
+        check_captioned(self, recipe, "reads the probe, which asks questions made from captions")
+        for stage, probe in self._probes(recipe):
+            if missing := [arm for arm in self.arms_read if arm not in probe.arms]:
+                raise ValueError(f"the filter {self.name} needs {' and '.join(missing)} in {stage}.probe.arms")
+            self.check_probe(stage, probe)
+
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
+        """Raise ValueError if a stage's probe does not give what the filter needs."""
+
+    def _probes(self, recipe: RecipeView) -> Iterator[tuple[str, ProbeSection]]:
+        return ((stage, made.probe) for stage, made in recipe.captioned.items() if stage in self.stages)
+
+
 def needed(quorum: Quorum, solvers: int) -> int:
-    """How many of so many solvers a quorum is."""
+    """The number of solvers, of `solvers` in all, that a quorum is."""
     return {"all": solvers, "majority": solvers // 2 + 1, "any": 1}[quorum]
 
 
 def objection(
     panel: Panel, shown: Callable[[str], bool | None], quorum: Quorum, reason: Reason, unknown: Reason
 ) -> tuple[bool, Reason, str]:
-    """Whether to keep, why, and which solvers it rests on, where `shown` says what a solver speaks against a question.
+    """Whether to keep a question to which a quorum of solvers may object.
 
-    It is dropped on enough evidence alone; `unknown` is the reason of one that is kept because some of it is missing.
+    Args:
+        panel: the solvers.
+        shown: maps a solver to whether it objects; None where that is unknown.
+        quorum: how many must object.
+        reason: of a question that is dropped, on enough evidence alone.
+        unknown: of one that is kept because evidence is missing.
+
+    Returns:
+        Whether to keep it, why, and the solvers that decide, joined by commas.
     """
     states: Mapping[str, bool | None] = {solver: shown(solver) for solver in panel.solvers}
     against = [solver for solver, state in states.items() if state]

@@ -5,26 +5,55 @@ missing is unknown, and unknown never counts as wrong from the image nor as righ
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import PerceptionFilterSection
+from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
-from filters.rules.panel import Panel
-from filters.verdict import verdict
+from filters.rules.panel import Panel, ProbeRule
 
-FILTER = "perception"
 Outcomes = dict[str, list[Outcome | None]]
-_PAPER = PerceptionFilterSection()
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def judge(
-    question: Question, answers: Sequence[Answer], panel: Panel, section: PerceptionFilterSection = _PAPER
-) -> Verdict:
-    """The verdict over the probe answers of the panel; the section says how many solvers must follow the rule."""
-    image = {s: panel.outcomes(answers, s, Arm.IMAGE) for s in panel.solvers}
-    caption = {s: panel.outcomes(answers, s, Arm.CAPTION) for s in panel.solvers}
-    reason, detail = _soft(image, caption, section) if section.mode == "soft" else _strict(image, caption, section)
-    return verdict(question, FILTER, reason is Reason.KEPT, reason, detail, answers)
+class PerceptionFilterSection(ProbeRule):
+    """Wrong from the image and right from the caption, in every option order asked.
+
+    `mode` says who must be so: `all` solvers (the paper), the `majority`, or `at_least` so many; or `soft`: over the
+    replies of all solvers, at most `image_at_most` of those from the image right, and at least `caption_at_least` of
+    those from the caption.
+    """
+
+    arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.CAPTION)
+
+    name: Literal["perception"] = "perception"
+    mode: Literal["all", "majority", "at_least", "soft"] = "all"
+    at_least: PositiveInt | None = None
+    caption_at_least: Share | None = None
+    image_at_most: Share | None = None
+
+    @model_validator(mode="after")
+    def _mode_has_its_numbers(self) -> "PerceptionFilterSection":
+        if (self.mode == "at_least") != (self.at_least is not None):
+            raise ValueError("at_least goes with mode: at_least, and that mode needs it")
+        shares = (self.caption_at_least is None, self.image_at_most is None)
+        if shares != ((False, False) if self.mode == "soft" else (True, True)):
+            raise ValueError("caption_at_least and image_at_most go with mode: soft, and that mode needs both")
+        return self
+
+    def check_probe(self, stage: str, probe: ProbeSection) -> None:
+        """There must be so many solvers."""
+        if self.at_least and self.at_least > len(probe.solvers):
+            raise ValueError(f"at_least is {self.at_least}, and {stage}.probe has fewer solvers")
+
+    def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
+        """The verdict over the probe answers of the panel; `mode` says how many solvers must follow the rule."""
+        image = {s: panel.outcomes(answers, s, Arm.IMAGE) for s in panel.solvers}
+        caption = {s: panel.outcomes(answers, s, Arm.CAPTION) for s in panel.solvers}
+        reason, detail = _soft(image, caption, self) if self.mode == "soft" else _strict(image, caption, self)
+        return self.verdict(question, reason is Reason.KEPT, reason, detail, answers)
 
 
 def _strict(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection) -> tuple[Reason, str]:

@@ -5,40 +5,62 @@ nothing, and a path that leaves its source is refused before the file is opened.
 shown: a white drawing on a clear ground is, since pictures are shown on white, and a black one is not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
+from typing import Annotated, ClassVar, Literal
+
+from PIL import Image
+from pydantic import Field, PositiveInt
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import ReadableSection
-from capcurriculum.rows import Question, Verdict
+from capcurriculum.recipe.filter_section import Phase
+from capcurriculum.recipe.stages import StageName
+from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen import image_decoding, shown
 from datagen.image_decoding import ImageProblem
-from filters.rules.contrast import contrast
-from filters.verdict import verdict
+from filters.base import Judge, Rule, Setting
 
-FILTER = "readable"
 _REMEMBERED = 65_536
+#: As many of the darkest and of the lightest pixels do not count, and fewer where there are fewer than 4096.
+_ODD = 16
+_OF_PIXELS = 256
+_LEVELS = 256
 
 
-def judge(question: Question, folder: Path, section: ReadableSection) -> Verdict:
-    """The verdict on the question's image below `folder`; a problem without an image has nothing to read."""
-    return _verdict(question, problem(folder, question.image_path, section))
+class ReadableSection(Rule):
+    """The image file can be opened and decoded, its size is one a vision tower can use, and there is something on it.
 
+    Sides and pixels are of the file, `max_aspect` is the longer side by the shorter. `min_contrast` is how many of the
+    255 levels of red, green or blue the picture must span as it is shown, a few odd pixels left out; 0 asks for none.
+    """
 
-def judging(folders: Mapping[str, Path], section: ReadableSection) -> Callable[[Question], Verdict]:
-    """The same for many questions: an image that several of them are about is decoded once."""
-    known = lru_cache(_REMEMBERED)(problem)
-    return lambda question: _verdict(question, known(folders[question.stage], question.image_path, section))
+    phase: ClassVar[Phase] = Phase.QUESTION
+    reads_files: ClassVar[bool] = True
 
+    name: Literal["readable"] = "readable"
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value, Stage.VISUAL.value)
+    min_side: Annotated[int, Field(ge=28)] = 28
+    max_pixels: PositiveInt = 100_000_000
+    max_bytes: PositiveInt = 200_000_000
+    max_aspect: Annotated[float, Field(ge=1)] = 20.0
+    min_contrast: Annotated[int, Field(ge=0, le=255)] = 12
 
-def _verdict(question: Question, found: tuple[Reason, str]) -> Verdict:
-    reason, detail = found
-    return verdict(question, FILTER, reason is Reason.KEPT, reason, detail)
+    def judging(self, at: Setting) -> Judge:
+        """The function that judges; an image that several questions are about is decoded once."""
+        known = lru_cache(_REMEMBERED)(problem)
+
+        def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
+            del answers
+            reason, detail = known(at.folders[question.stage], question.image_path, self)
+            return self.verdict(question, reason is Reason.KEPT, reason, detail)
+
+        return judge
 
 
 def problem(folder: Path, name: str, section: ReadableSection) -> tuple[Reason, str]:
-    """What is wrong with an image file, and its detail; `KEPT` for nothing."""
+    """What is wrong with the image file `name` below `folder`, and its detail; `KEPT` for nothing or without a name."""
     try:
         if name:
             _check(_file(folder, name), section)
@@ -75,3 +97,20 @@ def _check_shape(width: int, height: int, section: ReadableSection) -> None:
         raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{size}, a side under {section.min_side}")
     if long > section.max_aspect * short:
         raise ImageProblem(Reason.IMAGE_TOO_NARROW, f"{size}, more than {section.max_aspect:g} to 1")
+
+
+def contrast(picture: Image.Image) -> int:
+    """Levels of 255 that the colours of a picture in mode RGB span, odd pixels left out, in its widest channel.
+
+    A line drawing is a few dark pixels on white, so no share of the pixels may be cut off: only so few that they are
+    dust, a dead pixel of a sensor, or what a lossy format makes of one.
+    """
+    odd = min(_ODD, picture.width * picture.height // _OF_PIXELS)
+    counts = picture.histogram()
+    channels = [counts[start : start + _LEVELS] for start in range(0, len(counts), _LEVELS)]
+    return max(_LEVELS - 1 - _cut(channel, odd) - _cut(channel[::-1], odd) for channel in channels)
+
+
+def _cut(counts: list[int], odd: int) -> int:
+    """Levels from this end that no more than `odd` pixels have."""
+    return sum(total <= odd for total in accumulate(counts))

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterator
 from string import ascii_uppercase
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filters import WellformedSection
-from capcurriculum.rows import LETTERS, Question, Verdict
+from capcurriculum.recipe.stages import StageName
+from capcurriculum.rows import LETTERS, Question, Stage, Verdict
 from datagen.teacher.mcq import asks
-from filters.verdict import verdict
+from filters.base import TextRule
 from filters.words import folded, option_words
-
-FILTER = "wellformed"
 
 _SOURCE = r"(?:image |picture |photo )?(?:caption|description)"
 #: A text that can be seen: "the caption on the poster", "the text printed above the door".
@@ -37,10 +38,24 @@ _GIVEAWAY = re.compile(
 )
 
 
-def judge(question: Question, section: WellformedSection) -> Verdict:
-    """The verdict on the question's own text; the first problem found is its reason."""
-    reason, detail = next(_problems(question, section), (Reason.KEPT, ""))
-    return verdict(question, FILTER, reason is Reason.KEPT, reason, detail)
+class WellformedSection(TextRule):
+    """The question can be asked as it is written.
+
+    The right option gives itself away by its length if it differs from every other one by more than `odd_characters`
+    characters and is more than `odd_ratio` times as long, or as short.
+    """
+
+    name: Literal["wellformed"] = "wellformed"
+    stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
+    max_question: PositiveInt = 400
+    max_option: PositiveInt = 120
+    odd_characters: PositiveInt = 20
+    odd_ratio: Annotated[float, Field(gt=1)] = 2.0
+
+    def judge(self, question: Question) -> Verdict:
+        """The verdict on the question's own text; the first problem found is its reason."""
+        reason, detail = next(_problems(question, self), (Reason.KEPT, ""))
+        return self.verdict(question, reason is Reason.KEPT, reason, detail)
 
 
 def _problems(question: Question, section: WellformedSection) -> Iterator[tuple[Reason, str]]:

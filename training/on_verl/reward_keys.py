@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe.reward import RewardSection
+from capcurriculum.recipe.training import RewardSection
 from training.knobs import Knobs
 
 #: Keys, or their beginnings, that verl's packaged configuration does not name.

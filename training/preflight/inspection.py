@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe.preflight import PreflightSection
-from capcurriculum.recipe.training import TrainingRecipe
+from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from capcurriculum.render.progress import Display
 from training import interpreter
 from training.preflight.findings import Findings, Severity

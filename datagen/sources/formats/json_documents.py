@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from capcurriculum.errors import SourceError
-from capcurriculum.files import nesting
+from capcurriculum.files import json_file
 from capcurriculum.reasons import Reason
 from datagen.sources.formats import encoding
 from datagen.sources.formats.record import Keys, Reading, Record, sentence
@@ -98,9 +98,9 @@ def _checked(
         for record in rows:
             count = record.number
             yield record
-    except nesting.TooDeep as error:
+    except json_file.TooDeep as error:
         raise SourceError(f"{where} has values {error}, after row {count} or a few later; take them out.") from error
-    except nesting.TooLong as error:
+    except json_file.TooLong as error:
         raise SourceError(
             f"{where} has a row of more than {reading.limits.row_bytes:,} bytes after row {count}; if it is in order, "
             "raise row_bytes in the source's limits."
@@ -136,15 +136,15 @@ def _lenient(path: Path, count: int, inner: str) -> list[object] | None:
             value = json.loads(_bytes(handle, _LENIENT_BYTES).read())
         for name in inner.split(".")[:-1]:
             value = value[name]
-    except (ValueError, RecursionError, KeyError, TypeError, nesting.TooDeep, nesting.TooLong):
+    except (ValueError, RecursionError, KeyError, TypeError, json_file.TooDeep, json_file.TooLong):
         return None
     if isinstance(value, dict) and inner == ARRAY:
         value = [{KEY: name} | row if isinstance(row, dict) else row for name, row in value.items()]
     return value[count:] if isinstance(value, list) else None
 
 
-def _bytes(handle: IO[bytes], most: int) -> nesting.Shallow:
-    return nesting.Shallow(encoding.Unmarked(handle), most)
+def _bytes(handle: IO[bytes], most: int) -> json_file.Shallow:
+    return json_file.Shallow(encoding.Unmarked(handle), most)
 
 
 def _elements(handle: IO[bytes], reading: Reading, inner: str) -> Iterator[Record]:
@@ -170,7 +170,7 @@ def _whole(handle: IO[bytes], reading: Reading) -> Iterator[Record]:
     yield from _numbered(ijson.items(data, "", use_float=True, multiple_values=True), data, reading.keys)
 
 
-def _numbered(values: Iterable[object], data: nesting.Shallow, keys: Keys) -> Iterator[Record]:
+def _numbered(values: Iterable[object], data: json_file.Shallow, keys: Keys) -> Iterator[Record]:
     for number, value in enumerate(values, 1):
         data.begin()
         yield _record(keys, number, value)
@@ -246,9 +246,9 @@ def _look(path: Path, most: int) -> _Members:
                 elif depth == 2 and event == "map_key" and len(found.objects) == 1:
                     found.inside.add(value)
                 depth += event in ("start_map", "start_array")
-        except nesting.TooDeep as error:
+        except json_file.TooDeep as error:
             raise SourceError(f"{path} has values {error}; take them out.") from error
-        except (ijson.JSONError, ValueError, ArithmeticError, nesting.TooLong):
+        except (ijson.JSONError, ValueError, ArithmeticError, json_file.TooLong):
             pass  # who reads the rows says where it breaks off
     return found
 

@@ -4,7 +4,7 @@ import json
 from enum import Enum
 from pathlib import Path
 
-from capcurriculum.files import nesting
+from capcurriculum.files import json_file
 from datagen.sources.formats import encoding
 from datagen.sources.formats.json_lines import MAX_LINE
 
@@ -68,9 +68,9 @@ def _first_value(path: Path) -> tuple[str, str]:
     with encoding.opened(path) as handle:
         text = handle.read(MAX_LINE).lstrip()
     try:
-        nesting.check(text)
+        json_file.check_depth(text)
         end = json.JSONDecoder().raw_decode(text)[1]
-    except (ValueError, RecursionError, nesting.TooDeep):
+    except (ValueError, RecursionError, json_file.TooDeep):
         return "", ""
     return text[:end], text[end:].lstrip()[:1]
 
@@ -78,8 +78,8 @@ def _first_value(path: Path) -> tuple[str, str]:
 def _parsed(line: str) -> dict[str, object] | list[object] | None:
     """The object or array that a line holds; None where it is none."""
     try:
-        nesting.check(line)
+        json_file.check_depth(line)
         value = json.loads(line)
-    except (ValueError, RecursionError, nesting.TooDeep):
+    except (ValueError, RecursionError, json_file.TooDeep):
         return None
     return value if isinstance(value, dict | list) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from capcurriculum.errors import SourceError
-from capcurriculum.files import nesting
+from capcurriculum.files import json_file
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Limits
 from capcurriculum.rows import SCHEMA, CaptionedImage, Question, digest
@@ -102,10 +102,10 @@ class Line:
         if self.fault:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} {self.fault}")
         try:
-            nesting.check(self.text)
+            json_file.check_depth(self.text)
             value: object = json.loads(self.text)
             return value
-        except nesting.TooDeep as error:
+        except json_file.TooDeep as error:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is {error}") from error
         except (ValueError, RecursionError) as error:
             raise LineProblem(Reason.MALFORMED_LINE, f"line {self.number} is not JSON: {error}") from error

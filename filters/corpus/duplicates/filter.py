@@ -1,4 +1,4 @@
-"""Keep one of several questions that ask the same: of problems without an image by their texts alone, of questions
+"""Deduplicate questions that ask the same: of problems without an image by their texts alone, of questions
 about images only where the image is the same or nearly so.
 
 "What colour is the cube?" about two different images is two questions, so equal texts prove nothing there. Questions
@@ -8,23 +8,59 @@ by perceptual hashes, every candidate is checked on its texts, and `keepers` say
 
 from collections.abc import Iterator
 from string import ascii_uppercase
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.corpus_filters import DuplicatesSection
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import Outcome, Verdict
-from filters.corpus import text_hashes
+from filters.base import CorpusRule, Setting
+from filters.corpus import image_hashes, text_hashes
 from filters.corpus.duplicates import pairs
-from filters.corpus.duplicates.pairs import Found
-from filters.corpus.duplicates.representatives import KEPT, keepers
+from filters.corpus.duplicates.pairs import KEPT, Found, keepers
 from filters.corpus.duplicates.shared_keys import Rows
+from filters.corpus.image_hashes import Distance
 
-FILTER = "duplicates"
 _BATCH = 100_000
 _NEEDED = ("question_id", "stage", "text", "problem", "answer", "options", "image_id")
 _NODE = ("picture", "said", "formula", "right")
+
+
+Similarity = Annotated[float, Field(gt=0.5, le=1)]
+
+
+class DuplicatesSection(CorpusRule):
+    """Which questions count as the same one asked twice; the one with the best evidence is kept.
+
+    Two problems without an image are near-duplicates when their texts are at least `text_similarity` alike. Two
+    questions about images are when their texts are at least `image_text_similarity` alike *and* they are about the same
+    image, or about two whose perceptual hashes differ in at most `image_distance` of 64 bits (null: only about the very
+    same file). The same question about two different images is never a duplicate.
+
+    Similarity is 1 - edits / (length + length), over characters, insertions and deletions counted as edits, of the
+    texts in lower case without punctuation. With `same_numbers` the numbers and operators of both texts must be the
+    same in the same order (problems made from one template differ in nothing else), with `same_answer` the texts of
+    their right answers too (left and right of a tree differ in one word).
+    """
+
+    # After the rollouts, when it is known what speaks for each of two like questions.
+    phase: ClassVar[Phase] = Phase.ROLLOUT
+    compares: ClassVar[bool] = True
+
+    name: Literal["duplicates"] = "duplicates"
+    text_similarity: Similarity = 0.85
+    image_text_similarity: Similarity = 0.9
+    image_distance: Distance | None = 4
+    same_numbers: bool = True
+    same_answer: bool = True
+
+    def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
+        """One verdict a question; images that have no hash yet get one first."""
+        hashes = None if self.image_distance is None else image_hashes.fill(at.run, at.folders, questions)
+        return verdicts(scored(questions, at.run.answers.scan()), self, hashes)
 
 
 def verdicts(
@@ -34,11 +70,11 @@ def verdicts(
     for part in judged(questions, section, hashes).iter_slices(_BATCH):
         for question_id, stage, kept_id, similarity, bits in part.iter_rows():
             if kept_id is None:
-                yield Verdict(question_id, stage, FILTER, True, Reason.KEPT)
+                yield Verdict(question_id, stage, section.name, True, Reason.KEPT)
             else:
                 detail = f"of {kept_id}: texts {similarity:.0%} alike"
                 detail += "" if bits is None else f", images {bits} of 64 bits apart"
-                yield Verdict(question_id, stage, FILTER, False, Reason.NEAR_DUPLICATE, detail)
+                yield Verdict(question_id, stage, section.name, False, Reason.NEAR_DUPLICATE, detail)
 
 
 def scored(questions: pl.LazyFrame, answers: pl.LazyFrame) -> pl.LazyFrame:
@@ -54,7 +90,7 @@ def scored(questions: pl.LazyFrame, answers: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def judged(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyFrame | None = None) -> pl.DataFrame:
-    """What each question gives way to, best evidence first; it depends on the set of rows alone, not on their order.
+    """The question that each one gives way to, best evidence first; independent of the order of the rows.
 
     Args:
         questions: columns of `capcurriculum.rows.Question`, and optionally `score`: of two near-duplicates the one of
@@ -68,7 +104,7 @@ def judged(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyF
     """
     rows = _ranked(questions, section, hashes)
     nodes = rows.filter(pl.col("rank") == pl.col("head")).with_row_index("node")
-    found = pairs.checked(nodes, section)
+    found = pairs.checked(nodes, section.text_similarity, section.image_text_similarity, section.image_distance)
     keeper = keepers(found.better, found.worse, nodes.height)
     return _told(rows, nodes, found, keeper)
 
@@ -111,7 +147,7 @@ def _right_answer() -> pl.Expr:
 
 
 def _told(rows: pl.DataFrame, nodes: pl.DataFrame, found: Found, keeper: Rows) -> pl.DataFrame:
-    """What became of each node, told for each of its rows."""
+    """The outcome of each node, joined to each of its rows; see `judged` for the columns."""
     gone = np.flatnonzero(keeper != KEPT)
     why = pl.DataFrame(
         {

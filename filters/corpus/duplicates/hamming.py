@@ -21,7 +21,7 @@ _CHUNK = 4_000_000
 
 
 def near(left: Hashes, right: Hashes, distance: int, scopes: tuple[Hashes, Hashes] | None = None) -> Iterator[Pairs]:
-    """Places in `left` and `right` of every pair within `distance` bits, each pair once, in batches.
+    """Indices into `left` and `right` of every pair within `distance` bits, each pair once, in batches.
 
     With `scopes` (one a hash, of the left and of the right ones) only pairs of one scope are looked for. Time grows
     with how many hashes of a scope agree in a whole choice of blocks; memory does not.

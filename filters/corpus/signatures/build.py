@@ -170,7 +170,7 @@ def _hashed(texts: Sequence[str]) -> _Texts:
 
 
 def summary(signature: Signature) -> Iterator[str]:
-    """What a user is told of a signature."""
+    """A summary of a signature for its user."""
     about = signature.about
     yield f"{about.name} from {about.source}{f' at {about.revision}' if about.revision else ''}"
     yield from (f"  {name.replace('_', ' ')}: {count:,}" for name, count in sorted(about.counts.items()))

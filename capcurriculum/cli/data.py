@@ -1,0 +1,168 @@
+"""The verbs that make data: stage sets, other orders of them, an audit of their labels, signatures of benchmarks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App
+
+from capcurriculum.cli.app import DATA, app, verb
+from capcurriculum.cli.options import Allow, RecipeName, RunName, Whole, opt
+from capcurriculum.errors import RunError
+from capcurriculum.render import terminal
+
+if TYPE_CHECKING:
+    from capcurriculum.recipe import Recipe
+
+signatures = App("signatures", "Hashes of benchmarks, against which the filter `contamination` compares.", group=DATA)
+app.command(signatures)
+
+
+@verb("build curricula/recipes/demo.yaml --dry-run", DATA)
+def build(
+    recipe: RecipeName,
+    /,
+    *,
+    dry_run: Annotated[bool, opt("Print which model would get how many requests at what cost, and send none")] = False,
+    shard: Annotated[
+        str | None, opt("Do share I (from 0) of N, beside other processes on the same run folder", metavar="I/N")
+    ] = None,
+    ray: Annotated[
+        list[str] | None,
+        opt("Let Ray workers ask: of the cluster at auto or host:port, else of this machine", metavar="[ADDRESS]",
+            consume_multiple=(0, 1)),
+    ] = None,
+    allow: Allow = False,
+) -> None:  # fmt: skip
+    """Build the stage sets of a recipe, or resume where a build stopped."""
+    from capcurriculum import consent, run
+    from capcurriculum.ledger import show
+    from capcurriculum.locks import Share
+    from capcurriculum.render.progress import Display
+    from curricula.build import build as build_sets
+
+    wanted = run.recipe_of(recipe)
+    if dry_run:
+        return _forecast(wanted)
+    consent.check(recipe, consent.of_recipe(wanted), {consent.MODELS}, allow=allow)
+    if shard and ray is not None:
+        raise RunError("--shard and --ray are two ways to share the work; give one of them.")
+    share = Share.parse(shard) if shard else None
+    address = None if ray is None else "".join(ray) or "local"
+    show.funnel(build_sets(wanted, Display(), share, address), terminal.console())
+    if share:
+        terminal.say(
+            f"Shard {shard} is done. When all are, run the same command without --shard: it does what "
+            "a shard left undone and writes the stage sets."
+        )
+
+
+def _forecast(wanted: "Recipe") -> None:
+    """Print what a build will ask and cost."""
+    from capcurriculum.ledger import show
+    from capcurriculum.ledger.forecast import forecast
+    from capcurriculum.render.table import grid
+    from datagen import expected
+    from datagen.sources import inferred_keys
+
+    out, there = terminal.console(), expected.existing_run(wanted)
+    if examples := inferred_keys.rows(wanted):
+        out.print(grid(inferred_keys.COLUMNS, examples))
+    for sentence in expected.assumed(wanted, there):
+        out.print(terminal.visible(sentence), soft_wrap=True)
+    show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
+
+
+@verb("allow curricula/recipes/qwen3_vl_8b.yaml", DATA)
+def allow(
+    recipe: Annotated[str, opt("A recipe file, a run's name or folder, or a suite's YAML file")],
+    /,
+    *,
+    forget: Annotated[bool, opt("Withdraw the permission")] = False,
+) -> None:
+    """Show what a recipe would run and send, and allow exactly that from now on."""
+    from capcurriculum import consent, run
+    from evaluation import suites
+
+    wishes = suites.wishes(suites.load(recipe)) if suites.is_file(recipe) else consent.of_recipe(run.recipe_of(recipe))
+    terminal.say(*consent.listed(recipe, wishes))
+    if forget:
+        consent.forget(wishes)
+        terminal.say("This is not allowed any more.")
+    elif wishes:
+        terminal.say(f"This is allowed from now on; {consent.store(wishes)} stands for your word.")
+
+
+@verb("curriculum demo --order merged", DATA)
+def curriculum(
+    run: RunName,
+    /,
+    *,
+    order: Annotated[str, opt("An order of the recipe's `curriculum`, or a kind of one: merged, difficulty, ...")],
+    name: Annotated[str | None, opt("The folder below curricula/ (default: named after the parameters)")] = None,
+    stages: Annotated[str | None, opt("The stages in order, as 2-1-3 or text-perception; others count from 4")] = None,
+    reverse: Annotated[bool, opt("From hard to easy")] = False,
+    by: Annotated[Literal["stage", "source", "skill"] | None, opt("What is interleaved (default: stages)")] = None,
+    proportions: Annotated[str | None, opt("Of what is interleaved: perception=1,text=2 (default: as it is)")] = None,
+    replay: Annotated[float | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
+    balance: Annotated[str | None, opt("Batches with equal shares, as KEY:BATCH, for example skill:512")] = None,
+    epochs: Annotated[Whole | None, opt("Write files for this many epochs, each drawn anew")] = None,
+) -> None:
+    """Write the rows of a built run in another order, without asking a model."""
+    from curricula import command
+
+    folder = command.curriculum(run, order, name=name, stages=stages, reverse=reverse, by=by, replay=replay,
+                                proportions=proportions, balance=balance, epochs=epochs)  # fmt: skip
+    terminal.say(folder)
+
+
+@verb("audit demo --model teacher --size 100", DATA)
+def audit(
+    run: RunName,
+    /,
+    *,
+    model: Annotated[tuple[str, ...], opt("A model of the recipe (default: its filter's; may be repeated)")] = (),
+    size: Annotated[Whole, opt("The number of questions in the sample")] = 200,
+    mode: Annotated[
+        Literal["judge", "answer", "describe"] | None,
+        opt("Judge the marked answer, answer the question, or describe the image for a reader to answer from"),
+    ] = None,
+    reader: Annotated[str | None, opt("The model of the recipe that reads the descriptions")] = None,
+    sees: Annotated[Literal["image_and_caption", "image", "caption"] | None, opt("What the model is shown")] = None,
+    votes: Annotated[Whole | None, opt("How often each model is asked about a question")] = None,
+    allow: Allow = False,
+    seed: Annotated[Whole, opt("Another seed draws another sample")] = 0,
+) -> None:
+    """Estimate how many marked answers of a run are wrong, by models that check a sample of them."""
+    from capcurriculum import consent
+    from capcurriculum.render.progress import Display
+    from capcurriculum.run import with_recipe
+    from filters.audit import run as audit_run
+
+    found, wanted = with_recipe(run)
+    section = audit_run.auditor(wanted, model, mode, sees, votes, reader)
+    consent.check(run, consent.of_recipe(wanted), {consent.MODELS}, allow=allow)
+    report = audit_run.audit_run(wanted, found, section, size, seed, Display())
+    audit_run.show(report, terminal.console())
+
+
+@verb("build MathVista.tsv --name MathVista --out mathvista.sig", name="build", of=signatures)
+def build_signature(
+    data: Annotated[Path, opt("A TSV, JSON lines, Parquet or CSV file, or a folder of such files")],
+    /,
+    *,
+    name: Annotated[str, opt("What verdicts call the benchmark, for example MathVista")],
+    out: Annotated[Path, opt("The signature file to write")],
+    layout: Annotated[str, opt("MathVista, MathVerse, ... (default: the TSV layout of VLMEvalKit)")] = "",
+    question: Annotated[tuple[str, ...], opt("A column of questions (may be repeated)")] = (),
+    image: Annotated[tuple[str, ...], opt("A column of images (may be repeated)")] = (),
+    images: Annotated[Path | None, opt("The folder of images that the data names (default: beside it)")] = None,
+    source: Annotated[str, opt("Where the data comes from, for example a Hub id")] = "",
+    revision: Annotated[str, opt("Which revision of it")] = "",
+) -> None:
+    """Make a signature file, which holds hashes only, from the data of a benchmark."""
+    from filters.corpus.signatures import build, file, layouts
+
+    chosen = layouts.named(layout or layouts.DEFAULT, question, image)
+    made = build.build(build.Wanted(data, name, chosen, source, revision, images))
+    file.save(made, out)
+    terminal.say(*build.summary(made))

@@ -1,0 +1,134 @@
+"""The verbs that show what a run holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from capcurriculum.cli.app import RUNS, verb
+from capcurriculum.cli.options import Positive, RunName, opt
+from capcurriculum.errors import RunError
+from capcurriculum.render import terminal
+
+if TYPE_CHECKING:
+    from capcurriculum.run import Run
+
+
+@verb("status demo", RUNS)
+def status(run: RunName, /) -> None:
+    """Show how far a run is."""
+    from capcurriculum.ledger import show
+    from capcurriculum.run import named
+
+    show.status(named(run), terminal.console())
+
+
+@verb("verify demo", RUNS)
+def verify(run: RunName, /) -> None:
+    """Read all files of a run to their end and compare them with their checksums."""
+    from capcurriculum.ledger import show
+    from capcurriculum.ledger import verify as check
+    from capcurriculum.run import named
+
+    found, damage = check.verify(named(run))
+    show.verified(found, terminal.console())
+    if damage:
+        raise RunError(" ".join(damage))
+
+
+@verb("funnel demo --overlap", RUNS)
+def funnel(
+    run: RunName,
+    /,
+    *,
+    overlap: Annotated[bool, opt("Also show what each filter catches by itself, alone, and with each other")] = False,
+) -> None:
+    """Show what each filter kept and dropped, and why."""
+    from capcurriculum.ledger import show
+    from capcurriculum.run import with_recipe
+    from training import remarks
+
+    found, wanted = with_recipe(run)
+    _note_foreign(found, run)
+    show.funnel(found, terminal.console(), overlap)
+    show.remarks(remarks.of(found, wanted), terminal.console())
+
+
+@verb("why demo 3f2a", RUNS)
+def why(
+    run: RunName, row: Annotated[str, opt("The beginning of the id of a caption, a question or a source line")], /
+) -> None:
+    """Show the whole life of one row."""
+    from capcurriculum.ledger import why as ledger
+    from capcurriculum.run import named
+
+    for line in ledger.life(named(run), row):
+        terminal.say(line)
+
+
+@verb('query demo "select reason, count(*) from verdicts group by all"', RUNS)
+def query(
+    run: RunName,
+    sql: Annotated[str, opt("A statement of DuckDB over the run's tables", allow_leading_hyphen=True)],
+    /,
+    *,
+    csv: Annotated[bool, opt("Print CSV instead of a table")] = False,
+) -> None:
+    """Run one SQL statement over the tables of a run."""
+    from capcurriculum.ledger import user_query
+    from capcurriculum.render.table import grid
+    from capcurriculum.run import named
+
+    columns, rows = user_query.answer(named(run), sql)
+    if csv:
+        terminal.rows_as_csv(columns, rows)
+    else:
+        terminal.console().print(grid(columns, rows))
+
+
+@verb("report demo --out demo.html", RUNS)
+def report(
+    run: RunName,
+    /,
+    *,
+    out: Annotated[Path | None, opt("The HTML file (default: report.html in the run folder)")] = None,
+    rows: Annotated[Positive | None, opt("Show at most this many rows (default: 20000)")] = None,
+) -> None:
+    """Write one HTML page on a run: its numbers, and every question with what became of it."""
+    from capcurriculum.render.progress import Display
+    from capcurriculum.run import named
+    from cards.report import write
+
+    found = named(run)
+    _note_foreign(found, run)
+    path = write.report(found, out, Display(), rows or write.ROWS)
+    terminal.say(f"The report is {path}; open it with any browser.")
+
+
+def _note_foreign(found: "Run", name: str) -> None:
+    """Say where a recipe file is named and the run was last built with another; what is shown is the run as it is."""
+    from capcurriculum.run import recipe_of
+    from curricula import make
+
+    if not Path(name).is_file():
+        return
+    try:
+        make.check_belongs(found, recipe_of(name), found.stages)
+    except RunError as error:
+        terminal.say(f"note: {error} What follows is of the run as it was built.", error=True)
+
+
+@verb("card demo --out card", RUNS)
+def card(
+    run: Annotated[str, opt("A run's folder, its name below runs/, or a recipe file; with --model also a checkpoint")],
+    /,
+    *,
+    stage: Annotated[
+        tuple[str, ...], opt("A set (may be repeated), or the stage of a model (default: all, the last)")
+    ] = (),
+    order: Annotated[str, opt("The order whose sets are meant (default: the plain stages)")] = "",
+    model: Annotated[bool, opt("The card of the trained model instead of its data")] = False,
+    out: Annotated[Path | None, opt("The folder for README.md and its pictures (default: print it)")] = None,
+) -> None:
+    """Show the card of a run's sets, or of a checkpoint, as it would be published."""
+    from hub import card as hub_card
+
+    terminal.say(*hub_card.card(run, stage, order, of_model=model, out=out).split("\n"))

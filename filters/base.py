@@ -1,0 +1,84 @@
+"""What a filter is made from: one class that is its section of the recipe and its rule.
+
+To add a filter, write a module with a class below `Rule` (one question and its replies) or `CorpusRule` (questions
+against each other), and register it by its name in `capcurriculum.recipe.filters`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import polars as pl
+
+from capcurriculum.reasons import Reason
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import FilterSection, Phase
+from capcurriculum.rows import Answer, Question, Verdict
+from capcurriculum.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a filter may know beside the question; `folders` maps a stage to what its image paths are relative to."""
+
+    run: Run
+    recipe: Recipe
+    folders: Mapping[str, Path]
+
+
+#: From a question and the replies that the filter reads to its verdict.
+Judge = Callable[[Question, Sequence[Answer]], Verdict]
+
+
+class Rule(FilterSection):
+    """A filter that judges one question at a time: a pure function of the question and the replies to it."""
+
+    #: Whether it reads files, so that several questions are judged at once in threads.
+    reads_files: ClassVar[bool] = False
+    #: Whether it reads the text of replies, which is not loaded for others.
+    reads_text: ClassVar[bool] = False
+
+    @abstractmethod
+    def judging(self, at: Setting) -> Judge:
+        """The function that judges a question in this setting."""
+
+    def verdict(
+        self, question: Question, keep: bool, reason: Reason, detail: str = "", answers: Sequence[Answer] = ()
+    ) -> Verdict:
+        """A verdict of this filter; evidence is sorted, so that the order of `answers` leaves no trace."""
+        evidence = tuple(sorted(a.request_key for a in answers))
+        return Verdict(question.question_id, question.stage, self.name, keep, reason, detail, evidence)
+
+
+class TextRule(Rule):
+    """A filter that judges what a question says of itself, before it costs a request."""
+
+    phase: ClassVar[Phase] = Phase.QUESTION
+
+    @abstractmethod
+    def judge(self, question: Question) -> Verdict:
+        """The verdict on one question."""
+
+    def judging(self, at: Setting) -> Judge:
+        """`judge`, in any setting."""
+        del at
+        return lambda question, _: self.judge(question)
+
+
+class CorpusRule(FilterSection):
+    """A filter that judges a frame of questions.
+
+    With `compares` it sees all questions again as soon as one is new, and else the new ones alone.
+    """
+
+    @abstractmethod
+    def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterable[Verdict]:
+        """One verdict for each row, in any order.
+
+        Args:
+            at: the run and its folders.
+            questions: the columns of `Question`, and `alive`: false where another filter of this phase drops the
+                question already.
+        """

@@ -1,0 +1,55 @@
+"""What a run has cost: complete after a kill, and added up over resumes."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from capcurriculum.errors import EngineError
+from capcurriculum.ledger import show
+from capcurriculum.ledger.cost import spends
+from capcurriculum.render.progress import Display
+from capcurriculum.run import Run
+from curricula.build import build
+from tests.support import endpoint, worlds
+
+
+def test_replies_tokens_and_seconds_add_up_over_sessions(tmp_path: Path) -> None:
+    worlds.docci(tmp_path / "docci")
+    worlds.problems(tmp_path / "text")
+    with endpoint.serving(endpoint.Endpoint(delay_seconds=0.01)) as server:
+        wanted = worlds.recipe_over(tmp_path, server.url)
+        server.faults += [endpoint.well] * 30 + [endpoint.status(401)] * 3
+        with pytest.raises(EngineError):
+            build(wanted, Display())
+        early = spends(Run(wanted.run_dir))
+        server.faults.clear()
+        server.faults += [endpoint.status(500)] * 2
+        run = build(wanted, Display())
+        sent = len(server.requests)
+    spent = {(line.step, line.model): line for line in spends(run)}
+    assert sum(line.replies for line in early) < sum(line.replies for line in spent.values())
+    assert spent.keys() == {("teacher", "teacher"), ("probe", "one"), ("probe", "two"), ("rollout", "policy")}
+    assert spent["teacher", "teacher"].replies == run.attempts.count() == 12
+    assert sum(line.replies for line in spent.values()) == run.attempts.count() + run.answers.count()
+    assert sum(line.retries for line in spent.values()) == 2
+    # Those that were in flight when the session ended with an error were not noted.
+    assert sum(line.requests for line in spent.values()) <= sent
+    for line in spent.values():
+        assert line.requests >= line.replies // (3 if line.step == "rollout" else 1)
+        # Three rollouts are one request, whose prompt is paid for once.
+        prompts = line.replies // (3 if line.step == "rollout" else 1)
+        assert (line.tokens_in, line.tokens_out) == (10 * prompts, 5 * line.replies)
+        assert 0 <= line.engine_seconds <= line.seconds
+    assert sum(line.engine_seconds for line in spent.values()) > 0
+    noted = [event for event in run.events() if event["event"] == "asked"]
+    assert sum(int(str(event["rows"])) for event in noted) == run.attempts.count() + run.answers.count()
+
+
+def test_status_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worlds.problems(tmp_path / "text")
+    with endpoint.serving() as server:
+        run = build(worlds.recipe_over(tmp_path, server.url, perception=None), Display())
+    console = Console(width=120)
+    show.status(run, console)
+    assert "engine seconds" in capsys.readouterr().out
