@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from capcurriculum.grading.kinds import Kind as AnswerKind
+from capcurriculum.recipe.base import Section
 from capcurriculum.rows import Stage
 
 KindName = Literal[
@@ -91,26 +92,20 @@ DEFAULT_SPLITS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class SourcesSection(BaseModel):
-    """A part of a source's description: immutable, and no key it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AnswerColumn(SourcesSection):
+class AnswerColumn(Section):
     """The column of the marked answers, and their kind where all of the source's are of one (docs/grading.md)."""
 
     column: str = "answer"
     kind: AnswerKind | None = None
 
 
-class GoldRule(SourcesSection):
+class GoldRule(Section):
     """How the final answer is taken from a worked solution: what stands on the line behind the last `after`."""
 
     after: str = ""
 
 
-class Columns(SourcesSection):
+class Columns(Section):
     """Which column of a data set holds what; a dot reaches into a nested column (`ground_truth.value`).
 
     An empty name means there is no such column. `options` holds the texts of a choice in order, or names the
@@ -148,7 +143,7 @@ class Columns(SourcesSection):
         return "" if isinstance(self.answer, str) or self.answer.kind is None else self.answer.kind.value
 
 
-class Download(SourcesSection):
+class Download(Section):
     """How politely images are fetched: requests at once in all and to one host, and seconds between two to one host.
 
     `timeout_seconds` bounds a whole request, redirects included; `tries` counts attempts after refusals that pass
@@ -163,7 +158,7 @@ class Download(SourcesSection):
     user_agent: str = "capcurriculum (data set builder)"
 
 
-class Limits(SourcesSection):
+class Limits(Section):
     """What a source may cost before a row or a file of it is refused; docs/limits.md has the reasons.
 
     Of texts, characters: `line` of a JSON line, `caption`, and `problem`, its options among it. Of archives: `members`,
@@ -181,7 +176,7 @@ class Limits(SourcesSection):
     group_bytes: PositiveInt = 500_000_000
 
 
-class Task(SourcesSection):
+class Task(Section):
     """Rows of one reasoning-gym task. `single` says that its verifier accepts one answer alone, where it could more."""
 
     items: PositiveInt = 100
@@ -189,7 +184,7 @@ class Task(SourcesSection):
     single: bool = False
 
 
-class SourceSection(SourcesSection):
+class SourceSection(Section):
     """Where captioned images or problems come from; see `KINDS` and docs/sources.md for what each kind reads.
 
     `limit` takes the first rows of the source only. `parts` (of `vlaa`) maps a part to how many of its rows are taken,
@@ -274,7 +269,7 @@ def _default(key: str) -> object:
     return SourceSection.model_fields[key].get_default(call_default_factory=True)
 
 
-class StageSources(SourcesSection):
+class StageSources(Section):
     """What every stage section begins with: one `source` or several `sources`."""
 
     source: SourceSection | None = None
