@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -178,5 +179,10 @@ def _file(wishes: Sequence[Wish]) -> Path:
 
 def _shipped() -> frozenset[Wish]:
     """What the recipes of this package name: endpoints on this machine, with the usual key where there is one."""
+    return frozenset(wish for one in _recipes() for wish in of_recipe(one))
+
+
+@cache
+def _recipes() -> list[Recipe]:
     paths = sorted(Path(str(files("curricula"))).joinpath("recipes").rglob("*.yaml"))
-    return frozenset(wish for path in paths for wish in of_recipe(recipe.load(path)))
+    return [recipe.load(path) for path in paths]

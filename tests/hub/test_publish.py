@@ -57,6 +57,7 @@ def sent(served: Served) -> list[str]:
     return [line for line in served.asked() if line.startswith("PUT") or "/commit/" in line]
 
 
+@pytest.mark.slow  # for the real card and three repos
 def test_a_run_is_three_repos_that_load_by_their_names(
     built: Run, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

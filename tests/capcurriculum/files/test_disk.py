@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import datasets
@@ -20,6 +20,7 @@ from PIL import Image
 from capcurriculum import cli, run
 from capcurriculum.errors import RunError, SourceError
 from capcurriculum.files import checksums
+from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula.build import build
@@ -83,19 +84,30 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("table", ["captions", "attempts", "questions", "answers", "verdicts"])
-def test_a_build_makes_a_damaged_shard_again(small: Path, table: str) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recipe]:
+    """The recipe of a run that is built and may be copied; its models go on answering."""
+    folder = tmp_path_factory.mktemp("finished")
+    worlds.docci(folder / "docci", 12)
+    worlds.problems(folder / "text", 8)
     with endpoint.serving() as server:
-        wanted = worlds.recipe_over(small, server.url)
-        before = content(build(wanted, Display()))
-        shard = sorted((wanted.run_dir / table).glob("*.parquet"))[0]
-        flip(shard)
-        with pytest.raises(RunError, match=rf"{shard.name} is damaged .* remove it and .*run `capcurriculum build"):
-            build(wanted, Display())
-        shard.unlink()
-        if table in ("captions", "questions"):
-            (wanted.run_dir / FILE).unlink()
-        assert content(build(wanted, Display())) == before
+        wanted = worlds.recipe_over(folder, server.url)
+        build(wanted, Display())
+        yield wanted
+
+
+@pytest.mark.parametrize("table", ["captions", "attempts", "questions", "answers", "verdicts"])
+def test_a_build_makes_a_damaged_shard_again(finished: Recipe, tmp_path: Path, table: str) -> None:
+    wanted = finished.model_copy(update={"runs": str(tmp_path)})
+    before = content(Run(Path(shutil.copytree(finished.run_dir, wanted.run_dir, symlinks=True))))
+    shard = sorted((wanted.run_dir / table).glob("*.parquet"))[0]
+    flip(shard)
+    with pytest.raises(RunError, match=rf"{shard.name} is damaged .* remove it and .*run `capcurriculum build"):
+        build(wanted, Display())
+    shard.unlink()
+    if table in ("captions", "questions"):
+        (wanted.run_dir / FILE).unlink()
+    assert content(build(wanted, Display())) == before
 
 
 def test_a_damaged_set_is_not_passed_on_to_another_order(tmp_path: Path) -> None:

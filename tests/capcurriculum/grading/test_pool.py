@@ -16,6 +16,8 @@ from capcurriculum.grading.comparing import compare
 from capcurriculum.grading.workers import algebra, pool
 from capcurriculum.rows import Outcome
 
+pytestmark = pytest.mark.slow  # workers are ended, and each new one imports sympy
+
 #: Gold answers that this package's own reader leaves to math-verify, with a right answer and one that never ends.
 INTEGRAL = r"\int_0^1 2x \, dx"
 ENDLESS = r"\sum_{k=1}^{8000} \sqrt{k}"
@@ -99,7 +101,6 @@ def test_what_ran_out_of_time_is_asked_once_more_alone(monkeypatch: pytest.Monke
     assert compare("1", INTEGRAL) == (Outcome.RIGHT, "")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_pool")
 @pytest.mark.timeout(90)
 def test_endless_answers_before_it_change_no_verdict() -> None:

@@ -83,14 +83,14 @@ def test_a_teacher_that_never_says_a_question_ends_the_build_with_the_cause(
 ) -> None:
     with endpoint.serving() as server:
         server.always = fault
-        code, run = build(world, server.url)
+        code, run = build(world, server.url, text=None)
         assert code == 2
         said = error(capsys)
         assert "The model teacher (teacher)" in said
         assert cause in said
         assert run.verdicts.frame().filter(filter="teacher").is_empty()
         server.always = None
-        assert build(world, server.url)[0] == 0
+        assert build(world, server.url, text=None)[0] == 0
     kept = run.verdicts.frame().filter(filter="teacher")
     assert kept["keep"].to_list() == [True] * 30
 

@@ -157,6 +157,7 @@ def test_a_slipped_number_is_another_one_and_none_below_zero() -> None:
         assert (wrong.text, wrong.skill) == (problem.text, problem.skill)
 
 
+@pytest.mark.slow
 def test_the_hedging_model_knows_but_hedges() -> None:
     torch.set_num_threads(1)
     hedging, asked = Speaker(checkpoint("hedging")), measure.held_out(100, seed=6)
