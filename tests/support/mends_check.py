@@ -19,10 +19,11 @@ def head(checkpoint: str, mended: bool) -> None:
     """The part by which the output layer's gradient, sharded over two processes, differs from that of one."""
     import torch.multiprocessing
 
+    _imported(mended)  # once, and not in each process
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    torch.multiprocessing.spawn(_head, (checkpoint, mended, port), nprocs=_GPUS)
+    torch.multiprocessing.start_processes(_head, (checkpoint, mended, port), nprocs=_GPUS, start_method="fork")
 
 
 def _head(rank: int, checkpoint: str, mended: bool, port: str) -> None:
@@ -74,10 +75,8 @@ def packed(checkpoint: str, mended: bool) -> None:
     print("\n" + json.dumps(float((behind - alone)[:-1].abs().max())), flush=True)
 
 
-def _model(checkpoint: str, mended: bool) -> Any:
-    """The model in float32 as verl patches it, with its fused kernels."""
-    import torch
-
+def _imported(mended: bool) -> tuple[Any, Any]:
+    """What loads a model, and what verl patches it by."""
     from capcurriculum.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
@@ -86,7 +85,15 @@ def _model(checkpoint: str, mended: bool) -> Any:
     from transformers import AutoModelForImageTextToText
     from verl.models.transformers.monkey_patch import apply_monkey_patch
 
-    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="sdpa")
+    return AutoModelForImageTextToText, apply_monkey_patch
+
+
+def _model(checkpoint: str, mended: bool) -> Any:
+    """The model in float32 as verl patches it, with its fused kernels."""
+    import torch
+
+    loader, apply_monkey_patch = _imported(mended)
+    model = loader.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="sdpa")
     apply_monkey_patch(model, use_remove_padding=False, use_fused_kernels=True, fused_kernels_backend="torch")
     return model
 
