@@ -120,7 +120,7 @@ def _made(source: Path, parent: Path, temporary: Path, checker: Checker) -> str:
 
 def _write(writer: str, source: Path, target: Path, checker: Checker) -> None:
     """Write the weights anew, in a process of its own."""
-    command = [checker.python, "-m", f"training.{writer}", str(source), str(target), str(checker.scale)]
+    command = [checker.python, "-m", f"training.checkpoints.{writer}", str(source), str(target), str(checker.scale)]
     done = subprocess.run(command, env=trainer_environment(checker.device), capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
