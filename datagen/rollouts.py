@@ -1,8 +1,8 @@
 """K replies of the model that will be trained, to questions of any stage, asked as training will ask them.
 
 With early stopping K is an upper bound: replies come in rounds, and a question leaves when the recipe's rule says that
-it has enough (see `stopping`). A question's round depends on its own replies of the rounds before and on nothing else,
-so a resumed build asks just what an undisturbed one would have, and questions need not wait for each other.
+it has enough (see `early_stopping`). A question's round depends on its own replies of the rounds before and on nothing
+else, so a resumed build asks just what an undisturbed one would have, and questions need not wait for each other.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -4,7 +4,8 @@ Walks, one after the other, each traced in a process of its own: a build of RECI
 added (one filter phase), an order, the dry run of the training, and the dry run of the publication. A file counts when
 one of its functions runs; imports do not count, nor do the processes that a walk starts. A call is a return to a higher
 layer when the caller's file does not import the callee's, directly or through others: a callback, a generator, or a
-method of an object that was handed down. Distinct pairs of files are counted, not calls.
+method of an object that was handed down. So is what is imported by its name, as filters are. Distinct pairs of files
+are counted, not calls.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def traced(arguments: list[str]) -> dict[str, Any]:
 
 
 def walks(recipe: Path, folder: Path) -> dict[str, list[str]]:
-    """Names of the walks with the arguments of each; the last three go on from the first one's run."""
+    """Names of the walks with the arguments of each; those after the first go on from its run."""
     shutil.copytree(recipe.parent, folder, dirs_exist_ok=True)  # a recipe extends those of its own folder alone
     head = f"extends: {recipe.name}\nname: walk\n"
     first, changed = folder / "walk.yaml", folder / "changed.yaml"

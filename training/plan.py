@@ -36,7 +36,7 @@ class State(StrEnum):
 class StagePlan:
     """One run. Rows and steps are counts, times are UTC in ISO 8601, paths are as the run uses them.
 
-    `config` is the part of verl's configuration that can change what is learned (`overrides.identity`), kept so that a
+    `config` is the part of verl's configuration that can change what is learned (`config.identity`), kept so that a
     refusal can say what differs. `parent_digest` is "" until the parent exists. `selected_step` is the step whose
     checkpoint went on, `validation` its accuracy on the stage's validation rows, None where it was not measured, and
     `reply` what the exported checkpoint said when it was asked once.

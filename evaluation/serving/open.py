@@ -125,7 +125,7 @@ def served(target: Target) -> str:
     Raises:
         EvaluationError: it does not answer, or serves several models of other names.
     """
-    request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `targets`
+    request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `models`
     if secret := key(target):
         request.add_unredirected_header("Authorization", f"Bearer {secret}")  # for this host alone
     try:

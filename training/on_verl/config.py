@@ -170,7 +170,7 @@ def config(
         "trainer.max_actor_ckpt_to_keep": knobs.keep_checkpoints,
         "trainer.default_local_dir": str(paths.checkpoints),
         "trainer.resume_mode": "auto",
-        # Only reads what passes through it, and says what the rewards said (see `replay`).
+        # Only reads what passes through it, and says what the rewards said (see `sampler`).
         "trainer.v1.sampler.custom_sampler.path": str(_HERE / "sampler.py"),
         "trainer.v1.sampler.custom_sampler.name": "ToldReplayBuffer",
         # Loadable weights with every checkpoint (see `export`); resuming reads the trainer's own.

@@ -4,7 +4,7 @@ What the trainer and its libraries need of the caller's own environment (`trust.
 the keys of the recipe's trackers alone), what a run needs besides, and the bootstrap folder
 (`bootstrap/sitecustomize.py`), by which every process can be asked where it stands. On a CPU also the platform plugin,
 for which that folder patches every process and takes its imports from a server of forks, and one thread a process: many
-work at once, and only the one that updates the weights has the machine to itself (see `cpu_patches`).
+work at once, and only the one that updates the weights has the machine to itself (see `patches.cpu`).
 """
 
 import os

@@ -1,7 +1,8 @@
 """A stage while it trains: one changing view on a terminal, one plain line a step everywhere else.
 
-What is shown are verl 0.9.1's own metrics and the rewards' numbers that `replay` adds. The time to come is counted from
-the last steps, so a run that slows down says so soon, and what no trainer has reported yet is left out, not guessed.
+What is shown are verl 0.9.1's own metrics and the rewards' numbers that `on_verl.sampler` adds. The time to come is
+counted from the last steps, so a run that slows down says so soon, and what no trainer has reported yet is left out,
+not guessed.
 """
 
 import time
@@ -32,7 +33,7 @@ class Shown(NamedTuple):
 
 
 #: Reward is the mean over the batch's replies, `no gradient` the share of prompts all of whose replies got the same
-#: (see `replay`), length is in tokens, KL against the stage's parent, entropy a token.
+#: (see `on_verl.sampler`), length is in tokens, KL against the stage's parent, entropy a token.
 SHOWN = (
     Shown("reward", "critic/score/mean", ".3f"),
     Shown("accuracy", "reward/accuracy", ".3f"),

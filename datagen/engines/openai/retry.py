@@ -1,7 +1,7 @@
 """From a group of requests to its responses, whatever the endpoints do: repeating, resting, giving up.
 
 What a failure means: 400, 413 and 422 concern one request and become its error; 401, 403 and 404 stop the build; 429
-and 503 are waited out and lower the load (`pacing`); everything else is asked again, elsewhere if there is another
+and 503 are waited out and lower the load (`concurrency`); everything else is asked again, elsewhere if there is another
 endpoint, `tries` times. A try counts only if the endpoints served something since the request failed before, be it just
 the smallest question there is: rows must not be marked as failed for a server that is down. One that stays down stops
 the build with a sentence.

@@ -3,7 +3,7 @@ about images only where the image is the same or nearly so.
 
 "What colour is the cube?" about two different images is two questions, so equal texts prove nothing there. Questions
 with equal texts, answers and images are one node; the nodes are ranked by evidence, candidates are found by MinHash and
-by perceptual hashes, every candidate is checked on its texts, and `keepers` says which nodes stay.
+by perceptual hashes, every candidate is checked on its texts, and `representatives` says which nodes stay.
 """
 
 from collections.abc import Iterator

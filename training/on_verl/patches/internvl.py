@@ -1,7 +1,7 @@
 """What verl 0.9.1 lacks to train InternVL (transformers' `InternVLForConditionalGeneration`) on pictures.
 
 verl imports this module in each of its processes (`VERL_USE_EXTERNAL_MODULES`, which Ray carries to every node; see
-`support.modules`). No file of verl is changed: four functions are replaced as soon as they have been imported.
+`supported_models.modules`). No file of verl is changed: four functions are replaced as soon as they have been imported.
 
 - verl knows processors by the names of their classes, and gives a model of any other no processor at all.
 - It makes a reply's pictures into tensors by reading the whole conversation again, without its special tokens. The
