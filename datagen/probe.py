@@ -1,20 +1,28 @@
-"""The probe: every solver answers every question on every arm, in one or two orders of the options.
+"""The probe: solvers answer every question on the arms of the recipe, in one or two orders of the options.
 
-All that is asked about one image stands together, which is what engines that remember prefixes and images like best.
+With `stop: decided` a solver is asked only what is still needed (see `undecided`). Engines in this process run one
+after the other, so each is asked all that is needed of it before the next one starts; a solver that batches is asked in
+rounds, one reply of each question a round, so that a resumed build cuts the same batches.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from capcurriculum.errors import SourceError
+from capcurriculum.ledger.corrections import Corrections, corrections
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import ProbeKey
 from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.render.progress import Display
-from capcurriculum.rows import SCHEMA, Arm, Purpose, Question, digest
+from capcurriculum.rows import SCHEMA, Answer, Arm, Purpose, Question, digest
 from capcurriculum.run import Run, stage_of_caption
+from capcurriculum.tables import records
+from datagen.asking.ready_queue import ReadyQueue
 from datagen.solver import Asked, ImageFile, Solver
+from datagen.undecided import Undecided, key_of, turns
 
 
 def probe(
@@ -30,11 +38,139 @@ def probe(
         section = made.probe
         mine = (q for q in run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
         questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
+        if section.stop == "decided":
+            _Deciding(run, recipe, stage, questions, folders, display).ask()
+            continue
         asked = asked_of(section, swaps(run, section, recipe.seed, stage))
         for solver in section.solvers:
             model, sampling = recipe.models[solver], section.sampling.record()
             with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:
                 opened.ask_all(questions, asked)
+
+
+class Needs:
+    """What the solvers of one stage have still to be asked, as things to ask."""
+
+    def __init__(self, run: Run, recipe: Recipe, stage: str) -> None:
+        self.corrected = corrections(run, recipe)
+        self.undecided = Undecided(recipe, stage, set(self.corrected.keys["question_id"]))
+        self._swapped = swaps(run, recipe.captioned[stage].probe, recipe.seed, stage)
+
+    def following(self, question: Question, replies: Mapping[ProbeKey, Answer], solver: str) -> list[Asked]:
+        """What to ask this solver next, one thing at the most: what it replies may make the rest needless."""
+        keys = self.undecided.needed(question, list(replies.values()))
+        return [self.item(question, key) for key in keys if key[0] == solver][:1]
+
+    def item(self, question: Question, key: ProbeKey) -> Asked:
+        """What is asked for this reply."""
+        arm = Arm(key[1])
+        shown = self._swapped[question.image_id] if arm is Arm.SWAPPED else None
+        return Asked(question, arm, order=key[2], shown=shown)
+
+
+class _Deciding:
+    """The probe of one stage that asks what is needed."""
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        stage: str,
+        questions: Sequence[Question],
+        folders: Mapping[str, Path],
+        display: Display,
+    ) -> None:
+        self.run, self.recipe, self.folders, self.display = run, recipe, folders, display
+        self.section, self.questions = recipe.captioned[stage].probe, questions
+        self.needs = Needs(run, recipe, stage)
+        self.undecided = self.needs.undecided
+        self.replies = answered(run, questions, self.needs.corrected)
+        #: The questions of each round that decided, by the reply that was asked for; for engines that batch.
+        self._rounds: dict[ProbeKey, set[str]] = {}
+
+    def ask(self) -> None:
+        """Append the answers that are needed; raises as `probe`."""
+        solvers = self.undecided.solvers
+        for place, name in enumerate(turns(solvers)):
+            if not any(key[0] == name for q in self.questions for key in self.needed(q)):
+                continue
+            model, sampling = self.recipe.models[name], self.section.sampling.record()
+            with Solver(self.run, name, model, sampling, Purpose.PROBE, self.folders, self.display) as solver:
+                solver.on_answer = self.note
+                if solver.engine().window:
+                    self._in_rounds(solver, last=place >= len(solvers) - 1)
+                else:
+                    self._as_ready(solver)
+
+    def needed(self, question: Question) -> list[ProbeKey]:
+        """See `Undecided.needed`."""
+        return self.undecided.needed(question, list(self.replies[question.question_id].values()))
+
+    def note(self, answer: Answer) -> None:
+        """Keep what filters read of a reply."""
+        self.replies[answer.question_id][key_of(answer)] = replace(answer, text="", detail="")
+
+    def _as_ready(self, solver: Solver) -> None:
+        """One reply of a question after the other, so that none is asked for that an earlier one makes needless."""
+        by_id = {q.question_id: q for q in self.questions}
+
+        def following(question_id: str) -> list[Asked]:
+            return self.needs.following(by_id[question_id], self.replies[question_id], solver.name)
+
+        owed = [q for q in self.questions if following(q.question_id)]
+        solver.remember(owed)
+        turns = ReadyQueue([q.question_id for q in owed], following, lambda item: item.question.question_id)
+        solver.ask_in_turns(turns, len(owed))
+
+    def _in_rounds(self, solver: Solver, *, last: bool) -> None:
+        """Round by round, each over the questions that need a reply by what was known before the round.
+
+        Replies that were decided by nothing but what came after them must not change a round's list when a build is
+        resumed: its batches are cut from that list.
+        """
+        keys = [key for key in self.undecided.keys if key[0] == solver.name]
+        before = {key for name in self._before(solver.name) for key in self.undecided.keys if key[0] == name}
+        for key in keys:
+            if key not in self._rounds:
+                listed = [q for q in self.questions if key in self._needed_by(q, before)]
+                self._rounds[key] = {q.question_id for q in listed}
+                self._round(solver, key, listed)
+            before.add(key)
+        if last:
+            kept = [q for q in self.questions if self._kept(q)]
+            for key in keys:
+                self._round(solver, key, [q for q in kept if q.question_id not in self._rounds[key]])
+
+    def _before(self, name: str) -> Sequence[str]:
+        """The solvers that are asked before this one."""
+        return self.undecided.solvers[: self.undecided.solvers.index(name)]
+
+    def _needed_by(self, question: Question, known: Container[ProbeKey]) -> set[ProbeKey]:
+        """The replies that decide, by the replies among `known`; all of them for a control question."""
+        replies = [reply for key, reply in self.replies[question.question_id].items() if key in known]
+        return self.undecided.decisive(question, replies)
+
+    def _kept(self, question: Question) -> bool:
+        """Whether the filters keep the question, whatever else is asked."""
+        return self.undecided.deciding(question, list(self.replies[question.question_id].values())) == set()
+
+    def _round(self, solver: Solver, key: ProbeKey, listed: Sequence[Question]) -> None:
+        if any(key not in self.replies[q.question_id] for q in listed):
+            order = ", rotated" if key[2] else ""
+            solver.ask_each([self.needs.item(question, key) for question in listed], f", {key[1]}{order}")
+
+
+def answered(run: Run, questions: Iterable[Question], corrected: Corrections) -> dict[str, dict[ProbeKey, Answer]]:
+    """Question id -> the replies of the probe so far, without their texts and graded under corrected keys."""
+    found: dict[str, dict[ProbeKey, Answer]] = {q.question_id: {} for q in questions}
+    names = ("request_key", "question_id", "solver", "purpose", "arm", "rollout", "answer", "outcome", "order")
+    nothing = {"text": "", "finish": "", "tokens_in": 0, "tokens_out": 0, "prompt_digest": ""}
+    asked = run.answers.scan().filter(pl.col("purpose") == str(Purpose.PROBE)).select(names)
+    asked = asked.filter(pl.col("question_id").is_in(list(found)))
+    frame = corrected.answers(asked).with_columns(**{k: pl.lit(v) for k, v in nothing.items()}).collect()
+    for answer in records(frame, Answer):
+        found[answer.question_id][key_of(answer)] = answer
+    return found
 
 
 def swaps(run: Run, section: ProbeSection, seed: int, stage: str) -> Mapping[str, ImageFile]:

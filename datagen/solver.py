@@ -106,6 +106,8 @@ class Solver:
         self._open = ExitStack()
         self._engine = engine
         self._hear: Callable[[Asked], None] | None = None
+        #: Called with every reply, as soon as it is graded.
+        self.on_answer: Callable[[Answer], None] | None = None
         self.heard = Heard(purpose, f"{name} ({model.model})", look(run, "answers"))
         #: Question id -> variant -> outcome of its answers by this solver, of the questions in hand.
         self.known: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
@@ -192,6 +194,12 @@ class Solver:
         line = Line(self.display, f"{self.purpose}, {self.name}", total, finished=turns.newly_finished)
         self._ask(turns, line)
 
+    def ask_each(self, items: Sequence[Asked], part: str = "") -> None:
+        """Append the answers of these that the run has none for; raises as `ask_all`."""
+        self.remember([item.question for item in items])
+        line = Line(self.display, f"{self.purpose}, {self.name}{part}", len(items), sum(map(self.done, items)))
+        self._ask(items, line)
+
     def _ask(self, items: Iterable[Asked | None], line: Line) -> None:
         engine = self.engine()
         ask_missing(items, self, engine, Meter(self.run, self.purpose, self.name, engine.traffic), line)
@@ -208,6 +216,8 @@ class Solver:
         """The graded answer."""
         answer = self.graded(item, response)
         self.known[answer.question_id][item.variant] = answer.outcome
+        if self.on_answer:
+            self.on_answer(answer)
         if self._hear:
             self._hear(item)
         return answer

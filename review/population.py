@@ -9,7 +9,7 @@ from collections.abc import Collection
 import polars as pl
 
 from capcurriculum.ledger.verdicts import current
-from capcurriculum.reasons import UNDECIDED, Reason
+from capcurriculum.reasons import NOT_JUDGED, UNDECIDED
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Arm, Outcome, Purpose
@@ -31,7 +31,7 @@ def population(run: Run, recipe: Recipe, stages: Collection[str] = ()) -> pl.Dat
     solvers that disagree on the image, a filter or an auditor that could not decide, a pass rate that may lie on the
     other side of the recipe's bounds. No stages named means those whose questions have options, or all if none has.
     """
-    verdicts = current(run, recipe, pl.col("filter") != HUMAN).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = current(run, recipe, pl.col("filter") != HUMAN).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
     dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
     fates = dropped.select("question_id", fate=pl.concat_str("filter", "reason", separator=": "))
     unsure = verdicts.filter(pl.col("reason").is_in(list(UNDECIDED))).select("question_id", unsure=pl.lit(1)).unique()

@@ -31,6 +31,10 @@ NO_EFFECT: tuple[str, ...] = (
     "runs",
     *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
+    "perception.probe.stop",  # which replies there are, and not what they say
+    "perception.probe.control",
+    "capabilities.*.probe.stop",
+    "capabilities.*.probe.control",
     "curriculum",
     "training",
     "filters",  # a verdict carries the digest of the parameters of its filter; no model is asked again for another list

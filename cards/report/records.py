@@ -18,7 +18,7 @@ from capcurriculum.ledger import query
 from capcurriculum.ledger.corrections import corrections
 from capcurriculum.ledger.funnel import STEPS
 from capcurriculum.ledger.verdicts import everything
-from capcurriculum.reasons import Reason
+from capcurriculum.reasons import NOT_JUDGED, Reason
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from cards.report.pictures import Picture
@@ -151,7 +151,7 @@ def _record(
         "remarks": [
             [who, why, int(None in (place, last) or place <= last)]
             for who, _, why, _, place in verdicts
-            if why not in (Reason.KEPT, Reason.NOT_ASKED)
+            if why not in (Reason.KEPT, *NOT_JUDGED)
         ],
         "k": right,
         "n": readable,

@@ -14,8 +14,9 @@ import polars as pl
 from rich.console import Console
 
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import ProbeKey
 from capcurriculum.render.progress import Display
-from capcurriculum.rows import Attempt, CaptionedImage, Purpose, Question, Stage
+from capcurriculum.rows import Answer, Attempt, CaptionedImage, Purpose, Question, Stage
 from capcurriculum.run import Run
 from datagen import probe, rollouts
 from datagen.asking.outcomes import Heard
@@ -25,9 +26,14 @@ from datagen.solver import Asked, Solver, Variant
 from datagen.teacher import tasks
 from datagen.teacher.tasks import Task
 from datagen.teacher.write import Writing
+from datagen.undecided import key_of
 
 Item = TypeVar("Item")
-Facts = TypeVar("Facts")
+Facts_ = TypeVar("Facts_")
+#: Question id -> the replies of the probe.
+Replies = dict[str, dict[ProbeKey, Answer]]
+#: What the tables hold about questions: they themselves, outcomes of the solver's own replies, replies of the probe.
+Facts = tuple[list[Question], dict[str, dict[Variant, str]], Replies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,13 @@ class Spec:
         return said if self.stage == Stage.PERCEPTION else f"{said}, {self.stage}"
 
 
-class StepJob(Protocol[Item, Facts]):
+class StepJob(Protocol[Item, Facts_]):
     """What a step asks about the keys that it is given (ids of captions or of questions)."""
 
-    def recall(self, keys: Sequence[str]) -> Facts:
+    def recall(self, keys: Sequence[str]) -> Facts_:
         """What the run's tables hold about the keys; called from other threads while the step asks."""
 
-    def learn(self, facts: Facts, keys: Sequence[str]) -> None:
+    def learn(self, facts: Facts_, keys: Sequence[str]) -> None:
         """Keep the facts about these keys."""
 
     def forget(self, key: str) -> None:
@@ -129,28 +135,31 @@ class Answering:
         self.run = run
         self._questions: dict[str, Question] = {}
         self._solver = solver(spec, run, recipe, folders)
-        self._wanted = wanted(spec, run, recipe, self._solver)
+        self._wanted = Wanted(spec, run, recipe, self._solver)
 
-    def recall(self, keys: Sequence[str]) -> tuple[list[Question], dict[str, dict[Variant, str]]]:
+    def recall(self, keys: Sequence[str]) -> Facts:
         """See `StepJob`."""
         about = pl.col("question_id").is_in(list(keys))
-        return self.run.questions.where(about), self._solver.recorded(about)
+        questions = self.run.questions.where(about)
+        return questions, self._solver.recorded(about), self._wanted.replies_to(questions)
 
-    def learn(self, facts: tuple[list[Question], dict[str, dict[Variant, str]]], keys: Sequence[str]) -> None:
+    def learn(self, facts: Facts, keys: Sequence[str]) -> None:
         """See `StepJob`."""
-        questions, known = facts
+        questions, known, replies = facts
         new = set(keys)
         self._questions |= {q.question_id: q for q in questions if q.question_id in new}
         self._solver.known |= {key: own for key, own in known.items() if key in new}
+        self._wanted.replies |= {key: own for key, own in replies.items() if key in new}
 
     def forget(self, key: str) -> None:
         """See `StepJob`."""
         del self._questions[key]
         self._solver.known.pop(key, None)
+        self._wanted.replies.pop(key, None)
 
     def following(self, key: str) -> list[Asked]:
         """See `StepJob`."""
-        return self._wanted(self._questions[key])
+        return self._wanted.next(self._questions[key])
 
     def owner(self, item: Asked) -> str:
         """See `StepJob`."""
@@ -175,13 +184,33 @@ def solver(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) ->
     return Solver(run, spec.model, recipe.models[spec.model], sampling.record(), purpose, folders, _quiet())
 
 
-def wanted(spec: Spec, run: Run, recipe: Recipe, by: Solver) -> Callable[[Question], list[Asked]]:
-    """What to ask next about a question, by what `by` knows of it."""
-    if spec.step == Purpose.ROLLOUT:
-        return partial(rollouts.following, solver=by, section=recipe.rollouts)
-    section = recipe.captioned[spec.stage].probe
-    asked = probe.asked_of(section, probe.swaps(run, section, recipe.seed, spec.stage))
-    return lambda question: [item for item in asked(question) if not by.done(item)]
+class Wanted:
+    """What to ask next about a question: by what the solver `by` replied, and in the probe by what all solvers did."""
+
+    def __init__(self, spec: Spec, run: Run, recipe: Recipe, by: Solver) -> None:
+        self._run, self._by, self._needs = run, by, None
+        #: Question id -> all replies of the probe, where they decide what is asked.
+        self.replies: Replies = {}
+        if spec.step == Purpose.ROLLOUT:
+            self.next: Callable[[Question], list[Asked]] = partial(
+                rollouts.following, solver=by, section=recipe.rollouts
+            )
+            return
+        section = recipe.captioned[spec.stage].probe
+        if section.stop == "decided":
+            self._needs = needs = probe.Needs(run, recipe, spec.stage)
+            by.on_answer = self._note
+            self.next = lambda q: needs.following(q, self.replies.get(q.question_id, {}), by.name)
+            return
+        asked = probe.asked_of(section, probe.swaps(run, section, recipe.seed, spec.stage))
+        self.next = lambda question: [item for item in asked(question) if not by.done(item)]
+
+    def replies_to(self, questions: Sequence[Question]) -> Replies:
+        """What the run holds of the replies that decide, if any do."""
+        return probe.answered(self._run, questions, self._needs.corrected) if self._needs else {}
+
+    def _note(self, answer: Answer) -> None:
+        self.replies[answer.question_id][key_of(answer)] = answer
 
 
 def unanswered(
@@ -190,8 +219,9 @@ def unanswered(
     """Ids of the questions that lack something; what is about one image stands together."""
     asked, by = list(questions), solver(spec, run, recipe, folders)
     by.remember(asked)
-    lacks = wanted(spec, run, recipe, by)
-    return [key for _, key in sorted((q.image_id, q.question_id) for q in asked if lacks(q))]
+    lacks = Wanted(spec, run, recipe, by)
+    lacks.replies = lacks.replies_to(asked)
+    return [key for _, key in sorted((q.image_id, q.question_id) for q in asked if lacks.next(q))]
 
 
 def untaught(run: Run, recipe: Recipe, stage: str) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from capcurriculum.ledger.verdicts import current
-from capcurriculum.reasons import Reason
+from capcurriculum.reasons import NOT_JUDGED
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import SCHEMA, digest
@@ -80,7 +80,7 @@ def _strata(run: Run, recipe: Recipe) -> pl.DataFrame:
     """`question_id` and `stratum` of every question made from a caption that a filter of the recipe has judged."""
     made = pl.col("stage").is_in(list(recipe.captioned))
     machine = pl.col("filter") != HUMAN  # what people found wrong is what the sample is to tell
-    verdicts = current(run, recipe, made, machine).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = current(run, recipe, made, machine).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
     dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
     named = dropped.select("question_id", stratum=pl.concat_str("filter", "reason", separator=": "))
     judged = verdicts.select("question_id").unique()

@@ -18,7 +18,7 @@ def test_replies_tokens_and_seconds_add_up_over_sessions(tmp_path: Path) -> None
     worlds.docci(tmp_path / "docci")
     worlds.problems(tmp_path / "text")
     with endpoint.serving(endpoint.Endpoint(delay_seconds=0.01)) as server:
-        wanted = worlds.recipe_over(tmp_path, server.url)
+        wanted = worlds.recipe_over(tmp_path, server.url, {"stop": "never"})
         server.faults += [endpoint.well] * 30 + [endpoint.status(401)] * 3
         with pytest.raises(EngineError):
             build(wanted, Display())

@@ -21,7 +21,7 @@ def priced(folder: Path, url: str, **changes: Any) -> recipe.Recipe:
     perception = {
         "source": {"kind": "docci", "path": str(folder / "docci"), "limit": 12},
         "teacher": {"model": "teacher", "questions": 2, "sampling": {"max_tokens": 100}},
-        "probe": {"solvers": ["one", "two"], "other_order": True},
+        "probe": {"solvers": ["one", "two"], "other_order": True, "stop": "never"},
     }
     text = {"source": {"kind": "problems", "path": str(folder / "text"), "limit": 8}}
     return worlds.recipe_over(folder, url, models=models, perception=perception, text=text, **changes)

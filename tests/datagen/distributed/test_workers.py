@@ -99,7 +99,7 @@ def test_a_build_after_workers_asks_nothing_and_ends_as_one_alone(tmp_path: Path
             folders = gather.folders(run, wanted)
             work(assignment(run, wanted, Spec("teacher", "teacher")), steps.untaught(run, wanted, "perception"))
             write_questions(run, wanted, folders, Display())
-            for solver in ("one", "two"):
+            for solver in ("one", "two", "one"):
                 spec = Spec("probe", solver)
                 keys = steps.unanswered(spec, run, wanted, folders, run.questions.rows())
                 work(assignment(run, wanted, spec), keys)
