@@ -28,6 +28,7 @@ from benchmarks import (
     ordering,
     pixel_canary,
     preflight,
+    probe_stop,
     publish,
     real_files,
     real_pixels,
@@ -382,6 +383,20 @@ BENCHMARKS: dict[str, Benchmark] = {
         0,
         "lower",
         "of 1,000 answers, 1 % endless, those judged otherwise idle, shuffled or with 32 threads",
+    ),
+    "probe_requests_ratio": Benchmark(
+        probe_stop.requests_ratio,
+        "",
+        0.42,
+        "lower",
+        "requests of a probe that stops when decided, with its control, over two full arms; 300 demo images, 2 solvers",
+    ),
+    "probe_selection_differs": Benchmark(
+        probe_stop.selection_differs,
+        "rows",
+        0,
+        "lower",
+        "rows kept otherwise than when everything is asked: by that build, and by four modes over its answers",
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,
