@@ -83,7 +83,7 @@ def _built() -> tuple[tuple[Run, Recipe], tuple[Run, Recipe]]:
 
 
 def _recipe(folder: Path, name: str, stop: str, mode: dict[str, Any]) -> Recipe:
-    data = read(DEMO)
+    data: Any = read(DEMO)
     for stage in ("text", "visual", "training"):
         del data[stage]
     data |= {"name": name, "runs": str(folder), "filters": [{"name": "perception", **mode}, "rollouts"]}

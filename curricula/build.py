@@ -21,6 +21,7 @@ from datagen.auditor import audit
 from datagen.distributed.cluster import LOCAL
 from datagen.distributed.driver import driver_on
 from datagen.engines.openai import headers
+from datagen.flow import Admission, flow, streams
 from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.sources import gather
@@ -47,12 +48,16 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         where = gather.folders(run, recipe)
         if driver:
             driver.folders = where
+        if driver is None:
+            _flow(run, recipe, where, display)
         if recipe.captioned:
             if driver:
                 driver.teach()
             write_questions(run, recipe, where, display)
         mine = run.my_ids()
         worth_asking = pipeline.before_probe(run, recipe, mine)
+        if driver is None and pipeline.admits(run, recipe) is None:
+            _flow(run, recipe, where, display, worth_asking)
         if recipe.captioned:
             probed = set(worth_asking.collect()["question_id"])
             if driver:
@@ -69,6 +74,23 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
             write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
+
+
+def _flow(
+    run: Run, recipe: Recipe, where: Mapping[str, Path], display: Display, alive: pl.LazyFrame | None = None
+) -> None:
+    """Ask what can be asked in one flow; where filters compare questions, first captions alone, and then `alive`.
+
+    What people said changes verdicts by rules that only the steps of the build know, so a run with reviews has no flow.
+    """
+    if run.reviews.shards() or not any(streams(recipe, model) for model in recipe.asked):
+        return
+    admits = pipeline.admits(run, recipe)
+    if admits and alive is None:
+        alive = pipeline.before_probe(run, recipe, run.my_ids())
+    ids = set(alive.collect()["question_id"]) if alive is not None else set()
+    known = run.questions.keys("question_id")
+    flow(run, recipe, where, display, Admission(known, ids, admits or (lambda _: False)))
 
 
 def _check_headers(recipe: Recipe, ray: str | None) -> None:

@@ -1,11 +1,11 @@
-"""The probe: solvers answer every question on the arms of the recipe, in one or two orders of the options.
+"""The probe: solvers answer questions on the arms of the recipe, in one or two orders of the options.
 
-With `stop: decided` a solver is asked only what is still needed (see `undecided`). Engines in this process run one
-after the other, so each is asked all that is needed of it before the next one starts; a solver that batches is asked in
-rounds, one reply of each question a round, so that a resumed build cuts the same batches.
+A solver is asked what is still needed (see `undecided`). Engines in this process run one after the other, so each is
+asked all that is needed of it before the next one starts; a solver that batches is asked in rounds, one reply of each
+question a round, so that a resumed build cuts the same batches.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,18 +34,10 @@ def probe(
         EngineError: a solver cannot be used.
         SourceError: the swapped arm is wanted and there is only one image.
     """
-    for stage, made in recipe.captioned.items():
-        section = made.probe
+    for stage in recipe.captioned:
         mine = (q for q in run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
         questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
-        if section.stop == "decided":
-            _Deciding(run, recipe, stage, questions, folders, display).ask()
-            continue
-        asked = asked_of(section, swaps(run, section, recipe.seed, stage))
-        for solver in section.solvers:
-            model, sampling = recipe.models[solver], section.sampling.record()
-            with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:
-                opened.ask_all(questions, asked)
+        _Probing(run, recipe, stage, questions, folders, display).ask()
 
 
 class Needs:
@@ -57,19 +49,20 @@ class Needs:
         self._swapped = swaps(run, recipe.captioned[stage].probe, recipe.seed, stage)
 
     def following(self, question: Question, replies: Mapping[ProbeKey, Answer], solver: str) -> list[Asked]:
-        """What to ask this solver next, one thing at the most: what it replies may make the rest needless."""
+        """What to ask this solver next: one thing where its reply may make the rest needless, and else all."""
         keys = self.undecided.needed(question, list(replies.values()))
-        return [self.item(question, key) for key in keys if key[0] == solver][:1]
+        mine = [self.item(question, key, replies) for key in keys if key[0] == solver]
+        return mine if self.undecided.in_control(question) else mine[:1]
 
-    def item(self, question: Question, key: ProbeKey) -> Asked:
-        """What is asked for this reply."""
-        arm = Arm(key[1])
+    def item(self, question: Question, key: ProbeKey, replies: Mapping[ProbeKey, Answer]) -> Asked:
+        """What is asked for this reply, for the first time or, if it is there and could not be read, again."""
+        arm, again = Arm(key[1]), replies.get(key)
         shown = self._swapped[question.image_id] if arm is Arm.SWAPPED else None
-        return Asked(question, arm, order=key[2], shown=shown)
+        return Asked(question, arm, again.rollout + 1 if again else 0, key[2], shown)
 
 
-class _Deciding:
-    """The probe of one stage that asks what is needed."""
+class _Probing:
+    """The probe of one stage."""
 
     def __init__(
         self,
@@ -155,9 +148,22 @@ class _Deciding:
         return self.undecided.deciding(question, list(self.replies[question.question_id].values())) == set()
 
     def _round(self, solver: Solver, key: ProbeKey, listed: Sequence[Question]) -> None:
-        if any(key not in self.replies[q.question_id] for q in listed):
-            order = ", rotated" if key[2] else ""
-            solver.ask_each([self.needs.item(question, key) for question in listed], f", {key[1]}{order}")
+        """One reply of each of these questions, and then those again that could not be read."""
+        for rollout in range(1 + self.section.again):
+            if rollout:
+                listed = [q for q in listed if self._asked_again(q, key, rollout)]
+            if any(self._lacks(q, key, rollout) for q in listed):
+                part = f", {key[1]}{', rotated' if key[2] else ''}{', again' if rollout else ''}"
+                solver.ask_each([replace(self.needs.item(q, key, {}), rollout=rollout) for q in listed], part)
+
+    def _lacks(self, question: Question, key: ProbeKey, rollout: int) -> bool:
+        reply = self.replies[question.question_id].get(key)
+        return reply is None or reply.rollout < rollout
+
+    def _asked_again(self, question: Question, key: ProbeKey, rollout: int) -> bool:
+        """Whether the reply before this one could not be read: it is the last, or this one is there already."""
+        reply = self.replies[question.question_id].get(key)
+        return reply is not None and (reply.rollout >= rollout or self.undecided.asked_again(reply))
 
 
 def answered(run: Run, questions: Iterable[Question], corrected: Corrections) -> dict[str, dict[ProbeKey, Answer]]:
@@ -168,7 +174,7 @@ def answered(run: Run, questions: Iterable[Question], corrected: Corrections) ->
     asked = run.answers.scan().filter(pl.col("purpose") == str(Purpose.PROBE)).select(names)
     asked = asked.filter(pl.col("question_id").is_in(list(found)))
     frame = corrected.answers(asked).with_columns(**{k: pl.lit(v) for k, v in nothing.items()}).collect()
-    for answer in records(frame, Answer):
+    for answer in records(frame.sort("rollout", maintain_order=True), Answer):
         found[answer.question_id][key_of(answer)] = answer
     return found
 
@@ -201,17 +207,3 @@ def partners(image_ids: Iterable[str], seed: int) -> dict[str, str]:
     """
     ids = sorted(set(image_ids), key=lambda image: (digest(SCHEMA, "swap", seed, image), image))
     return dict(zip(ids, ids[1:] + ids[:1], strict=True)) if len(ids) > 1 else {}
-
-
-def asked_of(section: ProbeSection, swapped: Mapping[str, ImageFile]) -> Callable[[Question], Iterator[Asked]]:
-    """What one solver is asked about a question."""
-    orders = (0, 1) if section.other_order else (0,)
-    arms = tuple(map(Arm, section.arms))
-
-    def asked(question: Question) -> Iterator[Asked]:
-        for arm in arms:
-            shown = swapped[question.image_id] if arm is Arm.SWAPPED else None
-            for order in orders:
-                yield Asked(question, arm, order=order, shown=shown)
-
-    return asked

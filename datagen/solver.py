@@ -7,7 +7,7 @@ The system turn is the unified prompt, the user turn is the problem as training 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import intern
 from types import TracebackType
@@ -209,8 +209,11 @@ class Solver:
         return item.variant in self.known.get(item.question.question_id, ())
 
     def request(self, item: Asked) -> Request:
-        """The request for the answer."""
-        return request(item, self.model.model, self.sampling, self.folders)
+        """The request for the answer; a reply of the probe that is asked for again has twice the room."""
+        sampling = self.sampling
+        if item.rollout and self.purpose is Purpose.PROBE:
+            sampling = replace(sampling, max_tokens=sampling.max_tokens * 2**item.rollout)
+        return request(item, self.model.model, sampling, self.folders)
 
     def row(self, item: Asked, response: Response) -> Answer:
         """The graded answer."""

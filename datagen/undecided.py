@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable, Sequence
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase, ProbeKey
 from capcurriculum.recipe.models import ModelSection
-from capcurriculum.rows import SCHEMA, Answer, Arm, Question, digest
+from capcurriculum.rows import SCHEMA, Answer, Arm, Outcome, Question, digest
 
 #: "32B" in a model's name: its parameters in billions.
 _PARAMETERS = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z])")
@@ -39,8 +39,11 @@ class Undecided:
         self.keys: tuple[ProbeKey, ...] = tuple((s, str(arm), o) for o in orders for arm in arms for s in self.solvers)
 
     def needed(self, question: Question, answers: Sequence[Answer]) -> list[ProbeKey]:
-        """The replies that are needed beside these, in the order in which they are worth asking."""
-        asked = {key_of(answer) for answer in answers}
+        """The replies that are needed beside these, in the order in which they are worth asking.
+
+        One that could not be read is needed again, and says nothing, until it was asked for as often as it may be.
+        """
+        asked = {key_of(answer) for answer in answers if not self.asked_again(answer)}
         rest = [key for key in self.keys if key not in asked]
         if not rest or self.in_control(question):
             return rest
@@ -49,21 +52,30 @@ class Undecided:
             return []
         return [key for key in rest if key in wanted] or rest
 
+    def asked_again(self, answer: Answer) -> bool:
+        """Whether a reply is to be asked for again."""
+        return answer.outcome == Outcome.UNPARSED and answer.rollout < self._probe.again
+
     def decisive(self, question: Question, answers: Sequence[Answer]) -> set[ProbeKey]:
-        """As `needed`, without those that are asked for because the question is kept."""
+        """The replies that are needed whatever comes of the question, or that decide it; not those of kept ones."""
         if self.in_control(question):
-            return set(self.keys) - {key_of(answer) for answer in answers}
+            return set(self.keys)
         return self.deciding(question, answers) or set()
 
     def in_control(self, question: Question) -> bool:
         """Whether the question is asked everything, whatever comes."""
-        return question.question_id in self._corrected or in_control(question.question_id, self._probe.control)
+        return (
+            self._probe.stop == "never"
+            or question.question_id in self._corrected
+            or in_control(question.question_id, self._probe.control)
+        )
 
     def deciding(self, question: Question, answers: Sequence[Answer]) -> set[ProbeKey] | None:
         """The replies that can still change whether the question is kept: none if it is, None if it is dropped."""
         wanted: set[ProbeKey] = set()
+        there = [answer for answer in answers if not self.asked_again(answer)]
         for section in self._filters:
-            keep, still_open = section.outlook(self._recipe, question, answers)
+            keep, still_open = section.outlook(self._recipe, question, there)
             if not keep and not still_open:
                 return None
             wanted.update(still_open)

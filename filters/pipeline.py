@@ -6,7 +6,7 @@ questions says which ones by `within`, a frame with `question_id`; filters that 
 without it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -18,7 +18,7 @@ from capcurriculum.rows import Question
 from capcurriculum.run import Run
 from datagen.sources import gather
 from filters import evidence
-from filters.base import Setting
+from filters.base import Rule, Setting
 from filters.human import people
 from filters.runner import BATCH, judge_phase
 
@@ -41,6 +41,20 @@ def after_audit(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) ->
 def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """Judge by the pass rates."""
     return _through(run, recipe, Phase.ROLLOUT, within)
+
+
+def admits(run: Run, recipe: Recipe) -> Callable[[Question], bool] | None:
+    """Whether a question comes through the filters before the probe, as `before_probe` will find it.
+
+    None where that depends on other questions. The function may be called from several threads.
+    """
+    early = [f for f in recipe.filters if f.phase is Phase.QUESTION and f.action == "drop"]
+    rules = [f for f in early if isinstance(f, Rule)]
+    if len(rules) < len(early):
+        return None
+    setting = Setting(run, recipe, gather.folders(run, recipe))
+    judges = [(rule, rule.judging(setting)) for rule in rules]
+    return lambda q: all(judge(q, ()).keep for rule, judge in judges if q.stage in rule.stages)
 
 
 def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:

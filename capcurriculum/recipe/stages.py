@@ -48,6 +48,9 @@ class ProbeSection(Section):
     With `stop: decided` a question is asked until the filters that drop rows by the probe have decided it, and the rest
     of its replies only if they keep it; the kept rows are those of `never`, which asks everything. The share `control`
     of the questions is asked everything all the same, so that the rates of the arms can be estimated.
+
+    A reply that cannot be read is asked for `again` so many times, with twice the room for tokens each time; the last
+    one counts.
     """
 
     solvers: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -55,6 +58,7 @@ class ProbeSection(Section):
     other_order: bool = False
     stop: Literal["never", "decided"] = "decided"
     control: Annotated[float, Field(ge=0, le=1)] = 0.02
+    again: Annotated[int, Field(ge=0, le=3)] = 1
     sampling: SamplingSection = SamplingSection()
 
     @property

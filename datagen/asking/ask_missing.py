@@ -51,14 +51,14 @@ class Job(Protocol[_In, _Row]):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The progress line of a step: its `name`, `total` rows, and how many were `done` before.
+    """The progress line of a step: its `name`, `total` rows (None: not known before), and how many were `done` before.
 
     `finished`, for a line that counts something else than rows, returns how many were finished since its last call.
     """
 
     display: Display
     name: str
-    total: int
+    total: int | None
     done: int = 0
     finished: Callable[[], int] | None = None
 
@@ -74,7 +74,7 @@ def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engin
     """
     job.heard.begin(engine.traffic)
     with line.display.step(line.name, line.total, line.done, job.heard.words) as advance:
-        rows = _Rows(job, meter, line, advance)
+        rows = Rows(job, meter, line, advance)
         try:
             if engine.window:
                 _in_windows(items, engine.window, job, engine, meter, rows)
@@ -88,7 +88,7 @@ def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engin
         line.display.note(sentence)
 
 
-class _Rows(Generic[Item, Row]):
+class Rows(Generic[Item, Row]):
     """Buffer of rows for the table; those of an undecided streak are held back."""
 
     def __init__(self, job: Job[Item, Row], meter: Meter, line: Line, advance: Advance) -> None:
@@ -130,7 +130,7 @@ class _Rows(Generic[Item, Row]):
 
 
 def _in_windows(
-    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, meter: Meter, rows: _Rows[Item, Row]
+    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, meter: Meter, rows: Rows[Item, Row]
 ) -> None:
     for window in windows((item for item in items if item is not None), size):
         missing = [item for item in window if not job.done(item)]
@@ -146,7 +146,7 @@ def _in_windows(
 
 
 def _stream(
-    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, rows: _Rows[Item, Row]
+    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, rows: Rows[Item, Row]
 ) -> None:
     waiting: dict[str, tuple[Request, list[Item]]] = {}
     flushed = time.monotonic()

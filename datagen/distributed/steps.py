@@ -188,7 +188,7 @@ class Wanted:
     """What to ask next about a question: by what the solver `by` replied, and in the probe by what all solvers did."""
 
     def __init__(self, spec: Spec, run: Run, recipe: Recipe, by: Solver) -> None:
-        self._run, self._by, self._needs = run, by, None
+        self._run, self._needs = run, None
         #: Question id -> all replies of the probe, where they decide what is asked.
         self.replies: Replies = {}
         if spec.step == Purpose.ROLLOUT:
@@ -196,14 +196,9 @@ class Wanted:
                 rollouts.following, solver=by, section=recipe.rollouts
             )
             return
-        section = recipe.captioned[spec.stage].probe
-        if section.stop == "decided":
-            self._needs = needs = probe.Needs(run, recipe, spec.stage)
-            by.on_answer = self._note
-            self.next = lambda q: needs.following(q, self.replies.get(q.question_id, {}), by.name)
-            return
-        asked = probe.asked_of(section, probe.swaps(run, section, recipe.seed, spec.stage))
-        self.next = lambda question: [item for item in asked(question) if not by.done(item)]
+        self._needs = needs = probe.Needs(run, recipe, spec.stage)
+        by.on_answer = self._note
+        self.next = lambda q: needs.following(q, self.replies.get(q.question_id, {}), by.name)
 
     def replies_to(self, questions: Sequence[Question]) -> Replies:
         """What the run holds of the replies that decide, if any do."""

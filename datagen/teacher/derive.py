@@ -26,17 +26,18 @@ def derive(
     fresh = [c for c in captions if c.caption_id in attempts and c.caption_id not in judged]
     known = run.questions.keys("question_id") if fresh else set()
     # By id, as two captions of one image may lead to the same question.
-    made = {q.question_id: q for c in fresh for a in _in_order(attempts[c.caption_id]) if (q := _usable(c, a))}
+    made = {q.question_id: q for c in fresh for q in questions(c, attempts[c.caption_id])}
     run.questions.append(question for key, question in made.items() if key not in known)
     run.verdicts.append(_verdict(c, _in_order(attempts[c.caption_id]), teacher) for c in fresh)
 
 
+def questions(caption: CaptionedImage, attempts: Iterable[Attempt]) -> list[Question]:
+    """The questions that a caption's attempts gave, in the order of its slots."""
+    return [_question(caption, attempt) for attempt in _in_order(attempts) if not attempt.problem]
+
+
 def _in_order(attempts: Iterable[Attempt]) -> list[Attempt]:
     return sorted(attempts, key=lambda a: (a.slot, a.attempt))
-
-
-def _usable(caption: CaptionedImage, attempt: Attempt) -> Question | None:
-    return None if attempt.problem else _question(caption, attempt)
 
 
 def _question(caption: CaptionedImage, attempt: Attempt) -> Question:

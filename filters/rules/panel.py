@@ -33,11 +33,17 @@ class Panel:
         return Panel(probe.solvers, (0, 1) if probe.other_order else (0,))
 
     def replies(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Answer | None]:
-        """A solver's known replies on an arm, and None for each that is unknown or was never given."""
+        """A solver's known replies on an arm, and None for each that is unknown or was never given.
+
+        One that could not be read does not count where it was asked for again.
+        """
         found: list[Answer | None] = []
         for order in self.orders:
             own = [a for a in answers if a.solver == solver and a.arm == arm and a.order == order]
-            found += [a if a.outcome in KNOWN else None for a in own] or [None]
+            last = max((a.rollout for a in own), default=0)
+            found += [a if a.outcome in KNOWN else None for a in own if a.outcome in KNOWN or a.rollout == last] or [
+                None
+            ]
         return found
 
     def outcomes(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Outcome | None]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from curricula.build import build
 from datagen import engines
 from datagen.engines.protocol import Traffic
 from datagen.option_rotation import rotated, written
-from datagen.probe import asked_of, partners, swaps
+from datagen.probe import Needs, partners, swaps
 from datagen.solver import graded, messages
 from datagen.undecided import in_control
 from filters import pipeline
@@ -78,9 +78,10 @@ def test_one_image_has_no_partner(tmp_path: Path) -> None:
 
 def test_each_arm_shows_what_its_name_says(tmp_path: Path) -> None:
     own = question("i")
-    section = ProbeSection(solvers=("one",), other_order=True)
-    items = list(asked_of(section, swaps(run_with(tmp_path, "i", "j"), section, 0, "perception"))(own))
-    assert [(item.arm, item.order) for item in items] == [(arm, order) for arm in section.arms for order in (0, 1)]
+    wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", {"stop": "never", "other_order": True})
+    items = Needs(run_with(tmp_path, "i", "j"), wanted, "perception").following(own, {}, "one")
+    arms = wanted.captioned["perception"].probe.arms
+    assert [(item.arm, item.order) for item in items] == [(arm, order) for order in (0, 1) for arm in arms]
     assert {item.shown.path for item in items if item.shown} == {"j.png"}
     by_arm = {item.arm: messages(own, item.arm)[1] for item in items}
     assert {arm: turn.images for arm, turn in by_arm.items()} == {
@@ -125,6 +126,10 @@ def test_four_arms_in_two_orders_over_the_wire(tmp_path: Path) -> None:
     assert all((a.answer == gold[a.question_id]) == (a.outcome == "right") for a in probes)
     assert {a.outcome for a in probes if a.arm == "blind"} == {"right"}
     assert {a.outcome for a in probes if a.arm == "image"} == {"right", "wrong"}
+
+
+#: Rollouts that are not cut off.
+LONG = {"model": "policy", "k": 1, "sampling": {"max_tokens": 600}}
 
 
 class Unlike(endpoint.Endpoint):
@@ -232,6 +237,33 @@ def test_everything_is_asked_of_the_control_sample(tmp_path: Path) -> None:
     drawn = {question for question in counts if in_control(question, 0.5)}
     assert 0 < len(drawn) < 30
     assert {question: count for question, count in counts.items() if count != 1} == dict.fromkeys(drawn, 8)
+
+
+class Cut(endpoint.Endpoint):
+    """Cuts its choices off where it is given no more room than it is at first."""
+
+    def reply(self, body: dict[str, Any]) -> str:
+        said = super().reply(body)
+        return said if "boxed" not in said or body["max_tokens"] > 512 else "<think> I look at the"
+
+
+@pytest.mark.parametrize("again", [0, 1])
+def test_a_reply_that_cannot_be_read_is_asked_for_again_with_more_room(tmp_path: Path, again: int) -> None:
+    worlds.docci(tmp_path / "docci", 12)
+    with endpoint.serving(Cut(image_right=0.0)) as server:
+        wanted = worlds.recipe_over(
+            tmp_path, server.url, {"again": again, "arms": ["image", "caption"]}, text=None, rollouts=LONG
+        )
+        with nullcontext() if again else pytest.raises(RunError, match="No row is left"):
+            build(wanted, Display())
+    run = Run(wanted.run_dir)
+    probes = [a for a in run.answers.rows() if a.purpose == "probe"]
+    assert {a.rollout: a.outcome for a in probes if a.arm == "image"} == {0: "unparsed"} | (
+        {1: "wrong"} if again else {}
+    )
+    assert Counter(a.rollout for a in probes) == dict.fromkeys(range(1 + again), 12 * 4)
+    reasons = {v.reason for v in run.verdicts.rows() if v.filter == "perception"}
+    assert reasons == ({"kept"} if again else {"unknown_from_image"})
 
 
 @pytest.mark.parametrize("kill_after", [5, 25, 60])

@@ -8,10 +8,11 @@ happens to one request is in `retry`, how many are in flight in `concurrency`, w
 import asyncio
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
@@ -77,67 +78,117 @@ class OpenAIEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
-        """Responses as they finish; see `Engine.stream`.
+        """Responses as they finish; see `Engine.stream`."""
+        with closing(merged((Source(self, requests),))) as responses:
+            for _, response in responses:
+                yield response
 
-        At most `concurrency` HTTP requests are in flight. What is taken from the iterator and not yet answered is that
+    def room(self) -> int:
+        """How many groups may be unfinished.
+
+        At most `concurrency` HTTP requests are in flight. What is taken from an iterator and not yet answered is that
         many groups, a quarter more that wait their turn while the caller is busy, and one for each that rests before it
         is asked again, up to twice `concurrency`.
         """
-        events: SimpleQueue[Event] = SimpleQueue()
-        groups: Iterator[Group | None] | None = grouped(requests, self.section.max_n)
-        tasks: set[asyncio.Task[None]] = set()
-        owed = unfinished = 0
-        told_to_wait = False
-        try:
-            while True:
-                while groups is not None and not told_to_wait and unfinished < self._room():
-                    group = next(groups, ())
-                    if group == ():
-                        groups = None
-                    elif group is None:
-                        told_to_wait = True
-                    else:
-                        owed += len(group)
-                        unfinished += self._submit(group, events, tasks)
-                if owed == 0 and groups is None:
-                    return
-                if owed == 0 and told_to_wait:
-                    raise RuntimeError("the iterator of requests gave None while every request was answered")
-                event = events.get()
-                if isinstance(event, Exception):
-                    raise event
-                if isinstance(event, int):
-                    unfinished -= event
-                    continue
-                owed -= 1
-                yield event
-                told_to_wait = False
-        finally:
-            if not self._loop.is_closed():
-                asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
-
-    def _room(self) -> int:
-        """How many groups may be unfinished."""
         most = self.section.concurrency
         return most + most // 4 + min(self.conversation.resting, 2 * most)
 
-    def _submit(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> int:
+    def submit(self, group: Group, put: Callable[[Event], None], tasks: set[asyncio.Task[None]]) -> int:
         """Hand over a group, in single requests where `n` is not taken; returns how many are now to be finished."""
         parts: list[Group] = [(request,) for request in group] if self.conversation.singly else [group]
         for part in parts:
-            self._loop.call_soon_threadsafe(self._start, part, events, tasks)
+            self._loop.call_soon_threadsafe(self._start, part, put, tasks)
         return len(parts)
 
-    def _start(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> None:
-        task = self._loop.create_task(self._serve(group, events))
+    def drop(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Cancel what is in flight."""
+        if not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
+
+    def _start(self, group: Group, put: Callable[[Event], None], tasks: set[asyncio.Task[None]]) -> None:
+        task = self._loop.create_task(self._serve(group, put))
         for known in (tasks, self._tasks):
             known.add(task)
             task.add_done_callback(known.discard)
 
-    async def _serve(self, group: Group, events: SimpleQueue[Event]) -> None:
+    async def _serve(self, group: Group, put: Callable[[Event], None]) -> None:
         try:
-            await self.conversation.serve(group, events.put, lambda: events.put(0))
+            await self.conversation.serve(group, put, lambda: put(0))
         except Exception as error:  # raised again in the caller's thread, after all that was answered before it
-            events.put(error)
+            put(error)
         else:
-            events.put(1)
+            put(1)
+
+
+class Source:
+    """An iterator of requests and the engine that it is asked of, for `merged`."""
+
+    def __init__(self, engine: OpenAIEngine, requests: Iterable[Request | None]) -> None:
+        self._engine = engine
+        self._groups: Iterator[Group | None] | None = grouped(requests, engine.section.max_n)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unfinished = 0
+        #: Responses that are still to come.
+        self.owed = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._groups is None and not self.owed
+
+    def fill(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
+        """Take requests until the engine has no room, or the iterator has none right now."""
+        while self._groups is not None and self._unfinished < self._engine.room():
+            group = next(self._groups, ())
+            if group == ():
+                self._groups = None
+            elif group is None:
+                return
+            else:
+                self.owed += len(group)
+                self._unfinished += self._engine.submit(group, lambda event: events.put((self, event)), self._tasks)
+
+    def take(self, event: Event) -> Response | None:
+        """The response that an event brings, if it does; raises what ended the engine."""
+        if isinstance(event, Exception):
+            raise event
+        if isinstance(event, int):
+            self._unfinished -= event
+            return None
+        self.owed -= 1
+        return event
+
+    def close(self) -> None:
+        """Cancel what is in flight."""
+        self._engine.drop(self._tasks)
+
+
+def merged(sources: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
+    """Responses of several sources as they finish, each with its source; all iterators are consumed in this thread.
+
+    An iterator that gives None is asked again after the next response of any source was consumed. `sources` may grow
+    meanwhile, and hold others that do as a `Source` does.
+
+    Raises:
+        EngineError: an engine cannot be used.
+        RuntimeError: all iterators that have not ended give None, and no response is owed.
+    """
+    events: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+    try:
+        while True:
+            for source in sources:
+                source.fill(events)
+            if not any(source.owed for source in sources):
+                if all(source.ended for source in sources):
+                    return
+                raise RuntimeError("the iterator of requests gave None while every request was answered")
+            response = None
+            while response is None:
+                source, event = events.get()
+                response = source.take(event)
+                if response is None:
+                    source.fill(events)
+            yield source, response
+    finally:
+        for source in sources:
+            source.close()
