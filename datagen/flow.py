@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -70,23 +70,30 @@ def flow(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display
                 found.release()
             finally:
                 found.keep()
+                found.close()
 
 
 class _Part:
     """One step with one model: its rows, clock and line of progress."""
 
-    def __init__(self, job: Job[Any, Any], model: "_Model", step: str, name: str, line: Line, stack: ExitStack) -> None:
-        self.job, self.model, self.traffic = job, model, Traffic()
+    def __init__(self, job: Job[Any, Any], model: "_Model", step: str, name: str, line: Line) -> None:
+        self.job, self.model, self.traffic, self.finished = job, model, Traffic(), 0
+        self.line = line if line.total is None else replace(line, finished=self._newly_finished)
         job.heard.begin(self.traffic)
-        advance = stack.enter_context(line.display.step(line.name, line.total, line.done, job.heard.words))
-        stack.callback(self._close, line)
+        self._step = line.display.step(line.name, line.total, line.done, job.heard.words)
         self.meter = Meter(model.flow.run, step, name, self.traffic)
-        self.rows: Rows[Any, Any] = Rows(job, self.meter, line, advance)
+        self.rows: Rows[Any, Any] = Rows(job, self.meter, self.line, self._step.__enter__())
         self.then: Callable[[Any], None] = lambda item: None
 
-    def _close(self, line: Line) -> None:
-        for sentence in self.job.heard.closing(line.name):
-            line.display.note(sentence)
+    def _newly_finished(self) -> int:
+        finished, self.finished = self.finished, 0
+        return finished
+
+    def close(self) -> None:
+        """End the line, and say what went wrong."""
+        self._step.__exit__(None, None, None)
+        for sentence in self.job.heard.closing(self.line.name):
+            self.line.display.note(sentence)
 
 
 class _Model(Source):
@@ -236,16 +243,16 @@ class _Flow:
 
         def ask(caption: CaptionedImage) -> None:
             if items := writing.following(caption):
-                self._put(self._part("teacher", writing.teacher.model, stage, writing, len(captions)), items)
+                self._put(part, items)
                 return
+            part.finished += 1
             for question in derive.questions(caption, writing.attempts.get(caption.caption_id, ())):
                 self._written(question)
 
         if tasks.finished(captions, writing.attempts, writing.teacher):
             return
-        self._part("teacher", writing.teacher.model, stage, writing, len(captions)).then = lambda task: ask(
-            task.caption
-        )
+        part = self._part("teacher", writing.teacher.model, stage, writing, len(captions))
+        part.then = lambda task: ask(task.caption)
         for caption in captions:
             ask(caption)
 
@@ -321,7 +328,7 @@ class _Flow:
                 self.sources.append(self._models[name])
             label = step if step == "teacher" else f"{step}, {name}"
             label += f", {stage}" if stage not in ("", "perception") else ""
-            part = _Part(job, self._models[name], step, name, Line(self.display, label, total), self._stack)
+            part = _Part(job, self._models[name], step, name, Line(self.display, label, total))
             if step == Purpose.ROLLOUT:
                 part.then = lambda item: self._answered(item, self._measure)
             self._parts[key] = part
@@ -349,6 +356,11 @@ class _Flow:
         for part in self._parts.values():
             part.rows.keep()
         self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """End the lines of progress, in the order in which they began."""
+        for part in self._parts.values():
+            part.close()
 
     def release(self) -> None:
         """All is asked: rows that were held back are ready."""
