@@ -126,6 +126,17 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
         disk = _short(round(step.disk_mb * 1e6))
         rows.append((step.step, step.model, kind, *numbers, disk, _hours(step.seconds), _known(step.money)))
     console.print(grid(("step", "model", "", *columns), rows, columns))
+    if most := sum(step.most for step in found):
+        few, asked = sum(step.fewest for step in found), sum(step.requests for step in found if step.most)
+        expected = (
+            f"as many as so far are {_short(asked)}" if asked < most else "how many is known once some are decided"
+        )
+        console.print(
+            f"the probe stops when a question is decided: {_short(few)} to {_short(most)} requests, the most with "
+            f"stop: never; {expected}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if any(step.requests and None in (step.seconds, step.money) for step in found):
         console.print("?: unknown; tokens_per_second, price_in and price_out of a model tell them", highlight=False)
     money = [step.money for step in found if step.money is not None]
