@@ -244,9 +244,9 @@ def test_a_description_that_lies_is_refused(published: Served, tmp_path: Path, c
         (lambda path: table(path, reward_model=None), "lacks the columns reward_model"),
         (
             lambda path: table(path, index=pa.array([1] * pq.read_metadata(path).num_rows)),
-            "other types than ours in index",
+            "other types than expected in index",
         ),
-        (by_path, "names pictures by path"),
+        (by_path, "names images by path"),
     ],
 )
 def test_shards_of_another_kind_are_refused(

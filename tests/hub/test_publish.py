@@ -137,7 +137,7 @@ def test_private_data_never_goes_into_a_public_repo(single: Run, served: Served)
 
 @pytest.mark.parametrize(
     ("token", "sentence"),
-    [("", "There is no token"), ("hf_read", "may only read"), ("hf_nobody", "does not know the token")],
+    [("", "There is no token"), ("hf_read", "may only read"), ("hf_nobody", "does not accept the token")],
 )
 def test_a_token_that_will_not_do_is_said_in_a_sentence(
     single: Run, served: Served, monkeypatch: pytest.MonkeyPatch, token: str, sentence: str

@@ -34,7 +34,7 @@ def answered(status: int, headers: dict[str, str] | None = None) -> HfHubHTTPErr
         (ConnectionError("HTTP status client error (403 Forbidden), domain: x"), "one with write access", False),
         (ConnectionResetError(), "cannot be reached (ConnectionResetError)", True),
         (OSError(28, "No space left on device", "/x"), "No space left on device (/x)", False),
-        (KeyError("slug"), "may not be the Hub that gave it", False),
+        (KeyError("slug"), "it may not be the Hub's; check HF_ENDPOINT", False),
         (ValueError("bad\nmetadata"), "Cannot do it: bad metadata.", False),
     ],
 )
