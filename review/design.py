@@ -15,8 +15,8 @@ import polars as pl
 from capcurriculum.errors import ReviewError
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.stats import Z_95
-from filters.audit.noise import evenly
-from review.population import COLUMNS, KEPT
+from filters.audit.noise import KEPT, evenly
+from review.population import COLUMNS
 from review.sample import Cell, Design, Drawn, Sample
 
 #: `random`: one stratum; `stratified`: by columns of the population, half of the sample from kept questions;

@@ -1,6 +1,7 @@
 """The share of wrong keys, with 95 % intervals, for each stratum, for kept and dropped questions, and for all rows.
 
-Counts are of reviewers' decisions; shares and intervals come from the posterior in `slips`, weighted by rows. `Rate` is the record of `filters.audit`.
+Counts are of reviewers' decisions; shares and intervals come from the posterior in `slips`, weighted by rows.
+`Rate` is the record of `filters.audit`.
 """
 
 from collections import Counter

@@ -9,14 +9,14 @@ from collections.abc import Collection
 import polars as pl
 
 from capcurriculum.ledger.verdicts import current
-from capcurriculum.reasons import UNDECIDED, Reason
+from capcurriculum.reasons import UNDECIDED
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Arm, Outcome, Purpose
 from capcurriculum.run import Run
 from capcurriculum.stats import pass_counts, wilson
+from filters.audit.noise import KEPT, fates
 
-KEPT = "kept"
 #: Columns a sample may be stratified by.
 COLUMNS = ("stage", "fate", "skill", "source", "band")
 _KNOWN = (str(Outcome.RIGHT), str(Outcome.WRONG))
@@ -31,21 +31,17 @@ def population(run: Run, recipe: Recipe, stages: Collection[str] = ()) -> pl.Dat
     the image, a filter or an auditor that could not decide, a 95 % interval of the pass rate that holds a bound of the
     recipe). Without `stages`: those whose questions have options, or all if none has.
     """
-    verdicts = current(run, recipe, pl.col("filter") != HUMAN).filter(pl.col("reason") != Reason.NOT_ASKED)
-    dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
-    fates = dropped.select("question_id", fate=pl.concat_str("filter", "reason", separator=": "))
+    verdicts = current(run, recipe, pl.col("filter") != HUMAN)
     unsure = verdicts.filter(pl.col("reason").is_in(list(UNDECIDED))).select("question_id", unsure=pl.lit(1)).unique()
     rows = run.questions.scan().unique("question_id", maintain_order=True)
     rows = rows.filter(pl.col("stage").is_in(list(stages or _with_options(run))))
-    rows = rows.join(verdicts.select("question_id").unique(), on="question_id", how="semi")
     rows = rows.select("question_id", "stage", "skill", "source")
+    rows = rows.join(fates(run, recipe), on="question_id", how="inner", maintain_order="left")
     rates = pass_counts(run.answers.scan()).select("question_id", "k", "n")
-    for beside in (fates, unsure, _disagreeing(run), _split_votes(run), rates):
+    for beside in (unsure, _disagreeing(run), _split_votes(run), rates):
         rows = rows.join(beside, on="question_id", how="left")
     signs = pl.max_horizontal(pl.col("unsure", "split").fill_null(0)) + pl.col("disagree").fill_null(0)
-    found = rows.with_columns(
-        pl.col("fate").fill_null(KEPT), pl.col("k", "n").fill_null(0), doubt=signs.cast(pl.Int64)
-    ).collect()
+    found = rows.with_columns(pl.col("k", "n").fill_null(0), doubt=signs.cast(pl.Int64)).collect()
     found = found.join(_near_bounds(found, recipe), on=["k", "n"], how="left")
     return found.select(
         "question_id", "stage", "skill", "source", "fate", "k", "n", "band",

@@ -14,7 +14,7 @@ from capcurriculum.render.terminal import visible
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from datagen.auditor import Opinion
-from filters.audit.noise import Rate
+from filters.audit.noise import COLUMNS
 from filters.human import people
 from filters.human.form import Right
 from filters.human.latest import latest
@@ -94,19 +94,12 @@ def write(run: Run, recipe: Recipe, summary: Summary) -> None:
 def show(summary: Summary, console: Console) -> None:
     """Print rates, agreement and notes."""
     if summary.estimate:
-        columns = ("rows", "asked", "wrong", "unknown", "share", "95 %")
-        console.print(grid(("stratum", *columns), map(_row, summary.estimate.rates), columns))
+        console.print(grid(("stratum", *COLUMNS), (rate.cells() for rate in summary.estimate.rates), COLUMNS))
     if summary.agreements:
         numbers = ("alpha", "questions", "people")
         console.print(grid(("agreement on", *numbers), map(_agreed, summary.agreements), numbers))
     for line in _lines(summary):
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def _row(rate: Rate) -> tuple[object, ...]:
-    asked = rate.right + rate.wrong + rate.unknown
-    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
-    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"
 
 
 def _agreed(line: Agreement) -> tuple[object, ...]:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import CapCurriculumError, RunError, SourceError
-from capcurriculum.recipe import Recipe
+from capcurriculum.recipe import Recipe, SplitSection
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict, digest
@@ -20,7 +21,7 @@ from capcurriculum.run import Run, writing
 from curricula import held_out, make, pictures
 from curricula.keys import keys
 from curricula.make import STAGES, folder_of, sets, write_orders
-from curricula.split import split_of
+from curricula.split import SPLITS, places, unit
 from tests.support import source_data
 
 COUNTS = {"text": 30, "visual": 20}
@@ -77,6 +78,11 @@ def fill(made: Recipe) -> Run:
             run.answers.append(a for q in part for a in reversed(replies(q, outcomes(int(q.problem.split()[1][:-1])))))
         run.verdicts.append(kept(made, rows))
     return run
+
+
+def split_of(row: Question, section: SplitSection) -> str:
+    frame = pl.DataFrame({"image_id": [row.image_id], "problem": [row.problem]})
+    return SPLITS[places(frame.select(unit()).to_series().to_numpy(), section)[0]]
 
 
 def test_unseen_questions_are_kept_or_not_and_of_no_training_image(tmp_path: Path) -> None:
@@ -190,7 +196,7 @@ def test_an_interrupted_order_leaves_the_old_one_and_ends_in_the_same_bytes(
     run.answers.append(replies(more, outcomes(1)))
     run.verdicts.append(kept(run.recipe(), [more]))
     with monkeypatch.context() as patch:
-        patch.setattr(make, "_replace", killed)
+        patch.setattr(make, "exchange", killed)
         with pytest.raises(KeyboardInterrupt):
             write(run, STAGES)
     assert {name: data for name, data in files(run.path).items() if name.startswith("stages")}.items() <= before.items()
@@ -390,7 +396,7 @@ def test_a_picture_that_is_gone_leaves_what_was_there(run: Run) -> None:
     write(run, STAGES)
     before = files(run.stages)
     (run.path.parent.parent / "visual" / "images" / "3.png").unlink()
-    with pytest.raises(CapCurriculumError, match=r"The picture 'images/3.png' is no longer in .*; put it back"):
+    with pytest.raises(CapCurriculumError, match=r"The image 'images/3.png' is no longer in .*; put it back"):
         write(run, OrderSection(order="merged"))
     assert files(run.stages) == before
     assert not list(run.path.glob("curricula/[!.]*"))

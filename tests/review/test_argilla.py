@@ -135,7 +135,7 @@ def test_people_answer_and_their_answers_come_back_whatever_happened_meanwhile(
     assert review(run, "pull") == 0
     printed = capsys.readouterr().out
     for words in (
-        "1 new reviews", "2 responses were taken back", "1 responses are about records that were changed",
+        "1 new reviews", "2 responses were taken back", "1 responses are about records edited",
         "1 records show something else", "1 records that were pushed are no longer there",
     ):  # fmt: skip
         assert words in printed
