@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capcurriculum import prompts, stats
-from curricula import pictures
+from curricula import images
 from curricula.keys import Indices, Keys
 from curricula.store import Store
 
@@ -104,7 +104,7 @@ class StageRows:
             columns |= trainer(columns)
             stages, paths = taken["stage"].to_pylist(), taken["image_path"].to_pylist()
             names = [(self.folders[stage], path) if path else None for stage, path in zip(stages, paths, strict=True)]
-            for first, group in pictures.groups(names, ROW_GROUP):
+            for first, group in images.groups(names, ROW_GROUP):
                 part = {name: column.slice(first, len(group)) for name, column in columns.items()}
                 part["images"] = embedded([name and name[1] for name in names[first : first + len(group)]], group)
                 part["image_file_sha256"] = pa.array([one.file_sha256 if one else "" for one in group], pa.string())
@@ -157,7 +157,7 @@ def trainer(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     }
 
 
-def embedded(paths: list[str | None], images: list[pictures.Picture | None]) -> pa.Array:
+def embedded(paths: list[str | None], images: list[images.RowImage | None]) -> pa.Array:
     """The `images` column: a list of one image as `datasets.Image` stores it, or an empty list."""
     there = np.array([one is not None for one in images], dtype=np.int64)
     offsets = pa.array(np.concatenate([[0], np.cumsum(there)]), pa.int32())

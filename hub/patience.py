@@ -24,15 +24,15 @@ class Unreachable(HubError):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Number of tries and pauses in seconds, from `first` to `longest`; a `Retry-After` above `told` is not waited for.
+    """Number of tries, and pauses in seconds from `first` to `longest`.
 
-    `note` shows the user a wait of five seconds or more.
+    A longer `Retry-After` than `max_retry_after` is an error. `note` shows the user a wait of five seconds or more.
     """
 
     tries: int = 5
     first: float = 1.0
     longest: float = 30.0
-    told: float = 900.0
+    max_retry_after: float = 900.0
     sleep: Callable[[float], None] = time.sleep
     note: Callable[[str], None] = lambda text: None
 
@@ -58,7 +58,7 @@ class Patience:
     def _wait(self, found: Trouble, number: int) -> bool:
         """Sleep before try `number` + 1; False if the error is permanent or the Hub asks for too long a wait."""
         seconds = min(self.longest, self.first * 2 ** (number - 1)) if found.seconds is None else found.seconds + 1
-        if not found.passing or seconds > self.told:
+        if not found.passing or seconds > self.max_retry_after:
             return False
         if seconds >= 5:
             self.note(f"{found.sentence} Trying again in {seconds:.0f} s.")

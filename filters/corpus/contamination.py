@@ -176,8 +176,8 @@ def _matching_images(
     none = pl.DataFrame(schema={"image_id": pl.String, "match": pl.String})
     if section.image_distance is None or hashes is None:
         return none
-    ours = hashes.unique("image_id", keep="any").collect()
-    values = ours["phash"].unique().sort().to_numpy()
+    known = hashes.unique("image_id", keep="any").collect()
+    values = known["phash"].unique().sort().to_numpy()
     matches = [none]
     for signature in signatures:
         bits = np.full(len(values), 65)
@@ -187,5 +187,5 @@ def _matching_images(
         near = bits <= section.image_distance
         close = pl.DataFrame({"phash": values[near], "bits": bits[near]})
         text = pl.format("{}: an image {} of 64 bits away", pl.lit(signature.about.name), "bits")
-        matches.append(ours.join(close, on="phash").select("image_id", match=text))
+        matches.append(known.join(close, on="phash").select("image_id", match=text))
     return pl.concat(matches).sort("image_id", "match").group_by("image_id").agg(pl.col("match").str.join("; "))

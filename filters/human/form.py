@@ -35,7 +35,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FormAnswers:
     """One reviewer's answers about one question; "" and 0 for missing ones."""
 
     right: str
@@ -56,16 +56,16 @@ def letters(question: Question) -> tuple[str, ...]:
     return LETTERS[: len(question.options)]
 
 
-def problem(said: Said, question: Question) -> str:
+def problem(given: FormAnswers, question: Question) -> str:
     """The first fault of untrusted answers, "" for none."""
-    if said.right not in tuple(Right):
-        return f"the marked answer is {said.right[:40]!r}, which is none of {', '.join(Right)}"
-    if question.options and said.choice not in ("", NONE, *letters(question)):
-        return f"the right option is {said.choice[:40]!r}, and the question has {', '.join(letters(question))}"
-    if said.kind not in ("", *KINDS):
-        return f"the kind is {said.kind[:40]!r}, which is none of {', '.join(KINDS)}"
-    if said.quality not in (0, *QUALITIES):
-        return f"the quality is {said.quality!r}, which is not 1 to 5"
-    if len(said.comment) > MAX_COMMENT or len(said.choice) > MAX_CHOICE:
+    if given.right not in tuple(Right):
+        return f"the marked answer is {given.right[:40]!r}, which is none of {', '.join(Right)}"
+    if question.options and given.choice not in ("", NONE, *letters(question)):
+        return f"the right option is {given.choice[:40]!r}, and the question has {', '.join(letters(question))}"
+    if given.kind not in ("", *KINDS):
+        return f"the kind is {given.kind[:40]!r}, which is none of {', '.join(KINDS)}"
+    if given.quality not in (0, *QUALITIES):
+        return f"the quality is {given.quality!r}, which is not 1 to 5"
+    if len(given.comment) > MAX_COMMENT or len(given.choice) > MAX_CHOICE:
         return f"a text has more than {MAX_COMMENT} characters, or an answer more than {MAX_CHOICE}"
     return ""

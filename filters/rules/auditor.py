@@ -69,7 +69,7 @@ class AuditorSection(AuditFilterSection, Rule):
         others = Counter(vote.option for vote in votes if vote.option and vote.opinion is Opinion.DISAGREE)
         reason = _reason(count, max(others.values(), default=0), self)
         keep = reason is Reason.KEPT or (reason is not Reason.AUDIT_DISAGREES and self.unsure == "keep")
-        detail = ", ".join(f"{said} {count[said]}" for said in Opinion if count[said]) or "none"
+        detail = ", ".join(f"{side} {count[side]}" for side in Opinion if count[side]) or "none"
         return self.verdict(question, keep, reason, f"{detail} of {_asked(self)}", answers)
 
 

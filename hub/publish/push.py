@@ -78,15 +78,12 @@ def push(hub: Hub, job: Job) -> Pushed:
             )
         _upload(hub, job, ref, missing, prepared)
         sent, removed = len(missing), len(stale)
-        operations = [
-            *(prepared[name] for name in sorted(missing)),
-            *(CommitOperationDelete(name, is_folder=False) for name in stale),
-        ]
-        words = {"commit_message": job.message, "revision": ref, "parent_commit": found.head}
+        deletions = [CommitOperationDelete(name, is_folder=False) for name in stale]
+        operations = [*(prepared[name] for name in sorted(missing)), *deletions]
+        options = {"commit_message": job.message, "revision": ref, "parent_commit": found.head}
+        doing = f"commit to {job.target.repo_id}"
         try:
-            hub.ask(
-                f"commit to {job.target.repo_id}", "create_commit", **job.target.spec, operations=operations, **words
-            )
+            hub.ask(doing, "create_commit", **job.target.spec, operations=operations, **options)
         except Changed:  # by another commit, or by this one if its response was lost
             if number == _COMMITS:
                 raise

@@ -150,8 +150,8 @@ def check_ours(remote: Remote, target: Target, recipe: str, overwrite: bool) -> 
 def stale(remote: Remote, local: Mapping[str, LocalFile], patterns: Mapping[str, str], overwrite: bool) -> list[str]:
     """Files to delete: those of an earlier publication, and those that the patterns of the new splits would match."""
     earlier = remote.published.get("files")
-    ours = set(earlier) if isinstance(earlier, dict) else set()
-    ours |= {name for name in remote.files if name.startswith("pictures/") and remote.published}
+    replaced = set(earlier) if isinstance(earlier, dict) else set()
+    replaced |= {name for name in remote.files if name.startswith("pictures/") and remote.published}
     if overwrite or remote.published:
-        ours |= {name for name in remote.files for pattern in patterns.values() if fnmatch(name, pattern)}
-    return sorted((ours & set(remote.files)) - set(local))
+        replaced |= {name for name in remote.files for pattern in patterns.values() if fnmatch(name, pattern)}
+    return sorted((replaced & set(remote.files)) - set(local))

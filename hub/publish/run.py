@@ -69,14 +69,14 @@ def publish(
     _refuse_outdated(run, recipe, wanted.order)
     if wanted.dry_run:
         namespace = wanted.namespace or recipe.publish.namespace or "you"
-        staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
+        staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render)
         for one in staged:
             _note(display, one, "would hold")
         display.note(f"Nothing was sent. The folders below {run.path / FOLDER} are what the repos would hold.")
         return staged
     hub = client.writer(patience or Patience(note=display.note))
     namespace = hub.namespace(wanted.namespace or recipe.publish.namespace)
-    staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
+    staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render)
     jobs = []
     for job in [_job(one, recipe, wanted) for one in staged]:
         tagged = publication.prepare(hub, job.target, job.check, wanted.private, wanted.tag)

@@ -12,11 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import recipe
 from capcurriculum.errors import RunError
 from capcurriculum.files import checksums
 from capcurriculum.ledger import funnel
-from capcurriculum.recipe import Recipe
+from capcurriculum.recipe import Recipe, dump
 from capcurriculum.run import Run
 from cards.staged import Staged, StagedSet
 from curricula import order_file
@@ -32,44 +31,34 @@ PUBLISHED, FORMAT = "published", 1
 Card = Callable[[Staged], Sequence[Path]]
 
 
-def stage(
-    run: Run,
-    order: str = "",
-    namespace: str = "you",
-    one_repo: bool = False,
-    card: Card | None = None,
-    own: Recipe | None = None,
-) -> list[Staged]:
+def stage(run: Run, recipe: Recipe, order: str, namespace: str, one_repo: bool, card: Card) -> list[Staged]:
     """Stage an order's sets below `<run>/publish`, a folder for each repo, in the order they are trained.
 
-    `card` writes README.md and its images into each folder (None: no card). `own` replaces the run's recipe, for newer
-    names of the sets. Sends no request.
+    `recipe` names the repos; `card` writes README.md and its images into each folder. Sends no request.
 
     Raises:
         RunError: the run has no such order, or a file of it is missing or damaged.
         RecipeError: the Hub would refuse a name.
     """
-    own = own or run.recipe()
     found = dict(sets(run, order))
     about = order_file.read(run.path / "curricula" / order if order else run.stages)
     if about is None:
         raise RunError(f"The stage files of {run.path} are not complete; run `capcurriculum build` on it again.")
-    shown = redact.published(own)
+    shown = redact.published(recipe)
     counts = [asdict(line) for line in funnel.lines(run)]
-    where = names.places(own, namespace, list(found), one_repo)
+    where = names.places(recipe, namespace, list(found), one_repo)
     siblings = tuple(place.repo_id for place in where)
     shutil.rmtree(run.path / FOLDER, ignore_errors=True)
     staged = []
     for place in where:
         folder = run.path / FOLDER / place.repo_id.partition("/")[2]
         folder.mkdir(parents=True)
-        made = tuple(_set(name, config, found[name], folder, one_repo) for name, config in place.sets)
-        staged.append(Staged(run, shown, folder, place.repo_id, order, made, siblings))
+        linked = tuple(_set(name, config, found[name], folder, one_repo) for name, config in place.sets)
+        staged.append(Staged(run, shown, folder, place.repo_id, order, linked, siblings))
         (folder / order_file.NAME).write_bytes(as_json(about | {PUBLISHED: _published(staged[-1])}))
         (folder / FUNNEL).write_bytes(as_json(counts))
-        (folder / RECIPE).write_text(recipe.dump(shown), encoding="utf-8")
-        if card:
-            card(staged[-1])
+        (folder / RECIPE).write_text(dump(shown), encoding="utf-8")
+        card(staged[-1])
     return staged
 
 

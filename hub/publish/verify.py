@@ -49,7 +49,7 @@ def rows(hub: Hub, target: Target, one: StagedSet, oid: str) -> None:
     datasets.disable_progress_bars()
     for split, shards in one.files.items():
         wanted = datasets.Features.from_arrow_schema(pq.read_schema(shards[0]))
-        doing = f"load {target.repo_id}, {one.config}, {split}, as everybody would"
+        doing = f"load {target.repo_id}, {one.config}, {split} with load_dataset"
 
         def load(split: str = split) -> tuple[Any, list[dict[str, Any]]]:
             stream = datasets.load_dataset(

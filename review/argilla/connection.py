@@ -137,15 +137,15 @@ class Connection:
             )
         return Dataset(str(one["id"]), name, ids, int(one.get("distribution", {}).get("min_submitted", 1)))
 
-    def create(self, workspace: str, name: str, told: layout.Told, overlap: int) -> Dataset:
+    def create(self, workspace: str, name: str, wanted: layout.Told, overlap: int) -> Dataset:
         """Create and publish a dataset."""
-        asks = told.questions[0].name
+        asks = wanted.questions[0].name
 
         def make() -> None:
             import argilla as rg
 
             if not self.find(workspace, name, asks):  # else an earlier try succeeded and its response was lost
-                settings = _settings(rg, told, overlap)
+                settings = _settings(rg, wanted, overlap)
                 rg.Dataset(name, workspace=workspace, settings=settings, client=self._client).create()
 
         self._persist(make)
@@ -187,7 +187,7 @@ def connect(patience: float | None = None) -> Connection:
     return Connection(http.persist(url, patience, lambda: rg.Argilla(**words)), patience)
 
 
-def _settings(rg: Any, told: layout.Told, overlap: int) -> Any:
+def _settings(rg: Any, wanted: layout.Told, overlap: int) -> Any:
     """The layout as `rg.Settings`."""
 
     def question(asked: layout.Asked) -> Any:
@@ -203,18 +203,18 @@ def _settings(rg: Any, told: layout.Told, overlap: int) -> Any:
         rg.ImageField(f.name, title=f.title, required=False)
         if f.kind == "image"
         else rg.TextField(f.name, title=f.title, use_markdown=f.kind == "markdown", required=f.required)
-        for f in told.fields
+        for f in wanted.fields
     ]
     metadata = [
         (rg.FloatMetadataProperty if m.number else rg.TermsMetadataProperty)(
             m.name, title=m.title, visible_for_annotators=m.visible
         )
-        for m in told.metadata
+        for m in wanted.metadata
     ]
     return rg.Settings(
-        guidelines=told.guidelines,
+        guidelines=wanted.guidelines,
         fields=fields,
-        questions=[question(asked) for asked in told.questions],
+        questions=[question(asked) for asked in wanted.questions],
         metadata=metadata,
         distribution=rg.TaskDistribution(min_submitted=overlap),
     )

@@ -80,7 +80,7 @@ METADATA = (
 )
 
 
-def told(section: ReviewSection, options: bool, free: bool) -> Told:
+def dataset_layout(section: ReviewSection, options: bool, free: bool) -> Told:
     """The layout of a dataset whose questions have options, free answers, or both."""
     fields = (
         # The question stands above the image, which may fill the rest of the screen.

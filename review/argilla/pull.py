@@ -18,7 +18,7 @@ from capcurriculum.run import Run
 from capcurriculum.tables import records as as_records
 from datagen.batched import windows
 from filters.human import form
-from filters.human.form import Said, State
+from filters.human.form import FormAnswers, State
 from filters.human.latest import last_words
 from review import pseudonyms
 from review.argilla import layout, push
@@ -193,9 +193,9 @@ def _reviews(
                 continue
             report.seen.add((review.annotator, review.question_id))
             if edited and review.review_id not in known:
-                said = Said(review.right, review.choice, review.kind, review.quality, review.comment)
+                given = FormAnswers(review.right, review.choice, review.kind, review.quality, review.comment)
                 version = f"edited {shown}"
-                review = review_of(review.question_id, version, review.annotator, ORIGIN, review.said_at, said)
+                review = review_of(review.question_id, version, review.annotator, ORIGIN, review.said_at, given)
                 report.to_edited += 1
             if review.review_id in known:
                 report.known += 1
@@ -212,18 +212,18 @@ def _review(pushed: Pushed, response: Mapping[str, Any], people: _People) -> Rev
         return value if isinstance(value, str) else ""
 
     quality = values.get(layout.QUALITY)
-    said = Said(
+    given = FormAnswers(
         text(layout.RIGHT), text(layout.CHOICE) or text(layout.ANSWER).strip()[: form.MAX_CHOICE], text(layout.KIND),
         quality if isinstance(quality, int) else 0, text(layout.COMMENT)[: form.MAX_COMMENT],
     )  # fmt: skip
-    if said.right not in tuple(form.Right) or said.quality not in (0, *form.QUALITIES):
+    if given.right not in tuple(form.Right) or given.quality not in (0, *form.QUALITIES):
         return None
     try:
         said_at = utc(str(response["updated_at"]))
     except ValueError:
         return None
     who = people.name(str(response["user_id"]))
-    return review_of(pushed.question_id, pushed.version, who, ORIGIN, said_at, said)
+    return review_of(pushed.question_id, pushed.version, who, ORIGIN, said_at, given)
 
 
 def _withdrawn(

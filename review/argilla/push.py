@@ -102,7 +102,7 @@ def push(run: Run, recipe: Recipe, sample: Sample, at: Connection, wanted: Wante
     name = dataset_name(recipe)
     there = at.find(section.workspace, name)
     if there is None:
-        there = at.create(section.workspace, name, layout.told(section, *_kinds(run, sample)), wanted.overlap)
+        there = at.create(section.workspace, name, layout.dataset_layout(section, *_kinds(run, sample)), wanted.overlap)
     report = Report(name, overlap=there.overlap, accounts=accounts)
     known = pushed(run, there.id)
     todo = _missing(entries(run, recipe, sample), known, report)

@@ -20,7 +20,7 @@ from capcurriculum.rows import Question, Review
 from capcurriculum.run import Run
 from filters import evidence
 from filters.human import form
-from filters.human.form import Said, State, version
+from filters.human.form import FormAnswers, State, version
 from review import pseudonyms
 from review.page import signing
 
@@ -54,9 +54,9 @@ class _Line(BaseModel):
         return self.page, self.reviewer, self.question_id, self.version, self.said_at, *answers
 
     @property
-    def said(self) -> Said:
+    def answers(self) -> FormAnswers:
         """The answers without name, time and signature."""
-        return Said(self.right, self.choice, self.kind, self.quality, self.comment)
+        return FormAnswers(self.right, self.choice, self.kind, self.quality, self.comment)
 
 
 @dataclass(slots=True)
@@ -165,7 +165,7 @@ def _review(
     if question is None:
         found.strange += 1
         return None
-    if wrong := form.problem(line.said, question):
+    if wrong := form.problem(line.answers, question):
         found.problem(wrong, number)
         return None
     try:
@@ -178,12 +178,12 @@ def _review(
         return None
     found.older += line.version != version(question)
     who = pseudonyms.named(run, recipe.review, line.reviewer.strip())
-    return review_of(question.question_id, line.version, who, ORIGIN, said_at, line.said)
+    return review_of(question.question_id, line.version, who, ORIGIN, said_at, line.answers)
 
 
-def review_of(question_id: str, of: str, annotator: str, origin: str, said_at: str, said: Said) -> Review:
+def review_of(question_id: str, of: str, annotator: str, origin: str, said_at: str, given: FormAnswers) -> Review:
     """A submitted review of the version `of` of a question, as a row of the table."""
-    answers = said.right, said.choice, said.kind, said.quality, said.comment
+    answers = given.right, given.choice, given.kind, given.quality, given.comment
     values = question_id, of, annotator, origin, said_at, State.SUBMITTED, *answers
     return Review(Review.key(*values), *values)
 

@@ -18,7 +18,7 @@ from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict, digest
 from capcurriculum.run import Run, writing
-from curricula import held_out, make, pictures
+from curricula import held_out, images, make
 from curricula.keys import keys
 from curricula.make import STAGES, folder_of, sets, write_orders
 from curricula.split import SPLITS, places, unit
@@ -256,14 +256,12 @@ def test_small_blocks_shards_and_groups_hold_every_row_in_order(run: Run, monkey
 def test_large_pictures_close_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = source_data.picture()
     size = len(data)
-    monkeypatch.setattr("curricula.pictures.GROUP_BYTES", 5 * size // 2)
+    monkeypatch.setattr("curricula.images.GROUP_BYTES", 5 * size // 2)
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(data)
     names: list[tuple[Path, str] | None] = [(tmp_path, f"{n}.png") for n in range(5)]
     names.insert(2, None)
-    lengths = [
-        (start, [len(one.data if one else b"") for one in group]) for start, group in pictures.groups(names, 100)
-    ]
+    lengths = [(start, [len(one.data if one else b"") for one in group]) for start, group in images.groups(names, 100)]
     assert lengths == [(0, [size, size, 0]), (3, [size, size]), (5, [size])]
 
 
@@ -380,7 +378,7 @@ def test_a_picture_outside_its_folder_is_refused(tmp_path: Path, path: str) -> N
     (tmp_path / "text" / "secret.png").write_bytes(b"secret")
     (tmp_path / "visual" / "images" / "link.png").symlink_to(tmp_path / "text" / "secret.png")
     with pytest.raises(SourceError):
-        pictures.file_of(tmp_path / "visual", path)
+        images.file_of(tmp_path / "visual", path)
 
 
 def test_folders_that_users_linked_are_followed(tmp_path: Path) -> None:
@@ -389,7 +387,7 @@ def test_folders_that_users_linked_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real" / "a.png").write_bytes(data)
     (tmp_path / "run" / "places").mkdir(parents=True)
     (tmp_path / "run" / "places" / "visual-0").symlink_to(tmp_path / "real")
-    assert pictures.read(pictures.file_of(tmp_path / "run", "places/visual-0/a.png")).data == data
+    assert images.read(images.file_of(tmp_path / "run", "places/visual-0/a.png")).data == data
 
 
 def test_a_picture_that_is_gone_leaves_what_was_there(run: Run) -> None:

@@ -25,7 +25,7 @@ from tests.support.hub_server import Fault, Served, serving
 from tests.support.preflight_data import look
 from training import stage_files
 
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 VISUAL = "alice/small-VisualReasoning-Data"
 
 

@@ -18,9 +18,9 @@ from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
 from filters.corpus import image_hashes, latex_words, text_hashes
+from filters.corpus.signatures.cells import Cells
 from filters.corpus.signatures.file import GRAMS, RUNS, About, Numbers, Signature, parameters
 from filters.corpus.signatures.layouts import Layout
-from filters.corpus.signatures.pictures import Cells
 from filters.corpus.text_hashes import Hashes
 
 #: Runs in more than this share of the distinct questions are left out, but never those in 5 or fewer, and always those

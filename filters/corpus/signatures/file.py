@@ -1,8 +1,8 @@
 """Signature files: Parquet with the columns `kind`, `hash` and `question`, and a description in the metadata.
 
 Kinds are `gram5`, `gram8` and `gram13` (runs of words, with the number of their question), `whole` (questions) and
-`image` (perceptual hashes). A file contains no text, but whoever knows or guesses five consecutive words can test
-whether they are in it.
+`image` (perceptual hashes). A file contains no text, but five known or guessed consecutive words can be tested
+against it.
 """
 
 import json

@@ -37,14 +37,14 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class RowImage:
     """The bytes of an image in stage files, and the SHA-256 of the source's file."""
 
     data: bytes
     file_sha256: str
 
 
-def read(path: Path) -> Picture:
+def read(path: Path) -> RowImage:
     """An image with the bytes of its file, re-encoded where image libraries would render it differently.
 
     Raises:
@@ -52,24 +52,24 @@ def read(path: Path) -> Picture:
     """
     try:
         original = image_decoding.file_bytes(path)
-        return Picture(shown.file(original), sha256(original).hexdigest())
+        return RowImage(shown.file(original), sha256(original).hexdigest())
     except image_decoding.ImageProblem as problem:
         raise SourceError(f"The image {path} {problem}; mend it and run the same command again.") from problem
 
 
-def groups(paths: Sequence[tuple[Path, str] | None], rows: int) -> Iterator[tuple[int, list[Picture | None]]]:
+def groups(paths: Sequence[tuple[Path, str] | None], rows: int) -> Iterator[tuple[int, list[RowImage | None]]]:
     """(start, images) of groups of at most `rows` rows and `GROUP_BYTES`, None for a row without an image.
 
     `paths` are (folder, name below it).
     """
-    start, group, size = 0, list[Picture | None](), 0
+    start, group, size = 0, list[RowImage | None](), 0
     for place, name in enumerate(paths):
-        picture = read(file_of(*name)) if name else None
-        length = len(picture.data) if picture else 0
+        image = read(file_of(*name)) if name else None
+        length = len(image.data) if image else 0
         if group and (len(group) == rows or size + length > GROUP_BYTES):
             yield start, group
             start, group, size = place, [], 0
-        group.append(picture)
+        group.append(image)
         size += length
     if group:
         yield start, group
