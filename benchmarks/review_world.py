@@ -17,7 +17,7 @@ from datagen.micro import captions, questions
 from datagen.micro.export import jpeg
 from datagen.micro.scenes import Scene, named_seed, scene
 from filters import pipeline
-from filters.human.form import NONE, Right, Said
+from filters.human.form import NONE, FormAnswers, Right
 
 WRONG_KEYS = 0.1
 SLIPS = 0.05
@@ -122,11 +122,11 @@ def _replies(question: Question, seen: str, seed: int, k: int) -> list[Answer]:
     return found + [reply("policy", "rollout", "image", rollout, ease) for rollout in range(k)]
 
 
-def looked(question: Question, right: str, rng: Random, slips: float = SLIPS) -> Said:
+def looked(question: Question, right: str, rng: Random, slips: float = SLIPS) -> FormAnswers:
     """What somebody says who sees what is right, but for a slip now and then."""
     sees_right_key = (question.answer == right) != (rng.random() < slips)
     if sees_right_key:
-        return Said(Right.YES, "", question.skill, 4)
+        return FormAnswers(Right.YES, "", question.skill, 4)
     others = [letter for letter in LETTERS if letter != question.answer]
     choice = right if question.answer != right else rng.choice([*others, NONE])
-    return Said(Right.NO, choice, question.skill, 2)
+    return FormAnswers(Right.NO, choice, question.skill, 2)

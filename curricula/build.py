@@ -1,7 +1,7 @@
-"""The whole data build: sources, teacher, probe, filters, rollouts, stage files, each step doing only what is missing.
+"""The data build: sources, teacher, probe, filters, rollouts, stage files; each step does only what is missing.
 
-Every step reads its input from the run's tables and appends to them, so calling `build` again after any interruption
-ends in the same tables, and calling it on a finished run does nothing.
+Every step reads from the run's tables and appends to them, so an interrupted build resumes to the same tables, and
+building a finished run does nothing.
 """
 
 import time
@@ -29,14 +29,14 @@ from filters import pipeline
 
 
 def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str | None = None) -> Run:
-    """Build, or go on building, the stage sets of a recipe.
+    """Build the stage sets of a recipe, or resume.
 
-    With a `share`, everything that asks models is done for that share of the rows, beside other processes that do
-    theirs; a build without one then does what is left, if anything, and writes the stage sets. With `ray`, an address
-    as in `datagen.distributed.cluster.joined`, models are asked by workers there.
+    With a `share` only that share of the rows is sent to models, concurrently with other processes; a build without one
+    then does the rest and writes the stage sets. `ray` is the address of a cluster whose workers ask the models, as in
+    `datagen.distributed.cluster.joined`.
 
     Raises:
-        CapCurriculumError: with one sentence; everything finished so far stays.
+        CapCurriculumError: a source, a model or the run cannot be used; everything finished so far stays.
     """
     _check_headers(recipe, ray)
     with writing(recipe, share) as run, driver_on(run, recipe, ray, display) as driver:
@@ -72,7 +72,7 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
 
 
 def _check_headers(recipe: Recipe, ray: str | None) -> None:
-    """Whether what models are sent is in the environment; a cluster's workers look into their own."""
+    """Check that the variables of the models' headers are set; a cluster's workers check their own."""
     names = set() if ray not in (None, LOCAL) else set(recipe.asked)
     for section in recipe.filters:
         names |= section.named if isinstance(section, AuditFilterSection) else set()
@@ -82,7 +82,7 @@ def _check_headers(recipe: Recipe, ray: str | None) -> None:
 def _audit(
     run: Run, recipe: Recipe, reached: Mapping[str, pl.LazyFrame], where: Mapping[str, Path], display: Display
 ) -> None:
-    """Ask the auditors of the recipe's filters; `reached` are the questions before and after the probe's filters."""
+    """Ask the auditors of the recipe's filters about `reached`, the questions before and after the probe's filters."""
     for section in recipe.filters:
         if isinstance(section, AuditFilterSection):
             ids = reached[section.questions].filter(pl.col("stage").is_in(list(section.stages)))

@@ -1,9 +1,8 @@
-"""The filters of a recipe in the order of the build: what is judged when, and what is left after each phase.
+"""The phases of a recipe's filters, in the order of the build.
 
-`before_probe` to `after_rollouts` judge what their phase has still to judge and return `question_id` and `stage` of the
-questions that nothing has dropped so far, lazily and in the table's order. A build that works on a share of the
-questions says which ones by `within`, a frame with `question_id`; filters that compare all questions wait for a call
-without it.
+Each function judges the pending questions of its phase and returns `question_id` and `stage` of those that no filter
+has dropped so far, lazily and in the table's order. `within` (column `question_id`) restricts a build to a share of the
+questions; filters that compare all questions run only without it.
 """
 
 from collections.abc import Iterator
@@ -24,17 +23,17 @@ from filters.runner import BATCH, judge_phase
 
 
 def before_probe(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge the questions by themselves, before any of them costs a request."""
+    """Judge the questions alone, before any request."""
     return _through(run, recipe, Phase.QUESTION, within)
 
 
 def after_probe(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge by what the solvers replied."""
+    """Judge by the solvers' replies."""
     return _through(run, recipe, Phase.PROBE, within)
 
 
 def after_audit(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge by what an auditor says of the marked answers."""
+    """Judge by the auditors' votes on the marked answers."""
     return _through(run, recipe, Phase.AUDIT, within)
 
 
@@ -44,9 +43,9 @@ def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None)
 
 
 def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
-    """`question_id` of every question that all filters for its stage have judged and kept, in the table's order.
+    """`question_id` of every question that all filters of its stage have judged and kept, in the table's order.
 
-    What people dropped is left out; other questions need no review.
+    A question without a review needs no verdict of `human`.
     """
     listed = pl.col("filter") != HUMAN
     wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
@@ -56,13 +55,13 @@ def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
 
 
 def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
-    """The questions of such ids, a batch in memory at a time; they come by ranges of their ids."""
+    """The questions of `ids`, read in batches of sorted ids."""
     for batch in ids.select("question_id").collect().sort("question_id").iter_slices(BATCH):
         yield from evidence.questions(run, batch)
 
 
 def judge_again(run: Run, recipe: Recipe) -> None:
-    """Bring all verdicts up to date with the reviews, asking no model; does nothing in a run without reviews."""
+    """Judge again by the reviews of a run, if it has any; asks no model."""
     if run.reviews.shards():
         for phase in Phase:
             _through(run, recipe, phase, None)

@@ -1,4 +1,4 @@
-"""Object to a choice that follows the letter: the options are rotated, and another one is chosen."""
+"""Drop questions on which solvers choose another option when the options are rotated."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
@@ -12,7 +12,7 @@ from filters.rules.panel import Panel, ProbeRule, Quorum, objection
 
 
 class ConsistentSection(ProbeRule):
-    """Objects where `solvers` choose another option, on one of `arms`, when the options are rotated."""
+    """Drops if `solvers` choose another option, on one of `arms`, when the options are rotated."""
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.CAPTION)
 
@@ -21,12 +21,12 @@ class ConsistentSection(ProbeRule):
     solvers: Quorum = "any"
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """There must be a second order."""
+        """Raise ValueError if the probe asks in one order only."""
         if not probe.other_order:
             raise ValueError(f"the filter consistent needs {stage}.probe.other_order: true")
 
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the replies on the section's arms; a choice is compared as the option it names."""
+        """The verdict on the replies of the section's arms; choices are compared as options, not letters."""
 
         def changes(solver: str) -> bool | None:
             replies = [panel.replies(answers, solver, Arm(arm)) for arm in self.arms]

@@ -1,7 +1,7 @@
-"""Filters that judge by the probe: who was asked, in which orders of the options, and how many of them must agree.
+"""Base class of filters that judge by the probe: solvers, option orders, and quorums.
 
-What a solver shows is True, False, or None: a reply that is unparsed, failed or missing is unknown, and unknown never
-counts for either side.
+A solver's state is True, False, or None (unknown) for an unparsed, failed or missing reply, which counts for neither
+side.
 """
 
 from abc import abstractmethod
@@ -15,39 +15,39 @@ from capcurriculum.recipe.stages import ProbeSection, StageName
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Stage, Verdict
 from filters.base import Judge, Rule, Setting
 
-#: How many must agree: every one, more than half, or at least one.
+#: How many solvers must agree: all, more than half, or at least one.
 Quorum = Literal["all", "majority", "any"]
 KNOWN = frozenset({Outcome.RIGHT, Outcome.WRONG})
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The solvers of a probe and the rotations of the options each question was asked with."""
+    """The solvers of a probe and the option rotations that it asks in."""
 
     solvers: tuple[str, ...]
     orders: tuple[int, ...] = (0,)
 
     @staticmethod
     def of(probe: ProbeSection) -> "Panel":
-        """The panel that a recipe's probe asks."""
+        """The panel of a recipe's probe."""
         return Panel(probe.solvers, (0, 1) if probe.other_order else (0,))
 
     def replies(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Answer | None]:
-        """A solver's known replies on an arm, and None for each that is unknown or was never given."""
+        """A solver's replies on an arm, None for each unknown or missing one."""
         found: list[Answer | None] = []
         for order in self.orders:
-            own = [a for a in answers if a.solver == solver and a.arm == arm and a.order == order]
-            found += [a if a.outcome in KNOWN else None for a in own] or [None]
+            given = [a for a in answers if a.solver == solver and a.arm == arm and a.order == order]
+            found += [a if a.outcome in KNOWN else None for a in given] or [None]
         return found
 
     def outcomes(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Outcome | None]:
-        """The same replies as right, wrong, or None where that is unknown."""
+        """The outcomes of `replies`."""
         return [Outcome(a.outcome) if a else None for a in self.replies(answers, solver, arm)]
 
     def pairs(
         self, answers: Sequence[Answer], solver: str, arms: tuple[Arm, Arm]
     ) -> Iterator[tuple[Answer | None, ...]]:
-        """What a solver said on one arm beside what it said on the other, reply by reply."""
+        """A solver's replies on two arms, paired by order and rollout."""
         one, other = ({(a.order, a.rollout): a for a in self.replies(answers, solver, arm) if a} for arm in arms)
         missing = {(order, 0) for order in self.orders}
         for key in sorted(one.keys() | other.keys() | missing):
@@ -55,7 +55,7 @@ class Panel:
 
 
 class ProbeRule(Rule):
-    """A filter that judges by the replies of the probe, which asks the questions that are made from captions."""
+    """A filter that judges by the probe's replies, for stages that are made from captions."""
 
     phase: ClassVar[Phase] = Phase.PROBE
 
@@ -63,7 +63,7 @@ class ProbeRule(Rule):
 
     @abstractmethod
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the replies of the solvers that the panel names."""
+        """The verdict on the replies of the panel's solvers."""
 
     def judging(self, at: Setting) -> Judge:
         """`judge` with the panel of the question's stage."""
@@ -71,7 +71,7 @@ class ProbeRule(Rule):
         return lambda question, answers: self.judge(question, answers, panels[question.stage])
 
     def params(self, recipe: RecipeView) -> dict[str, Any]:
-        """Solvers and orders too: who must have replied, and how often."""
+        """The section's keys, and the solvers and orders of the probes."""
         asked = {
             stage: {"solvers": list(probe.solvers), "other_order": probe.other_order}
             for stage, probe in self._probes(recipe)
@@ -80,7 +80,7 @@ class ProbeRule(Rule):
         return params | ({"asked_of_others": asked} if asked else {})
 
     def check(self, recipe: RecipeView) -> None:
-        """It judges questions that are probed, and the arms it reads must be asked."""
+        """Raise ValueError if a stage has no probe, or its probe lacks an arm that the filter reads."""
         check_captioned(self, recipe, "reads the probe, which asks questions made from captions")
         for stage, probe in self._probes(recipe):
             if missing := [arm for arm in self.arms_read if arm not in probe.arms]:
@@ -88,31 +88,31 @@ class ProbeRule(Rule):
             self.check_probe(stage, probe)
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """Raise ValueError if a stage's probe does not give what the filter needs."""
+        """Raise ValueError if a stage's probe lacks something else that the filter needs."""
 
     def _probes(self, recipe: RecipeView) -> Iterator[tuple[str, ProbeSection]]:
         return ((stage, made.probe) for stage, made in recipe.captioned.items() if stage in self.stages)
 
 
 def needed(quorum: Quorum, solvers: int) -> int:
-    """The number of solvers, of `solvers` in all, that a quorum is."""
+    """The number of solvers that form a quorum of `solvers`."""
     return {"all": solvers, "majority": solvers // 2 + 1, "any": 1}[quorum]
 
 
 def objection(
     panel: Panel, shown: Callable[[str], bool | None], quorum: Quorum, reason: Reason, unknown: Reason
 ) -> tuple[bool, Reason, str]:
-    """Whether to keep a question to which a quorum of solvers may object.
+    """Drop a question if a quorum of solvers objects.
 
     Args:
         panel: the solvers.
-        shown: maps a solver to whether it objects; None where that is unknown.
+        shown: maps a solver to whether it objects, None if unknown.
         quorum: how many must object.
-        reason: of a question that is dropped, on enough evidence alone.
-        unknown: of one that is kept because evidence is missing.
+        reason: the reason of a drop.
+        unknown: the reason for keeping a question that unknown replies might drop.
 
     Returns:
-        Whether to keep it, why, and the solvers that decide, joined by commas.
+        Whether to keep it, the reason, and the deciding solvers joined by commas.
     """
     states: Mapping[str, bool | None] = {solver: shown(solver) for solver in panel.solvers}
     against = [solver for solver, state in states.items() if state]

@@ -1,7 +1,7 @@
-"""The perception rule of the paper: every solver wrong from the image, and right from the caption.
+"""The paper's perception rule: every solver is wrong from the image and right from the caption.
 
-A question passes on evidence alone, in every order of the options that was asked. A reply that is unparsed, failed or
-missing is unknown, and unknown never counts as wrong from the image nor as right from the caption.
+An unparsed, failed or missing reply is unknown, which counts neither as wrong from the image nor as right from the
+caption.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class PerceptionFilterSection(ProbeRule):
     """Wrong from the image and right from the caption, in every option order asked.
 
-    `mode` says who must be so: `all` solvers (the paper), the `majority`, or `at_least` so many; or `soft`: over the
-    replies of all solvers, at most `image_at_most` of those from the image right, and at least `caption_at_least` of
-    those from the caption.
+    `mode` sets how many solvers must be: `all` (the paper), the `majority`, or `at_least` a number. With `soft`, over
+    the replies of all solvers, at most the share `image_at_most` of those from the image is right, and at least
+    `caption_at_least` of those from the caption.
     """
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.CAPTION)
@@ -44,12 +44,12 @@ class PerceptionFilterSection(ProbeRule):
         return self
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """There must be so many solvers."""
+        """Raise ValueError if the probe has fewer solvers than `at_least`."""
         if self.at_least and self.at_least > len(probe.solvers):
             raise ValueError(f"at_least is {self.at_least}, and {stage}.probe has fewer solvers")
 
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the probe answers of the panel; `mode` says how many solvers must follow the rule."""
+        """The verdict on the panel's replies."""
         image = {s: panel.outcomes(answers, s, Arm.IMAGE) for s in panel.solvers}
         caption = {s: panel.outcomes(answers, s, Arm.CAPTION) for s in panel.solvers}
         reason, detail = _soft(image, caption, self) if self.mode == "soft" else _strict(image, caption, self)
@@ -57,7 +57,7 @@ class PerceptionFilterSection(ProbeRule):
 
 
 def _strict(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection) -> tuple[Reason, str]:
-    """Enough solvers are wrong from the image and right from the caption every time; else what speaks against it."""
+    """Whether enough solvers are wrong from the image and right from the caption in all replies."""
     following = [s for s in image if set(image[s]) == {Outcome.WRONG} and set(caption[s]) == {Outcome.RIGHT}]
     against = [s for s in image if Outcome.RIGHT in image[s] or Outcome.WRONG in caption[s]]
     wanted = {"all": len(image), "majority": len(image) // 2 + 1}.get(section.mode) or section.at_least or len(image)
@@ -66,7 +66,7 @@ def _strict(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection
     if len(image) - len(against) < wanted:
         named = _having(image, Outcome.RIGHT)
         return (Reason.IMAGE_RIGHT, named) if named else (Reason.CAPTION_WRONG, _having(caption, Outcome.WRONG))
-    # Without the solvers that speak against it there would be enough, if only all their replies were known.
+    # The solvers that are not against it are enough, but some of their replies are unknown.
     named = _having({s: found for s, found in image.items() if s not in against}, None)
     return (Reason.IMAGE_UNKNOWN, named) if named else (Reason.CAPTION_UNKNOWN, _having(caption, None))
 
@@ -76,10 +76,7 @@ def _having(outcomes: Outcomes, wanted: Outcome | None) -> str:
 
 
 def _soft(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection) -> tuple[Reason, str]:
-    """Shares over all replies asked for; the unknown ones are set against the question, whatever they would have been.
-
-    Reasons say `unknown` only where they decide.
-    """
+    """Shares over all requested replies, with unknown ones counted against the question; `unknown` if these decide."""
     assert section.image_at_most is not None
     assert section.caption_at_least is not None
     seen, seen_unknown, asked = _counts(image.values())
@@ -97,6 +94,6 @@ def _soft(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection) 
 
 
 def _counts(replies: Iterable[Sequence[Outcome | None]]) -> tuple[int, int, int]:
-    """Right ones, unknown ones, all."""
+    """Numbers of right, unknown and all replies."""
     every = [outcome for found in replies for outcome in found]
     return every.count(Outcome.RIGHT), every.count(None), len(every)

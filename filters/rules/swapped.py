@@ -1,4 +1,4 @@
-"""Object to what is answered alike whatever image is shown: the choice does not rest on seeing."""
+"""Flag questions whose answer does not change with another image."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from filters.rules.panel import Panel, ProbeRule, Quorum, objection
 
 
 class SwappedSection(ProbeRule):
-    """Objects where `solvers` choose with another image what they chose with the right one, in every order asked."""
+    """Flags questions on which `solvers` choose the same option with another image, in every option order asked."""
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.SWAPPED)
 
@@ -18,13 +18,13 @@ class SwappedSection(ProbeRule):
     action: Literal["drop", "label"] = "label"
 
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the replies on the image arm and the swapped one, compared order by order."""
+        """The verdict on the replies of the image arm and the swapped arm, compared by option order."""
 
         def unmoved(solver: str) -> bool | None:
             pairs = list(panel.pairs(answers, solver, (Arm.IMAGE, Arm.SWAPPED)))
-            if any(own and other and own.answer != other.answer for own, other in pairs):
+            if any(one and other and one.answer != other.answer for one, other in pairs):
                 return False
-            return True if all(own and other for own, other in pairs) else None
+            return True if all(one and other for one, other in pairs) else None
 
         found = objection(panel, unmoved, self.solvers, Reason.SWAP_UNCHANGED, Reason.SWAP_UNKNOWN)
         return self.verdict(question, *found, answers)

@@ -20,7 +20,7 @@ from cards.dataset import columns, metadata, render, rows
 from cards.staged import Staged
 from curricula import make
 from curricula.stage_rows import features
-from hub.publish import local
+from hub.card import staged as staged_card
 from tests.support import card_runs, report_runs
 from tests.support.card_text import FOREIGN, check
 
@@ -53,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def card(built: Run, tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    staged = local.staged(built, "", [], tmp_path_factory.mktemp("card"))
+    staged = staged_card(built, "", [], tmp_path_factory.mktemp("card"))
     render(staged)
     return staged
 
@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_files_and_the_ledger(built: Run, card: Sta
 
 
 def test_the_same_run_gives_the_same_bytes(built: Run, card: Staged, tmp_path: Path) -> None:
-    written = render(local.staged(built, "", [], tmp_path))
+    written = render(staged_card(built, "", [], tmp_path))
     assert {path.relative_to(tmp_path).as_posix() for path in written} >= {"README.md", "pictures/pass_rates.png"}
     for path in written:
         assert path.read_bytes() == (card.folder / path.relative_to(tmp_path)).read_bytes()
@@ -91,7 +91,7 @@ def test_datasets_opens_what_the_card_describes(built: Run, tmp_path: Path) -> N
     """`load_dataset` believes the YAML: splits, patterns and features."""
     from datasets import load_dataset
 
-    staged = local.staged(built, "", [], tmp_path)
+    staged = staged_card(built, "", [], tmp_path)
     render(staged)
     for one in staged.sets:
         for paths in one.files.values():
@@ -189,13 +189,13 @@ def test_an_order_is_told_in_words_and_as_the_command_that_makes_it(built: Run, 
 
     section_ = OrderSection(order="interleaved", stages=("text", "perception"), by="skill", reverse=True)
     folder = make.curriculum(built.recipe(), section_, Display())
-    staged = local.staged(built, folder.name, [], tmp_path)
+    staged = staged_card(built, folder.name, [], tmp_path)
     render(staged)
     text = body(staged)
     assert "every beginning holds each `skill` in its share, each of them hard to easy" in text
     assert "--order interleaved --stages text-perception --reverse --by skill" in text
     with pytest.raises(RunError, match="has no set other"):
-        local.staged(built, "", ["other"], tmp_path)
+        staged_card(built, "", ["other"], tmp_path)
 
 
 def test_few_rows_have_no_p_value_and_many_have_scipys() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from cards.report import pictures as report
-from curricula import pictures as stage_pictures
+from curricula import images as stage_pictures
 from datagen import image_decoding, shown
 from review import images as review
 from tests.support import odd_images, viewers

@@ -25,7 +25,7 @@ from tests.support.hub_server import Fault, Served, serving
 from tests.support.preflight_data import look
 from training import stage_files
 
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 VISUAL = "alice/small-VisualReasoning-Data"
 
 
@@ -221,7 +221,10 @@ def deep(levels: int) -> list[Any]:
             lambda about, said: said["files"].update({"../../../x.parquet": said["files"].popitem()[1]}),
             "none of a split",
         ),
-        (lambda about, said: said["files"].pop(next(iter(said["files"]))), "does not hold exactly the shards"),
+        (
+            lambda about, said: said["files"].pop(next(iter(said["files"]))),
+            "does not hold the shards that its order.json lists",
+        ),
         (lambda about, said: [one.clear() for one in about["sets"]], "describes its sets"),
         (lambda about, said: next(iter(said["files"].values())).update(sha256="0" * 64), "does not have the digest"),
         (lambda about, said: next(iter(said["files"].values())).update(rows=10**9), "rows and not"),
@@ -244,9 +247,9 @@ def test_a_description_that_lies_is_refused(published: Served, tmp_path: Path, c
         (lambda path: table(path, reward_model=None), "lacks the columns reward_model"),
         (
             lambda path: table(path, index=pa.array([1] * pq.read_metadata(path).num_rows)),
-            "other types than ours in index",
+            "other types than expected in index",
         ),
-        (by_path, "names pictures by path"),
+        (by_path, "names images by path"),
     ],
 )
 def test_shards_of_another_kind_are_refused(

@@ -25,7 +25,7 @@ from tests.support.preflight_data import look
 from training import stage_files
 
 PREFIX = "UCSC-VLAA/VLM-CapCurriculum"
-PATIENCE = Patience(tries=2, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=2, max_retry_after=5, sleep=lambda seconds: None)
 PERCEPTION = (
     "<image>In the image, what is at place {n}?\nOptions:\nA: thing {n}\nB: b {n}\nC: c {n}\nD: d {n}\n"
     "Respond using only the letter corresponding to the correct answer.\n"

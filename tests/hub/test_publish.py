@@ -27,7 +27,7 @@ from tests.support.hub_server import Fault, Served, serving
 
 NAMES = [f"alice/small-{name}-Data" for name in ("Perception", "TextReasoning", "VisualReasoning")]
 VISUAL = "alice/small-VisualReasoning-Data"
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_private_data_never_goes_into_a_public_repo(single: Run, served: Served)
 
 @pytest.mark.parametrize(
     ("token", "sentence"),
-    [("", "There is no token"), ("hf_read", "may only read"), ("hf_nobody", "does not know the token")],
+    [("", "There is no token"), ("hf_read", "may only read"), ("hf_nobody", "does not accept the token")],
 )
 def test_a_token_that_will_not_do_is_said_in_a_sentence(
     single: Run, served: Served, monkeypatch: pytest.MonkeyPatch, token: str, sentence: str
@@ -263,7 +263,7 @@ def test_an_answer_that_gets_lost_makes_no_second_commit(single: Run, served: Se
 def test_the_rate_limit_is_waited_out_as_told(single: Run, served: Served) -> None:
     waits: list[float] = []
     notes: list[str] = []
-    patience = replace(PATIENCE, told=60, sleep=waits.append, note=notes.append)
+    patience = replace(PATIENCE, max_retry_after=60, sleep=waits.append, note=notes.append)
     served.fail(Fault(r"POST .*/commit/main", status=429, headers={"Retry-After": "42"}))
     publish(single, Wanted(), Display(), patience)
     assert waits == [43]

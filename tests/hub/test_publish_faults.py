@@ -21,7 +21,7 @@ from tests.support.hub_server import Fault, Served, serving
 from tests.support.hub_server.faults import Kind
 
 NAME = "alice/small-VisualReasoning-Data"
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 #: Every request of a publication, as the server logs them, and what it is for.
 ROUTES = {
     "whoami": r"GET /api/whoami-v2",

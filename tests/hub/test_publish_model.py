@@ -17,7 +17,7 @@ from hub.publish.model import Wanted
 from tests.support import hub_runs
 from tests.support.hub_server import Served, serving
 
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 REPO = "alice/small-model"
 
 

@@ -54,7 +54,7 @@ def test_the_caption_is_where_the_recipe_wants_it(caption: str, words: str) -> N
     behind = fields.get(layout.BEHIND, "")
     assert words in behind
     assert ("Caption" in behind) == (caption != "left_out")
-    told = layout.told(ReviewSection.model_validate({"caption": caption}), True, False)
+    told = layout.dataset_layout(ReviewSection.model_validate({"caption": caption}), True, False)
     assert "{caption}" not in told.guidelines
 
 
@@ -73,7 +73,8 @@ def test_a_record_says_what_one_can_filter_by_and_what_an_auditor_thinks() -> No
 
 def test_free_answers_are_asked_for_only_where_there_are_some() -> None:
     names = [
-        [q.name for q in layout.told(ReviewSection(), *kinds).questions] for kinds in ((True, False), (False, True))
+        [q.name for q in layout.dataset_layout(ReviewSection(), *kinds).questions]
+        for kinds in ((True, False), (False, True))
     ]
     assert layout.CHOICE in names[0]
     assert layout.ANSWER not in names[0]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Sampling
-from curricula import pictures as stage_pictures
+from curricula import images as stage_pictures
 from datagen.engines import data_urls, vllm_engine
 from datagen.engines.transformers_engine import TransformersEngine
 from evaluation.benchmarks.images import Pictures

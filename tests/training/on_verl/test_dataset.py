@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capcurriculum.rows import bytes_digest
-from curricula import pictures as stage_pictures
+from curricula import images as stage_pictures
 from datagen import micro, shown
 from tests.support import odd_images
 from tests.support.preflight_data import seeing, write

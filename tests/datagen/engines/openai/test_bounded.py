@@ -278,9 +278,9 @@ def test_a_key_stays_with_the_host_it_is_for(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_review_server_that_sends_without_an_end_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-    from review.argilla import bounded, connection
+    from review.argilla import connection, http
 
-    monkeypatch.setattr(bounded, "MOST_BYTES", BOUND)
+    monkeypatch.setattr(http, "MOST_BYTES", BOUND)
     monkeypatch.setenv(connection.KEY, "k")
     for said, words in (
         (flooding([]), "its reply has more than 200,000 bytes"),
