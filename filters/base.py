@@ -5,28 +5,15 @@ against each other), and register it by its name in `capcurriculum.recipe.filter
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import polars as pl
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
-from capcurriculum.run import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a filter may know beside the question; `folders` maps a stage to what its image paths are relative to."""
-
-    run: Run
-    recipe: Recipe
-    folders: Mapping[str, Path]
-
+from datagen.setting import Setting
 
 #: From a question and the replies that the filter reads to its verdict.
 Judge = Callable[[Question, Sequence[Answer]], Verdict]

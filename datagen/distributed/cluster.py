@@ -40,12 +40,15 @@ OBJECT_STORE_BYTES = 100_000_000
 
 
 @contextmanager
-def joined(address: str) -> Iterator[None]:
-    """Connect as the driver of the Ray cluster at `address` (`local`, `auto`, or host:port).
+def joined(address: str | None) -> Iterator[None]:
+    """Connect as the driver of the Ray cluster at `address` (`local`, `auto`, or host:port; None: do nothing).
 
     Raises:
         EngineError: Ray is not installed, or there is none at the address.
     """
+    if address is None:
+        yield
+        return
     for name, value in (ENVIRONMENT | ALONE if address == LOCAL else ENVIRONMENT).items():
         os.environ.setdefault(name, value)
     try:

@@ -4,23 +4,19 @@ Everything about a key is read from the run's tables when its block comes, and f
 that takes over from a dead one goes on behind the last row that was written, and memory does not grow with the run.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import polars as pl
-from rich.console import Console
 
-from capcurriculum.recipe import Recipe
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import Attempt, CaptionedImage, Purpose, Question, Stage
-from capcurriculum.run import Run
 from datagen import probe, rollouts
 from datagen.asking.outcomes import Heard
 from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
+from datagen.setting import Setting
 from datagen.solver import Asked, Solver, Variant
 from datagen.teacher import tasks
 from datagen.teacher.tasks import Task
@@ -72,20 +68,18 @@ class StepJob(Protocol[Item, Facts]):
         """Outcomes of the replies so far."""
 
 
-def job(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> "Teaching | Answering":
-    """The job of a step; `folders` maps a stage to the folder its image paths are relative to."""
-    if spec.step == "teacher":
-        return Teaching(run, recipe, spec.stage, folders[spec.stage])
-    return Answering(spec, run, recipe, folders)
+def job(spec: Spec, at: Setting) -> "Teaching | Answering":
+    """The job of a step."""
+    return Teaching(at, spec.stage) if spec.step == "teacher" else Answering(spec, at)
 
 
 class Teaching:
     """Keys are captions; each gets its questions from the teacher."""
 
-    def __init__(self, run: Run, recipe: Recipe, stage: str, folder: Path) -> None:
-        self.run = run
+    def __init__(self, at: Setting, stage: str) -> None:
+        self.run = at.run
         self._captions: dict[str, CaptionedImage] = {}
-        self._writing = Writing(run, recipe, stage, folder, attempts={})
+        self._writing = Writing(at, stage, attempts={})
 
     def recall(self, keys: Sequence[str]) -> tuple[list[CaptionedImage], dict[str, list[Attempt]]]:
         """See `StepJob`."""
@@ -114,7 +108,7 @@ class Teaching:
 
     def ask(self, turns: ReadyQueue[Task], engine: Engine) -> None:
         """See `StepJob`."""
-        self._writing.ask_in_turns(turns, 0, engine, _quiet())
+        self._writing.ask_in_turns(turns, 0, engine)
 
     @property
     def heard(self) -> Heard:
@@ -125,11 +119,11 @@ class Teaching:
 class Answering:
     """Keys are questions; one solver answers them, for the probe or as rollouts."""
 
-    def __init__(self, spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> None:
-        self.run = run
+    def __init__(self, spec: Spec, at: Setting) -> None:
+        self.run = at.run
         self._questions: dict[str, Question] = {}
-        self._solver = solver(spec, run, recipe, folders)
-        self._wanted = wanted(spec, run, recipe, self._solver)
+        self._solver = solver(spec, at)
+        self._wanted = wanted(spec, at, self._solver)
 
     def recall(self, keys: Sequence[str]) -> tuple[list[Question], dict[str, dict[Variant, str]]]:
         """See `StepJob`."""
@@ -167,39 +161,32 @@ class Answering:
         return self._solver.heard
 
 
-def solver(spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path]) -> Solver:
+def solver(spec: Spec, at: Setting) -> Solver:
     """The solver of a step, without an engine."""
     purpose = Purpose(spec.step)
     probed = purpose is Purpose.PROBE
-    sampling = recipe.captioned[spec.stage].probe.sampling if probed else recipe.rollouts.sampling
-    return Solver(run, spec.model, recipe.models[spec.model], sampling.record(), purpose, folders, _quiet())
+    sampling = at.recipe.captioned[spec.stage].probe.sampling if probed else at.recipe.rollouts.sampling
+    return Solver(at, spec.model, at.recipe.models[spec.model], sampling.record(), purpose)
 
 
-def wanted(spec: Spec, run: Run, recipe: Recipe, by: Solver) -> Callable[[Question], list[Asked]]:
+def wanted(spec: Spec, at: Setting, by: Solver) -> Callable[[Question], list[Asked]]:
     """What to ask next about a question, by what `by` knows of it."""
     if spec.step == Purpose.ROLLOUT:
-        return partial(rollouts.following, solver=by, section=recipe.rollouts)
-    section = recipe.captioned[spec.stage].probe
-    asked = probe.asked_of(section, probe.swaps(run, section, recipe.seed, spec.stage))
+        return partial(rollouts.following, solver=by, section=at.recipe.rollouts)
+    section = at.recipe.captioned[spec.stage].probe
+    asked = probe.asked_of(section, probe.swaps(at.run, section, at.recipe.seed, spec.stage))
     return lambda question: [item for item in asked(question) if not by.done(item)]
 
 
-def unanswered(
-    spec: Spec, run: Run, recipe: Recipe, folders: Mapping[str, Path], questions: Iterable[Question]
-) -> list[str]:
+def unanswered(spec: Spec, at: Setting, questions: Iterable[Question]) -> list[str]:
     """Ids of the questions that lack something; what is about one image stands together."""
-    asked, by = list(questions), solver(spec, run, recipe, folders)
+    asked, by = list(questions), solver(spec, at)
     by.remember(asked)
-    lacks = wanted(spec, run, recipe, by)
+    lacks = wanted(spec, at, by)
     return [key for _, key in sorted((q.image_id, q.question_id) for q in asked if lacks(q))]
 
 
-def untaught(run: Run, recipe: Recipe, stage: str) -> list[str]:
+def untaught(at: Setting, stage: str) -> list[str]:
     """Ids of the stage's captions that have neither all their questions nor used up their tries."""
-    writing = Writing(run, recipe, stage, run.path)
-    return sorted({caption.caption_id for caption in run.my_captions(stage) if writing.following(caption)})
-
-
-def _quiet() -> Display:
-    """No display: a worker's progress shows in the rows that it writes."""
-    return Display(Console(quiet=True))
+    writing = Writing(at, stage)
+    return sorted({caption.caption_id for caption in at.run.my_captions(stage) if writing.following(caption)})

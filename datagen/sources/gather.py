@@ -17,6 +17,7 @@ from capcurriculum.render.progress import Advance, Display
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
 from datagen.batched import windows
+from datagen.setting import Setting
 from datagen.sources import counting, manifest, registry
 from datagen.sources.datasets import docci
 from datagen.sources.fingerprints import Gathered
@@ -39,6 +40,11 @@ def folders(run: Run, recipe: Recipe) -> dict[str, Path]:
     return {stage: _base(run, stage, found) for stage, found in sections(recipe).items()}
 
 
+def setting(run: Run, recipe: Recipe, display: Display | None = None) -> Setting:
+    """The context of a build of the recipe in this run."""
+    return Setting(run, recipe, folders(run, recipe), display or Display())
+
+
 def _base(run: Run, stage: str, found: Sequence[SourceSection]) -> Path:
     """The one source's own folder where its images are plain files there, else the run."""
     if len(found) == 1 and _is_plain(found[0]):
@@ -57,17 +63,18 @@ def _world(run: Run, stage: str, found: Sequence[SourceSection], number: int) ->
     return run.path / "world" / (stage if len(found) == 1 else f"{stage}-{number}")
 
 
-def gather(run: Run, recipe: Recipe, display: Display) -> None:
+def gather(at: Setting) -> None:
     """Read what the tables do not hold yet, every source before any fault is raised.
 
     Raises:
         SourceError: sources that cannot be read as a whole, or of which every row is lost; the sentence names all.
     """
+    run, recipe = at.run, at.recipe
     before, read_as = Gathered(run), dict[tuple[str, int], str]()
     faults = list(_unreadable(recipe))
     for stage in recipe.stages if not faults else ():
         try:
-            read_as |= _gather_stage(run, recipe, display, before, stage)
+            read_as |= _gather_stage(at, before, stage)
         except ExceptionGroup as several:
             faults += map(str, several.exceptions)
     _raise(faults)
@@ -75,9 +82,7 @@ def gather(run: Run, recipe: Recipe, display: Display) -> None:
     manifest.write(run, sections(recipe), read_as)
 
 
-def _gather_stage(
-    run: Run, recipe: Recipe, display: Display, before: Gathered, stage: str
-) -> dict[tuple[str, int], str]:
+def _gather_stage(at: Setting, before: Gathered, stage: str) -> dict[tuple[str, int], str]:
     """Read the sources of a stage that changed, or were not read to their end; how keys were read, by source.
 
     What was refused is read again then: rows or files may have been mended.
@@ -86,7 +91,7 @@ def _gather_stage(
         ExceptionGroup: of `SourceError`; one for each source that cannot be used.
     """
     faults, read_as, places = list[SourceError](), dict[tuple[str, int], str](), dict[int, Place]()
-    found, kind = sections(recipe)[stage], recipe.kind(stage)
+    run, found, kind = at.run, sections(at.recipe)[stage], at.recipe.kind(stage)
     fresh = not _known(run, stage, kind)
     for number in range(len(found)):
         try:
@@ -95,13 +100,13 @@ def _gather_stage(
             faults.append(error)
     changed = [n for n, place in places.items() if not before.holds(stage, n, found[n], place.folder)]
     if changed and not fresh and run.share is None:
-        replaced.check(run, stage, _base(run, stage, found), before.since)
+        replaced.check(run, stage, at.folders[stage], before.since)
         # Verdicts on what a source did not give fill shards of their own.
         if run.verdicts.drop((pl.col("filter") == FILTER) & (pl.col("stage") == stage) & ~pl.col("keep")):
             changed = list(places)
     for number in changed:
         try:
-            noted = _gather_one(run, recipe, display, (stage, number), places[number], fresh)
+            noted = _gather_one(at, (stage, number), places[number], fresh)
         except SourceError as error:
             faults.append(error)
             continue
@@ -141,26 +146,26 @@ def _raise(faults: Sequence[str]) -> None:
         raise SourceError(f"{len(faults)} sources cannot be used: {said}")
 
 
-def _gather_one(run: Run, recipe: Recipe, display: Display, source: tuple[str, int], place: Place, fresh: bool) -> str:
+def _gather_one(at: Setting, source: tuple[str, int], place: Place, fresh: bool) -> str:
     """Read one source to its end, and say what it loses; how its keys were read.
 
     Raises:
         SourceError: it cannot be read, or all of its rows are lost where none was read before (`fresh`).
     """
     stage, number = source
-    found, kind = sections(recipe)[stage], recipe.kind(stage)
+    found, kind = sections(at.recipe)[stage], at.recipe.kind(stage)
     section, noted, losses = found[number], list[str](), Losses()
     label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
-    with display.step(label, None) as advance:
-        rows = registry.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
-        _append(run, rows, advance, losses)
+    with at.display.step(label, None) as advance:
+        rows = registry.rows(section, place, stage, kind, _known(at.run, stage, kind), noted.append)
+        _append(at.run, rows, advance, losses)
     if noted:
         how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
-        display.note(f"{label}: keys of options are {noted[0]}, {how}")
+        at.display.note(f"{label}: keys of options are {noted[0]}, {how}")
     if fresh:
         _check_kept(f"The {stage} source {section.path or section.repo or section.kind}", losses)
     for said in losses.said:
-        display.note(f"{label}: {said}")
+        at.display.note(f"{label}: {said}")
     return noted[0] if noted else ""
 
 

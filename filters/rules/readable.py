@@ -20,7 +20,8 @@ from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen import image_decoding, shown
 from datagen.image_decoding import ImageProblem
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 _REMEMBERED = 65_536
 #: As many of the darkest and of the lightest pixels do not count, and fewer where there are fewer than 4096.
