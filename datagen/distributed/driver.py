@@ -7,23 +7,27 @@ nothing left to ask and go on to derive, judge and write.
 import math
 import os
 import uuid
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
+from typing import Any
 
 import polars as pl
 
 from capcurriculum import errors, locks, recipe
+from capcurriculum.recipe.models import RayWorkers
 from capcurriculum.rows import Purpose, Question
 from datagen.asking.outcomes import Counts, look
 from datagen.batched import windows
 from datagen.distributed import cluster, steps
 from datagen.distributed.steps import Spec
-from datagen.distributed.worker import Assignment
+from datagen.distributed.worker import Assignment, Worker
 from datagen.setting import Setting
 
 #: Blocks there are at least for each worker, so that none waits long for the last.
 BLOCKS_A_WORKER = 4
+#: Blocks a worker holds at once, see `engine_thread`.
+IN_FLIGHT = 2
 
 
 class Driver:
@@ -59,8 +63,6 @@ class Driver:
         self._give_out(spec, steps.unanswered(spec, self.at, questions))
 
     def _give_out(self, spec: Spec, keys: Sequence[str]) -> None:
-        from datagen.distributed import ray_data
-
         if not keys:
             return
         there = cluster.nodes()
@@ -69,7 +71,9 @@ class Driver:
         count = min(each.workers or len(keys), cluster.room(there, each), len(keys))
         size = max(1, min(self.recipe.ray.block, math.ceil(len(keys) / (BLOCKS_A_WORKER * count))))
         label = f"{spec}, {count} worker{'s' if count > 1 else ''}"
-        replies = ray_data.replies(self._assignment(spec, count), list(windows(keys, size)), count, each)
+        where = os.getcwd(), str(self.at.run.path)
+        assignment = Assignment(*where, self._build, recipe.dump(self.recipe), spec, count)
+        replies = _replies(assignment, list(windows(keys, size)), count, each)
         counts = Counts()
         # Closed here, on an error too, so that no thread of Ray Data outlives Ray (see `cluster`).
         with self.at.display.step(label, len(keys), remark=lambda: counts.words) as advance, closing(replies):
@@ -81,5 +85,37 @@ class Driver:
         for line in counts.closing(label, look(self.at.run, "attempts" if spec.step == "teacher" else "answers")):
             self.at.display.note(line)
 
-    def _assignment(self, spec: Spec, workers: int) -> Assignment:
-        return Assignment(os.getcwd(), str(self.at.run.path), self._build, recipe.dump(self.recipe), spec, workers)
+
+def _replies(
+    assignment: Assignment, blocks: Sequence[Sequence[str]], count: int, each: RayWorkers
+) -> Generator[Mapping[str, Any], None, None]:
+    """What `Worker` returns for each block, as they finish, from `count` workers.
+
+    Ray Data picks the worker for a block. By its default dead actors are restarted, and their tasks reassigned, without
+    limit; a limit on tasks would be used up within seconds of a node's loss, as Ray retries once a second until it
+    knows. Workers themselves end a step in which they only die.
+
+    Raises:
+        EngineError: Ray itself failed.
+    """
+    import ray.data
+    from ray.exceptions import RayError, RayTaskError
+
+    rows = ray.data.from_items([{"keys": list(block)} for block in blocks], override_num_blocks=len(blocks))
+    compute = ray.data.ActorPoolStrategy(
+        size=count,
+        max_tasks_in_flight_per_actor=IN_FLIGHT,
+        max_concurrent_calls_per_actor=IN_FLIGHT,
+        enable_true_multi_threading=True,
+    )
+    resources = {"num_cpus": each.cpus, "num_gpus": each.gpus}
+    done = rows.map_batches(Worker, fn_constructor_args=(assignment,), batch_size=1, compute=compute, **resources)
+    try:
+        yield from done.iter_rows()
+    except RayTaskError:
+        raise  # a mistake of ours, with its traceback
+    except RayError as error:
+        raise errors.EngineError(
+            f"Ray failed while its workers did {assignment.spec} ({' '.join(str(error).split())[:300]}); its logs are "
+            "below /tmp/ray on its nodes, and running again goes on."
+        ) from error

@@ -50,15 +50,11 @@ class EngineThread:
         try:
             with self._start() as engine:
                 while self.queue.wait_for_block():
-                    self.job.ask(self.queue, _streaming(engine))
+                    self.job.ask(self.queue, _Streaming(engine) if engine.window else engine)
         except BaseException as error:  # whatever it is, callers that wait for blocks must get it
             with self._lock:
                 self._broken = error
             self.queue.fail(error)
-
-
-def _streaming(engine: Engine) -> Engine:
-    return _Streaming(engine) if engine.window else engine
 
 
 class _Streaming:

@@ -4,26 +4,26 @@ Everything about a key is read from the run's tables when its block comes, and f
 that takes over from a dead one goes on behind the last row that was written, and memory does not grow with the run.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import polars as pl
 
-from capcurriculum.rows import Attempt, CaptionedImage, Purpose, Question, Stage
+from capcurriculum.rows import Purpose, Question, Stage
+from capcurriculum.tables import Table
 from datagen import probe, rollouts
 from datagen.asking.outcomes import Heard
 from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
 from datagen.setting import Setting
-from datagen.solver import Asked, Solver, Variant
+from datagen.solver import Asked, Solver
 from datagen.teacher import tasks
-from datagen.teacher.tasks import Task
 from datagen.teacher.write import Writing
 
 Item = TypeVar("Item")
-Facts = TypeVar("Facts")
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,123 +42,75 @@ class Spec:
         return said if self.stage == Stage.PERCEPTION else f"{said}, {self.stage}"
 
 
-class StepJob(Protocol[Item, Facts]):
-    """What a step asks about the keys that it is given (ids of captions or of questions)."""
+@dataclass(frozen=True, slots=True)
+class StepJob(Generic[Row, Item]):
+    """What a step asks about the keys that it is given: ids of captions or of questions, the `column` of `table`.
 
-    def recall(self, keys: Sequence[str]) -> Facts:
+    `rows` holds the caption or question of each key in hand, `past` what was asked about it before; `read_past` reads
+    that from the run's tables. `following_row` returns what to ask next about a row, nothing when it is done, and
+    `owner` the key that an item belongs to. `ask` asks everything in a queue, which grows meanwhile.
+    """
+
+    column: str
+    table: Table[Row]
+    past: dict[str, Any]
+    read_past: Callable[[pl.Expr], Mapping[str, Any]]
+    following_row: Callable[[Row], Sequence[Item]]
+    owner: Callable[[Item], str]
+    ask: Callable[[ReadyQueue[Item], Engine], None]
+    heard: Heard
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def recall(self, keys: Sequence[str]) -> tuple[Mapping[str, Row], Mapping[str, Any]]:
         """What the run's tables hold about the keys; called from other threads while the step asks."""
+        about = pl.col(self.column).is_in(list(keys))
+        return {getattr(row, self.column): row for row in self.table.where(about)}, self.read_past(about)
 
-    def learn(self, facts: Facts, keys: Sequence[str]) -> None:
+    def learn(self, facts: tuple[Mapping[str, Row], Mapping[str, Any]], keys: Sequence[str]) -> None:
         """Keep the facts about these keys."""
+        for kept, found in zip((self.rows, self.past), facts, strict=True):
+            kept.update({key: found[key] for key in keys if key in found})
 
     def forget(self, key: str) -> None:
         """Drop what is kept about a key that is done."""
+        del self.rows[key]
+        self.past.pop(key, None)
 
     def following(self, key: str) -> Sequence[Item]:
         """What to ask next about the key; empty when it is done."""
-
-    def owner(self, item: Item) -> str:
-        """The key that an item belongs to."""
-
-    def ask(self, turns: ReadyQueue[Item], engine: Engine) -> None:
-        """Ask everything in the queue, which grows meanwhile, and append the rows."""
-
-    @property
-    def heard(self) -> Heard:
-        """Outcomes of the replies so far."""
+        return self.following_row(self.rows[key])
 
 
-def job(spec: Spec, at: Setting) -> "Teaching | Answering":
-    """The job of a step."""
-    return Teaching(at, spec.stage) if spec.step == "teacher" else Answering(spec, at)
+def job(spec: Spec, at: Setting) -> StepJob[Any, Any]:
+    """The job of a step: a teacher writes questions for captions, or a solver answers questions."""
+    if spec.step == "teacher":
+        writing = Writing(at, spec.stage, attempts={})
+        return StepJob(
+            column="caption_id",
+            table=at.run.captions,
+            past=writing.attempts,
+            read_past=lambda about: tasks.by_caption(at.run.attempts.where(about)),
+            following_row=writing.following,
+            owner=lambda task: task.caption.caption_id,
+            ask=lambda turns, engine: writing.ask_in_turns(turns, 0, engine),
+            heard=writing.heard,
+        )
+    by = solver(spec, at)
 
+    def ask(turns: ReadyQueue[Asked], engine: Engine) -> None:
+        by.use(engine)
+        by.ask_in_turns(turns, 0)
 
-class Teaching:
-    """Keys are captions; each gets its questions from the teacher."""
-
-    def __init__(self, at: Setting, stage: str) -> None:
-        self.run = at.run
-        self._captions: dict[str, CaptionedImage] = {}
-        self._writing = Writing(at, stage, attempts={})
-
-    def recall(self, keys: Sequence[str]) -> tuple[list[CaptionedImage], dict[str, list[Attempt]]]:
-        """See `StepJob`."""
-        about = pl.col("caption_id").is_in(list(keys))
-        return self.run.captions.where(about), tasks.by_caption(self.run.attempts.where(about))
-
-    def learn(self, facts: tuple[list[CaptionedImage], dict[str, list[Attempt]]], keys: Sequence[str]) -> None:
-        """See `StepJob`."""
-        captions, attempts = facts
-        wanted = set(keys)
-        self._captions |= {c.caption_id: c for c in captions if c.caption_id in wanted}
-        self._writing.attempts |= {key: own for key, own in attempts.items() if key in wanted}
-
-    def forget(self, key: str) -> None:
-        """See `StepJob`."""
-        del self._captions[key]
-        self._writing.attempts.pop(key, None)
-
-    def following(self, key: str) -> list[Task]:
-        """See `StepJob`."""
-        return self._writing.following(self._captions[key])
-
-    def owner(self, item: Task) -> str:
-        """See `StepJob`."""
-        return item.caption.caption_id
-
-    def ask(self, turns: ReadyQueue[Task], engine: Engine) -> None:
-        """See `StepJob`."""
-        self._writing.ask_in_turns(turns, 0, engine)
-
-    @property
-    def heard(self) -> Heard:
-        """See `StepJob`."""
-        return self._writing.heard
-
-
-class Answering:
-    """Keys are questions; one solver answers them, for the probe or as rollouts."""
-
-    def __init__(self, spec: Spec, at: Setting) -> None:
-        self.run = at.run
-        self._questions: dict[str, Question] = {}
-        self._solver = solver(spec, at)
-        self._wanted = wanted(spec, at, self._solver)
-
-    def recall(self, keys: Sequence[str]) -> tuple[list[Question], dict[str, dict[Variant, str]]]:
-        """See `StepJob`."""
-        about = pl.col("question_id").is_in(list(keys))
-        return self.run.questions.where(about), self._solver.recorded(about)
-
-    def learn(self, facts: tuple[list[Question], dict[str, dict[Variant, str]]], keys: Sequence[str]) -> None:
-        """See `StepJob`."""
-        questions, known = facts
-        new = set(keys)
-        self._questions |= {q.question_id: q for q in questions if q.question_id in new}
-        self._solver.known |= {key: own for key, own in known.items() if key in new}
-
-    def forget(self, key: str) -> None:
-        """See `StepJob`."""
-        del self._questions[key]
-        self._solver.known.pop(key, None)
-
-    def following(self, key: str) -> list[Asked]:
-        """See `StepJob`."""
-        return self._wanted(self._questions[key])
-
-    def owner(self, item: Asked) -> str:
-        """See `StepJob`."""
-        return item.question.question_id
-
-    def ask(self, turns: ReadyQueue[Asked], engine: Engine) -> None:
-        """See `StepJob`."""
-        self._solver.use(engine)
-        self._solver.ask_in_turns(turns, 0)
-
-    @property
-    def heard(self) -> Heard:
-        """See `StepJob`."""
-        return self._solver.heard
+    return StepJob(
+        column="question_id",
+        table=at.run.questions,
+        past=by.known,
+        read_past=by.recorded,
+        following_row=wanted(spec, at, by),
+        owner=lambda item: item.question.question_id,
+        ask=ask,
+        heard=by.heard,
+    )
 
 
 def solver(spec: Spec, at: Setting) -> Solver:

@@ -8,8 +8,9 @@ import os
 import threading
 import uuid
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from datagen.asking.outcomes import Counts
 from datagen.distributed.engine_thread import EngineThread
 from datagen.distributed.steps import Spec, job
 from datagen.engines.openai import headers
-from datagen.engines.protocol import Engine
 from datagen.sources import gather
 
 #: The event that records a worker's process id and node.
@@ -119,20 +119,13 @@ class Worker:
         # No display: a worker's progress shows in the rows that it writes.
         at = gather.setting(run, wanted, Display(Console(quiet=True)))
         run.event(STARTED, pid=os.getpid(), node=os.uname().nodename, step=str(assignment.spec), build=assignment.build)
-
-        def start() -> AbstractContextManager[Engine]:
-            return engines.create(wanted.models[assignment.spec.model])
-
-        return EngineThread(job(assignment.spec, at), start)
+        return EngineThread(job(assignment.spec, at), partial(engines.create, wanted.models[assignment.spec.model]))
 
 
 def _check_deaths(run: Run, assignment: Assignment) -> None:
-    """Stop a step whose workers only die: Ray restarts dead workers for ever, also where the model does not fit.
+    """Raise EngineError where the step's workers only die: Ray restarts them for ever, also if the model does not fit.
 
     Any row written in the step resets the count, so that what other workers can still do is done first.
-
-    Raises:
-        EngineError: too many workers of the step died one after another.
     """
     events, spec = list(run.events()), assignment.spec
     rows = [str(e["time"]) for e in events if e.get("event") == ASKED and e.get("step") == spec.step and e.get("rows")]

@@ -5,10 +5,12 @@ never grouped: its completions would all be the same, and vLLM refuses `n` above
 """
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from capcurriculum.rows import Request
 
 Group = tuple[Request, ...]
+_PROMPT = attrgetter("model", "messages", "image_paths", "sampling", "schema")
 
 
 def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | None]:
@@ -37,10 +39,4 @@ def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | 
 
 def same_prompt(one: Request, two: Request) -> bool:
     """Whether the two differ in nothing but the rollout: equal `prompt_key`s, without the cost of a digest."""
-    return (one.model, one.messages, one.image_paths, one.sampling, one.schema) == (
-        two.model,
-        two.messages,
-        two.image_paths,
-        two.sampling,
-        two.schema,
-    )
+    return bool(_PROMPT(one) == _PROMPT(two))
