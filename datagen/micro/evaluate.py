@@ -95,8 +95,7 @@ def line(name: str, hits: Sequence[bool]) -> str:
     if not hits:
         return f"{name:<34} unknown n=0"
     low, high = wilson(sum(hits), len(hits))
-    share = sum(hits) / len(hits)
-    return f"{name:<34} {share:6.1%}  n={len(hits):<5} 95 % {low:.1%}-{high:.1%}"
+    return f"{name:<34} {sum(hits) / len(hits):6.1%}  n={len(hits):<5} 95 % {low:.1%}-{high:.1%}"
 
 
 def _by(name: str, groups: Sequence[str], hits: Sequence[bool]) -> Iterator[str]:

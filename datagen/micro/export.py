@@ -8,7 +8,6 @@ write the same bytes.
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -42,11 +41,6 @@ def _line(file: TextIO, record: Mapping[str, Any]) -> None:
     file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a share between 0 and 1, not {value!r}.")
-
-
 def export(
     world_dir: Path | str,
     images: int = 300,
@@ -76,12 +70,14 @@ def export(
         ValueError: a share is not between 0 and 1.
     """
     for name, value in (("lies", lies), ("unreadable", unreadable), ("near_duplicates", near_duplicates)):
-        _share(name, value)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is a share between 0 and 1, not {value!r}.")
     folder = Path(world_dir)
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-    with ExitStack() as files:
-        described = files.enter_context((folder / DESCRIPTIONS).open("w", encoding="utf-8", newline="\n"))
-        truth = files.enter_context((folder / TRUTH).open("w", encoding="utf-8", newline="\n"))
+    with (
+        (folder / DESCRIPTIONS).open("w", encoding="utf-8", newline="\n") as described,
+        (folder / TRUTH).open("w", encoding="utf-8", newline="\n") as truth,
+    ):
         for index in range(images):
             rng = named_seed("export", seed, split, index)
             lied, cut = rng.random() < lies, rng.random() < unreadable
@@ -115,7 +111,12 @@ def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:
     return index
 
 
-def _write_problems(folder: Path, problems: Iterable[Problem]) -> Path:
+def export_problems(world_dir: Path | str, problems: Iterable[Problem]) -> Path:
+    """Write problems to problems.jsonl (problem, answer, skill, image_file) and return the folder.
+
+    Those about a scene have an `image_file` in images/, a JPEG of 96 by 96 pixels.
+    """
+    folder = Path(world_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / PROBLEMS).open("w", encoding="utf-8", newline="\n") as file:
         for index, problem in enumerate(problems):
@@ -126,19 +127,6 @@ def _write_problems(folder: Path, problems: Iterable[Problem]) -> Path:
                 (folder / IMAGES / record["image_file"]).write_bytes(jpeg(problem.scene))
             _line(file, record)
     return folder
-
-
-def export_text(folder: Path | str, n: int, seed: int = 0) -> Path:
-    """Write `n` text problems to problems.jsonl (problem, answer, skill) and return the folder."""
-    return _write_problems(Path(folder), text_problems(n, seed))
-
-
-def export_visual(folder: Path | str, n: int, seed: int = 0) -> Path:
-    """Write `n` visual problems to problems.jsonl (problem, answer, skill, image_file) and images/; return the folder.
-
-    The images are JPEG files of 96 by 96 pixels.
-    """
-    return _write_problems(Path(folder), visual_problems(n, seed))
 
 
 def export_source(folder: Path, kind: Stage, section: SourceSection) -> None:
@@ -152,18 +140,10 @@ def export_source(folder: Path, kind: Stage, section: SourceSection) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     with removed_if_it_fails(temporary):
-        match kind:
-            case Stage.PERCEPTION:
-                export(
-                    temporary,
-                    images=section.items,
-                    seed=section.seed,
-                    lies=section.lies,
-                    unreadable=section.unreadable,
-                    near_duplicates=section.near_duplicates,
-                )
-            case Stage.TEXT:
-                export_text(temporary, section.items, section.seed)
-            case Stage.VISUAL:
-                export_visual(temporary, section.items, section.seed)
+        if kind is Stage.PERCEPTION:
+            shares = section.lies, section.unreadable, section.near_duplicates
+            export(temporary, section.items, section.seed, SIDE, *shares)
+        else:
+            problems = text_problems if kind is Stage.TEXT else visual_problems
+            export_problems(temporary, problems(section.items, section.seed))
         temporary.rename(folder)

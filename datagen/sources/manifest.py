@@ -4,6 +4,7 @@ The counts are a query over the tables, so they are right after any interruption
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import polars as pl
@@ -50,19 +51,11 @@ def _declared(stage: str, section: SourceSection) -> dict[str, Any]:
         "kind": section.kind,
         "source": section.name,
         "upstream": section.repo or kind.upstream,
-        "revision": section.revision or _version(section.kind),
+        "revision": section.revision or (version("reasoning-gym") if section.kind == "reasoning_gym" else ""),
         "license": section.row_license or "of each part",
         "splits": list(section.selected_splits),
         "limit": section.limit,
     }
-
-
-def _version(kind: str) -> str:
-    if kind != "reasoning_gym":
-        return ""
-    from importlib.metadata import version
-
-    return version("reasoning-gym")
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:

@@ -70,15 +70,6 @@ def folder(section: SourceSection) -> Path:
     return hub.folder(section, ()) if section.path else Path(section.repo or section.kind)
 
 
-def captions(section: SourceSection, place: Place) -> Source[Caption]:
-    """How a source of captioned images is read.
-
-    Raises:
-        SourceError: its files are not there.
-    """
-    return CAPTIONS[section.kind](section, place)
-
-
 def problems(
     section: SourceSection, place: Place, visual: bool, keys: answer_keys.Reading | None = None
 ) -> Source[Problem]:
@@ -116,7 +107,8 @@ def rows(
     if section.kind == "pixmo":
         return pixmo.read(section, place, stage, known)
     if kind is Stage.PERCEPTION:
-        return captioned.read(captions(section, place).first(section.limit), stage, known, section.limits)
+        captions = CAPTIONS[section.kind](section, place)
+        return captioned.read(captions.first(section.limit), stage, known, section.limits)
     source = problems(section, place, kind is Stage.VISUAL)
     if source.convention:
         note(source.convention)

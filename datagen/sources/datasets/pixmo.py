@@ -17,7 +17,7 @@ from datagen.sources.formats.record import Record
 from datagen.sources.formats.records import find_files
 from datagen.sources.images import addresses
 from datagen.sources.images.download import patient
-from datagen.sources.images.fetching import PoliteFetcher
+from datagen.sources.images.fetching import fetch_all
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.images.store import Index, Store, Stored
@@ -90,8 +90,7 @@ class _Reader:
     ready: list[CaptionedImage | Verdict] = field(default_factory=list)
 
     def rows(self) -> Iterator[CaptionedImage | Verdict]:
-        fetching = PoliteFetcher[_Wanted, Stored | ImageProblem](self.section.download, _host, self._fetch)
-        for wanted, found in fetching.run(self._to_fetch()):
+        for wanted, found in fetch_all(self._to_fetch(), self.section.download, _host, self._fetch):
             if wanted.url not in self.index.entries:
                 self.index.add(wanted.url, found)
             yield self._row(wanted, found)

@@ -54,7 +54,8 @@ class Record:
         if isinstance(value, list | tuple) and value:
             detail = f"row {self.number} has {len(value)} values in {column!r}, and one is wanted"
             raise LineProblem(Reason.MISSING_FIELD, detail)
-        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal) or not _is_finite(value):
+        infinite = isinstance(value, float) and not math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal) or infinite:
             raise LineProblem(Reason.MISSING_FIELD, f"row {self.number} has no text in {column!r}")
         return str(value)
 
@@ -148,18 +149,13 @@ class Reading:
     def cut_off(self, where: str, count: int) -> Record:
         """A last record that says that a file breaks off behind `count` rows."""
         record = self.keys.record(count + 1, {"(breaks off)": where.rsplit("/", 1)[-1], "(rows)": count})
-        return record.refused(
-            Reason.INCOMPLETE_FILE, f"{where} breaks off after its first {count} rows, which are taken"
-        )
+        detail = f"{where} breaks off after its first {count} rows, which are taken"
+        return record.refused(Reason.INCOMPLETE_FILE, detail)
 
 
 def sentence(error: Exception) -> str:
     """What a library said, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _is_finite(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def single(value: object) -> object:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
@@ -16,8 +17,10 @@ from datagen import image_decoding, shown
 from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import archives, file_names
 from datagen.sources.formats.json_lines import LineProblem
+from datagen.sources.formats.records import find_files
 from datagen.sources.images import embedded
 from datagen.sources.images.embedded import is_embedded
+from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Index, Store, Stored
 
 
@@ -38,6 +41,21 @@ class SourceImages:
     def __post_init__(self) -> None:
         upstream = [self.section.kind, self.section.repo, self.section.revision, self.section.name]
         self.index = Index(self.store.run, digest(*upstream, sorted(bundle.name for bundle in self.bundles)))
+
+    @classmethod
+    def packed(
+        cls, section: SourceSection, place: Place, base: Path, archive: str, below: Sequence[str] = ("images", "")
+    ) -> Self:
+        """Images in `archive` in the folder `base`, or in a folder `images` there that was unpacked from it.
+
+        Names in rows are relative to the first of the folders `below` it that has the file.
+
+        Raises:
+            SourceError: neither is there.
+        """
+        if (base / "images").is_dir():
+            return cls(section, place.store, [(base / name, place.inside(base / name)) for name in below])
+        return cls(section, place.store, (), find_files(base, (archive,), "its images, or a folder images"))
 
     def find(self, value: object) -> Stored:
         """The image a row's column holds or names.

@@ -22,7 +22,7 @@ from datagen.image_decoding import ImageProblem
 from datagen.sources.datasets import pixmo
 from datagen.sources.images.addresses import Address, public
 from datagen.sources.images.download import Limits, TryAgain, fetch, patient
-from datagen.sources.images.fetching import PoliteFetcher
+from datagen.sources.images.fetching import fetch_all
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
 from tests.support import source_data as data
@@ -287,8 +287,8 @@ def test_one_host_is_asked_by_few_at_a_time_while_others_go_on() -> None:
         return job
 
     jobs = [f"a{n}" for n in range(20)] + ["b0"]
-    politely = PoliteFetcher[str, str](Download(concurrency=8, per_host=1, pause_seconds=0.0), lambda job: job[0], work)
-    assert sorted(result for _, result in politely.run(jobs)) == sorted(jobs)
+    fetched = fetch_all(jobs, Download(concurrency=8, per_host=1, pause_seconds=0.0), lambda job: job[0], work)
+    assert sorted(result for _, result in fetched) == sorted(jobs)
     assert most == {"a": 1, "b": 1}
 
 
@@ -297,7 +297,7 @@ def test_a_failing_job_is_raised_and_does_not_hang() -> None:
         raise TryAgain("no") if job == 3 else ValueError(job)
 
     with pytest.raises((TryAgain, ValueError)):
-        list(PoliteFetcher[int, int](Download(pause_seconds=0), str, work).run(range(50)))
+        list(fetch_all(range(50), Download(pause_seconds=0), str, work))
 
 
 def pixmo_rows(folder: Path, rows: list[tuple[object, object]]) -> Path:
