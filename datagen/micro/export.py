@@ -7,7 +7,7 @@ write the same bytes.
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +19,7 @@ from capcurriculum.rows import Stage
 from datagen.micro import captions
 from datagen.micro.problems import Problem, text_problems, visual_problems
 from datagen.micro.render import SIDE, render
-from datagen.micro.scenes import Scene, Thing, named_seed, scene
+from datagen.micro.scenes import Scene, named_seed, scene
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 TRUTH = "truth.jsonl"
@@ -54,17 +54,10 @@ def export(
     """Write `images` captioned images of `size` by `size` pixels and return the folder.
 
     The descriptions file has DOCCI's keys (example_id, split, image_file, description); `truth.jsonl` has example_id,
-    objects, caption (the true one), lie, unreadable, near_duplicate_of (an example_id or None).
-
-    Args:
-        world_dir: where to write; made if missing.
-        images: how many images.
-        seed: which world; splits of one seed share no scene.
-        size: side in pixels.
-        lies: share of captions that are wrong about one attribute of one object.
-        unreadable: share of image files that are cut off.
-        near_duplicates: share of images that show an earlier scene again, with other noise and word order.
-        split: DOCCI's name of the split, the prefix of ids and file names.
+    objects, caption (the true one), lie, unreadable, near_duplicate_of (an example_id or None). Splits of one `seed`
+    share no scene; `split` is also the prefix of ids and file names. Of the captions the share `lies` is wrong about
+    one attribute of one object, of the image files `unreadable` is cut off, and `near_duplicates` show an earlier scene
+    again, with other noise and word order.
 
     Raises:
         ValueError: a share is not between 0 and 1.
@@ -83,22 +76,16 @@ def export(
             lied, cut = rng.random() < lies, rng.random() < unreadable
             original = _original(seed, split, index, near_duplicates)
             about = scene(named_seed("export scene", seed, split, original))
-            things = captions.shuffled(about.things, rng)
-            name = f"{split}_{index:05d}"
+            name, things = f"{split}_{index:05d}", captions.shuffled(about.things, rng)
             data = jpeg(about, noise=index + 1, size=size)
             (folder / IMAGES / f"{name}.jpg").write_bytes(data[: int(len(data) * _KEPT)] if cut else data)
             told = captions.describe(captions.lie(things, rng) if lied else things)
             _line(described, {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told})
             twin = None if original == index else f"{split}_{original:05d}"
-            fate = {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
-            _line(truth, {"example_id": name, **_facts(about, things), **fate})
+            objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
+            true = {"example_id": name, "objects": objects, "caption": captions.describe(things)}
+            _line(truth, {**true, "lie": lied, "unreadable": cut, "near_duplicate_of": twin})
     return folder
-
-
-def _facts(about: Scene, things: Sequence[Thing]) -> dict[str, object]:
-    """The true objects in raster order, and the true caption in the order of `things`."""
-    objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
-    return {"objects": objects, "caption": captions.describe(things)}
 
 
 def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:

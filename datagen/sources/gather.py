@@ -18,10 +18,8 @@ from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
 from datagen.batched import windows
 from datagen.setting import Setting
-from datagen.sources import counting, manifest, registry
+from datagen.sources import counting, fingerprints, manifest, registry
 from datagen.sources.datasets import docci
-from datagen.sources.fingerprints import Gathered
-from datagen.sources.images import replaced
 from datagen.sources.images.image_paths import Place, link
 from datagen.sources.images.store import Store
 from datagen.sources.losses import Losses
@@ -70,7 +68,7 @@ def gather(at: Setting) -> None:
         SourceError: sources that cannot be read as a whole, or of which every row is lost; the sentence names all.
     """
     run, recipe = at.run, at.recipe
-    before, read_as = Gathered(run), dict[tuple[str, int], str]()
+    before, read_as = fingerprints.Gathered(run), dict[tuple[str, int], str]()
     faults = list(_unreadable(recipe))
     for stage in recipe.stages if not faults else ():
         try:
@@ -82,13 +80,11 @@ def gather(at: Setting) -> None:
     manifest.write(run, sections(recipe), read_as)
 
 
-def _gather_stage(at: Setting, before: Gathered, stage: str) -> dict[tuple[str, int], str]:
+def _gather_stage(at: Setting, before: fingerprints.Gathered, stage: str) -> dict[tuple[str, int], str]:
     """Read the sources of a stage that changed, or were not read to their end; how keys were read, by source.
 
-    What was refused is read again then: rows or files may have been mended.
-
-    Raises:
-        ExceptionGroup: of `SourceError`; one for each source that cannot be used.
+    What was refused is read again then: rows or files may have been mended. Raises a group of `SourceError`, one for
+    each source that cannot be used.
     """
     faults, read_as, places = list[SourceError](), dict[tuple[str, int], str](), dict[int, Place]()
     run, found, kind = at.run, sections(at.recipe)[stage], at.recipe.kind(stage)
@@ -100,7 +96,7 @@ def _gather_stage(at: Setting, before: Gathered, stage: str) -> dict[tuple[str, 
             faults.append(error)
     changed = [n for n, place in places.items() if not before.holds(stage, n, found[n], place.folder)]
     if changed and not fresh and run.share is None:
-        replaced.check(run, stage, at.folders[stage], before.since)
+        fingerprints.check_images(run, stage, at.folders[stage], before.since)
         # Verdicts on what a source did not give fill shards of their own.
         if run.verdicts.drop((pl.col("filter") == FILTER) & (pl.col("stage") == stage) & ~pl.col("keep")):
             changed = list(places)
@@ -139,18 +135,15 @@ def _unreadable(recipe: Recipe, passed_over: Callable[[SourceSection], bool] = l
 
 def _raise(faults: Sequence[str]) -> None:
     """Raise one SourceError of all sentences, if there is any."""
-    if len(faults) == 1:
-        raise SourceError(faults[0])
     if faults:
         said = " ".join(f"({number}) {fault}" for number, fault in enumerate(faults, 1))
-        raise SourceError(f"{len(faults)} sources cannot be used: {said}")
+        raise SourceError(faults[0] if len(faults) == 1 else f"{len(faults)} sources cannot be used: {said}")
 
 
 def _gather_one(at: Setting, source: tuple[str, int], place: Place, fresh: bool) -> str:
     """Read one source to its end, and say what it loses; how its keys were read.
 
-    Raises:
-        SourceError: it cannot be read, or all of its rows are lost where none was read before (`fresh`).
+    With `fresh` (no row was read before) a source that loses all of its rows is refused.
     """
     stage, number = source
     found, kind = sections(at.recipe)[stage], at.recipe.kind(stage)
@@ -170,11 +163,7 @@ def _gather_one(at: Setting, source: tuple[str, int], place: Place, fresh: bool)
 
 
 def _check_kept(source: str, losses: Losses) -> None:
-    """Refuse a source of which nothing is left.
-
-    Raises:
-        SourceError: it has no rows, or all of them are lost.
-    """
+    """Refuse a source that has no rows, or loses all of them."""
     if not losses.total and not losses.passed_over:
         raise SourceError(f"{source} has no rows at all; check its files.")
     if losses.lost and not losses.kept:

@@ -84,7 +84,7 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _check(path: Path, section: ReadableSection) -> None:
-    picture = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels).image
+    picture = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels)
     _check_shape(picture.width, picture.height, section)
     if section.min_contrast and (found := contrast(picture)) < section.min_contrast:
         detail = f"no colour channel spans {section.min_contrast} levels of 255 (the widest spans {found})"

@@ -91,7 +91,7 @@ class SourceImages:
             if (found := _plain(folder, name)) is not None:
                 path, spelled = found
                 data = image_decoding.file_bytes(path, self.section.max_bytes)
-                return Stored(shown.checked(data, self.section.max_pixels).image_id, f"{prefix}{spelled}")
+                return Stored(shown.image_id(shown.checked(data, self.section.max_pixels)), f"{prefix}{spelled}")
         if self.bundles:
             return self.index.get(name)
         if not self.folders:
@@ -159,11 +159,7 @@ class SourceImages:
 
 
 def _plain(folder: Path, name: str) -> tuple[Path, str] | None:
-    """The file that a name means in a folder, and its own name there; None where there is none.
-
-    Raises:
-        ImageProblem: the name leads out.
-    """
+    """The file that a name means in a folder, and its own name there; None for none. Refuses a name that leads out."""
     try:
         return file_names.inside(folder, name)
     except ImageProblem as problem:
