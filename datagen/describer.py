@@ -145,7 +145,7 @@ class Reader(Solver):
         self.remember(questions)
         # Where there is nothing to read no request is made, and the vote is unknown.
         items = (item for q in questions for item in self.asked(q) if not self._text(item) and not self.done(item))
-        self.append([self.row(item, _nothing(item, self.name)) for item in items])
+        self.append([self.row(item, self._nothing(item)) for item in items])
         self.ask_all(questions, self.asked)
 
     def asked(self, question: Question) -> Iterator[Asked]:
@@ -176,7 +176,6 @@ class Reader(Solver):
     def _text(self, item: Asked) -> str:
         return self.texts.get((item.question.image_id, item.rollout), "")
 
-
-def _nothing(item: Asked, name: str) -> Response:
-    key = digest(SCHEMA, "nothing to read", name, item.question.question_id, item.rollout, item.order)
-    return Response(key, "", "error", error="there is no description to read")
+    def _nothing(self, item: Asked) -> Response:
+        key = digest(SCHEMA, "nothing to read", self.name, item.question.question_id, item.rollout, item.order)
+        return Response(key, "", "error", error="there is no description to read")

@@ -116,9 +116,8 @@ def job(spec: Spec, at: Setting) -> StepJob[Any, Any]:
 def solver(spec: Spec, at: Setting) -> Solver:
     """The solver of a step, without an engine."""
     purpose = Purpose(spec.step)
-    probed = purpose is Purpose.PROBE
-    sampling = at.recipe.captioned[spec.stage].probe.sampling if probed else at.recipe.rollouts.sampling
-    return Solver(at, spec.model, at.recipe.models[spec.model], sampling.record(), purpose)
+    section = at.recipe.captioned[spec.stage].probe if purpose is Purpose.PROBE else at.recipe.rollouts
+    return Solver(at, spec.model, at.recipe.models[spec.model], section.sampling.record(), purpose)
 
 
 def wanted(spec: Spec, at: Setting, by: Solver) -> Callable[[Question], list[Asked]]:

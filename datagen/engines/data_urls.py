@@ -97,9 +97,7 @@ def _within(data: bytes, limits: PixelLimits) -> bytes:
 
 def encoded(image: Image.Image, source_format: str, exif: bytes) -> bytes:
     """An image as a file: JPEG where its source was one, else PNG."""
-    file = BytesIO()
-    if source_format == "JPEG":
-        image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)
-    else:
-        image.save(file, "PNG", compress_level=1, exif=exif)
+    file, jpeg = BytesIO(), source_format == "JPEG"
+    options = {"quality": JPEG_QUALITY, "subsampling": 0} if jpeg else {"compress_level": 1}
+    image.save(file, "JPEG" if jpeg else "PNG", exif=exif, **options)
     return file.getvalue()

@@ -51,14 +51,10 @@ class Speaker:
         batch: int = 64,
         limit: int = 96,
     ) -> list[str]:
-        """One reply a chat, without its end mark; greedy at temperature 0.
+        """One reply a chat, of at most `limit` tokens and without its end mark; `batch` chats are answered at once.
 
-        Args:
-            chats: chat messages; all have one image part, or none has.
-            images: as many as chats, or none.
-            temperature: 0 takes the likeliest token; otherwise torch's global generator is drawn from.
-            batch: chats that are answered at once.
-            limit: the most tokens of a reply.
+        All chats have one image part and there are as many `images`, or none has. Greedy at temperature 0, otherwise
+        torch's global generator is drawn from.
         """
         replies: list[str] = []
         draw = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
@@ -117,13 +113,7 @@ def boxed(reply: str) -> str | None:
 
 
 def solve(speaker: Speaker, asked: Sequence[Held], arm: str, temperature: float = 0.0) -> list[str]:
-    """Replies to `asked` from the image, from the caption, or blind.
-
-    Raises:
-        ValueError: there is no such arm.
-    """
-    if arm not in ARMS:
-        raise ValueError(f"There is no arm named {arm!r}; the arms are: {', '.join(ARMS)}.")
+    """Replies to `asked` on one of the `ARMS`: from the image, from the caption, or blind."""
     texts = [prompts.caption_arm(q.caption, q.problem) if arm == "caption" else q.problem for q in asked]
     images = [picture(q.scene) for q in asked] if arm == "image" else []
     chats = [user(text, image=arm == "image") for text in texts]
@@ -203,17 +193,15 @@ def teacher(speaker: Speaker, n: int, temperature: float) -> Iterator[str]:
 
 def not_told(n: int, seed: int = 0) -> list[Held]:
     """`n` questions that their captions do not answer, since they are about what a lie would have told."""
-    found: list[Held] = []
-    for index in count():
-        if len(found) == n:
-            return found
-        rng = named_seed("not told", seed, index)
+    found, indices = list[Held](), count()
+    while len(found) < n:
+        rng = named_seed("not told", seed, next(indices))
         about = scene(rng)
         question = questions.ask(captions.lie(about.things, rng), rng)
         if questions.gold(about.things, question.text) is None:
             caption = captions.describe(captions.shuffled(about.things, rng))
             found.append(Held(about, caption, question, questions.options(question, rng)))
-    raise AssertionError("there is no end of questions")
+    return found
 
 
 def read(speaker: Speaker, asked: Sequence[Held]) -> list[str | None]:

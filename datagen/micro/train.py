@@ -69,10 +69,7 @@ _CURRICULUM: tuple[Phase, ...] = (
     Phase(1400, _EVERYTHING, (0.4, 1.2), (0.5, 0.0), adam=0.4),
 )
 #: The second round begins with the weights a checkpoint stores and with fresh optimisers, so it can start from one.
-ROUNDS: tuple[tuple[Phase, ...], ...] = (
-    _CURRICULUM,
-    (Phase(350, _REVISION, (0.4, 1.2), (0.3, 0.0), adam=0.4),),
-)
+ROUNDS: tuple[tuple[Phase, ...], ...] = (_CURRICULUM, (Phase(350, _REVISION, (0.4, 1.2), (0.3, 0.0), adam=0.4),))
 TOTAL = sum(phase.steps for phases in ROUNDS for phase in phases)
 SEEDS: dict[str, int] = {"solver_a": 11, "solver_b": 23}
 #: `start` is this solver after so many steps.

@@ -175,19 +175,19 @@ def _check_kept(source: str, losses: Losses) -> None:
 
 def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], number: int) -> Place:
     """Where a source lies, its data fetched or made if need be."""
-    section = found[number]
+    section, plain = found[number], _is_plain(found[number])
     if section.kind == "scenes":
-        folder = _world(run, stage, found, number)
         from datagen.micro import export
 
+        folder = _world(run, stage, found, number)
         export.export_source(folder, kind, section)
         prefix = "" if len(found) == 1 else f"{folder.relative_to(run.path).as_posix()}/"
-        return Place(folder, section.name or folder.name, Store(run.path), prefix)
-    folder = registry.folder(section)
-    if _is_plain(section) and not folder.is_dir():
-        raise SourceError(f"The {stage} source {folder} is not a folder; check the recipe's path.")
-    alone = len(found) == 1 and _is_plain(section)
-    prefix = "" if alone or section.repo or not section.path else link(run.path, stage, number, folder)
+    else:
+        folder = registry.folder(section)
+        if plain and not folder.is_dir():
+            raise SourceError(f"The {stage} source {folder} is not a folder; check the recipe's path.")
+        linked = section.path and not section.repo and not (plain and len(found) == 1)
+        prefix = link(run.path, stage, number, folder) if linked else ""
     return Place(folder, section.name or folder.name, Store(run.path), prefix)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import SourceSection
-from datagen.sources.formats.record import Keys, Reading, Record
+from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import READERS, read_files
 
 #: The column of a row's split.
@@ -51,21 +51,9 @@ def rows(section: SourceSection, reading: Reading, splits: Sequence[str]) -> Ite
         if split not in listed:
             there = ", ".join(sorted(listed)) or "none"
             raise SourceError(_refused(section, f"it has no split {split!r}, but {there}"))
-        in_split = replace(reading, keys=_InSplit(reading.keys, split))
+        in_split = replace(reading, keys=replace(reading.keys, further={SPLIT: split}))
         for address in listed[split]:
             yield from read_files([_fetched(section, address)], in_split)
-
-
-class _InSplit(Keys):
-    """Keys of the same source, its rows with the split they are of."""
-
-    def __init__(self, keys: Keys, split: str) -> None:
-        super().__init__(keys.source, keys.seen, keys.repeats)
-        self.split = split
-
-    def record(self, number: int, values: Mapping[str, object]) -> Record:
-        """The row with its key and its split."""
-        return super().record(number, {**values, SPLIT: self.split})
 
 
 def _data_files(section: SourceSection) -> Mapping[str, Sequence[str]]:

@@ -17,14 +17,12 @@ from capcurriculum.tables import write_atomically
 FILE = "sources.json"
 
 
-def write(
-    run: Run, stages: Mapping[str, Sequence[SourceSection]], read_as: Mapping[tuple[str, int], str] | None = None
-) -> None:
+def write(run: Run, stages: Mapping[str, Sequence[SourceSection]], read_as: Mapping[tuple[str, int], str]) -> None:
     """Write the file, if it is new or changed.
 
     `read_as` says of a stage's source by its number how its whole-number keys were read; what is not said anew stays.
     """
-    conventions = _read_before(run) | {f"{stage} {number}": said for (stage, number), said in (read_as or {}).items()}
+    conventions = _read_before(run) | {f"{stage} {number}": said for (stage, number), said in read_as.items()}
     declared = []
     for stage, found in stages.items():
         for number, section in enumerate(found):

@@ -65,9 +65,10 @@ def folder(section: SourceSection) -> Path:
     Raises:
         SourceError: it is not there, or the Hub does not give it.
     """
-    if section.kind in PATTERNS:
-        return hub.folder(section, PATTERNS[section.kind](section))
-    return hub.folder(section, ()) if section.path else Path(section.repo or section.kind)
+    needed = PATTERNS.get(section.kind)
+    if needed or section.path:
+        return hub.folder(section, needed(section) if needed else ())
+    return Path(section.repo or section.kind)
 
 
 def problems(

@@ -132,12 +132,8 @@ def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: Eng
 
 
 def _label(task: Task) -> str:
-    parts = ["teacher"]
-    if task.slot:
-        parts.append(f"question {task.slot + 1}")
-    if task.attempt > 1:
-        parts.append(f"try {task.attempt}")
-    return ", ".join(parts)
+    question, attempt = f", question {task.slot + 1}" if task.slot else "", f", try {task.attempt}"
+    return f"teacher{question}{attempt if task.attempt > 1 else ''}"
 
 
 def request(teacher: TeacherSection, model: str, task: Task, folder: Path) -> Request:

@@ -51,12 +51,7 @@ def read(
 ) -> Iterator[CaptionedImage | Verdict]:
     """Rows of a stage in the order in which their images come, and verdicts on records that gave none.
 
-    Args:
-        section: what to read, and how politely to fetch.
-        place: where the rows lie and where images are kept.
-        stage: of which stage the rows are.
-        known: keys of an earlier session, whose records are skipped.
-        policy: which addresses may be asked.
+    Records whose keys are in `known` are skipped; `policy` says which addresses may be asked.
 
     Raises:
         SourceError: the rows are not there or have another layout.

@@ -135,7 +135,8 @@ def _tar(path: Path, bounds: _Bounds) -> Iterator[Member]:
                     return _bounded(bundle.extractfile(info), info.size, limit)
 
             yield Member(name, info.size, read)
-        unpacking.drain(stream)
+        while stream.read(_CHUNK):  # to the end, where the sums are
+            pass
 
 
 def _zip(path: Path, bounds: _Bounds) -> Iterator[Member]:

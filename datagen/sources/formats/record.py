@@ -90,14 +90,19 @@ class Record:
 
 @dataclass(slots=True)
 class Keys:
-    """Content keys of one source's rows: equal rows are distinguished by their number of earlier occurrences."""
+    """Content keys of one source's rows: equal rows are distinguished by their number of earlier occurrences.
+
+    `further` are columns that each row gets, with the same value.
+    """
 
     source: str
     seen: set[int] = field(default_factory=set)
     repeats: Counter[int] = field(default_factory=Counter)
+    further: Mapping[str, object] = field(default_factory=dict)
 
     def record(self, number: int, values: Mapping[str, object]) -> Record:
         """The row with its key."""
+        values = {**values, **self.further} if self.further else values
         base = digest(SCHEMA, "record", self.source, canonical(values))
         short = int(base, 16)
         if short not in self.seen:

@@ -20,7 +20,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Download
 from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import sentence
-from datagen.sources.images.addresses import Policy, checked_url, port_of, resolve
+from datagen.sources.images.addresses import PORTS, Policy, checked_url, resolve
 from datagen.sources.images.store import ending
 
 MAX_REDIRECTS = 5
@@ -30,6 +30,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE_SECONDS = 60.0
 _DIGITS = 18
+_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 class TryAgain(Exception):
@@ -113,11 +114,9 @@ def _ask(parts: SplitResult, section: Download, max_bytes: int, policy: Policy, 
     """The image, or where the server redirects to."""
     connection = _connected(parts, policy, deadline)
     try:
-        target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
-            "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
-        )
+        query = "?" + quote(parts.query, safe=f"{_SAFE}?") if parts.query else ""
         headers = {"User-Agent": section.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
-        connection.request("GET", target, headers=headers)
+        connection.request("GET", quote(parts.path or "/", safe=_SAFE) + query, headers=headers)
         response = connection.getresponse()
         location = response.headers.get("Location")
         if response.status in _REDIRECTS and location:
@@ -133,7 +132,7 @@ def _ask(parts: SplitResult, section: Download, max_bytes: int, policy: Policy, 
 
 def _connected(parts: SplitResult, policy: Policy, deadline: _Deadline) -> http.client.HTTPConnection:
     """A connection to an address that was resolved and allowed here; the host's name serves for TLS and `Host` only."""
-    host, port = str(parts.hostname), port_of(parts)
+    host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
     problem: OSError | None = None
     for address in resolve(host, port, policy):
         try:

@@ -135,7 +135,7 @@ class SourceImages:
         """
         names = _by_last_part(wanted)
         for member in archives.members(bundle, self.section.limits):
-            near = names.get(_parts(str(member.name), cased=False)[-1], ())
+            near = names.get(file_names.spelled(str(member.name), cased=False)[-1], ())
             exact = _fitting(member.name, near, cased=True)
             loose = [name for name in _fitting(member.name, near, cased=False) if name not in exact]
             if not exact and not loose:
@@ -180,7 +180,7 @@ def _by_last_part(names: Iterable[str]) -> Mapping[str, list[str]]:
     """Names by their last part in small letters."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
-        parts = _parts(name, cased=False)
+        parts = file_names.spelled(name, cased=False)
         found[parts[-1] if parts else ""].append(name)
     return found
 
@@ -191,12 +191,8 @@ def _fitting(member: PurePosixPath, names: Sequence[str], *, cased: bool) -> lis
     Archives differ in how many folders they put around their files, so a name fits if one of the two is the end of the
     other. A member shorter than the names fits only a single one: of two it would be a guess.
     """
-    inside = _parts(str(member), cased=cased)
-    spelled = {name: _parts(name, cased=cased) for name in names}
+    inside = file_names.spelled(str(member), cased=cased)
+    spelled = {name: file_names.spelled(name, cased=cased) for name in names}
     longer = [name for name, parts in spelled.items() if inside[-len(parts) :] == parts]
     shorter = [name for name, parts in spelled.items() if name not in longer and parts[-len(inside) :] == inside]
     return longer + (shorter if len(shorter) == 1 and not longer else [])
-
-
-def _parts(name: str, *, cased: bool) -> tuple[str, ...]:
-    return file_names.spelled(name, cased=cased)
