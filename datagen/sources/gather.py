@@ -76,7 +76,7 @@ def gather(at: Setting) -> None:
         except ExceptionGroup as several:
             faults += map(str, several.exceptions)
     _raise(faults)
-    _keep_rows(run, recipe)
+    _keep_rows(at)
     manifest.write(run, sections(recipe), read_as)
 
 
@@ -209,15 +209,16 @@ def _known(run: Run, stage: str, kind: Stage) -> set[str]:
     return dropped | run.captions.keys("row_key", mine) | run.captions.keys("caption_id", mine)
 
 
-def _keep_rows(run: Run, recipe: Recipe) -> None:
+def _keep_rows(at: Setting) -> None:
     """A kept verdict for every row that has none: rows and verdicts are two tables, and a kill may part them."""
+    run = at.run
     judged = run.verdicts.scan().filter(pl.col("filter") == FILTER)
     captions = run.captions.scan().select(pl.col("caption_id").alias("question_id"), stage_of_caption())
     problems = run.questions.scan().filter(pl.col("caption_id") == "").select("question_id", "stage")
     rows = pl.concat([captions, problems])
     missing = rows.join(judged, on="question_id", how="anti", maintain_order="left").collect()
     run.verdicts.append(Verdict(row, stage, FILTER, True, Reason.KEPT) for row, stage in missing.iter_rows())
-    for stage, found in sections(recipe).items():
+    for stage, found in sections(at.recipe).items():
         if not run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep")):
             where = ", ".join(section.path or section.repo or section.kind for section in found)
             raise SourceError(f"The {stage} source {where} gave no usable row; `why` and `funnel` tell what it held.")
