@@ -72,20 +72,30 @@ def export(
         (folder / TRUTH).open("w", encoding="utf-8", newline="\n") as truth,
     ):
         for index in range(images):
-            rng = named_seed("export", seed, split, index)
-            lied, cut = rng.random() < lies, rng.random() < unreadable
-            original = _original(seed, split, index, near_duplicates)
-            about = scene(named_seed("export scene", seed, split, original))
-            name, things = f"{split}_{index:05d}", captions.shuffled(about.things, rng)
-            data = jpeg(about, noise=index + 1, size=size)
-            (folder / IMAGES / f"{name}.jpg").write_bytes(data[: int(len(data) * _KEPT)] if cut else data)
-            told = captions.describe(captions.lie(things, rng) if lied else things)
-            _line(described, {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told})
-            twin = None if original == index else f"{split}_{original:05d}"
-            objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
-            true = {"example_id": name, "objects": objects, "caption": captions.describe(things)}
-            _line(truth, {**true, "lie": lied, "unreadable": cut, "near_duplicate_of": twin})
+            data, description, true = _image(index, seed, size, split, (lies, unreadable, near_duplicates))
+            (folder / IMAGES / description["image_file"]).write_bytes(data)
+            _line(described, description)
+            _line(truth, true)
     return folder
+
+
+def _image(
+    index: int, seed: int, size: int, split: str, shares: tuple[float, float, float]
+) -> tuple[bytes, dict[str, str], dict[str, object]]:
+    """The file of an image, its description and the truth; `shares` are lies, unreadable and near-duplicates."""
+    rng = named_seed("export", seed, split, index)
+    lied, cut = rng.random() < shares[0], rng.random() < shares[1]
+    original = _original(seed, split, index, shares[2])
+    about = scene(named_seed("export scene", seed, split, original))
+    name, things = f"{split}_{index:05d}", captions.shuffled(about.things, rng)
+    data = jpeg(about, noise=index + 1, size=size)
+    told = captions.describe(captions.lie(things, rng) if lied else things)
+    description = {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told}
+    twin = None if original == index else f"{split}_{original:05d}"
+    objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
+    true = {"example_id": name, "objects": objects, "caption": captions.describe(things)}
+    fate = {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
+    return data[: int(len(data) * _KEPT)] if cut else data, description, true | fate
 
 
 def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:
