@@ -69,7 +69,7 @@ def joined(address: str | None) -> Iterator[None]:
         raise EngineError(f"Ray cannot be used at {address}: {' '.join(str(error).split())[:300]}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray's own handler ends this process before it has put anything away
-    _quiet()
+    _quiet(ray.data.DataContext.get_current())
     try:
         yield
     finally:
@@ -107,10 +107,7 @@ def _check(address: str) -> None:
         raise EngineError(f"What answers at {address} is not a Ray of this version; {mend}.")
 
 
-def _quiet() -> None:
-    import ray
-
-    context = ray.data.DataContext.get_current()
+def _quiet(context: Any) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # What goes wrong is raised, and comes out as one sentence.

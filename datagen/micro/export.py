@@ -93,9 +93,9 @@ def _image(
     description = {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told}
     twin = None if original == index else f"{split}_{original:05d}"
     objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
-    true = {"example_id": name, "objects": objects, "caption": captions.describe(things)}
-    fate = {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
-    return data[: int(len(data) * _KEPT)] if cut else data, description, true | fate
+    true: dict[str, object] = {"example_id": name, "objects": objects, "caption": captions.describe(things)}
+    true |= {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
+    return data[: int(len(data) * _KEPT)] if cut else data, description, true
 
 
 def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:

@@ -98,7 +98,6 @@ class OpenAIEngine:
                 asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
 
     def _room(self) -> int:
-        """How many groups may be unfinished."""
         most = self.section.concurrency
         return most + most // 4 + min(self.conversation.resting, 2 * most)
 
