@@ -11,11 +11,13 @@ from random import Random
 
 from capcurriculum import prompts, recipe
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import LETTERS, Answer, Question, bytes_digest, digest
 from capcurriculum.run import Run, writing
 from datagen.micro import captions, questions
 from datagen.micro.export import jpeg
 from datagen.micro.scenes import Scene, named_seed, scene
+from datagen.sources import gather
 from filters import pipeline
 from filters.human.form import NONE, FormAnswers, Right
 
@@ -52,8 +54,8 @@ def made(folder: Path, count: int, seed: int = 0, side: int = 96, pictures: bool
                 truth[question.question_id] = right
             run.questions.append(asked)
             run.answers.append(a for q in asked for a in _replies(q, truth[q.question_id], seed, k))
-        for judge in (pipeline.before_probe, pipeline.after_probe, pipeline.after_audit, pipeline.after_rollouts):
-            judge(run, wanted)
+        for phase in Phase:
+            pipeline.run_phase(gather.setting(run, wanted), phase)
     return World(run, wanted, truth)
 
 

@@ -6,7 +6,6 @@ building a finished run does nothing.
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import polars as pl
 
@@ -14,15 +13,17 @@ from capcurriculum import locks
 from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditFilterSection
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
 from curricula.make import STAGES, write_orders
 from datagen.auditor import audit
-from datagen.distributed.cluster import LOCAL
-from datagen.distributed.driver import driver_on
+from datagen.distributed import cluster
+from datagen.distributed.driver import Driver
 from datagen.engines.openai import headers
 from datagen.probe import probe
 from datagen.rollouts import roll_out
+from datagen.setting import Setting
 from datagen.sources import gather
 from datagen.teacher.write import write_questions
 from filters import pipeline
@@ -39,32 +40,31 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         CapCurriculumError: a source, a model or the run cannot be used; everything finished so far stays.
     """
     _check_headers(recipe, ray)
-    with writing(recipe, share) as run, driver_on(run, recipe, ray, display) as driver:
+    with writing(recipe, share) as run, cluster.joined(ray):
         run.event("build started")
         start = time.monotonic()
+        at = gather.setting(run, recipe, display)
+        driver = Driver(at) if ray is not None else None
         with locks.in_turn(run.path):
-            gather.gather(run, recipe, display)
-        where = gather.folders(run, recipe)
-        if driver:
-            driver.folders = where
+            gather.gather(at)
         if recipe.captioned:
             if driver:
                 driver.teach()
-            write_questions(run, recipe, where, display)
+            write_questions(at)
         mine = run.my_ids()
-        worth_asking = pipeline.before_probe(run, recipe, mine)
+        worth_asking = pipeline.run_phase(at, Phase.QUESTION, mine)
         if recipe.captioned:
             probed = set(worth_asking.collect()["question_id"])
             if driver:
                 driver.probe(probed)
-            probe(run, recipe, where, display, probed)
-        kept = pipeline.after_probe(run, recipe, mine)
-        _audit(run, recipe, {"probed": worth_asking, "kept": kept}, where, display)
-        to_measure = pipeline.after_audit(run, recipe, mine)
+            probe(at, probed)
+        kept = pipeline.run_phase(at, Phase.PROBE, mine)
+        _audit(at, {"probed": worth_asking, "kept": kept})
+        to_measure = pipeline.run_phase(at, Phase.AUDIT, mine)
         if driver:
             driver.roll_out(pipeline.questions(run, to_measure))
-        roll_out(run, recipe, pipeline.questions(run, to_measure), where, display)
-        pipeline.after_rollouts(run, recipe, mine)
+        roll_out(at, pipeline.questions(run, to_measure))
+        pipeline.run_phase(at, Phase.ROLLOUT, mine)
         if share is None:
             write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
@@ -73,17 +73,15 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
 
 def _check_headers(recipe: Recipe, ray: str | None) -> None:
     """Check that the variables of the models' headers are set; a cluster's workers check their own."""
-    names = set() if ray not in (None, LOCAL) else set(recipe.asked)
+    names = set() if ray not in (None, cluster.LOCAL) else set(recipe.asked)
     for section in recipe.filters:
         names |= section.named if isinstance(section, AuditFilterSection) else set()
     headers.check(recipe.models[name] for name in sorted(names))
 
 
-def _audit(
-    run: Run, recipe: Recipe, reached: Mapping[str, pl.LazyFrame], where: Mapping[str, Path], display: Display
-) -> None:
+def _audit(at: Setting, reached: Mapping[str, pl.LazyFrame]) -> None:
     """Ask the auditors of the recipe's filters about `reached`, the questions before and after the probe's filters."""
-    for section in recipe.filters:
+    for section in at.recipe.filters:
         if isinstance(section, AuditFilterSection):
             ids = reached[section.questions].filter(pl.col("stage").is_in(list(section.stages)))
-            audit(run, recipe, section, pipeline.questions(run, ids), where, display)
+            audit(at, section, pipeline.questions(at.run, ids))

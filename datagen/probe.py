@@ -4,36 +4,32 @@ All that is asked about one image stands together, which is what engines that re
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from pathlib import Path
 
 import polars as pl
 
 from capcurriculum.errors import SourceError
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.stages import ProbeSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, Arm, Purpose, Question, digest
 from capcurriculum.run import Run, stage_of_caption
+from datagen.setting import Setting
 from datagen.solver import Asked, ImageFile, Solver
 
 
-def probe(
-    run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display, only: Container[str] | None = None
-) -> None:
+def probe(at: Setting, only: Container[str] | None = None) -> None:
     """Append the answers that are missing; `only` are the ids of the questions worth asking, by default all.
 
     Raises:
         EngineError: a solver cannot be used.
         SourceError: the swapped arm is wanted and there is only one image.
     """
-    for stage, made in recipe.captioned.items():
+    for stage, made in at.recipe.captioned.items():
         section = made.probe
-        mine = (q for q in run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
+        mine = (q for q in at.run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
         questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
-        asked = asked_of(section, swaps(run, section, recipe.seed, stage))
+        asked = asked_of(section, swaps(at.run, section, at.recipe.seed, stage))
         for solver in section.solvers:
-            model, sampling = recipe.models[solver], section.sampling.record()
-            with Solver(run, solver, model, sampling, Purpose.PROBE, folders, display) as opened:
+            model, sampling = at.recipe.models[solver], section.sampling.record()
+            with Solver(at, solver, model, sampling, Purpose.PROBE) as opened:
                 opened.ask_all(questions, asked)
 
 

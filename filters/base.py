@@ -5,28 +5,15 @@ other) and register it in `capcurriculum.recipe.filters`.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import polars as pl
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
-from capcurriculum.run import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """The context of a filter; `folders` maps a stage to the root of its image paths."""
-
-    run: Run
-    recipe: Recipe
-    folders: Mapping[str, Path]
-
+from datagen.setting import Setting
 
 #: Maps a question and the replies that the filter reads to a verdict.
 Judge = Callable[[Question, Sequence[Answer]], Verdict]

@@ -1,9 +1,4 @@
-"""The phases of a recipe's filters, in the order of the build.
-
-Each function judges the pending questions of its phase and returns `question_id` and `stage` of those that no filter
-has dropped so far, lazily and in the table's order. `within` (column `question_id`) restricts a build to a share of the
-questions; filters that compare all questions run only without it.
-"""
+"""The phases of a recipe's filters, in the order of the build: what each judges, and which questions it leaves."""
 
 from collections.abc import Iterator
 
@@ -15,31 +10,28 @@ from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
+from datagen.setting import Setting
 from datagen.sources import gather
 from filters import evidence
-from filters.base import Setting
 from filters.human import people
 from filters.runner import BATCH, judge_phase
 
 
-def before_probe(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge the questions alone, before any request."""
-    return _through(run, recipe, Phase.QUESTION, within)
+def run_phase(at: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """Append the verdicts that the filters of a phase have still to give.
 
+    A build that works on a share of the questions names them by `within`, a frame with `question_id`; filters that
+    compare all questions wait for a call without it.
 
-def after_probe(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge by the solvers' replies."""
-    return _through(run, recipe, Phase.PROBE, within)
-
-
-def after_audit(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge by the auditors' votes on the marked answers."""
-    return _through(run, recipe, Phase.AUDIT, within)
-
-
-def after_rollouts(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Judge by the pass rates."""
-    return _through(run, recipe, Phase.ROLLOUT, within)
+    Returns:
+        `question_id` and `stage` of the questions that nothing has dropped so far, lazily and in the table's order.
+    """
+    people.settle(at.run, at.recipe, within)
+    ledger = judge_phase(at, phase, within)
+    left = at.run.questions.scan().select("question_id", "stage")
+    if within is not None:
+        left = left.join(within, on="question_id", how="semi", maintain_order="left")
+    return left.join(ledger.dropped(phase), on="question_id", how="anti", maintain_order="left")
 
 
 def kept_ids(run: Run, recipe: Recipe) -> pl.LazyFrame:
@@ -63,14 +55,6 @@ def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:
 def judge_again(run: Run, recipe: Recipe) -> None:
     """Judge again by the reviews of a run, if it has any; asks no model."""
     if run.reviews.shards():
+        at = gather.setting(run, recipe)
         for phase in Phase:
-            _through(run, recipe, phase, None)
-
-
-def _through(run: Run, recipe: Recipe, phase: Phase, within: pl.LazyFrame | None) -> pl.LazyFrame:
-    people.settle(run, recipe, within)
-    ledger = judge_phase(Setting(run, recipe, gather.folders(run, recipe)), phase, within)
-    left = run.questions.scan().select("question_id", "stage")
-    if within is not None:
-        left = left.join(within, on="question_id", how="semi", maintain_order="left")
-    return left.join(ledger.dropped(phase), on="question_id", how="anti", maintain_order="left")
+            run_phase(at, phase)

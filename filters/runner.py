@@ -18,8 +18,9 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.batched import windows
+from datagen.setting import Setting
 from filters import evidence
-from filters.base import CorpusRule, Judge, Rule, Setting
+from filters.base import CorpusRule, Judge, Rule
 
 #: Questions in a batch; at 16 replies each their evidence takes about 200 MB.
 BATCH = 16_384

@@ -1,6 +1,6 @@
 """Derives questions, and a verdict on every caption, from the table of the teacher's attempts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -16,27 +16,18 @@ FILTER = "teacher"
 
 
 def derive(
-    run: Run,
-    captions: Sequence[CaptionedImage],
-    attempts: Mapping[str, Sequence[Attempt]],
-    teacher: TeacherSection,
+    run: Run, captions: Sequence[CaptionedImage], attempts: Mapping[str, Sequence[Attempt]], teacher: TeacherSection
 ) -> None:
     """Questions and verdicts that the attempts imply and the tables do not hold yet."""
     judged = run.verdicts.keys("question_id", pl.col("filter") == FILTER)
     fresh = [c for c in captions if c.caption_id in attempts and c.caption_id not in judged]
     known = run.questions.keys("question_id") if fresh else set()
     # By id, as two captions of one image may lead to the same question.
-    made = {q.question_id: q for c in fresh for a in _in_order(attempts[c.caption_id]) if (q := _usable(c, a))}
+    tried = [(c, sorted(attempts[c.caption_id], key=lambda a: (a.slot, a.attempt))) for c in fresh]
+    questions = (_question(c, attempt) for c, own in tried for attempt in own if not attempt.problem)
+    made = {question.question_id: question for question in questions}
     run.questions.append(question for key, question in made.items() if key not in known)
-    run.verdicts.append(_verdict(c, _in_order(attempts[c.caption_id]), teacher) for c in fresh)
-
-
-def _in_order(attempts: Iterable[Attempt]) -> list[Attempt]:
-    return sorted(attempts, key=lambda a: (a.slot, a.attempt))
-
-
-def _usable(caption: CaptionedImage, attempt: Attempt) -> Question | None:
-    return None if attempt.problem else _question(caption, attempt)
+    run.verdicts.append(_verdict(c, own, teacher) for c, own in tried)
 
 
 def _question(caption: CaptionedImage, attempt: Attempt) -> Question:
@@ -69,10 +60,9 @@ def _question(caption: CaptionedImage, attempt: Attempt) -> Question:
 
 def _verdict(caption: CaptionedImage, tried: Sequence[Attempt], teacher: TeacherSection) -> Verdict:
     """A caption is kept if it gave a question at all; the detail says what became of the others."""
-    lost = [_lost(tried, slot, teacher) for slot in range(teacher.questions)]
     keep = any(not a.problem for a in tried)
     reason = Reason.KEPT if keep else Reason.NO_VALID_QUESTION
-    detail = "; ".join(text for text in lost if text)
+    detail = "; ".join(filter(None, (_lost(tried, slot, teacher) for slot in range(teacher.questions))))
     return Verdict(caption.caption_id, caption.stage, FILTER, keep, reason, detail, tuple(a.request_key for a in tried))
 
 

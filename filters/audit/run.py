@@ -101,7 +101,7 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
         if not sample.drawn:
             raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
         ids = pl.LazyFrame({"question_id": [drawn.question_id for drawn in sample.drawn]})
-        audit(opened, recipe, section, pipeline.questions(opened, ids), gather.folders(opened, recipe), display)
+        audit(gather.setting(opened, recipe, display), section, pipeline.questions(opened, ids))
         opinions = _opinions(opened, recipe, section, ids)
         own = filtering(recipe)
         independent = own is None or not set(own.models) & set(section.models)

@@ -19,7 +19,8 @@ from pydantic import Field, PositiveInt, model_validator
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase, RecipeView
 from capcurriculum.rows import Verdict
-from filters.base import CorpusRule, Setting
+from datagen.setting import Setting
+from filters.base import CorpusRule
 from filters.corpus import image_hashes, latex_words, shared_runs, text_hashes
 from filters.corpus.duplicates import hamming
 from filters.corpus.image_hashes import Distance

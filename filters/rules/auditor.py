@@ -15,7 +15,8 @@ from capcurriculum.recipe.filter_section import RecipeView, check_captioned
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen.auditor import Opinion, votes_in
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 
 class AuditorSection(AuditFilterSection, Rule):

@@ -13,7 +13,8 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase, RecipeView, check_captioned
 from capcurriculum.recipe.stages import ProbeSection, StageName
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Stage, Verdict
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 #: How many solvers must agree: all, more than half, or at least one.
 Quorum = Literal["all", "majority", "any"]

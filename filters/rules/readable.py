@@ -19,7 +19,8 @@ from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen import image_decoding, shown
 from datagen.image_decoding import ImageProblem
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 _REMEMBERED = 65_536
 #: Number of outliers ignored among the darkest and the lightest pixels; fewer in images under 4096 pixels.
@@ -82,7 +83,7 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _check(path: Path, section: ReadableSection) -> None:
-    image = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels).image
+    image = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels)
     short, long = sorted(image.size)
     size = f"{image.width} x {image.height} pixels"
     if short < section.min_side:

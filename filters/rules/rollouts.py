@@ -13,7 +13,8 @@ from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.stats import PassRate
 from datagen.early_stopping import keeps, tally
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 
 class RolloutRule(Rule):

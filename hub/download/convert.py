@@ -9,11 +9,13 @@ from capcurriculum import recipe
 from capcurriculum.errors import HubError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage, Verdict
 from capcurriculum.run import Run, writing
 from curricula.make import STAGES, write_orders
 from datagen.batched import windows
+from datagen.sources import gather
 from datagen.sources.images.store import Store
 from datagen.sources.source import FILTER
 from filters import pipeline
@@ -75,7 +77,7 @@ def fill(wanted: Recipe, repos: Mapping[Stage, tuple[Snapshot, str]], display: D
     with writing(wanted) as run:
         for stage, (snapshot, rows) in repos.items():
             _append(run, snapshot, rows, stage, display)
-        pipeline.after_rollouts(run, wanted)
+        pipeline.run_phase(gather.setting(run, wanted), Phase.ROLLOUT)
         write_orders(run, wanted, [STAGES], display)
 
 

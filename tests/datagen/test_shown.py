@@ -97,7 +97,7 @@ def test_a_picture_is_known_by_its_pixels_and_stage_files_keep_the_digest_of_its
         "bitmap": saved(upright, "BMP"),
         "another": saved(upright.rotate(180), "PNG"),
     }
-    ids = {name: shown.checked(data, 10**6).image_id for name, data in files.items()}
+    ids = {name: shown.image_id(shown.checked(data, 10**6)) for name, data in files.items()}
     assert ids["upright"] == ids["turned"] == ids["bitmap"] != ids["another"]
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)

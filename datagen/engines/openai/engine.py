@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Self
 
 from capcurriculum.recipe.models import ModelSection
@@ -19,7 +18,6 @@ from datagen.engines.data_urls import DataURLs
 from datagen.engines.openai.endpoints import Pool
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.retry import Conversation
-from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits
 
@@ -34,42 +32,30 @@ class OpenAIEngine:
         EngineError: the openai package is missing, or a base URL is none.
     """
 
+    window = None
+
     def __init__(self, section: ModelSection) -> None:
         self.section = section
         self.wire = Wire(section)
         pool = Pool(self.wire.endpoints, section.concurrency, time.monotonic)
         self.urls = DataURLs(PixelLimits.of(section), section.image_cache_mb * 2**20)
         self.conversation = Conversation(section, self.wire, pool, self.urls)
+        self.traffic = self.conversation.traffic
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
-
-    @property
-    def traffic(self) -> Traffic:
-        """See `Engine.traffic`."""
-        return self.conversation.traffic
-
-    @property
-    def window(self) -> int | None:
-        """See `Engine.window`."""
-        return None
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._cancel(self._tasks), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self.wire.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         self.urls.close()
-
-    async def _close(self) -> None:
-        await self._cancel(self._tasks)
-        await self.wire.close()
 
     async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -83,41 +69,35 @@ class OpenAIEngine:
         many groups, a quarter more that wait their turn while the caller is busy, and one for each that rests before it
         is asked again, up to twice `concurrency`.
         """
-        events: SimpleQueue[Event] = SimpleQueue()
-        groups: Iterator[Group | None] | None = grouped(requests, self.section.max_n)
+        groups, events = grouped(requests, self.section.max_n), SimpleQueue[Event]()
         tasks: set[asyncio.Task[None]] = set()
         owed = unfinished = 0
-        told_to_wait = False
+        exhausted = waits = False
         try:
             while True:
-                while groups is not None and not told_to_wait and unfinished < self._room():
+                while not (exhausted or waits) and unfinished < self._room():
                     group = next(groups, ())
-                    if group == ():
-                        groups = None
-                    elif group is None:
-                        told_to_wait = True
-                    else:
-                        owed += len(group)
-                        unfinished += self._submit(group, events, tasks)
-                if owed == 0 and groups is None:
+                    exhausted, waits = group == (), group is None
+                    owed += len(group or ())
+                    unfinished += self._submit(group, events, tasks) if group else 0
+                if owed == 0 and exhausted:
                     return
-                if owed == 0 and told_to_wait:
+                if owed == 0 and waits:
                     raise RuntimeError("the iterator of requests gave None while every request was answered")
                 event = events.get()
                 if isinstance(event, Exception):
                     raise event
                 if isinstance(event, int):
                     unfinished -= event
-                    continue
-                owed -= 1
-                yield event
-                told_to_wait = False
+                else:
+                    owed -= 1
+                    yield event
+                    waits = False
         finally:
             if not self._loop.is_closed():
                 asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
 
     def _room(self) -> int:
-        """How many groups may be unfinished."""
         most = self.section.concurrency
         return most + most // 4 + min(self.conversation.resting, 2 * most)
 

@@ -16,7 +16,8 @@ from pydantic import Field
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import Outcome, Verdict
-from filters.base import CorpusRule, Setting
+from datagen.setting import Setting
+from filters.base import CorpusRule
 from filters.corpus import image_hashes, text_hashes
 from filters.corpus.duplicates import pairs
 from filters.corpus.duplicates.pairs import KEPT, Found, keepers

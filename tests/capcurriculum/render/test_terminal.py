@@ -32,7 +32,7 @@ PROGRAMS = {
     "training/checkpoints/verify.py",
 }
 #: A console that shows nothing, and the one place where consoles are made.
-SILENT = {"datagen/distributed/steps.py", "capcurriculum/render/terminal.py"}
+SILENT = {"datagen/distributed/worker.py", "capcurriculum/render/terminal.py"}
 UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 HOSTILE = "a\x1b]0;title\x07\x1b[2J\rb\u202ec\x9bd\u2028e\ufefff\udc80g"
 

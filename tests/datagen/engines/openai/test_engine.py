@@ -23,7 +23,7 @@ from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import engines
 from datagen.engines import data_urls
-from datagen.engines.same_prompt import grouped, same_prompt
+from datagen.engines.same_prompt import grouped
 from datagen.engines.smart_resize import PixelLimits, new_size, smart_size
 from datagen.image_decoding import ImageProblem
 from tests.support import endpoint, worlds
@@ -497,8 +497,8 @@ def test_prompt_keys_agree_with_what_is_grouped() -> None:
     ]
     assert first.key != second.key
     assert first.prompt_key == second.prompt_key
-    assert same_prompt(first, second)
-    assert all(first.prompt_key != r.prompt_key and not same_prompt(first, r) for r in other)
+    assert list(grouped([first, second], 2)) == [(first, second)]
+    assert all(first.prompt_key != r.prompt_key and len(list(grouped([first, r], 2))) == 2 for r in other)
 
 
 @pytest.mark.parametrize(
