@@ -120,7 +120,7 @@ def _results(run: Run | None, chain: Training, start: Base | None) -> _Results:
     published = paper().of(start.hub) if start and start.hub else ()
     measured: dict[str, list[Score]] = {}
     own: list[HeldOut] = []
-    scores = results.scores(run.path) if run and chain.stages else []
+    scores = results.scores_in(run.path / results.FOLDER) if run and chain.stages else []
     for score in scores:
         measured.setdefault(score.model, []).append(score)
     if run and chain.stages:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import prompts
 from capcurriculum import run as runs
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.files import json_file
@@ -52,6 +53,11 @@ class Target:
     def alias(self) -> str:
         """The label as a file name and a served name: `Qwen3-VL-8B-Staged` is `Qwen3_VL_8B_Staged`."""
         return re.sub(r"\W+", "_", self.label).strip("_") or "model"
+
+    @property
+    def identity(self) -> tuple[str | list[str], str]:
+        """What a model adds to the digest of a set-up: its weights (else its names), and its system prompt."""
+        return self.weights or [self.label, self.model], prompts.digest("system") if self.system else ""
 
     @property
     def folder(self) -> Path | None:

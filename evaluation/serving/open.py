@@ -12,7 +12,7 @@ from capcurriculum.errors import EngineError, EvaluationError
 from capcurriculum.recipe.models import REPLY_BYTES, ModelSection, VLLMSection
 from datagen import engines
 from datagen.engines.protocol import Engine
-from evaluation.job import Work
+from evaluation.job import Job
 from evaluation.serving import server, vllm_command
 from evaluation.serving.models import Target
 from evaluation.serving.server import Server
@@ -43,15 +43,15 @@ def key(target: Target) -> str:
     return os.environ.get(KEY, "") if target.url else ""
 
 
-def runner(target: Target, work: Work) -> str:
+def runner(target: Target, job: Job) -> str:
     """What runs a model for the own engine."""
     if target.url:
         return "endpoint"
-    return work.runner or ("transformers" if target.base and target.base.device == "cpu" else "vllm")
+    return job.runner or ("transformers" if target.base and target.base.device == "cpu" else "vllm")
 
 
 @contextmanager
-def endpoint(target: Target, work: Work) -> Iterator[Endpoint]:
+def endpoint(target: Target, job: Job) -> Iterator[Endpoint]:
     """The model's API; one that is started here ends with the block.
 
     Raises:
@@ -60,32 +60,32 @@ def endpoint(target: Target, work: Work) -> Iterator[Endpoint]:
     if target.url:
         yield Endpoint(target.url, served(target))
         return
-    launch = vllm_command.launch(target, replace(work.serving(), port=server.free_port()))
-    work.display.note(f"starting a server of {target.label}; its log is {server.folder_of(launch) / 'server.log'}")
-    with server.serving(launch, work.patience_seconds) as running:
+    launch = vllm_command.launch(target, replace(job.serving(), port=server.free_port()))
+    job.display.note(f"starting a server of {target.label}; its log is {server.folder_of(launch) / 'server.log'}")
+    with server.serving(launch, job.patience_seconds) as running:
         yield Endpoint(running.url, launch.served, running)
 
 
 @contextmanager
-def engine(target: Target, work: Work) -> Iterator[Engine]:
+def engine(target: Target, job: Job) -> Iterator[Engine]:
     """The engine, loaded; what goes wrong with a server of ours is told with how it ended.
 
     Raises:
         EngineError: the model cannot be loaded, or its endpoint cannot be used.
         EvaluationError: a server for it cannot be started.
     """
-    how = runner(target, work)
+    how = runner(target, job)
     if how not in ("endpoint", "serve"):
-        with engines.create(_section(target, work, how)) as opened:
+        with engines.create(_section(target, job, how)) as opened:
             yield opened
         return
-    with endpoint(target, work) as found:
+    with endpoint(target, job) as found:
         section = ModelSection(
             engine="openai",
             model=found.served,
             base_urls=(found.url,),
             api_key_env=KEY,
-            concurrency=work.concurrency,
+            concurrency=job.concurrency,
             patience_seconds=OWN_PATIENCE_SECONDS if found.server else PATIENCE_SECONDS,
         )
         try:
@@ -97,12 +97,12 @@ def engine(target: Target, work: Work) -> Iterator[Engine]:
             raise
 
 
-def _section(target: Target, work: Work, how: str) -> ModelSection:
+def _section(target: Target, job: Job, how: str) -> ModelSection:
     base = target.base
     if base is None:
         raise EvaluationError(f"Which backbone {target.label} has is not known; name it with --backbone.")
     limits = vllm_command.pixels(target, base)
-    length = work.server.max_length or vllm_command.longest(target, base, work.serving().images)
+    length = job.server.max_length or vllm_command.longest(target, base, job.serving().images)
     values = {
         "engine": how,
         "model": target.model,
@@ -112,8 +112,8 @@ def _section(target: Target, work: Work, how: str) -> ModelSection:
         "chat_template_kwargs": base.template,
         "vllm": VLLMSection(
             max_model_len=length,
-            tensor_parallel_size=work.server.tensor_parallel or base.knobs.tensor_parallel or 1,
-            gpu_memory_utilization=work.server.gpu_memory or 0.9,
+            tensor_parallel_size=job.server.tensor_parallel or base.knobs.tensor_parallel or 1,
+            gpu_memory_utilization=job.server.gpu_memory or 0.9,
         ),
     }
     return ModelSection.model_validate(values)

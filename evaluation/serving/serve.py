@@ -15,13 +15,13 @@ from capcurriculum.errors import EvaluationError
 from capcurriculum.render.terminal import say
 from evaluation.serving import server, vllm_command
 from evaluation.serving.models import Target
-from evaluation.serving.vllm_command import Launch, Wanted
+from evaluation.serving.vllm_command import Launch, ServeOptions
 
 _POLL = 0.5
 _OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "white"}
 
 
-def serve(target: Target, wanted: Wanted, patience_seconds: float, *, dry_run: bool) -> None:
+def serve(target: Target, wanted: ServeOptions, patience_seconds: float, *, dry_run: bool) -> None:
     """Serve until the server is ended, or with `dry_run` print the command.
 
     Raises:

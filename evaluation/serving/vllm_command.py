@@ -34,7 +34,7 @@ _HUB = ("HF_TOKEN", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTT
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ServeOptions:
     """What a user asks for beside the model; None or "" leaves it to the backbone. `images` is the most a request has.
 
     `python` is the interpreter of the environment that vLLM is in, "" for this one.
@@ -77,7 +77,7 @@ class Launch:
         return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in own.items()), shlex.join(self.argv)])
 
 
-def launch(target: Target, wanted: Wanted) -> Launch:
+def launch(target: Target, wanted: ServeOptions) -> Launch:
     """How to serve `target`.
 
     Raises:

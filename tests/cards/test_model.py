@@ -298,10 +298,10 @@ def test_scores_that_cannot_be_are_refused(tmp_path: Path) -> None:
     (tmp_path / "evaluation").mkdir()
     pl.DataFrame([score("POPE", 101.0)]).write_parquet(tmp_path / "evaluation" / "results.parquet")
     with pytest.raises(RunError, match="no score between 0 and 100"):
-        results.scores(tmp_path)
+        results.scores_in(tmp_path / results.FOLDER)
     pl.DataFrame([{"model": "a"}]).write_parquet(tmp_path / "evaluation" / "results.parquet")
     with pytest.raises(RunError, match="its columns are model, suite, benchmark"):
-        results.scores(tmp_path)
+        results.scores_in(tmp_path / results.FOLDER)
 
 
 def test_published_averages_agree_with_their_benchmarks() -> None:
