@@ -1,4 +1,4 @@
-"""From a model to something that answers: an engine of ours in this process, or an API that is up or is started."""
+"""Open a model: as an engine in this process, or as an API that is running or is started."""
 
 import http.client
 import json
@@ -18,33 +18,33 @@ from evaluation.serving.models import Target
 from evaluation.serving.server import Server
 
 KEY = "OPENAI_API_KEY"
-#: How long an endpoint may serve nothing before it counts as down.
+#: Seconds without a reply after which an endpoint counts as down.
 PATIENCE_SECONDS = 60.0
-#: The same for a server of ours, which nobody will start again.
+#: The same for a server started here, which is not restarted.
 OWN_PATIENCE_SECONDS = 10.0
 _SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model answers and under which name; `server` is ours, if we started it."""
+    """The base URL of a model, its served name, and the server if it was started here."""
 
     url: str
     served: str
     server: Server | None = None
 
     def ended(self) -> str:
-        """How our server ended, "" while it runs or if it is none of ours."""
+        """How the server ended, "" while it runs or if it was not started here."""
         return self.server.ended() if self.server else ""
 
 
 def key(target: Target) -> str:
-    """The key for a model's API: a server of ours needs none, and gets none."""
+    """The key for a model's API, "" for a server that is started here."""
     return os.environ.get(KEY, "") if target.url else ""
 
 
 def runner(target: Target, job: Job) -> str:
-    """What runs a model for the own engine."""
+    """What runs a model of the own engine."""
     if target.url:
         return "endpoint"
     return job.runner or ("transformers" if target.base and target.base.device == "cpu" else "vllm")
@@ -52,10 +52,10 @@ def runner(target: Target, job: Job) -> str:
 
 @contextmanager
 def endpoint(target: Target, job: Job) -> Iterator[Endpoint]:
-    """The model's API; one that is started here ends with the block.
+    """The model's API; a server that is started for it ends with the block.
 
     Raises:
-        EvaluationError: it does not answer, or cannot be started.
+        EvaluationError: the endpoint does not answer, or the server cannot be started.
     """
     if target.url:
         yield Endpoint(target.url, served(target))
@@ -68,10 +68,10 @@ def endpoint(target: Target, job: Job) -> Iterator[Endpoint]:
 
 @contextmanager
 def engine(target: Target, job: Job) -> Iterator[Engine]:
-    """The engine, loaded; what goes wrong with a server of ours is told with how it ended.
+    """The loaded engine of a model.
 
     Raises:
-        EngineError: the model cannot be loaded, or its endpoint cannot be used.
+        EngineError: the model cannot be loaded, its endpoint cannot be used, or the server has ended.
         EvaluationError: a server for it cannot be started.
     """
     how = runner(target, job)
@@ -120,14 +120,14 @@ def _section(target: Target, job: Job, how: str) -> ModelSection:
 
 
 def served(target: Target) -> str:
-    """The name under which an endpoint serves a model: its only one, or that of the label.
+    """The served name at an endpoint: its only model, or the one called like the label.
 
     Raises:
-        EvaluationError: it does not answer, or serves several models of other names.
+        EvaluationError: the endpoint does not answer, or serves several models with other names.
     """
     request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `models`
     if secret := key(target):
-        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # for this host alone
+        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # not to the target of a redirect
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
             data = reply.read(REPLY_BYTES + 1)
@@ -135,7 +135,9 @@ def served(target: Target) -> str:
             raise ValueError(f"its reply has more than {REPLY_BYTES:,} bytes")
         names = [str(one["id"]) for one in json.loads(data)["data"]]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(f"The endpoint {target.url} does not tell its models ({error}); is it up?") from error
+        raise EvaluationError(
+            f"The endpoint {target.url} does not list its models ({error}); start it, or correct its URL."
+        ) from error
     if len(names) == 1:
         return names[0]
     if matching := [name for name in names if name in (target.label, target.alias)]:

@@ -1,8 +1,8 @@
-"""A server process for as long as it is needed, under supervision, and never one process longer.
+"""A supervised server process that ends with its context, including all child processes.
 
-It has a process group, a log file and a folder of its own; the folder's path in its environment marks every process of
-its tree, so a later start finds and ends what a killed one left behind. Readiness is the server's own health check; a
-server that ends before it is ready is told with the last error of its log.
+It has its own process group, log file and folder. The folder's path in its environment marks every process of its tree,
+so a later start ends what a killed one left behind. Readiness is the server's health check; the error for a server that
+ends before it is ready quotes the last error of its log.
 """
 
 import contextlib
@@ -48,28 +48,28 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on right now."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def folder_of(launch: Launch) -> Path:
-    """Where a server of this model keeps its log; one for each model and port."""
+    """The folder of a server's log, one for each model and port."""
     name = hashlib.sha256(f"{launch.served}:{launch.port}".encode()).hexdigest()[:8]
     return root() / "serve" / f"{launch.served[:40]}-{name}"
 
 
 @contextmanager
 def serving(launch: Launch, patience_seconds: float, folder: Path | None = None) -> Iterator[Server]:
-    """The server, healthy; on every way out its whole process tree is ended.
+    """A healthy server, whose whole process tree is ended on exit.
 
     Raises:
         EvaluationError: the port is taken, vLLM cannot be started, or it is not healthy within `patience_seconds`.
     """
     folder = (folder or folder_of(launch)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    processes.end(folder)  # what a start that was killed left behind
+    processes.end(folder)  # left by a killed start
     _check_port(launch.port)
     log = folder / "server.log"
     with log.open("wb") as handle:
@@ -95,7 +95,7 @@ def serving(launch: Launch, patience_seconds: float, folder: Path | None = None)
             _wait(server, patience_seconds)
             yield server
     finally:
-        with supervision.signals_ignored():  # a second Ctrl-C can wait
+        with supervision.signals_ignored():  # cleanup is not interrupted by a second Ctrl-C
             processes.end(folder, child.pid)
             child.wait()
 
@@ -126,7 +126,7 @@ def _wait(server: Server, patience_seconds: float) -> None:
 
 
 def _healthy(url: str) -> bool:
-    # No proxy: this is always this machine.
+    # No proxy for loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with contextlib.suppress(urllib.error.URLError, OSError), opener.open(url, timeout=5) as response:
         return bool(response.status == 200)
