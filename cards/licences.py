@@ -1,14 +1,15 @@
-"""The licence of a set, computed from the licences of its rows.
+"""The licences of a set, from the licences of its rows.
 
-Rows carry what their source's reader or the recipe said. Several licences are all named, the one that asks for most
-first; a licence that nobody stated is called unknown, and a name that the Hub does not know stays visible as it is.
+Rows have the licence stated by their source's reader or the recipe. All licences are named, the strictest first; an
+unstated one is unknown, and a name that the Hub does not know is shown as it is.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Names of the Hub's list (docs/hub/repositories-licenses) by what they ask for, most first.
+#: The Hub's licence names (docs/hub/repositories-licenses) by their requirements, strictest first.
 _GROUPS: tuple[tuple[str, str], ...] = (
     (
         "allows no use for money, and no changed copies",
@@ -47,7 +48,7 @@ _FOREIGN = "is not among the licences that we can tell apart; read it before you
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """One licence of a set: its name as the rows have it, the Hub's name for it, what it asks for, and its rows."""
+    """One licence of a set: its name in the rows, its Hub name, what it asks for, and its number of rows."""
 
     name: str
     hub: str
@@ -56,17 +57,20 @@ class Licence:
 
 
 def hub_name(name: str) -> str:
-    """The Hub's name: of what is not stated `unknown`, of what it does not know `other`."""
+    """The Hub's name: `unknown` for an unstated licence, `other` for one that is not on its list."""
     plain = re.sub(r"[\s_]+", "-", name.strip().lower())
     if plain in ("", UNKNOWN, "none", "null"):
         return UNKNOWN
     return plain if plain in _ASKS else OTHER
 
 
-def of(counts: Mapping[str, int]) -> list[Licence]:
-    """The licences of rows, `counts` of each name, the one that asks for most first."""
+def of(counts: Iterable[tuple[str, int]]) -> list[Licence]:
+    """The licences of rows, from (name, rows) pairs, the strictest first."""
+    total: Counter[str] = Counter()
+    for name, rows in counts:
+        total[name] += rows
     found = []
-    for name, rows in counts.items():
+    for name, rows in total.items():
         hub = hub_name(name)
         says = {UNKNOWN: _UNSTATED, OTHER: _FOREIGN}.get(hub) or _ASKS[hub][1]
         found.append(Licence(name, hub, says, rows))
@@ -74,11 +78,11 @@ def of(counts: Mapping[str, int]) -> list[Licence]:
 
 
 def metadata(found: Iterable[Licence]) -> str | list[str]:
-    """What the YAML of a card says: one name of the Hub's, or all of them."""
+    """The value for the YAML of a card: one Hub name, or all of them."""
     names = list(dict.fromkeys(one.hub for one in found)) or [UNKNOWN]
     return names[0] if len(names) == 1 else names
 
 
 def _rank(hub: str) -> int:
-    # Without a stated licence nothing is allowed, so it comes before all others.
+    # An unstated licence allows nothing, so it is the strictest.
     return _ASKS[hub][0] if hub in _ASKS else (UNKNOWN, OTHER).index(hub) - 2

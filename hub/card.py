@@ -8,8 +8,8 @@ from pathlib import Path
 from capcurriculum import run as runs
 from capcurriculum.errors import CapCurriculumError, RunError
 from capcurriculum.run import Run
-from cards.dataset import render
-from cards.model import render_model
+from cards.dataset.card import render
+from cards.model.card import render as render_model
 from cards.model.training import done
 from cards.staged import StagedModel
 from curricula import make
