@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from capcurriculum import consent, locks, recipe
-from capcurriculum.cli.evaluation import Checking, Judging
+from capcurriculum.cli.errors_options import Checking, Judging
 from capcurriculum.errors import RecipeError, ReviewError, RunError
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
