@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from capcurriculum.files import json_file
+from capcurriculum.recipe.base import Section
 from capcurriculum.run import Run
 from datagen.sources import manifest
 
@@ -27,10 +28,8 @@ PAPER = """\
 """  # noqa: E501 (BibTeX)
 
 
-class Entry(BaseModel):
+class Entry(Section):
     """An entry of `sources.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     kinds: tuple[str, ...] = ()

@@ -62,11 +62,7 @@ class Estimate(BaseModel):
 
 
 def estimates(folder: Path) -> list[Estimate]:
-    """The estimates in a run folder, those of models first.
-
-    Raises:
-        RunError: a file cannot be read.
-    """
+    """The estimates in a run folder, those of models first; raises `RunError` if a file cannot be read."""
     found = []
     for name, whose in FILES.items():
         path = folder / name

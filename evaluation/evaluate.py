@@ -29,11 +29,7 @@ _ENGINES = {own_runner.NAME: own_runner.run, session.NAME: vlmevalkit.run, lmms_
 
 
 def targets(names: Sequence[str], backbone: str = "", system: bool | None = None) -> list[Target]:
-    """The models of these names.
-
-    Raises:
-        CapCurriculumError: there is no such model, or two have the same label.
-    """
+    """The models of these names; raises `CapCurriculumError` if there is no such model, or two have the same label."""
     found = [find(name, backbone, system) for name in names]
     labels = [target.label for target in found]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -96,11 +92,7 @@ def default_folder(targets: Sequence[Target]) -> Path:
 
 
 def report(folder: Path, states: Sequence[State], console: Console) -> None:
-    """Print the table of these benchmarks.
-
-    Raises:
-        EvaluationError: one of them has no score.
-    """
+    """Print the table of these benchmarks; raises `EvaluationError` if one of them has no score."""
     scores = {results.named(score): score for score in results.scores_in(folder)}
     rows = []
     for state in states:

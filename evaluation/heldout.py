@@ -9,7 +9,7 @@ import argparse
 import importlib.util
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from capcurriculum import recipe
@@ -33,6 +33,7 @@ from evaluation.results.results import HeldOut
 from training import plan, stage_sets
 
 _VERSION = 2  # of the stored file
+_SAMPLING = Sampling(temperature=1.0, max_tokens=96)
 
 
 def models(wanted: Recipe) -> list[tuple[str, str, str]]:
@@ -47,22 +48,6 @@ def models(wanted: Recipe) -> list[tuple[str, str, str]]:
         raise RunError(f"{file} has no finished stage; train first.")
     after = [(f"after {stage.stage}", stage.checkpoint, stage.checkpoint_digest) for stage in stages]
     return [("start", stages[0].parent, stages[0].parent_digest), *after]
-
-
-def measure(
-    label: str, checkpoint: str, held: Mapping[str, Sequence[Question]], folders: Mapping[str, Path], rollouts: int
-) -> Iterator[HeldOut]:
-    """Score a checkpoint on the held-out rows of every stage."""
-    section = ModelSection(engine="transformers", model=checkpoint)
-    sampling = Sampling(temperature=1.0, max_tokens=96)
-    with engines.create(section) as engine:
-        for stage, rows in held.items():
-            asked = [Asked(question, home_arm(question), k) for question in rows for k in range(rollouts)]
-            # A reply is seeded by its key, so the constant model name gives all models the same draws.
-            requests = {request(item, "held-out", sampling, folders).key: item for item in asked}
-            replies = engine.stream(request(item, "held-out", sampling, folders) for item in asked)
-            outcomes = [(requests[r.key], graded(requests[r.key].question, r)[0], r.tokens_out) for r in replies]
-            yield _score(label, stage, outcomes)
 
 
 def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]]) -> HeldOut:
@@ -136,8 +121,16 @@ def measured(
     file = run.path / "evaluation" / name
     if not file.is_file():
         display.note(f"held-out rows, {label}")
-        scores = measure(label, checkpoint, held, folders, rollouts)
-        found = [score.model_copy(update={"weights": weights}).model_dump() for score in scores]
+        found = []
+        with engines.create(ModelSection(engine="transformers", model=checkpoint)) as engine:
+            for stage, rows in held.items():
+                # A reply is seeded by its key, so the constant model name gives all models the same draws.
+                asked = [Asked(question, home_arm(question), k) for question in rows for k in range(rollouts)]
+                requests = [request(item, "held-out", _SAMPLING, folders) for item in asked]
+                by_key = dict(zip((one.key for one in requests), asked, strict=True))
+                replies = ((by_key[reply.key], reply) for reply in engine.stream(iter(requests)))
+                outcomes = [(item, graded(item.question, r)[0], r.tokens_out) for item, r in replies]
+                found.append(_score(label, stage, outcomes).model_copy(update={"weights": weights}).model_dump())
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, json.dumps(found, indent=1).encode())
     return results.held_out_in(file)

@@ -19,7 +19,6 @@ from evaluation.serving import server
 from evaluation.serving.models import Target
 from evaluation.serving.vllm_command import HOST, Launch
 from training.supervise import processes, watchdog
-from training.supervise import supervisor as supervision
 
 #: The version of a kit whose interpreter was not started.
 UNASKED = "not asked"
@@ -142,29 +141,15 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     if found := processes.importable(folder):
         return f"{folder} holds {found}, which the kit's Python would import; check it and remove it"
-    processes.end(folder)  # left by a killed run
     start = log.stat().st_size if log.exists() else 0
-    with log.open("ab") as handle:
-        child = subprocess.Popen(
-            [kit.python, *argv],
-            cwd=folder,
-            env=environment(variables, keep) | {processes.MARKER: str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-            preexec_fn=processes.die_with_parent,
-        )
-    try:
-        with supervision.signals_as_interrupts():
-            while (code := child.poll()) is None:
-                if why := ended():
-                    return why
-                time.sleep(_POLL)
-    finally:
-        with supervision.signals_ignored():
-            processes.end(folder, child.pid)
-            child.wait()
+    with (
+        log.open("ab") as handle,
+        server.supervised([kit.python, *argv], environment(variables, keep), folder, handle) as child,
+    ):
+        while (code := child.poll()) is None:
+            if why := ended():
+                return why
+            time.sleep(_POLL)
     return f"{kit.name} {watchdog.ended(code, log, start)}; its log is {log}" if code else ""
 
 

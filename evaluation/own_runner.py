@@ -109,11 +109,7 @@ class Asking:
 
 
 def loaded(entry: Entry, images: ImageStore, limit: int | None) -> Benchmark:
-    """The benchmark of an entry.
-
-    Raises:
-        EvaluationError: it has no file, or one that cannot be read.
-    """
+    """The benchmark of an entry; raises `EvaluationError` if it has no file, or one that cannot be read."""
     if entry.file is None:
         raise EvaluationError(
             f"{entry.name} is a benchmark of the evaluation kits, and the own runner asks files; give --engine "

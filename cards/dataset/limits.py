@@ -51,11 +51,12 @@ def _labels(facts: Facts) -> Iterator[Md]:
             f"Rows of {_names(ruled)} are those that solvers answered wrongly from the image and correctly from the "
             "caption. Wrong gold answers, and captions that describe what is not visible, pass this rule too."
         )
+    given = [stage for stage in facts.stages if stage not in facts.captioned]
     if not any(one.rates for one in facts.estimates):
         yield Md("The share of wrong gold answers was not estimated and is unknown.")
-    elif given := [stage for stage in facts.stages if stage not in facts.captioned]:
+    elif given:
         yield Md(f"The estimate of wrong labels does not cover {_names(given)}.")
-    if given := [stage for stage in facts.stages if stage not in facts.captioned]:
+    if given:
         yield Md(
             f"Gold answers of {_names(given)} are those of the sources; only that the grader can read them was checked."
         )

@@ -53,11 +53,7 @@ class Cost:
 
 
 def funnel_lines(run: Run, stages: Iterable[str]) -> list[FunnelLine]:
-    """The funnel of some stages, in their order.
-
-    Raises:
-        RunError: the run's tables are damaged.
-    """
+    """The funnel of some stages, in their order; raises `RunError` if the run's tables are damaged."""
     if not (run.path / "recipe.yaml").is_file():
         return []  # a downloaded run
     try:

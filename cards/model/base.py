@@ -7,10 +7,10 @@ from importlib.resources import files
 from pathlib import PurePath
 
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.base import Section
 from cards.licences import UNKNOWN
 from training.knobs import backbone
 
@@ -18,9 +18,7 @@ _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MICRO = "micro:"
 
 
-class _Known(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Known(Section):
     license: str
     evidence: str
 

@@ -70,7 +70,7 @@ def render(staged: StagedModel) -> Sequence[Path]:
         limits=limits(start, chain, measured.held, measured.pairs, found),
         data=_data(run, counted),
         licences=data_parts.licences(found),
-        citation=parts.citation(),
+        citation=block(citations.PAPER, 4_000, "bibtex"),
     )
     text = f"---\n{_metadata(staged, start, measured.scores)}\n---\n\n{body.strip()}\n"
     card = staged.folder / "README.md"
@@ -184,11 +184,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
 
 
 def _metadata(staged: StagedModel, start: Base | None, found: Sequence[Score]) -> str:
-    """The YAML metadata, written and read back by the Hub's library.
-
-    Raises:
-        HubError: the library refuses it.
-    """
+    """The YAML metadata, written and read back by the Hub's library; raises `HubError` if the library refuses it."""
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     try:

@@ -15,19 +15,15 @@ def limits(
     start: Base | None, chain: Training, held: Sequence[HeldOut], pairs: Sequence[Pair], found: Sequence[Licence]
 ) -> list[Md]:
     """The sentences, most important first; `pairs` are comparisons of this model with others."""
-    measured = (*_measured(chain, held), *_compared(pairs))
-    return [*_scope(start), *_training(chain), *measured, *_licences(found), *_safety()]
+    return [*_training(start, chain), *_held_out(chain, held), *_compared(pairs), *_licences(found)]
 
 
-def _scope(start: Base | None) -> Iterator[Md]:
+def _training(start: Base | None, chain: Training) -> Iterator[Md]:
     if start and start.micro:
         yield Md(
             "It is one of the micro models: a few million parameters, trained on scenes of a few coloured shapes. It "
             "tests the pipeline and is of no other use."
         )
-
-
-def _training(chain: Training) -> Iterator[Md]:
     if chain.stages:
         yield Md("It is one training with one seed; the variance between seeds was not measured.")
         yield Md("The reward scores the correctness and the format of the answer, not the reasoning before it.")
@@ -35,17 +31,15 @@ def _training(chain: Training) -> Iterator[Md]:
         yield Md("It was trained on few rows; changes of this size may be noise.")
 
 
-def _measured(chain: Training, held: Sequence[HeldOut]) -> Iterator[Md]:
+def _held_out(chain: Training, held: Sequence[HeldOut]) -> Iterator[Md]:
     last = f"after {chain.stages[-1].stage}" if chain.stages else ""
-    gained = gains(held)
-    same = [stage for (model, stage), found in gained.items() if model == last and found.low <= 0 <= found.high]
-    worse = [stage for (model, stage), found in gained.items() if model == last and found.high < 0]
-    if same:
+    gained = {stage: found for (model, stage), found in gains(held).items() if model == last}
+    if same := [stage for stage, found in gained.items() if found.low <= 0 <= found.high]:
         yield Md(
             f"On held-out rows of {listed(map(code, same))} the interval of its gain over the model that it was "
             "trained from holds zero, so no change is shown."
         )
-    if worse:
+    if worse := [stage for stage, found in gained.items() if found.high < 0]:
         yield Md(f"On held-out rows of {listed(map(code, worse))} it is worse than the model it was trained from.")
 
 
@@ -63,7 +57,4 @@ def _licences(found: Sequence[Licence]) -> Iterator[Md]:
         yield Md(
             "Its training rows are under several licences (below); whether they bind the model is for you to judge."
         )
-
-
-def _safety() -> Iterator[Md]:
     yield Md("No safety training was added to that of the base model.")

@@ -6,7 +6,6 @@ from typing import Any
 
 from capcurriculum import prompts
 from capcurriculum.render.markdown import Cell, Md, block, code, listed, number, table
-from cards.citations import PAPER
 from cards.model.base import Base
 from cards.model.training import REWARD, SECONDS, TOKENS, Stage, Training
 from training.supervise import curves
@@ -140,8 +139,3 @@ def architecture(config: Mapping[str, Any]) -> Md:
     """The architectures in `config.json`."""
     names = config.get("architectures")
     return listed((code(str(name)) for name in names) if isinstance(names, list) else (), none="unknown")
-
-
-def citation() -> Md:
-    """BibTeX of the paper."""
-    return block(PAPER, 4_000, "bibtex")

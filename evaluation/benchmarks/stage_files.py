@@ -40,11 +40,7 @@ def read(path: Path, images: ImageStore, limit: int | None = None, name: str = "
 
 
 def test_files(run: Run) -> dict[str, Path]:
-    """Name -> file of the test split of every stage of a run.
-
-    Raises:
-        EvaluationError: the run has no test split.
-    """
+    """Name -> file of the test split of every stage of a run; raises `EvaluationError` if the run has no test split."""
     found = {f"{path.parent.name}_test": path for path in sorted(run.stages.glob("*/test-*.parquet"))}
     if not found:
         raise EvaluationError(f"The run {run.path} has no test rows; build it first, or give its split.test a share.")

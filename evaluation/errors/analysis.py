@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from capcurriculum.errors import RunError
+from capcurriculum.recipe.base import Section
 from capcurriculum.tables import write_atomically
 from evaluation.errors import check, estimate, people, votes
 from evaluation.errors.cases import Case, Wrong
@@ -26,10 +27,8 @@ JUDGED = "judged.json"
 _Row = tuple[str, str, str | int]
 
 
-class Judged(BaseModel):
+class Judged(Section):
     """The judges, the votes of each on a case, and the keys of the cases, which were drawn with `seed`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     judges: tuple[str, ...]
     votes: int = Field(ge=1)
@@ -69,11 +68,7 @@ def save(folder: Path, judged: Judged) -> None:
 
 
 def load(folder: Path) -> Judged:
-    """What judges were asked.
-
-    Raises:
-        RunError: no judge was asked, or the file is damaged.
-    """
+    """What judges were asked; raises `RunError` if no judge was asked, or the file is damaged."""
     path = folder / JUDGED
     if not path.is_file():
         raise RunError(f"Nothing in {folder} was judged yet; name a judge with --judge first.")

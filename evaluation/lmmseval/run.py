@@ -161,7 +161,7 @@ def _row(
         reply = reply[0] if reply else ""
     reply, letter = str(reply), str(sample.get("letter", ""))
     tokens, finish = replies.get(reply.strip(), (None, ""))
-    outcome, detail = Outcome.RIGHT if task.layout.right(sample) >= 0.5 else Outcome.WRONG, ""
+    outcome, detail = Outcome.RIGHT if task.layout.score(sample) >= 0.5 else Outcome.WRONG, ""
     if task.benchmark and not letter:
         outcome, detail = Outcome.UNPARSED, "no letter was found"
     if NO_REPLY in reply:

@@ -6,7 +6,7 @@ text of models that take no messages), so the relay adds it.
 
 import glob
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,29 +37,26 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The key of a task's headline metric in `results.json`, its name here, and how to read the score of a sample."""
+    """The key of a task's headline metric in `results.json`, the key of a sample's score, and the metric's name."""
 
     metric: str
-    right: Callable[[Mapping[str, Any]], float]
+    key: str
     name: str = "accuracy"
 
-
-def _plain(key: str) -> Callable[[Mapping[str, Any]], float]:
-    return lambda sample: float(sample[key])
-
-
-def _inner(key: str) -> Callable[[Mapping[str, Any]], float]:
-    return lambda sample: float(sample[key]["score"])
+    def score(self, sample: Mapping[str, Any]) -> float:
+        """The score of a sample, from 0 to 1."""
+        value = sample[self.key]
+        return float(value["score"] if isinstance(value, dict) else value)
 
 
-FILE = Layout("accuracy,none", _plain("accuracy"))
+FILE = Layout("accuracy,none", "accuracy")
 #: Tasks that lmms-eval grades without a judge, from its source.
 LAYOUTS: Mapping[str, Layout] = {
-    "realworldqa": Layout("exact_match,none", _plain("exact_match")),
-    "mmstar": Layout("average,none", _inner("average"), "mean accuracy of categories"),
-    "pope": Layout("pope_f1_score,none", _inner("pope_accuracy"), "F1"),
-    "chartqa": Layout("relaxed_overall,none", _plain("relaxed_overall")),
-    "textvqa_val": Layout("exact_match,none", _plain("exact_match"), "VQA score"),
+    "realworldqa": Layout("exact_match,none", "exact_match"),
+    "mmstar": Layout("average,none", "average", "mean accuracy of categories"),
+    "pope": Layout("pope_f1_score,none", "pope_accuracy", "F1"),
+    "chartqa": Layout("relaxed_overall,none", "relaxed_overall"),
+    "textvqa_val": Layout("exact_match,none", "exact_match", "VQA score"),
 }
 
 

@@ -5,14 +5,11 @@ from functools import cache
 from importlib.resources import files
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+
+from capcurriculum.recipe.base import Section
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Model(_Record):
+class Model(Section):
     """A model of the paper: `base` trained in a `setting`, or another model of its size. Scores are in percent.
 
     `averages` are over groups of benchmarks (`Paper.suites`) and stated in the paper. Scores of single benchmarks are
@@ -33,7 +30,7 @@ class Model(_Record):
         return {name: (score, how) for how, scores in kinds for name, score in scores.items()}
 
 
-class ReplyTokens(_Record):
+class ReplyTokens(Section):
     """Mean length of a reply on validation rows, in tokens, read off a figure."""
 
     base: str
@@ -41,7 +38,7 @@ class ReplyTokens(_Record):
     staged: int
 
 
-class PerceptionErrors(_Record):
+class PerceptionErrors(Section):
     """The share of wrong answers that a judge classified as perception errors, and its agreement with people."""
 
     base: str
@@ -50,7 +47,7 @@ class PerceptionErrors(_Record):
     people_checked: int
 
 
-class Paper(_Record):
+class Paper(Section):
     """The paper. `suites` maps a suite to its groups of benchmarks, by their names in VLMEvalKit."""
 
     paper: str

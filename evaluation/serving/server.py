@@ -12,10 +12,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from capcurriculum.errors import EvaluationError
 from evaluation.serving.vllm_command import HOST, Launch
@@ -61,6 +62,35 @@ def folder_of(launch: Launch) -> Path:
 
 
 @contextmanager
+def supervised(
+    argv: Sequence[str], environment: Mapping[str, str], folder: Path, log: IO[bytes]
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process with its output in `log`, in its own group and marked by `folder`; its tree is ended on exit.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    processes.end(folder)  # left by a killed process
+    child = subprocess.Popen(
+        list(argv),
+        env={**environment, processes.MARKER: str(folder)},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+        preexec_fn=processes.die_with_parent,
+    )
+    try:
+        with supervision.signals_as_interrupts():
+            yield child
+    finally:
+        with supervision.signals_ignored():  # cleanup is not interrupted by a second Ctrl-C
+            processes.end(folder, child.pid)
+            child.wait()
+
+
+@contextmanager
 def serving(launch: Launch, patience_seconds: float, folder: Path | None = None) -> Iterator[Server]:
     """A healthy server, whose whole process tree is ended on exit.
 
@@ -69,35 +99,20 @@ def serving(launch: Launch, patience_seconds: float, folder: Path | None = None)
     """
     folder = (folder or folder_of(launch)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    processes.end(folder)  # left by a killed start
+    processes.end(folder)  # a server of a killed command may hold the port
     _check_port(launch.port)
-    log = folder / "server.log"
-    with log.open("wb") as handle:
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "server.log").open("wb"))
         try:
-            child = subprocess.Popen(
-                list(launch.argv),
-                env=launch.environment | {processes.MARKER: str(folder)},
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=handle,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-                preexec_fn=processes.die_with_parent,
-            )
+            child = stack.enter_context(supervised(launch.argv, launch.environment, folder, log))
         except OSError as error:
             raise EvaluationError(
                 f"{launch.argv[0]} cannot be started ({error.strerror}); install vLLM there, or name its environment's "
                 "interpreter with --python."
             ) from error
-    server = Server(launch, child, log)
-    try:
-        with supervision.signals_as_interrupts():
-            _wait(server, patience_seconds)
-            yield server
-    finally:
-        with supervision.signals_ignored():  # cleanup is not interrupted by a second Ctrl-C
-            processes.end(folder, child.pid)
-            child.wait()
+        server = Server(launch, child, folder / "server.log")
+        _wait(server, patience_seconds)
+        yield server
 
 
 def _check_port(port: int) -> None:

@@ -76,11 +76,7 @@ class Launch:
 
 
 def launch(target: Target, options: ServeOptions) -> Launch:
-    """The command that serves `target`.
-
-    Raises:
-        EvaluationError: it is an endpoint, or its backbone is unknown.
-    """
+    """The command that serves `target`; raises `EvaluationError` if it is an endpoint, or its backbone is unknown."""
     if not target.model:
         raise EvaluationError(f"{target.label} is an endpoint that is running already; there is nothing to serve.")
     base = target.base

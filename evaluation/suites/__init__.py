@@ -75,11 +75,7 @@ class Suite(_Record):
 
 
 def load(name: str) -> Suite:
-    """The suite called `name`.
-
-    Raises:
-        EvaluationError: there is no such suite, or its file is invalid.
-    """
+    """The suite called `name`; raises `EvaluationError` if there is no such suite, or its file is invalid."""
     path = Path(name)
     if name in BUILT_IN:
         return _parsed(yaml.safe_load((files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")), name)

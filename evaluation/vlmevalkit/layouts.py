@@ -59,17 +59,15 @@ def _yes_or_no(row: Row) -> Found:
     return _hit(row["score"]), answer, ""
 
 
-def _checked(row: Row) -> Found:
-    """A row with the result of the kit's check in `hit`."""
-    if _RETRIES in row.get("log", ""):
-        return Outcome.FAILED, "", f"{JUDGE_GONE}: it did not answer in five tries"
-    return _hit(row["hit"]), row.get("res", ""), ""
+def _judged(hit: str, answer: str, *logs: str) -> Callable[[Row], Found]:
+    """Read a row that a judge graded, by its columns."""
 
+    def found(row: Row) -> Found:
+        if any(_RETRIES in row.get(log, "") for log in logs):
+            return Outcome.FAILED, "", f"{JUDGE_GONE}: it did not answer in five tries"
+        return _hit(row[hit]), row.get(answer, ""), ""
 
-def _verse(row: Row) -> Found:
-    if _RETRIES in row.get("log_extract", "") or _RETRIES in row.get("log_score", ""):
-        return Outcome.FAILED, "", f"{JUDGE_GONE}: it did not answer in five tries"
-    return _hit(row["score"]), row.get("extract", ""), ""
+    return found
 
 
 def _dyna(row: Row) -> Found:
@@ -84,6 +82,9 @@ def _words(row: Row) -> Found:
     return Outcome.RIGHT if score >= 0.5 else Outcome.WRONG, "", detail
 
 
+#: The kit's check adds `hit`.
+_CHECKED = _judged("hit", "res", "log")
+_VERSE = _judged("score", "extract", "log_extract", "log_score")
 _OVERALL = r"(split=[^|]*\|)?Overall"
 _CHOICE = Layout("_{judge}_result", _choice, _OVERALL, 100)
 _YES_NO = Layout("_auxmatch", _yes_or_no, r"split=Overall\|Overall", 1, name="F1")
@@ -93,9 +94,9 @@ LAYOUTS: Mapping[str, Layout] = {
     "ImageMCQDataset": _CHOICE,
     "CVBench": Layout("_{judge}_result", _choice, r"(split=2D\|)?Overall", 100, name="mean accuracy of sources"),
     "ImageYORNDataset": _YES_NO,
-    "MathVista": Layout("_{judge}", _checked, r"Task&Skill=Overall\|acc", 1, needs_judge=True, hits="mathvista"),
-    "MathVision": Layout("_{judge}", _checked, r"Subject=Overall\|acc", 1, needs_judge=True, hits="mathvision"),
-    "MathVerse": Layout("_{judge}_score", _verse, _OVERALL, 1, needs_judge=True),
+    "MathVista": Layout("_{judge}", _CHECKED, r"Task&Skill=Overall\|acc", 1, needs_judge=True, hits="mathvista"),
+    "MathVision": Layout("_{judge}", _CHECKED, r"Subject=Overall\|acc", 1, needs_judge=True, hits="mathvision"),
+    "MathVerse": Layout("_{judge}_score", _VERSE, _OVERALL, 1, needs_judge=True),
     "WeMath": Layout(
         "_{judge}", _choice, "Score (Strict)", 1, name="strict score", table="_{judge}_score", needs_judge=True
     ),

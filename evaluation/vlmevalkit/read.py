@@ -27,7 +27,7 @@ Lengths = Mapping[str, tuple[int | None, str]]
 
 def predictions(session: Session, dataset: Dataset) -> dict[str, Row]:
     """The kit's index -> its row with the reply; empty before there is a file."""
-    path = session.prediction(dataset)
+    path = session.file(dataset)
     return {row["index"]: row for row in tables.rows(path)} if path.is_file() else {}
 
 

@@ -48,12 +48,8 @@ class Session(kits.Session):
         """The kit's folder of predictions and their grades."""
         return self.folder / "work" / self.target.alias
 
-    def prediction(self, dataset: Dataset) -> Path:
-        """The kit's file of replies."""
-        return self.file(dataset, "")
-
-    def file(self, dataset: Dataset, suffix: str, ending: str = "tsv") -> Path:
-        """One of the kit's files on a benchmark."""
+    def file(self, dataset: Dataset, suffix: str = "", ending: str = "tsv") -> Path:
+        """One of the kit's files on a benchmark; without a suffix that of the replies."""
         return self.results / f"{self.target.alias}_{dataset.name}{suffix}.{ending}"
 
     def data(self, dataset: Dataset) -> Path:

@@ -240,7 +240,7 @@ def test_files_of_the_kit_are_read_back_row_by_row(tmp_path: Path) -> None:
         Path(name).stem for item in dataset.benchmark.items for name in item.images
     ]
     replies = ["<think> a\nb </think> \\boxed{A}", "Failed to obtain answer via API.", "None"]
-    write(own.prediction(dataset), [{"index": str(n), "prediction": text} for n, text in enumerate(replies)])
+    write(own.file(dataset), [{"index": str(n), "prediction": text} for n, text in enumerate(replies)])
     assert not read.complete(own, dataset)
     known = [(replies[0], 7, "stop"), ("None", 1, "length")]
     journal = [{"request": text, "text": text, "tokens": tokens, "finish": end} for text, tokens, end in known]
