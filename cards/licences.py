@@ -12,38 +12,38 @@ from dataclasses import dataclass
 #: The Hub's licence names (docs/hub/repositories-licenses) by their requirements, strictest first.
 _GROUPS: tuple[tuple[str, str], ...] = (
     (
-        "allows no use for money, and no changed copies",
+        "forbids commercial use and derivatives",
         "cc-by-nc-nd-3.0 cc-by-nc-nd-4.0",
     ),
     (
-        "allows no use for money",
+        "forbids commercial use",
         "cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 "
         "fair-noncommercial-research-license h-research intel-research",
     ),
-    ("allows no changed copies", "cc-by-nd-4.0"),
+    ("forbids derivatives", "cc-by-nd-4.0"),
     (
-        "is a copyleft licence: who passes on a work based on these rows does so under the same licence",
+        "is a copyleft licence: derived works are distributed under the same licence",
         "agpl-3.0 gpl-3.0 gpl-2.0 gpl osl-3.0 eupl-1.2 eupl-1.1",
     ),
     (
-        "asks for attribution, and that adaptations are shared under the same licence",
+        "requires attribution, and adaptations under the same licence",
         "cc-by-sa-4.0 cc-by-sa-3.0 odbl cdla-sharing-1.0 gfdl lgpl lgpl-3.0 lgpl-2.1 mpl-2.0",
     ),
     (
-        "asks for attribution",
+        "requires attribution",
         "cc-by-4.0 cc-by-3.0 cc-by-2.5 cc-by-2.0 odc-by etalab-2.0",
     ),
     (
-        "is permissive and asks that its notice is kept",
+        "is permissive and requires that its notice is kept",
         "apache-2.0 mit bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear isc bsl-1.0 zlib ecl-2.0 ncsa postgresql "
         "ms-pl afl-3.0 artistic-2.0 cdla-permissive-1.0 cdla-permissive-2.0 epl-2.0 epl-1.0",
     ),
-    ("asks for nothing", "cc0-1.0 pddl unlicense wtfpl"),
+    ("has no requirements", "cc0-1.0 pddl unlicense wtfpl"),
 )
 UNKNOWN, OTHER = "unknown", "other"
-_ASKS = {name: (rank, says) for rank, (says, names) in enumerate(_GROUPS) for name in names.split()}
+_ASKS = {name: (rank, asks) for rank, (asks, names) in enumerate(_GROUPS) for name in names.split()}
 _UNSTATED = "is not stated, so no permission can be assumed for these rows"
-_FOREIGN = "is not among the licences that we can tell apart; read it before you use these rows"
+_FOREIGN = "is not on the list of known licences; read it before you use these rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def of(counts: Iterable[tuple[str, int]]) -> list[Licence]:
     found = []
     for name, rows in total.items():
         hub = hub_name(name)
-        says = {UNKNOWN: _UNSTATED, OTHER: _FOREIGN}.get(hub) or _ASKS[hub][1]
-        found.append(Licence(name, hub, says, rows))
+        asks = {UNKNOWN: _UNSTATED, OTHER: _FOREIGN}.get(hub) or _ASKS[hub][1]
+        found.append(Licence(name, hub, asks, rows))
     return sorted(found, key=lambda one: (_rank(one.hub), one.hub, one.name))
 
 

@@ -3,9 +3,12 @@
 So untrusted text cannot reach a card unescaped even by a mistake in a template; missing values are errors.
 """
 
+from pathlib import Path
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from capcurriculum.render.markdown import Md
+from capcurriculum.tables import write_atomically
 
 
 def _finalize(value: object) -> str:
@@ -34,3 +37,10 @@ def render(package: str, name: str, **values: object) -> str:
     )
     environment.filters["md"] = Md  # for literals of the template
     return environment.get_template(name).render(values)
+
+
+def write_card(folder: Path, package: str, metadata: str, **values: object) -> Path:
+    """Write `README.md` from the template of `package` and YAML `metadata`; returns its path and raises as `render`."""
+    body = render(package, "README.md.jinja", **values).strip()
+    write_atomically(folder / "README.md", f"---\n{metadata}\n---\n\n{body}\n".encode())
+    return folder / "README.md"

@@ -31,49 +31,43 @@ def render(staged: Staged) -> Sequence[Path]:
     """
     folder = staged.folder / IMAGES
     splits = {one.name: rows.splits(one) for one in staged.sets}
-    stages = rows.stages(staged.sets)
     counted = rows.sources(staged.sets)
     declared = citations.declared(staged.run)
     origins = {one.source: citations.origin(one.source, declared) for one in counted}
     found = licences.of((one.license, one.rows) for one in counted)
-    facts = limits.Facts(
+    facts = _facts(staged, tuple(origins.values()), found)
+    written = _plots(folder, facts)
+    examples = [one for one in (example(staged_set, folder) for staged_set in staged.sets) if one]
+    written += [folder / one.image for one in examples if one.image]
+    card = templates.write_card(
+        staged.folder,
+        __package__,
+        metadata.card_data(staged, splits, found, _languages(origins)),
+        **_head(staged, splits, facts.stages),
+        examples=[parts.example(one, IMAGES) for one in examples],
+        sources=parts.sources(counted, origins),
+        licences=parts.licences(found),
+        evidence=parts.evidence(origins),
+        citation=parts.citation(origins),
+        **_numbers(facts),
+        **_made(staged, facts),
+    )
+    return [*written, card]
+
+
+def _facts(staged: Staged, origins: Sequence[citations.Origin], found: Sequence[licences.Licence]) -> limits.Facts:
+    stages = rows.stages(staged.sets)
+    return limits.Facts(
         recipe=staged.recipe,
         stages=stages,
         captioned=provenance.captioned(staged.recipe, stages),
         roles=provenance.roles(staged.recipe, stages),
-        origins=tuple(origins.values()),
+        origins=origins,
         licences=found,
         keys=rows.keys(staged.sets),
         pass_rates=rows.pass_rates(staged.sets),
         estimates=estimates(staged.run.path),
     )
-    written = _plots(folder, facts)
-    examples = [one for one in (example(staged_set, folder) for staged_set in staged.sets) if one]
-    written += [folder / one.image for one in examples if one.image]
-    about = staged.run.about()
-    body = templates.render(
-        __package__,
-        "README.md.jinja",
-        **_head(staged, splits, stages),
-        examples=[parts.example(one, IMAGES) for one in examples],
-        funnel=parts.funnel(provenance.funnel_lines(staged.run, stages)),
-        sources=parts.sources(counted, origins),
-        licences=parts.licences(found),
-        evidence=parts.evidence(origins),
-        keys=parts.keys(facts.keys),
-        pass_rates=parts.pass_rates(facts.pass_rates),
-        estimates=[parts.estimate(one) for one in facts.estimates],
-        prompts=[parts.prompt(one) for one in provenance.used_prompts(about, staged.recipe, stages)],
-        roles=parts.roles(facts.roles),
-        costs=parts.costs(provenance.costs(staged.run, staged.recipe)),
-        limits=limits.limits(facts),
-        citation=parts.citation(origins),
-        **_made(staged, about),
-    )
-    text = f"---\n{metadata.card_data(staged, splits, found, _languages(origins))}\n---\n\n{body.strip()}\n"
-    card = staged.folder / "README.md"
-    write_atomically(card, text.encode())
-    return [*written, card]
 
 
 def _head(staged: Staged, splits: Mapping[str, Sequence[rows.Split]], stages: Sequence[str]) -> dict[str, Any]:
@@ -91,7 +85,18 @@ def _head(staged: Staged, splits: Mapping[str, Sequence[rows.Split]], stages: Se
     }
 
 
-def _made(staged: Staged, about: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(facts: limits.Facts) -> dict[str, Any]:
+    return {
+        "keys": parts.keys(facts.keys),
+        "pass_rates": parts.pass_rates(facts.pass_rates),
+        "estimates": [parts.estimate(one) for one in facts.estimates],
+        "roles": parts.roles(facts.roles),
+        "limits": limits.limits(facts),
+    }
+
+
+def _made(staged: Staged, facts: limits.Facts) -> dict[str, Any]:
+    run, about = staged.run, staged.run.about()
     recipe = yaml.safe_dump(
         staged.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True
     )
@@ -100,6 +105,9 @@ def _made(staged: Staged, about: Mapping[str, Any]) -> dict[str, Any]:
     lines += [f"capcurriculum curriculum {staged.recipe.name} {words}"] if words else []
     version = str(about.get("capcurriculum", ""))
     return {
+        "funnel": parts.funnel(provenance.funnel_lines(run, facts.stages)),
+        "prompts": [parts.prompt(one) for one in provenance.used_prompts(about, staged.recipe, facts.stages)],
+        "costs": parts.costs(provenance.costs(run, staged.recipe)),
         "commands": block("\n".join(lines), language="sh"),
         "recipe": block(recipe, _RECIPE, language="yaml"),
         "version": code(version) if version else Md("an unknown version"),

@@ -49,21 +49,10 @@ def card_data(
     Raises:
         HubError: the Hub's library or `datasets` would refuse it.
     """
-    from datasets import DatasetInfo, SplitDict, SplitInfo
-    from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
     rows = sum(split.rows for own in splits.values() for split in own)
-    infos = DatasetInfosDict()
-    for one in staged.sets:
-        own = splits[one.name]
-        parts = {s.name: SplitInfo(name=s.name, num_bytes=s.memory, num_examples=s.rows) for s in own}
-        infos[one.config] = DatasetInfo(
-            features=_features(one),
-            splits=SplitDict(parts),
-            download_size=sum(split.disk for split in own),
-            dataset_size=sum(split.memory for split in own),
-        )
+    infos = _infos(staged, splits)
     try:
         data = DatasetCardData(
             license=licences.metadata(found),
@@ -80,6 +69,23 @@ def card_data(
         raise HubError(
             f"The card of {staged.repo_id} cannot be written ({error}); the staged files may be damaged."
         ) from error
+
+
+def _infos(staged: Staged, splits: Mapping[str, Sequence[Split]]) -> Any:
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+
+    infos = DatasetInfosDict()
+    for one in staged.sets:
+        own = splits[one.name]
+        parts = {s.name: SplitInfo(name=s.name, num_bytes=s.memory, num_examples=s.rows) for s in own}
+        infos[one.config] = DatasetInfo(
+            features=_features(one),
+            splits=SplitDict(parts),
+            download_size=sum(split.disk for split in own),
+            dataset_size=sum(split.memory for split in own),
+        )
+    return infos
 
 
 def _config(one: StagedSet, first: bool) -> dict[str, Any]:

@@ -52,9 +52,10 @@ def render(staged: StagedModel) -> Sequence[Path]:
     found = licences.of((one.license, one.rows) for one in counted)
     measured = _results(run, chain, start)
     curve = _curve(staged.folder, chain)
-    body = templates.render(
+    card = templates.write_card(
+        staged.folder,
         __package__,
-        "README.md.jinja",
+        _metadata(staged, start, measured.scores),
         title=data_parts.title(staged.repo_id.rpartition("/")[2]),
         start=parts.start(start),
         path=parts.path(chain),
@@ -72,9 +73,6 @@ def render(staged: StagedModel) -> Sequence[Path]:
         licences=data_parts.licences(found),
         citation=block(citations.PAPER, 4_000, "bibtex"),
     )
-    text = f"---\n{_metadata(staged, start, measured.scores)}\n---\n\n{body.strip()}\n"
-    card = staged.folder / "README.md"
-    write_atomically(card, text.encode())
     return [*curve, card]
 
 

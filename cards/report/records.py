@@ -137,45 +137,34 @@ def _record(
     _, key, stage, kind, fate, name, reason, last, right, readable, unknown, source, skill, license_, *rest = row
     problem, options, answer, written, caption, image_id, image_path, model = rest
     image = RowImage.of(stage, image_id, image_path)
-    dropped_as = next((detail for who, keep, _, detail, _ in verdicts if who == name and not keep), "")
+    dropped_as = next((v[3] for v in verdicts if v[0] == name and not v[1]), "")
     index = {
-        "id": key,
-        "kind": kind,
-        "stage": stage,
-        "source": source,
-        "skill": skill,
-        "fate": fate,
-        # The first filter that dropped it.
-        "filter": name,
-        "reason": reason,
-        # Every filter that dropped or labelled the row, its reason, and whether the funnel counts it, which is up to
-        # the first filter that drops the row. Steps before the filters have no place.
-        "remarks": [
-            [who, why, int(None in (place, last) or place <= last)]
-            for who, _, why, _, place in verdicts
-            if why not in (Reason.KEPT, Reason.NOT_ASKED)
-        ],
-        "k": right,
-        "n": readable,
-        # Rollouts without a grade: truncated, without a readable answer, or failed.
-        "unknown": unknown,
+        "id": key, "kind": kind, "stage": stage, "source": source, "skill": skill, "fate": fate,
+        "filter": name, "reason": reason,  # of the first filter that dropped the row
+        "remarks": _remarks(verdicts, last),
+        "k": right, "n": readable, "unknown": unknown,  # rollouts: right of readable, and ungraded ones
         "text": (problem or caption or dropped_as)[:INDEX_TEXT],
         "options": [option[:INDEX_TEXT] for option in options],
         "key": answer[:INDEX_TEXT],
         "image": image.key if image else "",
-    }
+    }  # fmt: skip
     detail = {
-        "problem": problem,
-        "options": list(options),
-        "key": answer,
-        # The key before its correction by people, "" without one.
-        "written": written,
-        "caption": caption,
-        "license": license_,
-        "path": image_path,
-        "teacher": model,
-        "answers": answers,
+        "problem": problem, "options": list(options), "key": answer,
+        "written": written,  # the key before its correction by people, "" without one
+        "caption": caption, "license": license_, "path": image_path, "teacher": model, "answers": answers,
         "verdicts": [verdict[:-1] for verdict in verdicts],
         "places": places,
-    }
+    }  # fmt: skip
     return Record(index, detail, image)
+
+
+def _remarks(verdicts: list[tuple[Any, ...]], last: int | None) -> list[list[Any]]:
+    """Filter, reason, and whether the funnel counts it (1 or 0), for every filter that dropped or labelled a row.
+
+    The funnel counts a row up to the filter at place `last`, which drops it; steps before the filters have no place.
+    """
+    return [
+        [name, reason, int(None in (place, last) or place <= last)]
+        for name, _, reason, _, place in verdicts
+        if reason not in (Reason.KEPT, Reason.NOT_ASKED)
+    ]

@@ -29,7 +29,7 @@ def write(found: Analysis, model: str, folder: Path) -> list[Path]:
 
 def sheets(found: Analysis) -> Iterator[Sheet]:
     """Tables: the share of perception, all sides, kinds, and agreement with people."""
-    numbers = ("wrong", "judged", "errors told", "perception", "share (95 %)", "if undecided", "unsure", "unknown",
+    numbers = ("wrong", "judged", "decided errors", "perception", "share (95 %)", "if undecided", "unsure", "unknown",
                "no error")  # fmt: skip
     rows = tuple(_perception(one, found) for one in found.estimates)
     yield Sheet("Errors of perception among wrong answers", ("benchmark", *numbers), numbers, rows)

@@ -114,7 +114,7 @@ def test_a_mixed_set_names_every_licence_and_the_strictest(tmp_path: Path) -> No
     render(staged)
     text = section(body(staged), "Sources and licences")
     assert "The strictest is `gpl-3.0` (3 rows), which is a copyleft licence" in text
-    assert "- `cc-by-sa-4.0`, 3 rows: asks for attribution, and that adaptations are shared" in text
+    assert "- `cc-by-sa-4.0`, 3 rows: requires attribution, and adaptations under the same licence" in text
     assert data(staged).license == ["gpl-3.0", "cc-by-sa-4.0", "cc-by-4.0"]
     cited = section(body(staged), "Citation")
     assert all(key in cited for key in ("wu2026seeing", "chen2025sft", "zhuang2024math", "li2024multimodal"))
@@ -129,7 +129,7 @@ def test_an_unknown_licence_is_said_to_be_unknown_and_comes_first(tmp_path: Path
     text = body(staged)
     assert data(staged).license == ["unknown", "other", "mit"]
     assert "is not stated, so no permission can be assumed for these rows" in section(text, "Sources and licences")
-    assert "`My Own Terms v2`, 2 rows: is not among the licences that we can tell apart" in text
+    assert "`My Own Terms v2`, 2 rows: is not on the list of known licences" in text
     assert "The licence of 4 rows is unknown." in section(text, "Limits")
     assert "The citation of `pictures` is unknown." in text
     assert data(staged).get("language") is None
