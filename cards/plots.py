@@ -5,7 +5,6 @@ distinguishable with any colour vision; bars are labelled with their numbers. Eq
 no user style, no software version in the file.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -61,12 +60,6 @@ def _figure(panels: int, height: float) -> "tuple[Figure, list[Axes]]":
     return figure, axes
 
 
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
 def _bars(axes: "Axes", labels: Sequence[str], counts: Sequence[int], colour: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -93,4 +86,4 @@ def histograms(
             axes.set_title(plot.shown(title, 40), loc="left")
             axes.set_xlabel(axis)
         panels[0].set_ylabel("rows")
-        return _png(figure)
+        return plot.encoded(figure, "png")

@@ -1,6 +1,7 @@
 """From graded samples to the score of a benchmark, or to the sentence why it has none yet."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,7 @@ def score(rows: Sequence[Sample], metric: str = ACCURACY, value: float | None = 
         tokens=sum(lengths) / len(lengths) if lengths else None,
         judge=first.judge,
         metric=metric,
-        right=found.right,
-        wrong=found.wrong,
-        unparsed=found.unparsed,
-        failed=found.failed,
+        **asdict(found),
         engine=first.engine,
         setup=first.setup,
         weights=first.weights,

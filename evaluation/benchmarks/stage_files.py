@@ -1,6 +1,7 @@
 """Stage files as benchmarks: the test split of a run, or a Parquet file of that schema, with its own prompts."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,9 @@ def test_files(run: Run) -> dict[str, Path]:
 
 
 def _items(file: pq.ParquetFile, columns: list[str], images: ImageStore, limit: int | None) -> Iterator[Item]:
-    number = 0
-    for batch in file.iter_batches(_BATCH, columns=columns):
-        for row in batch.to_pylist():
-            if limit is not None and number >= limit:
-                return
-            yield _item(row, str(row.get("question_id") or row.get("index") or number), images)
-            number += 1
+    rows = (row for batch in file.iter_batches(_BATCH, columns=columns) for row in batch.to_pylist())
+    for number, row in enumerate(islice(rows, limit)):
+        yield _item(row, str(row.get("question_id") or row.get("index") or number), images)
 
 
 def _item(row: Mapping[str, Any], sample: str, images: ImageStore) -> Item:

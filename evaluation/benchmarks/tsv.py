@@ -8,7 +8,7 @@ import ast
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -55,9 +55,7 @@ def _column(name: str | None) -> str:
 
 def _items(rows: Iterator[Mapping[str, str]], path: Path, images: ImageStore, limit: int | None) -> Iterator[Item]:
     shared: dict[str, tuple[str, ...]] = {}
-    for number, row in enumerate(rows):
-        if limit is not None and number >= limit:
-            return
+    for row in islice(rows, limit):
         index = row["index"].strip()
         texts = options(row)
         problem = prompts.choice(row["question"], dict(zip(ascii_uppercase, texts, strict=False)))

@@ -25,14 +25,9 @@ from evaluation.suites import Entry
 NAME = "lmms-eval"
 #: The beginning of the text that replaces a missing reply.
 NO_REPLY = "[LMMS_EVAL_REQUEST_FAILED"
-_SCHEMA = pa.schema(
-    [
-        ("problem", pa.string()),
-        ("options", pa.list_(pa.string())),
-        ("answer", pa.string()),
-        ("images", pa.list_(pa.struct([("bytes", pa.binary())]))),
-    ]
-)
+_IMAGE = pa.struct([("bytes", pa.binary())])
+_SCHEMA = pa.schema([("problem", pa.string()), ("options", pa.list_(pa.string())), ("answer", pa.string()),
+                     ("images", pa.list_(_IMAGE))])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,12 +68,11 @@ def measured(named: Sequence[str], within: str | None = None) -> list[Measured]:
     keys = [(one.folder.resolve(), one.model) for one in found]
     if twice := next((one.name for one, key in zip(found, keys, strict=True) if keys.count(key) > 1), ""):
         raise RunError(f"{twice} is named twice; name each model once.")
-    labels = [one.model for one in found]
-    named_apart = [replace(one, name=f"{one.model} ({_called(one.folder)})") if labels.count(one.model) > 1 else one
-                   for one in found]  # fmt: skip
-    names = [one.name for one in named_apart]
-    return [replace(one, name=f"{one.model} ({one.folder})") if names.count(one.name) > 1 else one
-            for one in named_apart]  # fmt: skip
+    for place in (_called, str):  # equal labels are distinguished by the run, else by the folder
+        names = [one.name for one in found]
+        found = [replace(one, name=f"{one.model} ({place(one.folder)})") if names.count(one.name) > 1 else one
+                 for one in found]  # fmt: skip
+    return found
 
 
 def _one(name: str, within: Path | None) -> Measured:
@@ -82,10 +81,12 @@ def _one(name: str, within: Path | None) -> Measured:
     labels = _labels(default) if default.is_dir() else {}
     if name in labels:
         return labels[name]
-    for place in (at for at, character in enumerate(name) if character == ":"):  # labels may contain colons
-        folder = _folder(name[:place])
-        if folder is not None:
-            return _labelled(_labels(folder), name[place + 1 :], str(folder))
+    for end in (at for at, character in enumerate(name) if character == ":" and at):  # labels may contain colons
+        try:
+            folder = results.folder_of(name[:end])
+        except RunError:
+            continue
+        return _labelled(_labels(folder), name[end + 1 :], str(folder))
     if within is not None:
         return _labelled(labels, name, str(within))
     labels = _labels(results.folder_of(name))
@@ -93,13 +94,6 @@ def _one(name: str, within: Path | None) -> Measured:
         known = ", ".join(labels) or "none"
         raise RunError(f"{name} holds results of several models or of none ({known}); name one as {name}:MODEL.")
     return next(iter(labels.values()))
-
-
-def _folder(name: str) -> Path | None:
-    try:
-        return results.folder_of(name) if name else None
-    except RunError:
-        return None
 
 
 def _labelled(labels: Mapping[str, Measured], label: str, place: str) -> Measured:
