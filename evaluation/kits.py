@@ -164,5 +164,5 @@ def bedrock(kit: Kit, model: str, folder: Path, token: str) -> Iterator[str]:
     script = Path(__file__).parent / "vlmevalkit" / "bedrock.py"
     variables = _QUIET | {"BEDROCK_TOKEN": token}
     launch = Launch((kit.python, str(script), str(port), model), variables, model, port, (*_AWS, *_REACH))
-    with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock") as running:
-        yield running.url
+    with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock"):
+        yield launch.url

@@ -58,7 +58,7 @@ def render(staged: StagedModel) -> Sequence[Path]:
         _metadata(staged, start, measured.scores),
         title=data_parts.title(staged.repo_id.rpartition("/")[2]),
         start=parts.start(start),
-        path=parts.path(chain),
+        path=Md(" → ".join(code(one.stage) for one in chain.stages) or "unknown"),
         architecture=parts.architecture(_config(staged.folder)),
         license=_license(start),
         datasets=listed(map(data_parts.repo, staged.datasets), none=""),

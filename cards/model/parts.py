@@ -130,11 +130,6 @@ def start(found: Base | None) -> Md:
     return Md(f"It was trained from {code(found.name)}, {where}.")
 
 
-def path(found: Training) -> Md:
-    """The stages in one line."""
-    return Md(" → ".join(code(one.stage) for one in found.stages)) if found.stages else Md("unknown")
-
-
 def architecture(config: Mapping[str, Any]) -> Md:
     """The architectures in `config.json`."""
     names = config.get("architectures")

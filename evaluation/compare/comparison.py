@@ -23,7 +23,7 @@ def compared(models: Sequence[Measured], draws: int = stats.DRAWS) -> Comparison
     """
     if len(models) < 2:
         raise RunError("A comparison needs two models or more; name them.")
-    first, *others = (Side.of(one) for one in models)
+    first, *others = (Side(one, one.replies()) for one in models)
     return Comparison(
         models=tuple(Compared(name=one.name, model=one.model, weights=one.weights) for one in models),
         standings=tuple(_standing(one, name) for one in models for name in one.benchmarks),

@@ -28,11 +28,6 @@ class Side:
     model: Measured
     replies: Mapping[Benchmark, Mapping[str, Sample]]
 
-    @staticmethod
-    def of(model: Measured) -> "Side":
-        """Read the replies of a model."""
-        return Side(model, model.replies())
-
 
 @dataclass(frozen=True, slots=True)
 class Paired:

@@ -63,7 +63,7 @@ def endpoint(target: Target, job: Job) -> Iterator[Endpoint]:
     launch = vllm_command.launch(target, replace(job.serving(), port=server.free_port()))
     job.display.note(f"starting a server of {target.label}; its log is {server.folder_of(launch) / 'server.log'}")
     with server.serving(launch, job.patience_seconds) as running:
-        yield Endpoint(running.url, launch.served, running)
+        yield Endpoint(launch.url, launch.served, running)
 
 
 @contextmanager

@@ -35,11 +35,6 @@ class Server:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    @property
-    def url(self) -> str:
-        """The base URL of its API."""
-        return self.launch.url
-
     def ended(self) -> str:
         """How it ended, "" while it runs."""
         code = self.process.poll()
