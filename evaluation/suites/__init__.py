@@ -4,6 +4,7 @@
 benchmark file, or the test rows of a run.
 """
 
+import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -112,8 +113,8 @@ def wishes(suite: Suite) -> tuple[Wish, ...]:
 def is_file(name: str) -> bool:
     """Whether `name` is a suite's YAML file; raises `EvaluationError` for a file that cannot be read."""
     path = Path(name)
-    if name in BUILT_IN or path.suffix.lower() in _TABLES or not path.is_file():
-        return False
+    if name in BUILT_IN or path.suffix.lower() in _TABLES or not os.path.isfile(path):
+        return False  # Path.is_file would raise for a name that is too long
     data = _read(path)
     return isinstance(data, dict) and "benchmarks" in data
 
