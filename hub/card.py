@@ -14,8 +14,8 @@ from capcurriculum.errors import RunError
 from capcurriculum.files import checksums
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
-from cards.dataset import render
-from cards.model import render_model
+from cards.dataset.card import render
+from cards.model.card import render as render_model
 from cards.model.training import done
 from cards.staged import Staged, StagedModel, StagedSet
 from curricula import make

@@ -13,7 +13,7 @@ from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.recipe.publish import usable
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, existing
-from cards.model import render_model
+from cards.model.card import render as render_model
 from cards.staged import StagedModel
 from hub import client
 from hub.patience import Patience

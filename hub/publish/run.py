@@ -14,7 +14,7 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.publish import usable
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from cards.dataset import render
+from cards.dataset.card import render
 from cards.staged import Staged
 from curricula.make import outdated
 from hub import client

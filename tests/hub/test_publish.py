@@ -15,7 +15,7 @@ from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Verdict
 from capcurriculum.run import Run, writing
-from cards.dataset import render
+from cards.dataset.card import render
 from curricula import order_file
 from curricula.make import STAGES, write_orders
 from hub.patience import Patience

@@ -251,7 +251,7 @@ def served(said: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
     ],
 )
 def test_models_that_are_not_told_are_one_sentence(said: Fault, words: str) -> None:
-    with served(said) as url, pytest.raises(EvaluationError, match=f"does not tell its models .*{words}.*is it up"):
+    with served(said) as url, pytest.raises(EvaluationError, match=f"does not list its models .*{words}.*start it"):
         open.served(Target("m", "", url=url))
 
 
