@@ -1,4 +1,4 @@
-"""What a dry run prints: the plan as a table, where it differs from the paper, and each stage's command."""
+"""The output of a dry run: the plan as a table, its differences from the paper, and each stage's command."""
 
 import shlex
 
@@ -30,22 +30,22 @@ def show(links: Links, out: Console) -> None:
         if stage.state != State.DONE:
             variables = environment.own_variables(links.variables(number)).items()
             words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables)
-            # Not through rich: a command must stay one line, with nothing in it taken for markup.
+            # Not by rich, which would wrap the command.
             out.file.write(f"# {visible(stage.stage)}\n{visible(f'{words} {shlex.join(links.command(number))}')}\n")
 
 
-#: Rows of the released sets together, the steps they give in 15 epochs of 512, and those of the paper's figure.
+#: The rows of all released sets, their steps in 15 epochs of batches of 512, and the steps in the paper's figure.
 _MERGED_ROWS, _MERGED_STEPS, _FIGURE_STEPS = 32_736, 945, 930
 
 
 def differences(links: Links) -> list[str]:
-    """One sentence each; none for a backbone that the paper does not have."""
+    """Differences from the paper and its scripts, one sentence each; none for backbones that the paper does not use."""
     if not links.base.scripts:
         return []
-    said: list[str] = []
+    found: list[str] = []
     for link, stage in zip(links.links, links.stages, strict=True):
-        said += [*_epochs(links, link, stage), *_merged(stage), *_frozen(links, link), *_pixels(links, link)]
-    return [*dict.fromkeys([*said, *_run(links)])]
+        found += [*_epochs(links, link, stage), *_merged(stage), *_frozen(links, link), *_pixels(links, link)]
+    return [*dict.fromkeys([*found, *_run(links)])]
 
 
 def _epochs(links: Links, link: Link, stage: StagePlan) -> list[str]:
@@ -96,10 +96,10 @@ def _pixels(links: Links, link: Link) -> list[str]:
 
 def _run(links: Links) -> list[str]:
     validated = any(link.knobs.validate_every for link in links.links)
-    own = "each stage has rows of its own" if validated else "none, since every row is trained on"
-    said = [f"validation: {own}; the released scripts validate all stages on geometry."]
+    rows = "each stage has rows of its own" if validated else "none, since every row is trained on"
+    found = [f"validation: {rows}; the released scripts validate all stages on geometry."]
     if links.recipe.rollouts.sampling.temperature == 0.7:
-        said.append("pass rates: temperature 0.7 as in the released scripts; the data set cards say 1.0.")
+        found.append("pass rates: temperature 0.7 as in the released scripts; the data set cards say 1.0.")
     if not any(link.knobs.shuffle for link in links.links):
-        said.append("order: rows keep their order in every epoch; the released staged and merged scripts shuffle.")
-    return said
+        found.append("order: rows keep their order in every epoch; the released staged and merged scripts shuffle.")
+    return found

@@ -1,7 +1,7 @@
-"""Keys of verl's own configuration that a recipe sets (`training.verl`), the last layer of all.
+"""Keys of verl's configuration that a recipe sets (`training.verl`), the last layer of all.
 
-Any key may be set but those that another part of this project depends on, which say what to set instead, and those by
-which a recipe would name a program. Whether verl knows a key is told by verl alone (see `compose`).
+Any key may be set except those that another part of this project depends on, whose error says what to set instead, and
+those by which a recipe would name a program. Whether verl knows a key is checked by verl itself (see `compose`).
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import Any
 from capcurriculum.errors import RecipeError
 
 _NAME = re.compile(r"\+?[A-Za-z_]\w*(\.\w+)+")
-#: Parts of names whose values verl imports, runs or loads code by.
+#: Parts of keys whose values verl imports, runs or loads code by.
 _CODE = re.compile(
     r"_target_|external_lib|trust_remote_code|runtime_env|custom_cls|custom_sampler|custom_reward_function|finish_hook|"
     r"class_path|function_path|config_path|optimizer_impl|adapter_path|chat_template|_name_or_path|hdfs|"
     r"_(class|cls|fqn)(\.|$)|(?<!with)_module(\.|$)|module_path|tool_path|plugin|callback|logits_processors|middleware|"
     r"model_path|tokenizer_path|checkpoint(ing)?_path|load_format|download_dir|hf_token|kv_connector|speculative|prometheus"
 )
-#: YAML reads 1e-6 as a text, for want of a dot.
+#: YAML reads 1e-6, which has no dot, as text.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-#: Keys that we depend on, with all below them (and all that begin so, where one ends with _) -> what to set instead.
+#: Keys that this project depends on -> what to set instead; each stands for all below it, one ending in _ for a prefix.
 _OWNED: Mapping[str, str] = MappingProxyType(
     {
         "actor_rollout_ref.actor.checkpoint": "resuming and the next stage read what is saved",
@@ -95,10 +95,10 @@ _OWNED: Mapping[str, str] = MappingProxyType(
 
 
 def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
-    """The keys as they go to verl; a leading + is hydra's for a key that verl's configuration does not name.
+    """The keys as verl gets them; a leading + is hydra's mark of a key that verl's configuration lacks.
 
     Raises:
-        RecipeError: one cannot be set, with the reason.
+        RecipeError: one may not be set; the sentence says why.
     """
     for key, value in keys.items():
         where = f"training.verl of stage {stage} sets {key!r}"
@@ -107,8 +107,8 @@ def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
             raise RecipeError(
                 f"{where}, which is no key of verl's; keys are dotted, as actor_rollout_ref.actor.ppo_epochs."
             )
-        if owned := _owned(bare):
-            raise RecipeError(f"{where}, on which this program depends: {owned}.")
+        if instead := _instead(bare):
+            raise RecipeError(f"{where}, on which this program depends: {instead}.")
         if _CODE.search(bare):
             raise RecipeError(f"{where}, by which verl would load code or files that the recipe names; leave it out.")
         texts = [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, str)]
@@ -116,18 +116,18 @@ def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
             raise RecipeError(
                 f"{where} to a text with ${{ or a control character, which verl's configuration would read."
             )
-    return {key: _meant(value) for key, value in keys.items()}
+    return {key: _parsed(value) for key, value in keys.items()}
 
 
-def _owned(key: str) -> str:
-    """Why a key may not be set, "" if it may."""
-    for name, reason in _OWNED.items():
+def _instead(key: str) -> str:
+    """What to set instead of a key that may not be set; "" if it may."""
+    for name, instead in _OWNED.items():
         if key == name or key.startswith(name if name.endswith("_") else f"{name}."):
-            return reason
+            return instead
     return ""
 
 
-def _meant(value: Any) -> Any:
+def _parsed(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_meant(one) for one in value]
+        return [_parsed(one) for one in value]
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value

@@ -1,7 +1,7 @@
 """Run a function right after a module is first imported.
 
-The trainer is a tree of processes that import torch, verl and vllm in orders we do not choose, and importing them early
-is slow or circular. A hook costs nothing in a process that never imports the module.
+The trainer's processes import torch, verl and vLLM in an order that is not ours to choose, and importing them early is
+slow or circular. A hook costs nothing in a process that never imports the module.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ Patch = Callable[[ModuleType], None]
 
 
 def after_import(name: str, patch: Patch) -> None:
-    """Call `patch(module)` once, now if `name` is imported already, else when it has been."""
+    """Call `patch(module)` once: now if `name` is already imported, else right after its import."""
     module = sys.modules.get(name)
     if module is not None:
         patch(module)
@@ -25,30 +25,30 @@ def after_import(name: str, patch: Patch) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Stays where it is: a finder that leaves `sys.meta_path` makes a search that is under way pass over others."""
+    """Never removed: removing a finder from `sys.meta_path` makes an import in progress skip another one."""
 
     def __init__(self, name: str, patch: Patch) -> None:
         self.name = name
         self.patch = patch
-        self._asking = threading.local()
+        self._searching = threading.local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != self.name or hasattr(self._asking, "now"):
+        if fullname != self.name or hasattr(self._searching, "now"):
             return None
-        self._asking.now = True  # keeps the next line from finding us
+        self._searching.now = True  # so that the next line does not recurse
         try:
             spec = importlib.util.find_spec(fullname)
         finally:
-            del self._asking.now
+            del self._searching.now
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self.patch)
         return spec
 
 
 class _Loader(Loader):
-    """The real loader, with the patch behind it."""
+    """Runs the real loader, then the patch."""
 
     def __init__(self, real: Loader, patch: Patch) -> None:
         self.real = real
@@ -59,7 +59,7 @@ class _Loader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:
-            module.__spec__.loader = self.real  # what others ask a loader for (source, resources) is the real one's
+            module.__spec__.loader = self.real  # for those who ask the loader for source or resources
         module.__loader__ = self.real
         self.real.exec_module(module)
         self.patch(module)

@@ -13,7 +13,7 @@ from typing import Any
 import capcurriculum
 from capcurriculum import prompts
 from capcurriculum.rows import digest
-from training.on_verl.config import TEMPLATE
+from training.on_verl.overrides import TEMPLATE
 from training.preflight.machine.libraries import Libraries
 
 #: Bump when the checks of a row change.
