@@ -76,11 +76,7 @@ class Here:
         return (self.one(method, *call) for call in calls)
 
     def one(self, method: str, *arguments: Any) -> Any:
-        if method == "seen":
-            part, limit, fits = arguments
-            return self.worker.seen(part, limit, fits=fits)
-        here = self.worker.lengths if method == "disagreements" else self.worker
-        return getattr(here, method)(*arguments)
+        return getattr(self.worker, method)(*arguments)
 
     def end(self, *, wait: bool) -> None:
         """There is no process."""

@@ -1,4 +1,4 @@
-"""The report: a table of what was measured, then every finding; and the same as JSON beside the plan."""
+"""The preflight's report: a table of measurements and every finding, printed and saved as JSON beside the plan."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from training.preflight.inspection import Inspection
 
 VERSION = 1
 FILE = "preflight.json"
-#: Tokens of prompts: their mean, 99th percentile and maximum, those that stand for pictures, and the limit.
+#: mean, p99, max, images and limit are tokens per prompt.
 _COLUMNS = ("set", "rows", "val", "mean", "p99", "max", "images", "limit", "too long", "key p")
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
@@ -40,14 +40,13 @@ def show(inspection: Inspection, out: Console) -> None:
             f"Disk: up to {most:,.1f} GB while it trains, {left:,.1f} GB when all stages are done", highlight=False
         )
     for finding in inspection.findings.all():
-        # As text, for rows are nobody's markup.
-        said = Text(finding.severity.value, _STYLES[finding.severity])
-        out.print(said.append(f"  {visible(finding.sentence())}", "default"), soft_wrap=True)
+        line = Text(finding.severity.value, _STYLES[finding.severity])  # no markup, since rows may contain brackets
+        out.print(line.append(f"  {visible(finding.sentence())}", "default"), soft_wrap=True)
 
 
 def save(inspection: Inspection, folder: Path) -> Path:
-    """Write the report as `preflight.json` below `folder` and return its path."""
-    told = {
+    """Write the report as `preflight.json` in `folder` and return its path."""
+    content = {
         "version": VERSION,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [dataclasses.asdict(finding) for finding in inspection.findings.all()],
@@ -56,15 +55,16 @@ def save(inspection: Inspection, folder: Path) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
-    write_atomically(path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
     return path
 
 
 def refuse(inspection: Inspection) -> None:
-    """Let a training with errors not start.
+    """Refuse a training with errors.
 
     Raises:
-        TrainerError: with the first error, and how many there are.
+        TrainerError: there are errors; the sentence holds the first and the number of others.
     """
     errors = inspection.findings.errors()
     if errors:

@@ -1,6 +1,6 @@
-"""What a chain needs beside its rows: a first parent with weights, room on disk, and GPUs that can hold it.
+"""Findings about a chain's image settings, disk space and memory.
 
-An estimate refuses only what clearly cannot fit. What cannot be told here is warned of as unknown.
+An estimate is an error only if it clearly cannot fit. Unknown values become warnings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,30 +9,24 @@ from typing import Any
 
 from capcurriculum.files import json_file
 from training.preflight.findings import Findings
-from training.preflight.machine import disk, memory, weights
+from training.preflight.machine import disk, memory
 from training.preflight.machine.model import ModelSize, model_size
 from training.preflight.machine.need import LinkNeed
 
 _GB = 1e9
 
 
-def note_parent(folder: Path, stage: str, findings: Findings) -> None:
-    """Whether a checkpoint holds the weights its configuration describes."""
-    for fault in weights.faults(folder):
-        findings.error("weights", f"the parent checkpoint {folder} is not usable: {fault}", stage)
-
-
 def note_pictures(folder: Path, patch: int, keys: Mapping[str, Any], findings: Findings) -> None:
-    """Where verl, vLLM and the processor would take the configuration of pictures differently."""
+    """Note image settings that verl, vLLM and the checkpoint's processor would interpret differently."""
     if len([name for name in ("min_pixels", "max_pixels") if f"data.mm_processor_kwargs.{name}" in keys]) == 1:
         findings.error(
             "pixel_limits",
             "data.mm_processor_kwargs sets one of min_pixels and max_pixels, which vLLM heeds and the processor does "
             "not, so the two count different tokens; set both",
         )
-    said = processor_patch(folder)
-    if said is not None and said != patch:
-        text = f"the backbone says image_patch_size {patch}, and the checkpoint's processor {said}; correct it"
+    found = _processor_patch(folder)
+    if found is not None and found != patch:
+        text = f"the backbone says image_patch_size {patch}, and the checkpoint's processor {found}; correct it"
         findings.error("patch", text)
 
 
@@ -45,7 +39,17 @@ def note_machine(
     findings: Findings,
     nodes: int = 1,
 ) -> dict[str, float | None]:
-    """Findings about disk and memory; the numbers behind them in GB (1e9 bytes), None where unknown."""
+    """Note too little disk or memory and too few positions; returns the estimates in GB (1e9 bytes), None if unknown.
+
+    Args:
+        links: the links to come, in order.
+        model: the checkpoint that the first starts from.
+        gpus: of all nodes together.
+        device: "cpu" or "cuda".
+        gpu_gb: memory of one GPU; None asks the driver.
+        findings: gets the notes.
+        nodes: over which the GPUs are spread.
+    """
     size = model_size(model)
     if size is None or not links:
         return {}
@@ -56,20 +60,17 @@ def note_machine(
         return numbers
     capacity = gpu_gb or memory.gpu_memory()
     if capacity is None:
-        findings.warn(
-            "gpu_memory",
-            "how much memory a GPU has is unknown here, and so whether this fits; set training.preflight.gpu_memory_gb",
-        )
+        unknown = "how much memory a GPU has is unknown here, and so whether this fits"
+        findings.warn("gpu_memory", f"{unknown}; set training.preflight.gpu_memory_gb")
     for link in links:
         need = memory.need(size, link, gpus)
-        numbers |= {f"{link.stage}_gpu_resting": need.resting, f"{link.stage}_gpu_updating": need.updating}
         numbers |= {
+            f"{link.stage}_gpu_resting": need.resting,
+            f"{link.stage}_gpu_updating": need.updating,
             f"{link.stage}_gpu_log_prob": need.asking,
             f"{link.stage}_host": memory.host(size, link, gpus, nodes),
         }
-        if capacity is None:
-            continue
-        certain, likely = memory.faults(need, link, capacity)
+        certain, likely = memory.faults(need, link, capacity) if capacity is not None else ([], [])
         for text in certain:
             findings.error("gpu_memory", text, link.stage)
         for text in likely:
@@ -77,12 +78,12 @@ def note_machine(
     return numbers | {"gpu_capacity": capacity}
 
 
-def processor_patch(folder: Path) -> int | None:
-    """The patch size in pixels that a checkpoint's image processor names; None if it names none."""
+def _processor_patch(folder: Path) -> int | None:
+    """The patch size in pixels of a checkpoint's image processor; None if its configuration has none."""
     for name, part in (("processor_config.json", "image_processor"), ("preprocessor_config.json", None)):
         try:
-            said = json_file.read(folder / name)
-            patch = (said[part] if part else said)["patch_size"]
+            config = json_file.read(folder / name)
+            patch = (config[part] if part else config)["patch_size"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if isinstance(patch, int):

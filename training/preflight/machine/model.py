@@ -1,4 +1,4 @@
-"""The few numbers of a checkpoint that estimates need, from its configuration and the headers of its weights."""
+"""The numbers of a checkpoint that the estimates need, from its configuration and the headers of its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from capcurriculum.recipe.training import LoraModule
 from training.on_verl import lora
 from training.preflight.machine import weights
 
-#: Beginnings of the names of weights that transformers leaves out.
+#: Prefix of the draft model's weights, which transformers does not load.
 _DRAFT = "mtp."
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """Parameters of all towers; the rest is of the text model. None where the configuration does not say.
+    """`parameters` of all towers, without Qwen3.5's draft model; the other sizes are the text model's, None if unknown.
 
-    `tied` is whether the embeddings are the output layer too, and `attending` how many layers keep keys and values,
-    which those of linear attention do not. `linear` has for each name of linear layers of the language model, as
-    q_proj, the sum of their inputs and outputs. The draft model of Qwen3.5, which is not loaded, is not counted.
+    `words` is the vocabulary, `tied` whether the embeddings are also the output layer, `attending` the number of layers
+    with keys and values (layers of linear attention have none). `linear` maps the names of linear layers, such as
+    q_proj, to the sum of their inputs and outputs over the language model.
     """
 
     parameters: int
@@ -38,7 +38,7 @@ class ModelSize:
 
 
 def model_size(folder: Path) -> ModelSize | None:
-    """The size of a checkpoint; None when it holds no weights or no readable configuration."""
+    """The size of a checkpoint; None if it has no weights or no readable configuration."""
     found, _ = weights.tensors(folder)
     try:
         config = json_file.read(folder / "config.json")
