@@ -235,7 +235,7 @@ def _note_data(links: Links, coming: Sequence[int], inspection: Inspection) -> N
         text = coverage.unused(
             (stage.rows, stage.batch_size, stage.total_steps),
             drawn=link.captions or link.knobs.shuffle,
-            epochs=1 if link.captions else coverage.epochs_of(link.taught.train),
+            epochs=1 if link.captions else len({path.parent for path in link.taught.train}),
         )
         if text:
             inspection.findings.note("unused", text, stage.stage)

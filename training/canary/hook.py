@@ -150,23 +150,22 @@ class Canary:
 
 
 def _install() -> None:
-    on_train_begin, on_step_end = PPOTrainerSync.on_train_begin, PPOTrainerSync.on_step_end
+    begin, end = PPOTrainerSync.on_train_begin, PPOTrainerSync.on_step_end
 
-    def before_first_step(self: Any) -> None:
-        on_train_begin(self)
+    def on_train_begin(self: Any) -> None:
+        begin(self)
         self.global_steps -= 1  # verl has already counted the first step
         self.pixel_canary = Canary(self, int(self.config.data.seed or 0))
         self.pixel_canary.look()
         self.global_steps += 1
 
-    def after_step(self: Any) -> None:
-        on_step_end(self)
+    def on_step_end(self: Any) -> None:
+        end(self)
         every, step = self.config.trainer.save_freq, self.global_steps
         if every > 0 and (step % every == 0 or step >= self.total_training_steps):
             self.pixel_canary.look()
 
-    PPOTrainerSync.on_train_begin = before_first_step
-    PPOTrainerSync.on_step_end = after_step
+    PPOTrainerSync.on_train_begin, PPOTrainerSync.on_step_end = on_train_begin, on_step_end
 
 
 _install()

@@ -20,19 +20,12 @@ from training.selection import link
 _INDEX = "model.safetensors.index.json"
 _LATEST = "latest_checkpointed_iteration.txt"
 #: Files that training does not change, taken from the parent.
-_DESCRIPTION = (
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "video_preprocessor_config.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
+_DESCRIPTION = tuple(
+    """
+    generation_config.json preprocessor_config.json processor_config.json video_preprocessor_config.json
+    chat_template.jinja chat_template.json tokenizer.json tokenizer_config.json special_tokens_map.json
+    added_tokens.json vocab.json merges.txt
+    """.split()  # noqa: SIM905
 )
 
 

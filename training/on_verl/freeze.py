@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 #: The environment variable that holds the expression.
 VARIABLE = "CAPCURRICULUM_FREEZE"
@@ -59,17 +59,17 @@ def _patch(module: ModuleType, freeze: str) -> None:
     engine = module.FSDPEngine
     build_module, build_optimizer = engine._build_module, engine._build_optimizer
 
+    @replaces(engine)
     def _build_module(self: Any) -> Any:
         model = build_module(self)
         if not self.engine_config.forward_only:
             _freeze(model, freeze, log=self.rank == 0)
         return model
 
+    @replaces(engine)
     def _build_optimizer(self: Any, model: Any) -> Any:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return build_optimizer(self, SimpleNamespace(parameters=lambda: trained))
-
-    engine._build_module, engine._build_optimizer = _build_module, _build_optimizer
 
 
 def _freeze(model: Any, freeze: str, log: bool) -> None:

@@ -35,23 +35,15 @@ NO_EFFECT = tuple(
 
 #: Keys, or prefixes, that verl's packaged configuration lacks.
 _ADDED = (
-    "actor_rollout_ref.actor.fsdp_config.mixed_precision.",
-    "actor_rollout_ref.ref.fsdp_config.mixed_precision.",
-    "actor_rollout_ref.model.override_config.",
-    "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
-    "actor_rollout_ref.rollout.enable_sleep_mode",
-    "actor_rollout_ref.rollout.engine_kwargs.vllm.",
+    *"""
+    actor_rollout_ref.actor.fsdp_config.mixed_precision. actor_rollout_ref.ref.fsdp_config.mixed_precision.
+    actor_rollout_ref.model.override_config. actor_rollout_ref.rollout.agent.agent_loop_manager_class
+    actor_rollout_ref.rollout.enable_sleep_mode actor_rollout_ref.rollout.engine_kwargs.vllm.
+    data.max_pixels data.min_pixels ray_kwargs.ray_init.num_gpus ray_kwargs.ray_init.include_dashboard
+    ray_kwargs.ray_init.object_store_memory ray_kwargs.ray_init._node_ip_address ray_kwargs.ray_init.address
+    ray_kwargs.ray_init.runtime_env. reward.custom_reward_function.reward_kwargs. reward.reward_kwargs.
+    """.split(),  # noqa: SIM905
     TEMPLATE,
-    "data.max_pixels",
-    "data.min_pixels",
-    "ray_kwargs.ray_init.num_gpus",
-    "ray_kwargs.ray_init.include_dashboard",
-    "ray_kwargs.ray_init.object_store_memory",
-    "ray_kwargs.ray_init._node_ip_address",
-    "ray_kwargs.ray_init.address",
-    "ray_kwargs.ray_init.runtime_env.",
-    "reward.custom_reward_function.reward_kwargs.",
-    "reward.reward_kwargs.",
 )
 
 #: Ray sets these variables on every node; the shell's environment reaches only the first.

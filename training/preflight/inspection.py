@@ -195,4 +195,4 @@ class Inspection(ExitStack):
         if refused or not rows:
             return None
         notes.note_changed(files, rows, report, self.findings)
-        return Change(report.policy, report.limit, settings.digest, rows, overlong.parts_with(rows, parts))
+        return Change(report.policy, report.limit, settings.digest, rows, parts)

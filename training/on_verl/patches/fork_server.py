@@ -34,19 +34,12 @@ from training.supervise import processes, stacks
 SOCKET = "CAPCURRICULUM_FORK_SERVER"
 #: What verl's processes import, except verl and Ray: Ray reads its environment (job, token) at import, and that differs
 #: between forks. Both take half a second once these are imported.
-_MODULES = (
-    "torch._dynamo",
-    "torch._inductor.lowering",
-    "tensordict",
-    "datasets",
-    "transformers.modeling_utils",
-    "transformers.models.qwen3_vl",
-    "hydra",
-    "peft",
-    "vllm.v1.engine.async_llm",
-    "vllm.v1.worker.cpu_worker",
-    "vllm.entrypoints.openai.api_server",
-    "vllm.model_executor.models.qwen3_vl",
+_MODULES = tuple(
+    """
+    torch._dynamo torch._inductor.lowering tensordict datasets transformers.modeling_utils transformers.models.qwen3_vl
+    hydra peft vllm.v1.engine.async_llm vllm.v1.worker.cpu_worker vllm.entrypoints.openai.api_server
+    vllm.model_executor.models.qwen3_vl
+    """.split()  # noqa: SIM905
 )
 _MAIN = "verl.trainer.main_ppo"
 _RAY_WORKER = str(Path("ray", "_private", "workers", "default_worker.py"))

@@ -1,4 +1,4 @@
-"""Run a function right after a module is first imported.
+"""Patch a module right after it is first imported.
 
 The trainer's processes import torch, verl and vLLM in an order that is not ours to choose, and importing them early is
 slow or circular. A hook costs nothing in a process that never imports the module.
@@ -11,8 +11,20 @@ from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any, TypeVar
 
 Patch = Callable[[ModuleType], None]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def replaces(owner: Any) -> Callable[[_Function], _Function]:
+    """Decorator: set the attribute of a module or class that has the function's name to the function."""
+
+    def replace(function: _Function) -> _Function:
+        setattr(owner, function.__name__, function)
+        return function
+
+    return replace
 
 
 def after_import(name: str, patch: Patch) -> None:

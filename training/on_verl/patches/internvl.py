@@ -19,7 +19,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 PROCESSOR = "InternVLProcessor"
 
@@ -59,10 +59,10 @@ def _accept_processor(module: ModuleType) -> None:
 
 
 def _build_image_tensors(module: ModuleType) -> None:
-    worker = module.AgentLoopWorker
-    original = worker._compute_multi_modal_inputs
+    original = module.AgentLoopWorker._compute_multi_modal_inputs
 
     @wraps(original)
+    @replaces(module.AgentLoopWorker)
     def _compute_multi_modal_inputs(self: Any, output: Any, input_ids: Any) -> dict[str, Any]:
         if not _is_internvl(self.processor):
             found: dict[str, Any] = original(self, output, input_ids)
@@ -79,13 +79,12 @@ def _build_image_tensors(module: ModuleType) -> None:
         )
         return {"pixel_values": made["pixel_values"]}
 
-    worker._compute_multi_modal_inputs = _compute_multi_modal_inputs
-
 
 def _collapse_image_tokens(module: ModuleType) -> None:
     original = module.qwen2_5_vl_dedup_image_tokens
 
     @wraps(original)
+    @replaces(module)
     def qwen2_5_vl_dedup_image_tokens(prompt_ids: list[int], processor: Any) -> list[int]:
         if not _is_internvl(processor):
             found: list[int] = original(prompt_ids, processor)
@@ -93,8 +92,6 @@ def _collapse_image_tokens(module: ModuleType) -> None:
         return collapsed(
             prompt_ids, processor.image_token_id, processor.start_image_token_id, processor.end_image_token_id
         )
-
-    module.qwen2_5_vl_dedup_image_tokens = qwen2_5_vl_dedup_image_tokens  # type: ignore[attr-defined]
 
 
 def collapsed(tokens: Sequence[int], image: int, start: int, end: int) -> list[int]:
@@ -110,10 +107,10 @@ def collapsed(tokens: Sequence[int], image: int, start: int, end: int) -> list[i
 
 
 def _encode_blank_tile(module: ModuleType) -> None:
-    model = module.InternVLModel
-    original = model.forward
+    original = module.InternVLModel.forward
 
     @wraps(original)
+    @replaces(module.InternVLModel)
     def forward(self: Any, input_ids: Any = None, pixel_values: Any = None, **kwargs: Any) -> Any:
         decoding = kwargs.get("past_key_values") is not None  # `generate`, after its first token
         if pixel_values is None and input_ids is not None and not decoding:
@@ -121,8 +118,6 @@ def _encode_blank_tile(module: ModuleType) -> None:
             kwargs["inputs_embeds"] = words + 0.0 * _blank(self, words).mean().to(words.dtype)
             input_ids = None
         return original(self, input_ids=input_ids, pixel_values=pixel_values, **kwargs)
-
-    model.forward = forward
 
 
 def _blank(model: Any, words: Any) -> Any:

@@ -8,7 +8,7 @@ import socket
 from types import ModuleType
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 _BACKLOG = 2048  # as in torch
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -23,14 +23,13 @@ def install() -> None:
 def _listen_on_the_host(module: ModuleType) -> None:
     original = module.TCPStore
 
-    def store(host_name: str, port: int, *args: Any, **kwargs: Any) -> Any:
+    @replaces(module)
+    def TCPStore(host_name: str, port: int, *args: Any, **kwargs: Any) -> Any:
         listening = _socket(host_name, port) if kwargs.get("is_master") else None
         if listening is not None:
             port = listening.getsockname()[1]
             kwargs["master_listen_fd"] = listening.detach()  # torch closes it
         return original(host_name, port, *args, **kwargs)
-
-    module.TCPStore = store  # type: ignore[attr-defined]
 
 
 def _socket(host: str, port: int) -> socket.socket | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 #: The module that the trainer's processes import (`model.external_lib`).
 HOOK = "training.on_verl.patches.mends_hook"
@@ -32,11 +32,10 @@ def _shard_output_layer_with_root(module: ModuleType) -> None:
     """
     original = module._select_fsdp2_wrap_targets
 
-    def select(model: Any, layers: Any) -> list[Any]:
+    @replaces(module)
+    def _select_fsdp2_wrap_targets(model: Any, layers: Any) -> list[Any]:
         head = getattr(model, "lm_head", None)
         return [one for one in original(model, layers) if one is not head]
-
-    module._select_fsdp2_wrap_targets = select  # type: ignore[attr-defined]
 
 
 def _unpack_vision_output(module: ModuleType) -> None:
@@ -46,7 +45,8 @@ def _unpack_vision_output(module: ModuleType) -> None:
     """
     original = module._get_input_embeds
 
-    def embeds(
+    @replaces(module)
+    def _get_input_embeds(
         model: Any,
         input_ids: Any,
         attention_mask: Any = None,
@@ -63,8 +63,6 @@ def _unpack_vision_output(module: ModuleType) -> None:
         seen, _ = module.unpack_visual_output(model.visual(words.new_zeros(16, area), grid_thw=grid))
         return words + 0.0 * seen.mean(), attention_mask
 
-    module._get_input_embeds = embeds  # type: ignore[attr-defined]
-
 
 def _separate_sequences(module: ModuleType) -> None:
     """verl packs the sequences of a pass into one and passes `cu_seqlens` to kernels of linear attention that take it.
@@ -74,7 +72,6 @@ def _separate_sequences(module: ModuleType) -> None:
     previous one. Here only a parameter of that name counts.
     """
 
-    def takes(kernel: Callable[..., Any], name: str) -> bool:
+    @replaces(module)
+    def _call_accepts_kwarg(kernel: Callable[..., Any], name: str) -> bool:
         return name in inspect.signature(kernel).parameters
-
-    module._call_accepts_kwarg = takes  # type: ignore[attr-defined]

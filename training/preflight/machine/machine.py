@@ -55,7 +55,9 @@ def note_machine(
         return {}
     numbers = _note_disk(links, size, findings)
     for link in links:
-        _note_positions(link, size, findings)
+        if size.positions is not None and link.longest > size.positions:
+            longest = f"prompt and reply may have {link.longest} tokens, and the model has {size.positions} positions"
+            findings.error("positions", f"{longest}; lower max_prompt_tokens or max_response_tokens", link.stage)
     if device != "cuda":
         return numbers
     capacity = gpu_gb or memory.gpu_memory()
@@ -110,13 +112,3 @@ def _note_disk(links: Sequence[LinkNeed], size: ModelSize, findings: Findings) -
         "chain_disk_gb": most / _GB,
         "chain_disk_left_gb": left / _GB,
     }
-
-
-def _note_positions(link: LinkNeed, size: ModelSize, findings: Findings) -> None:
-    if size.positions is not None and link.longest > size.positions:
-        findings.error(
-            "positions",
-            f"prompt and reply may have {link.longest} tokens, and the model has {size.positions} positions; lower "
-            f"max_prompt_tokens or max_response_tokens",
-            link.stage,
-        )

@@ -49,30 +49,24 @@ def model_size(folder: Path) -> ModelSize | None:
     text = config.get("text_config") or config
     heads, hidden = _number(text, "num_attention_heads"), _number(text, "hidden_size")
     head = _number(text, "head_dim") or (hidden // heads if hidden and heads else None)
+    layers, types = _number(text, "num_hidden_layers"), text.get("layer_types")
     return ModelSize(
         parameters=sum(tensor.parameters for name, tensor in found.items() if not name.startswith(_DRAFT)),
         hidden=hidden,
         inner=_number(text, "intermediate_size"),
-        layers=_number(text, "num_hidden_layers"),
+        layers=layers,
         words=_number(text, "vocab_size"),
         kv_heads=_number(text, "num_key_value_heads") or heads,
         head=head,
         positions=_number(text, "max_position_embeddings"),
         heads=heads,
-        attending=_attending(text),
+        attending=sum(one != "linear_attention" for one in types) if isinstance(types, list) else layers,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
         linear={
             module: sum(sum(found[name].shape) for name in lora.adapted(found, [module]))
             for module in get_args(LoraModule)
         },
     )
-
-
-def _attending(text: Mapping[str, Any]) -> int | None:
-    kinds = text.get("layer_types")
-    if not isinstance(kinds, list):
-        return _number(text, "num_hidden_layers")
-    return len([kind for kind in kinds if kind != "linear_attention"])
 
 
 def _number(config: Mapping[str, Any], name: str) -> int | None:

@@ -6,9 +6,6 @@ in every pass unless the knob `shuffle` is set; the supervised trainer always sh
 installed verl.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from capcurriculum.ledger.flat_rates import share
 
 #: Largest accepted half-width in points; checkpoints of a stage differ by less.
@@ -39,11 +36,6 @@ def unused(numbers: tuple[int, int, int], *, drawn: bool, epochs: int = 1) -> st
     if steps <= steps_per_pass:
         return f"{count}, whichever the seed draws last, are never trained on: {why}"
     return f"up to {count} are never trained on: {why} in every epoch, of other rows each time"
-
-
-def epochs_of(paths: Sequence[Path]) -> int:
-    """The number of epochs in these training files of a set, each of which has a folder."""
-    return len({path.parent for path in paths})
 
 
 def half_width(rows: int) -> float:

@@ -9,7 +9,6 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ _RECORD = "made.json"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of one set: its overlong rows, and the slices that contain them."""
+    """The change of one set, read by `slices`: its overlong rows."""
 
     policy: str
     limit: int
@@ -155,7 +154,8 @@ def _small(change: Change, pool: Pool) -> Iterator[dict[int, list[bytes]]]:
     for part in change.slices:
         fits = {one.row: one.fit for one in change.rows if one.fit is not None and one.number == part.number}
         inside = {row: fit for row, fit in fits.items() if part.first + part.start <= row < part.first + part.stop}
-        wanted.append((part, inside, change.limit))
+        if inside:
+            wanted.append((part, inside, change.limit))
     yield from pool.ordered("shrunk", wanted)
 
 
@@ -195,13 +195,3 @@ def _with_images(batch: pa.RecordBatch, small: Mapping[int, list[bytes]]) -> pa.
         images[number] = [image | {"bytes": one} for image, one in zip(images[number], data, strict=True)]
     field = batch.schema.field(place)
     return batch.set_column(place, field, pa.array(images, field.type))
-
-
-def parts_with(rows: Sequence[Overlong], slices: Sequence[Slice]) -> list[Slice]:
-    """The slices that contain any of the rows, in order."""
-    wanted = {number: {one.row for one in group} for number, group in groupby(rows, key=lambda one: one.number)}
-    return [
-        part
-        for part in slices
-        if any(part.first + part.start <= row < part.first + part.stop for row in wanted.get(part.number, ()))
-    ]
