@@ -11,14 +11,10 @@ from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.files import json_file
 from training.on_verl.environment import CPU_PLATFORM
 
-PROCESSORS = (
-    "Gemma4Processor",
-    "Glm46VProcessor",
-    "Glm4vProcessor",
-    "MllamaProcessor",
-    "Qwen2VLProcessor",
-    "Qwen2_5_VLProcessor",
-    "Qwen3VLProcessor",
+PROCESSORS = tuple(
+    """
+    Gemma4Processor Glm46VProcessor Glm4vProcessor MllamaProcessor Qwen2VLProcessor Qwen2_5_VLProcessor Qwen3VLProcessor
+    """.split()  # noqa: SIM905
 )
 #: Further processors -> the module that patches verl for them.
 ADDED = {"InternVLProcessor": "training.on_verl.patches.internvl"}

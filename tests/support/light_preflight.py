@@ -35,7 +35,6 @@ def _files() -> tuple[Tokenizer, Template]:
 class LightLengths:
     """As `Lengths`, of a Qwen3-VL whose own limits are `least` and `most` pixels."""
 
-    name = "Qwen3VLProcessor"
     patch = 16
 
     def __init__(self, settings: Settings, least: int = 1024, most: int = 2**24) -> None:

@@ -49,10 +49,10 @@ def _found(verdict: Verdict) -> str:
     match verdict.state, verdict.kind:
         case "alike", _:
             return "trainer and rollout engine see the pictures alike"
-        case "undecided", _ if math.isfinite(verdict.apart):
-            return "it is undecided whether pictures are seen alike, for other ones hardly move the reply"
         case "undecided", _:
-            return "it is undecided whether pictures are seen alike, for some log-probabilities are no numbers"
+            moved, broken = "other ones hardly move the reply", "some log-probabilities are no numbers"
+            why = moved if math.isfinite(verdict.apart) else broken
+            return f"it is undecided whether pictures are seen alike, for {why}"
         case _, "dropped":
             return f"{who} does not see the pictures, they are dropped on their way to it"
         case _, "shifted":

@@ -38,28 +38,20 @@ def _no_op(*args: Any, **kwargs: Any) -> None:
     """For calls without a meaning on a CPU."""
 
 
-def _resident(*args: Any, **kwargs: Any) -> int:
-    return int(psutil.Process().memory_info().rss)
-
-
-def _peak(*args: Any, **kwargs: Any) -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _free_and_total(*args: Any, **kwargs: Any) -> tuple[int, int]:
-    memory = psutil.virtual_memory()
-    return memory.available, memory.total
-
-
 def _device_module() -> ModuleType:
     module = _DeviceModule("training_cpu_device")
     ignored = "empty_cache synchronize ipc_collect set_device set_per_process_memory_fraction reset_peak_memory_stats"
     calls: dict[str, Any] = dict.fromkeys(ignored.split(), _no_op)
-    calls |= dict.fromkeys(("memory_allocated", "memory_reserved"), _resident)
-    calls |= dict.fromkeys(("max_memory_allocated", "max_memory_reserved"), _peak)
+    calls |= dict.fromkeys(
+        ("memory_allocated", "memory_reserved"), lambda *args: int(psutil.Process().memory_info().rss)
+    )
+    calls |= dict.fromkeys(
+        ("max_memory_allocated", "max_memory_reserved"),
+        lambda *args: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
     calls |= dict.fromkeys(("manual_seed", "manual_seed_all"), torch.manual_seed)
     calls |= {
-        "mem_get_info": _free_and_total,
+        "mem_get_info": lambda *args: (psutil.virtual_memory().available, psutil.virtual_memory().total),
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: _CPU,

@@ -21,33 +21,30 @@ _CODE = re.compile(
 )
 #: YAML reads 1e-6, which has no dot, as text.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-#: Keys that this project depends on -> what to set instead; each stands for all below it, one ending in _ for a prefix.
+#: Keys that this project depends on, without `actor_rollout_ref.`, and all below them -> what to set instead. One that
+#: ends with _ stands for all that begin with it, one that begins with * for all that end so.
 _OWNED: Mapping[str, str] = MappingProxyType(
     {
-        "actor_rollout_ref.actor.checkpoint": "resuming and the next stage read what is saved",
-        "actor_rollout_ref.actor.freeze_vision_tower": "verl 0.9.1 ignores it; set training.knobs.freeze",
-        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
-        "actor_rollout_ref.actor.ppo_mini_batch_size": "set training.knobs.mini_batch_size",
-        "actor_rollout_ref.actor.use_dynamic_bsz": "set training.knobs.tokens_per_gpu",
-        "actor_rollout_ref.actor.fsdp_config.optimizer_offload": "set training.knobs.offload_optimizer",
-        "actor_rollout_ref.actor.fsdp_config.param_offload": "set training.knobs.offload_parameters",
-        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": "set training.knobs.sequence_parallel",
-        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": "set training.knobs.sequence_parallel",
-        "actor_rollout_ref.model.exclude_modules": "set training.knobs.lora_modules",
-        "actor_rollout_ref.model.lora": "set training.knobs.lora_rank; the keys below model.lora are Megatron's",
-        "actor_rollout_ref.model.lora_": "set training.knobs.lora_rank and lora_alpha",
-        "actor_rollout_ref.model.target_": "set training.knobs.lora_modules",
-        "actor_rollout_ref.model.path": "set training.model",
-        "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size": "set training.knobs.sequence_parallel",
-        "actor_rollout_ref.ref.ulysses_sequence_parallel_size": "set training.knobs.sequence_parallel",
-        "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
-        "actor_rollout_ref.rollout.gpu_memory_utilization": "set training.knobs.gpu_memory",
-        "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
-        "actor_rollout_ref.rollout.layered_summon": "set training.knobs.lora_rank",
-        "actor_rollout_ref.rollout.load_format": "verl hands vLLM the weights, or with lora_rank the adapters alone",
-        "actor_rollout_ref.rollout.n": "set training.knobs.rollouts",
-        "actor_rollout_ref.rollout.name": "weights are handed to vLLM, and the pixel limits are checked against it",
-        "actor_rollout_ref.rollout.tensor_model_parallel_size": "set training.knobs.tensor_parallel",
+        "actor.checkpoint": "resuming and the next stage read what is saved",
+        "actor.freeze_vision_tower": "verl 0.9.1 ignores it; set training.knobs.freeze",
+        "actor.ppo_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
+        "actor.ppo_mini_batch_size": "set training.knobs.mini_batch_size",
+        "actor.use_dynamic_bsz": "set training.knobs.tokens_per_gpu",
+        "actor.fsdp_config.optimizer_offload": "set training.knobs.offload_optimizer",
+        "actor.fsdp_config.param_offload": "set training.knobs.offload_parameters",
+        "*.ulysses_sequence_parallel_size": "set training.knobs.sequence_parallel",
+        "model.exclude_modules": "set training.knobs.lora_modules",
+        "model.lora": "set training.knobs.lora_rank; the keys below model.lora are Megatron's",
+        "model.lora_": "set training.knobs.lora_rank and lora_alpha",
+        "model.target_": "set training.knobs.lora_modules",
+        "model.path": "set training.model",
+        "*.log_prob_max_token_len_per_gpu": "set training.knobs.tokens_per_gpu",
+        "rollout.gpu_memory_utilization": "set training.knobs.gpu_memory",
+        "rollout.layered_summon": "set training.knobs.lora_rank",
+        "rollout.load_format": "verl hands vLLM the weights, or with lora_rank the adapters alone",
+        "rollout.n": "set training.knobs.rollouts",
+        "rollout.name": "weights are handed to vLLM, and the pixel limits are checked against it",
+        "rollout.tensor_model_parallel_size": "set training.knobs.tensor_parallel",
         "data.apply_chat_template_kwargs": "prompts are counted and served as the backbone's template says",
         "data.filter_overlong_prompts": "set training.preflight.overlong",
         "data.image_key": "the stage files' column is images",
@@ -67,12 +64,6 @@ _OWNED: Mapping[str, str] = MappingProxyType(
         "data.val_files": "set training.validate_on",
         "engine.optimizer_offload": "set training.knobs.offload_optimizer",
         "engine.param_offload": "set training.knobs.offload_parameters",
-        "engine.ulysses_sequence_parallel_size": "set training.knobs.sequence_parallel",
-        "model.exclude_modules": "set training.knobs.lora_modules",
-        "model.lora": "set training.knobs.lora_rank; the keys below model.lora are Megatron's",
-        "model.lora_": "set training.knobs.lora_rank and lora_alpha",
-        "model.path": "set training.model",
-        "model.target_": "set training.knobs.lora_modules",
         "ray_kwargs.ray_init.address": "set training.ray",
         "reward": "set training.reward",
         "trainer.default_local_dir": "checkpoints are found below the training's folder",
@@ -121,8 +112,10 @@ def checked(keys: Mapping[str, Any], stage: str) -> dict[str, Any]:
 
 def _instead(key: str) -> str:
     """What to set instead of a key that may not be set; "" if it may."""
+    key = key.removeprefix("actor_rollout_ref.")
     for name, instead in _OWNED.items():
-        if key == name or key.startswith(name if name.endswith("_") else f"{name}."):
+        below = key.startswith(name if name.endswith("_") else f"{name}.")
+        if key == name or below or (name.startswith("*") and f"{name[1:]}." in f"{key}."):
             return instead
     return ""
 

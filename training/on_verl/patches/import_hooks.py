@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, TypeVar
@@ -55,23 +55,11 @@ class _Finder(MetaPathFinder):
         finally:
             del self._searching.now
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self.patch)
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                self.patch(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
-
-
-class _Loader(Loader):
-    """Runs the real loader, then the patch."""
-
-    def __init__(self, real: Loader, patch: Patch) -> None:
-        self.real = real
-        self.patch = patch
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.real.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = self.real  # for those who ask the loader for source or resources
-        module.__loader__ = self.real
-        self.real.exec_module(module)
-        self.patch(module)

@@ -58,11 +58,6 @@ class Lengths:
         special = [token.content for token in self._tokenizer.added_tokens_decoder.values() if token.special]
         self._control = re.compile("|".join(re.escape(token) for token in special)) if special else None
 
-    @property
-    def name(self) -> str:
-        """The processor's class; "" for a text model."""
-        return type(self.processor).__name__ if self.processor is not None else ""
-
     def control_token(self, text: str) -> str:
         """The first of the model's control tokens in `text`, "" if there is none."""
         found = self._control.search(text) if self._control else None
@@ -98,7 +93,7 @@ class Lengths:
         if self.processor is None:
             return []
         if not hasattr(self.processor, "_get_num_multimodal_tokens"):
-            return [f"{self.name} has no arithmetic"]
+            return [f"{type(self.processor).__name__} has no arithmetic"]
         turns = [{"role": "user", "content": "<image>What is it?"}]
         found = []
         for size in PROBES:

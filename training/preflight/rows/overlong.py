@@ -41,10 +41,6 @@ class Change:
     rows: Sequence[Overlong]
     slices: Sequence[Slice]
 
-    def by_file(self, number: int) -> dict[int, Overlong]:
-        """Index in the file -> overlong row."""
-        return {one.row: one for one in self.rows if one.number == number}
-
 
 def changed(files: StageFiles, change: Change, folder: Path) -> StageFiles:
     """The set as `make` will write it to `folder`."""
@@ -88,7 +84,7 @@ def _write(files: StageFiles, target: StageFiles, change: Change, temporary: Pat
     small = _small(change, pool) if change.policy == "downscale" else None
     written = []
     for number, (path, new) in enumerate(zip([*files.train, *files.val], [*target.train, *target.val], strict=True)):
-        if overlong := change.by_file(number):
+        if overlong := {one.row: one for one in change.rows if one.number == number}:
             _rewrite(path, temporary / new.name, overlong, small)
             written.append(new.name)
         else:
