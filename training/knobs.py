@@ -165,19 +165,15 @@ def layer_name(run: StageRun) -> str:
 
 def _check_sequence_parallel(knobs: Knobs, run: StageRun, gpus: int, device: str) -> None:
     """That the model's attention heads divide is checked with its configuration (`preflight.machine.hardware`)."""
-    if knobs.sequence_parallel == 1:
-        return
-    if device == "cpu":
+    found = f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}"
+    if knobs.sequence_parallel > 1 and device == "cpu":
         raise RecipeError(
-            f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}, and verl splits a sequence only "
-            f"where nothing is padded, which takes flash attention and so a GPU; set training.knobs.sequence_parallel "
-            f"to 1."
+            f"{found}, and verl splits a sequence only where nothing is padded, which takes flash attention and so a "
+            f"GPU; set training.knobs.sequence_parallel to 1."
         )
     if gpus % knobs.sequence_parallel:
-        raise RecipeError(
-            f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}, which does not divide the {gpus} "
-            f"GPUs; set training.knobs.sequence_parallel to a number that does, or to 1."
-        )
+        mend = "set training.knobs.sequence_parallel to a number that does, or to 1"
+        raise RecipeError(f"{found}, which does not divide the {gpus} GPUs; {mend}.")
 
 
 def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:

@@ -77,15 +77,10 @@ class Links:
         inspection: Inspection | None = None,
         only: str | None = None,
     ) -> None:
-        """Draft the links and reconcile them with the plan.
+        """Draft the links and reconcile them with the plan; given a `display`, a missing order is written first.
 
-        Args:
-            recipe: the recipe.
-            settings: its training section.
-            display: if given, a missing order is written first.
-            inspection: if given, checks the rows of links that are not done. If it writes nothing, the first parent's
-                weights may be missing; `absent` is then the error, else "".
-            only: the one stage whose rows to check.
+        An `inspection` checks the rows of links that are not done, or of the stage `only`. If it writes nothing, the
+        first parent's weights may be missing; `absent` is then the error, else "".
         """
         self.recipe = recipe
         self.settings = settings

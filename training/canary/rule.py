@@ -1,25 +1,22 @@
 """The canary's rule: `judge` turns log-probabilities into a verdict.
 
-Both engines give log-probabilities of the same reply. Four distances are compared, each a root mean square over tokens
-in nats:
+Both engines give log-probabilities of the same reply. Distances are root mean squares over tokens, in nats:
 
 - `reaction` of an engine: the change of its values when a row's image is replaced;
 - `apart`: the distance between the engines over all prompts with a row's image;
 - `noise` and `blank`: the same over prompts without an image, and with a blank one. They measure the effect of number
-  format and kernels on these very tokens, so no constant depends on bfloat16. A blank image includes the vision tower's
-  share, and stays blank when resized.
+  format and kernels on these very tokens, so no constant depends on bfloat16.
 
 The engines agree if `apart` is at most `SHARE` of the stronger reaction, or at most `NOISES` times the noise if that is
-more. The noise is the larger of `noise` and `blank`, the latter capped at `BLANKS` of the reaction because a lost or
-exchanged image also shows there. With bfloat16 in both engines the micro model had at most 1.4 times that noise, and
-3.7 to 6 times when the trainer's images had lost half their resolution. If the stronger reaction itself is within the
-tolerance (or below `LEAST`), the check is undecided: the model does not depend on these images.
+more. The noise is the larger of `noise` and `blank`, the latter capped at `BLANKS` of the reaction because a lost image
+also shows there. With bfloat16 in both engines the micro model had at most 1.4 times that noise, and 3.7 to 6 times
+when the trainer's images had lost half their resolution. If the stronger reaction is within the tolerance or below
+`LEAST`, the check is undecided: the model does not depend on these images.
 
-The kind of a fault: an engine that reacts less than `BLIND` of the other has lost the images. Otherwise each prompt is
-matched with the image for which the rollout engine's values are nearest to the trainer's. If these are other rows'
-images, they are swapped; if they are those of the neighbouring sequence in the batch, shifted; if they are its own, the
-pixels differ. The side at fault is the one in which a row's own image favours the gold answer less, if the difference
-is clear.
+An engine that reacts less than `BLIND` of the other has lost the images. Otherwise each prompt is matched with the
+image for which the rollout engine's values are nearest to the trainer's: other rows' images are swapped, those of the
+neighbouring sequence shifted, and its own have other pixels. The side at fault is the one in which a row's own image
+favours the gold answer less, if the difference is clear.
 """
 
 from collections.abc import Iterable, Sequence

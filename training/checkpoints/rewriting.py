@@ -2,15 +2,14 @@
 
 Run as `python -m training.checkpoints.rewriting SOURCE TARGET SCALE DTYPE`; prints the bytes of all weights.
 
-Adapters: verl saves a model with adapters under PEFT's names, the weights unchanged and beside an adapted one the two
-factors of its adapter. A weight W becomes W + scale x B A (LoRA, Hu et al. 2021, arXiv 2106.09685, section 4.1) in W's
-type; the scale is `lora_alpha` / `lora_rank`. Names become those of published checkpoints: transformers renames the
-weights of some models (Qwen2.5-VL) on loading and restores the names on saving, but not behind PEFT's prefix.
+verl saves adapters under PEFT's names beside the unchanged weights. A weight W becomes W + scale x B A in W's type
+(LoRA, Hu et al. 2021, arXiv 2106.09685, section 4.1), with scale = `lora_alpha` / `lora_rank`. Names become those of
+published checkpoints, which transformers does not restore behind PEFT's prefix.
 
-Rounding is stochastic. Rounding to nearest would undo most of a stage: bfloat16 values around 0.02 are 0.00012 apart,
-and 90 steps at a learning rate of 1e-6 move a weight by about 0.00001, so it would get its old value back. Rounded up
-or down with a probability given by the distance (Gupta et al. 2015, arXiv 1502.02551, section 3), a weight is unbiased,
-and so are sums over many. Values that bfloat16 represents exactly, such as those of frozen weights, do not change.
+Rounding is stochastic (Gupta et al. 2015, arXiv 1502.02551, section 3), so weights and their sums are unbiased.
+Rounding to nearest would undo most of a stage: bfloat16 values around 0.02 are 0.00012 apart, and 90 steps at a
+learning rate of 1e-6 move a weight by about 0.00001. Values that bfloat16 represents exactly, such as frozen weights,
+do not change.
 """
 
 import json
@@ -36,13 +35,8 @@ _LOW = 16
 def rewrite(source: Path, target: Path, scale: float = 0.0, dtype: str = "float32") -> int:
     """Write a checkpoint's weights into files of the same names in `target`, and return their bytes.
 
-    Files are read and written one at a time.
-
-    Args:
-        source: folder with *.safetensors files.
-        target: an existing folder.
-        scale: of the adapters; 0 if there are none.
-        dtype: "bfloat16" rounds float32 weights, reproducibly: the generator is seeded by a weight's name.
+    Files are processed one at a time. `scale` is 0 without adapters. The `dtype` "bfloat16" rounds float32 weights,
+    reproducibly, because the generator is seeded by a weight's name.
 
     Raises:
         ValueError: there are adapters and `scale` is 0, or there are none and it is not.

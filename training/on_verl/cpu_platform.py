@@ -43,15 +43,15 @@ def _device_module() -> ModuleType:
     ignored = "empty_cache synchronize ipc_collect set_device set_per_process_memory_fraction reset_peak_memory_stats"
     calls: dict[str, Any] = dict.fromkeys(ignored.split(), _no_op)
     calls |= dict.fromkeys(
-        ("memory_allocated", "memory_reserved"), lambda *args: int(psutil.Process().memory_info().rss)
+        ("memory_allocated", "memory_reserved"), lambda *args, **kwargs: int(psutil.Process().memory_info().rss)
     )
     calls |= dict.fromkeys(
         ("max_memory_allocated", "max_memory_reserved"),
-        lambda *args: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        lambda *args, **kwargs: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
     calls |= dict.fromkeys(("manual_seed", "manual_seed_all"), torch.manual_seed)
     calls |= {
-        "mem_get_info": lambda *args: (psutil.virtual_memory().available, psutil.virtual_memory().total),
+        "mem_get_info": lambda *args, **kwargs: (psutil.virtual_memory().available, psutil.virtual_memory().total),
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: _CPU,

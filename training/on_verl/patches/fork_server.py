@@ -201,12 +201,8 @@ def _request_fork(path: str, words: Sequence[str]) -> None:
 
 def _open_descriptors() -> list[int]:
     """The descriptors this process was started with; Python itself keeps none open."""
-    found = []
-    for number in map(int, os.listdir("/proc/self/fd")):
-        with contextlib.suppress(OSError):  # the descriptor of the listing itself
-            os.fstat(number)
-            found.append(number)
-    return found
+    listed = os.listdir("/proc/self/fd")  # with the descriptor of the listing itself, which is closed now
+    return [int(number) for number in listed if os.path.lexists(f"/proc/self/fd/{number}")]
 
 
 def _wait_for_fork(line: socket.socket) -> NoReturn:

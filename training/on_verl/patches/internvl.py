@@ -1,13 +1,14 @@
 """Support for training InternVL (transformers' `InternVLForConditionalGeneration`) on images with verl 0.9.1.
 
-verl imports this module in each of its processes (`VERL_USE_EXTERNAL_MODULES`, which Ray sets on every node; see
-`supported_models.variables`). Four functions are replaced when they are imported; no file of verl is edited.
+verl imports this module in each of its processes (`VERL_USE_EXTERNAL_MODULES`; see `supported_models.variables`), and
+four functions are replaced when they are imported:
 
 - verl selects processors by class name and uses none for a model whose class it does not know.
-- To build a reply's image tensors it runs the processor on the decoded conversation without special tokens. InternVL's
-  image token is one of them, so its processor finds images and no placeholders.
-- vLLM expands one image token per image. verl collapses the tokens of an image to one for Qwen-VL only; InternVL's are
-  also between a start and an end token, which vLLM adds itself.
+- It builds a reply's image tensors from the decoded conversation without special tokens, of which InternVL's image
+token is
+  one, so the processor finds images and no placeholders.
+- vLLM expands one image token per image. verl collapses an image's tokens to one for Qwen-VL only; InternVL's are also
+  between a start and an end token, which vLLM adds itself.
 - Under FSDP all GPUs gather each layer of the vision tower together. A GPU whose micro-batch has no image would skip
 the
   tower and block the others; it encodes one blank tile, times zero.

@@ -1,8 +1,8 @@
 """A rough estimate of GPU and host memory, to refuse what clearly cannot fit and to warn if it is close.
 
-verl's engine and vLLM take turns on the same GPUs. While vLLM generates, it holds its share of the GPU, and the trainer
-keeps its shard of weights and moments except for what is offloaded; that sum is known well. While the trainer works,
-vLLM sleeps, offloaded parts are back (moments only in an update), and a pass over the model needs in addition:
+While vLLM generates, it holds its share of a GPU, and the trainer keeps its shard of weights and moments except for
+what is offloaded. While the trainer works, vLLM sleeps, offloaded parts are back (moments only in an update), and a
+pass needs:
 
 - gradients, in an update;
 - activations with recomputation: 2 s h bytes per layer, and 34 s h for one layer in full, for s tokens of width h
@@ -11,12 +11,10 @@ vLLM sleeps, offloaded parts are back (moments only in an update), and a pass ov
   their gradient), else three times in the model's type (their softmax, and its product with them for the entropy).
   verl's fused kernels compute them for 512 tokens at once (`verl/utils/experimental/torch_functional.py`).
 
-With adapters only they have moments and gradients. A GPU holds its part of a sequence that is split; the vision tower
-is not split, and its activations are not counted.
-
-The reference model is not counted: under FSDP2 verl 0.9.1 keeps models that only infer in pinned host memory
-(`verl/workers/engine/fsdp/transformer_impl.py`, `CPUOffloadPolicy`). In host memory the first process also loads all
-weights before they are sharded; with tied embeddings every process does.
+With adapters only they have moments and gradients. The vision tower's activations are not counted. Under FSDP2 verl
+0.9.1 keeps the reference model in pinned host memory (`verl/workers/engine/fsdp/transformer_impl.py`,
+`CPUOffloadPolicy`), where also the first process, or with tied embeddings every process, loads all weights before they
+are sharded.
 """
 
 import subprocess

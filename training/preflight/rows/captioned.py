@@ -3,7 +3,6 @@
 That trainer stops at the first row that is too long, so all such rows are reported before it starts.
 """
 
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from training import captions
 from training.preflight.rows.lengths import Lengths
 from training.preflight.rows.row import RowResult, counted, sizes_of
-from training.preflight.rows.slices import Overlong, Seen, Slice, rows
+from training.preflight.rows.slices import Seen, Slice, rows
 from training.stage_files import StageFiles
 
 READ = ("question_id", "images")
@@ -34,19 +33,12 @@ class CaptionData:
 
 def look(part: Slice, captions: Mapping[str, str], limit: int, lengths: Lengths, *, exact: bool) -> Seen:
     """Check the rows of a slice that have a caption; images are never rotated by their orientation tag."""
-    seen = Seen(part, array("i"), array("i"))
+    seen = Seen(part)
     for offset, row in rows(part, READ):
         caption = captions.get(row["question_id"])
         if caption is not None:
             result = check(row, caption, lengths, exact=exact)
-            seen.tokens.append(result.tokens)
-            seen.image_tokens.append(result.image_tokens)
-            place = part.first + offset
-            seen.faults += [(place, row["question_id"], name, detail) for name, detail in result.faults]
-            if result.tokens > limit:
-                seen.overlong.append(
-                    Overlong(part.number, place, row["question_id"], result.tokens, result.image_tokens, None)
-                )
+            seen.add(part.first + offset, row["question_id"], result, limit, lambda: None)
     seen.checked = len(seen.tokens)
     return seen
 

@@ -1,9 +1,7 @@
 """Rows of a set that a training never reaches, and the precision of its validation accuracy.
 
-verl 0.9.1 drops the last incomplete batch of every pass over a set (`drop_last=True` in
-`trainer/ppo/v1/trainer_base.py` and `trainer/sft_trainer.py`). GRPO reads rows in order, so the same rows are dropped
-in every pass unless the knob `shuffle` is set; the supervised trainer always shuffles. A test compares this with the
-installed verl.
+verl 0.9.1 drops the last incomplete batch of every pass (`drop_last=True` in `trainer/ppo/v1/trainer_base.py` and
+`trainer/sft_trainer.py`). GRPO reads rows in order unless the knob `shuffle` is set; the supervised trainer shuffles.
 """
 
 from capcurriculum.ledger.flat_rates import share

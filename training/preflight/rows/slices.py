@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capcurriculum.errors import TrainerError
+from training.preflight.rows.row import RowResult
 from training.preflight.rows.shrink import Fit
 
 #: The columns that a row's check reads.
@@ -54,6 +55,16 @@ class Seen:
     overlong: list[Overlong] = field(default_factory=list)
     letters: Counter[tuple[int, int]] = field(default_factory=Counter)
     checked: int = 0  # rows that were not in the cache
+
+    def add(self, place: int, question_id: str, result: RowResult, limit: int, fit: Callable[[], Fit | None]) -> None:
+        """Add the row at `place` in the file; `fit` is called if it has more than `limit` tokens."""
+        self.tokens.append(result.tokens)
+        self.image_tokens.append(result.image_tokens)
+        self.faults += [(place, question_id, name, detail) for name, detail in result.faults]
+        if result.tokens > limit:
+            self.overlong.append(
+                Overlong(self.part.number, place, question_id, result.tokens, result.image_tokens, fit())
+            )
 
 
 def rows(part: Slice, columns: Sequence[str] = _READ) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -18,7 +18,7 @@ from training.preflight.rows.lengths import Lengths
 from training.preflight.rows.row import RowResult, check
 from training.preflight.rows.settings import Settings
 from training.preflight.rows.shrink import Fit, fit, shrunk
-from training.preflight.rows.slices import Overlong, Seen, Slice, rows
+from training.preflight.rows.slices import Seen, Slice, rows
 from training.supervise import processes
 
 
@@ -65,20 +65,17 @@ class Worker:
         return seen, ""
 
     def _note(self, seen: Seen, offset: int, row: dict[str, Any], result: RowResult, limit: int, fits: bool) -> None:
-        place, extra = seen.part.first + offset, row["extra_info"] or {}
+        def areas() -> Fit | None:
+            shrinks = fits and result.image_tokens
+            return fit(row, self.lengths, limit, upright=seen.part.upright) if shrinks else None
+
+        extra = row["extra_info"] or {}
         question_id = str(extra.get("question_id") or extra.get("index") or "")
-        seen.tokens.append(result.tokens)
-        seen.image_tokens.append(result.image_tokens)
-        seen.faults += [(place, question_id, name, detail) for name, detail in result.faults]
+        seen.add(seen.part.first + offset, question_id, result, limit, areas)
         options = extra.get("options") or []
         gold = (row["reward_model"] or {}).get("ground_truth") or ""
         if options and gold in tuple(ascii_uppercase[: len(options)]):
             seen.letters[ascii_uppercase.index(gold), len(options)] += 1
-        if result.tokens > limit:
-            found = fit(row, self.lengths, limit, upright=seen.part.upright) if fits and result.image_tokens else None
-            seen.overlong.append(
-                Overlong(seen.part.number, place, question_id, result.tokens, result.image_tokens, found)
-            )
 
     def captions(self, part: Slice, captions: Mapping[str, str], limit: int) -> Seen:
         """As `captioned.look`; results are not cached."""
