@@ -99,19 +99,21 @@ def _run_trainer(links: Links, number: int, stage: StagePlan, series: metrics.Se
         say(console, f"{stage.stage}: {stage.total_steps} steps on {stage.rows} rows{again}")
         view = View(stage.stage, stage.total_steps, reached, f"stage {number + 1} of {len(links.links)}")
 
+        def log(line: str) -> None:
+            if not console.is_terminal:
+                say(console, line)
+
         def on_step(step: Mapping[str, Any]) -> None:
             series.append(step)
             if link.select == "best":
                 selection.keep_best(series.steps(), link.checkpoints, link.best)
             export.prune(link.checkpoints)
             view.step(step)
-            if not console.is_terminal:
-                say(console, view.line())
+            log(view.line())
 
         def on_look(look: Mapping[str, Any]) -> None:
             view.looked = canary.shown(look, stage.stage, job.looks)
-            if not console.is_terminal:
-                say(console, view.looked)
+            log(view.looked)
 
         with view.shown(console):
             supervisor.run(dataclasses.replace(job, on_step=on_step, on_look=on_look))

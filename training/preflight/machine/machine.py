@@ -3,6 +3,7 @@
 An estimate is an error only if it clearly cannot fit. Unknown values become warnings.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,7 @@ def note_machine(
 ) -> dict[str, float | None]:
     """Note too little disk or memory and too few positions; returns the estimates in GB (1e9 bytes), None if unknown.
 
-    Args:
-        links: the links to come, in order.
-        model: the checkpoint that the first starts from.
-        gpus: of all nodes together.
-        device: "cpu" or "cuda".
-        gpu_gb: memory of one GPU; None asks the driver.
-        findings: gets the notes.
-        nodes: over which the GPUs are spread.
+    Arguments are those of `Inspection.chain`; `gpu_gb` is the memory of one GPU, None asks the driver.
     """
     size = model_size(model)
     if size is None or not links:
@@ -58,8 +52,13 @@ def note_machine(
         if size.positions is not None and link.longest > size.positions:
             longest = f"prompt and reply may have {link.longest} tokens, and the model has {size.positions} positions"
             findings.error("positions", f"{longest}; lower max_prompt_tokens or max_response_tokens", link.stage)
-    if device != "cuda":
-        return numbers
+    return numbers | (_note_gpus(links, size, gpus, gpu_gb, findings, nodes) if device == "cuda" else {})
+
+
+def _note_gpus(
+    links: Sequence[LinkNeed], size: ModelSize, gpus: int, gpu_gb: float | None, findings: Findings, nodes: int
+) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = {}
     capacity = gpu_gb or memory.gpu_memory()
     if capacity is None:
         unknown = "how much memory a GPU has is unknown here, and so whether this fits"
@@ -72,7 +71,7 @@ def note_machine(
             f"{link.stage}_gpu_log_prob": need.asking,
             f"{link.stage}_host": memory.host(size, link, gpus, nodes),
         }
-        certain, likely = memory.faults(need, link, capacity) if capacity is not None else ([], [])
+        certain, likely = memory.faults(need, link, capacity or math.inf)
         for text in certain:
             findings.error("gpu_memory", text, link.stage)
         for text in likely:
