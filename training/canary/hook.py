@@ -60,13 +60,13 @@ class Canary:
         begun = time.monotonic()
         readings = self._readings()
         verdict = judge(readings)
-        said = sentence(verdict, self.trainer.global_steps)
+        text = sentence(verdict, self.trainer.global_steps)
         record = {
             "step": self.trainer.global_steps,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - begun, 2),
             **asdict(verdict),
-            "sentence": said,
+            "sentence": text,
             "rows": [str(row["extra_info"].get("question_id", row["index"])) for row in self.rows],
             "readings": [asdict(reading) for reading in readings],
         }
@@ -74,7 +74,7 @@ class Canary:
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         if verdict.state == "fault":
-            raise PixelCanaryError(said)
+            raise PixelCanaryError(text)
 
     def _reply(self, row: Mapping[str, Any]) -> list[int]:
         """Token ids of the row's gold answer in a box, the reply that depends most on the image."""

@@ -83,7 +83,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """One engine's log-probabilities by row and picture."""
+    """One engine's log-probabilities by (row, image)."""
 
     of: dict[tuple[int, int], "np.ndarray"]
 

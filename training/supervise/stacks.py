@@ -41,7 +41,7 @@ def dump(folder: Path, pids: Iterable[int]) -> str:
     _wait_for(folder, signalled)
     parts = []
     for pid in listed:
-        stack = _read(folder, pid) if pid in signalled else "no Python stack: not a process that was told to write one"
+        stack = _read(folder, pid) if pid in signalled else "no Python stack: the process has no handler"
         state = proc(pid, "stat").rpartition(b")")[2].split()[:1] or [b"ended"]
         command = proc(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()[:_COMMAND]
         parts.append(f"== {pid} ({state[0].decode()}) {command}\n{stack.strip() or 'it wrote nothing'}\n")

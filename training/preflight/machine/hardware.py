@@ -200,7 +200,7 @@ def unlike(reports: Sequence[Mapping[str, Any]], asked: Asked, findings: Finding
         findings.error("nodes", f"the cluster has {len(reports)} nodes, and the training asks for {asked.nodes}")
     first, *others = (
         {"host": one["host"], "python": one["python"]}
-        | {name: told["version"] for name, told in one["modules"].items()}
+        | {name: module["version"] for name, module in one["modules"].items()}
         for one in reports
     )
     for other in others:

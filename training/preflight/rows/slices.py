@@ -16,7 +16,7 @@ from training.preflight.rows.shrink import Fit
 
 #: The columns that a row's check reads.
 _READ = ("data_source", "prompt", "images", "reward_model", "extra_info")
-_BATCH = 16  # rows whose pictures are in memory at once
+_BATCH = 16  # rows whose images are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
