@@ -69,7 +69,7 @@ def bring(name: str, to: Path, **wanted: Any) -> Path:
 
 
 def digests(run: Path, stages: tuple[str, ...] = ("perception", "text", "visual")) -> list[str]:
-    return [stage_files.stage_files(run, stage).digest for stage in stages]
+    return [stage_files.set_files(stage, [run / "stages" / stage]).digest for stage in stages]
 
 
 @pytest.mark.usefixtures("light_preflight")
@@ -77,7 +77,7 @@ def test_a_round_trip_gives_the_same_files_and_trains(built: Run, published: Ser
     target = bring("alice/small", tmp_path / "elsewhere" / "back")
     assert digests(target) == digests(built.path)
     for stage in ("perception", "text", "visual"):
-        inspection, _ = look(target, stage_files.stage_files(target, stage))
+        inspection, _ = look(target, stage_files.set_files(stage, [target / "stages" / stage]))
         assert inspection.findings.errors() == []
     wanted = recipe.load(target / "recipe.yaml")
     assert wanted.run_dir == target

@@ -120,7 +120,7 @@ def rows(run: Run, stage: str) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("light_preflight")
 def test_the_release_passes_what_training_asks(run: Run) -> None:
     for stage in ("perception", "text", "visual"):
-        files = stage_files.stage_files(run.path, stage)
+        files = stage_files.set_files(stage, [run.path / "stages" / stage])
         inspection, _ = look(run.path, files, 2048)
         assert inspection.findings.errors() == []
         assert files.rows
@@ -192,7 +192,10 @@ def test_a_stage_of_the_release_comes_alone_and_offline(
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     target = download(Wanted(f"{PREFIX}-TextReasoning-Data", to=tmp_path / "text", val=0.2), Display(), PATIENCE)
-    assert stage_files.stage_files(target, "text").digest == stage_files.stage_files(run.path, "text").digest
+    assert (
+        stage_files.set_files("text", [target / "stages" / "text"]).digest
+        == stage_files.set_files("text", [run.path / "stages" / "text"]).digest
+    )
     training = recipe.load(target / "recipe.yaml").training
     assert training is not None
     assert [one.stage for one in training.stages] == ["text"]

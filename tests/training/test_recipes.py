@@ -23,8 +23,8 @@ from tests.training.test_plan import stage as planned
 from training import dry_run, knobs, plan, stage_sets, supported_models
 from training.checkpoints import first_parent
 from training.knobs import Knobs
-from training.on_verl import config as overrides
-from training.on_verl import environment, sft
+from training.on_verl import config as grpo
+from training.on_verl import environment, overrides, sft
 from training.stages import Links
 
 RECIPES = Path("curricula/recipes")
@@ -297,7 +297,7 @@ with initialize_config_dir(folder, version_base=None):
 @pytest.mark.timeout(600)
 def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path) -> None:
     pytest.importorskip("verl")
-    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
+    paths = grpo.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
     wanted, expected = [], {}
     for path in PAPER:
         made = recipe.load(path)
@@ -307,9 +307,7 @@ def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path)
             for run in runs(made):
                 got, name = knobs.resolve(settings, run), f"{path.stem} {backbone} {run.stage}"
                 captions = run.method == "sft"
-                config = (sft if captions else overrides).config(
-                    settings, knobs.backbone(backbone), run, got, paths, 31
-                )
+                config = (sft if captions else grpo).config(settings, knobs.backbone(backbone), run, got, paths, 31)
                 words = overrides.arguments(config, *([sft.ADDED] if captions else []))
                 wanted.append((name, "sft_trainer_engine" if captions else "ppo_trainer", words))
                 freeze = "training.on_verl.freeze_hook" if got.freeze else "training.on_verl.patches.mends_hook"

@@ -11,7 +11,7 @@ import pytest
 from capcurriculum.recipe.training import KnobChanges, RewardSection, SoftOverlong, StageRun, TrainingRecipe
 from datagen import micro
 from training import knobs
-from training.on_verl import config, environment
+from training.on_verl import config, environment, overrides
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("verl")
@@ -71,7 +71,7 @@ def through_verl(reward: RewardSection) -> dict[str, Any]:
     recipe = TrainingRecipe(reward=reward, knobs=KnobChanges(max_response_tokens=96))
     run = StageRun(stage="perception")
     keys = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 4)
-    arguments = [json.dumps(config.arguments(keys)), str(micro.checkpoint("start")), json.dumps(REPLIES)]
+    arguments = [json.dumps(overrides.arguments(keys)), str(micro.checkpoint("start")), json.dumps(REPLIES)]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments],
         env=environment.trainer_environment("cpu"),

@@ -1,5 +1,6 @@
 """verl itself: it reads our rows as they are, and trains two chained stages of the micro model on a CPU."""
 
+import dataclasses
 import json
 import os
 import re
@@ -188,7 +189,7 @@ def killing_after_a_step(run: Callable[[supervisor.Job], None]) -> Callable[[sup
                 if b"verl.trainer.main_ppo" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
 
-        run(job.reporting(on_step))
+        run(dataclasses.replace(job, on_step=on_step))
 
     return killed
 

@@ -21,10 +21,11 @@ from training.knobs import Knobs
 from training.on_verl import environment
 from training.preflight.findings import Findings
 from training.preflight.inspection import Inspection
-from training.preflight.rows import images, schema
+from training.preflight.rows import schema
 from training.preflight.rows.captioned import CaptionData
 from training.preflight.rows.measure import Measuring, measure, tokens_of
 from training.preflight.rows.pool import Pools, slices
+from training.preflight.rows.row import image_size
 from training.preflight.rows.slices import rows as read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -192,6 +193,6 @@ def test_the_tests_light_processor_counts_as_the_real_one(tmp_path: Path) -> Non
     counted = []
     for part in slices(files.train, [True]):
         for _, row in read(part):
-            sizes = [images.size(image["bytes"], upright=True) for image in row["images"]]
+            sizes = [image_size(image["bytes"], upright=True) for image in row["images"]]
             counted.append(light.count(row["prompt"], sizes).tokens)
     assert counted == ours

@@ -92,7 +92,7 @@ def test_looks_of_the_canary_are_told_once_and_a_fault_ends_the_trainer(tmp_path
     told: list[str] = []
 
     def on_look(look: Mapping[str, Any]) -> None:
-        told.append(record.heard(look, "text", tmp_path / record.FILE))
+        told.append(record.shown(look, "text", tmp_path / record.FILE))
 
     def run(body: str) -> None:
         launch.run(replace(job(tmp_path, LOOK + body), on_look=on_look))
