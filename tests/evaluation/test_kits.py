@@ -20,7 +20,6 @@ from evaluation.benchmarks.images import Pictures
 from evaluation.benchmarks.tsv import read as read_tsv
 from evaluation.job import Work
 from evaluation.kits import Kit
-from evaluation.serving import relay as relay_module
 from evaluation.serving.models import Target
 from evaluation.serving.relay import Relay, Upstream, recorded, relaying
 from evaluation.suites import Judge
@@ -30,12 +29,9 @@ from evaluation.vlmevalkit.session import Dataset, Session
 from tests.support.endpoint import Endpoint, saying, serving, status
 from tests.support.evaluating import evaluate, line, tsv
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 KIT = Kit("VLMEvalKit", sys.executable, "0.0.20")
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_module, "_PAUSE_SECONDS", 0.005)
 
 
 def post(relay: Relay, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
 Fault = Callable[[BaseHTTPRequestHandler], bool]
 
 
@@ -162,6 +164,17 @@ def _send_bytes(handler: BaseHTTPRequestHandler, data: bytes, length: int) -> No
     handler.send_header("Content-Length", str(length))
     handler.end_headers()
     handler.wfile.write(data)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks an endpoint again pauses a hundred times shorter."""
+    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.BUSY_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.FIRST_OPEN_SECONDS", 0.02)
+    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.LONGEST_OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("evaluation.serving.relay._PAUSE_SECONDS", 0.005)
 
 
 @contextmanager

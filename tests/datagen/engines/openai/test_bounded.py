@@ -24,6 +24,8 @@ from evaluation.serving.relay import Upstream, relaying
 from tests.support import endpoint
 from tests.support.endpoint import Endpoint, Fault
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 BOUND = 200_000
 #: What is on its way when a client stops reading: buffers of both ends.
 UNDER_WAY = 20_000_000
