@@ -4,6 +4,7 @@ Nothing here has a default of its own: a backbone file that forgets a knob is an
 the trainer would have chosen. Divisions the trainer would trip over at step 1 are refused here.
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, get_args
 
@@ -105,8 +106,9 @@ class Backbone(BaseModel):
     scripts: dict[str, KnobChanges] = {}
 
 
+@cache
 def backbone(name: str) -> Backbone:
-    """Read a backbone by the name of its file.
+    """Read a backbone by the name of its file, once in a process: a training asks for its own dozens of times.
 
     Raises:
         RecipeError: there is no backbone of that name, or its file is not right.
