@@ -11,12 +11,13 @@ from safetensors import safe_open
 
 from capcurriculum.recipe import Recipe, parse
 from tests.support import tiny_models, training_data
+from tests.support.installed import needs
 from training import chain
 from training.on_verl.freeze import VISION
 from training.supervise import metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: What one CPU holds, and steps so large that rollouts by the weights of before the first would be told in the second.
 KNOBS = {

@@ -19,6 +19,7 @@ from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import STAGED
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from tests.support.installed import needs
 from tests.training.test_plan import stage as planned
 from training import dry_run, knobs, plan, stage_sets, supported_models
 from training.checkpoints import first_parent
@@ -296,7 +297,7 @@ with initialize_config_dir(folder, version_base=None):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path) -> None:
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
     wanted, expected = [], {}
     for path in PAPER:

@@ -10,6 +10,7 @@ import pytest
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from capcurriculum.rows import Stage
+from tests.support.installed import needs
 from training import knobs, supported_models
 from training.on_verl import config, environment, sft
 
@@ -202,7 +203,7 @@ for words in json.loads(sys.argv[1]):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_verl_accepts_the_configuration() -> None:
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     words = [config.arguments(keys(TrainingRecipe(backbone=name))) for name in ("qwen3_vl_8b", "micro")]
     done = subprocess.run(
         [sys.executable, "-c", COMPOSE, json.dumps(words)],

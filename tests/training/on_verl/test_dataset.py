@@ -11,11 +11,12 @@ from capcurriculum.rows import bytes_digest
 from curricula import pictures as stage_pictures
 from datagen import micro, shown
 from tests.support import odd_images
+from tests.support.installed import needs
 from tests.support.preflight_data import seeing, write
 from training.on_verl import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: The digests of the pictures that verl's data set gives to its rollouts, row by row.
 SCRIPT = """

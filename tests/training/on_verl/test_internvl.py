@@ -11,6 +11,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from capcurriculum.torchvision_shim import ensure_torchvision
 from tests.support import training_data
+from tests.support.installed import needs
 from tests.support.preflight_data import settings
 from tests.training.on_verl.test_verl import killing_after_a_step, states
 from training import chain, supported_models
@@ -139,7 +140,7 @@ def recipe(root: Path) -> Recipe:
 @pytest.mark.timeout(1800)
 def test_a_tiny_one_trains_on_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captions, then pictures with a frozen tower, killed once, then rows with and without pictures."""
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     stages = tmp_path / "runs/demo/stages"
     for stage in ("perception", "visual", "merged"):
         training_data.write_stage(stages, stage)

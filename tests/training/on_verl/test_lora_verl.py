@@ -7,20 +7,19 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText
 
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests.support import training_data
+from tests.support.installed import needs
 from training import chain, knobs
 from training.checkpoints import export, first_parent
 from training.on_verl import lora
 from training.supervise import metrics
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 RANK, ALPHA, RATE, LEAST = 4, 8, 1e-3, 0.1
 
@@ -85,6 +84,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def same_predictions(parent: Path, saved: dict[str, torch.Tensor], merged: Path) -> None:
     """The merged weights say of a text what the parent says with the adapters that verl saved."""
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict  # only here: they take long to import
+    from transformers import AutoModelForImageTextToText
+
     training = recipe(parent).training
     assert training is not None
     settled = knobs.resolve(training, training.stages[1])

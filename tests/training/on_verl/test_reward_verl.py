@@ -10,11 +10,12 @@ import pytest
 
 from capcurriculum.recipe.training import KnobChanges, RewardSection, SoftOverlong, StageRun, TrainingRecipe
 from datagen import micro
+from tests.support.installed import needs
 from training import knobs
 from training.on_verl import config, environment
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: As verl's reward loop does: compose, load the manager, hand it one rollout; then the manager that takes batches.
 SCRIPT = """

@@ -19,6 +19,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe, parse
 from datagen import micro
 from tests.support import training_data
+from tests.support.installed import needs
 from training import chain, selection
 from training.checkpoints import export, first_parent
 from training.on_verl import environment
@@ -26,7 +27,7 @@ from training.on_verl.freeze import VISION
 from training.supervise import live_view, metrics, processes, supervisor
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 READ_ROWS = """
 import json, sys

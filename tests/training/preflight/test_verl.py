@@ -14,6 +14,7 @@ import pytest
 
 from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from datagen import micro
+from tests.support.installed import needs
 from tests.support.light_preflight import LightLengths
 from tests.support.preflight_data import QUIET, picture, rows_of, seeing, settings, write
 from training import captions, stage_files
@@ -28,7 +29,7 @@ from training.preflight.rows.pool import Pools, slices
 from training.preflight.rows.slices import rows as read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: What verl's data set and agent loop do with a row until there are token ids; then how many rows its filter keeps.
 SCRIPT = """

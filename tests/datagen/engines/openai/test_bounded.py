@@ -23,6 +23,7 @@ from evaluation.serving.models import Target
 from evaluation.serving.relay import Upstream, relaying
 from tests.support import endpoint
 from tests.support.endpoint import Endpoint, Fault
+from tests.support.installed import needs
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -279,7 +280,7 @@ def test_a_key_stays_with_the_host_it_is_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_review_server_that_sends_without_an_end_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
+    needs("argilla", extra="review")
     from review.argilla import bounded, connection
 
     monkeypatch.setattr(bounded, "MOST_BYTES", BOUND)
