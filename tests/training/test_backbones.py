@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from safetensors import safe_open
 
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from tests.support import tiny_models, training_data
 from tests.support.installed import needs
 from training import chain
@@ -37,15 +37,7 @@ def recipe(root: Path, backbone: str, model: Path, freeze: str) -> Recipe:
         "knobs": KNOBS | {"freeze": freeze},
         "verl": {"actor_rollout_ref.actor.entropy_coeff": 0.1},  # no reply of a random model is right
     }
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": training,
-    }
-    return parse(data, "test")
+    return training_data.recipe(root, training)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from safetensors import safe_open
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from capcurriculum.torchvision_shim import ensure_torchvision
 from tests.support import training_data
 from tests.support.installed import needs
@@ -61,15 +61,7 @@ def large(root: Path, name: str, **training: Any) -> Recipe:
     for stage in ("perception", "text", "visual"):
         training_data.write_stage(root / "runs/demo/stages", stage, train=512)
     section = {"backbone": name, "model": str(root / "model"), "stages": ["perception", "text", "visual"], **training}
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": section,
-    }
-    return parse(data, "test")
+    return training_data.recipe(root, section)
 
 
 @pytest.mark.parametrize(("name", "billions"), [("internvl3_8b", 7.94), ("internvl3_5_8b", 8.53)])
@@ -110,13 +102,9 @@ def test_tiles_are_counted_by_arithmetic_as_they_are_cut(tmp_path: Path) -> None
 
 
 def recipe(root: Path) -> Recipe:
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "model": str(root / "model"),
             "gpus": 2,
             "stages": [
@@ -132,8 +120,7 @@ def recipe(root: Path) -> Recipe:
                 "log_prob_micro_batch": 1,
             },
         },
-    }
-    return parse(data, "test")
+    )
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from datagen import micro
 from tests.support import training_data
 from tests.support.installed import needs
@@ -26,13 +26,9 @@ RANK, ALPHA, RATE, LEAST = 4, 8, 1e-3, 0.1
 
 def recipe(root: Path) -> Recipe:
     falling = {"learning_rate": RATE, "schedule": "cosine", "min_lr_ratio": LEAST}
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "stages": [
                 {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
                 {"stage": "visual", "knobs": {"freeze": "vision", "offload_parameters": True}},
@@ -41,8 +37,7 @@ def recipe(root: Path) -> Recipe:
             | {"lora_rank": RANK, "lora_alpha": ALPHA, "lora_modules": ["q_proj", "v_proj", "down_proj"]},
             "keep_trainer_state": True,  # the adapters are looked at below
         },
-    }
-    return parse(data, "test")
+    )
 
 
 @pytest.mark.timeout(1800)

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from capcurriculum import prompts
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from datagen import micro
 from tests.support import training_data
 from tests.support.installed import needs
@@ -67,13 +67,9 @@ def test_the_system_prompt_is_the_same_bytes_in_rows_and_in_verl(tmp_path: Path)
 
 
 def recipe(root: Path) -> Recipe:
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "stages": [
                 {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
                 {"stage": "visual", "select": "best", "knobs": {"freeze": "vision"}},
@@ -82,8 +78,7 @@ def recipe(root: Path) -> Recipe:
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
             "keep_trainer_state": True,  # the optimizer's is looked at below
         },
-    }
-    return parse(data, "test")
+    )
 
 
 def states(root: Path) -> list[dict[str, Any]]:

@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import threading
 import tracemalloc
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from datagen import engines
 from evaluation.serving import open
 from evaluation.serving.models import Target
 from evaluation.serving.relay import Upstream, relaying
-from tests.support import endpoint
+from tests.support import endpoint, loopback
 from tests.support.endpoint import Endpoint, Fault
 from tests.support.installed import needs
 
@@ -222,28 +221,14 @@ def test_a_reply_that_is_always_too_large_is_a_failure_of_the_kits_request(tmp_p
     assert (relay.failures, relay.why) == (1, "its reply has more than 16,000,000 bytes")
 
 
-def getting(said: Callable[[BaseHTTPRequestHandler], object]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def served(said: Callable[[BaseHTTPRequestHandler], object]) -> AbstractContextManager[str]:
+    """The address of a server that answers each GET so."""
+
+    class Handler(loopback.Quiet):
         def do_GET(self) -> None:
             said(self)
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    return Handler
-
-
-@contextmanager
-def served(said: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
-    """The address of a server that answers each GET so."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), getting(said))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    return loopback.serving(Handler)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from capcurriculum.reasons import Reason
 from datagen.image_decoding import ImageProblem
 from datagen.sources.images.addresses import Address, public
 from datagen.sources.images.download import Limits, fetch
+from tests.support import loopback
 from tests.support import source_data as data
 
 LIMITS = Limits(5.0, 100_000, "test")
@@ -135,7 +136,7 @@ class Network:
 
 
 def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Quiet):
         def do_GET(self) -> None:
             asked.append(self.path)
             moved = self.path == "/moved"
@@ -143,9 +144,6 @@ def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
             self.send_header("Location", "/image")
             self.end_headers()
             self.wfile.write(b"" if moved else data.picture(1))
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
 
     return Handler
 
