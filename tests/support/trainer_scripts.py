@@ -55,9 +55,7 @@ def _server() -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdin is not None
-    atexit.register(process.wait)
-    atexit.register(process.stdin.close)
+    atexit.register(process.kill)
     return process
 
 
@@ -69,8 +67,13 @@ def ran(script: str, *words: str | os.PathLike[str]) -> str:
     with tempfile.TemporaryDirectory(prefix="capcurriculum-script-") as name:
         folder = Path(name)
         (folder / "script.py").write_text(script, encoding="utf-8")
-        server.stdin.write(json.dumps([name, [*map(os.fspath, words)]]) + "\n")
-        server.stdin.flush()
-        code = server.stdout.readline().strip()
+        try:
+            server.stdin.write(json.dumps([name, [*map(os.fspath, words)]]) + "\n")
+            server.stdin.flush()
+            code = server.stdout.readline().strip()
+        except BaseException:  # its answer would be taken for the next one's
+            server.kill()
+            _server.cache_clear()
+            raise
         assert code == "0", f"exit code {code}: {(folder / 'err').read_text(errors='replace')[-3000:]}"
         return (folder / "out").read_text(encoding="utf-8")
