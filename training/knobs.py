@@ -4,6 +4,7 @@ Knobs have no defaults: a backbone file that omits one is an error, so a run nev
 Batch sizes that do not divide, at which the trainer would fail in step 1, are refused here.
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, get_args
 
@@ -103,8 +104,9 @@ class Backbone(BaseModel):
     scripts: dict[str, KnobChanges] = {}
 
 
+@cache
 def backbone(name: str) -> Backbone:
-    """Read a backbone by the name of its file.
+    """Read a backbone by the name of its file, once in a process: a training asks for its own dozens of times.
 
     Raises:
         RecipeError: there is no backbone of that name, or its file is not valid.

@@ -20,9 +20,8 @@ from evaluation.benchmarks.images import ImageStore
 from evaluation.benchmarks.tsv import read as read_tsv
 from evaluation.job import Job
 from evaluation.kits import Kit
-from evaluation.serving import relay as relay_module
 from evaluation.serving.models import Target
-from evaluation.serving.relay import Relay, Upstream, recorded, relaying
+from evaluation.serving.relay import Relay, Upstream, lengths, recorded, relaying
 from evaluation.suites import Judge
 from evaluation.vlmevalkit import read, run, tables
 from evaluation.vlmevalkit.layouts import LAYOUTS, layout, metric
@@ -30,12 +29,9 @@ from evaluation.vlmevalkit.session import Dataset, Session
 from tests.support.endpoint import Endpoint, saying, serving, status
 from tests.support.evaluating import evaluate, line, tsv
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 KIT = Kit("VLMEvalKit", sys.executable, "0.0.20")
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_module, "_PAUSE_SECONDS", 0.005)
 
 
 def post(relay: Relay, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -67,7 +63,7 @@ def test_the_relay_asks_once_remembers_and_keeps_the_key(tmp_path: Path) -> None
             handle.write('{"torn')
         with relaying(upstream, journal) as again:
             assert post(again, chat("What is 1 + 2?"))[1]["choices"] == first["choices"]
-            assert relay_module.lengths(journal)[first["choices"][0]["message"]["content"]] == (5, "stop")
+            assert lengths(journal)[first["choices"][0]["message"]["content"]] == (5, "stop")
         assert len(endpoint.requests) == 2
     assert "sk-secret" not in journal.read_text()
     assert len(recorded(journal)) == 2

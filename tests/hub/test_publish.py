@@ -1,7 +1,6 @@
 """Publishing through the real clients to a server that speaks the Hub's protocol: what is there afterwards is whole."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from hub.publish import card_merge
 from hub.publish import run as publishing
 from hub.publish.run import Wanted, publish
 from tests.support import hub_runs
-from tests.support.hub_server import Fault, Served, serving
+from tests.support.hub_server import Fault, Served
 
 NAMES = [f"alice/small-{name}-Data" for name in ("Perception", "TextReasoning", "VisualReasoning")]
 VISUAL = "alice/small-VisualReasoning-Data"
@@ -39,13 +38,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def single(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of the visual stage alone, which is one repo."""
     return hub_runs.build(tmp_path_factory.mktemp("single"), stages=("visual",))
-
-
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with serving(tmp_path / "server") as server:
-        hub_runs.connect(monkeypatch, server, tmp_path / "home")
-        yield server
 
 
 def put(run: Run, **wanted: Any) -> None:

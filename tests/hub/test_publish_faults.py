@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,13 +48,6 @@ WRITING = ("create", "preupload", "put", "commit", "resolve", "collection")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return hub_runs.build(tmp_path_factory.mktemp("run"), stages=("visual",))
-
-
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with serving(tmp_path / "server") as server:
-        hub_runs.connect(monkeypatch, server, tmp_path / "home")
-        yield server
 
 
 def put(run: Run) -> str:

@@ -11,11 +11,12 @@ import pytest
 from datagen import micro
 from tests.support import hub_runs
 from tests.support.hub_server import serving
+from tests.support.installed import needs
 from training import stage_files
 from training.on_verl import environment
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 READ = """
 import sys, json

@@ -26,11 +26,11 @@ from review.argilla.push import Wanted
 from tests.support import argilla_server, report_runs
 from tests.support.argilla_server import Person
 from tests.support.browsers import chromium
+from tests.support.installed import needs
 from tests.support.reviewing import copied
 from tools.review_server import Server
 
-pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-pytest.importorskip("tenacity", reason="tenacity is not installed (extra `review`)")
+needs("argilla", "tenacity", extra="review")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 

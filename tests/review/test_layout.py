@@ -20,6 +20,7 @@ from review.argilla import connection, layout
 from review.entries import Entry, Suggestion, entries
 from review.population import population
 from review.sample import Design, Drawn
+from tests.support.installed import needs
 from tests.support.reviewing import review, say
 
 ASKED = Question(
@@ -93,8 +94,7 @@ def test_without_a_server_in_the_environment_there_is_one_sentence(
 
 
 def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-    pytest.importorskip("tenacity", reason="tenacity is not installed (extra `review`)")
+    needs("argilla", "tenacity", extra="review")
     monkeypatch.setenv("ARGILLA_API_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ARGILLA_API_KEY", "secret-key")
     with pytest.raises(ReviewError, match="does not answer") as told:

@@ -135,7 +135,7 @@ def test_logs_and_warnings_of_libraries_are_shown_and_a_poor_encoding_fails_noth
     assert done.stdout == "\\u2713\n"
 
 
-def test_a_guard_changes_no_plain_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_guard_changes_no_plain_words(logged: list[str]) -> None:
     factory, formatted = logging.getLogRecordFactory(), warnings.formatwarning
     try:
         terminal.guard()
@@ -143,7 +143,7 @@ def test_a_guard_changes_no_plain_words(caplog: pytest.LogCaptureFixture) -> Non
     finally:
         logging.setLogRecordFactory(factory)
         warnings.formatwarning = formatted
-    assert caplog.messages == ["3 of é"]
+    assert logged == ["3 of é"]
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -1,8 +1,6 @@
 """Knobs are layered and checked, and verl's own configuration accepts what we make of them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,10 @@ import pytest
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from capcurriculum.rows import Stage
+from tests.support.installed import needs
+from tests.support.trainer_scripts import ran
 from training import knobs, supported_models
-from training.on_verl import config, environment, overrides, sft
+from training.on_verl import config, overrides, sft
 
 PATHS = config.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
@@ -202,16 +202,9 @@ for words in json.loads(sys.argv[1]):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_verl_accepts_the_configuration() -> None:
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     words = [overrides.arguments(keys(TrainingRecipe(backbone=name))) for name in ("qwen3_vl_8b", "micro")]
-    done = subprocess.run(
-        [sys.executable, "-c", COMPOSE, json.dumps(words)],
-        env=environment.trainer_environment("cpu"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    gpu, cpu = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    gpu, cpu = (json.loads(line) for line in ran(COMPOSE, json.dumps(words)).splitlines() if line.startswith("{"))
     for got in (gpu, cpu):
         assert got["kwargs"] == {"accuracy_weight": 0.9, "format_weight": 0.1}
         assert got["shuffle"] is False

@@ -8,6 +8,7 @@ import pytest
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from tests.support.installed import needs
 from training import knobs
 from training.on_verl import compose, config, environment, overrides, recipe_keys
 from training.preflight.machine import need
@@ -128,7 +129,7 @@ def test_trackers_stand_beside_the_console_and_the_file() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_verl_says_which_key_it_does_not_know() -> None:
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     good = overrides.arguments(keys(verl={"actor_rollout_ref.actor.ppo_epochs": 2}))
     typing = overrides.arguments(keys(verl={"actor_rollout_ref.actor.ppo_epoch": 2}))
     wrong = overrides.arguments(keys(verl={"actor_rollout_ref.actor.loss_agg_mode": "sum-of-all"}))

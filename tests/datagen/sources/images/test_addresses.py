@@ -18,6 +18,7 @@ from capcurriculum.recipe.sources import Download
 from datagen.image_decoding import ImageProblem
 from datagen.sources.images.addresses import Address, public
 from datagen.sources.images.download import fetch
+from tests.support import loopback
 from tests.support import source_data as data
 
 POLITE, MOST_BYTES = Download(timeout_seconds=5.0, user_agent="test"), 100_000
@@ -136,7 +137,7 @@ class Network:
 
 
 def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Quiet):
         def do_GET(self) -> None:
             asked.append(self.path)
             moved = self.path == "/moved"
@@ -144,9 +145,6 @@ def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
             self.send_header("Location", "/image")
             self.end_headers()
             self.wfile.write(b"" if moved else data.picture(1))
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
 
     return Handler
 

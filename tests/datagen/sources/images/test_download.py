@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from datagen.sources.images.fetching import fetch_all
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
 from tests.support import source_data as data
+from tests.support.loopback import Quiet, serving
 
 POLITE, MOST_BYTES = Download(timeout_seconds=5.0, user_agent="test"), 100_000
 
@@ -127,7 +128,7 @@ def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dic
 def site() -> Iterator[Site]:
     found = Site()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             with found.lock:
                 found.asked.append((self.path, dict(self.headers.items())))
@@ -141,19 +142,9 @@ def site() -> Iterator[Site]:
                 with found.lock:
                     found.busy -= 1
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as found.url:
         yield found
-    finally:
         found.release.set()
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize("path", ["/image/3", "/redirect/in", "/image/3?a=b c&d=é"])
