@@ -17,6 +17,8 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 EVAL   := .venv-eval
 export PYTHON TORCH_INDEX GPU FLASH_ATTN
+# Each process of a test would else compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 SHELL  := /bin/bash
 
 .PHONY: demo test check static bench clean install lock review-server eval-venv test-eval

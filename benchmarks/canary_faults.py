@@ -121,7 +121,7 @@ def _many_looks(module: ModuleType) -> None:
 #: Name -> module in which it is planted, and how; "clean" plants nothing wrong.
 FAULTS: Mapping[str, tuple[str, Callable[[ModuleType], None]]] = MappingProxyType(
     {
-        "clean": ("training.canary.look", _many_looks),
+        "clean": ("training.canary.hook", _many_looks),
         "dropped": (_ENGINE, _inputs(lambda inputs: [])),
         "swapped": (_ENGINE, _inputs(_pairs)),
         "shifted": (_ENGINE, _inputs(lambda inputs: inputs[1:] + inputs[:1])),

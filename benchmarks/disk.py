@@ -65,7 +65,7 @@ def _readers(run: Run, path: Path) -> list[Reader]:
             lambda: user_query.answer(run, "from stages"),
             lambda: query.query(run, "select * exclude images from stages"),
             lambda: flat_rates.in_files([path]),
-            lambda: stage_files.stage_files(run.path, stage).digest,
+            lambda: stage_files.set_files(stage, [run.path / "stages" / stage]).digest,
         ]
     (table,) = [one for one in run.tables if one.folder == path.parent]
     name = table.folder.name

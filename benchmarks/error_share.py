@@ -13,8 +13,8 @@ from pathlib import Path
 from capcurriculum.rows import Response, Sampling
 from evaluation.errors import check, protocol
 from evaluation.errors.cases import Case, drawn, wrong
-from evaluation.errors.decide import Decision, decide
 from evaluation.errors.estimate import estimates
+from evaluation.errors.votes import Decision, decide
 from evaluation.results.labels import measured
 
 SETS, ANSWERS, SHARE, VOTES, PEOPLE = 100, 300, 0.869, 3, 80

@@ -16,7 +16,7 @@ import yaml
 from capcurriculum import recipe
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from training import knobs
-from training.on_verl import config, environment
+from training.on_verl import config, environment, overrides
 
 RECIPES = Path(__file__).parent.parent / "curricula" / "recipes"
 TABLE = Path(config.__file__).parent / "launch_keys.yaml"
@@ -91,7 +91,7 @@ def _all() -> Iterator[tuple[str, Launch]]:
 
 def composed(found: list[Launch]) -> list[dict[str, Any]]:
     """verl's whole configuration of each, dotted keys to values."""
-    words = json.dumps([config.arguments(one.keys) for one in found])
+    words = json.dumps([overrides.arguments(one.keys) for one in found])
     done = subprocess.run(
         [sys.executable, "-c", _COMPOSE],
         input=words, env=environment.trainer_environment("cpu"), capture_output=True, text=True, check=True,
@@ -115,7 +115,7 @@ def unlike(launch: Launch, keys: Mapping[str, Any], table: Mapping[str, Any]) ->
     wanted = dict(table["learned"]) | {key: getattr(settled, knob) for key, knob in table["knobs"].items()}
     wanted |= {key: of_backbone[what] for key, what in table["backbone"].items()}
     if base.template:
-        del wanted[config.TEMPLATE.removesuffix(".")]
+        del wanted[overrides.TEMPLATE.removesuffix(".")]
         wanted |= config.template(base)
     wanted |= dict.fromkeys(("data.seed", "actor_rollout_ref.rollout.seed"), launch.recipe.seed)
     wanted["actor_rollout_ref.actor.data_loader_seed"] = launch.recipe.seed

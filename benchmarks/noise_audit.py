@@ -10,7 +10,6 @@ import polars as pl
 
 from benchmarks.noise_world import Setup
 from capcurriculum.recipe import Recipe
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Outcome, Purpose, Question
 from capcurriculum.run import Run
 from datagen.auditor import audit
@@ -62,7 +61,7 @@ def describing(setup: Setup, agree: int = 1, ahead: int | None = None) -> Audito
 def heard(run: Run, recipe: Recipe, section: AuditorSection, asked: Iterable[Question]) -> Mapping[str, list[Answer]]:
     """Question id -> its votes, asked for where the run does not hold them."""
     wanted = list(asked)
-    audit(run, recipe, section, wanted, gather.folders(run, recipe), Display())
+    audit(gather.setting(run, recipe), section, wanted)
     orders = section.reader.orders if section.reader else len(LETTERS)
     mine = pl.col("solver").is_in(section.askers(recipe.models))
     few = pl.col("rollout") < section.votes, pl.col("order") < orders

@@ -27,7 +27,7 @@ from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from capcurriculum.render.progress import Display
 from datagen import micro
 from training.preflight.inspection import Inspection, LinkData
-from training.stage_files import StageFiles, stage_files
+from training.stage_files import StageFiles, set_files
 
 LARGE, SMALL, DISTINCT = 2000, 200, 25
 SIZE = (1216, 912)
@@ -130,4 +130,4 @@ def look(files: StageFiles, model: Path, cache_folder: Path) -> float:
 
 if __name__ == "__main__":
     set_folder, model_folder, where = map(Path, sys.argv[1:])
-    print(json.dumps(look(stage_files(set_folder, "perception"), model_folder, where)))
+    print(json.dumps(look(set_files("perception", [set_folder / "stages" / "perception"]), model_folder, where)))

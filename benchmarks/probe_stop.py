@@ -24,7 +24,7 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question
 from capcurriculum.run import Run
 from curricula.build import build
-from datagen.probe import answered
+from datagen.probe import among, answered
 from datagen.undecided import Undecided
 from filters import pipeline
 from filters.rules.panel import Panel, ProbeRule
@@ -103,7 +103,7 @@ def simulated(wrong: float, control: float) -> tuple[int, int]:
 def _tables(run: Run, wanted: Recipe, questions: list[Question]) -> Any:
     from capcurriculum.ledger.corrections import corrections
 
-    found = answered(run, questions, corrections(run, wanted))
+    found = answered(run, corrections(run, wanted), among(questions))
     return [(question, found[question.question_id]) for question in questions if found[question.question_id]]
 
 

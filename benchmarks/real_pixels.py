@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import ImageChops
 
 from benchmarks.real_files import others
-from curricula import pictures
+from curricula import images
 from datagen import micro, shown
 from datagen.image_decoding import ImageProblem
 from tests.support import odd_images, viewers
@@ -33,7 +33,7 @@ def differ() -> float:
                 seen = look(file)
                 if seen.size != picture.size or ImageChops.difference(seen, picture).getbbox() is not None:
                     wrong.add(len(stored))
-            stored.append(pictures.read(file).data)
+            stored.append(images.read(file).data)
             plain.append(odd_images.saved(picture, "PNG"))
         # verl rounds sides to whole patches, so the very picture goes the same way.
         trained = zip(_trained(Path(name) / "stored", stored), _trained(Path(name) / "plain", plain), strict=True)

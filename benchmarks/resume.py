@@ -22,7 +22,6 @@ from PIL import Image
 
 from capcurriculum import prompts, recipe
 from capcurriculum.recipe import Recipe
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Attempt, Outcome, Purpose, Question, Stage
 from capcurriculum.run import writing
 from datagen.asking import ask_missing
@@ -103,7 +102,7 @@ def _fill(folder: Path, wanted: Recipe) -> int:
     """Everything of the run but the last problem's rollouts; returns how many answers it holds."""
     _sources(folder)
     with writing(wanted) as run:
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
         captions = list(run.captions.rows())
         run.attempts.append(_attempt(c.caption_id, number) for number, c in enumerate(captions))
         assert wanted.perception is not None

@@ -11,13 +11,15 @@ from random import Random
 
 from capcurriculum import prompts, recipe
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import LETTERS, Answer, Question, bytes_digest, digest
 from capcurriculum.run import Run, writing
 from datagen.micro import captions, questions
 from datagen.micro.export import jpeg
 from datagen.micro.scenes import Scene, named_seed, scene
+from datagen.sources import gather
 from filters import pipeline
-from filters.human.form import NONE, Right, Said
+from filters.human.form import NONE, FormAnswers, Right
 
 WRONG_KEYS = 0.1
 SLIPS = 0.05
@@ -52,8 +54,8 @@ def made(folder: Path, count: int, seed: int = 0, side: int = 96, pictures: bool
                 truth[question.question_id] = right
             run.questions.append(asked)
             run.answers.append(a for q in asked for a in _replies(q, truth[q.question_id], seed, k))
-        for judge in (pipeline.before_probe, pipeline.after_probe, pipeline.after_audit, pipeline.after_rollouts):
-            judge(run, wanted)
+        for phase in Phase:
+            pipeline.run_phase(gather.setting(run, wanted), phase)
     return World(run, wanted, truth)
 
 
@@ -122,11 +124,11 @@ def _replies(question: Question, seen: str, seed: int, k: int) -> list[Answer]:
     return found + [reply("policy", "rollout", "image", rollout, ease) for rollout in range(k)]
 
 
-def looked(question: Question, right: str, rng: Random, slips: float = SLIPS) -> Said:
+def looked(question: Question, right: str, rng: Random, slips: float = SLIPS) -> FormAnswers:
     """What somebody says who sees what is right, but for a slip now and then."""
     sees_right_key = (question.answer == right) != (rng.random() < slips)
     if sees_right_key:
-        return Said(Right.YES, "", question.skill, 4)
+        return FormAnswers(Right.YES, "", question.skill, 4)
     others = [letter for letter in LETTERS if letter != question.answer]
     choice = right if question.answer != right else rng.choice([*others, NONE])
-    return Said(Right.NO, choice, question.skill, 2)
+    return FormAnswers(Right.NO, choice, question.skill, 2)

@@ -17,14 +17,15 @@ from typing import Any
 
 from benchmarks.processes import answer_of
 from capcurriculum import prompts
+from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.models import ModelSection, VLLMSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Purpose, Question, Sampling
 from capcurriculum.run import Run
 from datagen.engines.vllm_engine import VLLMEngine, conversation
 from datagen.micro import captions, export, questions
 from datagen.micro.scenes import named_seed
 from datagen.rollouts import asked_of
+from datagen.setting import Setting
 from datagen.solver import Asked, Solver, home_arm, request
 
 QUESTIONS, K, ROUNDS, SINGLE = 96, 16, 5, 4
@@ -81,9 +82,9 @@ def _alternate(
 
 
 def _step(run: Run, world: Path, asked: Sequence[Asked], engine: VLLMEngine) -> None:
-    with Solver(
-        run, "policy", SECTION, SAMPLING, Purpose.ROLLOUT, {"perception": world}, Display(), engine=engine
-    ) as solver:
+    recipe = Recipe.model_construct(models={"policy": SECTION})
+    at = Setting(run, recipe, {"perception": world})
+    with Solver(at, "policy", SECTION, SAMPLING, Purpose.ROLLOUT, engine) as solver:
         solver.ask_all([a.question for a in asked if not a.rollout], partial(asked_of, indices=range(K)))
     assert run.answers.count() == len(asked)
 

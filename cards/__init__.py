@@ -1,1 +1,1 @@
-"""Cards for data sets and models, written from the ledger."""
+"""Cards of data sets and models, and the report of a run, written from the ledger."""

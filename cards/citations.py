@@ -1,6 +1,6 @@
-"""Where a run's sources come from, how they are cited, how their licences are known: `sources.yaml` joined to a run.
+"""Origin, citation and licence evidence of a run's sources, from `sources.yaml`.
 
-A source that has no entry there is called unknown, never guessed.
+A source without an entry there is unknown, never guessed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from capcurriculum.files import json_file
+from capcurriculum.recipe.base import Section
 from capcurriculum.run import Run
 from datagen.sources import manifest
 
-#: The paper that this project follows; its authors and title as on arXiv.
+#: The paper that this project implements; authors and title as on arXiv.
 PAPER = """\
 @inproceedings{wu2026seeing,
   title     = {From Seeing to Thinking: Decoupling Perception and Reasoning Improves Post-Training of Vision-Language Models},
@@ -27,10 +28,8 @@ PAPER = """\
 """  # noqa: E501 (BibTeX)
 
 
-class Entry(BaseModel):
-    """What `sources.yaml` says of a source."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Entry(Section):
+    """An entry of `sources.yaml`."""
 
     name: str
     kinds: tuple[str, ...] = ()
@@ -43,7 +42,7 @@ class Entry(BaseModel):
 
 
 class Declared(BaseModel):
-    """A source of a run as its `sources.json` has it."""
+    """A source in the `sources.json` of a run."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -58,9 +57,9 @@ class Declared(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where rows of one source name come from; None and () where it is unknown.
+    """The origin of the rows of one source name; None and () if unknown.
 
-    `entries` are all that want to be cited for it: those of a part of a collection, and of the collection.
+    `entries` are all entries to cite: those of a part of a collection, and those of the collection.
     """
 
     declared: Declared | None
@@ -69,13 +68,13 @@ class Origin:
 
 @cache
 def known() -> Mapping[str, Entry]:
-    """All entries of `sources.yaml`."""
+    """The entries of `sources.yaml` by key."""
     data = yaml.safe_load((files("cards") / "sources.yaml").read_text(encoding="utf-8"))
     return {key: Entry.model_validate(value) for key, value in data.items()}
 
 
 def declared(run: Run) -> list[Declared]:
-    """The sources that the run names; none where it has no readable list."""
+    """The declared sources of a run; empty where it has no readable list."""
     try:
         data = json_file.read(run.path / manifest.FILE)
         return [Declared.model_validate(one) for one in data["sources"]]
@@ -84,7 +83,7 @@ def declared(run: Run) -> list[Declared]:
 
 
 def origin(source: str, sources: Iterable[Declared]) -> Origin:
-    """Where rows come from that call their source `source`: `NAME`, or `NAME/PART` of a collection."""
+    """The origin of rows whose `source` is `NAME`, or `NAME/PART` of a collection."""
     for one in sources:
         if one.source and (source == one.source or source.startswith(f"{one.source}/")):
             part = source[len(one.source) + 1 :]

@@ -1,26 +1,24 @@
-"""Estimates of wrong labels that a run folder may hold: a model's (`audit.json`) and people's (`review.json`).
+"""Estimates of wrong labels in a run folder: by models (`audit.json`) and by people (`review.json`).
 
-Both files have one shape: a rate with its interval for every stratum (`filters.audit.noise.Rate`), and who was asked. A
-file that is not there is "not measured"; one that cannot be read is an error, because a card that left it out would
-say the same.
+Both files have one schema: a rate with its interval for every stratum (`filters.audit.noise.Rate`), and the raters. A
+missing file means "not measured"; an unreadable one is an error, since leaving it out would mean the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
 from filters.audit import run
 
-#: Estimates by the name of their file in a run folder: by whose opinions.
+#: File in a run folder -> whose opinions it is based on.
 FILES: Mapping[str, str] = {run.FILE: "a model's opinions", "review.json": "people's opinions"}
 
 
 class Rate(BaseModel):
-    """The share of wrong labels in one stratum, or over several (`dropped`, `all`), with its 95 % interval."""
+    """The share of wrong labels in a stratum, or over several (`dropped`, `all`), with its 95 % interval."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -41,13 +39,20 @@ class Rate(BaseModel):
 
     @property
     def asked(self) -> int:
-        """Rows of the sample."""
+        """Number of rows in the sample."""
         return self.right + self.wrong + self.unknown
 
 
-class _File(BaseModel):
+class Estimate(BaseModel):
+    """One file, based on the opinions `whose`: of the models `askers`, or of `people` who gave `reviews`.
+
+    Fields that the file lacks are empty or None. `corrected_keys` counts keys that people corrected, which the rows
+    already show; `independent` is False if a rater has also filtered the run.
+    """
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    whose: str
     askers: tuple[str, ...] = ()
     people: int | None = None
     reviews: int | None = None
@@ -56,43 +61,17 @@ class _File(BaseModel):
     rates: tuple[Rate, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """One file: `whose` opinions it rests on, who gave them, and whether they have filtered the run themselves.
-
-    `askers` are models by name and `people` how many people gave how many `reviews`; what the file does not say is
-    empty or None. `corrected` is how many marked answers people put right, which the rows already show.
-    """
-
-    file: str
-    whose: str
-    askers: tuple[str, ...]
-    people: int | None
-    reviews: int | None
-    corrected: int
-    independent: bool | None
-    rates: tuple[Rate, ...]
-
-
 def estimates(folder: Path) -> list[Estimate]:
-    """The estimates in a run folder, a model's first.
-
-    Raises:
-        RunError: one of the files cannot be read.
-    """
+    """The estimates in a run folder, those of models first; raises `RunError` if a file cannot be read."""
     found = []
     for name, whose in FILES.items():
         path = folder / name
         if path.is_file():
             try:
-                data = _File.model_validate(json_file.read(path))
-            except (OSError, ValueError, ValidationError) as error:
+                found.append(Estimate.model_validate(json_file.mapping(path) | {"whose": whose}))
+            except (OSError, ValueError) as error:
                 raise RunError(
                     f"{path} cannot be read ({' '.join(str(error).split())[:200]}); make it again, or move it away and "
                     "the card says that nothing was measured."
                 ) from error
-            found.append(
-                Estimate(name, whose, data.askers, data.people, data.reviews, data.corrected_keys, data.independent,
-                         data.rates)
-            )  # fmt: skip
     return found

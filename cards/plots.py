@@ -1,12 +1,11 @@
-"""Pictures of cards: PNG without a background, so that a light and a dark page both show through.
+"""Plots of cards: PNG with a transparent background, for light and dark pages.
 
-All ink is a grey that stands out from white and from black alike, and the fills are two of Okabe and Ito's colours,
-which people tell apart whatever their colour vision; every bar also bears its number. The same numbers give the same
-bytes: no pyplot, no user's style, no software version in the file.
+Text is a grey with contrast to white and to black, and fills are two of Okabe and Ito's colours, which are
+distinguishable with any colour vision; bars are labelled with their numbers. Equal numbers give equal bytes: no pyplot,
+no user style, no software version in the file.
 """
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 #: Contrast 4.2 to 4.9 against white and against the Hub's dark page (#0b0f19).
 INK = "#767c85"
 BLUE, ORANGE = "#3b8ec9", "#d5702b"
-#: Inches of the first panel and of each one beside it, of which there are at most so many; dots an inch.
+#: Width in inches of the first panel and of each further one, the most panels in a row, and dots per inch.
 FIRST, NEXT, ACROSS, DPI = 2.7, 2.3, 3, 160
-#: More labels than this run into each other below a panel.
+#: The most labels below a panel.
 TICKS = 5
 
 
@@ -32,7 +31,7 @@ def _style() -> Iterator[None]:
     settings: Any = {
         "font.family": "DejaVu Sans",
         "font.size": 9,
-        "text.parse_math": False,  # names of stages are text, whatever dollars they hold
+        "text.parse_math": False,  # stage names may contain dollars
         "axes.edgecolor": INK,
         "axes.labelcolor": INK,
         "axes.spines.top": False,
@@ -61,50 +60,30 @@ def _figure(panels: int, height: float) -> "tuple[Figure, list[Axes]]":
     return figure, axes
 
 
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
 def _bars(axes: "Axes", labels: Sequence[str], counts: Sequence[int], colour: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     places = range(len(counts))
     drawn = axes.bar(places, counts, color=colour, width=0.82)
     every = max(1, -(-(len(labels) - 1) // (TICKS - 1)))
     axes.set_xticks([place for place in places if place % every == 0], [labels[p] for p in places if p % every == 0])
-    axes.yaxis.set_major_locator(_whole())
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.set_ylim(top=max(max(counts, default=0), 1) * 1.12)
     if len(counts) <= 12:
         axes.bar_label(drawn, [f"{count:,}" if count else "" for count in counts], fontsize=7, color=INK, padding=1)
 
 
-def _whole() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=4, integer=True)
-
-
-def histograms(charts: Sequence[tuple[str, Sequence[str], Sequence[int]]], axis: str) -> bytes:
-    """A panel for each (title, labels, counts), as a PNG."""
+def histograms(
+    charts: Sequence[tuple[str, Sequence[str], Sequence[int]]], axis: str, height: float = 2.3, *, even: bool = False
+) -> bytes:
+    """A panel for each (title, labels, counts), as a PNG; with `even`, a line at equal counts."""
     with _style():
-        figure, panels = _figure(len(charts), 2.3)
+        figure, panels = _figure(len(charts), height)
         for axes, (title, labels, counts) in zip(panels, charts, strict=True):
             _bars(axes, labels, counts, BLUE)
+            if even:
+                axes.axhline(sum(counts) / len(counts), color=ORANGE, linewidth=1.4, linestyle="--")
             axes.set_title(plot.shown(title, 40), loc="left")
             axes.set_xlabel(axis)
         panels[0].set_ylabel("rows")
-        return _png(figure)
-
-
-def letters(charts: Sequence[tuple[str, Mapping[str, int]]]) -> bytes:
-    """For each (title, letter -> rows) a panel, with a line where all letters would be equally frequent."""
-    with _style():
-        figure, panels = _figure(len(charts), 2.0)
-        for axes, (title, counts) in zip(panels, charts, strict=True):
-            _bars(axes, list(counts), list(counts.values()), BLUE)
-            even = sum(counts.values()) / len(counts)
-            axes.axhline(even, color=ORANGE, linewidth=1.4, linestyle="--")
-            axes.set_title(plot.shown(title, 40), loc="left")
-            axes.set_xlabel("marked answer")
-        panels[0].set_ylabel("rows")
-        return _png(figure)
+        return plot.encoded(figure, "png")

@@ -1,7 +1,4 @@
-"""What lies in a staged folder: the records that the staging hands to whoever writes the card.
-
-A staged folder is exactly what the repo on the Hub will hold. Nothing heavy is imported here.
-"""
+"""The contents of a staged folder, which are those of the repo on the Hub. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +12,8 @@ from capcurriculum.run import Run
 class StagedSet:
     """A set of an order, which is one configuration of a repo.
 
-    `config` is its name there: `default` in a repo of its own, else `name`. `data_files` maps a split to the pattern of
-    its files in the repo, `files` to the staged Parquet shards; a split without rows is in neither.
+    `config` is the name of the configuration: `default` in a repo of its own, else `name`. `data_files` maps a split to
+    the glob pattern of its files in the repo, `files` to the staged Parquet shards; both lack splits without rows.
     """
 
     name: str
@@ -30,7 +27,7 @@ class Staged:
     """One repo of a data set, complete but for its card.
 
     `recipe` is the redacted one that is published; `order` is "" for the plain stages; `siblings` are the ids of all
-    repos of the order, this one included, as they are trained one after the other.
+    repos of the order, including this one, in the order of training.
     """
 
     run: Run
@@ -46,8 +43,8 @@ class Staged:
 class StagedModel:
     """One repo of a model, complete but for its card.
 
-    `stage` is what it was last trained on, "" where unknown; `datasets` are the ids under which its training sets were
-    published, where that is known; `recipe` is the redacted one of `run`.
+    `stage` is the last stage of its training ("" if unknown), `datasets` the ids of its published training sets as far
+    as known, `recipe` the redacted recipe of `run`.
     """
 
     folder: Path

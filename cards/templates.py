@@ -1,12 +1,14 @@
-"""Templates of cards: no value is forgotten, and no text that is not Markdown on purpose reaches a page.
+"""Templates of cards, which print nothing but `Md` and whole numbers.
 
-`StrictUndefined` refuses what was not given; what a template prints must be `Md` or a whole number, so that text of a
-run cannot get in unescaped even by a mistake in a template.
+So untrusted text cannot reach a card unescaped even by a mistake in a template; missing values are errors.
 """
+
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from capcurriculum.render.markdown import Md
+from capcurriculum.tables import write_atomically
 
 
 def _finalize(value: object) -> str:
@@ -18,20 +20,27 @@ def _finalize(value: object) -> str:
 
 
 def render(package: str, name: str, **values: object) -> str:
-    """The template `name` of `package`, filled.
+    """Render the template `name` of `package`.
 
     Raises:
-        jinja2.UndefinedError: it names a value that was not given.
-        TypeError: a value that it prints is no Markdown.
+        jinja2.UndefinedError: a value of the template is missing.
+        TypeError: a printed value is neither Markdown nor a whole number.
     """
     environment = Environment(
         loader=PackageLoader(package, ""),
         undefined=StrictUndefined,
         finalize=_finalize,
-        autoescape=False,  # noqa: S701 (a card is Markdown; _finalize lets nothing else pass)
+        autoescape=False,  # noqa: S701 (a card is Markdown, which _finalize enforces)
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["md"] = Md  # for words of the template itself
+    environment.filters["md"] = Md  # for literals of the template
     return environment.get_template(name).render(values)
+
+
+def write_card(folder: Path, package: str, metadata: str, **values: object) -> Path:
+    """Write `README.md` from the template of `package` and YAML `metadata`; returns its path and raises as `render`."""
+    body = render(package, "README.md.jinja", **values).strip()
+    write_atomically(folder / "README.md", f"---\n{metadata}\n---\n\n{body}\n".encode())
+    return folder / "README.md"

@@ -1,4 +1,4 @@
-"""`capcurriculum curriculum`: an order of a run's rows, named or described by options."""
+"""`capcurriculum curriculum`: write an order of a run's rows, given by name or by options."""
 
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,19 @@ def curriculum(
     balance: str | None = None,
     epochs: int | None = None,
 ) -> Path:
-    """Write an order of a run's rows; returns its folder. The options are those of `capcurriculum curriculum`.
+    """Write an order of a run's rows and return its folder; the arguments are those of `capcurriculum curriculum`.
 
     Raises:
-        CapCurriculumError: with one sentence; what the run had before stays.
+        CapCurriculumError: the order is invalid, or the run cannot be ordered; its earlier orders stay.
     """
     _, wanted = run.to_change(named)
     given = {
         "stages": stages and _stages(stages, wanted),
         "reverse": reverse,
         "by": by,
-        "proportions": proportions and _proportions(proportions),
+        "proportions": proportions and dict(part.rpartition("=")[::2] for part in proportions.split(",")),
         "replay": replay,
-        "balance": balance and _balance(balance),
+        "balance": balance and dict(zip(("by", "batch"), balance.partition(":")[::2], strict=True)),
         "epochs": epochs,
         "name": name,
     }
@@ -51,7 +51,7 @@ def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:
     known = {one.folder: one for one in wanted.curriculum.orders}
     if order in known:
         if given:
-            raise RecipeError(f"The recipe says how the order {order} is made; leave out {', '.join(given)}.")
+            raise RecipeError(f"The recipe defines the order {order}; leave out {', '.join(given)}.")
         return known[order]
     try:
         return OrderSection.model_validate({"order": order} | given)
@@ -60,19 +60,9 @@ def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:
 
 
 def _stages(words: str, wanted: Recipe) -> list[str]:
-    """Names as they are, and numbers of perception, text, visual and then the recipe's capabilities as written."""
+    """Stages from names and numbers joined by `-`; 1 to 3 are perception, text, visual, then the capabilities."""
     names = {str(number): name for number, name in enumerate((*map(str, Stage), *wanted.capabilities), 1)}
     stages = [names.get(word, word) for word in words.split("-")]
     if unknown := [stage for stage in stages if stage not in wanted.taught]:
         raise RecipeError(f"There is no stage {unknown[0]}; --stages takes some of {', '.join(wanted.taught)}.")
     return stages
-
-
-def _proportions(text: str) -> dict[str, Any]:
-    pairs = [part.rpartition("=") for part in text.split(",")]
-    return {name: weight for name, _, weight in pairs}
-
-
-def _balance(text: str) -> dict[str, Any]:
-    by, _, batch = text.partition(":")
-    return {"by": by, "batch": batch}

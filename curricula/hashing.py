@@ -1,7 +1,7 @@
-"""Stable 64-bit hashes of whole columns: the same on every machine, in every version, a million rows in milliseconds.
+"""Stable vectorized 64-bit hashes of columns; `polars.Expr.hash` is stable within one version only.
 
-An id of ours is 16 hex digits of a sha256, so it already is a uniform 64-bit number; it only has to be read as one and
-mixed with a seed. Mixing is a bijection, so two ids never tie. (`polars.Expr.hash` is stable within one version only.)
+Ids are 16 hex digits of a SHA-256, so they already are uniform 64-bit numbers and are only mixed with a seed. Mixing is
+a bijection, so two ids never tie.
 """
 
 import hashlib
@@ -18,25 +18,25 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def number_of(text: pl.Expr) -> pl.Expr:
-    """An id column as numbers: its 16 hex digits read as one, null where it is anything else."""
+    """A column of 16 hex digits as UInt64, null for any other text."""
     whole = pl.when(text.str.len_bytes() == _HEX_DIGITS).then(text)
     return whole.str.decode("hex", strict=False).bin.reinterpret(dtype=pl.UInt64, endianness="big")
 
 
 def id_key(text: pl.Expr) -> pl.Expr:
-    """An id column as numbers, whatever its ids look like: what is no id of ours is hashed, which takes longer."""
+    """A column of ids as UInt64; texts other than 16 hex digits are hashed, which is slower."""
     number = number_of(text)
     other = pl.when(number.is_null()).then(text).map_batches(text_keys, return_dtype=pl.UInt64, is_elementwise=True)
     return pl.coalesce(number, other)
 
 
 def text_key(text: str) -> int:
-    """The first eight bytes of the text's sha256, as a number."""
+    """The first eight bytes of the text's SHA-256, big-endian."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8])
 
 
 def text_keys(texts: pl.Series) -> pl.Series:
-    """`text_key` of every text, null where there is none."""
+    """`text_key` of every text, null for null."""
     if texts.null_count() == len(texts):
         return pl.Series([None], dtype=pl.UInt64).new_from_index(0, len(texts))
     keys = np.zeros(len(texts), dtype=np.uint64)
@@ -46,7 +46,7 @@ def text_keys(texts: pl.Series) -> pl.Series:
 
 
 def mixed(keys: Keys, *salts: object) -> Keys:
-    """The keys as other uniform numbers: one bijection for every tuple of salts."""
+    """The keys permuted by a bijection of the 64-bit numbers that depends on the salts."""
     return splitmix(keys ^ np.uint64(text_key(repr((SCHEMA, *salts)))))
 
 

@@ -1,4 +1,6 @@
-"""The questions that no training set holds."""
+"""Questions outside of the training split."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
@@ -14,10 +16,10 @@ from curricula.split import SPLITS, places, unit
 
 
 def held_out(run: Run, recipe: Recipe) -> dict[str, list[Question]]:
-    """Stage -> its questions of the validation and test splits, easy to hard; only stages that have any.
+    """Stage -> kept questions of the validation and test splits, easy to hard, without empty stages.
 
     Raises:
-        RunError: a stage has no rows at all, or a table is damaged.
+        RunError: a stage of the recipe has no rows, or a table is damaged.
     """
     found = keys(run, recipe)
     places = np.flatnonzero(found.split != SPLITS.index("train"))
@@ -26,23 +28,23 @@ def held_out(run: Run, recipe: Recipe) -> dict[str, list[Question]]:
     ids = keyed.join(home.lazy(), on="key", how="inner").sort("home").collect()["question_id"].to_list()
     asked = corrections(run, recipe).questions(run.questions.scan().filter(pl.col("question_id").is_in(ids)))
     questions = {q.question_id: q for q in records(asked.collect(), Question)}
-    held: dict[str, list[Question]] = {}
-    for question_id in dict.fromkeys(ids):
-        question = questions[question_id]
-        held.setdefault(question.stage, []).append(question)
-    return held
+    return _by_stage(questions[question_id] for question_id in dict.fromkeys(ids))
 
 
 def unseen(run: Run, recipe: Recipe) -> dict[str, list[Question]]:
-    """Stage -> every question of an image (or a problem) outside training, whether a filter kept it or not, by id.
+    """Stage -> all questions of the validation and test splits by id, kept or dropped, without empty stages.
 
-    What a filter keeps was chosen by the errors of some models, and so flatters every other; here nothing was chosen.
+    Filters select by the errors of some models, which biases the kept questions in favour of all others.
     """
     frame = run.questions.scan().select("question_id", unit=unit()).unique("question_id").collect()
     outside = places(frame["unit"].to_numpy(), recipe.split) != SPLITS.index("train")
     ids = frame.filter(pl.Series(outside))["question_id"].to_list()
     found = {q.question_id: q for q in run.questions.where(pl.col("question_id").is_in(ids))}
-    held: dict[str, list[Question]] = {}
-    for question_id in sorted(found):
-        held.setdefault(found[question_id].stage, []).append(found[question_id])
-    return held
+    return _by_stage(found[question_id] for question_id in sorted(found))
+
+
+def _by_stage(questions: Iterable[Question]) -> dict[str, list[Question]]:
+    found: dict[str, list[Question]] = {}
+    for question in questions:
+        found.setdefault(question.stage, []).append(question)
+    return found

@@ -1,11 +1,11 @@
-"""What orders are computed from: a few numbers for each kept row, about 40 bytes, and none of its text.
+"""The numbers that orders are computed from: about 40 bytes for each kept row, and none of its text.
 
-The numbers lie in `home` order (stage, easy to hard, ties by a content-seeded hash), whatever order the tables had, so
-whatever is computed from them cannot depend on how the rows came.
+Rows are in home order (stage, easy to hard, ties by a seeded hash of the id), so no result depends on the order of the
+tables.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -28,14 +28,14 @@ Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A text column as codes into its sorted values."""
+    """A text column as codes into its sorted distinct values."""
 
     names: tuple[str, ...]
     codes: Numbers
 
     @classmethod
     def of(cls, values: pl.Series) -> Self:
-        """Codes that depend on the values alone."""
+        """Encode a column without nulls."""
         found = tuple(sorted(values.unique().to_list()))
         codes = values.cast(pl.Enum(found)).to_physical()
         return cls(found, codes.to_numpy())
@@ -43,11 +43,11 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """One entry a row in every array, in home order: `k` right of `n` readable rollouts, n >= 1, and those that were
-    `unreadable` or `failed`, as `stats.PassRate` counts them.
+    """Arrays with one entry for each row, in home order.
 
+    `k` of `n` >= 1 readable rollouts are right; `unreadable` and `failed` count the others, as in `stats.PassRate`.
     `stage` are codes into `taught` (as of the recipe), `split` into `curricula.split.SPLITS`, `key` the id as a number.
-    `corrected` is a digest of the answer keys that people corrected.
+    `corrected` is a digest of the keys that reviewers corrected.
     """
 
     taught: tuple[str, ...]
@@ -67,7 +67,7 @@ class Keys:
 
     @property
     def asked(self) -> Numbers:
-        """How many rollouts every row has."""
+        """Number of rollouts of every row."""
         return np.asarray(self.n + self.unreadable + self.failed)
 
     @property
@@ -85,20 +85,11 @@ class Keys:
         return [name for code, name in enumerate(self.taught) if (self.stage == code).any()]
 
     def digest(self) -> str:
-        """First 16 hex digits of a sha256 over all that can change an order or a row's numbers."""
+        """First 16 hex digits of a SHA-256 of everything that can change an order or a row's numbers."""
         further = () if self.taught == tuple(Stage) else (self.taught,)
         total = hashlib.sha256(repr((self.source.names, self.skill.names, *further)).encode())
-        for array in (
-            self.key,
-            self.stage,
-            self.split,
-            self.k,
-            self.n,
-            self.unreadable,
-            self.failed,
-            self.source.codes,
-            self.skill.codes,
-        ):
+        numbers = (self.key, self.stage, self.split, self.k, self.n, self.unreadable, self.failed)
+        for array in (*numbers, self.source.codes, self.skill.codes):
             total.update(np.ascontiguousarray(array).astype("<u8").data)
         total.update(self.corrected.encode())
         return total.hexdigest()[:16]
@@ -116,12 +107,16 @@ def keys(run: Run, recipe: Recipe) -> Keys:
     except pl.exceptions.PolarsError as error:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
     found = replace(from_frame(frame, recipe), corrected=corrected.digest())
-    _refuse_empty(run, recipe.stages, found.stages)
+    for stage in recipe.stages:
+        if stage not in found.stages:
+            raise RunError(
+                f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went."
+            )
     return found
 
 
 def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
-    """One pass over each table after the other, so that only one is being read at a time, in portions."""
+    """Columns as in `from_frame` of the kept rows, read from one table after the other, in portions."""
 
     def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
         return lazy.collect(engine="streaming")
@@ -141,7 +136,7 @@ def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
 
 
 def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Counts over all parts; those that wait are added up when they outweigh the sum so far, so no row often."""
+    """Counts by key over all parts; waiting parts are added once they outweigh the sum, which is amortized linear."""
     waiting: list[pl.DataFrame] = []
     for part in parts:
         waiting.append(part)
@@ -151,7 +146,7 @@ def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
-    """`Keys` from columns `key, unit, stage, source, skill, k, n, unreadable, failed`, rows in whatever order."""
+    """`Keys` from columns `key, unit, stage, source, skill, k, n, unreadable, failed`, rows in any order."""
     stage = frame["stage"].cast(pl.Enum(recipe.taught)).to_physical()
     tie = hashing.mixed(frame["key"].to_numpy(), "tie", recipe.seed)
     sorting = pl.DataFrame({"stage": stage, "rate": -stats.pass_rate(frame["k"], frame["n"]), "tie": tie})
@@ -173,14 +168,6 @@ def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
 
 
 def _once(frame: pl.DataFrame) -> pl.DataFrame:
-    """Without repeated rows: mixing ties is a bijection, so the same id twice lies side by side."""
+    """Drop repeated ids, which are adjacent since ties are broken by a bijection of the id."""
     again = (frame["key"] == frame["key"].shift()).fill_null(False)
     return frame.filter(~again) if again.any() else frame
-
-
-def _refuse_empty(run: Run, wanted: Iterable[str], found: Sequence[str]) -> None:
-    for stage in wanted:
-        if stage not in found:
-            raise RunError(
-                f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went."
-            )

@@ -1,14 +1,13 @@
-"""Put a run's rows into orders on disk, each only when it is not there already.
+"""Write orders of a run's rows to disk, each only if it is missing or outdated.
 
-`order.json` says how an order came about and is what makes it complete: a folder without it is written again. A set
-that another order of the run already holds is linked, not copied, since shards never change.
+An order is complete once its folder has an `order.json`. A set that another order of the run holds is hard-linked,
+since shards are immutable.
 """
 
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -36,19 +35,19 @@ from curricula.write import write_split
 from datagen.sources import gather
 from filters import pipeline
 
-#: What a build writes whatever the recipe says, and what training reads by default.
+#: The order of every build, which training reads by default.
 STAGES = OrderSection(order="capability_x_difficulty")
-#: Splits written at the same time; each holds a row group of pictures in memory.
+#: Splits written concurrently; each holds one row group of images in memory.
 _WRITERS = 2
 
 
 def folder_of(run: Run, order: OrderSection) -> Path:
-    """Where an order lies: the plain one in `stages/`, every other below `curricula/`."""
+    """The folder of an order: `stages/` for the default one, else below `curricula/`."""
     return run.stages if order == STAGES else run.path / "curricula" / order.folder
 
 
 def sets(run: Run, order: str = "") -> list[tuple[str, Path]]:
-    """(name, folder) of an order's sets as they are trained one after the other; no name means the plain stages.
+    """(name, folder) of an order's sets as they are trained one after the other; default: the plain stages.
 
     Raises:
         RunError: the run does not have the order.
@@ -67,17 +66,16 @@ def sets(run: Run, order: str = "") -> list[tuple[str, Path]]:
 
 
 def curriculum(recipe: Recipe, order: OrderSection, display: Display) -> Path:
-    """Write one order of a built run, asking no model; returns its folder. Does nothing when nothing changed.
+    """Write one order of a built run, unless it is current, and return its folder; asks no model.
 
     Raises:
-        RunError: a stage has no rows, the run was not built with the recipe's filters, or another process is writing
-            it.
-        RecipeError: the order wants what the run does not have.
-        SourceError: a picture is gone.
+        RunError: a stage has no rows, the run was not built with the recipe's filters, or another process writes it.
+        RecipeError: the order names stages or labels that the run does not have.
+        SourceError: an image is missing.
     """
     before = Run(recipe.run_dir)
     if before.questions.shards() and not before.reviews.shards():
-        check_judged(before, recipe)  # while the run still keeps the recipe that it was built with
+        check_judged(before, recipe)  # before `writing` replaces the recipe that the run was built with
     with writing(recipe) as run:
         pipeline.judge_again(run, recipe)
         check_judged(run, recipe)
@@ -86,7 +84,7 @@ def curriculum(recipe: Recipe, order: OrderSection, display: Display) -> Path:
 
 
 def write_orders(run: Run, recipe: Recipe, orders: Sequence[OrderSection], display: Display) -> None:
-    """Write those of the orders that are not there as the run's rows of today would have them."""
+    """Write the orders that are missing or outdated."""
     found = read_keys(run, recipe)
     wanted = {folder_of(run, order): (order, arrange(order, found, recipe.seed)) for order in orders}
     about = {folder: order_file.describe(order, made, found, recipe) for folder, (order, made) in wanted.items()}
@@ -102,26 +100,20 @@ def write_orders(run: Run, recipe: Recipe, orders: Sequence[OrderSection], displ
 
 
 def outdated(run: Run, recipe: Recipe) -> list[str]:
-    """The orders of the run that are no longer what its tables say, for example since people reviewed its questions.
-
-    Named as `capcurriculum curriculum --order` takes them, "" for the stages.
+    """Names of the run's orders that differ from its tables, for example after a review; "" for the stages.
 
     Raises:
         RunError: a stage has no rows, or a table is damaged.
     """
     check_judged(run, recipe)
     found = read_keys(run, recipe)
-    names = []
-    for folder in order_file.folders(run):
-        if (there := order_file.read(folder)) and not _current(folder, there, found, recipe):
-            names.append("" if folder == run.stages else folder.name)
-    return names
+    there = [(folder, about) for folder in order_file.folders(run) if (about := order_file.read(folder))]
+    old = [folder for folder, about in there if not _current(folder, about, found, recipe)]
+    return ["" if folder == run.stages else folder.name for folder in old]
 
 
 def belongs(run: Run, recipe: Recipe, folder: Path) -> bool:
-    """Whether the files in an order's folder are what the recipe makes of the run's tables today.
-
-    True for a run without tables, which was brought here as it is and belongs to no recipe.
+    """Whether an order's files are those that the recipe makes of the run's tables; True for a run without tables.
 
     Raises:
         RunError: the run was not built with the recipe's filters, or a stage has no rows.
@@ -134,10 +126,10 @@ def belongs(run: Run, recipe: Recipe, folder: Path) -> bool:
 
 
 def check_belongs(run: Run, recipe: Recipe, folder: Path) -> None:
-    """See that an order's files, if any are there, are those that the recipe makes of the run.
+    """Check that an order's files, if there are any, are those that the recipe makes of the run.
 
     Raises:
-        RunError: they are not; what `belongs` raises.
+        RunError: they are not, or `belongs` raises it.
     """
     if order_file.read(folder) is not None and not belongs(run, recipe, folder):
         raise RunError(
@@ -147,7 +139,7 @@ def check_belongs(run: Run, recipe: Recipe, folder: Path) -> None:
 
 
 def foreign(folder: Path) -> str:
-    """What is said of files that a recipe does not make, without an end."""
+    """The beginning of an error about files that belong to another recipe."""
     return (
         f"The rows in {folder} are not those that this recipe makes of the run: its filters, split or seed differ from "
         f"those that the run was built with, or people have reviewed it since"
@@ -157,7 +149,7 @@ def foreign(folder: Path) -> str:
 def _current(folder: Path, there: Mapping[str, Any], found: Keys, recipe: Recipe) -> bool:
     try:
         order = OrderSection.model_validate(there["order"])
-    except ValidationError:  # of another version, or of another hand
+    except ValidationError:  # written by another version, or edited
         return False
     return order_file.complete(folder, order_file.describe(order, arrange(order, found, recipe.seed), found, recipe))
 
@@ -165,70 +157,58 @@ def _current(folder: Path, there: Mapping[str, Any], found: Keys, recipe: Recipe
 def write_order(
     run: Run, folder: Path, ordered: Sequence[OrderedSet], keys: Keys, about: Mapping[str, Any], content: Content
 ) -> None:
-    """Write an order's sets and its `order.json` into a temporary folder, which then takes the place of `folder`."""
+    """Write an order's sets and its `order.json` into a temporary folder that then replaces `folder`."""
     temporary = run.path / "curricula" / f".tmp-{folder.name}"
     shutil.rmtree(temporary, ignore_errors=True)
     known = order_file.known(run)
     jobs: list[tuple[Indices, Path, str]] = []
     with removed_if_it_fails(temporary):
-        for one, said in zip(ordered, about["sets"], strict=True):
+        for one, entry in zip(ordered, about["sets"], strict=True):
             (temporary / one.name).mkdir(parents=True)
-            if not _linked(known.get(said["digest"]), temporary / one.name):
+            if not _linked(known.get(entry["digest"]), temporary / one.name):
                 jobs += [(rows, temporary / one.name, split) for rows, split in zip(one.rows, SPLITS, strict=True)]
         _write_all(jobs, content)
         with (temporary / order_file.LISTING).open("w+b") as file:
             order_file.listing(list(ordered), keys).write_parquet(file)
             checksums.seal(file)
         order_file.write(temporary, dict(about), run)
-        _replace(temporary, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        exchange(temporary, folder, temporary.with_name(f".tmp-old-{folder.name}"))
 
 
 def _linked(source: Path | None, folder: Path) -> bool:
-    """Whether `folder` now holds the files of a set that lies elsewhere in the run."""
+    """Hard-link a set of another order into `folder`; False, with `folder` empty, if that is impossible."""
     try:
         files = sorted(source.glob("*.parquet")) if source else []
         checksums.check(files)
         for path in files:
             os.link(path, folder / path.name)
-    except (OSError, RunError):  # this file system has no hard links, or a file is damaged and is not passed on
+    except (OSError, RunError):  # no hard links on this file system, or a damaged file
         for path in folder.iterdir():
             path.unlink()
     return any(folder.iterdir())
 
 
-@dataclass(frozen=True, slots=True)
-class _Stoppable:
-    """Content whose other writers end when one fails or the user interrupts."""
+def _write_all(jobs: Sequence[tuple[Indices, Path, str]], content: Content) -> None:
+    """Write splits concurrently; all end when one fails or the user interrupts."""
+    stop = Event()
 
-    content: Content
-    stop: Event = field(default_factory=Event)
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self.content.schema
-
-    def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]:
-        for group in self.content.groups(rows, split):
-            if self.stop.is_set():
+    def groups(rows: Indices, split: str) -> Iterator[pa.Table]:
+        for group in content.groups(rows, split):
+            if stop.is_set():
                 raise InterruptedError("another writer failed")
             yield group
 
-
-def _write_all(jobs: Sequence[tuple[Indices, Path, str]], content: Content) -> None:
-    guarded = _Stoppable(content)
     with ThreadPoolExecutor(_WRITERS) as pool:
         longest_first = sorted(jobs, key=lambda job: -len(job[0]))
-        writers = [pool.submit(write_split, rows, guarded, folder, split) for rows, folder, split in longest_first]
+        writers = [
+            pool.submit(write_split, groups(rows, split), content.schema, folder, split)
+            for rows, folder, split in longest_first
+        ]
         try:
             for writer in wait(writers, return_when=FIRST_EXCEPTION).done:
                 writer.result()
         except BaseException:
-            guarded.stop.set()
+            stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _replace(temporary: Path, folder: Path) -> None:
-    """Put the new folder in the old one's place; a kill -9 in between leaves no order, and the next call writes it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    exchange(temporary, folder, temporary.with_name(f".tmp-old-{folder.name}"))

@@ -1,4 +1,4 @@
-"""Merge streams of rows so that every stretch of the result holds each stream in its proportion."""
+"""Merge streams of rows so that every window of the result holds each stream in its proportion."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from curricula.keys import Indices, Numbers
 
 
 def ranks(codes: Numbers) -> Indices:
-    """For every entry, how many earlier entries have the same code."""
+    """For every entry the number of earlier entries with the same code."""
     by_code = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     starts = np.cumsum(sizes) - sizes
@@ -16,21 +16,21 @@ def ranks(codes: Numbers) -> Indices:
 
 
 def interleave(codes: Numbers, weights: Numbers) -> Indices:
-    """Places that put the rows in proportion to the `weights` of their codes, rows of one code in the order they had.
+    """A permutation that mixes rows in proportion to the `weights` of their codes; stable within a code.
 
-    The j-th row of a code comes at time (j + 1/2) / weight. As long as no code has run out, a prefix of t rows holds
-    t * w / W of a code, give or take (1 + w / W * codes) / 2 rows; when one has, the others go on in their proportions.
+    The j-th row of a code comes at time (j + 1/2) / weight. While no code is exhausted, a prefix of t rows holds
+    t * w / W rows of a code, up to (1 + w / W * codes) / 2; afterwards the others keep their proportions.
     """
     times = (ranks(codes) + 0.5) / weights[codes]
     return np.asarray(np.lexsort((codes, times)))
 
 
 def balance(codes: Numbers, batch: int) -> Indices:
-    """Places that cut the rows into batches, each holding every code's share of the whole to within one row.
+    """A permutation into batches that each hold every code's share of all rows to within one row.
 
-    Systematic sampling: the codes are laid on a line of length `batch`, each as long as its share, and a batch takes
-    what lies at its offset and every whole step after it. Offsets are evenly spread, so the codes run out together;
-    the rest that fills no batch comes last. Rows of one code stay in the order they had, inside a batch all rows do.
+    Systematic sampling: the codes are intervals on a line of length `batch`, as long as their shares, and a batch takes
+    the points at its offset plus every whole number. Offsets are evenly spread, so the codes run out together; an
+    incomplete batch comes last. Stable within a code and within a batch.
     """
     total, batches = len(codes), len(codes) // batch
     if not batches:
@@ -48,16 +48,16 @@ def balance(codes: Numbers, batch: int) -> Indices:
 
 
 def _points(before: int, batch: int, batches: int, total: int, offset: Indices) -> Indices:
-    """How many of a batch's points lie among the first `before` rows' share of the line, for every batch.
+    """For every batch the number of its points in the share of the first `before` rows.
 
-    floor(batch * before / total - offset / (2 * batches)), in whole numbers.
+    floor(batch * before / total - offset / (2 * batches)), in integers.
     """
     whole, rest = divmod(batch * before, total)
     return whole + (rest * 2 * batches - offset * total) // (total * 2 * batches)
 
 
 def _stride(batches: int) -> int:
-    """A step near the golden section of `batches` without a common divisor, so that neighbours differ much."""
+    """A step near the golden section of `batches` and coprime to it, so that neighbouring offsets are far apart."""
     step = max(1, round(batches * 0.6180339887498949))
     while np.gcd(step, batches) > 1:
         step += 1

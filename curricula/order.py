@@ -1,7 +1,7 @@
-"""Orders: pure functions from the rows' numbers to named sets, each a list of row places for every split.
+"""Orders: pure functions from `Keys` to named sets of row indices by split.
 
-Nothing here reads a file or a text. Every order is a permutation of the rows of its stages, with one exception: replay
-adds rows of earlier stages to the training split.
+Every order is a permutation of the rows of its stages, except that replay adds rows of earlier stages to the training
+split.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,23 +16,23 @@ from curricula import hashing, merge
 from curricula.keys import Indices, Keys
 from curricula.split import SPLITS
 
-#: Puts some rows in order.
+#: Sorts row indices.
 Sorting = Callable[[Indices], Indices]
 
 
 @dataclass(frozen=True, slots=True)
 class OrderedSet:
-    """A named set: for every split, in the order of `SPLITS`, its rows as places in the `Keys`."""
+    """A named set: for every split of `SPLITS` its rows, as indices into the `Keys`."""
 
     name: str
     rows: tuple[Indices, ...]
 
 
 def arrange(order: OrderSection, keys: Keys, seed: int) -> list[OrderedSet]:
-    """The sets of an order, in the order they are trained; with epochs, one set for each epoch of each.
+    """The sets of an order, in the order they are trained; with epochs one set for each epoch.
 
     Raises:
-        RecipeError: the order names a stage or a proportion that the rows do not have.
+        RecipeError: the order names a stage or a label that the rows do not have.
     """
     stages = _stages(order, keys)
     made: list[OrderedSet] = []
@@ -58,10 +58,9 @@ def _stages(order: OrderSection, keys: Keys) -> list[str]:
 
 
 def _rows(order: OrderSection, keys: Keys, stages: Sequence[str], salt: tuple[object, ...], split: int) -> Indices:
-    """One split of one set; of a staged order, `stages` are the set's own, last, and those before it."""
-    own = stages[-1:] if order.order in STAGED else stages
+    """One split of one set; for a staged order the last of `stages` is the set's, the others come before it."""
     in_order = _sorting(order, keys, salt)
-    rows = in_order(_of(keys, own, split))
+    rows = in_order(_of(keys, stages[-1:] if order.order in STAGED else stages, split))
     if order.order == "interleaved":
         rows = rows[_proportions(order, keys, rows)]
     elif order.replay and SPLITS[split] == "train":
@@ -104,16 +103,16 @@ def _proportions(order: OrderSection, keys: Keys, rows: Indices) -> Indices:
 
 
 def _with_replay(
-    order: OrderSection, keys: Keys, own: Indices, stages: Sequence[str], salt: tuple[object, ...], in_order: Sorting
+    order: OrderSection, keys: Keys, rows: Indices, stages: Sequence[str], salt: tuple[object, ...], in_order: Sorting
 ) -> Indices:
-    """The set's rows with a share of each earlier stage's, spread evenly; which rows are drawn differs by stage."""
+    """The rows of the set, with a share of each earlier stage mixed in evenly; each stage draws other rows."""
     drawn = []
     for stage in stages[:-1]:
-        rows = _of(keys, [stage], SPLITS.index("train"))
-        draw = np.argsort(hashing.mixed(keys.key[rows], "replay", stages[-1], *salt))
-        drawn.append(rows[draw[: round(order.replay * len(rows))]])
-    replayed = in_order(np.concatenate(drawn)) if drawn else own[:0]
-    codes = np.repeat([0, 1], [len(own), len(replayed)])
-    sizes = np.array([max(len(own), 1), max(len(replayed), 1)])
-    together: Indices = np.concatenate([own, replayed])
+        earlier = _of(keys, [stage], SPLITS.index("train"))
+        draw = np.argsort(hashing.mixed(keys.key[earlier], "replay", stages[-1], *salt))
+        drawn.append(earlier[draw[: round(order.replay * len(earlier))]])
+    replayed = in_order(np.concatenate(drawn)) if drawn else rows[:0]
+    codes = np.repeat([0, 1], [len(rows), len(replayed)])
+    sizes = np.array([max(len(rows), 1), max(len(replayed), 1)])
+    together: Indices = np.concatenate([rows, replayed])
     return together[merge.interleave(codes, sizes)]

@@ -1,4 +1,4 @@
-"""`order.json`: how an order came about, which rows its sets hold, and which files belong to them."""
+"""`order.json`: the description of an order, its sets and their files."""
 
 import hashlib
 from pathlib import Path
@@ -22,13 +22,13 @@ from curricula.order import OrderedSet
 from curricula.split import SPLITS
 
 NAME = "order.json"
-#: Every row of the order in its order, without texts and pictures.
+#: Every row of the order in its order, without texts and images.
 LISTING = "rows.parquet"
-#: Raised when the same rows would be written as other bytes.
+#: To be raised when the same rows would be written as other bytes.
 VERSION = 1
 
 
-def _no_file_of_an_order(name: str) -> str:
+def _not_reserved(name: str) -> str:
     if name.split("/")[0] in (NAME, LISTING):
         raise ValueError(f"a set cannot be called {name}, as a file beside the sets is")
     return name
@@ -38,27 +38,23 @@ def _no_file_of_an_order(name: str) -> str:
 SetName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}(/epoch-[0-9]{1,4})?$"),
-    AfterValidator(_no_file_of_an_order),
+    AfterValidator(_not_reserved),
 ]
 
 
-class _SaidSet(BaseModel):
-    """What is read of a set in the file."""
-
+class _Set(BaseModel):
     name: SetName
     digest: str
     files: dict[str, int]
 
 
-class _Said(BaseModel):
-    """What is read of the file, whoever wrote it."""
-
+class _File(BaseModel):
     order: dict[str, Any]
-    sets: list[_SaidSet]
+    sets: list[_Set]
 
 
 def describe(order: OrderSection, sets: list[OrderedSet], keys: Keys, recipe: Recipe) -> dict[str, Any]:
-    """What makes an order this one; equal descriptions mean equal files."""
+    """The description of an order; equal descriptions mean equal files."""
     rows = keys.digest()
     about = {"version": VERSION, "order": order.model_dump(mode="json"), "seed": recipe.seed, "rows": rows}
     basis = digest(VERSION, rows, recipe.rollouts.k, prompts.system())
@@ -72,7 +68,7 @@ def _set(ordered: OrderedSet, keys: Keys, basis: str) -> dict[str, Any]:
 
 
 def _split(rows: Indices, keys: Keys) -> dict[str, Any]:
-    """Counts, and the first 16 hex digits of the sha256 of the rows' ids in their order, eight bytes each."""
+    """Counts of rows, and the first 16 hex digits of the SHA-256 of their ids in order, eight bytes each."""
     numbers = np.bincount(keys.stage[rows], minlength=len(keys.taught)).tolist()
     stages = {stage: number for stage, number in zip(keys.taught, numbers, strict=True) if number}
     ids = hashlib.sha256(keys.key[rows].astype(">u8").tobytes()).hexdigest()[:16]
@@ -80,9 +76,9 @@ def _split(rows: Indices, keys: Keys) -> dict[str, Any]:
 
 
 def listing(sets: list[OrderedSet], keys: Keys) -> pl.DataFrame:
-    """Every row of an order, in its order: set, split, index, and the numbers and labels it was ordered by.
+    """Every row of an order, in its order: set, split, index, id, labels and pass rate.
 
-    `question_id` is written from the key, so it is the row's own wherever ids are 16 hex digits, as ours are.
+    `question_id` is the key in hex, which equals the id for ids of 16 hex digits.
     """
     parts = [(one.name, split, rows) for one in sets for split, rows in zip(SPLITS, one.rows, strict=True)]
     places = np.concatenate([rows for _, _, rows in parts])
@@ -108,12 +104,12 @@ def _repeated(names: list[str], sizes: list[int]) -> pl.Series:
 
 
 def _named(names: tuple[str, ...], codes: Numbers) -> pl.Series:
-    """Codes as the names they stand for, which Parquet then keeps as a dictionary."""
+    """Codes as a dictionary-encoded column of names."""
     return pl.Series(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names, pa.string())))
 
 
 def _hex(keys: hashing.Keys) -> pl.Series:
-    """Numbers as 16 hex digits each, cut out of one long text."""
+    """Numbers as 16 hex digits each."""
     digits = keys.astype(">u8").tobytes().hex().encode()
     offsets = np.arange(len(keys) + 1, dtype=np.int64) * 16
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(digits)]
@@ -121,7 +117,7 @@ def _hex(keys: hashing.Keys) -> pl.Series:
 
 
 def write(folder: Path, about: dict[str, Any], run: Run) -> None:
-    """Put the description, the files and the run's tables into `folder`; the sets must be complete."""
+    """Write `order.json` into `folder`, with the files of its complete sets and a digest of the run's tables."""
     sets = [one | {"files": _files(folder / one["name"])} for one in about["sets"]]
     tables = {table.folder.name: _table(table.shards()) for table in (run.questions, run.answers, run.verdicts)}
     write_atomically(folder / NAME, checked_json.encode(about | {"sets": sets, "tables": tables}, ascii_only=False))
@@ -136,18 +132,18 @@ def _table(shards: list[Path]) -> dict[str, Any]:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The order in `folder`, None when there is none whose files are all there."""
+    """The description in `folder`; None if it is missing or invalid, or if its files are not those on disk."""
     try:
         found = json_file.mapping(folder / NAME)
-        _Said.model_validate(found)
+        _File.model_validate(found)
         there = all(one["files"] and _files(folder / one["name"]) == one["files"] for one in found["sets"])
     except (OSError, ValueError):
-        return None  # to be written again
+        return None
     return found if there else None
 
 
 def complete(folder: Path, about: dict[str, Any]) -> bool:
-    """Whether `folder` holds exactly the order described."""
+    """Whether `folder` holds the described order."""
     found = read(folder)
     if found is None:
         return False
@@ -156,7 +152,7 @@ def complete(folder: Path, about: dict[str, Any]) -> bool:
 
 
 def folders(run: Run) -> list[Path]:
-    """Where orders of the run lie."""
+    """Folders of the run's orders, the default one first."""
     return [run.stages, *sorted(path for path in (run.path / "curricula").glob("[!.]*") if path.is_dir())]
 
 

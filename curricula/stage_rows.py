@@ -1,7 +1,7 @@
-"""One row schema for all sets, which the Hub viewer and verl's RLHFDataset both read unconverted.
+"""The row schema of all sets, which the Hub's dataset viewer and verl's RLHFDataset read without conversion.
 
-The human columns keep the released data's names; the trainer columns are verl's. Pictures are embedded bytes, and a
-text row has an empty list of the same type, so sets can be concatenated.
+The human columns have the names of the released data, the trainer columns those of verl. Images are embedded bytes, and
+a text row has an empty list of the same type, so sets can be concatenated.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capcurriculum import prompts, stats
-from curricula import pictures
+from curricula import images
 from curricula.keys import Indices, Keys
 from curricula.store import Store
 
@@ -26,16 +26,12 @@ CHUNK = 8_192
 
 
 class Content(Protocol):
-    """What is written of rows: their schema, and one table for each row group."""
+    """Rows to be written: their schema, and a table for each row group of the given home indices."""
 
     @property
-    def schema(self) -> pa.Schema:
-        """The schema of every table."""
-        ...
+    def schema(self) -> pa.Schema: ...  # noqa: D102
 
-    def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]:
-        """Row groups that hold these home places in this order."""
-        ...
+    def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]: ...  # noqa: D102
 
 
 def features() -> Any:
@@ -87,7 +83,7 @@ def features() -> Any:
 
 @dataclass(frozen=True)
 class StageRows:
-    """Whole stage rows; `folders` lead from a stage to what its picture paths are relative to, `k` is the recipe's."""
+    """Complete stage rows; `folders` maps a stage to the root of its image paths, `k` is the recipe's `rollouts.k`."""
 
     store: Store
     keys: Keys
@@ -96,11 +92,11 @@ class StageRows:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """The Arrow schema, with what `datasets` needs to see pictures in it."""
+        """The Arrow schema, with the metadata of `datasets` that marks images."""
         return features().arrow_schema
 
     def groups(self, rows: Indices, split: str) -> Iterator[pa.Table]:
-        """Row groups; pictures are read when their group is asked for, and no other is in memory then."""
+        """Row groups of the home indices `rows`; the images of one group are in memory at a time."""
         for start in range(0, len(rows), CHUNK):
             places = rows[start : start + CHUNK]
             taken = self.store.take(places)
@@ -108,7 +104,7 @@ class StageRows:
             columns |= trainer(columns)
             stages, paths = taken["stage"].to_pylist(), taken["image_path"].to_pylist()
             names = [(self.folders[stage], path) if path else None for stage, path in zip(stages, paths, strict=True)]
-            for first, group in pictures.groups(names, ROW_GROUP):
+            for first, group in images.groups(names, ROW_GROUP):
                 part = {name: column.slice(first, len(group)) for name, column in columns.items()}
                 part["images"] = embedded([name and name[1] for name in names[first : first + len(group)]], group)
                 part["image_file_sha256"] = pa.array([one.file_sha256 if one else "" for one in group], pa.string())
@@ -119,11 +115,11 @@ class StageRows:
 
 
 def human(taken: pa.Table, keys: Keys, rows: Indices, start: int, split: str, k: int) -> dict[str, pa.Array]:
-    """The columns for people, pictures aside; `start` is the first row's `index`, its place in the set's split.
+    """The human columns without images; `start` is the `index` of the first row in its split.
 
-    `correctness` is null where a rollout's answer is unknown, and the pass rate leaves such a rollout out. Where
-    `pass_full` is false, rollouts were stopped early, and pass rate and interval say so much and no more: which replies
-    were left out depended on those before, so they are no unbiased estimate.
+    `correctness` is null for an unparsed or failed rollout, which the pass rate leaves out. `pass_full` is false for
+    rows whose rollouts were stopped early: their pass rate and interval are biased, since stopping depends on the
+    replies before.
     """
     right, readable = keys.k[rows].astype(np.int64), keys.n[rows].astype(np.int64)
     low, high = stats.wilson(right, readable)
@@ -143,26 +139,26 @@ def human(taken: pa.Table, keys: Keys, rows: Indices, start: int, split: str, k:
         "pass_low": pa.array(low),
         "pass_high": pa.array(high),
         "pass_full": pa.array(keys.asked[rows] >= k),
-        "split": _constant(split, len(rows)),
+        "split": pa.repeat(split, len(rows)),
     }
 
 
 def trainer(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """verl's columns, made from those for people."""
+    """verl's columns, from the human ones."""
     rows = len(columns["problem"])
     number = pc.cast(columns["index"], pa.int64())
-    told = {name: columns[name] for name in ("split", "question_id", "stage", "skill", "options", "kind")}
+    copied = {name: columns[name] for name in ("split", "question_id", "stage", "skill", "options", "kind")}
     return {
         "data_source": pc.binary_join_element_wise("capcurriculum/", columns["stage"], ""),
         "prompt": _turns(columns["problem"]),
         "ability": columns["stage"],
-        "reward_model": _struct({"style": _constant("rule", rows), "ground_truth": columns["answer"]}),
-        "extra_info": _struct({"index": number} | told),
+        "reward_model": _struct({"style": pa.repeat("rule", rows), "ground_truth": columns["answer"]}),
+        "extra_info": _struct({"index": number} | copied),
     }
 
 
-def embedded(paths: list[str | None], images: list[pictures.Picture | None]) -> pa.Array:
-    """The `images` column: a list of one picture as `datasets.Image` stores it, or an empty list."""
+def embedded(paths: list[str | None], images: list[images.RowImage | None]) -> pa.Array:
+    """The `images` column: a list of one image as `datasets.Image` stores it, or an empty list."""
     there = np.array([one is not None for one in images], dtype=np.int64)
     offsets = pa.array(np.concatenate([[0], np.cumsum(there)]), pa.int32())
     data = pa.array([one.data for one in images if one is not None], pa.binary())
@@ -171,17 +167,13 @@ def embedded(paths: list[str | None], images: list[pictures.Picture | None]) -> 
 
 
 def _turns(problems: pa.Array) -> pa.Array:
-    """Two chat turns a row: the unified system prompt, which is stored once in memory, and the problem."""
+    """Two chat turns for each row: the system prompt, which is in memory once, and the problem."""
     rows = len(problems)
     texts = pa.concat_arrays([pa.array([prompts.system()]), problems])
     pairs = np.stack([np.zeros(rows, dtype=np.int64), np.arange(1, rows + 1)], axis=1).ravel()
     roles = pa.array(["system", "user"]).take(pa.array(np.tile([0, 1], rows)))
     turns = _struct({"role": roles, "content": texts.take(pa.array(pairs))})
     return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * 2, pa.int32()), turns)
-
-
-def _constant(text: str, rows: int) -> pa.Array:
-    return pa.array([text]).take(pa.array(np.zeros(rows, dtype=np.int64)))
 
 
 def _struct(fields: Mapping[str, pa.Array]) -> pa.Array:

@@ -1,8 +1,7 @@
-"""The kept rows' text and predictions on disk, in home order, so that any order can be written with little memory.
+"""A temporary store of the kept rows' text and predictions in home order, to write any order in bounded memory.
 
-Questions and answers lie in their tables in whatever order they were made. polars deals them out into blocks of
-neighbouring home places, in portions that bound what it keeps meanwhile; then each block is put together by itself.
-Reading rows in another order maps a few blocks at a time, and lets go of them again.
+Tables are in order of creation. polars partitions them into blocks of consecutive home indices, in portions that bound
+its memory; then each block is assembled by itself. Reading rows in another order memory-maps a few blocks at a time.
 """
 
 import shutil
@@ -26,19 +25,19 @@ from curricula.keys import Indices, Keys
 
 #: Rows of a block: about 60 MB with 16 predictions a row.
 BLOCK = 65_536
-#: What the store keeps of a question; `predictions` and `correctness` come beside it.
+#: The stored columns of a question, beside `predictions` and `correctness`.
 COLUMNS = ("question_id", "stage", "problem", "answer", "options", "skill", "image_path", "source", "license", "kind")
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Blocks `000000.arrow`, ... of `BLOCK` rows each in home order below `folder`; it holds no memory of its own."""
+    """Arrow files `000000.arrow`, ... of `BLOCK` rows each, in home order, below `folder`."""
 
     folder: Path
     rows: int
 
     def take(self, rows: Indices) -> pa.Table:
-        """The rows at these home places, in this order: `COLUMNS`, `predictions`, `correctness`."""
+        """The rows of these home indices in their order: `COLUMNS`, `predictions`, `correctness`."""
         by_place = np.argsort(rows, kind="stable")
         places = rows[by_place]
         first, last = (0, 0) if not len(places) else (places[0] // BLOCK, places[-1] // BLOCK)
@@ -58,10 +57,10 @@ class Store:
 
 @contextmanager
 def opened(run: Run, keys: Keys, folder: Path, corrected: Corrections = AS_WRITTEN) -> Iterator[Store]:
-    """The store of a run's rows in the temporary `folder`, removed at the end; answers and grades as `corrected`.
+    """Build the store of a run's rows in `folder`, which is removed at the end; keys and grades are as `corrected`.
 
     Raises:
-        RunError: a table is damaged, or no longer holds what `keys` was made from.
+        RunError: a table is damaged, or has changed since `keys` was computed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -69,13 +68,13 @@ def opened(run: Run, keys: Keys, folder: Path, corrected: Corrections = AS_WRITT
         home = pl.DataFrame({"key": keys.key, "home": np.arange(len(keys), dtype=np.uint32)}).lazy()
         for number, shards in enumerate(portions(run.questions.shards(), QUESTIONS)):
             questions = corrected.questions(pl.scan_parquet(shards, glob=False).select(COLUMNS)).select(COLUMNS)
-            _deal(questions, home, folder / "questions" / str(number))
+            _partition(questions, home, folder / "questions" / str(number))
         for number, shards in enumerate(portions(run.answers.shards(), ANSWERS)):
             rollouts = pl.scan_parquet(shards, glob=False).filter(pl.col("purpose") == Purpose.ROLLOUT.value)
             replies = corrected.answers(rollouts).select("question_id", "rollout", "answer", "outcome")
-            _deal(replies, home, folder / "answers" / str(number), drop="question_id")
+            _partition(replies, home, folder / "answers" / str(number), drop="question_id")
         for number, start in enumerate(range(0, len(keys), BLOCK)):
-            _put_together(folder, number, start, min(BLOCK, len(keys) - start))
+            _assemble(folder, number, start, min(BLOCK, len(keys) - start))
         yield Store(folder, len(keys))
     except pl.exceptions.PolarsError as error:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
@@ -83,19 +82,23 @@ def opened(run: Run, keys: Keys, folder: Path, corrected: Corrections = AS_WRITT
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deal(table: pl.LazyFrame, home: pl.LazyFrame, folder: Path, drop: str = "key") -> None:
-    """Write rows, each with its home place, into one folder for each block."""
+def _partition(table: pl.LazyFrame, home: pl.LazyFrame, folder: Path, drop: str = "key") -> None:
+    """Write rows with their home index into one folder for each block."""
     keyed = table.with_columns(key=hashing.id_key(pl.col("question_id")))
     placed = keyed.join(home, on="key", how="inner").with_columns(block=pl.col("home") // BLOCK)
     parts = pl.PartitionBy(folder, key="block", include_key=False)
     placed.drop({"key", drop}).sink_ipc(parts, mkdir=True, compression="lz4", engine="streaming", maintain_order=False)
 
 
-def _put_together(folder: Path, number: int, start: int, rows: int) -> None:
-    """One block from its parts, which are removed; the same rows give the same block, however they were dealt."""
-    questions = _dealt(folder / "questions", number).sort("home", "source", "skill", "license")
+def _assemble(folder: Path, number: int, start: int, rows: int) -> None:
+    """Write one block from its parts, which are removed; the result does not depend on the partition."""
+
+    def parts(table: str) -> pl.DataFrame:
+        return pl.scan_ipc(sorted((folder / table).glob(f"*/block={number}/*.ipc")), glob=False).collect()
+
+    questions = parts("questions").sort("home", "source", "skill", "license")
     questions = questions.unique("home", keep="first", maintain_order=True)
-    answers = _dealt(folder / "answers", number).sort("home", "rollout", "answer", "outcome")
+    answers = parts("answers").sort("home", "rollout", "answer", "outcome")
     if questions.height != rows:
         raise RunError(f"The questions changed while {folder.parent.parent} was ordered; run the same command again.")
     sizes = np.bincount(answers["home"].to_numpy() - start, minlength=rows)
@@ -109,23 +112,18 @@ def _put_together(folder: Path, number: int, start: int, rows: int) -> None:
     (batch,) = table.combine_chunks().to_batches()
     with pa.OSFile(str(_block_path(folder, number)), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
         writer.write_batch(batch)
-    for part in ("questions", "answers"):
-        for dealt in (folder / part).glob(f"*/block={number}"):
-            shutil.rmtree(dealt)
-
-
-def _dealt(folder: Path, number: int) -> pl.DataFrame:
-    return pl.scan_ipc(sorted(folder.glob(f"*/block={number}/*.ipc")), glob=False).collect()
+    for part in folder.glob(f"*/*/block={number}"):
+        shutil.rmtree(part)
 
 
 def _correct() -> pl.Expr:
-    """Whether an answer is right, null where that is unknown: unparsed is not wrong."""
+    """Whether an answer is right, null for unparsed and failed ones."""
     known = pl.col("outcome").is_in([Outcome.RIGHT.value, Outcome.WRONG.value])
     return pl.when(known).then(pl.col("outcome") == Outcome.RIGHT.value)
 
 
 def _small(kind: pa.DataType) -> pa.DataType:
-    """Stage files have 32-bit offsets; a block is far below two gigabytes."""
+    """The type with 32-bit offsets, as in stage files; a block is far below 2 GB."""
     if pa.types.is_large_list(kind):
         return pa.list_(_small(kind.value_type))
     return pa.string() if pa.types.is_large_string(kind) else kind

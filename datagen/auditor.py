@@ -6,10 +6,9 @@ that describe are in `datagen.describer`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -17,15 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
 from capcurriculum.grading import json_reply
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Answer, Arm, Message, Outcome, Purpose, Question, Request, Response
-from capcurriculum.run import Run
 from datagen import describer
 from datagen.engines.openai import headers
 from datagen.engines.protocol import Engine
 from datagen.option_rotation import rotated
+from datagen.setting import Setting
 from datagen.solver import Asked, Solver, answer_row, images
 
 MAX_SEEN = 400
@@ -104,26 +101,19 @@ def _together(readings: Sequence[Answer]) -> Vote:
     return Vote(said.pop(), answer if answer in LETTERS else "")
 
 
-def audit(
-    run: Run,
-    recipe: Recipe,
-    section: AuditSection,
-    questions: Iterable[Question],
-    folders: Mapping[str, Path],
-    display: Display,
-) -> None:
-    """Append the votes that are missing on questions from captions; `folders` maps a stage to where its images are.
+def audit(at: Setting, section: AuditSection, questions: Iterable[Question]) -> None:
+    """Append the votes that are missing on questions from captions.
 
     Raises:
         EngineError: the auditor cannot be used.
     """
-    headers.check(recipe.models[name] for name in sorted(section.named))
+    headers.check(at.recipe.models[name] for name in sorted(section.named))
     ordered = sorted(questions, key=lambda q: (q.image_id, q.question_id))
     for name in section.models:
         if section.reader:
-            describer.audit(run, recipe, section, name, ordered, folders, display)
+            describer.audit(at, section, name, ordered)
             continue
-        with Auditor(run, recipe, section, name, folders, display) as auditor:
+        with Auditor(at, section, name) as auditor:
             auditor.ask_all(ordered, lambda question: votes(question, section))
 
 
@@ -136,25 +126,16 @@ def votes(question: Question, section: AuditSection) -> Iterator[Asked]:
 class Auditor(Solver):
     """One of a section's models, `name` in the recipe; the run knows its votes by `AuditSection.asker`."""
 
-    def __init__(
-        self,
-        run: Run,
-        recipe: Recipe,
-        section: AuditSection,
-        name: str,
-        folders: Mapping[str, Path],
-        display: Display,
-        engine: Engine | None = None,
-    ) -> None:
-        known, model = section.asker(name, recipe.models), recipe.models[name]
-        super().__init__(run, known, model, section.sampling.record(), Purpose.AUDIT, folders, display, engine)
+    def __init__(self, at: Setting, section: AuditSection, name: str, engine: Engine | None = None) -> None:
+        known, model = section.asker(name, at.recipe.models), at.recipe.models[name]
+        super().__init__(at, known, model, section.sampling.record(), Purpose.AUDIT, engine)
         self.section = section
 
     def request(self, item: Asked) -> Request:
         """The request for the vote."""
         if self.section.mode == "answer":
             return super().request(item)
-        turns, shown = (messages(item),), images(item, self.folders)
+        turns, shown = (messages(item),), images(item, self.at.folders)
         return Request.make(
             self.model.model, turns, self.sampling, images=shown, rollout=item.rollout, schema=JSON_SCHEMA
         )

@@ -6,14 +6,11 @@ there. It depends on the image alone: it is asked for once, kept, and read for e
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import polars as pl
 
 from capcurriculum import prompts
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import (
     SCHEMA,
     Answer,
@@ -27,34 +24,26 @@ from capcurriculum.rows import (
     Response,
     digest,
 )
-from capcurriculum.run import Run
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard, look
 from datagen.option_rotation import rotated
+from datagen.setting import Setting
 from datagen.solver import Asked, ImageFile, Solver, answer_row, graded, messages
 
 STEP = "describe"
 
 
-def audit(
-    run: Run,
-    recipe: Recipe,
-    section: AuditSection,
-    name: str,
-    questions: Sequence[Question],
-    folders: Mapping[str, Path],
-    display: Display,
-) -> None:
+def audit(at: Setting, section: AuditSection, name: str, questions: Sequence[Question]) -> None:
     """Append the descriptions of the model `name`, and the votes read from them, that are missing on these questions.
 
     Raises:
         EngineError: the model or the reader cannot be used.
     """
-    describing = Describing(run, recipe, section, name)
-    describing.ask(questions, folders, display)
-    with Reader(run, recipe, section, name, describing.texts(questions), display) as reader:
+    describing = Describing(at, section, name)
+    describing.ask(questions)
+    with Reader(at, section, name, describing.texts(questions)) as reader:
         reader.read(questions)
 
 
@@ -69,30 +58,30 @@ class View:
 class Describing:
     """The descriptions of one model of a section; see `datagen.asking.ask_missing.Job`."""
 
-    def __init__(self, run: Run, recipe: Recipe, section: AuditSection, name: str) -> None:
-        self.run, self.section = run, section
-        self.model = recipe.models[name]
-        self.name = section.describer(name, recipe.models)
+    def __init__(self, at: Setting, section: AuditSection, name: str) -> None:
+        self.at, self.section = at, section
+        self.model = at.recipe.models[name]
+        self.name = section.describer(name, at.recipe.models)
         self.instruction = section.instruction or prompts.describe()
         own = digest(SCHEMA, "instruction", section.instruction)
         self.prompt_digest = own if section.instruction else prompts.digest("describe")
         self._known: set[tuple[str, int]] = set()
-        self.heard = Heard(STEP, f"{name} ({self.model.model})", look(run, "descriptions"))
+        self.heard = Heard(STEP, f"{name} ({self.model.model})", look(at.run, "descriptions"))
 
-    def ask(self, questions: Iterable[Question], folders: Mapping[str, Path], display: Display) -> None:
+    def ask(self, questions: Iterable[Question]) -> None:
         """Append the descriptions of the questions' images that the run does not hold.
 
         Raises:
             EngineError: the model cannot be used.
         """
-        images = {q.image_id: ImageFile(q.image_id, str(folders[q.stage] / q.image_path)) for q in questions}
+        images = {q.image_id: ImageFile(q.image_id, str(self.at.folders[q.stage] / q.image_path)) for q in questions}
         views = [View(image, vote) for image in images.values() for vote in range(self.section.votes)]
         self._known = set(self._mine().select("image_id", "rollout").collect().iter_rows())
         before = sum(map(self.done, views))
         if before < len(views):
-            line = Line(display, f"{STEP}, {self.name}", len(views), before)
+            line = Line(self.at.display, f"{STEP}, {self.name}", len(views), before)
             with engines.create(self.model) as engine:
-                ask_missing(views, self, engine, Meter(self.run, STEP, self.name, engine.traffic), line)
+                ask_missing(views, self, engine, Meter(self.at.run, STEP, self.name, engine.traffic), line)
 
     def texts(self, questions: Iterable[Question]) -> dict[tuple[str, int], str]:
         """(image, rollout) -> what the run's table holds of the questions' images; empty where the model gave none."""
@@ -102,7 +91,7 @@ class Describing:
         return {(image, rollout): text for image, rollout, text in rows}
 
     def _mine(self) -> pl.LazyFrame:
-        return self.run.descriptions.scan().filter(pl.col("describer") == self.name)
+        return self.at.run.descriptions.scan().filter(pl.col("describer") == self.name)
 
     def done(self, item: View) -> bool:
         """Whether the run holds it."""
@@ -131,7 +120,7 @@ class Describing:
 
     def append(self, rows: Sequence[Description]) -> None:
         """Append rows as one shard."""
-        self.run.descriptions.append(rows)
+        self.at.run.descriptions.append(rows)
 
 
 class Reader(Solver):
@@ -140,18 +129,10 @@ class Reader(Solver):
     `texts` are the descriptions by image and rollout.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        recipe: Recipe,
-        section: AuditSection,
-        name: str,
-        texts: Mapping[tuple[str, int], str],
-        display: Display,
-    ) -> None:
+    def __init__(self, at: Setting, section: AuditSection, name: str, texts: Mapping[tuple[str, int], str]) -> None:
         assert section.reader is not None
-        known, model = section.asker(name, recipe.models), recipe.models[section.reader.model]
-        super().__init__(run, known, model, section.reader.sampling.record(), Purpose.AUDIT, {}, display)
+        known, model = section.asker(name, at.recipe.models), at.recipe.models[section.reader.model]
+        super().__init__(at, known, model, section.reader.sampling.record(), Purpose.AUDIT)
         self.section, self.reader, self.texts = section, section.reader, texts
         self.further = (prompts.NOT_TOLD,) if self.reader.may_pass else ()
 
@@ -164,7 +145,7 @@ class Reader(Solver):
         self.remember(questions)
         # Where there is nothing to read no request is made, and the vote is unknown.
         items = (item for q in questions for item in self.asked(q) if not self._text(item) and not self.done(item))
-        self.append([self.row(item, _nothing(item, self.name)) for item in items])
+        self.append([self.row(item, self._nothing(item)) for item in items])
         self.ask_all(questions, self.asked)
 
     def asked(self, question: Question) -> Iterator[Asked]:
@@ -195,7 +176,6 @@ class Reader(Solver):
     def _text(self, item: Asked) -> str:
         return self.texts.get((item.question.image_id, item.rollout), "")
 
-
-def _nothing(item: Asked, name: str) -> Response:
-    key = digest(SCHEMA, "nothing to read", name, item.question.question_id, item.rollout, item.order)
-    return Response(key, "", "error", error="there is no description to read")
+    def _nothing(self, item: Asked) -> Response:
+        key = digest(SCHEMA, "nothing to read", self.name, item.question.question_id, item.rollout, item.order)
+        return Response(key, "", "error", error="there is no description to read")

@@ -8,26 +8,24 @@ that compare questions, and rows that auditors judge.
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from capcurriculum.ledger.corrections import AS_WRITTEN
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question, Request, Response
-from capcurriculum.run import Run
 from datagen import rollouts
 from datagen.asking.ask_missing import FLUSH_ROWS, FLUSH_SECONDS, Job, Line, Rows
 from datagen.asking.meter import Meter
 from datagen.engines.openai.engine import OpenAIEngine, Source, merged
 from datagen.engines.protocol import Traffic
-from datagen.probe import Needs, answered
+from datagen.probe import Needs, Replies, among, answered
+from datagen.setting import Setting
 from datagen.solver import Asked, Solver
 from datagen.teacher import derive, tasks
 from datagen.teacher.write import Writing
@@ -51,15 +49,15 @@ def streams(recipe: Recipe, model: str) -> bool:
     return recipe.models[model].engine == "openai"
 
 
-def flow(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display, admission: Admission) -> None:
+def flow(at: Setting, admission: Admission) -> None:
     """Append the replies that are missing, as far as they can be asked for in one flow.
 
     Raises:
         EngineError: a model cannot be used; replies that have come are kept.
     """
     with ExitStack() as stack:
-        stack.enter_context(display.together())
-        found = _Flow(run, recipe, folders, display, admission, stack)
+        stack.enter_context(at.display.together())
+        found = _Flow(at, admission, stack)
         found.begin()
         if found.sources:
             try:
@@ -184,16 +182,8 @@ class _Checks:
 
 
 class _Flow:
-    def __init__(
-        self,
-        run: Run,
-        recipe: Recipe,
-        folders: Mapping[str, Path],
-        display: Display,
-        admission: Admission,
-        stack: ExitStack,
-    ) -> None:
-        self.run, self.recipe, self.folders, self.display = run, recipe, folders, display
+    def __init__(self, at: Setting, admission: Admission, stack: ExitStack) -> None:
+        self.at, self.run, self.recipe = at, at.run, at.recipe
         self.admission, self._stack = admission, stack
         self.sources: list[Any] = []
         #: Replies, and looks at questions, that are still to come.
@@ -203,12 +193,12 @@ class _Flow:
         self._checks: _Checks | None = None
         self._seen: set[str] = set()
         self._needs: dict[str, Needs] = {}
-        self._replies: dict[str, dict[Any, Answer]] = {}
+        self._replies = Replies(dict)
         self._owed: defaultdict[str, int] = defaultdict(int)
         self._solvers: dict[tuple[str, ...], Solver] = {}
         self._begun = False
         self._flushed = time.monotonic()
-        self._audited = {stage for f in recipe.filters if f.phase is Phase.AUDIT for stage in f.stages}
+        self._audited = {stage for f in at.recipe.filters if f.phase is Phase.AUDIT for stage in f.stages}
 
     @property
     def over(self) -> bool:
@@ -219,8 +209,8 @@ class _Flow:
         """Ask the first things."""
         probed = [stage for stage in self.recipe.captioned if self._probed(stage)]
         there = [q for q in self.run.my_questions() if q.question_id in self.admission.alive]
-        self._needs = {stage: Needs(self.run, self.recipe, stage) for stage in probed}
-        self._replies = answered(self.run, [q for q in there if q.stage in probed], AS_WRITTEN)
+        self._needs = {stage: Needs(self.at, stage) for stage in probed}
+        self._replies = answered(self.run, AS_WRITTEN, among(q for q in there if q.stage in probed))
         if streams(self.recipe, self.recipe.rollouts.model):
             self._rolling().remember([q for q in there if q.stage not in self._audited])
         for question in sorted(there, key=lambda q: (q.stage, q.image_id, q.question_id)):
@@ -239,7 +229,7 @@ class _Flow:
 
     def _teach(self, stage: str) -> None:
         captions = sorted(self.run.my_captions(stage), key=lambda row: row.caption_id)
-        writing = Writing(self.run, self.recipe, stage, self.folders[stage])
+        writing = Writing(self.at, stage)
 
         def ask(caption: CaptionedImage) -> None:
             if items := writing.following(caption):
@@ -271,7 +261,7 @@ class _Flow:
         """Ask what solvers have still to be asked about a question, and then for its rollouts if it is kept."""
         if question.stage not in self._needs:
             return
-        needs, replies = self._needs[question.stage], self._replies.setdefault(question.question_id, {})
+        needs, replies = self._needs[question.stage], self._replies[question.question_id]
         keys = needs.undecided.needed(question, list(replies.values()))
         for key in keys if needs.undecided.in_control(question) else keys[:1]:
             self._owed[question.question_id] += 1
@@ -294,7 +284,7 @@ class _Flow:
         if (Purpose.PROBE, name, stage) not in self._parts:
             sampling = self.recipe.captioned[stage].probe.sampling.record()
             model = self.recipe.models[name]
-            solver = Solver(self.run, name, model, sampling, Purpose.PROBE, self.folders, self.display)
+            solver = Solver(self.at, name, model, sampling, Purpose.PROBE)
             solver.on_answer = self._note
             part = self._part(Purpose.PROBE, name, stage, solver, None)
             part.then = lambda item: self._answered(item, self.probe)
@@ -304,9 +294,7 @@ class _Flow:
         section, key = self.recipe.rollouts, (Purpose.ROLLOUT, self.recipe.rollouts.model, "")
         if key not in self._solvers:
             model, sampling = self.recipe.models[section.model], section.sampling.record()
-            self._solvers[key] = Solver(
-                self.run, section.model, model, sampling, Purpose.ROLLOUT, self.folders, self.display
-            )
+            self._solvers[key] = Solver(self.at, section.model, model, sampling, Purpose.ROLLOUT)
         return self._solvers[key]
 
     def _note(self, answer: Answer) -> None:
@@ -328,7 +316,7 @@ class _Flow:
                 self.sources.append(self._models[name])
             label = step if step == "teacher" else f"{step}, {name}"
             label += f", {stage}" if stage not in ("", "perception") else ""
-            part = _Part(job, self._models[name], step, name, Line(self.display, label, total))
+            part = _Part(job, self._models[name], step, name, Line(self.at.display, label, total))
             if step == Purpose.ROLLOUT:
                 part.then = lambda item: self._answered(item, self._measure)
             self._parts[key] = part

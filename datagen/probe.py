@@ -5,48 +5,47 @@ asked all that is needed of it before the next one starts; a solver that batches
 question a round, so that a resumed build cuts the same batches.
 """
 
+from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
 from capcurriculum.errors import SourceError
 from capcurriculum.ledger.corrections import Corrections, corrections
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import ProbeKey
 from capcurriculum.recipe.stages import ProbeSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, Answer, Arm, Purpose, Question, digest
 from capcurriculum.run import Run, stage_of_caption
 from capcurriculum.tables import records
 from datagen.asking.ready_queue import ReadyQueue
+from datagen.setting import Setting
 from datagen.solver import Asked, ImageFile, Solver
 from datagen.undecided import Undecided, key_of, turns
 
+#: Question id -> the replies of the probe to it.
+Replies = defaultdict[str, dict[ProbeKey, Answer]]
 
-def probe(
-    run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display, only: Container[str] | None = None
-) -> None:
+
+def probe(at: Setting, only: Container[str] | None = None) -> None:
     """Append the answers that are missing; `only` are the ids of the questions worth asking, by default all.
 
     Raises:
         EngineError: a solver cannot be used.
         SourceError: the swapped arm is wanted and there is only one image.
     """
-    for stage in recipe.captioned:
-        mine = (q for q in run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
-        questions = sorted(mine, key=lambda q: (q.image_id, q.question_id))
-        _Probing(run, recipe, stage, questions, folders, display).ask()
+    for stage in at.recipe.captioned:
+        mine = (q for q in at.run.my_questions(pl.col("stage") == stage) if only is None or q.question_id in only)
+        _Probing(at, stage, sorted(mine, key=lambda q: (q.image_id, q.question_id))).ask()
 
 
 class Needs:
     """What the solvers of one stage have still to be asked, as things to ask."""
 
-    def __init__(self, run: Run, recipe: Recipe, stage: str) -> None:
-        self.corrected = corrections(run, recipe)
-        self.undecided = Undecided(recipe, stage, set(self.corrected.keys["question_id"]))
-        self._swapped = swaps(run, recipe.captioned[stage].probe, recipe.seed, stage)
+    def __init__(self, at: Setting, stage: str) -> None:
+        self.corrected = corrections(at.run, at.recipe)
+        self.undecided = Undecided(at.recipe, stage, set(self.corrected.keys["question_id"]))
+        self._swapped = swaps(at.run, at.recipe.captioned[stage].probe, at.recipe.seed, stage)
 
     def following(self, question: Question, replies: Mapping[ProbeKey, Answer], solver: str) -> list[Asked]:
         """What to ask this solver next: one thing where its reply may make the rest needless, and else all."""
@@ -64,20 +63,11 @@ class Needs:
 class _Probing:
     """The probe of one stage."""
 
-    def __init__(
-        self,
-        run: Run,
-        recipe: Recipe,
-        stage: str,
-        questions: Sequence[Question],
-        folders: Mapping[str, Path],
-        display: Display,
-    ) -> None:
-        self.run, self.recipe, self.folders, self.display = run, recipe, folders, display
-        self.section, self.questions = recipe.captioned[stage].probe, questions
-        self.needs = Needs(run, recipe, stage)
+    def __init__(self, at: Setting, stage: str, questions: Sequence[Question]) -> None:
+        self.at, self.section, self.questions = at, at.recipe.captioned[stage].probe, questions
+        self.needs = Needs(at, stage)
         self.undecided = self.needs.undecided
-        self.replies = answered(run, questions, self.needs.corrected)
+        self.replies = answered(at.run, self.needs.corrected, among(questions))
         #: The questions of each round that decided, by the reply that was asked for; for engines that batch.
         self._rounds: dict[ProbeKey, set[str]] = {}
 
@@ -87,8 +77,8 @@ class _Probing:
         for place, name in enumerate(turns(solvers)):
             if not any(key[0] == name for q in self.questions for key in self.needed(q)):
                 continue
-            model, sampling = self.recipe.models[name], self.section.sampling.record()
-            with Solver(self.run, name, model, sampling, Purpose.PROBE, self.folders, self.display) as solver:
+            model, sampling = self.at.recipe.models[name], self.section.sampling.record()
+            with Solver(self.at, name, model, sampling, Purpose.PROBE) as solver:
                 solver.on_answer = self.note
                 if solver.engine().window:
                     self._in_rounds(solver, last=place >= len(solvers) - 1)
@@ -166,14 +156,18 @@ class _Probing:
         return reply is not None and (reply.rollout >= rollout or self.undecided.asked_again(reply))
 
 
-def answered(run: Run, questions: Iterable[Question], corrected: Corrections) -> dict[str, dict[ProbeKey, Answer]]:
-    """Question id -> the replies of the probe so far, without their texts and graded under corrected keys."""
-    found: dict[str, dict[ProbeKey, Answer]] = {q.question_id: {} for q in questions}
+def among(questions: Iterable[Question]) -> pl.Expr:
+    """A predicate on a table with `question_id`: the rows of these questions."""
+    return pl.col("question_id").is_in([q.question_id for q in questions])
+
+
+def answered(run: Run, corrected: Corrections, about: pl.Expr) -> Replies:
+    """The replies of the probe for which a predicate holds, without their texts and graded under corrected keys."""
     names = ("request_key", "question_id", "solver", "purpose", "arm", "rollout", "answer", "outcome", "order")
     nothing = {"text": "", "finish": "", "tokens_in": 0, "tokens_out": 0, "prompt_digest": ""}
-    asked = run.answers.scan().filter(pl.col("purpose") == str(Purpose.PROBE)).select(names)
-    asked = asked.filter(pl.col("question_id").is_in(list(found)))
+    asked = run.answers.scan().filter(pl.col("purpose") == str(Purpose.PROBE), about).select(names)
     frame = corrected.answers(asked).with_columns(**{k: pl.lit(v) for k, v in nothing.items()}).collect()
+    found = Replies(dict)
     for answer in records(frame.sort("rollout", maintain_order=True), Answer):
         found[answer.question_id][key_of(answer)] = answer
     return found

@@ -5,33 +5,28 @@ it has enough (see `early_stopping`). A question's round depends on its own repl
 else, so a resumed build asks just what an undisturbed one would have, and questions need not wait for each other.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.rollouts import RolloutSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import Purpose, Question
-from capcurriculum.run import Run
 from capcurriculum.stats import PassRate
 from datagen.asking.ready_queue import ReadyQueue
 from datagen.early_stopping import enough, rounds
+from datagen.setting import Setting
 from datagen.solver import Asked, Solver, home_arm
 
 
-def roll_out(
-    run: Run, recipe: Recipe, questions: Iterable[Question], folders: Mapping[str, Path], display: Display
-) -> None:
+def roll_out(at: Setting, questions: Iterable[Question]) -> None:
     """Append the replies that are missing.
 
     Raises:
         EngineError: the model cannot be used.
     """
-    section = recipe.rollouts
+    section = at.recipe.rollouts
     ordered = sorted(questions, key=lambda q: (q.stage, q.image_id, q.question_id))
-    model, sampling = recipe.models[section.model], section.sampling.record()
-    with Solver(run, section.model, model, sampling, Purpose.ROLLOUT, folders, display) as solver:
+    model, sampling = at.recipe.models[section.model], section.sampling.record()
+    with Solver(at, section.model, model, sampling, Purpose.ROLLOUT) as solver:
         if section.stop == "never":
             solver.ask_all(ordered, partial(asked_of, indices=range(section.k)))
             return

@@ -5,7 +5,6 @@ asked about another image than it is trained on. Files that are written for othe
 them to this image.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -64,32 +63,23 @@ def _narrow(image: Image.Image) -> Image.Image:
     return Image.fromarray((values.astype(np.uint32) * 255 // most).astype(np.uint8))
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A usable image as it is shown."""
+def image_id(image: Image.Image) -> str:
+    """The id of a shown image in rows: the first 16 hex digits of the sha256 of its size and pixels.
 
-    image: Image.Image
-
-    @property
-    def image_id(self) -> str:
-        """The id of the image in rows: the first 16 hex digits of the sha256 of its size and pixels.
-
-        Copies under another orientation tag, in another lossless format or with other metadata are one image.
-        """
-        hashed = sha256(b"%d x %d\n" % self.image.size)
-        hashed.update(self.image.tobytes())
-        return hashed.hexdigest()[:16]
+    Copies under another orientation tag, in another lossless format or with other metadata are one image.
+    """
+    return sha256(b"%d x %d\n" % image.size + image.tobytes()).hexdigest()[:16]
 
 
-def checked(data: bytes, max_pixels: int) -> Checked:
-    """Decode an image file's bytes and check that it can be used.
+def checked(data: bytes, max_pixels: int) -> Image.Image:
+    """The usable image that an image file's bytes show.
 
     Raises:
         ImageProblem: too many pixels, too small, an unexpected format, not decodable, or no scale of numbers that could
             be known.
     """
     with image_decoding.decoded(data, max_pixels) as image:
-        return Checked(shown(image))
+        return shown(image)
 
 
 def read(path: str | Path) -> Image.Image:
@@ -129,12 +119,8 @@ def _plain(image: Image.Image) -> bool:
     if image.getexif().get(_ORIENTATION, 1) != 1 or image.format == "AVIF":  # which many a Pillow cannot read
         return False
     if image.has_transparency_data:
-        return _opaque(image)
+        return image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
     return image.mode in _SIMPLE or (image.mode == "CMYK" and image.format in ("JPEG", "MPO"))
-
-
-def _opaque(image: Image.Image) -> bool:
-    return image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
 
 
 def _foreign(image: Image.Image) -> bool:

@@ -17,9 +17,7 @@ import polars as pl
 
 from capcurriculum import answers, prompts
 from capcurriculum.recipe.models import ModelSection
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
-from capcurriculum.run import Run
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -27,6 +25,7 @@ from datagen.asking.outcomes import Heard, look
 from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
 from datagen.option_rotation import rotated, written
+from datagen.setting import Setting
 
 #: Arm, rollout, and how far the options were rotated.
 Variant = tuple[str, int, int]
@@ -86,29 +85,25 @@ def home_arm(question: Question) -> Arm:
 class Solver:
     """One model under one name, asked for one purpose; its engine is started when there is something to ask.
 
-    `folders` maps a stage to the folder its image paths are relative to. An `engine` that is given is used and left
-    open; otherwise one is started and closed here.
+    An `engine` that is given is used and left open; otherwise one is started and closed here.
     """
 
     def __init__(
         self,
-        run: Run,
+        at: Setting,
         name: str,
         model: ModelSection,
         sampling: Sampling,
         purpose: Purpose,
-        folders: Mapping[str, Path],
-        display: Display,
         engine: Engine | None = None,
     ) -> None:
-        self.run, self.name, self.model, self.sampling = run, name, model, sampling
-        self.purpose, self.folders, self.display = purpose, folders, display
+        self.at, self.name, self.model, self.sampling, self.purpose = at, name, model, sampling, purpose
         self._open = ExitStack()
         self._engine = engine
         self._hear: Callable[[Asked], None] | None = None
         #: Called with every reply, as soon as it is graded.
         self.on_answer: Callable[[Answer], None] | None = None
-        self.heard = Heard(purpose, f"{name} ({model.model})", look(run, "answers"))
+        self.heard = Heard(purpose, f"{name} ({model.model})", look(at.run, "answers"))
         #: Question id -> variant -> outcome of its answers by this solver, of the questions in hand.
         self.known: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
 
@@ -140,7 +135,7 @@ class Solver:
         return found
 
     def _mine(self) -> pl.LazyFrame:
-        return self.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
+        return self.at.run.answers.scan().filter(pl.col("solver") == self.name, pl.col("purpose") == self.purpose)
 
     def _counts(self, rollouts: Iterable[int]) -> dict[str, int]:
         """Question id -> how many different answers it has, over these rollouts."""
@@ -181,7 +176,7 @@ class Solver:
         chosen = questions if self.engine().window else lacking
         self.remember(chosen)
         total, before = len(first) * len(questions), sum(counts.get(q.question_id, 0) for q in questions)
-        line = Line(self.display, f"{self.purpose}, {self.name}{part}", total, before)
+        line = Line(self.at.display, f"{self.purpose}, {self.name}{part}", total, before)
         self._ask((item for question in chosen for item in asked(question)), line)
 
     def ask_in_turns(self, turns: ReadyQueue[Asked], total: int) -> None:
@@ -191,18 +186,18 @@ class Solver:
             EngineError: the model cannot be used.
         """
         self._hear = turns.heard
-        line = Line(self.display, f"{self.purpose}, {self.name}", total, finished=turns.newly_finished)
+        line = Line(self.at.display, f"{self.purpose}, {self.name}", total, finished=turns.newly_finished)
         self._ask(turns, line)
 
     def ask_each(self, items: Sequence[Asked], part: str = "") -> None:
         """Append the answers of these that the run has none for; raises as `ask_all`."""
         self.remember([item.question for item in items])
-        line = Line(self.display, f"{self.purpose}, {self.name}{part}", len(items), sum(map(self.done, items)))
+        line = Line(self.at.display, f"{self.purpose}, {self.name}{part}", len(items), sum(map(self.done, items)))
         self._ask(items, line)
 
     def _ask(self, items: Iterable[Asked | None], line: Line) -> None:
         engine = self.engine()
-        ask_missing(items, self, engine, Meter(self.run, self.purpose, self.name, engine.traffic), line)
+        ask_missing(items, self, engine, Meter(self.at.run, self.purpose, self.name, engine.traffic), line)
 
     def done(self, item: Asked) -> bool:
         """Whether the run holds the answer."""
@@ -213,7 +208,7 @@ class Solver:
         sampling = self.sampling
         if item.rollout and self.purpose is Purpose.PROBE:
             sampling = replace(sampling, max_tokens=sampling.max_tokens * 2**item.rollout)
-        return request(item, self.model.model, sampling, self.folders)
+        return request(item, self.model.model, sampling, self.at.folders)
 
     def row(self, item: Asked, response: Response) -> Answer:
         """The graded answer."""
@@ -232,11 +227,11 @@ class Solver:
 
     def append(self, rows: Sequence[Answer]) -> None:
         """Append answers as one shard."""
-        self.run.answers.append(rows)
+        self.at.run.answers.append(rows)
 
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
-    """What the engine is asked; `folders` as in `Solver`."""
+    """What the engine is asked; `folders` as in `Setting`."""
     turns = messages(item.question, item.arm, item.order)
     return Request.make(model, turns, sampling, images=images(item, folders), rollout=item.rollout)
 

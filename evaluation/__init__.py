@@ -1,1 +1,1 @@
-"""Serve models, and measure them on benchmarks and on rows they were not trained on."""
+"""Serve models, and evaluate them on benchmarks and held-out rows."""

@@ -1,7 +1,7 @@
-"""`capcurriculum evaluate`: every model through every benchmark of a suite, and what came of it in one table.
+"""`capcurriculum evaluate`: evaluate every model on every benchmark of a suite, and print a table of the results.
 
-What is finished is known by its content and left alone, so the same command goes on after anything: a kill, a server
-that died, a judge that was down. A benchmark that has no score yet says why and makes the command fail.
+Finished benchmarks are identified by their content and skipped, so the same command resumes after a kill, a server that
+died or a judge that was down. A benchmark without a score is reported with its reason and makes the command fail.
 """
 
 import sys
@@ -16,7 +16,7 @@ from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.render import terminal
 from capcurriculum.render.table import grid
 from evaluation import dry_run, own_runner, suites
-from evaluation.job import Work
+from evaluation.job import Job
 from evaluation.lmmseval import run as lmmseval
 from evaluation.lmmseval import session as lmms_session
 from evaluation.results import results
@@ -29,11 +29,7 @@ _ENGINES = {own_runner.NAME: own_runner.run, session.NAME: vlmevalkit.run, lmms_
 
 
 def targets(names: Sequence[str], backbone: str = "", system: bool | None = None) -> list[Target]:
-    """The models that are named, each under a label of its own.
-
-    Raises:
-        CapCurriculumError: there is no such model, or two have one label.
-    """
+    """The models of these names; raises `CapCurriculumError` if there is no such model, or two have the same label."""
     found = [find(name, backbone, system) for name in names]
     labels = [target.label for target in found]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -41,34 +37,32 @@ def targets(names: Sequence[str], backbone: str = "", system: bool | None = None
     return found
 
 
-def evaluate(work: Work, models: Sequence[Target], engine: str, suite: str, *, allow: bool) -> None:
-    """Ask every model every benchmark of a suite, which the user named `suite`, and print what came of it.
-
-    With `work.dry_run` nothing is asked, and what would be is printed.
+def evaluate(job: Job, models: Sequence[Target], engine: str, suite: str, *, allow: bool) -> None:
+    """Evaluate models on the suite that the user called `suite`, and print the scores, or the plan with `job.dry_run`.
 
     Raises:
-        CapCurriculumError: with one sentence, also when a benchmark has no score yet; all that was answered is kept.
+        CapCurriculumError: a benchmark has no score yet, or the evaluation cannot run; replies so far are kept.
     """
     for target in models:
-        _check_rows(target, work.suite)
-    if work.dry_run:
+        _check_rows(target, job.suite)
+    if job.dry_run:
         for target in models:
-            for text in dry_run.lines(work, target, engine):
+            for text in dry_run.lines(job, target, engine):
                 terminal.say(*text.split("\n"))
         return
-    for name, wishes in wished(work, models, engine, suite).items():
+    for name, wishes in wished(job, models, engine, suite).items():
         consent.check(name, wishes, {consent.KITS, consent.JUDGES}, allow=allow)
-    work.folder.mkdir(parents=True, exist_ok=True)
-    with locks.alone(work.folder):
-        states = [state for target in models for state in _ENGINES[engine](work, target)]
-    report(work.folder, states, terminal.console(width=None if sys.stdout.isatty() else 140))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with locks.alone(job.folder):
+        states = [state for target in models for state in _ENGINES[engine](job, target)]
+    report(job.folder, states, terminal.console(width=None if sys.stdout.isatty() else 140))
 
 
 def _check_rows(target: Target, suite: suites.Suite) -> None:
-    """Say where a run's rows are not those of the recipe that named its model, and do not ask the model such rows.
+    """Note where the rows of a model's run differ from its recipe's, since it may have been trained on either.
 
     Raises:
-        RunError: the suite is of them, so that the model may have been trained on them.
+        RunError: the suite holds such rows.
     """
     if not target.remark or target.run is None:
         return
@@ -78,31 +72,27 @@ def _check_rows(target: Target, suite: suites.Suite) -> None:
     terminal.say(f"note: {target.remark} The model may have been trained on either.", error=True)
 
 
-def wished(work: Work, targets: Sequence[Target], engine: str, suite: str) -> dict[str, Sequence[Wish]]:
-    """What the recipes of the models' runs and a suite's own file would run and send: their names to their lists."""
+def wished(job: Job, targets: Sequence[Target], engine: str, suite: str) -> dict[str, Sequence[Wish]]:
+    """File -> what it would run or send and needs consent for, for the recipes of the runs and the suite's file."""
     if engine == own_runner.NAME:
         return {}
     found: dict[str, Sequence[Wish]] = {}
     for target in targets:
-        if target.run and not work.python:
+        if target.run and not job.python:
             found[str(target.run.path)] = consent.of_recipe(target.run.recipe())
-    if suites.is_file(suite) and (not work.judge or work.judge in work.suite.judges):
-        found[suite] = suites.wishes(work.suite)
+    if suites.is_file(suite) and (not job.judge or job.judge in job.suite.judges):
+        found[suite] = suites.wishes(job.suite)
     return found
 
 
 def default_folder(targets: Sequence[Target]) -> Path:
-    """`evaluation/` of the one run that any of the models is of, where its card looks for them; else `evaluations/`."""
+    """`evaluation/` of the run if the models are of one run, where its card finds results; else `evaluations/`."""
     paths = {target.run.path for target in targets if target.run}
     return paths.pop() / results.FOLDER if len(paths) == 1 else Path("evaluations")
 
 
 def report(folder: Path, states: Sequence[State], console: Console) -> None:
-    """The table of what was evaluated.
-
-    Raises:
-        EvaluationError: a benchmark of it has no score.
-    """
+    """Print the table of these benchmarks; raises `EvaluationError` if one of them has no score."""
     scores = {results.named(score): score for score in results.scores_in(folder)}
     rows = []
     for state in states:

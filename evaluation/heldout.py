@@ -1,15 +1,15 @@
-"""`python -m evaluation.heldout RECIPE`: how right the model is on held-out rows, before training and after each stage.
+"""`python -m evaluation.heldout RECIPE`: accuracy on held-out rows before training and after each stage.
 
-Rows of the validation and test splits are asked as training asks them, `--rollouts` times each at temperature 1, and
-graded by the function that pays the reward. A model that has been measured is not asked again. With `--every-question`
-the questions of held-out images that no filter kept are asked too, so that no choice of rows favours a model.
+Rows of the validation and test splits are asked as in training, `--rollouts` times each at temperature 1, and graded by
+the function of the reward. Models with stored scores are not asked again. With `--every-question` the questions of
+held-out images that filters dropped are included, so that the selection of rows favours no model.
 """
 
 import argparse
 import importlib.util
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from capcurriculum import recipe
@@ -32,14 +32,15 @@ from evaluation.results import results
 from evaluation.results.results import HeldOut
 from training import plan, stage_sets
 
-_VERSION = 2  # of what is kept
+_VERSION = 2  # of the stored file
+_SAMPLING = Sampling(temperature=1.0, max_tokens=96)
 
 
 def models(wanted: Recipe) -> list[tuple[str, str, str]]:
-    """(label, checkpoint, its digest) of the model before training and after every finished stage.
+    """(label, checkpoint, its digest) before training and after every finished stage.
 
     Raises:
-        RunError: nothing has been trained.
+        RunError: no stage is finished.
     """
     file = wanted.training_dir / "plan.json"
     stages = [stage for stage in plan.load(file) if stage.state == plan.State.DONE]
@@ -47,22 +48,6 @@ def models(wanted: Recipe) -> list[tuple[str, str, str]]:
         raise RunError(f"{file} has no finished stage; train first.")
     after = [(f"after {stage.stage}", stage.checkpoint, stage.checkpoint_digest) for stage in stages]
     return [("start", stages[0].parent, stages[0].parent_digest), *after]
-
-
-def measure(
-    label: str, checkpoint: str, held: Mapping[str, Sequence[Question]], folders: Mapping[str, Path], rollouts: int
-) -> Iterator[HeldOut]:
-    """A score for every stage that has held-out rows."""
-    section = ModelSection(engine="transformers", model=checkpoint)
-    sampling = Sampling(temperature=1.0, max_tokens=96)
-    with engines.create(section) as engine:
-        for stage, rows in held.items():
-            asked = [Asked(question, home_arm(question), k) for question in rows for k in range(rollouts)]
-            # The seed of a reply comes from the key, so the label stands for the model: the same draws for all of them.
-            requests = {request(item, "held-out", sampling, folders).key: item for item in asked}
-            replies = engine.stream(request(item, "held-out", sampling, folders) for item in asked)
-            outcomes = [(requests[r.key], graded(requests[r.key].question, r)[0], r.tokens_out) for r in replies]
-            yield _score(label, stage, outcomes)
 
 
 def _score(label: str, stage: str, outcomes: Sequence[tuple[Asked, Outcome, int]]) -> HeldOut:
@@ -96,12 +81,12 @@ def evaluate(
     stages: Collection[str] | None = None,
     labels: Collection[str] | None = None,
 ) -> list[HeldOut]:
-    """Scores kept in `evaluation/` of the run: of every model, or of `labels`, on every stage, or on `stages`.
+    """Scores of every model (or of `labels`) on every stage (or on `stages`), stored in `evaluation/` of the run.
 
-    With `at_most`, the first so many rows of each stage by id; ids are hashes, so these are drawn at random.
+    With `at_most`, the first so many rows of each stage by id, which is a random sample since ids are hashes.
 
     Raises:
-        RunError: there is no run, nothing was trained, or its rows are not those that the recipe makes of it.
+        RunError: there is no run, no stage is finished, or the rows of the run differ from those of the recipe.
         EngineError: a checkpoint cannot be loaded.
     """
     run = existing(wanted.run_dir)
@@ -130,30 +115,35 @@ def measured(
     display: Display,
     weights: str = "",
 ) -> list[HeldOut]:
-    """The scores of one checkpoint, from the run's folder if they are there."""
-    name = f"heldout-{digest(_VERSION, label, _weights(checkpoint), rollouts, _ids(held))}.json"
+    """The scores of one checkpoint, read from the run if they are stored."""
+    ids = sorted(question.question_id for rows in held.values() for question in rows)
+    name = f"heldout-{digest(_VERSION, label, _weights(checkpoint), rollouts, ids)}.json"
     file = run.path / "evaluation" / name
     if not file.is_file():
         display.note(f"held-out rows, {label}")
-        scores = measure(label, checkpoint, held, folders, rollouts)
-        found = [score.model_copy(update={"weights": weights}).model_dump() for score in scores]
+        found = []
+        with engines.create(ModelSection(engine="transformers", model=checkpoint)) as engine:
+            for stage, rows in held.items():
+                # A reply is seeded by its key, so the constant model name gives all models the same draws.
+                asked = [Asked(question, home_arm(question), k) for question in rows for k in range(rollouts)]
+                requests = [request(item, "held-out", _SAMPLING, folders) for item in asked]
+                by_key = dict(zip((one.key for one in requests), asked, strict=True))
+                replies = ((by_key[reply.key], reply) for reply in engine.stream(iter(requests)))
+                outcomes = [(item, graded(item.question, r)[0], r.tokens_out) for item, r in replies]
+                found.append(_score(label, stage, outcomes).model_copy(update={"weights": weights}).model_dump())
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, json.dumps(found, indent=1).encode())
     return results.held_out_in(file)
 
 
 def _weights(checkpoint: str) -> list[str]:
-    """Names, sizes and times of a checkpoint's weights; enough to tell a folder that was written again."""
+    """Names, sizes and times of a checkpoint's weights, to detect a folder that was written again."""
     folder = Path(checkpoint)
     return [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(folder.glob("*.safetensors"))]
 
 
-def _ids(held: Mapping[str, Sequence[Question]]) -> list[str]:
-    return sorted(question.question_id for rows in held.values() for question in rows)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table, and draw it where matplotlib is."""
+    """Print the table, and plot it if matplotlib is installed."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.heldout", description="Accuracy on held-out rows.")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--rollouts", type=int, default=4, help="replies to every row (default 4)")

@@ -1,7 +1,7 @@
-"""What a chain of stages has taught, as one table, one sentence a stage, and one picture.
+"""Held-out accuracy of a chain of stages, as one table, one sentence for each stage, and one plot.
 
-A column is a capability, a line a model: before training, and after each stage. Gains are over the model before
-training, row by row; what a stage itself has done is its model against the one before it.
+Columns are capabilities and lines are models: before training, and after each stage. Gains in the table are paired with
+the model before training; the effect of a stage is paired with the model before that stage.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ from capcurriculum.stats import Gain, gain
 from evaluation.results.results import HeldOut
 
 AFTER = "after "
-#: What a stage may cost another capability, in the mean, before it is said.
+#: The mean loss of another capability above which it is reported.
 _LITTLE = 0.02
 
 
 def table(scores: Sequence[HeldOut]) -> Table:
-    """Accuracy of every model on every stage's held-out rows, with its gain over the first of them."""
+    """Accuracy of every model on the held-out rows of every stage, with its gain over the first model."""
     stages, by_model = _stages(scores), _by_model(scores)
     first = next(iter(by_model.values()))
     rows = []
@@ -36,19 +36,20 @@ def table(scores: Sequence[HeldOut]) -> Table:
 
 
 def _short(change: Gain) -> str:
-    """A gain in points, short enough for three columns on a terminal of 80 characters."""
+    """A gain in points, short enough for three columns in 80 characters."""
     return f"{100 * change.mean:+.1f} ({100 * change.low:.1f} to {100 * change.high:.1f})"
 
 
 def sentences(scores: Sequence[HeldOut]) -> Iterator[str]:
-    """What each stage did to its own capability and cost the others, what the last model gained, and the replies."""
+    """The effect of each stage, the gain of the last model, and statistics of the replies, as sentences."""
     stages, models = _stages(scores), list(_by_model(scores).items())
     for (_, before), (name, after) in pairwise(models):
-        own = name.removeprefix(AFTER)
+        trained = name.removeprefix(AFTER)
         changes = {stage: gain(before[stage].rates, after[stage].rates) for stage in stages}
-        told = f"Stage {own}: {changes.pop(own)} points on its own rows" if own in changes else f"Stage {own}"
+        text = f"Stage {trained}"
+        text += f": {changes.pop(trained)} points on its own rows" if trained in changes else ""
         lost = [f"{stage} {change}" for stage, change in changes.items() if change.mean < -_LITTLE]
-        yield f"{told}; {'lost ' + ', '.join(lost) if lost else f'no other lost more than {100 * _LITTLE:.0f}'}."
+        yield f"{text}; {'lost ' + ', '.join(lost) if lost else f'no other lost more than {100 * _LITTLE:.0f}'}."
     if len(models) > 1:
         first, last = models[0][1], models[-1][1]
         gained = ", ".join(f"{stage} {gain(first[stage].rates, last[stage].rates)}" for stage in stages)
@@ -62,7 +63,7 @@ def sentences(scores: Sequence[HeldOut]) -> Iterator[str]:
 
 
 def worst_loss(scores: Sequence[HeldOut]) -> Gain | None:
-    """The largest loss, or least gain, of a stage on another stage's rows; None of a single stage."""
+    """The largest loss (or smallest gain) of a stage on the rows of another one; None for a single stage."""
     stages, models = _stages(scores), list(_by_model(scores).items())
     found = [
         gain(before[stage].rates, after[stage].rates)
@@ -74,7 +75,7 @@ def worst_loss(scores: Sequence[HeldOut]) -> Gain | None:
 
 
 def draw(scores: Sequence[HeldOut], stem: Path) -> list[Path]:
-    """Accuracy of each capability after each stage, with 95 % intervals, as `stem`.svg and `stem`.png.
+    """Plot accuracy with 95 % intervals by model and capability, as `stem`.svg and `stem`.png; returns the files.
 
     Raises:
         RunError: matplotlib is missing.
@@ -86,12 +87,12 @@ def draw(scores: Sequence[HeldOut], stem: Path) -> list[Path]:
         axes = figure.subplots()
         for number, stage in enumerate(_stages(scores)):
             colour, dashes = plot.STYLES[number % len(plot.STYLES)]
-            own = [found[stage] for found in by_model.values()]
-            places = [place + (number - 1) * 0.04 for place in range(len(own))]  # bars beside each other
+            points = [found[stage] for found in by_model.values()]
+            places = [place + (number - 1) * 0.04 for place in range(len(points))]  # so that bars do not overlap
             axes.errorbar(
                 places,
-                [100 * score.accuracy for score in own],
-                yerr=[100 * score.half_width for score in own],
+                [100 * score.accuracy for score in points],
+                yerr=[100 * score.half_width for score in points],
                 color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, linewidth=1.5, label=stage,
             )  # fmt: skip
         axes.set_xticks(range(len(by_model)), [plot.shown(model, 24) for model in by_model])
@@ -109,7 +110,7 @@ def _by_model(scores: Sequence[HeldOut]) -> dict[str, Mapping[str, HeldOut]]:
 
 
 def _stages(scores: Sequence[HeldOut]) -> list[str]:
-    """The stages in the order in which they were trained, others behind them."""
+    """The stages in the order of training, others last."""
     there = list(dict.fromkeys(score.stage for score in scores))
     trained = [name for model in _by_model(scores) if (name := model.removeprefix(AFTER)) in there]
     return list(dict.fromkeys([*trained, *there]))

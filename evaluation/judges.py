@@ -1,13 +1,13 @@
-"""Who judges replies that no program can grade, by name; and whether it is there.
+"""Judge models by name, and a relay to one that is known to answer.
 
-Kits fall back to exact matching when their judge does not answer, some of them in silence. So the judge is asked first,
-by us, and every request to it goes through a relay that counts what failed: a benchmark without its judge has no score.
+Kits fall back to exact matching when their judge does not answer, some of them silently. So the judge is probed first,
+and every request to it goes through a relay that counts failures: a benchmark whose judge failed has no score.
 """
 
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,60 +22,55 @@ _SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A judge and the name that results show."""
+class NamedJudge:
+    """A judge and its name in results."""
 
     name: str
     judge: Judge
 
 
-def resolve(name: str, suite: Suite) -> Named | None:
-    """The judge that a user names, "" for the suite's; None for no judge but exact matching.
+def resolve(name: str, suite: Suite) -> NamedJudge | None:
+    """The judge called `name` ("": the suite's); None for exact matching.
 
     Raises:
-        EvaluationError: there is none of that name.
+        EvaluationError: there is no such judge.
     """
     wanted = name or suite.judge
     if wanted in ("", EXACT):
         return None
     if wanted in suite.judges:
-        return Named(wanted, suite.judges[wanted])
+        return NamedJudge(wanted, suite.judges[wanted])
     if wanted.startswith(_BEDROCK):
-        return Named(wanted.removeprefix(_BEDROCK), Judge(bedrock=wanted.removeprefix(_BEDROCK)))
+        return NamedJudge(wanted.removeprefix(_BEDROCK), Judge(bedrock=wanted.removeprefix(_BEDROCK)))
     model, at, url = wanted.partition("@")
     if not at:
         known = ", ".join((*suite.judges, EXACT))
         raise EvaluationError(f"There is no judge {wanted!r}: name {known}, MODEL@URL, or bedrock:ID.")
     try:
-        return Named(model, Judge(model=model, base_url=url))
+        return NamedJudge(model, Judge(model=model, base_url=url))
     except ValueError as error:
         raise EvaluationError(
-            f"What stands behind the @ of the judge {model} is no base URL; it looks like http://127.0.0.1:8000/v1."
+            f"The text after the @ of the judge {model} is no base URL; give one like http://127.0.0.1:8000/v1."
         ) from error
 
 
 @contextmanager
-def sitting(named: Named, kit: "kits.Kit", folder: Path) -> Iterator[Relay]:
-    """A relay to the judge, which is there.
+def sitting(named: NamedJudge, kit: kits.Kit, folder: Path) -> Iterator[Relay]:
+    """A relay to the judge, which has answered a probe.
 
     Raises:
-        EvaluationError: it does not answer; the sentence says what it said.
+        EvaluationError: it does not answer; the text is the reason, without a full stop.
     """
-    judge = named.judge
-    journal = folder / "judge.jsonl"
-    if judge.bedrock:
-        token = new_token()
-        with kits.bedrock(kit, judge.bedrock, folder, token) as url:
-            yield from _asked(named, Upstream(url, token, model=judge.bedrock, timeout_seconds=_SECONDS), journal)
-    else:
-        key = os.environ.get(judge.api_key_env, "")
-        upstream = Upstream(judge.base_url.rstrip("/"), key, model=judge.model, timeout_seconds=_SECONDS)
-        yield from _asked(named, upstream, journal)
-
-
-def _asked(named: Named, upstream: Upstream, journal: Path) -> Iterator[Relay]:
-    with relaying(upstream, journal) as relay:
-        # Never from the record: it may have been there yesterday.
+    judge, token = named.judge, new_token()
+    with ExitStack() as stack:
+        if judge.bedrock:
+            url = stack.enter_context(kits.bedrock(kit, judge.bedrock, folder, token))
+            upstream = Upstream(url, token, model=judge.bedrock, timeout_seconds=_SECONDS)
+        else:
+            key = os.environ.get(judge.api_key_env, "")
+            upstream = Upstream(judge.base_url.rstrip("/"), key, model=judge.model, timeout_seconds=_SECONDS)
+        relay = stack.enter_context(relaying(upstream, folder / "judge.jsonl"))
+        # Sent directly, since the journal may hold a reply from a time when the judge was up.
         turn = {"role": "user", "content": "Hello. Answer with one word."}
         body = json.dumps({"model": upstream.model, "messages": [turn], "max_tokens": 16, "temperature": 0}).encode()
         status, _, why = relay.send(body)

@@ -1,7 +1,7 @@
-"""Evaluation kits in environments of their own: found, asked for their version, and run without leaving a process.
+"""Evaluation kits in environments of their own: find one, read its version, run it, leave no process behind.
 
-Nothing of a kit is imported or patched here. Its process gets no key (the relay has them), no proxy between it and this
-machine, and is ended when the server it asks has ended, instead of failing sample by sample for hours.
+Nothing of a kit is imported or patched. Its process gets no API key (the relay adds it) and no proxy for loopback, and
+is ended as soon as the server that it queries has ended.
 """
 
 import os
@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from capcurriculum.errors import EvaluationError
 from capcurriculum.trust import child_environment
@@ -18,19 +19,17 @@ from evaluation.serving import server
 from evaluation.serving.models import Target
 from evaluation.serving.vllm_command import HOST, Launch
 from training.supervise import processes, watchdog
-from training.supervise import supervisor as supervision
 
 #: The version of a kit whose interpreter was not started.
 UNASKED = "not asked"
-#: What `make eval-venv` makes.
+#: The interpreter of the environment that `make eval-venv` creates.
 DEFAULT = Path(".venv-eval/bin/python")
 _POLL = 0.2
 _VERSION_SECONDS = 60
 _BEDROCK_SECONDS = 300.0
-#: Kits fetch their benchmarks themselves.
+#: Kits download their benchmarks themselves.
 _REACH = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-#: Amazon's credentials.
-_AMAZON = ("AWS_",)
+_AWS = ("AWS_",)
 _QUIET = {
     "NO_PROXY": f"{HOST},localhost",
     "no_proxy": f"{HOST},localhost",
@@ -44,7 +43,7 @@ _QUIET = {
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """A kit: what this program calls it, its interpreter, and the version of its distribution."""
+    """A kit: its name here, its interpreter, and the version of its distribution."""
 
     name: str
     python: str
@@ -53,7 +52,16 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where and how a kit asks one model. `folder` is absolute."""
+    """The evaluation of one model by a kit. `setup` is a digest of all that can change a reply; `folder` is absolute.
+
+    Subclasses set the kit's `name` here, its `distributions` (the preferred one first), a `hint` on how to install it,
+    and the `version` of how models are asked.
+    """
+
+    name: ClassVar[str]
+    distributions: ClassVar[tuple[str, ...]]
+    hint: ClassVar[str]
+    version: ClassVar[int] = 1
 
     kit: Kit
     target: Target
@@ -64,19 +72,17 @@ class Session:
 
     @property
     def log(self) -> Path:
-        """All that the kit printed."""
+        """The kit's output."""
         return self.folder / f"{self.kit.name}.log"
 
     @property
     def journal(self) -> Path:
-        """Every reply, as the relay keeps it."""
+        """The relay's journal of replies."""
         return self.folder / "replies.jsonl"
 
 
 def find(name: str, distributions: Sequence[str], python: str, hint: str, *, start: bool = True) -> Kit:
-    """The kit in the environment of `python`, "" for the one that the Makefile makes.
-
-    Where it is not to be started, nobody tells its version.
+    """The kit in the environment of `python` ("": `DEFAULT`); its version is `UNASKED` without `start`.
 
     Raises:
         EvaluationError: there is no such interpreter, or the kit is not installed there.
@@ -102,19 +108,19 @@ def find(name: str, distributions: Sequence[str], python: str, hint: str, *, sta
         raise EvaluationError(f"{path} does not answer ({error}); name another Python with --python.") from error
     if done.returncode or not done.stdout.strip():
         raise EvaluationError(f"{path} has no {distributions[0]}; {mend}.")
-    # Absolute, and not resolved: a virtual environment is known by the place of its link.
+    # Absolute but not resolved: the link's location identifies the virtual environment.
     return Kit(name, str(path.absolute()), done.stdout.strip())
 
 
 def environment(further: Mapping[str, str], keep: Collection[str] = ()) -> dict[str, str]:
-    """The variables of a kit's process; of secrets it holds those named in `keep` alone."""
+    """The environment of a kit's process; it holds no secrets but those named in `keep`."""
     kept = child_environment.environment({}, (*_REACH, *keep))
     kept.pop("PYTHONPATH", None)
     return kept | _QUIET | {"OPENAI_API_KEY": "EMPTY"} | dict(further)
 
 
 def keys(token: str) -> dict[str, str]:
-    """The variables by which a kit's process gets a relay's token: neither its command line nor a file has it."""
+    """The variables that pass a relay's token to a kit, which is in no command line and no file."""
     return {"OPENAI_API_KEY": token, "LMDEPLOY_API_KEY": token}
 
 
@@ -127,52 +133,36 @@ def run(
     ended: Callable[[], str],
     keep: Collection[str] = (),
 ) -> str:
-    """Run a command of a kit to its end; "" when it ended well, else how it ended.
+    """Run a command of a kit to its end; returns "" for success, else how it ended.
 
-    `folder` is its working directory and marks its processes; `ended` says how the server it asks has ended, if it has;
-    `keep` names secrets that it needs.
+    `folder` is its working directory and marks its processes. `ended` returns how the server it queries has ended, ""
+    while that runs. `keep` names secrets that the command needs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if found := processes.importable(folder):
-        return f"{folder} holds {found}, which the kit's Python would import; look at it, and take it away"
-    processes.end(folder)  # of a run that was killed
+        return f"{folder} holds {found}, which the kit's Python would import; check it and remove it"
     start = log.stat().st_size if log.exists() else 0
-    with log.open("ab") as handle:
-        child = subprocess.Popen(
-            [kit.python, *argv],
-            cwd=folder,
-            env=environment(variables, keep) | {processes.MARKER: str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-            preexec_fn=processes.die_with_parent,
-        )
-    try:
-        with supervision.signals_as_interrupts():
-            while (code := child.poll()) is None:
-                if why := ended():
-                    return why
-                time.sleep(_POLL)
-    finally:
-        with supervision.signals_ignored():
-            processes.end(folder, child.pid)
-            child.wait()
+    with (
+        log.open("ab") as handle,
+        server.supervised([kit.python, *argv], environment(variables, keep), folder, handle) as child,
+    ):
+        while (code := child.poll()) is None:
+            if why := ended():
+                return why
+            time.sleep(_POLL)
     return f"{kit.name} {watchdog.ended(code, log, start)}; its log is {log}" if code else ""
 
 
 @contextmanager
 def bedrock(kit: Kit, model: str, folder: Path, token: str) -> Iterator[str]:
-    """The base URL of a server in the kit's environment that answers with a Bedrock model through the kit's own class.
-
-    It answers who has the `token`.
+    """Serve a Bedrock model through the kit's own class, in its environment, and yield the base URL.
 
     Raises:
-        EvaluationError: it does not come up: the kit lacks boto3, or there are no credentials.
+        EvaluationError: it does not start: boto3 or the credentials are missing.
     """
     port = server.free_port()
     script = Path(__file__).parent / "vlmevalkit" / "bedrock.py"
     variables = _QUIET | {"BEDROCK_TOKEN": token}
-    launch = Launch((kit.python, str(script), str(port), model), variables, model, port, (*_AMAZON, *_REACH))
-    with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock") as running:
-        yield running.url
+    launch = Launch((kit.python, str(script), str(port), model), variables, model, port, (*_AWS, *_REACH))
+    with server.serving(launch, _BEDROCK_SECONDS, folder / "bedrock"):
+        yield launch.url

@@ -1,11 +1,10 @@
-"""The own runner: benchmark files asked through the project's engines and graded as training grades.
+"""The own runner: benchmark files asked through the project's engines and graded as in training.
 
-The turns, the request and the grade are those of rollouts and rewards (`datagen.solver`), so a score means what a pass
-rate means. A reply is on disk as soon as it is there, and what is there is never asked again.
+Messages, request and grade are those of rollouts and rewards (`datagen.solver`), so a score means what a pass rate
+means. A reply is on disk as soon as it arrives and is never requested again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum import prompts
@@ -20,8 +19,9 @@ from datagen.engines.protocol import Engine
 from datagen.solver import graded
 from evaluation.benchmarks import scoring, stage_files, tsv
 from evaluation.benchmarks.benchmark import Benchmark, Item
-from evaluation.benchmarks.images import Pictures
-from evaluation.job import Work
+from evaluation.benchmarks.images import ImageStore
+from evaluation.job import Job
+from evaluation.judges import EXACT
 from evaluation.results import samples
 from evaluation.results.results import State
 from evaluation.results.samples import Sample
@@ -30,42 +30,29 @@ from evaluation.serving.models import Target
 from evaluation.suites import Entry
 
 NAME = "own"
-#: The judge that is none.
-EXACT = "exact"
 _VERSION = 1  # of how a sample is asked
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who is asked how: the same values make the same `setup`, whose replies need not be asked for again."""
-
-    target: Target
-    sampling: Sampling
-
-    @property
-    def setup(self) -> str:
-        """Digest of all that can change a reply: weights (else the name), system turn, sampling."""
-        who = self.target.weights or [self.target.label, self.target.model]
-        system = prompts.digest("system") if self.target.system else ""
-        return digest(NAME, _VERSION, who, system, self.sampling.json())
-
-
 class Asking:
-    """The samples of one benchmark for one model, as `ask_missing` takes them."""
+    """The samples of one benchmark for one model, as an `ask_missing.Job`."""
 
-    def __init__(self, work: Work, entry: Entry, asked: Asked, benchmark: Benchmark, journal: Journal[Sample]) -> None:
-        self.folder, self.asked, self.benchmark, self.journal = work.folder, asked, benchmark, journal
-        self.begun = work.begun(asked.target, entry, NAME, asked.setup, benchmark.digest, len(benchmark.items))
+    def __init__(self, job: Job, entry: Entry, target: Target, benchmark: Benchmark, journal: Journal[Sample]) -> None:
+        """Read the known samples of the evaluation folder."""
+        self.folder, self.target, self.benchmark, self.journal = job.folder, target, benchmark, journal
+        self.sampling = Sampling(temperature=0.0, max_tokens=job.tokens(target))
+        # All that can change a reply: equal set-ups share their replies.
+        self.setup = digest(NAME, _VERSION, *target.identity, self.sampling.json())
+        self.begun = job.begun(target, entry, NAME, self.setup, benchmark.digest, len(benchmark.items))
         self.known: dict[str, Sample] = {}
-        self.remember(work.folder)
-        look = f"the column detail of {samples.table(work.folder).folder} has all reasons"
-        # Those that failed before are asked again, and may well fail again while all others were answered.
+        self.remember(job.folder)
+        look = f"the column detail of {samples.table(job.folder).folder} has all reasons"
+        # Samples that failed before are asked again, and may well fail again although all others were answered.
         proven = any(row.outcome != Outcome.FAILED for row in self.known.values())
-        self.heard = Heard(f"evaluate {self.begun.benchmark}", asked.target.label, look, proven=proven)
+        self.heard = Heard(f"evaluate {self.begun.benchmark}", target.label, look, proven=proven)
 
     def remember(self, folder: Path) -> None:
-        """Read what an evaluation folder holds of it."""
-        self.known = samples.known(folder, self.asked.setup, self.benchmark.digest)
+        """Read the known samples of an evaluation folder."""
+        self.known = samples.known(folder, self.setup, self.benchmark.digest)
 
     def done(self, item: Item) -> bool:
         """Whether there is a reply, or never will be one."""
@@ -73,15 +60,29 @@ class Asking:
         return row is not None and (row.outcome != Outcome.FAILED or bool(item.fault))
 
     def request(self, item: Item) -> Request:
-        """What the engine is asked."""
-        system = (Message("system", prompts.system()),) if self.asked.target.system else ()
-        turns = (*system, Message("user", item.problem, images=len(item.images)))
-        shown = tuple((Path(name).stem, str(self.folder / name)) for name in item.images)
-        return Request.make(self.asked.setup, turns, self.asked.sampling, images=shown)
+        """The request for a sample."""
+        system = (Message("system", prompts.system()),) if self.target.system else ()
+        messages = (*system, Message("user", item.problem, images=len(item.images)))
+        images = tuple((Path(name).stem, str(self.folder / name)) for name in item.images)
+        return Request.make(self.setup, messages, self.sampling, images=images)
 
     def row(self, item: Item, response: Response) -> Sample:
-        """The graded reply, written down."""
-        row = self._row(item, response, graded(_question(item), response))
+        """The graded reply, written to the journal."""
+        question = Question(
+            item.sample, "", item.problem, item.gold, item.options, "", "", "", "", "", "", "", kind=item.kind
+        )
+        outcome, answer, detail = graded(question, response)
+        row = scoring.sample(
+            self.begun,
+            item,
+            self.target.weights,
+            prediction=response.text,
+            answer=answer,
+            outcome=outcome,
+            detail=detail,
+            finish=response.finish,
+            tokens=response.tokens_out if response.finish != "error" else None,
+        )
         self.journal.note(row)
         self.known[item.sample] = row
         return row
@@ -95,104 +96,68 @@ class Asking:
         """How many samples are to be asked."""
         return sum(not (item.fault or self.done(item)) for item in self.benchmark.items)
 
-    def mark_faulty(self) -> int:
-        """Note the samples that cannot be asked; returns how many were not noted before."""
-        faulty = [item for item in self.benchmark.items if item.fault and item.sample not in self.known]
-        nothing = Response("", "", "error")
-        rows = [self._row(item, nothing, (Outcome.FAILED, "", item.fault)) for item in faulty]
-        self.known |= {row.sample: row for row in rows}
-        return samples.append(self.folder, rows)
+    def mark_faulty(self) -> None:
+        """Record the samples that cannot be asked."""
+        rows = scoring.faulty(self.begun, self.benchmark, self.target.weights)
+        new = {row.sample: row for row in rows if row.sample not in self.known}
+        self.known |= new
+        samples.append(self.folder, new.values())
 
     def rows(self) -> list[Sample]:
-        """All that is known, in the benchmark's order."""
+        """All known samples, in the order of the benchmark."""
         return [self.known[item.sample] for item in self.benchmark.items if item.sample in self.known]
 
-    def _row(self, item: Item, response: Response, found: tuple[Outcome, str, str]) -> Sample:
-        outcome, answer, detail = found
-        return Sample(
-            model=self.asked.target.label,
-            suite=self.begun.suite,
-            benchmark=self.begun.benchmark,
-            sample=item.sample,
-            setup=self.asked.setup,
-            benchmark_digest=self.benchmark.digest,
-            images=item.images,
-            question=item.question,
-            options=item.options,
-            gold=item.gold,
-            prediction=response.text,
-            answer=answer,
-            outcome=outcome,
-            detail=detail,
-            finish=response.finish,
-            tokens=response.tokens_out if response.finish != "error" else None,
-            engine=NAME,
-            weights=self.asked.target.weights,
-            skill=item.skill,
-        )
 
-
-def _question(item: Item) -> Question:
-    """The sample as the grader of rollouts takes it."""
-    return Question(item.sample, "", item.problem, item.gold, item.options, "", "", "", "", "", "", "", kind=item.kind)
-
-
-def loaded(entry: Entry, pictures: Pictures, limit: int | None) -> Benchmark:
-    """The benchmark of an entry.
-
-    Raises:
-        EvaluationError: it is no file, or one that cannot be read.
-    """
+def loaded(entry: Entry, images: ImageStore, limit: int | None) -> Benchmark:
+    """The benchmark of an entry; raises `EvaluationError` if it has no file, or one that cannot be read."""
     if entry.file is None:
         raise EvaluationError(
-            f"{entry.name} is a benchmark that the kits bring along; the own runner asks files. Give "
-            "--engine vlmevalkit, or a suite with its file."
+            f"{entry.name} is a benchmark of the evaluation kits, and the own runner asks files; give --engine "
+            "vlmevalkit, or a suite with its file."
         )
     if entry.file.suffix.lower() == ".tsv":
-        return tsv.read(entry.file, pictures, limit)
-    return stage_files.read(entry.file, pictures, limit, entry.name)
+        return tsv.read(entry.file, images, limit)
+    return stage_files.read(entry.file, images, limit, entry.name)
 
 
-def prepared(work: Work, target: Target) -> list[Asking]:
-    """Every benchmark with what is known of it.
+def prepared(job: Job, target: Target) -> list[Asking]:
+    """Every benchmark with its known samples.
 
     Raises:
-        EvaluationError: one cannot be read, or a judge was asked for.
+        EvaluationError: a benchmark cannot be read, or the job names a judge.
     """
-    if work.judge and work.judge != EXACT:
+    if job.judge and job.judge != EXACT:
         raise EvaluationError("The own runner grades as training does, without a judge; leave out --judge.")
-    sampling = Sampling(temperature=0.0, max_tokens=work.tokens(target))
-    pictures, journal = Pictures(work.folder), Journal(samples.table(work.folder))
-    asked = Asked(target, sampling)
-    found = [(entry, loaded(entry, pictures, work.limit)) for entry in work.suite.benchmarks]
-    return [Asking(work, entry, asked, benchmark, journal) for entry, benchmark in found]
+    images, journal = ImageStore(job.folder), Journal(samples.table(job.folder))
+    found = [(entry, loaded(entry, images, job.limit)) for entry in job.suite.benchmarks]
+    return [Asking(job, entry, target, benchmark, journal) for entry, benchmark in found]
 
 
-def run(work: Work, target: Target) -> list[State]:
-    """Ask a model what is missing; how far each benchmark then is.
+def run(job: Job, target: Target) -> list[State]:
+    """Ask a model for the missing samples; returns the state of each benchmark, also where the model cannot be used.
 
     Raises:
-        EvaluationError: a benchmark cannot be read. A model that cannot be used is told in the states.
+        EvaluationError: a benchmark cannot be read.
     """
-    askings = prepared(work, target)
+    askings = prepared(job, target)
     why = ""
     if any(asking.missing for asking in askings):
         try:
-            with open.engine(target, work) as engine:
+            with open.engine(target, job) as engine:
                 for asking in askings:
-                    _ask(asking, engine, work)
+                    _ask(asking, engine, job)
         except (EngineError, EvaluationError) as error:
             why = str(error)
             for asking in askings:
-                asking.remember(work.folder)  # replies that tell of the model alone were not written down
+                asking.remember(job.folder)  # failures that stopped the model were not written
     for asking in askings:
         asking.mark_faulty()
-    return [scoring.keep(work.folder, asking.begun, asking.rows(), why=why) for asking in askings]
+    return [scoring.keep(job.folder, asking.begun, asking.rows(), why=why) for asking in askings]
 
 
-def _ask(asking: Asking, engine: Engine, work: Work) -> None:
-    total, target = len(asking.benchmark.items), asking.asked.target
-    line = Line(work.display, f"{target.label}, {asking.begun.benchmark}", total, total - asking.missing)
-    meter = Meter(Run(work.folder), "evaluate", target.label, engine.traffic)
+def _ask(asking: Asking, engine: Engine, job: Job) -> None:
+    total, label = len(asking.benchmark.items), asking.target.label
+    line = Line(job.display, f"{label}, {asking.begun.benchmark}", total, total - asking.missing)
+    meter = Meter(Run(job.folder), "evaluate", label, engine.traffic)
     items = (item for item in asking.benchmark.items if not item.fault)
     ask_missing(items, asking, engine, meter, line)

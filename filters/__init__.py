@@ -1,1 +1,1 @@
-"""Filters: pure functions from a question and its evidence to a verdict; the runner does all reading and writing."""
+"""Filters: pure functions from a question and its evidence to a verdict; `runner` reads and writes for them."""

@@ -1,59 +1,46 @@
-"""What a filter is made from: one class that is its section of the recipe and its rule.
+"""Base classes of filters: one class is both a filter's section of the recipe and its rule.
 
-To add a filter, write a module with a class below `Rule` (one question and its replies) or `CorpusRule` (questions
-against each other), and register it by its name in `capcurriculum.recipe.filters`.
+To add a filter, write a subclass of `Rule` (one question and its replies) or `CorpusRule` (questions compared with each
+other) and register it in `capcurriculum.recipe.filters`.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import polars as pl
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
-from capcurriculum.run import Run
+from datagen.setting import Setting
 
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a filter may know beside the question; `folders` maps a stage to what its image paths are relative to."""
-
-    run: Run
-    recipe: Recipe
-    folders: Mapping[str, Path]
-
-
-#: From a question and the replies that the filter reads to its verdict.
+#: Maps a question and the replies that the filter reads to a verdict.
 Judge = Callable[[Question, Sequence[Answer]], Verdict]
 
 
 class Rule(FilterSection):
     """A filter that judges one question at a time: a pure function of the question and the replies to it."""
 
-    #: Whether it reads files, so that several questions are judged at once in threads.
+    #: Whether it reads files; questions are then judged in threads.
     reads_files: ClassVar[bool] = False
-    #: Whether it reads the text of replies, which is not loaded for others.
+    #: Whether it reads the text of replies; it is not loaded otherwise.
     reads_text: ClassVar[bool] = False
 
     @abstractmethod
     def judging(self, at: Setting) -> Judge:
-        """The function that judges a question in this setting."""
+        """The function that judges a question in the setting `at`."""
 
     def verdict(
         self, question: Question, keep: bool, reason: Reason, detail: str = "", answers: Sequence[Answer] = ()
     ) -> Verdict:
-        """A verdict of this filter; evidence is sorted, so that the order of `answers` leaves no trace."""
+        """A verdict of this filter; its evidence does not depend on the order of `answers`."""
         evidence = tuple(sorted(a.request_key for a in answers))
         return Verdict(question.question_id, question.stage, self.name, keep, reason, detail, evidence)
 
 
 class TextRule(Rule):
-    """A filter that judges what a question says of itself, before it costs a request."""
+    """A filter that judges the question alone, before any request."""
 
     phase: ClassVar[Phase] = Phase.QUESTION
 
@@ -70,7 +57,7 @@ class TextRule(Rule):
 class CorpusRule(FilterSection):
     """A filter that judges a frame of questions.
 
-    With `compares` it sees all questions again as soon as one is new, and else the new ones alone.
+    With `compares` it gets all questions whenever one is new, otherwise the new ones alone.
     """
 
     @abstractmethod
@@ -79,6 +66,5 @@ class CorpusRule(FilterSection):
 
         Args:
             at: the run and its folders.
-            questions: the columns of `Question`, and `alive`: false where another filter of this phase drops the
-                question already.
+            questions: the columns of `Question`, and `alive`, false if another filter of this phase drops the question.
         """

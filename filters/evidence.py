@@ -1,8 +1,6 @@
-"""What filters judge by: questions and the replies to them, a batch at a time, and which questions are still to judge.
+"""Evidence of filters: questions and replies in batches, and the questions without a valid verdict.
 
-A verdict stands as long as it was made under the present parameters and from all the evidence there is. So a question
-that a changed list lets through to the models after all is judged again once they have replied, and one whose key
-people corrected is judged again under the key in force.
+A verdict is valid if it was made under the present parameters, from all present replies and under the present key.
 """
 
 from collections import defaultdict
@@ -25,13 +23,13 @@ PURPOSES: Mapping[Phase, Purpose] = {
     Phase.AUDIT: Purpose.AUDIT,
     Phase.ROLLOUT: Purpose.ROLLOUT,
 }
-#: What a verdict is made from; the rest of an `Answer` is accounting.
+#: Columns that verdicts depend on; the rest of an `Answer` is accounting.
 _COLUMNS = ("request_key", "question_id", "solver", "purpose", "arm", "rollout", "answer", "outcome", "order")
 _UNREAD = {"text": "", "finish": "", "tokens_in": 0, "tokens_out": 0, "prompt_digest": ""}
 
 
 def read_by(section: FilterSection, recipe: Recipe) -> pl.Expr:
-    """A predicate on the answers table: the rows that are evidence for a filter."""
+    """A predicate on the table of answers: the evidence of a filter."""
     if section.phase not in PURPOSES:
         return pl.lit(False)
     found = pl.col("purpose") == str(PURPOSES[section.phase])
@@ -41,7 +39,7 @@ def read_by(section: FilterSection, recipe: Recipe) -> pl.Expr:
 
 
 def questions(run: Run, ids: pl.DataFrame, corrected: Corrections | None = None) -> list[Question]:
-    """The questions whose `question_id` is in `ids`, in the table's order; with the keys of `corrected` if given."""
+    """The questions of `ids` (column `question_id`), in the table's order, with the keys of `corrected`."""
     found = _of(run.questions.scan(), ids)
     return list(records((corrected.questions(found) if corrected else found).collect(), Question))
 
@@ -49,14 +47,14 @@ def questions(run: Run, ids: pl.DataFrame, corrected: Corrections | None = None)
 def replies(
     run: Run, ids: pl.DataFrame, phase: Phase, text: bool = False, corrected: Corrections | None = None
 ) -> Mapping[str, list[Answer]]:
-    """Question id -> the replies to it that were asked for in this phase.
+    """Question id -> its replies of a phase, none before the probe.
 
     Args:
-        run: whose answers are read.
+        run: the run.
         ids: the questions, as the column `question_id`.
-        phase: decides the purpose of the replies; before the probe there are none.
-        text: whether to load the text of replies, which is "" else.
-        corrected: grades under corrected keys, which replace those of the table.
+        phase: determines the purpose of the replies.
+        text: whether to load the text of replies, otherwise "".
+        corrected: replaces the grades of questions with corrected keys.
     """
     found: defaultdict[str, list[Answer]] = defaultdict(list)
     if phase in PURPOSES:
@@ -71,17 +69,17 @@ def replies(
 def missing(
     ledger: Ledger, section: FilterSection, within: pl.LazyFrame | None, changed: pl.LazyFrame | None
 ) -> pl.DataFrame:
-    """The questions that a filter has still to judge.
+    """The questions without a valid verdict of a filter.
 
     Args:
         ledger: the verdicts so far.
         section: the filter.
-        within: leaves out all questions but these (`question_id`).
-        changed: what `corrections.changed` returned.
+        within: restricts the questions to these (`question_id`).
+        changed: the result of `corrections.changed`.
 
     Returns:
-        `question_id`, `stage` and `asked`, in the table's order; `asked` is false where no reply is to be had because
-        an earlier phase dropped the question.
+        `question_id`, `stage` and `asked`, in the table's order; `asked` is false if an earlier phase dropped the
+        question, so that there are no replies.
     """
     run = ledger.run
     scope = run.questions.scan().select("question_id", "stage").filter(pl.col("stage").is_in(list(section.stages)))
@@ -108,9 +106,9 @@ def missing(
 def _of(table: pl.LazyFrame, ids: pl.DataFrame) -> pl.LazyFrame:
     """The rows of these questions.
 
-    Ids that come in order span a small range, outside of which only the id column is decoded: much faster than the join
-    alone, which decodes everything.
+    Sorted batches of ids span small ranges, and outside of a range only the id column is decoded, which is much faster
+    than the join alone.
     """
-    own = ids["question_id"]
-    near = table.filter(pl.col("question_id").is_between(pl.lit(own.min()), pl.lit(own.max())))
+    low, high = pl.lit(ids["question_id"].min()), pl.lit(ids["question_id"].max())
+    near = table.filter(pl.col("question_id").is_between(low, high))
     return near.join(ids.lazy(), on="question_id", how="semi", maintain_order="left")

@@ -1,6 +1,6 @@
-"""Which rows all filters keep, as numbers: the ledger is the longest table after the answers, and its ids are texts.
+"""The rows that all filters keep, as 64-bit keys, in bounded memory for millions of rows.
 
-`filters.pipeline.kept_ids` returns the same lazily as texts; this one bounds memory for millions of rows.
+`filters.pipeline.kept_ids` returns the same rows lazily as text ids.
 """
 
 import numpy as np
@@ -16,17 +16,17 @@ _NAMES = ["filter", "stage", "params"]
 
 
 def kept(run: Run, recipe: Recipe, identity: pl.Expr) -> pl.DataFrame:
-    """`key` (UInt64) of every question that all filters for its stage have judged and kept, in ascending order.
+    """`key` (UInt64, ascending) of every question that all filters of its stage have judged and kept.
 
-    `identity` makes a number of the column `question_id`. What people dropped is left out; other questions need no
-    review. Of a filter's verdicts on a question the last one counts.
+    `identity` computes the key from `question_id`. A question without a review needs no verdict of `human`. The last
+    verdict of a filter on a question counts.
     """
     filters = counting(recipe).with_columns(code=pl.struct("filter", "stage").rank("dense").cast(pl.UInt32) - 1)
     by_code = filters.unique("code").sort("code").with_columns(listed=pl.col("filter") != HUMAN)
     by_code = by_code.with_columns(wanted=pl.col("listed").sum().over("stage"))
     ledger = _ledger(run, filters.select(*_NAMES, "code"), identity)
     key, code = ledger["key"].to_numpy(), ledger["code"].to_numpy()
-    order = np.lexsort((code, key))  # stable: equal ones stay as they were made
+    order = np.lexsort((code, key))  # stable, so equal ones stay in order of creation
     key, code, keep = key[order], code[order], ledger["keep"].to_numpy()[order]
     last = np.append((key[1:] != key[:-1]) | (code[1:] != code[:-1]), True)[: len(key)]
     key, code, keep = key[last], code[last], keep[last]
@@ -40,7 +40,7 @@ def kept(run: Run, recipe: Recipe, identity: pl.Expr) -> pl.DataFrame:
 
 
 def _ledger(run: Run, filters: pl.DataFrame, identity: pl.Expr) -> pl.DataFrame:
-    """The verdicts of these filters in the order they were made, as `key`, `code` and `keep`."""
+    """`key`, `code` and `keep` of the verdicts of these filters, in order of creation."""
     columns = [*_NAMES[:2], pl.col("params").fill_null(""), "keep", identity.alias("key")]
     parts = []
     for shards in list(portions(run.verdicts.shards(), VERDICTS)) or [[]]:

@@ -1,7 +1,7 @@
-"""Run the filters of one phase over the questions they have still to judge, and append their verdicts to the ledger.
+"""Run the filters of one phase over their pending questions and append the verdicts to the ledger.
 
-A rule sees one question and the replies to it, and nothing else, so its verdict depends neither on the order of the
-rows nor on other rows. Evidence is read for a batch of questions at a time, once for all rules of the phase.
+A rule gets one question and its replies, so its verdict does not depend on other rows or their order. Evidence is read
+in batches of questions, once for all rules of the phase.
 """
 
 import os
@@ -19,16 +19,17 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.batched import windows
+from datagen.setting import Setting
 from filters import evidence
-from filters.base import CorpusRule, Judge, Rule, Setting
+from filters.base import CorpusRule, Judge, Rule
 
-#: Questions whose evidence is in memory at once, about 200 MB of it at 16 replies each.
+#: Questions in a batch; at 16 replies each their evidence takes about 200 MB.
 BATCH = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A rule of the recipe ready to judge, and the questions it has still to judge: `todo`, see `evidence.missing`."""
+    """A rule of the recipe and its pending questions, `todo` (see `evidence.missing`)."""
 
     rule: Rule
     params: str
@@ -37,17 +38,14 @@ class _Task:
     reading: Mapping[str, Collection[object]]
 
     def reads(self, reply: Answer) -> bool:
-        """Whether the rule looks at this reply; the same rows as `evidence.read_by`."""
+        """Whether a reply is evidence of the rule; the same rows as `evidence.read_by`."""
         return all(getattr(reply, column) in values for column, values in self.reading.items())
 
 
 def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> Ledger:
-    """Append the verdicts that the filters of a phase have still to give.
+    """Append the pending verdicts of a phase's filters; returns the ledger with them.
 
-    Filters that compare all questions are left out where `within` names a part of them.
-
-    Returns:
-        The ledger with these verdicts, read once at the beginning of the phase.
+    With `within`, filters that compare all questions are skipped.
     """
     run, recipe = setting.run, setting.recipe
     ledger, corrected, corrections_made = Ledger(run, recipe), corrections(run, recipe), changed(run)
@@ -70,10 +68,7 @@ def judge_phase(setting: Setting, phase: Phase, within: pl.LazyFrame | None = No
 
 
 def _batches(tasks: Sequence[_Task]) -> Iterator[pl.DataFrame]:
-    """`question_id` and the lists `task` and `asked`: which rules owe a verdict, and which of them have evidence.
-
-    In the order of the ids, as `evidence` likes it.
-    """
+    """`question_id`, `stage`, and for its pending tasks the lists `task` (number) and `asked`, sorted by id."""
     if tasks:
         owed = pl.concat([task.todo.with_columns(task=pl.lit(number)) for number, task in enumerate(tasks)])
         yield from owed.group_by("question_id", "stage").agg("task", "asked").sort("question_id").iter_slices(BATCH)
@@ -122,7 +117,7 @@ def _needless(recipe: Recipe, rule: Rule, question: Question, answers: Sequence[
 
 
 def _finished(verdict: Verdict, section: FilterSection, params: str) -> Verdict:
-    """The verdict as the ledger takes it: with the action carried out and the parameters it was made under."""
+    """The verdict with the section's action applied and the digest of its parameters."""
     return replace(verdict, keep=verdict.keep or section.action == "label", params=params)
 
 
@@ -133,7 +128,7 @@ def _not_asked(name: str, params: str, question_id: str, stage: str) -> Verdict:
 def _over_corpus(
     setting: Setting, ledger: Ledger, rule: CorpusRule, todo: pl.DataFrame, corrected: Corrections
 ) -> None:
-    """Append the verdicts of a filter that sees a frame of questions."""
+    """Append the verdicts of a filter that judges a frame."""
     if todo.is_empty():
         return
     params = rule.digest(setting.recipe)
@@ -147,7 +142,7 @@ def _over_corpus(
 
 
 def _corpus(ledger: Ledger, rule: CorpusRule, todo: pl.DataFrame) -> pl.LazyFrame:
-    """The questions that such a filter sees, with `alive`."""
+    """The frame that the filter judges."""
     scope = ledger.run.questions.scan().filter(pl.col("stage").is_in(list(rule.stages)))
     scope = scope.join(ledger.dropped(rule.phase - 1), on="question_id", how="anti", maintain_order="left")
     if not rule.compares:

@@ -1,4 +1,4 @@
-"""Text as filters compare it: the same words, however they are written."""
+"""Normalized words of texts, as filters compare them."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from itertools import pairwise
 _WORD = re.compile(r"[^\W_]+(?:[.'’][^\W_]+)*")
 #: Words; hyphens by a digit; every other sign.
 _PART = re.compile(r"[^\W_]+(?:[.'’][^\W_]+)*|-(?= ?\d)|(?<=\d)-|[^\w\s-]|_")
-#: Punctuation that says something of a number or a name; other signs are of a category that does.
+#: Punctuation that changes the meaning of a number or a name, beside the symbols of category S.
 _SIGNS = frozenset("-%/*#&@")
 _NUMBERS = {
     word: str(number)
@@ -19,52 +19,52 @@ _NUMBERS = {
 #: Characters of a text that a detail quotes.
 _QUOTED = 80
 _ARTICLES = frozenset({"a", "an", "the"})
-#: Words that say how things hang together and nothing of what is seen.
+#: Function words.
 _FILLERS = _ARTICLES | frozenset({"of", "to", "in", "on", "at", "is", "are", "its", "it", "with", "and", "by", "for"})
 
 
 def one_line(text: str) -> str:
-    """White space single and accents composed; everything else as it is written."""
+    """`text` in Unicode NFC with single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def folded(text: str) -> str:
-    """Compatibility forms and case folded, white space single."""
+    """`text` in Unicode NFKC, case folded, with single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words without articles, small numbers as digits; a text of signs alone is one word of its own."""
+    """The folded words without articles, small numbers as digits; a text without words is one word."""
     plain = folded(text)
     found = tuple(_NUMBERS.get(word, word) for word in _WORD.findall(plain) if word not in _ARTICLES)
     return found or (plain,)
 
 
 def option_words(text: str) -> tuple[str, ...]:
-    """What sets an option apart: its words as `words` gives them, and the signs that mean something.
+    """The words of an option, and the signs that distinguish it from others.
 
     `teal.` is `teal`, and `well-lit` is `well lit`; but `-5` is not `5`, `C++` not `C`, `x < 3` not `x > 3`, and
     `Team A` not `Team`.
     """
     plain = folded(text).replace("\N{MINUS SIGN}", "-")
-    parts = filter(_means, _PART.findall(plain))
+    parts = filter(_distinguishes, _PART.findall(plain))
     kept = (part for part, after in pairwise((*parts, "")) if part not in _ARTICLES or not after)
     return tuple(_NUMBERS.get(part, part) for part in kept) or (plain,)
 
 
-def _means(part: str) -> bool:
-    """A word, a hyphen by a digit, or a sign that is no punctuation."""
+def _distinguishes(part: str) -> bool:
+    """Whether a part is a word, or a sign other than plain punctuation."""
     return part[0].isalnum() or part in _SIGNS or unicodedata.category(part[0])[0] == "S"
 
 
 def content(text: str) -> tuple[str, ...]:
-    """The words that carry what is said, a plural ending left off; all of them if there is no other."""
+    """The content words in the singular; all words if there are only function words."""
     every = words(text)
-    return tuple(map(_singular, (word for word in every if word not in _FILLERS))) or every
+    return tuple(_singular(word) for word in every if word not in _FILLERS) or every
 
 
 def quoted(text: str) -> str:
-    """Words of a problem for a verdict's detail: in quotes, and cut where they are long."""
+    """A quoted excerpt of at most 80 characters, for a verdict's detail."""
     return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 3] + "...")
 
 
@@ -73,14 +73,14 @@ def _singular(word: str) -> str:
 
 
 def holds(text: Sequence[str], part: Sequence[str]) -> bool:
-    """Whether `part` stands in `text` as one run of words."""
+    """Whether `part` is a contiguous run of words in `text`."""
     size = len(part)
     starts = (i for i in range(len(text) - size + 1) if size and text[i] == part[0])
     return any(tuple(text[i : i + size]) == tuple(part) for i in starts)
 
 
 def shared(text: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
-    """The longest run of words that both hold, the first of several."""
+    """The longest common run of words, the first of several."""
     for size in range(len(text), 0, -1):
         for start in range(len(text) - size + 1):
             if holds(other, text[start : start + size]):

@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: publishing, downloading, and retries of its clients."""
+"""The Hugging Face Hub: publish, download, and the client with its retries."""

@@ -1,4 +1,4 @@
-"""The Hub as one user sees it: the client, whose token it is, and how patient we are."""
+"""Client of the Hugging Face Hub: the API with its token, the namespaces of that token, and retries."""
 
 import os
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from capcurriculum.errors import HubError
 from capcurriculum.recipe.publish import usable
 from hub.patience import Patience
 
-#: hf_xet would go on for more than five minutes against a server that only fails. It reads these when it first works.
+#: hf_xet would retry for more than five minutes against a server that only fails. It reads these on first use.
 _XET = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "4", "HF_XET_CLIENT_RETRY_MAX_DURATION": "30s"}
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """`user` is the token's owner, "" where nobody has logged in; the token is in no text that we write."""
+    """The API and its retries; `user` is the token's owner, "" for a reader. The token is in no text that is shown."""
 
     api: HfApi
     patience: Patience
@@ -27,18 +27,18 @@ class Hub:
     token: str | None = field(default=None, repr=False)
 
     def ask(self, doing: str, name: str, *arguments: Any, **options: Any) -> Any:
-        """Call a method of the client, patiently.
+        """Call the method `name` of `HfApi` with retries; `doing` is what an error says could not be done.
 
         Raises:
-            HubError: it failed for good.
+            HubError: the call failed for good.
         """
         return self.patience.persist(doing, partial(getattr(self.api, name), *arguments, **options))
 
     def namespace(self, wanted: str | None) -> str:
-        """The user or organization to publish under.
+        """The user or organization to publish under; default: the token's owner.
 
         Raises:
-            HubError: it is no name, or none of the token's.
+            HubError: the name is invalid, or the token cannot publish under it.
         """
         if not wanted:
             return self.user
@@ -51,17 +51,18 @@ class Hub:
 
 
 def reader(patience: Patience) -> Hub:
-    """For reading, with whatever token there is."""
-    _tune()
+    """A client to read with, with or without a token."""
+    for name, value in _XET.items():
+        os.environ.setdefault(name, value)
     token = get_token()
     return Hub(HfApi(token=token or False, library_name="capcurriculum"), patience, token=token)
 
 
 def writer(patience: Patience) -> Hub:
-    """For publishing.
+    """A client to publish with.
 
     Raises:
-        HubError: there is no token, the Hub does not take it, it may only read, or the Hub is not there.
+        HubError: there is no token, the Hub refuses it, it is read-only, or the Hub cannot be reached.
     """
     hub = reader(patience)
     if hub.token is None:
@@ -77,8 +78,3 @@ def writer(patience: Patience) -> Hub:
         )
     orgs = tuple(str(one["name"]) for one in about.get("orgs") or ())
     return Hub(hub.api, patience, str(about["name"]), orgs, hub.token)
-
-
-def _tune() -> None:
-    for name, value in _XET.items():
-        os.environ.setdefault(name, value)

@@ -1,6 +1,6 @@
-"""Try again where the clients do not: commits, references, collections and broken downloads, always within bounds.
+"""Bounded retries with exponential backoff, for calls that huggingface_hub does not retry itself.
 
-What passes is waited out a few times, longer each time, or as long as the Hub asks for; what does not ends at once.
+Those are commits, references, collections and broken downloads. A `Retry-After` of the Hub replaces the backoff.
 """
 
 import time
@@ -15,31 +15,34 @@ Result = TypeVar("Result")
 
 
 class Changed(HubError):
-    """Somebody else changed the repo meanwhile: look at it anew."""
+    """The repo got another commit in the meantime; look at it again."""
 
 
 class Unreachable(HubError):
-    """Nobody answers."""
+    """The Hub does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often and how long, in seconds; `told` bounds a wait that the Hub asks for, `note` tells the user of it."""
+    """Number of tries, and pauses in seconds from `first` to `longest`.
+
+    A longer `Retry-After` than `max_retry_after` is an error. `note` shows the user a wait of five seconds or more.
+    """
 
     tries: int = 5
     first: float = 1.0
     longest: float = 30.0
-    told: float = 900.0
+    max_retry_after: float = 900.0
     sleep: Callable[[float], None] = time.sleep
     note: Callable[[str], None] = lambda text: None
 
     def persist(self, doing: str, call: Callable[[], Result]) -> Result:
-        """What `call` returns; it is called again while its trouble passes.
+        """What `call` returns, after retries of transient errors.
 
         Raises:
-            Changed: somebody else changed what it works on.
-            Unreachable: nobody answers.
-            HubError: it failed for good; the sentence says what to do.
+            Changed: the repo was changed concurrently.
+            Unreachable: the Hub does not answer.
+            HubError: the call failed for good.
         """
         for number in range(1, self.tries + 1):
             try:
@@ -48,14 +51,14 @@ class Patience:
                 found = trouble(error, doing)
                 if found.changed:
                     raise Changed(found.sentence) from error
-                if number == self.tries or not self.wait(found, number):
+                if number == self.tries or not self._wait(found, number):
                     raise (Unreachable if found.unreachable else HubError)(found.sentence) from error
-        raise AssertionError("a loop that tries at least once")
+        raise AssertionError("unreachable: `tries` is at least 1")
 
-    def wait(self, found: Trouble, number: int) -> bool:
-        """Wait before try `number` + 1; False where that is no use."""
+    def _wait(self, found: Trouble, number: int) -> bool:
+        """Sleep before try `number` + 1; False if the error is permanent or the Hub asks for too long a wait."""
         seconds = min(self.longest, self.first * 2 ** (number - 1)) if found.seconds is None else found.seconds + 1
-        if not found.passing or seconds > self.told:
+        if not found.passing or seconds > self.max_retry_after:
             return False
         if seconds >= 5:
             self.note(f"{found.sentence} Trying again in {seconds:.0f} s.")

@@ -1,6 +1,5 @@
-"""People in the loop: a sample of questions goes to reviewers, and what they say comes back as verdicts.
+"""Human review: a sample of questions goes to annotators, and their answers become verdicts and corrected keys.
 
-`population`, `design` and `sample` draw; reviewers are asked by `page` (a file) or `argilla` (a server), both with the
-form of `filters.human`, which turns their answers into verdicts and corrected keys; `slips`, `estimate`, `agreement`
-and `summary` say how wrong the labels are and how sure that is.
+`population`, `design` and `sample` draw the sample; `page` (a file) or `argilla` (a server) shows it with the form of
+`filters.human`, which adjudicates; `slips`, `estimate`, `agreement` and `summary` estimate the share of wrong labels.
 """

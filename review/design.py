@@ -1,36 +1,39 @@
-"""Draw a sample: every design is a choice of strata and of how many to take from each.
+"""Draw a stratified sample: a design sets the strata and the allocation to each.
 
 Inside a stratum questions are taken in the order of a seeded hash of their ids, which is simple random sampling without
-replacement, so the probability of a row is drawn / rows of its stratum, and a larger sample holds the smaller one.
+replacement. The inclusion probability is drawn / rows of the stratum, and a larger sample contains the smaller one.
 """
 
+import bisect
 import math
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 
 from capcurriculum.errors import ReviewError
 from capcurriculum.rows import SCHEMA, digest
 from capcurriculum.stats import Z_95
-from filters.audit.noise import evenly
-from review.population import COLUMNS, KEPT
+from filters.audit.noise import KEPT, evenly
+from review.population import COLUMNS
 from review.sample import Cell, Design, Drawn, Sample
 
-#: `random`: one stratum; `stratified`: by columns of the population, half of the sample from what is kept;
-#: `uncertain`: by the signs of doubt, most of the sample where there are most of them.
+#: `random`: one stratum; `stratified`: by columns of the population, half of the sample from kept questions;
+#: `uncertain`: by signs of doubt, most of the sample where there are most.
 KINDS = ("random", "stratified", "uncertain")
-#: Of an uncertain sample this share is spread evenly, so that every row can be drawn and the estimate holds for all.
+#: Share of an uncertain sample that is spread evenly, so that every row has a positive inclusion probability.
 SPREAD = 0.2
 _ALL = "all"
 
 
 def draw(population: pl.DataFrame, design: Design, before: Sample | None = None) -> Sample:
-    """The sample of a design from a `population`.
+    """Draw a sample of `design` from `population` (see `review.population`).
 
-    With a sample of the same design `before`, its questions stay in it and in the strata that they were drawn from.
+    Questions of an earlier sample of the same design stay in it, in the strata that they were drawn from.
 
     Raises:
-        ReviewError: the design is none that there is, or there is nothing to draw from.
+        ReviewError: the design is unknown, or the population is empty.
     """
     _check(design, population)
     rows = population.select("question_id", "stage", "kept", stratum=_stratum(design))
@@ -39,7 +42,8 @@ def draw(population: pl.DataFrame, design: Design, before: Sample | None = None)
         rows = _as_drawn(rows, grown)
     counts = dict(rows.group_by("stratum").len().sort("stratum").iter_rows())
     wanted = allocation(counts, design)
-    for name, least in _counts(grown).items():
+    before_drawn = Counter(one.stratum for one in grown.drawn) if grown else {}
+    for name, least in before_drawn.items():
         wanted[name] = max(wanted.get(name, 0), least)
     drawn: list[Drawn] = []
     for (name,), part in rows.group_by("stratum"):
@@ -56,7 +60,7 @@ def _check(design: Design, population: pl.DataFrame) -> None:
     if unknown := sorted(set(design.by) - set(COLUMNS)):
         raise ReviewError(f"A sample cannot be drawn by {', '.join(unknown)}; name some of {', '.join(COLUMNS)}.")
     if design.size < 1:
-        raise ReviewError(f"A sample of {design.size} questions says nothing; give a --size of at least 1.")
+        raise ReviewError(f"A sample of {design.size} questions is empty; give a --size of at least 1.")
     if population.is_empty():
         raise ReviewError("No filter has judged a question of these stages yet; build the run first.")
 
@@ -71,44 +75,34 @@ def _stratum(design: Design) -> pl.Expr:
 
 
 def _as_drawn(rows: pl.DataFrame, before: Sample) -> pl.DataFrame:
-    """The rows with those drawn before in the strata and fates that they had then."""
-    told = pl.DataFrame(
+    """The rows, with the strata and fates that those drawn before had then."""
+    drawn = pl.DataFrame(
         [(d.question_id, d.stratum, d.kept) for d in before.drawn],
         schema={"question_id": pl.String, "was": pl.String, "was_kept": pl.Boolean}, orient="row",
     )  # fmt: skip
-    rows = rows.join(told, on="question_id", how="left", maintain_order="left")
+    rows = rows.join(drawn, on="question_id", how="left", maintain_order="left")
     return rows.select(
         "question_id", "stage", kept=pl.coalesce("was_kept", "kept"), stratum=pl.coalesce("was", "stratum")
     )
 
 
 def _in_order(part: pl.DataFrame, seed: int, before: Sample | None) -> pl.DataFrame:
-    """The rows of a stratum in the order in which they are drawn: those drawn before, then by hash."""
+    """The rows of a stratum in drawing order: those drawn before, then by hash."""
     known = before.by_id if before else {}
-    order = [(key not in known, digest(SCHEMA, "review", seed, key)) for key in part["question_id"]]
-    ranked = part.select("question_id", "stage", "kept").with_columns(
-        later=pl.Series([later for later, _ in order], dtype=pl.Boolean), rank=pl.Series([key for _, key in order])
-    )
+    rank = [digest(SCHEMA, "review", seed, key) for key in part["question_id"]]
+    later = [key not in known for key in part["question_id"]]
+    ranked = part.select("question_id", "stage", "kept", later=pl.Series(later), rank=pl.Series(rank))
     return ranked.sort("later", "rank")
 
 
-def _counts(sample: Sample | None) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for cell in sample.cells if sample else ():
-        counts[cell.stratum] = counts.get(cell.stratum, 0) + cell.drawn
-    return counts
-
-
 def _cells(rows: pl.DataFrame, drawn: list[Drawn]) -> tuple[Cell, ...]:
-    taken: dict[tuple[str, bool], int] = {}
-    for one in drawn:
-        taken[one.stratum, one.kept] = taken.get((one.stratum, one.kept), 0) + 1
+    taken = Counter((one.stratum, one.kept) for one in drawn)
     counts = rows.group_by("stratum", "kept").len().sort("stratum", "kept")
-    return tuple(Cell(name, kept, size, taken.get((name, kept), 0)) for name, kept, size in counts.iter_rows())
+    return tuple(Cell(name, kept, size, taken[name, kept]) for name, kept, size in counts.iter_rows())
 
 
 def allocation(counts: Mapping[str, int], design: Design) -> dict[str, int]:
-    """How many to draw from each stratum of so many rows, never fewer for a larger size."""
+    """Stratum -> number to draw, given its rows; monotone in the size of the design."""
     size = min(design.size, sum(counts.values()))
     if design.kind == "uncertain":
         return _doubtful_first(counts, size)
@@ -135,27 +129,23 @@ def _doubt(name: str) -> int:
 
 
 def size_for(population: pl.DataFrame, design: Design, width: float, expected: float) -> int:
-    """The smallest size whose 95 % interval of the share of wrong keys over all rows is about `width` wide.
+    """The smallest sample whose 95 % interval of the share of wrong keys is at most `width` wide.
 
-    By the normal approximation for stratified sampling without replacement (Cochran 1977, Sampling Techniques, 5.3),
-    where a share of `expected` is wrong in every stratum.
+    Normal approximation for stratified sampling without replacement (Cochran 1977, Sampling Techniques, 5.3), with a
+    share of `expected` wrong keys in every stratum.
 
     Raises:
-        ReviewError: the width or the share is no share, or the design is none that there is.
+        ReviewError: `width` or `expected` is not between 0 and 1, or the design is unknown.
     """
     if not 0 < width < 1 or not 0 < expected < 1:
         raise ReviewError("A width and an expected share lie between 0 and 1, for example --width 0.06 --expect 0.1.")
-    _check(Design(design.kind, design.by, design.stages, 1, design.seed), population)
+    _check(replace(design, size=1), population)
     counts = dict(population.group_by(stratum=_stratum(design)).len().iter_rows())
-    low, high = 1, population.height
-    while low < high:
-        middle = (low + high) // 2
-        asked = Design(design.kind, design.by, design.stages, middle, design.seed)
-        if _width(counts, allocation(counts, asked), expected) <= width:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+
+    def narrow(size: int) -> bool:
+        return _width(counts, allocation(counts, replace(design, size=size)), expected) <= width
+
+    return bisect.bisect_left(range(1, population.height), True, key=narrow) + 1
 
 
 def _width(counts: Mapping[str, int], drawn: Mapping[str, int], expected: float) -> float:

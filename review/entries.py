@@ -1,9 +1,9 @@
-"""What a reviewer is shown of each question of a sample, gathered once for every way to show it.
+"""The content shown to a reviewer for each question of a sample, shared by the page and by Argilla.
 
-A few questions with their replies are in memory at a time; pictures are read by whoever shows them.
+Questions and replies are read in batches; images are read by the caller.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ _ARMS = {str(Arm.IMAGE): "from the image", str(Arm.CAPTION): "from the caption",
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What auditors' votes suggest of the marked answer: `yes` or `no`, and the share of votes that say so."""
+    """The auditors' majority on the marked answer, `yes` or `no`, and its share of the votes that decide."""
 
     right: str
     score: float
@@ -37,9 +37,9 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A question under review: its place in the sample, what filters said, and what models answered (plain lines).
+    """A question under review, with its place in the sample and the models' answers as lines of text.
 
-    `fate` is `kept` or why it was dropped; `k` right of `n` rollouts, 0 of 0 if it has none.
+    `fate` is `kept` or the reason of the drop; `k` of `n` rollouts are right, 0 of 0 if there are none.
     """
 
     question: Question
@@ -58,19 +58,19 @@ class Entry:
 
 
 def entries(run: Run, recipe: Recipe, sample: Sample) -> Iterator[Entry]:
-    """Every question of the sample that the run still has, in the order of the ids."""
+    """Every question of the sample that the run still has, by id."""
     drawn = sample.by_id
-    stages = sorted({one.stage for one in sample.drawn})
-    told = population(run, recipe, stages).select("question_id", "fate", "k", "n")
-    facts = {row[0]: row[1:] for row in told.filter(pl.col("question_id").is_in(list(drawn))).iter_rows()}
+    judged = population(run, recipe, sorted({one.stage for one in sample.drawn}))
+    judged = judged.filter(pl.col("question_id").is_in(list(drawn)))
+    facts = {key: values for key, *values in judged.select("question_id", "fate", "k", "n").iter_rows()}
     ids = pl.DataFrame({"question_id": sorted(drawn)}, schema={"question_id": pl.String})
     for part in ids.iter_slices(BATCH):
         answers = _answers(run, part)
         for question in sorted(evidence.questions(run, part), key=lambda q: q.question_id):
             fate, k, n = facts.get(question.question_id, ("", 0, 0))
-            said = answers.get(question.question_id, ())
+            replies = answers.get(question.question_id, ())
             one = drawn[question.question_id]
-            yield Entry(question, version(question), one, fate, k, n, tuple(_solvers(said)), _suggestion(said))
+            yield Entry(question, version(question), one, fate, k, n, tuple(_solvers(replies)), _suggestion(replies))
 
 
 def _answers(run: Run, ids: pl.DataFrame) -> Mapping[str, list[Answer]]:
@@ -82,7 +82,7 @@ def _answers(run: Run, ids: pl.DataFrame) -> Mapping[str, list[Answer]]:
 
 
 def _solvers(answers: Sequence[Answer]) -> Iterator[str]:
-    """One line for each solver and arm, then one for the rollouts: what was answered, and how often."""
+    """A line for each solver and arm, then one for the rollouts: the answers with their counts."""
     probes = sorted((a for a in answers if a.purpose == Purpose.PROBE), key=lambda a: (a.solver, a.arm, a.order))
     lines: defaultdict[str, list[str]] = defaultdict(list)
     for reply in probes:
@@ -90,14 +90,14 @@ def _solvers(answers: Sequence[Answer]) -> Iterator[str]:
     rollouts = [a for a in answers if a.purpose == Purpose.ROLLOUT]
     for reply in sorted(rollouts, key=lambda a: a.rollout):
         lines[f"{reply.solver}, in {len(rollouts)} tries"].append(reply.answer or reply.outcome)
-    for who, said in lines.items():
-        counts = {answer: said.count(answer) for answer in sorted(set(said))}
-        yield f"{who}: " + ", ".join(f"{a} {n} times" if n > 1 else a for a, n in counts.items())
+    for solver, found in lines.items():
+        counts = sorted(Counter(found).items())
+        yield f"{solver}: " + ", ".join(f"{a} {n} times" if n > 1 else a for a, n in counts)
 
 
 def _suggestion(answers: Sequence[Answer]) -> Suggestion | None:
     votes = [(opinion(a), a.solver) for a in answers if a.purpose == Purpose.AUDIT]
-    sides = [said for said, _ in votes if said in (Opinion.AGREE, Opinion.DISAGREE)]
+    sides = [vote for vote, _ in votes if vote in (Opinion.AGREE, Opinion.DISAGREE)]
     if not sides:
         return None
     agree = sides.count(Opinion.AGREE) / len(sides)

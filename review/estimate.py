@@ -1,7 +1,7 @@
-"""The share of wrong keys in each stratum, in what machines kept and dropped, and over all rows, with 95 % intervals.
+"""The share of wrong keys, with 95 % intervals, for each stratum, for kept and dropped questions, and for all rows.
 
-Counts are of people's decisions; shares and intervals are of the posterior in `slips`, in which every stratum weighs as
-much as it has rows. `Rate` is the same record that an audit by a model gives.
+Counts are of reviewers' decisions; shares and intervals come from the posterior in `slips`, weighted by rows.
+`Rate` is the record of `filters.audit`.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ KEPT, DROPPED, ALL = "kept", "dropped", "all"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A rate for each stratum, then for all that is kept, all that is dropped, and all; and people's slips."""
+    """Rates by stratum, then for kept, dropped and all rows; and the reviewers' error rates (see `Posterior.slips`)."""
 
     rates: tuple[Rate, ...]
     slips: tuple[float, float] | None
@@ -31,39 +31,39 @@ class Estimate:
 def estimate(
     sample: Sample, opinions: Mapping[str, Opinion], votes: Mapping[str, tuple[int, int]], seed: int = 0
 ) -> Estimate:
-    """Estimate from one opinion and the votes (wrong, right) of each question that people looked at.
+    """Estimate from the adjudicated opinion and the votes (wrong, right) of each reviewed question.
 
-    A question on which nobody could tell counts for neither side; `least` and `most` of a rate are what the shares in
-    the sample would be if all of them were right, or wrong.
+    A question without a decisive vote counts for neither side; `least` and `most` of a rate bound the share as if all
+    such questions were right, or wrong.
     """
     places = {(cell.stratum, cell.kept): place for place, cell in enumerate(sample.cells)}
-    said: list[list[tuple[int, int]]] = [[] for _ in sample.cells]
+    cell_votes: list[list[tuple[int, int]]] = [[] for _ in sample.cells]
     counts: list[Counter[Opinion]] = [Counter() for _ in sample.cells]
     for drawn in sample.drawn:
         place = places[drawn.stratum, drawn.kept]
         counts[place][opinions.get(drawn.question_id, Opinion.UNKNOWN)] += 1
-        said[place].append(votes.get(drawn.question_id, (0, 0)))
-    cells = [Votes.of(cell.rows, _group(cell), v) for cell, v in zip(sample.cells, said, strict=True)]
+        cell_votes[place].append(votes.get(drawn.question_id, (0, 0)))
+    cells = [Votes.of(cell.rows, _group(cell), v) for cell, v in zip(sample.cells, cell_votes, strict=True)]
     found = slips.posterior(cells, seed)
 
     def rate(name: str, cells: Iterable[Cell]) -> Rate:
-        mine = [places[cell.stratum, cell.kept] for cell in cells]
-        return _rate(name, [sample.cells[i] for i in mine], [counts[i] for i in mine], found.wrong[:, mine].sum(axis=1))
+        at = [places[cell.stratum, cell.kept] for cell in cells]
+        return _rate(name, [sample.cells[i] for i in at], [counts[i] for i in at], found.wrong[:, at].sum(axis=1))
 
     names = dict.fromkeys(cell.stratum for cell in sample.cells)
     rates = [rate(name, (c for c in sample.cells if c.stratum == name)) for name in names]
     rates.sort(key=lambda one: (not one.stratum.startswith(KEPT), -one.rows, one.stratum))
     for name, kept in ((KEPT, True), (DROPPED, False)):
-        own = [cell for cell in sample.cells if cell.kept is kept]
-        if own and name not in names:
-            rates.append(rate(name, own))
+        cells_of = [cell for cell in sample.cells if cell.kept is kept]
+        if cells_of and name not in names:
+            rates.append(rate(name, cells_of))
     if ALL not in names and len(names) > 1:
         rates.append(rate(ALL, sample.cells))
     return Estimate(tuple(rates), found.slips)
 
 
 def _group(cell: Cell) -> str:
-    """Strata with the same first part, such as the same reason of a drop, are more alike than others."""
+    """Strata with the same first part, such as the reason of a drop, share a prior."""
     return f"{KEPT if cell.kept else DROPPED}, {cell.stratum.split(' | ')[0]}"
 
 
@@ -90,7 +90,7 @@ def _rate(name: str, cells: Sequence[Cell], counts: Sequence[Counter[Opinion]], 
 def _weighted(
     cells: Sequence[Cell], counts: Sequence[Counter[Opinion]], opinions: Sequence[Opinion], undrawn: float
 ) -> float:
-    """The share of questions with such an opinion, each cell by its rows; a cell of which none was drawn is unknown."""
+    """The share of questions with one of `opinions`, weighted by rows; `undrawn` for a cell without drawn questions."""
     rows = sum(cell.rows for cell in cells)
     total = 0.0
     for cell, count in zip(cells, counts, strict=True):

@@ -1,7 +1,6 @@
-"""Pictures as reviewers get them: read with every care, turned upright, written anew without their metadata.
+"""Images for reviewers: decoded with limits, turned upright, re-encoded as WebP without metadata.
 
-A picture is only made smaller, and only where it is larger than a screen shows or than a server takes; the digest of
-the original goes with it.
+An image is only ever scaled down, to a maximal side and a maximal length of its data URL.
 """
 
 import base64
@@ -15,7 +14,7 @@ from datagen import image_decoding, shown
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Argilla 2.8 takes data URLs of at most so many characters.
+#: Argilla 2.8's limit on the characters of a data URL.
 MOST_CHARACTERS = 5_000_000
 #: The longest side, in pixels.
 SIDE = 1_280
@@ -25,8 +24,8 @@ _MEDIA_TYPE = "image/webp"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture's WebP bytes and size in pixels."""
+class ReviewImage:
+    """WebP bytes and the size in pixels."""
 
     data: bytes
     width: int
@@ -34,15 +33,15 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """The picture as a data URL."""
+        """The image as a data URL."""
         return f"data:{_MEDIA_TYPE};base64,{base64.b64encode(self.data).decode()}"
 
 
-def picture(folder: Path, name: str, side: int = SIDE, most_characters: int = MOST_CHARACTERS) -> Picture:
-    """The picture `name` below `folder`, no side longer than `side`, its data URL no longer than `most_characters`.
+def picture(folder: Path, name: str, side: int = SIDE, most_characters: int = MOST_CHARACTERS) -> ReviewImage:
+    """The image `name` below `folder`, with sides of at most `side` pixels and a data URL below `most_characters`.
 
     Raises:
-        ImageProblem: it is missing, leads out of the folder, is too large to decode, or cannot be decoded.
+        ImageProblem: it is missing, outside of the folder, too large to decode, or not decodable.
     """
     from PIL import Image
 
@@ -52,13 +51,13 @@ def picture(folder: Path, name: str, side: int = SIDE, most_characters: int = MO
         plain = shown.shown(image)
         plain.thumbnail((side, side), Image.Resampling.LANCZOS)
         while True:
-            found = _written(plain)
+            found = _encoded(plain)
             if len(found.url) < most_characters or min(plain.size) <= image_decoding.MIN_SIDE:
                 return found
             plain = plain.resize((max(1, plain.width * 3 // 4), max(1, plain.height * 3 // 4)))
 
 
-def _written(plain: "Image.Image") -> Picture:
+def _encoded(plain: "Image.Image") -> ReviewImage:
     buffer = io.BytesIO()
     plain.save(buffer, "WEBP", quality=_QUALITY, method=2)
-    return Picture(buffer.getvalue(), *plain.size)
+    return ReviewImage(buffer.getvalue(), *plain.size)

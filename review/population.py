@@ -1,22 +1,22 @@
-"""The questions of a run that could be reviewed, with everything a sample may be drawn by.
+"""The reviewable questions of a run, with the columns that a sample can be stratified by.
 
-What becomes of a question is what machines said of it: people's own verdicts, which the sample is to find, do not move
-a question from one stratum to another.
+The fate of a question ignores verdicts of people, so a review moves no question to another stratum.
 """
 
+import math
 from collections.abc import Collection
 
 import polars as pl
 
 from capcurriculum.ledger.verdicts import current
-from capcurriculum.reasons import NOT_JUDGED, UNDECIDED
+from capcurriculum.reasons import UNDECIDED
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Arm, Outcome, Purpose
 from capcurriculum.run import Run
 from capcurriculum.stats import pass_counts, wilson
+from filters.audit.noise import KEPT, fates
 
-KEPT = "kept"
 #: Columns a sample may be stratified by.
 COLUMNS = ("stage", "fate", "skill", "source", "band")
 _KNOWN = (str(Outcome.RIGHT), str(Outcome.WRONG))
@@ -24,28 +24,24 @@ _BANDS = ("0", "0-25 %", "25-50 %", "50-75 %", "75-100 %", "1")
 
 
 def population(run: Run, recipe: Recipe, stages: Collection[str] = ()) -> pl.DataFrame:
-    """Every question that a filter has judged, one row each, by id.
+    """One row for each question that a filter has judged, sorted by id.
 
-    Columns: `question_id, stage, skill, source`; `fate`, which is `kept` or the `filter: reason` that dropped it first,
-    and `kept`; `band` of the pass rate; `k` right of `n` rollouts; `doubt`, how many signs speak for looking twice:
-    solvers that disagree on the image, a filter or an auditor that could not decide, a pass rate that may lie on the
-    other side of the recipe's bounds. No stages named means those whose questions have options, or all if none has.
+    Columns: `question_id, stage, skill, source`; `fate`, `kept` or the first `filter: reason` that dropped it; `kept`;
+    `band` of the pass rate, `k` right of `n` rollouts; `doubt`, the number of signs of doubt (solvers that disagree on
+    the image, a filter or an auditor that could not decide, a 95 % interval of the pass rate that holds a bound of the
+    recipe). Without `stages`: those whose questions have options, or all if none has.
     """
-    verdicts = current(run, recipe, pl.col("filter") != HUMAN).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
-    dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
-    fates = dropped.select("question_id", fate=pl.concat_str("filter", "reason", separator=": "))
+    verdicts = current(run, recipe, pl.col("filter") != HUMAN)
     unsure = verdicts.filter(pl.col("reason").is_in(list(UNDECIDED))).select("question_id", unsure=pl.lit(1)).unique()
     rows = run.questions.scan().unique("question_id", maintain_order=True)
     rows = rows.filter(pl.col("stage").is_in(list(stages or _with_options(run))))
-    rows = rows.join(verdicts.select("question_id").unique(), on="question_id", how="semi")
     rows = rows.select("question_id", "stage", "skill", "source")
+    rows = rows.join(fates(run, recipe), on="question_id", how="inner", maintain_order="left")
     rates = pass_counts(run.answers.scan()).select("question_id", "k", "n")
-    for beside in (fates, unsure, _disagreeing(run), _split_votes(run), rates):
+    for beside in (unsure, _disagreeing(run), _split_votes(run), rates):
         rows = rows.join(beside, on="question_id", how="left")
     signs = pl.max_horizontal(pl.col("unsure", "split").fill_null(0)) + pl.col("disagree").fill_null(0)
-    found = rows.with_columns(
-        pl.col("fate").fill_null(KEPT), pl.col("k", "n").fill_null(0), doubt=signs.cast(pl.Int64)
-    ).collect()
+    found = rows.with_columns(pl.col("k", "n").fill_null(0), doubt=signs.cast(pl.Int64)).collect()
     found = found.join(_near_bounds(found, recipe), on=["k", "n"], how="left")
     return found.select(
         "question_id", "stage", "skill", "source", "fate", "k", "n", "band",
@@ -60,33 +56,32 @@ def _with_options(run: Run) -> list[str]:
 
 
 def _disagreeing(run: Run) -> pl.LazyFrame:
-    """Questions on which known choices from the image differ between solvers or orders of the options."""
+    """Questions whose probe answers from the image differ between solvers or option orders."""
     seen = run.answers.scan().filter(pl.col("purpose") == Purpose.PROBE, pl.col("arm") == Arm.IMAGE)
     chosen = seen.filter(pl.col("outcome").is_in(_KNOWN)).group_by("question_id").agg(pl.col("answer").n_unique())
     return chosen.filter(pl.col("answer") > 1).select("question_id", disagree=pl.lit(1))
 
 
 def _split_votes(run: Run) -> pl.LazyFrame:
-    """Questions on which auditors' votes differ."""
+    """Questions whose auditors' votes differ."""
     votes = run.answers.scan().filter(pl.col("purpose") == Purpose.AUDIT)
     sides = votes.group_by("question_id").agg(pl.col("outcome").n_unique())
     return sides.filter(pl.col("outcome") > 1).select("question_id", split=pl.lit(1))
 
 
 def _near_bounds(found: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-    """Of every pair of counts its band, and whether its 95 % interval holds one of the recipe's bounds."""
-    pairs = found.select("k", "n").unique()
+    """For every pair `k, n` its `band`, and 1 in `near` if the 95 % interval holds a bound of the recipe, else 0."""
     bounds = [bound for bound in (recipe.rollouts.above, recipe.rollouts.below) if bound is not None]
-    near, bands = [], []
+    pairs = found.select("k", "n").unique()
+    rows = []
     for k, n in pairs.iter_rows():
-        low, high = wilson(k, n) if n else (0.0, 0.0)
-        near.append(int(any(n and low <= bound <= high for bound in bounds)))
-        bands.append(band(k, n))
-    return pairs.with_columns(near=pl.Series(near, dtype=pl.Int64), band=pl.Series(bands, dtype=pl.String))
+        low, high = wilson(k, n) if n else (math.inf, -math.inf)
+        rows.append((int(any(low <= bound <= high for bound in bounds)), band(k, n)))
+    return pairs.hstack(pl.DataFrame(rows, schema={"near": pl.Int64, "band": pl.String}, orient="row"))
 
 
 def band(k: int, n: int) -> str:
-    """The band of a pass rate of k right of n; one without rollouts is unmeasured."""
+    """The band of the pass rate k / n, `unmeasured` for n = 0."""
     if not n:
         return "unmeasured"
     return _BANDS[0] if k == 0 else _BANDS[-1] if k == n else _BANDS[1 + min(3, 4 * k // n)]

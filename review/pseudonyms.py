@@ -1,7 +1,7 @@
-"""Names of reviewers as the tables keep them: pseudonyms that only the holder of the run could work out again.
+"""Pseudonyms of reviewers: keyed hashes of their names.
 
-A plain hash of a name is found by trying names, so the hash is keyed with a secret that lies in the run folder,
-readable by its owner alone, and is never published.
+The key is a secret in the run folder with mode 0600 that is never published; a plain hash could be reversed by trying
+names.
 """
 
 import hmac
@@ -18,25 +18,23 @@ _SECRET = "review/.pseudonyms"  # noqa: S105 (the name of a file)
 
 
 def named(run: Run, section: ReviewSection, name: str) -> str:
-    """What the reviews table calls the person of this name."""
+    """The annotator's name in the table of reviews."""
     if section.annotators == "names":
         return name
     return f"person-{hmac.new(secret(run), name.encode(), sha256).hexdigest()[:8]}"
 
 
 def secret(run: Run) -> bytes:
-    """The run's secret, made when it is first needed; the caller holds the run for writing.
+    """The run's secret of 64 hexadecimal digits, created on first use; the caller holds the run's lock for writing.
 
     Raises:
-        ReviewError: it is damaged. A short one would be no secret.
+        ReviewError: the file is damaged.
     """
     path = run.path / _SECRET
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, secrets.token_hex(32).encode(), 0o600)
-    told = path.read_bytes().strip()
-    if not re.fullmatch(rb"[0-9a-f]{64}", told):
-        raise ReviewError(
-            f"{path} is damaged; remove it, export the pages anew, and know that everybody gets a new pseudonym."
-        )
-    return told
+    found = path.read_bytes().strip()
+    if not re.fullmatch(rb"[0-9a-f]{64}", found):
+        raise ReviewError(f"{path} is damaged; remove it and export the pages again, which changes all pseudonyms.")
+    return found

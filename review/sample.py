@@ -1,11 +1,10 @@
-"""Which questions are under review, how they were chosen, and what each choice stands for: `review/sample.json`.
+"""The questions under review, their design and inclusion probabilities: `review/sample.json`.
 
-The file holds the design with the number of rows behind every stratum, so an estimate can be weighted rightly whatever
-becomes of the run later.
+The file keeps the number of rows of every stratum, so estimates stay correctly weighted when the run changes.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from capcurriculum.errors import ReviewError
@@ -18,7 +17,7 @@ FILE = "review/sample.json"
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How a sample is drawn; see `review.design`. The same design of a larger size holds the smaller one."""
+    """How a sample is drawn; see `review.design`."""
 
     kind: str
     by: tuple[str, ...] = ()
@@ -27,13 +26,13 @@ class Design:
     seed: int = 0
 
     def same_but_for_size(self, other: "Design") -> bool:
-        """Whether one of the two samples holds the other."""
-        return (self.kind, self.by, self.stages, self.seed) == (other.kind, other.by, other.stages, other.seed)
+        """Whether one of the two samples contains the other."""
+        return self == replace(other, size=self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The rows of one stratum that machines kept, or those that they dropped: how many there are, how many drawn."""
+    """The kept, or the dropped, rows of one stratum: how many there are and how many were drawn."""
 
     stratum: str
     kept: bool
@@ -43,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A question of the sample; `probability` is that of its being drawn."""
+    """A question of the sample with its inclusion probability."""
 
     question_id: str
     stage: str
@@ -54,7 +53,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The design, its cells, and the questions drawn, by stratum and id."""
+    """The design, its cells, and the drawn questions sorted by stratum and id."""
 
     design: Design
     cells: tuple[Cell, ...]
@@ -67,14 +66,14 @@ class Sample:
 
 
 def save(run: Run, sample: Sample) -> None:
-    """Put the sample in the place of an earlier one."""
+    """Write the sample, replacing an earlier one."""
     path = run.path / FILE
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, checked_json.encode(asdict(sample)))
 
 
 def load(run: Run) -> Sample | None:
-    """The run's sample, None before the first one.
+    """The run's sample, None if there is none.
 
     Raises:
         ReviewError: the file is damaged.
@@ -83,10 +82,10 @@ def load(run: Run) -> Sample | None:
     if not path.is_file():
         return None
     try:
-        told: dict[str, Any] = json_file.read(path)
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["design"].items()}
-        design = Design(**values)
-        return Sample(design, tuple(Cell(**c) for c in told["cells"]), tuple(Drawn(**d) for d in told["drawn"]))
+        found = json_file.mapping(path)
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found["design"].items()}
+        cells, drawn = (Cell(**cell) for cell in found["cells"]), (Drawn(**one) for one in found["drawn"])
+        return Sample(Design(**values), tuple(cells), tuple(drawn))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReviewError(f"{path} is damaged ({error}); remove it and draw the sample again.") from error
 
@@ -95,7 +94,7 @@ def needed(run: Run) -> Sample:
     """The run's sample.
 
     Raises:
-        ReviewError: there is none yet, or it is damaged.
+        ReviewError: there is none, or the file is damaged.
     """
     found = load(run)
     if found is None:

@@ -1,11 +1,10 @@
-"""How many keys are wrong, drawn from what is known: the sample's votes, the people's own slips, the rows not drawn.
+"""Posterior of the number of wrong keys, from reviewers' votes on a stratified sample.
 
-A reviewer slips now and then, and where nine keys in ten are right most slips are false alarms, so the share of "no"
-overstates the share of wrong keys. Where questions have several votes, how often votes on one question differ tells the
-slips apart (a latent class model, Dawid and Skene 1979, Applied Statistics 28:20-28, with one rate of false alarms and
-one of misses for all people). Strata of one group share what is known of their rates as far as these are alike (a
-beta-binomial hierarchy), so many small strata neither pull the sum nor pretend to be sure. Both are sampled by Gibbs'
-method over counts of equal voting patterns.
+Reviewers make errors, and if most keys are right most errors are false alarms, so the share of "no" votes overstates
+the share of wrong keys. Several votes on a question identify the error rates: a latent class model (Dawid and Skene
+1979, Applied Statistics 28:20-28) with one rate of false alarms and one of misses for all reviewers. Strata of one
+group share a beta-binomial prior, so small strata shrink towards each other. Both are fitted by Gibbs sampling over the
+counts of equal voting patterns.
 """
 
 from collections import Counter
@@ -18,20 +17,20 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-#: Draws kept; the ends of an interval are then sure to about a hundredth of its width.
+#: Draws kept; the Monte Carlo error of an interval's ends is about a hundredth of its width.
 DRAWS = 4_000
 _WARM_UP = 400
-#: Fewer questions with two and more votes say too little of the slips.
+#: Questions with two or more votes that the error rates need.
 ENOUGH = 20
-#: Beta prior of both slip rates: about one in ten, worth ten votes.
+#: Beta prior of both error rates: mean 0.1, the weight of ten votes.
 _SLIPS = (1.0, 9.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """The votes on the sampled questions of one cell: each (how many say wrong, how many say right), with its count.
+    """The votes on one cell of `rows` questions: `patterns` counts the sampled questions by (votes wrong, votes right).
 
-    Cells of one `group` are thought to be more alike than others.
+    Cells of one `group` share a prior.
     """
 
     rows: int
@@ -40,28 +39,23 @@ class Votes:
 
     @staticmethod
     def of(rows: int, group: str, votes: Sequence[tuple[int, int]]) -> "Votes":
-        """The votes of a cell of so many rows; questions on which nobody could tell are as good as not drawn."""
+        """Count the patterns; questions without a decisive vote count as not drawn."""
         return Votes(rows, group, Counter(vote for vote in votes if sum(vote)))
 
-    def at_their_word(self) -> "Votes":
-        """One vote a question, that of most people; a tie says nothing."""
-        said: Counter[tuple[int, int]] = Counter()
+    def majority(self) -> "Votes":
+        """One vote for each question, that of the majority; ties are dropped."""
+        found: Counter[tuple[int, int]] = Counter()
         for (no, yes), count in self.patterns.items():
             if no != yes:
-                said[int(no > yes), int(yes > no)] += count
-        return Votes(self.rows, self.group, said)
-
-    @property
-    def told(self) -> int:
-        """Questions with a vote."""
-        return sum(self.patterns.values())
+                found[int(no > yes), int(yes > no)] += count
+        return Votes(self.rows, self.group, found)
 
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """Draws of the number of wrong keys in each cell (draws x cells), and the mean slips: false alarms and misses.
+    """Draws of the number of wrong keys, of shape (draws, cells), and the mean rates of false alarms and of misses.
 
-    `slips` is None where too few questions have several votes; the votes are then taken at their word.
+    `slips` is None if fewer than `ENOUGH` questions have several votes; the majority is then taken as the truth.
     """
 
     wrong: Counts
@@ -69,11 +63,11 @@ class Posterior:
 
 
 def posterior(cells: Sequence[Votes], seed: int = 0) -> Posterior:
-    """The posterior over all rows of the cells, those not drawn included."""
+    """The posterior over all rows of the cells, including those not drawn."""
     several = sum(n for cell in cells for vote, n in cell.patterns.items() if sum(vote) > 1)
     trusted = several < ENOUGH
     if trusted:
-        cells = [cell.at_their_word() for cell in cells]
+        cells = [cell.majority() for cell in cells]
     drawn, slips = _gibbs(cells, np.random.default_rng(seed), trusted)
     return Posterior(drawn, None if trusted else (float(slips[0]), float(slips[1])))
 
@@ -81,8 +75,8 @@ def posterior(cells: Sequence[Votes], seed: int = 0) -> Posterior:
 def _gibbs(cells: Sequence[Votes], generator: np.random.Generator, trusted: bool) -> tuple[Counts, Numbers]:
     table = [(place, no, yes, n) for place, cell in enumerate(cells) for (no, yes), n in sorted(cell.patterns.items())]
     place, no, yes, count = np.array(table, dtype=np.int64).reshape(-1, 4).T
-    told = np.array([cell.told for cell in cells])
-    rest = np.array([cell.rows - cell.told for cell in cells])
+    voted = np.array([sum(cell.patterns.values()) for cell in cells])
+    rest = np.array([cell.rows for cell in cells]) - voted
     groups = _Groups(cells)
     rate, alarm, miss = np.full(len(cells), 0.2), *((0.0, 0.0) if trusted else (0.1, 0.1))
     drawn, slips = np.empty((DRAWS, len(cells)), np.int64), np.empty((DRAWS, 2))
@@ -91,7 +85,7 @@ def _gibbs(cells: Sequence[Votes], generator: np.random.Generator, trusted: bool
         right = count - wrong
         in_cell = np.bincount(place, wrong, len(cells)).astype(np.int64)
         centre, weight = groups.draw(rate, generator)
-        rate = generator.beta(in_cell + centre * weight, told - in_cell + (1 - centre) * weight)
+        rate = generator.beta(in_cell + centre * weight, voted - in_cell + (1 - centre) * weight)
         if not trusted:
             alarm = _slip(generator, (right * no).sum(), (right * yes).sum())
             miss = _slip(generator, (wrong * yes).sum(), (wrong * no).sum())
@@ -102,23 +96,23 @@ def _gibbs(cells: Sequence[Votes], generator: np.random.Generator, trusted: bool
 
 
 def _probability(rate: Numbers, alarm: float, miss: float, no: Counts, yes: Counts) -> Numbers:
-    """That a key with such votes is wrong."""
+    """Probability that a key is wrong, given its votes."""
     wrong = rate * (1 - miss) ** no * miss**yes
     right = (1 - rate) * alarm**no * (1 - alarm) ** yes
     return np.asarray(wrong / np.maximum(wrong + right, 1e-300))
 
 
 def _slip(generator: np.random.Generator, slipped: float, not_slipped: float) -> float:
-    """A rate below one half, or right and wrong would change their places."""
+    """Draw an error rate, below 1/2 so that right and wrong cannot swap."""
     drawn = generator.beta(_SLIPS[0] + slipped, _SLIPS[1] + not_slipped)
     return float(min(drawn, 0.499))
 
 
 class _Groups:
-    """Of each group of cells the centre and the weight of the beta distribution that their rates come from.
+    """Mean and weight of the beta prior of each group's rates, drawn from a grid.
 
-    The centre has Jeffreys' prior, the weight (in questions) one that is even on its logarithm from 2 to 256; both are
-    drawn from a grid, on which the likelihood needs no more of the rates than the sums of their logarithms.
+    The mean has Jeffreys' prior, the weight (in questions) a log-uniform one from 2 to 256. The likelihood depends on
+    the rates through the sums of log(rate) and log(1 - rate) alone.
     """
 
     def __init__(self, cells: Sequence[Votes]) -> None:
@@ -133,7 +127,7 @@ class _Groups:
         self._constant = gammaln(self._weight) - gammaln(a) - gammaln(b)
 
     def draw(self, rate: Numbers, generator: np.random.Generator) -> tuple[Numbers, Numbers]:
-        """Centre and weight for each cell, given the rates of all."""
+        """Mean and weight for each cell, given all rates."""
         clipped = np.clip(rate, 1e-12, 1 - 1e-12)
         wrong, right = (np.bincount(self._of, np.log(part), len(self._sizes)) for part in (clipped, 1 - clipped))
         size = self._sizes[:, None]

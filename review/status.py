@@ -1,4 +1,4 @@
-"""How far a review is: by person, and by stratum of the sample; on the server where one is named, else in the run."""
+"""Progress of a review by annotator and by stratum, from the Argilla server if one is configured, else from the run."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _STATES = ("submitted", "draft", "discarded")
 
 @dataclass(slots=True)
 class Progress:
-    """Responses by person and state, and by question how many people have answered it for good."""
+    """Responses by annotator and state, and submitted responses by question; `overlap` are wanted for each."""
 
     people: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     answered: Counter[str] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ def show(run: Run, recipe: Recipe, at: Connection | None, console: Console, disp
     """Print both tables.
 
     Raises:
-        ReviewError: no sample was drawn yet, or the server cannot be used.
+        ReviewError: no sample was drawn yet, or the server refuses or fails.
     """
     drawn = needed(run)
     found = _on_server(run, recipe, at, display) if at else _in_run(run)
@@ -66,12 +66,12 @@ def _in_run(run: Run) -> Progress:
 
 def _on_server(run: Run, recipe: Recipe, at: Connection, display: Display) -> Progress:
     there = pull.dataset(recipe, at)
-    found, mine = Progress(overlap=there.overlap), push.pushed(run, there.id)
+    found, pushed = Progress(overlap=there.overlap), push.pushed(run, there.id)
     names: Mapping[str, str] = at.users() or {}
     for record in pull.on_server(at, there, display):
-        if own := mine.get(record.external_id):
+        if one := pushed.get(record.external_id):
             for response in record.responses:
-                who = str(response["user_id"])
-                found.people[names.get(who, who)][response["status"]] += 1
-                found.answered[own.question_id] += response["status"] == State.SUBMITTED
+                user = str(response["user_id"])
+                found.people[names.get(user, user)][response["status"]] += 1
+                found.answered[one.question_id] += response["status"] == State.SUBMITTED
     return found

@@ -1,10 +1,9 @@
-"""What a review found, for people and for cards: `review.json` in the run, shaped as an audit's, and a few lines."""
+"""Summary of a review: `review.json` in the run, in the format of `audit.json`, and its printed form."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.console import Console
 
@@ -12,13 +11,11 @@ from capcurriculum.ledger.corrections import corrections
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
-from capcurriculum.rows import Review
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from datagen.auditor import Opinion
-from filters.audit.noise import Rate
+from filters.audit.noise import COLUMNS
 from filters.human import people
-from filters.human.adjudicate import Decision
 from filters.human.form import Right
 from filters.human.latest import latest
 from review.agreement import Agreement, agreements
@@ -30,10 +27,10 @@ FILE = "review.json"
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known of a run's labels from the people who looked at them.
+    """A run's labels as its reviewers judge them.
 
-    `verdicts` counts the reasons of people's verdicts; `outside` are reviewed questions that are not in the present
-    sample, whose verdicts count and whose votes do not; `older` are reviews of another version of their question.
+    `verdicts` counts the reasons of the `human` filter; `outside` are reviewed questions outside of the present sample,
+    which get verdicts but do not enter the estimate; `older` are reviews of another version of their question.
     """
 
     sample: Sample | None
@@ -49,17 +46,20 @@ class Summary:
 
 
 def summarise(run: Run, recipe: Recipe) -> Summary:
-    """The summary of what the tables hold; verdicts need not be in the ledger yet."""
+    """Summarise the table of reviews; verdicts need not be in the ledger yet."""
     found, drawn = latest(run), load(run)
     decided = people.decisions(found, recipe)
     opinions = {key: decision.opinion for key, decision in decided.items()}
-    votes = {key: _votes(reviews) for key, reviews in found.reviews.items()}
-    told = agreements(found.reviews)
+    votes = {
+        key: (sum(r.right == Right.NO for r in reviews), sum(r.right == Right.YES for r in reviews))
+        for key, reviews in found.reviews.items()
+    }
+    agreed = agreements(found.reviews)
     return Summary(
         sample=drawn,
         estimate=estimate(drawn, opinions, votes, drawn.design.seed) if drawn and decided else None,
-        agreements=None if told is None else tuple(told),
-        verdicts=_reasons(decided),
+        agreements=None if agreed is None else tuple(agreed),
+        verdicts=dict(sorted(Counter(str(one.verdict.reason) for one in decided.values()).items())),
         corrected=corrections(run, recipe).keys.height,
         reviews=sum(map(len, found.reviews.values())),
         people=len(found.people),
@@ -69,24 +69,11 @@ def summarise(run: Run, recipe: Recipe) -> Summary:
     )
 
 
-def _votes(reviews: list[Review]) -> tuple[int, int]:
-    """How many say that the marked answer is wrong, and how many that it is right."""
-    return sum(r.right == Right.NO for r in reviews), sum(r.right == Right.YES for r in reviews)
-
-
-def _reasons(decided: Mapping[str, Decision]) -> dict[str, int]:
-    return dict(sorted(Counter(str(decision.verdict.reason) for decision in decided.values()).items()))
-
-
 def write(run: Run, recipe: Recipe, summary: Summary) -> None:
-    """Put `review.json` into the run."""
-    write_atomically(run.path / FILE, (json.dumps(_facts(recipe, summary), indent=1) + "\n").encode())
-
-
-def _facts(recipe: Recipe, summary: Summary) -> dict[str, Any]:
+    """Write `review.json` into the run."""
     drawn = summary.sample.drawn if summary.sample else ()
     found = summary.estimate
-    return {
+    facts = {
         "rule": recipe.review.params(),
         "people": summary.people,
         "reviews": summary.reviews,
@@ -101,24 +88,18 @@ def _facts(recipe: Recipe, summary: Summary) -> dict[str, Any]:
         "rates": [asdict(rate) for rate in found.rates] if found else [],
         "sample": [asdict(d) | {"opinion": summary.opinions.get(d.question_id, Opinion.UNKNOWN)} for d in drawn],
     }
+    write_atomically(run.path / FILE, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Rates, agreement, and what the numbers mean."""
+    """Print rates, agreement and notes."""
     if summary.estimate:
-        columns = ("rows", "asked", "wrong", "unknown", "share", "95 %")
-        console.print(grid(("stratum", *columns), map(_row, summary.estimate.rates), columns))
+        console.print(grid(("stratum", *COLUMNS), (rate.cells() for rate in summary.estimate.rates), COLUMNS))
     if summary.agreements:
         numbers = ("alpha", "questions", "people")
         console.print(grid(("agreement on", *numbers), map(_agreed, summary.agreements), numbers))
     for line in _lines(summary):
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def _row(rate: Rate) -> tuple[object, ...]:
-    asked = rate.right + rate.wrong + rate.unknown
-    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
-    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"
 
 
 def _agreed(line: Agreement) -> tuple[object, ...]:

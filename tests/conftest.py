@@ -1,9 +1,12 @@
 """What holds for every test: no network beyond this machine, one thread a library, no telemetry."""
 
+import atexit
+import gc
+import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 # Set before any library reads them; subprocesses started by tests inherit them.
 os.environ |= {
@@ -29,7 +32,22 @@ settings.load_profile("project")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-pytest_plugins = ["tests.support.light_preflight"]
+# Without pytest's capture of logs (`-p no:logging`), which hangs a handler on every library's logger for each test:
+# records still go nowhere. A test that reads them has the fixture `logged`.
+logging.getLogger().addHandler(logging.NullHandler())
+
+pytest_plugins = ["tests.support.endpoint", "tests.support.light_preflight"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Libraries and tests that stay to the end are not searched for garbage: that took a third of all time."""
+    gc.disable()
+    found = yield
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.unfreeze)  # at the end extension modules look for what is left of theirs
+    return found
 
 
 @pytest.hookimpl(trylast=True)  # when those that are not wanted are gone
@@ -49,6 +67,32 @@ def folders_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["CAPCURRICULUM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     os.environ.pop("OPENAI_API_KEY", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unhurried_disk() -> Iterator[None]:
+    """Nothing waits for the disk of this machine: what a flush is for, no test can see in the process that asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What any library logs during the test, as text."""
+    heard: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(self.format(record))
+
+    root, handler = logging.getLogger(), Handler()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield heard
+    root.setLevel(before)
+    root.removeHandler(handler)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What `capcurriculum train` does beside training here: another cluster, a Slurm job, files for another trainer."""
+"""What `capcurriculum train` does besides training here: another Ray cluster, a Slurm job, files for EasyR1."""
 
 import shlex
 from collections.abc import Sequence
@@ -18,39 +18,32 @@ from training.preflight import show as report
 from training.preflight.inspection import Inspection
 
 
-def with_ray(wanted: Recipe, address: str | None) -> Recipe:
-    """The recipe, with the address of a Ray cluster to train on where one is given.
+def with_ray(recipe: Recipe, address: str | None) -> Recipe:
+    """The recipe with the address of a Ray cluster to train on; unchanged for None.
 
     Raises:
-        RecipeError: it is no address.
+        RecipeError: it is not an address.
     """
-    if address is None or wanted.training is None:
-        return wanted
+    if address is None or recipe.training is None:
+        return recipe
     try:
-        training = TrainingRecipe.model_validate(wanted.training.model_dump(exclude_unset=True) | {"ray": address})
+        training = TrainingRecipe.model_validate(recipe.training.model_dump(exclude_unset=True) | {"ray": address})
     except ValidationError as error:
         raise RecipeError(f"{address!r} is no Ray address; it is auto, host:port or ray://host:port.") from error
-    return wanted.model_copy(update={"training": training})
+    return recipe.model_copy(update={"training": training})
 
 
-def _training(wanted: Recipe) -> TrainingRecipe:
-    if wanted.training is None:
-        raise TrainerError("The recipe has no training section; add `training: {backbone: micro}` to it.")
-    return wanted.training
-
-
-def sbatch(named: str, wanted: Recipe, options: Sequence[str], file: Path | None) -> None:
-    """Write a Slurm job that trains what the user named, with these options; print it where there is no file.
+def sbatch(named: str, recipe: Recipe, options: Sequence[str], file: Path | None) -> None:
+    """Write a Slurm job that trains what the user `named`, with these options; print it if there is no file.
 
     Raises:
-        CapCurriculumError: with one sentence; nothing is written.
+        CapCurriculumError: the recipe cannot be trained by a job; nothing is written.
     """
-    settings = _training(wanted)
+    settings = chain.section(recipe)
     base = knobs.backbone(settings.backbone)
     chain.check_place(settings, base, sbatch=True)
-    place = Path(named)
-    words = ["train", str(place.absolute() if place.exists() else wanted.run_dir.absolute()), *options]
-    name = "-".join(part for part in (wanted.name, settings.name) if part)
+    words = ["train", str((Path(named) if Path(named).exists() else recipe.run_dir).absolute()), *options]
+    name = "-".join(part for part in (recipe.name, settings.name) if part)
     text = slurm.script(settings, name, settings.gpus or base.gpus, interpreter.locate(settings), words, Path.cwd())
     if file is None:
         say(*text.removesuffix("\n").split("\n"))
@@ -59,20 +52,19 @@ def sbatch(named: str, wanted: Recipe, options: Sequence[str], file: Path | None
         say(f"Send it with: sbatch {shlex.quote(str(file))}")
 
 
-def for_easyr1(wanted: Recipe, *, chains: bool, dry_run: bool) -> None:
-    """Write the files of a training for EasyR1, or print them; `chains` says that no single stage is asked for.
+def for_easyr1(recipe: Recipe, *, chains: bool, dry_run: bool) -> None:
+    """Write the files of a training for EasyR1, or print them; `chains` is false if one stage or a job is asked for.
 
     Raises:
-        CapCurriculumError: with one sentence; nothing is written.
+        CapCurriculumError: EasyR1 cannot train the recipe; nothing is written.
     """
-    settings = _training(wanted)
+    settings = chain.section(recipe)
     if not chains:
         raise TrainerError("With --engine easyr1 whole chains are written, not run; leave out --sbatch and --stage.")
-    base = knobs.backbone(settings.backbone)
-    easyr1_config.check_backbone(settings, base)  # before its weights are looked for
+    easyr1_config.check_backbone(settings, knobs.backbone(settings.backbone))  # before its weights are located
     out = console(stderr=True)
     with Inspection(settings, Display(out), write=not dry_run) as inspection:
-        links, _ = chain.ready(wanted, settings, inspection, None, out)
+        links, _ = chain.ready(recipe, settings, inspection, None, out)
     report.refuse(inspection)
     if dry_run:
         for name, text in easyr1_files.files(links).items():

@@ -1,6 +1,7 @@
-"""What a dry run prints: the plan as a table, where it differs from the paper, and each stage's command."""
+"""The output of a dry run: the plan as a table, its differences from the paper, and each stage's command."""
 
 import shlex
+from collections.abc import Iterator
 
 from rich.console import Console
 
@@ -30,76 +31,63 @@ def show(links: Links, out: Console) -> None:
         if stage.state != State.DONE:
             variables = environment.own_variables(links.variables(number)).items()
             words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables)
-            # Not through rich: a command must stay one line, with nothing in it taken for markup.
+            # Not by rich, which would wrap the command.
             out.file.write(f"# {visible(stage.stage)}\n{visible(f'{words} {shlex.join(links.command(number))}')}\n")
 
 
-#: Rows of the released sets together, the steps they give in 15 epochs of 512, and those of the paper's figure.
+#: The rows of all released sets, their steps in 15 epochs of batches of 512, and the steps in the paper's figure.
 _MERGED_ROWS, _MERGED_STEPS, _FIGURE_STEPS = 32_736, 945, 930
 
 
 def differences(links: Links) -> list[str]:
-    """One sentence each; none for a backbone that the paper does not have."""
+    """Differences from the paper and its scripts, one sentence each; none for backbones that the paper does not use."""
     if not links.base.scripts:
         return []
-    said: list[str] = []
-    for link, stage in zip(links.links, links.stages, strict=True):
-        said += [*_epochs(links, link, stage), *_merged(stage), *_frozen(links, link), *_pixels(links, link)]
-    return [*dict.fromkeys([*said, *_run(links)])]
+    pairs = zip(links.links, links.stages, strict=True)
+    return [*dict.fromkeys([*(text for link, stage in pairs for text in _of_stage(links, link, stage)), *_run(links)])]
 
 
-def _epochs(links: Links, link: Link, stage: StagePlan) -> list[str]:
-    scripts = links.base.scripts.get(link.run.stage)
-    if not scripts or not scripts.epochs:
-        return []
-    other = stage.steps_per_epoch * scripts.epochs
-    if link.knobs.epochs == scripts.epochs:
-        return [f"{stage.stage}: {scripts.epochs} epochs as in the released script; the paper reports 15."]
-    return [
-        f"{stage.stage}: {link.knobs.epochs} epochs; the released script says {scripts.epochs}, which would be {other} "
-        f"steps (training.as_in: scripts)."
-    ]
+def _of_stage(links: Links, link: Link, stage: StagePlan) -> Iterator[str]:
+    scripts, merged, knobs, name = (
+        links.base.scripts.get(link.run.stage),
+        links.base.stages.get(MIXED),
+        link.knobs,
+        stage.stage,
+    )
+    if scripts and scripts.epochs:
+        if knobs.epochs == scripts.epochs:
+            yield f"{name}: {scripts.epochs} epochs as in the released script; the paper reports 15."
+        else:
+            yield (
+                f"{name}: {knobs.epochs} epochs; the released script says {scripts.epochs}, which would be "
+                f"{stage.steps_per_epoch * scripts.epochs} steps (training.as_in: scripts)."
+            )
+    if (stage.rows, stage.total_steps) == (_MERGED_ROWS, _MERGED_STEPS):
+        yield (
+            f"{name}: {_MERGED_STEPS} steps; the paper's figure ends at {_FIGURE_STEPS}, which 31,744 to 32,255 "
+            f"rows would give, so at least 481 of its rows were not used."
+        )
+    if knobs.freeze and name != "text":
+        if merged and merged.freeze and name in (MIXED, "difficulty", "interleaved"):
+            yield (
+                f"{name}: the vision tower is frozen, as in the script; staged training trains it in two of three "
+                f"stages, so the two differ in more than the order."
+            )
+        else:
+            yield f"{name}: weights are frozen that the stage's released script trains."
+    tokens = knobs.max_pixels // (2 * links.base.image_patch_size) ** 2
+    if name != "text" and tokens > knobs.max_prompt_tokens:
+        yield (
+            f"{name}: an image of max_pixels is {tokens:,} tokens and a prompt may have {knobs.max_prompt_tokens:,}; "
+            f"the released scripts drop longer rows without a word, here none is dropped unsaid."
+        )
 
 
-def _merged(stage: StagePlan) -> list[str]:
-    if (stage.rows, stage.total_steps) != (_MERGED_ROWS, _MERGED_STEPS):
-        return []
-    return [
-        f"{stage.stage}: {_MERGED_STEPS} steps; the paper's figure ends at {_FIGURE_STEPS}, which 31,744 to 32,255 "
-        f"rows would give, so at least 481 of its rows were not used."
-    ]
-
-
-def _frozen(links: Links, link: Link) -> list[str]:
-    layer = links.base.stages.get(MIXED)
-    if not link.knobs.freeze or link.run.stage == "text":
-        return []
-    if layer and layer.freeze and link.run.stage in (MIXED, "difficulty", "interleaved"):
-        return [
-            f"{link.run.stage}: the vision tower is frozen, as in the script; staged training trains it in two of "
-            f"three stages, so the two differ in more than the order."
-        ]
-    return [f"{link.run.stage}: weights are frozen that the stage's released script trains."]
-
-
-def _pixels(links: Links, link: Link) -> list[str]:
-    side = 2 * links.base.image_patch_size
-    tokens = link.knobs.max_pixels // side**2
-    if link.run.stage == "text" or tokens <= link.knobs.max_prompt_tokens:
-        return []
-    return [
-        f"{link.run.stage}: an image of max_pixels is {tokens:,} tokens and a prompt may have "
-        f"{link.knobs.max_prompt_tokens:,}; the released scripts drop longer rows without a word, here none is dropped "
-        f"unsaid."
-    ]
-
-
-def _run(links: Links) -> list[str]:
+def _run(links: Links) -> Iterator[str]:
     validated = any(link.knobs.validate_every for link in links.links)
-    own = "each stage has rows of its own" if validated else "none, since every row is trained on"
-    said = [f"validation: {own}; the released scripts validate all stages on geometry."]
+    rows = "each stage has rows of its own" if validated else "none, since every row is trained on"
+    yield f"validation: {rows}; the released scripts validate all stages on geometry."
     if links.recipe.rollouts.sampling.temperature == 0.7:
-        said.append("pass rates: temperature 0.7 as in the released scripts; the data set cards say 1.0.")
+        yield "pass rates: temperature 0.7 as in the released scripts; the data set cards say 1.0."
     if not any(link.knobs.shuffle for link in links.links):
-        said.append("order: rows keep their order in every epoch; the released staged and merged scripts shuffle.")
-    return said
+        yield "order: rows keep their order in every epoch; the released staged and merged scripts shuffle."

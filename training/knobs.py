@@ -1,9 +1,10 @@
-"""The knobs of one link's run, settled in layers, later wins: backbone, backbone's stage, recipe, recipe's stage.
+"""The knobs of one stage's run, merged from layers, later wins: backbone, backbone's stage, recipe, recipe's stage.
 
-Nothing here has a default of its own: a backbone file that forgets a knob is an error, so a run never depends on what
-the trainer would have chosen. Divisions the trainer would trip over at step 1 are refused here.
+Knobs have no defaults: a backbone file that omits one is an error, so a run never depends on the trainer's defaults.
+Batch sizes that do not divide, at which the trainer would fail in step 1, are refused here.
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,15 +17,13 @@ from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 
 #: The backbone's layer for sets that mix stages.
 MIXED = "merged"
-#: The backbone's layer for stages that are taught captions.
-SFT = "sft"
 
 
 class Knobs(BaseModel):
-    """Units: batch sizes in prompts a step, micro-batches in sequences a GPU, lengths in tokens, periods in steps.
+    """Units: batch sizes in prompts per step, micro-batches in sequences per GPU, lengths in tokens, periods in steps.
 
-    `tokens_per_gpu` is the budget of one pass over the model, of prompts and replies together; 0 means micro-batches,
-    whose sequences are those of a group of `sequence_parallel` GPUs.
+    `tokens_per_gpu` is the budget of one forward pass in tokens of prompts and replies; 0 means micro-batches, whose
+    sizes are per group of `sequence_parallel` GPUs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,19 +72,19 @@ class Knobs(BaseModel):
 
     @property
     def lora_targets(self) -> str:
-        """The regular expression of `lora_modules` that PEFT holds against the whole names of modules."""
+        """The regular expression of `lora_modules` that PEFT matches with full names of modules."""
         return f".*language_model.*[.]({'|'.join(self.lora_modules)})"
 
 
 class Backbone(BaseModel):
     """A file of `training/backbones/`: a model, the machine it is trained on, and its knobs.
 
-    `stages` are layers by the name of the set, `merged` for those that mix stages, `sft` for captions; `scripts` are
-    further layers where the released scripts differ from the paper (`training.as_in`). `processor` is the class of the
-    model's processor; `model_type` and the text model's `hidden_size` are what its config.json says, by which a
-    checkpoint is known as its. `template` are arguments of its chat template, for every prompt of training, evaluation
-    and serving. With `fused_kernels` verl computes log-probabilities from hidden states in chunks, so that the
-    logits of a whole pass never stand in memory; it has these kernels for the Qwen-VLs.
+    `stages` are layers by the name of the set, `merged` for sets that mix stages, `sft` for captions; `scripts` are
+    further layers with the numbers of the released scripts where they differ from the paper (`training.as_in`).
+    `processor` is the class of the model's processor. `model_type` and the text model's `hidden_size` are those of its
+    config.json, by which its checkpoints are recognized. `template` are arguments of its chat template in training,
+    evaluation and serving. With `fused_kernels` verl computes log-probabilities from hidden states in chunks, without
+    the logits of a whole pass in memory; it has these kernels for Qwen-VL.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,11 +104,12 @@ class Backbone(BaseModel):
     scripts: dict[str, KnobChanges] = {}
 
 
+@cache
 def backbone(name: str) -> Backbone:
-    """Read a backbone by the name of its file.
+    """Read a backbone by the name of its file, once in a process: a training asks for its own dozens of times.
 
     Raises:
-        RecipeError: there is no backbone of that name, or its file is not right.
+        RecipeError: there is no backbone of that name, or its file is not valid.
     """
     folder = files("training") / "backbones"
     path = folder / f"{name}.yaml"
@@ -126,7 +126,7 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
     """The knobs of one stage of `recipe`.
 
     Raises:
-        RecipeError: a layer leaves a knob open, or the batch sizes do not divide.
+        RecipeError: no layer sets a knob, or knobs do not fit together.
     """
     base = backbone(recipe.backbone)
     merged: dict[str, Any] = {}
@@ -151,38 +151,37 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
             f"{longest} tokens (max_prompt_tokens + max_response_tokens){split}; raise it to {share}, or set it to 0."
         )
     if knobs.min_pixels > knobs.max_pixels:
-        raise RecipeError(f"In stage {run.stage}, min_pixels is {knobs.min_pixels} and max_pixels {knobs.max_pixels}.")
+        raise RecipeError(
+            f"In stage {run.stage}, min_pixels is {knobs.min_pixels} and max_pixels {knobs.max_pixels}; "
+            f"lower min_pixels."
+        )
     return knobs
 
 
 def layer_name(run: StageRun) -> str:
-    """The layer of a backbone that holds for a link."""
+    """The backbone's layer for a stage."""
     if run.method == "sft":
-        return SFT
+        return "sft"
     return MIXED if run.stage in set(get_args(Kind)) - set(STAGED) else run.stage
 
 
 def _check_sequence_parallel(knobs: Knobs, run: StageRun, gpus: int, device: str) -> None:
-    """Whether the model's heads divide is looked at when its configuration is (`preflight.hardware`)."""
-    if knobs.sequence_parallel == 1:
-        return
-    if device == "cpu":
+    """That the model's attention heads divide is checked with its configuration (`preflight.machine.hardware`)."""
+    found = f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}"
+    if knobs.sequence_parallel > 1 and device == "cpu":
         raise RecipeError(
-            f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}, and verl splits a sequence only "
-            f"where nothing is padded, which takes flash attention and so a GPU; set training.knobs.sequence_parallel "
-            f"to 1."
+            f"{found}, and verl splits a sequence only where nothing is padded, which takes flash attention and so a "
+            f"GPU; set training.knobs.sequence_parallel to 1."
         )
     if gpus % knobs.sequence_parallel:
-        raise RecipeError(
-            f"In stage {run.stage}, sequence_parallel is {knobs.sequence_parallel}, which does not divide the {gpus} "
-            f"GPUs; set training.knobs.sequence_parallel to a number that does, or to 1."
-        )
+        mend = "set training.knobs.sequence_parallel to a number that does, or to 1"
+        raise RecipeError(f"{found}, which does not divide the {gpus} GPUs; {mend}.")
 
 
 def _check_divisions(knobs: Knobs, run: StageRun, gpus: int) -> None:
-    """verl splits a step's sequences over GPUs and micro-batches, and stops at step 1 where that leaves a remainder.
+    """verl splits a step's sequences over GPUs and micro-batches, and fails in step 1 if that leaves a remainder.
 
-    GPUs that share sequences (`sequence_parallel`) count as one, but for a check that verl makes of micro-batches.
+    GPUs that share a sequence (`sequence_parallel`) count as one, except in one of verl's checks of micro-batches.
     """
     sequences, updates = knobs.batch_size * knobs.rollouts, knobs.mini_batch_size * knobs.rollouts
     parallel = gpus // knobs.sequence_parallel

@@ -1,8 +1,8 @@
-"""`training/plan.json`: the chain of runs, what each was made from, and how far it is. The truth about a training.
+"""`training/plan.json`: the state of a training's stages and what each is made from.
 
-A stage that has begun is bound to its data, its configuration and its parent checkpoint by their digests, and a rerun
-that would mix two of any is refused with what differs; a stage that has not begun follows the recipe freely. The file
-is replaced atomically, so after a kill at any instant it holds the last state that was reached.
+A begun stage is bound to its data, configuration and parent checkpoint by their digests, and a rerun with others is
+refused with what differs. A stage that has not begun follows the recipe. The file is replaced atomically, so after a
+kill it holds the last state that was reached.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ VERSION = 1
 
 
 class State(StrEnum):
-    """How far a stage is; RUNNING without a running process is a stage whose process was killed."""
+    """State of a stage; RUNNING without a running process means that the process was killed."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -34,12 +34,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """One run. Rows and steps are counts, times are UTC in ISO 8601, paths are as the run uses them.
+    """One stage. Rows and steps are counts, times are UTC in ISO 8601, paths are as the run uses them.
 
-    `config` is the part of verl's configuration that can change what is learned (`config.identity`), kept so that a
-    refusal can say what differs. `parent_digest` is "" until the parent exists. `selected_step` is the step whose
-    checkpoint went on, `validation` its accuracy on the stage's validation rows, None where it was not measured, and
-    `reply` what the exported checkpoint said when it was asked once.
+    `config` is the part of verl's configuration that can affect learning (`overrides.identity`), kept so that an error
+    can name what differs. `parent_digest` is "" until the parent exists. `selected_step` is the exported step,
+    `validation` its accuracy on the stage's validation rows (None if not measured), and `reply` the exported
+    checkpoint's reply to one question.
     """
 
     stage: str
@@ -72,7 +72,7 @@ class StagePlan:
 
 
 def total_steps(rows: int, batch_size: int, epochs: int, max_steps: int | None, stage: str) -> tuple[int, int]:
-    """(steps per epoch, steps in all); the trainer drops the last incomplete batch of an epoch.
+    """(steps per epoch, total steps); the trainer drops the last incomplete batch of an epoch.
 
     Raises:
         TrainerError: the rows do not fill one batch.
@@ -102,7 +102,7 @@ def files_digest(paths: Iterable[Path]) -> str:
 
 
 def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> list[StagePlan]:
-    """The plan to go on with: begun stages as they stand, the rest as drafted from the recipe and data of today.
+    """The plan to continue with: begun stages from `existing`, the rest from `drafted`.
 
     Raises:
         TrainerError: a begun stage is no longer in its place, or its data or configuration changed.
@@ -127,14 +127,14 @@ def _refuse_change(old: StagePlan, new: StagePlan) -> None:
             f"and the files now hold {new.rows} rows, digest {new.dataset_digest}; {mend}."
         )
     if old.config_digest != new.config_digest:
-        was, now = old.config, new.config
-        keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
-        changes = ", ".join(f"{key} {was.get(key)} -> {now.get(key)}" for key in keys)
+        before, now = old.config, new.config
+        keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        changes = ", ".join(f"{key} {before.get(key)} -> {now.get(key)}" for key in keys)
         raise TrainerError(f"Stage {old.stage} was begun ({old.state}) with another configuration ({changes}); {mend}.")
 
 
 def load(path: Path) -> list[StagePlan]:
-    """The stages of a plan file; none when there is no file.
+    """The stages of a plan file; none if there is no file.
 
     Raises:
         TrainerError: the file is damaged or of another version.
@@ -152,7 +152,7 @@ def load(path: Path) -> list[StagePlan]:
 
 
 def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:
-    """Replace the plan file; it is complete before it has its name."""
+    """Replace the plan file atomically."""
     data = {"version": VERSION, "recipe": name, "stages": [dataclasses.asdict(stage) for stage in stages]}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, checked_json.encode(data))

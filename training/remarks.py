@@ -1,7 +1,7 @@
-"""What a recipe's training will not use of a run's rows, and whose pass rates it goes by: known before anything trains.
+"""Which of a run's rows a recipe's training will not use, and which model measured the pass rates.
 
-`train` says the same of the rows as its preflight leaves them; here the sets are taken as they were written, and no
-checkpoint need be on this machine.
+`train` reports the same for the rows that its preflight leaves. Here the sets are taken as written, and no checkpoint
+is needed on this machine.
 """
 
 from collections.abc import Iterator
@@ -17,23 +17,23 @@ from training.preflight.rows import coverage
 
 
 def of(run: Run, recipe: Recipe) -> list[str]:
-    """Sentences; none where the recipe trains nothing, or the run has no set yet.
+    """Sentences; none if the recipe trains nothing or the run has no set yet.
 
-    What keeps it from being known is a sentence too: it is for the training to refuse.
+    Errors become a sentence too, since only a training has to refuse them.
     """
     settings = recipe.training
     if settings is None or not any(run.stages.glob("*/train-*.parquet")):
         return []
-    there = recipe.model_copy(update={"runs": str(run.path.parent), "name": run.path.name})
-    said: list[str] = []
+    moved = recipe.model_copy(update={"runs": str(run.path.parent), "name": run.path.name})
+    sentences: list[str] = []
     try:
-        if measured := origin.sentence(there, run, settings.model or backbone(settings.backbone).model):
-            said.append(f"training: {measured}.")
-        for sentence in _unused(run, there, settings):
-            said.append(sentence)  # not all at once: an error must not take those before it away
+        if measured := origin.sentence(moved, run, settings.model or backbone(settings.backbone).model):
+            sentences.append(f"training: {measured}.")
+        for sentence in _unused(run, moved, settings):
+            sentences.append(sentence)  # one by one, so that an error does not lose those before it
     except CapCurriculumError as error:
-        said.append(f"training: rows that it leaves out are not known: {error}")
-    return said
+        sentences.append(f"training: rows that it leaves out are not known: {error}")
+    return sentences
 
 
 def _unused(run: Run, recipe: Recipe, settings: TrainingRecipe) -> Iterator[str]:

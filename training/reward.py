@@ -1,8 +1,8 @@
 """The reward of a rollout: accuracy and format, weighted 0.9 and 0.1 as in the paper's released code.
 
-Accuracy is `capcurriculum.answers.grade`, the same function that measured the pass rates; format is a thought that says
-something followed by a boxed answer. verl loads this file by its path into every reward worker and calls
-`compute_score` from several threads, so it keeps no state and no text makes it raise.
+Accuracy is `capcurriculum.answers.grade`, the function that measured the pass rates; format is a non-empty thought
+followed by a boxed answer. verl loads this file by its path into every reward worker and calls `compute_score` from
+several threads, so it keeps no state and raises for no reply.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,22 @@ def compute_score(
     unparsed_penalty: float = 0.0,
     **ignored: Any,
 ) -> Score:
-    """Score one reply: the signature that verl 0.9.1's reward loop calls (its managers `naive`, `dapo`, `remote`).
+    """Score one reply, with the signature of verl 0.9.1's reward managers `naive`, `dapo` and `remote`.
 
     Args:
-        data_source: verl's name for where the row is from; it does not change the reward.
-        solution_str: the whole reply, special tokens removed.
-        ground_truth: the letter of the right option, or the right free answer.
-        extra_info: `options`, the four texts, for a choice, empty or absent for a free answer; `kind`, that of the
-            marked answer, where its source named it.
-        unparsed_penalty: what a reply that holds no readable answer loses; a failed grader costs a reply nothing.
+        data_source: the row's data source; not used.
+        solution_str: the whole reply without special tokens.
+        ground_truth: the letter of the gold option, or the gold free answer.
+        extra_info: `options`, the four texts of a choice (empty or absent for a free answer); `kind`, that of the gold
+            answer if its source names one; `question_id`.
+        accuracy_weight: weight of accuracy.
+        format_weight: weight of format.
+        unparsed_penalty: subtracted for a reply without a readable answer, but not if the grader failed.
 
     Returns:
-        `score` (what GRPO sees), `accuracy` and `format` (0 or 1), `outcome` (an `Outcome`'s value), `answer` (as read
-        from the reply, "" if none) and `question_id` (the row's, "" if it has none: what verl dumps of a validation
-        names its rows by nothing else). verl averages the numbers in validation and passes over the texts.
+        `score` (GRPO's reward), `accuracy` and `format` (0 or 1), `outcome` (an `Outcome`'s value), `answer` (as read
+        from the reply, "" if none) and `question_id` ("" if the row has none), by which verl's validation dumps
+        identify rows. verl averages the numbers in validation and ignores the texts.
 
     Raises:
         ValueError: `ground_truth` is no option's letter; preflight refuses such a row before a run starts.
@@ -63,9 +65,9 @@ def compute_scores(
     unparsed_penalty: float = 0.0,
     **ignored: Any,
 ) -> list[Score]:
-    """Score a batch, as many replies at once as there are maths workers: the signature of verl's manager `batch`.
+    """Score a batch, as many replies at once as there are maths workers, with the signature of verl's manager `batch`.
 
-    Arguments, results and errors are those of `compute_score`, in the order of the replies.
+    Arguments, results and errors are those of `compute_score`, one per reply in their order.
     """
     extras = [None] * len(solution_strs) if extra_infos is None else extra_infos
     items = zip(solution_strs, ground_truths, map(_options, extras), map(_kind, extras), strict=True)
@@ -75,7 +77,7 @@ def compute_scores(
 
 
 def _options(extra_info: Mapping[str, Any] | None) -> list[str]:
-    # A parquet list arrives as an array, whose truth value numpy refuses.
+    # A parquet list arrives as a NumPy array, which has no truth value.
     options = None if extra_info is None else extra_info.get("options")
     return [] if options is None else list(options)
 
@@ -102,7 +104,7 @@ def _score(
 
 
 def well_formed(text: str) -> bool:
-    r"""Whether the reply is one `<think>` that holds a thought, then text with a `\boxed{}` that holds an answer."""
+    r"""Whether the reply is one non-empty `<think>` block, then text with a non-empty `\boxed{}`."""
     reply = text.strip()
     if not reply.startswith(_OPEN) or reply.count(_OPEN) != 1 or reply.count(_CLOSE) != 1:
         return False

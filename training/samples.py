@@ -1,8 +1,8 @@
-"""What a training changed, row by row: replies to the same validation rows before and after each of its stages.
+"""Replies to the same validation rows before and after each stage of a training.
 
-verl writes down what was said at every validation (`<stage>/validation/<step>.jsonl`). A stage begins with the
-validation before its first step, or with that of the checkpoint which the stage before passed on. Rows are drawn by a
-hash of their ids, so nobody chose them by how they came out.
+verl dumps the replies of every validation (`<stage>/validation/<step>.jsonl`). "Before" is the validation before a
+stage's first step, or that of the checkpoint it started from. Rows are drawn by a hash of their ids, independent of
+their results.
 """
 
 import json
@@ -23,13 +23,13 @@ from capcurriculum.rows import Outcome, digest
 from training import plan, stage_files
 from training.plan import StagePlan, State
 
-#: Rows of a stage that are shown, and characters of a text on a terminal.
+#: Rows shown per stage, and characters of a text on a terminal.
 ROWS, TEXT = 6, 400
-_ASKED = {"question_id": pl.String, "stage": pl.String, "problem": pl.String}
+_COLUMNS = {"question_id": pl.String, "stage": pl.String, "problem": pl.String}
 
 
 class Reply(NamedTuple):
-    """What was said; `outcome` is an `Outcome`'s value or "unknown", `score` what it was rewarded (None: unknown)."""
+    """A reply; `outcome` is an `Outcome`'s value or "unknown", `score` its reward (None if unknown)."""
 
     text: str
     outcome: str
@@ -38,7 +38,7 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One validation row, with the first of the replies to it before a stage and after."""
+    """A validation row with the first reply to it before a stage and after."""
 
     question_id: str
     problem: str
@@ -49,10 +49,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StageSamples:
-    """Some of a stage's `paired` rows; `begin` and `end` name the validations ("step 0").
+    """Some of a stage's `paired` rows; `begin` and `end` name the two validations ("step 0").
 
-    Paired are rows that were answered in both validations: those of the stage itself, where its name is that of a
-    stage, else all. `missing` says why none is there.
+    Paired are the stage's own validation rows (all rows, for a set that mixes stages) with a reply in both. `missing`
+    is the reason if there are no samples.
     """
 
     stage: str
@@ -64,61 +64,70 @@ class StageSamples:
 
 
 class _Gone(Exception):
-    """A validation that is not there; the text is a clause that says so."""
+    """A validation is missing; the text is a clause that says so."""
 
 
 class _Dump(NamedTuple):
-    """A validation: what it is called, and verl's line of the first reply to each question."""
+    """A validation: its name, and question id -> verl's record of the first reply."""
 
     name: str
     lines: Mapping[str, Mapping[str, Any]]
 
 
 def of_training(run_dir: Path, folder: Path, rows: int = ROWS) -> list[StageSamples]:
-    """The stages that a training has begun, in their order; at most so many rows of each.
+    """Samples of each stage that a training has begun, in order.
 
     Args:
         run_dir: the run, whose stage files have the questions.
-        folder: the training's, with its plan and a folder for each stage.
+        folder: the training's, with its plan and a folder per stage.
+        rows: at most so many of each stage.
 
     Raises:
         TrainerError: the plan or a stage file is damaged.
     """
     stages = [stage for stage in plan.load(folder / "plan.json") if stage.begun]
-    asked = _asked(run_dir) if stages else pl.DataFrame()
-    return [_of_stage(folder, stages, number, asked, rows) for number in range(len(stages))]
+    questions = _questions(run_dir) if stages else pl.DataFrame()
+    return [_of_stage(folder, stages, number, questions, rows) for number in range(len(stages))]
 
 
-def _of_stage(folder: Path, stages: Sequence[StagePlan], number: int, asked: pl.DataFrame, rows: int) -> StageSamples:
+def _of_stage(
+    folder: Path, stages: Sequence[StagePlan], number: int, questions: pl.DataFrame, rows: int
+) -> StageSamples:
     name = stages[number].stage
     try:
-        if asked.is_empty():
+        if questions.is_empty():
             raise _Gone("the run has no stage files with validation rows")
-        before, after = _beginning(folder, stages, number), _end(folder, stages[number])
+        before, after = _before(folder, stages, number), _after(folder, stages[number])
     except _Gone as gone:
         return StageSamples(name, missing=f"No replies before and after can be shown: {gone}.")
-    own = asked.filter(pl.col("stage") == name) if name in set(asked["stage"]) else asked
-    problems = dict(own.select("question_id", "problem").iter_rows())
+    if name in set(questions["stage"]):
+        questions = questions.filter(pl.col("stage") == name)
+    problems = dict(questions.select("question_id", "problem").iter_rows())
     both = sorted(problems.keys() & before.lines.keys() & after.lines.keys(), key=lambda key: digest("sample", key))
-    found = [_sample(key, problems[key], before.lines[key], after.lines[key]) for key in both[:rows]]
+    found = [
+        Sample(
+            key, problems[key], _text(after.lines[key].get("gts")), *(_reply(one.lines[key]) for one in (before, after))
+        )
+        for key in both[:rows]
+    ]
     missing = "" if found else "No validation row of its own was answered both before and after."
     return StageSamples(name, before.name, after.name, found, len(both), missing)
 
 
-def _beginning(folder: Path, stages: Sequence[StagePlan], number: int) -> _Dump:
-    """The validation before a stage's first step: its own, else that of the checkpoint which it started from."""
-    own = folder / stages[number].stage / "validation" / "0.jsonl"
-    if own.is_file():
-        return _read(own, "step 0")
+def _before(folder: Path, stages: Sequence[StagePlan], number: int) -> _Dump:
+    """The validation before a stage's first step, else that of its parent checkpoint."""
+    first = folder / stages[number].stage / "validation" / "0.jsonl"
+    if first.is_file():
+        return _read(first, "step 0")
     if not number or stages[number - 1].state != State.DONE:
         raise _Gone("it was not validated before its first step")
     parent = stages[number - 1]
-    dump = _end(folder, parent)
+    dump = _after(folder, parent)
     return dump._replace(name=f"{dump.name} of {parent.stage}")
 
 
-def _end(folder: Path, stage: StagePlan) -> _Dump:
-    """The validation of the checkpoint that a stage passed on; while it trains, the last."""
+def _after(folder: Path, stage: StagePlan) -> _Dump:
+    """The validation of a stage's exported checkpoint; while it trains, the last one."""
     validations = folder / stage.stage / "validation"
     steps = [int(path.stem) for path in validations.glob("*.jsonl") if path.stem.isdecimal()]
     step = stage.selected_step if stage.state == State.DONE else max(steps, default=0)
@@ -132,38 +141,34 @@ def _read(path: Path, name: str) -> _Dump:
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
-                told = json.loads(line)
-                lines.setdefault(str(told["question_id"]), told)
+                record = json.loads(line)
+                lines.setdefault(str(record["question_id"]), record)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
         raise _Gone(f"{where} is damaged, or was written before validations named their questions") from error
     return _Dump(name, lines)
 
 
-def _sample(key: str, problem: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Sample:
-    return Sample(key, problem, _text(after.get("gts")), _reply(before), _reply(after))
-
-
-def _reply(told: Mapping[str, Any]) -> Reply:
-    outcome, score = told.get("outcome"), told.get("score")
+def _reply(record: Mapping[str, Any]) -> Reply:
+    outcome, score = record.get("outcome"), record.get("score")
     known = str(outcome) if outcome in set(Outcome) else "unknown"
-    return Reply(_text(told.get("output")), known, float(score) if isinstance(score, (int, float)) else None)
+    return Reply(_text(record.get("output")), known, float(score) if isinstance(score, (int, float)) else None)
 
 
 def _text(value: object) -> str:
-    """As text that can be written: JSON may spell half a character, which no file takes."""
+    """As valid UTF-8: JSON may contain lone surrogates."""
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _asked(run_dir: Path) -> pl.DataFrame:
-    """`question_id`, `stage` and `problem` of every validation row of a run, in whichever order."""
-    frames = _validation(run_dir, list(_ASKED))
-    rows = pl.concat([pl.DataFrame(schema=_ASKED), *frames]).unique("question_id")
+def _questions(run_dir: Path) -> pl.DataFrame:
+    """`question_id`, `stage` and `problem` of every validation row of a run."""
+    frames = _validation(run_dir, list(_COLUMNS))
+    rows = pl.concat([pl.DataFrame(schema=_COLUMNS), *frames]).unique("question_id")
     return rows.with_columns(pl.col("problem").str.strip_prefix(stage_files.IMAGE))
 
 
 def pictures(run_dir: Path, question_ids: Collection[str]) -> dict[str, bytes]:
-    """The file of each question's first picture, as training saw it; text questions have none.
+    """Question id -> file of its first image, as training saw it; text questions have none.
 
     Raises:
         TrainerError: a stage file is damaged.
@@ -174,7 +179,7 @@ def pictures(run_dir: Path, question_ids: Collection[str]) -> dict[str, bytes]:
 
 
 def _validation(run_dir: Path, columns: Sequence[str | pl.Expr], *wanted: pl.Expr) -> list[pl.DataFrame]:
-    """Validation rows of the stage files and of every order, which are the same rows; a frame a file."""
+    """The validation rows of each stage file, of the stages as built and of every order."""
     frames = []
     for path in sorted([*run_dir.glob("stages/*/val-*.parquet"), *run_dir.glob("curricula/*/**/val-*.parquet")]):
         checksums.check([path], pictures=len(wanted) > 0)
@@ -187,17 +192,15 @@ def _validation(run_dir: Path, columns: Sequence[str | pl.Expr], *wanted: pl.Exp
 
 
 def show_samples(name: str, stages: Sequence[StageSamples], console: Console) -> None:
-    """Each stage of a training as a table: question, right answer, and what was said before and after."""
+    """Print each stage of a training as a table: question, gold answer, and the replies before and after."""
     for stage in stages:
         title = f"{name}, {stage.stage}"
         if stage.missing:
             show.remarks([f"{title}: {stage.missing}"], console)
             continue
         show.remarks([f"{title}: {len(stage.samples)} of {stage.paired} validation rows, drawn by hash"], console)
-        texts = [(one.problem, one.gold, _said(one.before), _said(one.after)) for one in stage.samples]
-        rows = [[shortened(text, TEXT) for text in line] for line in texts]
+        rows = []
+        for one in stage.samples:
+            replies = (f"{reply.outcome}: {reply.text}" for reply in (one.before, one.after))
+            rows.append([shortened(text, TEXT) for text in (one.problem, one.gold, *replies)])
         console.print(grid(("question", "gold", f"before ({stage.begin})", f"after ({stage.end})"), rows))
-
-
-def _said(reply: Reply) -> str:
-    return f"{reply.outcome}: {reply.text}"

@@ -1,8 +1,8 @@
-"""Which checkpoint of a stage goes on: the last, or the best by accuracy on the stage's own validation rows.
+"""Select a stage's checkpoint: the last, or the best by accuracy on the stage's own validation rows.
 
-verl deletes old checkpoints and knows nothing of the best one, so its loadable weights are linked aside as soon as its
-validation is known: no copy, and verl goes on deleting what it likes. Every validated step must have been saved, so the
-two periods have to agree, which is refused before anything starts.
+verl deletes old checkpoints, the best one included, so the loadable weights of the best step are hard-linked to another
+folder when its validation is known. Every validated step must also be saved; periods that do not ensure it are refused
+at the start.
 """
 
 import os
@@ -17,15 +17,15 @@ import polars as pl
 from capcurriculum.errors import RecipeError, TrainerError
 from training.knobs import Knobs
 
-#: verl's validation metric of a number that the reward returns: one a data source, over n replies a row.
+#: verl's validation metric of the reward's `accuracy`: one per data source, the mean over n replies per row.
 _ACCURACY = re.compile(r"^val-(?:core|aux)/(.+)/accuracy/mean@\d+$")
-#: What stands before a stage's name in the data source of its rows (`curricula.stage_rows`).
+#: Prefix of a stage's name in the data source of its rows (`curricula.stage_rows`).
 _OURS = "capcurriculum/"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A step, its validation accuracy (None where it was not looked at), and the folder of its weights."""
+    """A step, its validation accuracy (None if it was not validated), and the folder of its weights."""
 
     step: int
     accuracy: float | None
@@ -33,7 +33,7 @@ class Choice:
 
 
 def check(select: str, knobs: Knobs, stage: str) -> None:
-    """Refuse periods under which the best step could not be had.
+    """Check that the knobs allow to select the best step.
 
     Raises:
         RecipeError: validation is off, or steps are validated that are not saved.
@@ -53,20 +53,18 @@ def check(select: str, knobs: Knobs, stage: str) -> None:
 
 
 def validated(columns: Iterable[str]) -> dict[str, str]:
-    """The stage (or other data source) of rows that were validated on -> verl's metric of their accuracy."""
+    """Stage (or other data source) of validation rows -> verl's metric of their accuracy, among `columns`."""
     found = ((_ACCURACY.match(name), name) for name in columns)
     return {match[1].removeprefix(_OURS): name for match, name in found if match}
 
 
 def accuracies(steps: pl.DataFrame) -> dict[int, float]:
-    """Step of one stage -> accuracy on the stage's own validation rows; only validated steps.
+    """Validated step of one stage -> accuracy on the stage's own validation rows.
 
-    Where the stage's name is none of rows, as for one that mixes several, it is the mean over all of them, each
-    counting as much.
+    For a set that mixes several stages it is the unweighted mean of their accuracies.
     """
     sources = validated(steps.columns)
-    own = [sources[stage] for stage in steps["stage"].unique() if stage in sources]
-    names = own or list(sources.values())
+    names = [sources[stage] for stage in steps["stage"].unique() if stage in sources] or list(sources.values())
     if not names:
         return {}
     mean = steps.select("step", accuracy=pl.mean_horizontal(names)).drop_nulls().sort("step")
@@ -74,15 +72,15 @@ def accuracies(steps: pl.DataFrame) -> dict[int, float]:
 
 
 def weights(checkpoints: Path, step: int) -> Path:
-    """Where verl puts the loadable weights of a step; its supervised trainer has no actor beside other models."""
+    """The folder of a step's loadable weights, as saved by verl's supervised or its GRPO trainer."""
     folder = checkpoints / f"global_step_{step}"
     return (folder / "huggingface") if (folder / "huggingface").is_dir() else folder / "actor" / "huggingface"
 
 
 def keep_best(steps: pl.DataFrame, checkpoints: Path, aside: Path) -> None:
-    """Link the weights of the best step so far to a folder of `aside`, unless they are there, and drop the one before.
+    """Link the weights of the best step so far to a folder in `aside`, and remove those of the previous best.
 
-    Called after every step, so the checkpoint of a validated step is still there.
+    To be called after every step, while verl still keeps the step's checkpoint.
     """
     ranked = _ranked(steps)
     if not ranked or not _saved(weights(checkpoints, ranked[0])):
@@ -99,10 +97,10 @@ def keep_best(steps: pl.DataFrame, checkpoints: Path, aside: Path) -> None:
 
 
 def choose(select: str, steps: pl.DataFrame, last: int, checkpoints: Path, aside: Path) -> Choice:
-    """The checkpoint that goes on, of a stage that reached its `last` step; the earliest of equally good ones.
+    """The selected checkpoint of a stage that reached its `last` step; the earliest of equally good ones.
 
     Raises:
-        TrainerError: `best` is wanted and no validated step has its weights any more.
+        TrainerError: `select` is "best" and no validated step still has its weights.
     """
     found = accuracies(steps)
     if select == "last":
@@ -118,7 +116,7 @@ def choose(select: str, steps: pl.DataFrame, last: int, checkpoints: Path, aside
 
 
 def _ranked(steps: pl.DataFrame) -> list[int]:
-    """Validated steps, best first; not step 0, the validation before the first."""
+    """Validated steps, best first, without step 0, the validation before the first."""
     found = {step: accuracy for step, accuracy in accuracies(steps).items() if step}
     return sorted(found, key=lambda step: (-found[step], step))
 
@@ -128,9 +126,9 @@ def _saved(folder: Path) -> bool:
 
 
 def link(source: str, target: str) -> str:
-    """A hard link where the file system has them, else a copy: verl never writes into a finished checkpoint."""
+    """Hard-link a file, or copy it to another file system; a `copy_function` for `shutil.copytree`."""
     try:
         os.link(source, target)
-    except OSError:  # another file system
+    except OSError:
         shutil.copy2(source, target)
     return target

@@ -1,8 +1,8 @@
-"""A Slurm script that trains a recipe: on one node as it is, on several with a Ray cluster of the job's own.
+"""A Slurm script that trains a recipe: on one node directly, on several with a Ray cluster that the job starts.
 
-The job runs the same command that a user would, so one that is requeued or sent again goes on where it stopped. Before
-its time is up it is told to end (SIGTERM), and leaves a state to resume from. Nothing of the caller's environment goes
-into the script, so no token does; modules and environments are for the user to load where the script says.
+The job runs the same command that a user would, so a requeued or resubmitted job resumes. It gets SIGTERM before its
+time is up and then leaves a resumable state. The script contains nothing of the caller's environment, hence no token;
+it marks where users load modules and environments.
 """
 
 import shlex
@@ -14,7 +14,7 @@ from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.tables import write_atomically
 from training.on_verl import environment
 
-#: Seconds between SIGTERM and the end of the job's time: a save of a large model, and the end of its processes.
+#: Seconds between SIGTERM and the time limit: enough to save a large model and end its processes.
 _WARNING = 300
 
 
@@ -22,31 +22,31 @@ def script(recipe: TrainingRecipe, name: str, gpus: int, python: str, words: lis
     """The text of the script.
 
     Args:
-        recipe: says how many nodes and what of Slurm.
+        recipe: the training section, with the number of nodes and the Slurm options.
         name: of the job.
-        gpus: of each node.
+        gpus: per node.
         python: the trainer's interpreter.
-        words: what follows `capcurriculum`: `train RECIPE ...`.
-        folder: where the command runs.
+        words: the arguments of `capcurriculum`: `train RECIPE ...`.
+        folder: the working directory.
     """
     command = shlex.join([sys.executable, "-m", "capcurriculum.cli", *words])
-    lines = ["#!/bin/bash", *_asked(recipe, name, gpus), "set -euo pipefail", ""]
+    lines = ["#!/bin/bash", *_directives(recipe, name, gpus), "set -euo pipefail", ""]
     lines += [
-        "# Load modules and set what your site needs here; keep tokens in your own environment, not in this file."
+        "# Load modules and set what your site needs here; keep tokens in your own environment, not in this file.",
+        f"cd {shlex.quote(str(folder))}",
     ]
-    lines += [f"cd {shlex.quote(str(folder))}"]
     if recipe.nodes == 1:
         return "\n".join([*lines, f"exec {command}", ""])
-    exports = [f"export {key}={shlex.quote(value)}" for key, value in environment.shared().items()]
+    exports = [f"export {key}={shlex.quote(value)}" for key, value in environment.SHARED.items()]
     exports += [f"export PYTHONPATH={shlex.quote(environment.path())}${{PYTHONPATH:+:$PYTHONPATH}}"]
-    return "\n".join([*lines, "", *exports, "", _cluster(python, recipe.nodes, gpus), _GO.replace("COMMAND", command)])
+    return "\n".join([*lines, "", *exports, "", _cluster(python, recipe.nodes, gpus), _RUN.replace("COMMAND", command)])
 
 
 def write(path: Path, text: str) -> None:
     """Write the script.
 
     Raises:
-        TrainerError: another file is there.
+        TrainerError: a file with other content is there.
     """
     if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
         raise TrainerError(f"{path} exists and says something else; remove it or name another file.")
@@ -54,9 +54,9 @@ def write(path: Path, text: str) -> None:
     write_atomically(path, text.encode())
 
 
-def _asked(recipe: TrainingRecipe, name: str, gpus: int) -> list[str]:
+def _directives(recipe: TrainingRecipe, name: str, gpus: int) -> list[str]:
     slurm = recipe.slurm
-    asked = {
+    options = {
         "job-name": name,
         "nodes": recipe.nodes,
         "ntasks-per-node": 1,
@@ -71,8 +71,7 @@ def _asked(recipe: TrainingRecipe, name: str, gpus: int) -> list[str]:
         "output": "slurm-%x-%j.log",
         "open-mode": "append",
     }
-    lines = [f"#SBATCH --{key}={value}" for key, value in asked.items() if value is not None]
-    return [*lines, "#SBATCH --requeue"]
+    return [*(f"#SBATCH --{key}={value}" for key, value in options.items() if value is not None), "#SBATCH --requeue"]
 
 
 def _cluster(python: str, nodes: int, gpus: int) -> str:
@@ -105,7 +104,7 @@ END
 """
 
 
-_GO = """COMMAND --ray "$at:$port" &
+_RUN = """COMMAND --ray "$at:$port" &
 training=$!
 trap 'kill -TERM "$training"' TERM
 while kill -0 "$training" 2>/dev/null; do wait "$training" && code=0 || code=$?; done

@@ -1,4 +1,4 @@
-"""A stage's parquet files, known by their content. `training.preflight` tells what may be wrong with their rows."""
+"""A stage's Parquet files, identified by their content. `training.preflight` checks their rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.files import checksums
 from training.plan import files_digest
 
-#: What a trainer's rows have.
-COLUMNS = ("data_source", "prompt", "images", "ability", "reward_model", "extra_info")
-#: Where a picture stands in a turn.
+#: The placeholder of an image in a prompt.
 IMAGE = "<image>"
 
 
@@ -27,28 +25,25 @@ class StageFiles:
     digest: str
 
 
-def stage_files(run_dir: Path, stage: str) -> StageFiles:
-    """The files of a stage under `run_dir/stages`; raises what `set_files` raises."""
-    return set_files(stage, [run_dir / "stages" / stage])
-
-
 def set_files(name: str, folders: Sequence[Path]) -> StageFiles:
-    """The files of a set: training files of its folders one after the other, validation files of the first.
+    """The files of a set: training files of all its folders in order, validation files of the first.
 
     Raises:
-        TrainerError: there are none to train on.
-        RunError: one is damaged.
+        TrainerError: there are no training files.
+        RunError: a file is damaged.
     """
-    there = [folder.absolute() for folder in folders]
-    train, val = train_files(there), val_files(there)
+    absolute = [folder.absolute() for folder in folders]
+    train, val = train_files(absolute), val_files(absolute)
     if not train:
-        raise TrainerError(f"Stage {name} has no train files in {there[0]}; build the run first (capcurriculum build).")
+        raise TrainerError(
+            f"Stage {name} has no train files in {absolute[0]}; build the run first (capcurriculum build)."
+        )
     checksums.check([*train, *val])
     return StageFiles(name, train, val, count(train), files_digest([*train, *val]))
 
 
 def train_files(folders: Sequence[Path]) -> tuple[Path, ...]:
-    """The training files of a set's folders, one after the other."""
+    """The training files of a set's folders, in order."""
     return tuple(path for folder in folders for path in sorted(folder.glob("train-*.parquet")))
 
 
@@ -58,10 +53,10 @@ def val_files(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def count(paths: Sequence[Path]) -> int:
-    """Rows of files, by their footers.
+    """The number of rows in the files, from their footers.
 
     Raises:
-        TrainerError: one is not parquet.
+        TrainerError: a file is not Parquet.
     """
     rows = 0
     for path in paths:

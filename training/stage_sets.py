@@ -1,7 +1,7 @@
-"""Which sets of rows a training goes through: those of the order its recipe names, made first where they are not there.
+"""The sets of rows a training goes through: those of the order its recipe names, which is written if it is missing.
 
-One set is one link of the chain. An order with files for each epoch gives a link the files of all of them, which are
-read one after the other and so count as that many epochs.
+One set is one link of the chain. An order with separate files per epoch gives a link the files of all epochs, which are
+read one after the other and count as that many epochs.
 """
 
 from collections.abc import Sequence
@@ -17,38 +17,44 @@ from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, existing
 from curricula import make, order_file
 
-#: Orders whose rows lie as they do for a reason, so that a draw of their own each epoch would undo them.
-_MEANT: tuple[Kind, ...] = ("difficulty", "capability_x_difficulty", "interleaved")
+#: Orders that a shuffle in each epoch would undo.
+_ORDERED: tuple[Kind, ...] = ("difficulty", "capability_x_difficulty", "interleaved")
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSet:
-    """What one link reads, and what the recipe says of it; of several `folders` each is one epoch."""
+    """What one link reads, and its section of the recipe; each of several `folders` is one epoch."""
 
     run: StageRun
     folders: tuple[Path, ...]
 
 
 def find(recipe: Recipe, settings: TrainingRecipe, display: Display | None) -> list[LinkSet]:
-    """The sets in the order in which they are trained; with a `display` an order that is not there is written.
+    """The sets in training order; given a `display`, a missing order is written.
 
     Raises:
-        TrainerError: the run is not built, or has not the order, and there is no display.
+        TrainerError: the run is not built, or lacks the order and there is no display.
         RecipeError: the recipe names a set that the order does not have, or an order that the run cannot have.
     """
     if settings.order is None:
-        return _plain(recipe, settings.stages, display)
+        return _as_built(recipe, settings.stages, display)
     found = _of_order(recipe, settings, settings.order, display)
-    return _picked(found, settings.stages, f"The order {_name(settings.order)} of the run {recipe.run_dir}")
+    if unknown := [one.stage for one in settings.stages if one.stage not in found]:
+        raise RecipeError(
+            f"The order {_name(settings.order)} of the run {recipe.run_dir} has no set {unknown[0]}; "
+            f"training.stages may name {', '.join(found)}."
+        )
+    runs = settings.stages or [StageRun(stage=name) for name in found]
+    return [LinkSet(one, found[one.stage]) for one in runs]
 
 
 def shuffling_undoes(order: OrderSection | None) -> bool:
-    """Whether rows drawn anew each epoch would no longer be the order that the recipe asks for."""
-    return order is None or order.order in _MEANT or order.balance is not None or order.epochs > 1
+    """Whether shuffling in each epoch would undo the order that the recipe asks for."""
+    return order is None or order.order in _ORDERED or order.balance is not None or order.epochs > 1
 
 
 def section(recipe: Recipe, order: str | OrderSection | None) -> OrderSection | None:
-    """The order section that a recipe's word stands for; None if only the run itself knows it."""
+    """The order section that a name in a recipe means; None if only the run knows it."""
     if not isinstance(order, str):
         return order
     known = {one.folder: one for one in recipe.curriculum.orders}
@@ -58,15 +64,15 @@ def section(recipe: Recipe, order: str | OrderSection | None) -> OrderSection | 
 
 
 def folder_of(run: Run, recipe: Recipe, settings: TrainingRecipe) -> Path:
-    """Where the order lies whose sets a training goes through."""
+    """The folder of the order whose sets a training goes through."""
     if settings.order is None:
         return run.stages
     wanted = section(recipe, settings.order)
     return run.path / "curricula" / _name(settings.order) if wanted is None else make.folder_of(run, wanted)
 
 
-def _belonging(recipe: Recipe, folder: Path, order: OrderSection, display: Display | None) -> None:
-    """See that an order's rows are those that the recipe makes of the run, and write them anew where they are not."""
+def _refresh(recipe: Recipe, folder: Path, order: OrderSection, display: Display | None) -> None:
+    """Rewrite an order whose rows are not those that the recipe now makes of the run."""
     run = Run(recipe.run_dir)
     if order_file.read(folder) is None or make.belongs(run, recipe, folder):
         return
@@ -78,9 +84,9 @@ def _belonging(recipe: Recipe, folder: Path, order: OrderSection, display: Displ
     make.curriculum(recipe, order, display)
 
 
-def _plain(recipe: Recipe, stages: Sequence[StageRun], display: Display | None) -> list[LinkSet]:
+def _as_built(recipe: Recipe, stages: Sequence[StageRun], display: Display | None) -> list[LinkSet]:
     run = Run(recipe.run_dir)
-    _belonging(recipe, run.stages, make.STAGES, display)
+    _refresh(recipe, run.stages, make.STAGES, display)
     if stages:
         return [LinkSet(one, (run.stages / one.stage,)) for one in stages]
     try:
@@ -93,7 +99,7 @@ def _plain(recipe: Recipe, stages: Sequence[StageRun], display: Display | None) 
 def _of_order(
     recipe: Recipe, settings: TrainingRecipe, order: str | OrderSection, display: Display | None
 ) -> dict[str, tuple[Path, ...]]:
-    """Set name -> its folders, one an epoch."""
+    """Set name -> its folders, one per epoch."""
     run, wanted = existing(recipe.run_dir), section(recipe, order)
     if wanted is not None and order_file.read(make.folder_of(run, wanted)) is None:
         if display is None:
@@ -104,22 +110,15 @@ def _of_order(
         make.curriculum(recipe, wanted, display)
     else:
         folder = folder_of(run, recipe, settings)
-        there = order_file.read(folder)
-        if there is not None:
-            _belonging(recipe, folder, OrderSection.model_validate(there["order"]), display)
+        record = order_file.read(folder)
+        if record is not None:
+            _refresh(recipe, folder, OrderSection.model_validate(record["order"]), display)
     plain = wanted is not None and make.folder_of(run, wanted) == run.stages
     folders: dict[str, tuple[Path, ...]] = {}
     for name, folder in make.sets(run, "" if plain else _name(order)):
         whole = name.partition("/")[0]
         folders[whole] = (*folders.get(whole, ()), folder)
     return folders
-
-
-def _picked(found: dict[str, tuple[Path, ...]], stages: Sequence[StageRun], what: str) -> list[LinkSet]:
-    if odd := [one.stage for one in stages if one.stage not in found]:
-        raise RecipeError(f"{what} has no set {odd[0]}; training.stages may name {', '.join(found)}.")
-    runs = stages or [StageRun(stage=name) for name in found]
-    return [LinkSet(one, found[one.stage]) for one in runs]
 
 
 def _name(order: str | OrderSection) -> str:

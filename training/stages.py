@@ -1,7 +1,7 @@
-"""The links of a chain: each stage's data, knobs and folders, and the plan that they make together.
+"""The links of a chain: each stage's data, knobs and folders, and their common plan.
 
-A link is drafted from the recipe and the data of now and reconciled with the plan on disk, so whoever holds `Links` has
-what may be run. Nothing here starts anything; `record` alone writes, and only the plan.
+A link is drafted from the current recipe and data and reconciled with the plan on disk, so `Links` holds only what may
+be run. Nothing is started here.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ from capcurriculum.run import Run
 from training import captions, interpreter, plan, selection, stage_files, stage_sets, supported_models
 from training.checkpoints import export, first_parent
 from training.knobs import Backbone, Knobs, backbone, resolve
-from training.on_verl import config as overrides
-from training.on_verl import environment, sft
+from training.on_verl import config as grpo
+from training.on_verl import environment, overrides, sft
 from training.plan import StagePlan, State
 from training.preflight.inspection import Inspection, LinkData, recorded
 from training.preflight.machine import need
@@ -28,9 +28,9 @@ from training.preflight.rows.captioned import CaptionData
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One stage with all that a run of it needs; `folder` is absolute.
+    """One stage with all that its run needs; `folder` is absolute.
 
-    `files` are what the trainer reads: those of the set, or made from the set's by `prepare`.
+    `taught` are the set's files; `files`, which the trainer reads, are those or made from them.
     """
 
     run: StageRun
@@ -42,32 +42,32 @@ class Link:
 
     @property
     def captions(self) -> bool:
-        """Whether captions are taught, by the supervised trainer."""
+        """Whether the stage trains on captions, with the supervised trainer."""
         return self.run.method == "sft"
 
     @property
     def checkpoints(self) -> Path:
-        """Where the trainer keeps its own."""
+        """The trainer's own checkpoints."""
         return self.folder / "trainer"
 
     @property
     def best(self) -> Path:
-        """Where the weights of its best validated step are kept aside."""
+        """The weights of the best validated step."""
         return self.folder / "best"
 
     @property
     def validation(self) -> Path:
-        """What was said when it was validated, a file for each step."""
+        """verl's dumps of validations, one file per step."""
         return self.folder / "validation"
 
     @property
     def exported(self) -> Path:
-        """What the next stage starts from."""
+        """The exported checkpoint, the parent of the next stage."""
         return self.folder / "checkpoint"
 
 
 class Links:
-    """The chain of one recipe: what stays the same over its stages, the links, and their plan."""
+    """The chain of one recipe: what its stages share, the links, and their plan."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class Links:
         inspection: Inspection | None = None,
         only: str | None = None,
     ) -> None:
-        """With a `display`, an order that the run does not have yet is written first.
+        """Draft the links and reconcile them with the plan; given a `display`, a missing order is written first.
 
-        With an `inspection`, the rows of links that are not done (`only` of that one, if given) are looked at. With one
-        that writes nothing the first parent's weights may be missing; `absent` then says so, and is "" else.
+        An `inspection` checks the rows of links that are not done, or of the stage `only`. If it writes nothing, the
+        first parent's weights may be missing; `absent` is then the error, else "".
         """
         self.recipe = recipe
         self.settings = settings
@@ -90,17 +90,7 @@ class Links:
         self.folder = recipe.training_dir.absolute()
         self.plan_file = self.folder / "plan.json"
         self.order = stage_sets.section(recipe, settings.order)
-        if not settings.model:
-            supported_models.check_processor(
-                self.base.processor, settings.backbone
-            )  # before anybody fetches its weights
-        self.first_parent, self.absent = Path(settings.model or self.base.model), ""
-        try:
-            self.first_parent = first_parent.locate(settings.model or self.base.model)
-        except TrainerError as error:
-            if inspection is None or inspection.write:
-                raise
-            self.absent = str(error)
+        self.first_parent, self.absent = self._locate_parent(must_exist=inspection is None or inspection.write)
         unknown = "" if settings.model and not self.absent else self.base.processor
         self.processor = supported_models.processor(self.first_parent) or unknown
         supported_models.check_processor(self.processor, settings.model or settings.backbone)
@@ -108,15 +98,23 @@ class Links:
         self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
         links = [self._link(found) for found in self.sets]
         self.links = [self._with_files(link, inspection, only) for link in links]
-        self.stages = self.reconciled()
+        begun = [self._reset_unsaved(stage) for stage in plan.load(self.plan_file)]
+        self.stages = plan.reconcile([self._draft(link) for link in self.links], begun)
 
-    def reconciled(self) -> list[StagePlan]:
-        """The plan on disk with the recipe and the data of now; raises what `plan.reconcile` raises."""
-        left = [self._as_left(stage) for stage in plan.load(self.plan_file)]
-        return plan.reconcile([self._draft(link) for link in self.links], left)
+    def _locate_parent(self, *, must_exist: bool) -> tuple[Path, str]:
+        """The first parent's folder, and "" or the error if it is missing."""
+        model = self.settings.model or self.base.model
+        if not self.settings.model:  # before users download its weights
+            supported_models.check_processor(self.base.processor, self.settings.backbone)
+        try:
+            return first_parent.locate(model), ""
+        except TrainerError as error:
+            if must_exist:
+                raise
+            return Path(model), str(error)
 
-    def _as_left(self, stage: StagePlan) -> StagePlan:
-        """A stage that ended before its first save has learned nothing, and so may begin anew with other settings."""
+    def _reset_unsaved(self, stage: StagePlan) -> StagePlan:
+        """A stage that ended before its first save may begin anew with other settings."""
         unfinished = stage.state in (State.RUNNING, State.FAILED)
         if unfinished and export.last_step(self.folder / stage.stage / "trainer") == 0:
             return dataclasses.replace(stage, state=State.PENDING)
@@ -149,30 +147,29 @@ class Links:
         return Link(found.run, _passes(knobs, found), files, taught, folder, select)
 
     def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
-        """The link with the files that its trainer reads, which are not its set's own where rows are too long."""
+        """Check the rows; returns the link with the files that its trainer reads."""
         done = {stage.stage for stage in plan.load(self.plan_file) if stage.state == State.DONE}
-        looked_at = link.run.stage not in done and only in (None, link.run.stage)
-        if link.captions:  # the rewards and prompts of its set are nothing to captions
-            if inspection is not None and looked_at:
-                inspection.captions(self._caption_data(link))
-            return link
+        checked = inspection if link.run.stage not in done and only in (None, link.run.stage) else None
         keys = self.config(link, self.first_parent, 0)
+        if link.captions:  # its set's prompts and rewards are not used
+            if checked is not None:
+                checked.captions(self._caption_data(link, int(keys["data.max_length"])))
+            return link
         data = LinkData(link.files, keys, self.base.image_patch_size, self.first_parent, link.folder)
-        if inspection is None or not looked_at:
-            return dataclasses.replace(link, files=recorded(data, self.settings.preflight))
-        return dataclasses.replace(link, files=inspection.files(data))
+        files = recorded(data, self.settings.preflight) if checked is None else checked.files(data)
+        return dataclasses.replace(link, files=files)
 
-    def _caption_data(self, link: Link) -> CaptionData:
-        said = captions.told(Run(self.recipe.run_dir), link.taught)
-        limit = int(self.config(link, self.first_parent, 0)["data.max_length"])
+    def _caption_data(self, link: Link, limit: int) -> CaptionData:
+        run, taught = Run(self.recipe.run_dir), link.taught
+        found = [captions.by_question(run, paths, taught.stage) for paths in (taught.train, taught.val)]
         pixels = {"data.min_pixels": link.knobs.min_pixels, "data.max_pixels": link.knobs.max_pixels}
-        return CaptionData(link.taught, said, limit, pixels, self.first_parent)
+        return CaptionData(taught, found[0] | found[1], limit, pixels, self.first_parent)
 
     def _draft(self, link: Link) -> StagePlan:
         knobs, files = link.knobs, link.files
         per_epoch, total = plan.total_steps(files.rows, knobs.batch_size, knobs.epochs, knobs.max_steps, link.run.stage)
-        config = self.config(link, self.first_parent, total)
-        config = sft.identity(config, knobs) if link.captions else overrides.identity(config)
+        keys = self.config(link, self.first_parent, total)
+        config = sft.identity(keys, knobs) if link.captions else overrides.identity(keys)
         if link.select != "last":
             config["select"] = link.select
         return StagePlan(
@@ -190,46 +187,46 @@ class Links:
         )
 
     def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
-        """The trainer's configuration of a link that starts from `parent` and makes `total` steps."""
-        paths = overrides.Paths(link.files.train, self._validated_on(link), parent, link.checkpoints, link.validation)
+        """verl's keys for a link that starts from `parent` and makes `total` steps."""
+        paths = grpo.Paths(link.files.train, self._validated_on(link), parent, link.checkpoints, link.validation)
         if link.captions:
             return sft.config(self.settings, self.base, link.run, link.knobs, paths, total)
         first = link.run.stage == self.first_rewarded
-        keys = overrides.config(self.settings, self.base, link.run, link.knobs, paths, total, first=first)
-        return keys | overrides.carried(supported_models.variables(self.processor, self.device))
+        keys = grpo.config(self.settings, self.base, link.run, link.knobs, paths, total, first=first)
+        return keys | overrides.runtime_env(supported_models.variables(self.processor, self.device))
 
     def _validated_on(self, link: Link) -> tuple[Path, ...]:
-        """The validation files of a link: its own, or each set's of the chain, as they were written."""
+        """The validation files of a link: its own, or those of all sets of the chain."""
         if link.captions or self.settings.validate_on == "own":
-            return link.files.val or link.files.train  # verl reads validation files also where it never asks them
+            return link.files.val or link.files.train  # verl reads validation files even if it never validates
         return tuple(dict.fromkeys(path for found in self.sets for path in stage_files.val_files(found.folders)))
 
     def own_keys(self, number: int) -> bool:
-        """Whether the recipe sets keys of verl's itself for a link."""
+        """Whether the recipe sets keys of verl's configuration for a link."""
         link = self.links[number]
         return bool(link.run.verl or (self.settings.verl and not link.captions))
 
     def need(self, number: int) -> LinkNeed:
-        """What a link needs of the machine."""
+        """What a link needs of the machine, for the preflight's estimates."""
         link, stage = self.links[number], self.stages[number]
         keys = self.config(link, self.parent(number), stage.total_steps)
         of = need.of_captions if link.captions else need.of_grpo
-        asked = of(stage.stage, stage.total_steps, link.checkpoints, keys)
+        found = of(stage.stage, stage.total_steps, link.checkpoints, keys)
         adapters = need.Adapters(link.knobs.lora_rank, link.knobs.lora_modules) if link.knobs.lora_rank else None
-        return dataclasses.replace(asked, stays=self.settings.keep_trainer_state, adapters=adapters)
+        return dataclasses.replace(found, stays=self.settings.keep_trainer_state, adapters=adapters)
 
     def parent(self, number: int) -> Path:
         """The checkpoint that a link starts from; it may not exist yet."""
         return self.links[number - 1].exported if number else self.first_parent
 
     def words(self, number: int) -> list[str]:
-        """The trainer's configuration of a link as hydra's words."""
+        """The trainer's configuration of a link as hydra overrides."""
         link = self.links[number]
         keys = self.config(link, self.parent(number), self.stages[number].total_steps)
         return overrides.arguments(keys, sft.ADDED) if link.captions else overrides.arguments(keys)
 
     def command(self, number: int) -> list[str]:
-        """What trains a link."""
+        """The command that trains a link."""
         link = self.links[number]
         words = [*self.words(number), *overrides.arguments({"hydra.run.dir": str(link.folder / "hydra")})]
         if link.captions:
@@ -237,33 +234,33 @@ class Links:
         return [self.python, "-m", "verl.trainer.main_ppo", *words]
 
     def variables(self, number: int) -> dict[str, str]:
-        """The environment of what trains a link."""
+        """The environment of that command."""
         link = self.links[number]
-        own = supported_models.variables(self.processor, self.device)
-        own |= sft.variables(link.knobs) if link.captions else {}
-        base = environment.trainer_environment(self.device, self.settings.logger)
-        alone = {} if self.settings.ray or "RAY_ADDRESS" in base else environment.ALONE
-        return base | alone | own
+        variables = environment.trainer_environment(self.device, self.settings.logger)
+        if not (self.settings.ray or "RAY_ADDRESS" in variables):
+            variables |= environment.ALONE
+        variables |= supported_models.variables(self.processor, self.device)
+        return variables | (sft.variables(link.knobs) if link.captions else {})
 
     def prepare(self, number: int) -> None:
-        """Write those of a link's files that are made from its set's, unless they are there."""
+        """Write the files of a link that trains on captions, unless they are there."""
         link = self.links[number]
         if link.captions:
             captions.write(Run(self.recipe.run_dir), link.taught, link.files, link.knobs)
 
     def record(self, number: int, **changes: Any) -> StagePlan:
-        """Change a stage and put the plan on disk."""
+        """Change a stage and save the plan."""
         self.stages[number] = dataclasses.replace(self.stages[number], **changes)
         self.save()
         return self.stages[number]
 
     def save(self) -> None:
-        """Put the plan on disk."""
+        """Save the plan."""
         plan.save(self.plan_file, self.recipe.name, self.stages)
 
 
 def _passes(knobs: Knobs, found: stage_sets.LinkSet) -> Knobs:
-    """The knobs with as many epochs over all the link's files as give the recipe's number over the rows."""
+    """The knobs with `epochs` counted in passes over all files of the link."""
     written = len(found.folders)
     if knobs.epochs % written:
         raise RecipeError(

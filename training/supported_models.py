@@ -1,8 +1,8 @@
-"""What verl 0.9.1 can give pictures to, by itself or with what we add; others are refused before anything is loaded.
+"""The models that verl 0.9.1 can train on images, alone or patched; others are refused before anything is loaded.
 
-verl builds a model's inputs from its processor, and knows the processors below by the names of their classes
-(`verl/utils/tokenizer/tokenizer.py`, `hf_processor`). Of any other it returns None after a warning, and the first row
-with a picture ends the run, minutes later. A test holds this list against the installed verl.
+verl builds a model's inputs with its processor and knows the processors below by class name (`hf_processor` in
+`verl/utils/tokenizer/tokenizer.py`). For others it warns and uses None, and the first row with an image ends the run,
+minutes later. A test compares this list with the installed verl.
 """
 
 from pathlib import Path
@@ -11,29 +11,26 @@ from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.files import json_file
 from training.on_verl.environment import CPU_PLATFORM
 
-PROCESSORS = (
-    "Gemma4Processor",
-    "Glm46VProcessor",
-    "Glm4vProcessor",
-    "MllamaProcessor",
-    "Qwen2VLProcessor",
-    "Qwen2_5_VLProcessor",
-    "Qwen3VLProcessor",
+PROCESSORS = tuple(
+    """
+    Gemma4Processor Glm46VProcessor Glm4vProcessor MllamaProcessor Qwen2VLProcessor Qwen2_5_VLProcessor Qwen3VLProcessor
+    """.split()  # noqa: SIM905
 )
-#: Further ones, with the module of ours that adds to verl what they need.
+#: Further processors -> the module that patches verl for them.
 ADDED = {"InternVLProcessor": "training.on_verl.patches.internvl"}
-#: The environment variable by which verl, in each of its processes, is told what else to import.
+#: The environment variable with the modules that verl imports in each of its processes.
 MODULES = "VERL_USE_EXTERNAL_MODULES"
-#: Those of the models whose sequences verl splits (`verl/models/transformers/monkey_patch.py`,
-#: `patch_vlm_for_ulysses_input_slicing`); in another every GPU would get the whole sequence and a part of its targets.
+#: Processors of the models whose sequences verl splits (`patch_vlm_for_ulysses_input_slicing` in
+#: `verl/models/transformers/monkey_patch.py`); for others each GPU would get the whole sequence and a part of its
+#: targets.
 SPLIT = ("Glm4vProcessor", "Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 
 
 def check_processor(name: str, model: str) -> None:
-    """Refuse a model whose processor verl does not know and we do not add.
+    """Check that verl or a patch supports the processor `name` of `model`; "" passes.
 
     Raises:
-        TrainerError: with what to take instead.
+        TrainerError: neither does.
     """
     if name and name not in PROCESSORS and name not in ADDED:
         raise TrainerError(
@@ -43,16 +40,16 @@ def check_processor(name: str, model: str) -> None:
 
 
 def variables(name: str, device: str) -> dict[str, str]:
-    """What verl's processes have to find in their environment to train a model with this processor."""
-    own = [CPU_PLATFORM] if device == "cpu" else []
-    return {MODULES: ",".join([*own, ADDED[name]])} if name in ADDED else {}
+    """Environment variables for training a model with this processor."""
+    modules = [CPU_PLATFORM] if device == "cpu" else []
+    return {MODULES: ",".join([*modules, ADDED[name]])} if name in ADDED else {}
 
 
 def check_split(name: str, stage: str, parts: int) -> None:
-    """Refuse to split the sequences of a model that verl would not split them in.
+    """Check that verl can split the sequences of a model with the processor `name`.
 
     Raises:
-        RecipeError: naming the stage.
+        RecipeError: it cannot, and `parts` is more than 1.
     """
     if parts > 1 and name and name not in SPLIT:
         raise RecipeError(
@@ -62,12 +59,11 @@ def check_split(name: str, stage: str, parts: int) -> None:
 
 
 def processor(folder: Path) -> str:
-    """The class of a checkpoint's processor by its own files; "" where they do not say."""
+    """The class name of a checkpoint's processor, from its configuration files; "" if they do not say."""
     for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
         try:
-            said = json_file.mapping(folder / name).get("processor_class")
+            if found := json_file.mapping(folder / name).get("processor_class"):
+                return str(found)
         except (OSError, ValueError):
             continue
-        if said:
-            return str(said)
     return ""

@@ -7,12 +7,11 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from capcurriculum.cli.app import EVALUATE, verb
+from capcurriculum.cli.errors_options import Checking, Judging
 from capcurriculum.cli.options import Allow, Fraction, Names, Positive, Real, Whole, opt
 
 _HERE = "micro:start, a checkpoint's folder, a run or a recipe (its last trained model), or a Hub id"
 _LABEL = "A label in the results, or FOLDER or FOLDER:LABEL, the folder of an evaluation or a run"
-_JUDGES = Group("Judges (without one, earlier votes are reported again)", sort_key=1)
-_PEOPLE = Group("People who check the judges", sort_key=2)
 Results = Annotated[str | None, opt("Where the labels are: an evaluation's folder, or a run", name="--in")]
 
 
@@ -45,11 +44,11 @@ def serve(
     """Serve a model with vLLM as training saw it, until Ctrl-C."""
     from evaluation.serving import serve as room
     from evaluation.serving.models import find
-    from evaluation.serving.vllm_command import Wanted
+    from evaluation.serving.vllm_command import ServeOptions
 
-    wanted = Wanted(port, serving.tensor_parallel, serving.gpu_memory, images, serving.max_length, python)
+    options = ServeOptions(port, serving.tensor_parallel, serving.gpu_memory, images, serving.max_length, python)
     target = find(model, serving.backbone, serving.system, weigh=False)
-    room.serve(target, wanted, serving.patience, dry_run=dry_run)
+    room.serve(target, options, serving.patience, dry_run=dry_run)
 
 
 @verb("evaluate micro:hedging demo --suite demo", EVALUATE)
@@ -73,19 +72,19 @@ def evaluate(
     from capcurriculum.render.progress import Display
     from evaluation import evaluate as room
     from evaluation import suites
-    from evaluation.job import Work
-    from evaluation.serving.vllm_command import Wanted
+    from evaluation.job import Job
+    from evaluation.serving.vllm_command import ServeOptions
 
     targets = room.targets(model, serving.backbone, serving.system)
-    server = Wanted(
+    server = ServeOptions(
         tensor_parallel=serving.tensor_parallel, gpu_memory=serving.gpu_memory, max_length=serving.max_length
     )
     folder, tasks = out or room.default_folder(targets), suites.load(suite)
-    work = Work(
+    job = Job(
         folder, tasks, Display(), limit, max_tokens, runner, concurrency, judge, python, server,
         dry_run, serving.patience,
     )  # fmt: skip
-    room.evaluate(work, targets, engine or tasks.engine, suite, allow=allow)
+    room.evaluate(job, targets, engine or tasks.engine, suite, allow=allow)
 
 
 @verb('compare micro:hedging "demo after visual" --in demo', EVALUATE)
@@ -101,33 +100,18 @@ def compare(
     command.compare(model, results, published, out)
 
 
+_JUDGING, _CHECKING = Judging(), Checking()
+
+
 @verb('errors "demo after visual" --in demo --judge teacher', EVALUATE)
 def errors(
     model: Annotated[str, opt(_LABEL)], /, *,
     results: Results = None,
     benchmark: Annotated[Names, opt("Only this benchmark (may be repeated)")] = (),
-    judge: Annotated[Names, opt("A recipe's model, or MODEL@URL (may be repeated)", group=_JUDGES)] = (),
-    recipe: Annotated[Path | None, opt("The recipe with the model (default: the run's)", group=_JUDGES)] = None,
-    allow: Annotated[Allow, Parameter(group=_JUDGES)] = False,
-    votes: Annotated[Positive, opt("Votes of each judge on each answer", group=_JUDGES)] = 3,
-    size: Annotated[Positive | None, opt("Judge this many, drawn at random (default: all)", group=_JUDGES)] = None,
-    seed: Annotated[Whole, opt("Another seed draws other answers", group=_JUDGES)] = 0,
-    temperature: Annotated[Real | None, opt("Of a vote (default: 0, or 0.7 for many votes)", group=_JUDGES)] = None,
-    max_tokens: Annotated[Positive, opt("The most tokens of a vote", group=_JUDGES)] = 512,
-    check_size: Annotated[Positive, opt("The number of answers that people look at", group=_PEOPLE)] = 40,
-    export: Annotated[Path | None, opt("Write them as a page for any browser to this file", group=_PEOPLE)] = None,
-    check: Annotated[tuple[Path, ...], opt("Read answers that pages saved", group=_PEOPLE, consume_multiple=1)] = (),
-    push: Annotated[bool, opt("Put them on an Argilla server (see `review push`)", group=_PEOPLE)] = False,
-    pull: Annotated[bool, opt("Fetch the responses from the Argilla server", group=_PEOPLE)] = False,
-    overlap: Annotated[Positive, opt("How many people must answer each", group=_PEOPLE)] = 1,
-    annotator: Annotated[Names, opt("Whose page --export writes, whose unsigned answers --check reads, or whose "
-                                    "account --push makes", group=_PEOPLE)] = (),
-    create_workspace: Annotated[bool, opt("Make the workspace if there is none", group=_PEOPLE)] = False,
+    judging: Judging = _JUDGING,
+    checking: Checking = _CHECKING,
 ) -> None:  # fmt: skip
     """Find out why answers of a model are wrong: judges vote on each, people check a sample."""
     from evaluation.errors import command
-    from review.argilla.push import Wanted
 
-    judging = command.Judging(judge, recipe, allow, votes, size, seed, temperature, max_tokens)
-    asked = Wanted(overlap, create_workspace, annotator)
-    command.errors(model, results, benchmark, judging, command.Checking(check_size, export, check, push, pull, asked))
+    command.errors(model, results, benchmark, judging, checking)

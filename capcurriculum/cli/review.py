@@ -71,7 +71,7 @@ def push(
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
     from review import command
-    from review.argilla import connection, words
+    from review.argilla import connection
     from review.argilla import push as argilla
 
     wanted = command.recipe_of(run)
@@ -82,7 +82,7 @@ def push(
         report = argilla.push(
             opened, wanted, command.drawn_sample(opened, wanted, **vars(sampling)), at, asked, Display()
         )
-        for line in words.pushed(report, at.url, asked):
+        for line in report.lines(at.url, asked):
             say(line)
 
 
@@ -92,12 +92,12 @@ def pull(run: RunName, /) -> None:
     from capcurriculum.render.progress import Display
     from capcurriculum.run import writing
     from review import command
-    from review.argilla import connection, words
+    from review.argilla import connection
     from review.argilla import pull as argilla
 
     wanted = command.recipe_of(run)
     with writing(wanted) as opened:
-        for line in words.pulled(argilla.pull(opened, wanted, connection.connect(), Display())):
+        for line in argilla.pull(opened, wanted, connection.connect(), Display()).lines():
             say(line)
         command.finish(opened, wanted)
 
@@ -131,5 +131,5 @@ def read_answers(
     person = signing.person(annotator) if annotator is not None else ""
     with writing(wanted) as opened:
         for path in file:
-            say(*command.told(path, read.read(opened, wanted, path, person)))
+            say(*read.read(opened, wanted, path, person).lines(path))
         command.finish(opened, wanted)

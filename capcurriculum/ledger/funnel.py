@@ -47,13 +47,17 @@ class CatchLine:
     shared: Mapping[str, int]
 
 
-def lines(run: Run) -> list[FunnelLine]:
+def lines(run: Run, verdicts: pl.LazyFrame | None = None) -> list[FunnelLine]:
     """The sequential funnel, stage by stage: a row counts up to the first filter that drops it.
+
+    Args:
+        run: whose ledger it is.
+        verdicts: those of `placed`, where they are derived already.
 
     Raises:
         RecipeError: the run's own recipe cannot be read.
     """
-    verdicts = placed(run).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
+    verdicts = (placed(run) if verdicts is None else verdicts).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
     first = verdicts.filter(~pl.col("keep")).group_by("stage", "question_id").agg(last=pl.col("place").min())
     met = verdicts.join(first, on=["stage", "question_id"], how="left")
     met = met.filter(pl.col("last").is_null() | (pl.col("place") <= pl.col("last")))
@@ -115,7 +119,8 @@ def _counts(frame: pl.LazyFrame) -> dict[tuple[str, ...], int]:
 def placed(run: Run) -> pl.LazyFrame:
     """The verdicts in force with the position of their filter, negative for the steps before the filters.
 
-    Columns: `stage, filter, question_id, keep, reason, place`.
+    Columns: `stage, filter, question_id, keep, reason, place`, `at`, the row in the table, and `counted`, whether it is
+    the verdict of a filter of the recipe, or of people.
 
     Raises:
         RecipeError: the run's own recipe cannot be read.
@@ -123,7 +128,8 @@ def placed(run: Run) -> pl.LazyFrame:
     recipe = run.recipe()
     by_name = counting(recipe).lazy().select("filter", "stage", listed="place")
     steps = pl.LazyFrame({"filter": STEPS, "step": range(-len(STEPS), 0)})
-    verdicts = everything(run, recipe).select("stage", "filter", "question_id", "keep", "reason")
+    columns = "stage", "filter", "question_id", "keep", "reason", "at"
+    verdicts = everything(run, recipe).select(*columns, counted=pl.col("place").is_not_null())
     placed = verdicts.join(by_name, on=["filter", "stage"], how="left").join(steps, on="filter", how="left")
     return placed.with_columns(place=pl.coalesce("listed", "step", pl.lit(len(recipe.filters))))
 

@@ -94,12 +94,13 @@ def current(run: Run, recipe: Recipe, *which: pl.Expr) -> pl.LazyFrame:
 
 
 def everything(run: Run, recipe: Recipe) -> pl.LazyFrame:
-    """`current`, and the verdicts of steps that no recipe lists (sources, teacher), whose `place` is null.
+    """`current` with `at`, the row in the table, and the verdicts of steps that no recipe lists, whose `place` is null.
 
     Verdicts of runs from before filters had parameters are among the latter, until their questions are judged again.
     """
-    counted = current(run, recipe)
-    others = _ledger(run).filter(pl.col("params") == "").join(counted, on=_KEY, how="anti", maintain_order="left")
+    ledger = _ledger(run).with_row_index("at")
+    counted = _last(ledger, counting(recipe).lazy())
+    others = ledger.filter(pl.col("params") == "").join(counted, on=_KEY, how="anti", maintain_order="left")
     return pl.concat([counted, others], how="diagonal")
 
 

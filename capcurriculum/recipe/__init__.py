@@ -6,6 +6,7 @@ The resolved recipe is the identity of a run. `identity()` leaves out the keys t
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -223,6 +224,7 @@ def _flatten(value: object, prefix: str) -> dict[str, Any]:
     return flat
 
 
+@lru_cache(4096)
 def _no_effect(key: str) -> bool:
     parts = key.split(".")
     return any(

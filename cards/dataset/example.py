@@ -1,4 +1,4 @@
-"""One row of a set as an example: the middle one of its training order, with its picture made anew."""
+"""The example row of a set: the middle one of its training order, with a small copy of its image."""
 
 import io
 import re
@@ -12,8 +12,8 @@ from capcurriculum.files import checksums
 from cards.staged import StagedSet
 from datagen import image_decoding, shown
 
-#: The longest side of the picture, and how large a PNG of it may be before it becomes a JPEG. A picture with no side
-#: longer than `TINY` is shown larger, pixel by pixel.
+#: The longest side of the image, the longest side up to which it is enlarged by a whole factor, and the largest PNG in
+#: bytes; larger ones are written as JPEG.
 SIDE, TINY, PNG_BYTES = 512, 128, 300_000
 MAX_PIXELS = 100_000_000
 _COLUMNS = ("problem", "answer", "options", "images", "source", "license", "skill", "stage", "pass_k", "pass_n")
@@ -21,27 +21,24 @@ _COLUMNS = ("problem", "answer", "options", "images", "source", "license", "skil
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row and the name of its picture below `pictures/`, "" where it has none that can be shown.
-
-    `enlarged` is how many times as large as it is the picture is shown.
-    """
+    """A row with the file name of its image ("" without a readable one), which is `enlarged` by this factor."""
 
     set: str
     split: str
     row: dict[str, Any]
-    picture: str
+    image: str
     enlarged: int
 
 
 def example(staged: StagedSet, folder: Path) -> Example | None:
-    """The middle row of the set's first split; its picture is written into `folder`. None for a set without rows."""
+    """The middle row of the first split, its image written to `folder`; None for a set without rows."""
     for split, paths in staged.files.items():
         total = sum(pq.read_metadata(path).num_rows for path in paths)
         if total:
             row = _row(paths, total // 2)
             data = next((image["bytes"] for image in row.pop("images") or [] if image and image["bytes"]), None)
-            picture, times = _picture(data, folder, staged.config) if data else ("", 1)
-            return Example(staged.name, split, row, picture, times)
+            image, times = _image(data, folder, staged.config) if data else ("", 1)
+            return Example(staged.name, split, row, image, times)
     return None
 
 
@@ -58,8 +55,8 @@ def _row(paths: tuple[Path, ...], place: int) -> dict[str, Any]:
     raise IndexError(place)
 
 
-def _picture(data: bytes, folder: Path, name: str) -> tuple[str, int]:
-    """Write the picture small and without its metadata; returns its name ("" where it cannot be read) and scale."""
+def _image(data: bytes, folder: Path, name: str) -> tuple[str, int]:
+    """Write a small image without metadata; returns its file name ("" where it cannot be read) and its scale."""
     from PIL import Image
 
     try:

@@ -1,6 +1,6 @@
-"""What a set cannot be used for, or may get wrong: sentences that its own recipe, sources and numbers make true.
+"""Limitations of a set, as sentences derived from its recipe, sources and numbers.
 
-None is said of every set by habit. What was not looked for (benchmarks, duplicates, wrong labels) is said to be so.
+Checks that were not made (benchmarks, duplicates, wrong labels) are named.
 """
 
 import re
@@ -10,21 +10,21 @@ from pathlib import PurePath
 from typing import Any
 
 from capcurriculum.recipe import Recipe
-from capcurriculum.render.markdown import Md, code, listed, percent
+from capcurriculum.render.markdown import Md, code, listed
 from cards.citations import Origin
-from cards.dataset.road import Role
+from cards.dataset.provenance import Role
 from cards.dataset.rows import Keys, PassRates
 from cards.estimates import Estimate
 from cards.licences import UNKNOWN, Licence
 
-#: Below this share of luck an answer key is called uneven.
+#: The p-value below which answer letters are called uneven.
 SURE = 0.01
 _MEASURING = ("val", "validation", "test", "testmini", "dev", "qual_dev", "qual_test")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the sentences are made from; `captioned` are sections of the stages whose questions a teacher wrote."""
+    """The inputs of the sentences; `captioned` maps stages with a teacher to their sections of the recipe."""
 
     recipe: Recipe
     stages: tuple[str, ...]
@@ -38,8 +38,8 @@ class Facts:
 
 
 def limits(facts: Facts) -> list[Md]:
-    """The sentences, what matters most first."""
-    makers = (_labels, _teacher, _families, _keys, _difficulty, _sources, _compared, _unscreened)
+    """The sentences, most important first."""
+    makers = (_labels, _teacher, _families, _keys, _difficulty, _sources, _screening)
     return [sentence for maker in makers for sentence in maker(facts)]
 
 
@@ -48,37 +48,38 @@ def _labels(facts: Facts) -> Iterator[Md]:
     ruled = [stage for stage in facts.captioned if any(stage in rule.stages for rule in rules)]
     if ruled:
         yield Md(
-            f"Rows of {_names(ruled)} are those that solvers answered wrongly from the image and rightly from the "
-            "caption. A marked answer that is wrong, or a caption that says what cannot be seen, passes this rule too."
+            f"Rows of {_names(ruled)} are those that solvers answered wrongly from the image and correctly from the "
+            "caption. Wrong gold answers, and captions that describe what is not visible, pass this rule too."
         )
+    given = [stage for stage in facts.stages if stage not in facts.captioned]
     if not any(one.rates for one in facts.estimates):
-        yield Md("Nobody has estimated how many marked answers are wrong: that share is unknown.")
-    elif given := [stage for stage in facts.stages if stage not in facts.captioned]:
+        yield Md("The share of wrong gold answers was not estimated and is unknown.")
+    elif given:
         yield Md(f"The estimate of wrong labels does not cover {_names(given)}.")
-    if given := [stage for stage in facts.stages if stage not in facts.captioned]:
+    if given:
         yield Md(
-            f"Answers of {_names(given)} are those of the sources; we checked that our grader can read them, no more."
+            f"Gold answers of {_names(given)} are those of the sources; only that the grader can read them was checked."
         )
 
 
 def _teacher(facts: Facts) -> Iterator[Md]:
     blind = [stage for stage, section in facts.captioned.items() if section.teacher.sees == "caption"]
     if blind:
-        yield Md(f"The teacher of {_names(blind)} saw captions and no pictures, so it repeats what captions get wrong.")
+        yield Md(f"The teacher of {_names(blind)} saw captions and no images, so it repeats their errors.")
     if facts.captioned:
         solvers = listed(code(role.model) for role in facts.roles if role.role.startswith("solver"))
-        yield Md(f"What is hard to see is what was hard to see for {solvers}; for other models it may be easy.")
+        yield Md(f"Hard to see means hard for {solvers}; other models may find it easy.")
 
 
 def _families(facts: Facts) -> Iterator[Md]:
-    """Whether all models bear one name up to its first digit or sign, as `Qwen` in `Qwen/Qwen2.5-VL-7B-Instruct`."""
+    """Whether all models share the letters at the beginning of their name, as in `Qwen/Qwen2.5-VL-7B-Instruct`."""
     if facts.captioned:
         first = {re.match(r"[a-z]*", role.model.rpartition("/")[2].rpartition(":")[2].lower()) for role in facts.roles}
         names = {match.group() for match in first if match}
         if len(names) == 1 and (name := names.pop()):
             yield Md(
-                f"All models that made or judged these rows are called {code(name)}; if they are one family, its blind "
-                "spots are in the questions and in what counts as hard."
+                f"All models that wrote or judged these rows are called {code(name)}; if they are of one family, its "
+                "blind spots affect the questions and what counts as hard."
             )
 
 
@@ -86,8 +87,8 @@ def _keys(facts: Facts) -> Iterator[Md]:
     for one in facts.keys:
         if one.p is not None and one.p < SURE:
             yield Md(
-                f"The answers of {code(one.stage)} favour some letters more than chance explains (p = {one.p:.2g}), so "
-                "a model can gain by guessing."
+                f"The answers of {code(one.stage)} favour some letters more than chance explains (p = {one.p:.2g}), "
+                "which rewards guessing."
             )
 
 
@@ -97,56 +98,46 @@ def _difficulty(facts: Facts) -> Iterator[Md]:
         model = facts.recipe.models.get(rollouts.model)
         widest = max(facts.pass_rates, key=lambda one: one.width)
         yield Md(
-            f"Pass rates are those of {code(model.model if model else rollouts.model)} over {rollouts.k} replies each; "
-            "another model, prompt or sampling has others. With so few replies they are rough: the 95 % intervals are "
+            f"Pass rates are those of {code(model.model if model else rollouts.model)} over {rollouts.k} rollouts each "
+            "and differ for other models, prompts or sampling. They are imprecise: the 95 % intervals are "
             f"{widest.width:.2f} wide on average ({code(widest.stage)})."
         )
     if partial := sum(one.partial for one in facts.pass_rates):
         yield Md(
-            f"For {partial:,} rows replies were stopped early (`pass_full` is false). Which are missing depended on "
-            "those before, so their pass rates are no unbiased estimates."
+            f"For {partial:,} rows rollouts were stopped early (`pass_full` is false), depending on their results, so "
+            "their pass rates are biased."
         )
-    yield Md(f"This is one build with one seed ({facts.recipe.seed}); how much another would differ was not measured.")
+    yield Md(f"This is one build with one seed ({facts.recipe.seed}); the variance between seeds was not measured.")
 
 
 def _sources(facts: Facts) -> Iterator[Md]:
     declared = {one.declared.source: one.declared for one in facts.origins if one.declared}
     for name, one in declared.items():
         if held := [split for split in one.splits if split in _MEASURING]:
-            yield Md(f"{code(name)} gave rows of splits that others measure on: {listed(map(code, held))}.")
+            yield Md(f"{code(name)} has rows of splits that are used for evaluation: {listed(map(code, held))}.")
     kinds = {one.kind for one in declared.values()}
     if "docci" in kinds:
-        yield Md("DOCCI holds photographs; reading charts, diagrams or documents is not trained by its rows.")
+        yield Md("DOCCI consists of photographs; its rows do not train reading charts, diagrams or documents.")
     if "scenes" in kinds:
         yield Md(
-            "Pictures and texts of the embedded world are made by a program, of a few shapes and words. They show that "
-            "the road works; nothing follows from them for photographs."
+            "Images and texts of the embedded world are generated from a few shapes and words. They test the pipeline; "
+            "nothing follows from them for photographs."
         )
     if unknown := sum(one.rows for one in facts.licences if one.hub == UNKNOWN):
         yield Md(f"The licence of {unknown:,} rows is unknown.")
 
 
-def _compared(facts: Facts) -> Iterator[Md]:
+def _screening(facts: Facts) -> Iterator[Md]:
     filters = {one.name: one for one in facts.recipe.filters}
     if "contamination" in filters:
         names = [PurePath(path).name for path in getattr(filters["contamination"], "signatures", ())]
-        yield Md(
-            f"Rows were compared with these benchmarks' signatures and with no others: {listed(map(code, names))}."
-        )
+        yield Md(f"Rows were compared with the signatures of these benchmarks only: {listed(map(code, names))}.")
     else:
-        yield Md("Rows were not compared with any benchmark, so some may be in what you measure on.")
+        yield Md("Rows were not compared with any benchmark, so benchmarks may contain some of them.")
     if "duplicates" not in filters:
-        yield Md("Near-duplicates were not looked for.")
-
-
-def _unscreened(facts: Facts) -> Iterator[Md]:
-    yield Md("Pictures and texts were not screened for personal or offensive content.")
+        yield Md("Near-duplicates were not searched for.")
+    yield Md("Images and texts were not screened for personal or offensive content.")
 
 
 def _names(stages: Iterable[str]) -> Md:
     return listed(map(code, stages))
-
-
-def shown(rate: float | None, low: float, high: float) -> Md:
-    """A share with its interval."""
-    return Md(f"{percent(rate)} ({low:.1%} to {high:.1%})")

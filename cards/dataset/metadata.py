@@ -1,8 +1,7 @@
-"""The YAML of a data set card: what the Hub, its viewer and `datasets.load_dataset` read of it.
+"""The YAML metadata of a data set card, read by the Hub, its viewer and `datasets.load_dataset`.
 
-Nothing in it is text of a row: names of sets come from recipes, licences from the Hub's own list, the rest from the
-files' schema. `huggingface_hub` and `datasets` build it and read it back, so that what they would refuse never leaves
-this machine.
+It contains no text of rows: names of sets come from recipes, licences from the Hub's list, the rest from the files'
+schema. `huggingface_hub` and `datasets` build it and read it back, so that invalid metadata is never published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from cards.dataset.rows import Split
 from cards.licences import Licence
 from cards.staged import Staged, StagedSet
 
-#: The Hub's size categories: the first whose number the rows are below (docs/hub, datasets-cards).
+#: (upper bound of rows, the Hub's size category); see docs/hub/datasets-cards.
 SIZES = (
     (10**3, "n<1K"),
     (10**4, "1K<n<10K"),
@@ -30,41 +29,30 @@ TAGS = ("capcurriculum", "curriculum-learning", "grpo", "reinforcement-learning-
 
 
 def size_category(rows: int) -> str:
-    """The Hub's name for so many rows."""
+    """The Hub's size category of so many rows."""
     return next((name for below, name in SIZES if rows < below), LARGEST)
 
 
 def tasks(splits: Mapping[str, Sequence[Split]]) -> list[str]:
-    """The Hub's task categories: by whether rows have pictures."""
+    """The Hub's task categories, by whether rows have images."""
     rows = sum(split.rows for found in splits.values() for split in found)
-    pictures = sum(split.pictures for found in splits.values() for split in found)
-    found = ["visual-question-answering", "image-text-to-text"] if pictures else []
-    return found + (["question-answering"] if pictures < rows else [])
+    images = sum(split.images for found in splits.values() for split in found)
+    found = ["visual-question-answering", "image-text-to-text"] if images else []
+    return found + (["question-answering"] if images < rows else [])
 
 
 def card_data(
     staged: Staged, splits: Mapping[str, Sequence[Split]], found: Sequence[Licence], languages: Sequence[str]
 ) -> str:
-    """The YAML, without the lines that part it from the card; `splits` are those of every set by its name.
+    """The YAML without its delimiters; `splits` are those of every set by name.
 
     Raises:
-        HubError: the Hub's own library or `datasets` would refuse it.
+        HubError: the Hub's library or `datasets` would refuse it.
     """
-    from datasets import DatasetInfo, SplitDict, SplitInfo
-    from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
     rows = sum(split.rows for own in splits.values() for split in own)
-    infos = DatasetInfosDict()
-    for one in staged.sets:
-        own = splits[one.name]
-        parts = {s.name: SplitInfo(name=s.name, num_bytes=s.memory, num_examples=s.rows) for s in own}
-        infos[one.config] = DatasetInfo(
-            features=_features(one),
-            splits=SplitDict(parts),
-            download_size=sum(split.disk for split in own),
-            dataset_size=sum(split.memory for split in own),
-        )
+    infos = _infos(staged, splits)
     try:
         data = DatasetCardData(
             license=licences.metadata(found),
@@ -83,6 +71,23 @@ def card_data(
         ) from error
 
 
+def _infos(staged: Staged, splits: Mapping[str, Sequence[Split]]) -> Any:
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+
+    infos = DatasetInfosDict()
+    for one in staged.sets:
+        own = splits[one.name]
+        parts = {s.name: SplitInfo(name=s.name, num_bytes=s.memory, num_examples=s.rows) for s in own}
+        infos[one.config] = DatasetInfo(
+            features=_features(one),
+            splits=SplitDict(parts),
+            download_size=sum(split.disk for split in own),
+            dataset_size=sum(split.memory for split in own),
+        )
+    return infos
+
+
 def _config(one: StagedSet, first: bool) -> dict[str, Any]:
     files = [{"split": split, "path": pattern} for split, pattern in one.data_files.items()]
     return {"config_name": one.config, "data_files": files} | ({"default": True} if first else {})
@@ -96,11 +101,7 @@ def _features(one: StagedSet) -> Any:
 
 
 def checked(text: str, staged: Staged) -> str:
-    """The same YAML, read back by the libraries that will read it.
-
-    Raises:
-        ValueError: they find something else in it than what was put in.
-    """
+    """The same YAML, after the libraries have read it back; raises `ValueError` where they read something else."""
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCard
@@ -109,7 +110,7 @@ def checked(text: str, staged: Staged) -> str:
     configs = [one.config for one in staged.sets]
     if list(MetadataConfigs.from_dataset_card_data(data)) != configs:
         raise ValueError("its configurations do not survive")
-    data = DatasetCard(f"---\n{text}\n---\n").data  # what `datasets` reads of it, it takes out
+    data = DatasetCard(f"---\n{text}\n---\n").data  # `datasets` removes what it reads
     infos = DatasetInfosDict.from_dataset_card_data(data)
     if sorted(infos) != sorted(configs) or any(infos[one.config].features != _features(one) for one in staged.sets):
         raise ValueError("its features do not survive")

@@ -1,4 +1,4 @@
-"""How the rows of a set are ordered, in words: from the `order.json` that lies beside them."""
+"""A description of the order of a set, from its `order.json`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,18 +14,18 @@ _KINDS: Mapping[str, str] = {
     "difficulty": "All stages in one set, {easy} by pass rate.",
     "capability": "A set for each stage, shuffled.",
     "capability_x_difficulty": "A set for each stage, {easy} by pass rate.",
-    "interleaved": "One set in which every beginning holds each {by} in its share, each of them {easy} by pass rate.",
+    "interleaved": "One set in which every prefix has each {by} in proportion, each of them {easy} by pass rate.",
 }
 
 
 def order(staged: Staged) -> dict[str, Any]:
-    """The `order` part of the staged folder's `order.json`, else of the run's; empty where there is none.
+    """The key `order` of the `order.json` in the staged folder, else in the run; empty where there is none.
 
     Raises:
         RunError: the file is damaged.
     """
-    own = staged.run.path / "curricula" / staged.order if staged.order else staged.run.stages
-    for path in (staged.folder / order_file.NAME, own / order_file.NAME):
+    in_run = staged.run.path / "curricula" / staged.order if staged.order else staged.run.stages
+    for path in (staged.folder / order_file.NAME, in_run / order_file.NAME):
         if path.is_file():
             try:
                 found = json_file.read(path)["order"]
@@ -36,13 +36,13 @@ def order(staged: Staged) -> dict[str, Any]:
 
 
 def described(found: Mapping[str, Any]) -> Md:
-    """One paragraph; rows of equal pass rate stand in the order of a hash."""
+    """One paragraph on an order."""
     if not found:
-        return Md("How the rows are ordered is unknown: there is no `order.json`.")
+        return Md("The order of the rows is unknown: there is no `order.json`.")
     kind = str(found.get("order", ""))
     easy = "hard to easy" if found.get("reverse") else "easy to hard"
-    said = _KINDS.get(kind, "").format(easy=easy, by=code(str(found.get("by", "stage")))) or f"The order {code(kind)}."
-    parts = [said]
+    text = _KINDS.get(kind, "").format(easy=easy, by=code(str(found.get("by", "stage"))))
+    parts = [text or f"The order {code(kind)}."]
     if stages := found.get("stages"):
         parts.append(f"Stages in this order: {listed(code(str(stage)) for stage in stages)}.")
     if proportions := found.get("proportions"):
@@ -51,15 +51,15 @@ def described(found: Mapping[str, Any]) -> Md:
         parts.append(f"{float(replay):.0%} of each earlier stage's training rows are mixed into each later one.")
     if balance := found.get("balance"):
         parts.append(
-            f"Every {int(balance['batch'])} consecutive rows hold each {code(str(balance['by']))} in its share."
+            f"Every {int(balance['batch'])} consecutive rows have each {code(str(balance['by']))} in proportion."
         )
     if int(found.get("epochs") or 1) > 1:
-        parts.append(f"There are files for {int(found['epochs'])} epochs, each with a shuffle of its own.")
-    return Md(" ".join(parts) + " Read the rows in their order, without shuffling, if you want this curriculum.")
+        parts.append(f"There are files for {int(found['epochs'])} epochs, each shuffled differently.")
+    return Md(" ".join(parts) + " Read the rows in this order, without shuffling, to follow the curriculum.")
 
 
 def command(found: Mapping[str, Any]) -> str:
-    """The words after `capcurriculum curriculum RUN` that make this order; "" for what a build writes by itself."""
+    """The options of `capcurriculum curriculum RUN` for this order; "" for the order that a build writes."""
     words = ["--order", str(found.get("order", ""))]
     if stages := found.get("stages"):
         words += ["--stages", "-".join(map(str, stages))]

@@ -1,4 +1,4 @@
-"""The parts of a data set card as Markdown: every text of a run goes through `capcurriculum.render.markdown` here."""
+"""The parts of a data set card as Markdown, with untrusted texts in code spans and blocks."""
 
 import json
 import re
@@ -9,13 +9,12 @@ import pyarrow.parquet as pq
 
 from capcurriculum.ledger.funnel import FunnelLine
 from capcurriculum.recipe import Recipe
-from capcurriculum.render.markdown import Md, block, code, link, listed, number, percent, table
+from capcurriculum.render.markdown import Cell, Md, block, code, link, listed, number, percent, table
 from cards import citations
 from cards.citations import Entry, Origin
 from cards.dataset.columns import COLUMNS
 from cards.dataset.example import Example
-from cards.dataset.limits import shown
-from cards.dataset.road import Cost, Prompt, Role
+from cards.dataset.provenance import Cost, Prompt, Role
 from cards.dataset.rows import Keys, PassRates, SourceCount, Split
 from cards.estimates import Estimate
 from cards.licences import UNKNOWN, Licence
@@ -23,28 +22,26 @@ from cards.staged import Staged
 
 _PROMPT = 6_000
 _STAGES: Mapping[str, str] = {
-    "perception": "four-option questions about details of a picture, written by a teacher model from the picture's "
-    "caption. Kept are those whose answer solvers find in the caption and not in the picture, so they train seeing.",
-    "text": "problems in words with an answer that can be graded by a program. They have no picture, so they train "
-    "reasoning alone.",
-    "visual": "problems that come with a picture they cannot be solved without thinking about. They train seeing and "
-    "reasoning together.",
+    "perception": "four-option questions about details of an image, written by a teacher model from the caption. Kept "
+    "are those that solvers answer from the caption and not from the image, so they train perception.",
+    "text": "text problems with an answer that a program can grade. Without an image, they train reasoning alone.",
+    "visual": "problems about an image that require reasoning. They train perception and reasoning together.",
 }
 
 
 def stage(name: str, recipe: Recipe) -> Md:
-    """What rows of a stage are; a capability of a recipe's own is made in the way of a built-in stage."""
+    """The description of a stage; a custom capability of the recipe is of the kind of a built-in stage."""
     try:
-        way = str(recipe.kind(name))
+        kind = str(recipe.kind(name))
     except (KeyError, ValueError):
-        way = name  # a set that was downloaded may be of no stage of this recipe
-    said = _STAGES.get(way, "rows of a capability that the recipe defines.")
-    own = "" if way == name or way not in _STAGES else f"a capability of the recipe's own, made as {code(way)} is: "
-    return Md(f"{code(name)}: {own}{said}")
+        kind = name  # the recipe may lack a stage of a downloaded set
+    text = _STAGES.get(kind, "rows of a capability that the recipe defines.")
+    custom = "" if kind == name or kind not in _STAGES else f"a custom capability, made like {code(kind)}: "
+    return Md(f"{code(name)}: {custom}{text}")
 
 
 def repo(name: str) -> Md:
-    """A link to a data set of the Hub; a name that is none is only shown."""
+    """A link to a data set on the Hub; code for an invalid name."""
     try:
         return link(name, f"https://huggingface.co/datasets/{name}")
     except ValueError:
@@ -52,23 +49,23 @@ def repo(name: str) -> Md:
 
 
 def title(name: str) -> Md:
-    """The name of a repo as a heading: as it is where it is plain, else as code."""
+    """The name of a repo as a heading; code unless it is plain."""
     return Md(name) if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name) else code(name)
 
 
 def splits(staged: Staged, found: Mapping[str, Sequence[Split]]) -> Md:
-    """Rows of every set and split."""
+    """The table of sets and splits."""
     lines = [
-        (code(one.name), code(split.name), split.rows, split.pictures, number(split.pass_rate, 3))
+        (code(one.name), code(split.name), split.rows, split.images, number(split.pass_rate, 3))
         for one in staged.sets
         for split in found[one.name]
     ]
-    names = ("rows", "with a picture", "mean pass rate")
+    names = ("rows", "with an image", "mean pass rate")
     return table(("set", "split", *names), lines, names)
 
 
 def load(staged: Staged) -> Md:
-    """How to open it."""
+    """The code that loads the set."""
     config = "" if staged.sets[0].config == "default" else f', "{staged.sets[0].config}"'
     split = next(iter(staged.sets[0].data_files))
     text = (
@@ -80,21 +77,21 @@ def load(staged: Staged) -> Md:
 
 
 def columns(staged: Staged) -> Md:
-    """What each column of the files holds."""
+    """The table of columns."""
     path = next(path for paths in staged.sets[0].files.values() for path in paths)
-    return table(("column", "what it holds"), ((code(n), COLUMNS.get(n, Md(""))) for n in pq.read_schema(path).names))
+    return table(("column", "description"), ((code(n), COLUMNS.get(n, Md(""))) for n in pq.read_schema(path).names))
 
 
 def example(one: Example, folder: str) -> dict[str, Any]:
-    """A row as a reader sees it."""
+    """The values of an example for the template; its image lies in `folder`."""
     row = one.row
     options = "\n".join(f"{chr(65 + place)}: {text}" for place, text in enumerate(row.get("options") or ()))
     problem = str(row.get("problem") or "").removeprefix("<image>")
     return {
         "set": code(one.set),
         "split": code(one.split),
-        "picture": Md(f"![The picture of the example]({folder}/{one.picture})") if one.picture else None,
-        "scale": Md(f", its picture {one.enlarged} times as large as it is" if one.enlarged > 1 else ""),
+        "image": Md(f"![The image of the example]({folder}/{one.image})") if one.image else None,
+        "scale": Md(f", its image enlarged {one.enlarged} times" if one.enlarged > 1 else ""),
         "problem": block(problem),
         "options": block(options) if options and options not in problem else None,
         "answer": code(str(row.get("answer") or "")),
@@ -106,30 +103,19 @@ def example(one: Example, folder: str) -> dict[str, Any]:
 
 
 def funnel(lines: Sequence[FunnelLine]) -> Md | None:
-    """What each filter met, kept and dropped, and why; None where nothing was judged."""
-    rows = [
-        (
-            code(line.stage),
-            code(line.filter),
-            line.met,
-            line.kept,
-            percent(line.kept / line.met if line.met else None),
-            listed(
-                (
-                    Md(f"{code(why)} {count:,}")
-                    for why, count in sorted(line.dropped.items(), key=lambda x: (-x[1], x[0]))
-                ),
-                none="",
-            ),
-        )
-        for line in lines
-    ]
+    """The table of filters, with rows met, kept and dropped by reason; None without verdicts."""
+    rows: list[list[Cell]] = []
+    for line in lines:
+        reasons = sorted(line.dropped.items(), key=lambda item: (-item[1], item[0]))
+        dropped = listed((Md(f"{code(why)} {count:,}") for why, count in reasons), none="")
+        share = percent(line.kept / line.met if line.met else None)
+        rows.append([code(line.stage), code(line.filter), line.met, line.kept, share, dropped])
     names = ("rows", "kept", "share")
     return table(("stage", "filter", *names, "dropped because"), rows, names) if rows else None
 
 
 def sources(counted: Sequence[SourceCount], origins: Mapping[str, Origin]) -> Md:
-    """Rows by source and licence."""
+    """The table of sources and licences."""
     rows = []
     for one in counted:
         declared = origins[one.source].declared
@@ -143,17 +129,17 @@ def sources(counted: Sequence[SourceCount], origins: Mapping[str, Origin]) -> Md
 
 
 def licences(found: Sequence[Licence]) -> Md:
-    """What the licences ask for, and which of them asks for most."""
+    """The licences with their requirements, the strictest first."""
     if not found:
         return Md("There are no rows, and so no licences.")
     first, *others = found
     if not others:
-        said = "The licence of the rows" if first.hub == UNKNOWN else f"All rows are under {code(first.name)}, which"
-        return Md(f"{said} {first.asks}.")
+        subject = "The licence of the rows" if first.hub == UNKNOWN else f"All rows are under {code(first.name)}, which"
+        return Md(f"{subject} {first.asks}.")
     lines = [
         f"**The rows are under several licences, and each row keeps its own (column `license`).** The strictest is "
-        f"{code(first.name or 'unknown')} ({first.rows:,} rows), which {first.asks}. Whoever uses the whole set has to "
-        "meet the terms of every one:",
+        f"{code(first.name or 'unknown')} ({first.rows:,} rows), which {first.asks}. Use of the whole set has to meet "
+        "the terms of every one:",
         "",
         *(f"- {code(one.name or 'unknown')}, {one.rows:,} rows: {one.asks}." for one in found),
     ]
@@ -161,11 +147,11 @@ def licences(found: Sequence[Licence]) -> Md:
 
 
 def evidence(origins: Mapping[str, Origin]) -> list[Md]:
-    """How the licence of each source is known."""
+    """The evidence for the licence of each source."""
     found = []
     for source, one in origins.items():
         if not one.entries:
-            found.append(Md(f"{code(source)}: as the recipe or its data said; we know nothing else of it."))
+            found.append(Md(f"{code(source)}: as stated by the recipe or the data; nothing else is known."))
         for entry in one.entries:
             name = link(entry.name, entry.url) if entry.url else Md(entry.name)
             found.append(Md(f"{code(source)} ({name}): {entry.license}, from {entry.evidence}."))
@@ -173,52 +159,50 @@ def evidence(origins: Mapping[str, Origin]) -> list[Md]:
 
 
 def keys(found: Sequence[Keys]) -> list[Md]:
-    """One sentence a stage on its answer keys."""
-    said = []
+    """One sentence for each stage on its answer letters."""
+    sentences = []
     for one in found:
         counts = ", ".join(f"{letter} {count:,}" for letter, count in one.counts.items())
         test = f"chi-square {one.chi_square:.2f} with {len(one.counts) - 1} degrees of freedom, "
         test += "too few rows for a p-value" if one.p is None else f"p = {one.p:.3g}"
-        said.append(Md(f"{code(one.stage)}: {counts} ({test})"))
-    return said
+        sentences.append(Md(f"{code(one.stage)}: {counts} ({test})"))
+    return sentences
 
 
 def pass_rates(found: Sequence[PassRates]) -> Md | None:
-    """Rows by pass rate, in numbers."""
+    """The table of pass rates; None if there are none."""
     rows = []
     for one in found:
-        bars = len(one.counts)
-        never, always = one.counts[0], one.counts[-1]
+        low, *between, high = one.counts
         replies = f"{one.n[0]}" if one.n[0] == one.n[1] else f"{one.n[0]} to {one.n[1]}"
-        rows.append(
-            (code(one.stage), sum(one.counts), Md(replies), never, sum(one.counts[1 : bars - 1]), always,
-             number(one.width), one.partial)
-        )  # fmt: skip
+        counts = (sum(one.counts), Md(replies), low, sum(between), high)
+        rows.append((code(one.stage), *counts, number(one.width), one.partial))
     names = ("rows", "replies a row", "nearest to 0", "between", "nearest to 1", "mean interval width", "stopped early")
     return table(("stage", *names), rows, names) if rows else None
 
 
 def estimate(one: Estimate) -> dict[str, Md]:
-    """Shares of wrong labels by one file."""
+    """The raters of one estimate, and the table of its shares of wrong labels."""
     rows = [
-        (code(rate.stratum), rate.rows, rate.asked, rate.wrong, rate.unknown, shown(rate.share, rate.low, rate.high))
+        (code(rate.stratum), rate.rows, rate.asked, rate.wrong, rate.unknown,
+         Md(f"{percent(rate.share)} ({rate.low:.1%} to {rate.high:.1%})"))
         for rate in one.rates
-    ]
+    ]  # fmt: skip
     names = ("rows", "in the sample", "called wrong", "unknown")
-    who = listed(map(code, one.askers), none="not stated who")
+    who = listed(map(code, one.askers), none="raters not stated")
     if one.people is not None:
         who = Md(f"{one.people:,} people" + (f", {one.reviews:,} reviews" if one.reviews is not None else ""))
-    said = f"By {one.whose} ({who}). Their own mistakes are in the rates."
-    if one.corrected:
-        said += f" They put {one.corrected:,} marked answers right."
+    text = f"By {one.whose} ({who}). The rates include their mistakes."
+    if one.corrected_keys:
+        text += f" They corrected {one.corrected_keys:,} gold answers."
     if one.independent is False:
-        said += " Among them is one that filtered the run, so it finds little wrong in what is kept."
+        text += " One of them filtered the run and is biased towards the kept rows."
     shares = table(("stratum", *names, "share wrong (95 %)"), rows, names)
-    return {"said": Md(said), "table": shares if rows else Md("No share was estimated yet.")}
+    return {"text": Md(text), "table": shares if rows else Md("No share was estimated yet.")}
 
 
 def prompt(one: Prompt) -> dict[str, Any]:
-    """A prompt with its digest, and its words where they are known to be these."""
+    """A prompt with its digest, and its text if known."""
     return {
         "name": code(one.name),
         "digest": code(one.digest) if one.digest else Md("not recorded"),
@@ -227,21 +211,21 @@ def prompt(one: Prompt) -> dict[str, Any]:
 
 
 def roles(found: Sequence[Role]) -> Md:
-    """Models and what they did."""
+    """The table of models and their roles."""
     rows = []
     for one in found:
-        drawn = Md("by the filter's own rule")
+        drawn = Md("as the filter defines")
         if one.sampling is not None:
             drawn = Md(f"temperature {one.sampling.temperature:g}, at most {one.sampling.max_tokens:,} tokens")
         if one.asked_with:
-            # Last, since it may say that something before was left out or is called otherwise.
+            # Last, since it may override or rename the settings before it.
             drawn = Md(f"{drawn}; asked with {code(json.dumps(one.asked_with))}")
         rows.append((code(one.model), code(one.name), Md(one.role), code(one.engine), drawn))
-    return table(("model", "called", "what it did", "engine", "replies"), rows)
+    return table(("model", "called", "role", "engine", "replies"), rows)
 
 
 def costs(found: Sequence[Cost]) -> Md | None:
-    """What asking has cost; None where there is no account."""
+    """The table of costs; None without any."""
     rows = [
         (
             code(one.spend.step),
@@ -260,7 +244,7 @@ def costs(found: Sequence[Cost]) -> Md | None:
 
 
 def versions(about: Mapping[str, Any]) -> Md:
-    """Of what the run was made with."""
+    """The library versions of the run."""
     found = about.get("versions")
     pairs = found.items() if isinstance(found, dict) else ()
     known = [Md(f"{code(str(name))} {code(str(version))}") for name, version in pairs if version]
@@ -268,7 +252,7 @@ def versions(about: Mapping[str, Any]) -> Md:
 
 
 def citation(origins: Mapping[str, Origin]) -> dict[str, Any]:
-    """BibTeX of the paper and of every source that has any, and the sources that have none."""
+    """BibTeX of the paper and the sources, and the sources without an entry."""
     entries: dict[str, Entry] = {entry.name: entry for one in origins.values() for entry in one.entries}
     texts = [citations.PAPER, *(entry.bibtex for entry in entries.values() if entry.bibtex)]
     unknown = [code(source) for source, one in origins.items() if not one.entries]

@@ -1,4 +1,4 @@
-"""What a training started from: its name for people and for the Hub, and its licence as far as it is known."""
+"""The base model of a training: its name, its Hub id, and its licence as far as known."""
 
 import re
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from importlib.resources import files
 from pathlib import PurePath
 
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.base import Section
 from cards.licences import UNKNOWN
 from training.knobs import backbone
 
@@ -18,16 +18,14 @@ _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MICRO = "micro:"
 
 
-class _Known(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Known(Section):
     license: str
     evidence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The first parent of a chain. `hub` is its id on the Hub, "" where it is not known to be there."""
+    """The first parent of a chain; `hub` is its Hub id, "" if unknown."""
 
     name: str
     hub: str
@@ -36,7 +34,7 @@ class Base:
 
     @property
     def micro(self) -> bool:
-        """Whether it is one of the package's own small models."""
+        """Whether it is one of the package's micro models."""
         return self.name.startswith(MICRO)
 
 
@@ -47,10 +45,7 @@ def _known() -> dict[str, _Known]:
 
 
 def base(recipe: Recipe | None, parent: str) -> Base | None:
-    """What a chain started from, by the folder that its plan names as the first `parent`, else by the recipe.
-
-    None where neither tells.
-    """
+    """The base model by the folder of the plan's first `parent`, else by the recipe; None if unknown."""
     name = _of_folder(parent) or _of_recipe(recipe)
     if not name:
         return None
@@ -60,7 +55,7 @@ def base(recipe: Recipe | None, parent: str) -> Base | None:
 
 
 def _of_folder(parent: str) -> str:
-    """A model of the Hub by its place in the Hub's cache, one of ours by its place in the package, else the folder."""
+    """A Hub id for a path in the Hub cache, a micro model for one in the package, else the folder's name."""
     parts = PurePath(parent).parts
     for part in parts:
         if part.startswith("models--") and part.count("--") == 2:

@@ -1,6 +1,6 @@
-"""Fill the template of a model card with its training plan, what was measured of it, and the rows it was trained on.
+"""Write the card of a model from its training plan, its results, and its training rows.
 
-Same run, same bytes: no clock, no path of this machine. What is not there is said to be unknown or not measured.
+The same run gives the same bytes: no time, no local path. Missing parts are marked as unknown or not measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,8 @@ from cards import citations, licences, templates
 from cards.dataset import parts as data_parts
 from cards.dataset import rows
 from cards.licences import UNKNOWN
-from cards.model import compared, headline, parts
+from cards.model import compared, parts, scores
 from cards.model.base import Base, base
-from cards.model.heldout import chosen
 from cards.model.limits import limits
 from cards.model.training import Stage, Training, training
 from cards.staged import StagedModel, StagedSet
@@ -32,27 +31,34 @@ from training import stage_files, stage_sets
 from training.preflight.rows import overlong
 from training.supervise import curves
 
-PICTURES = "pictures"
+IMAGES = "pictures"
 TASK = "image-text-to-text"
 TAGS = ("capcurriculum", "curriculum-learning", "grpo", "verl", "vision-language-model")
 
 
 def render(staged: StagedModel) -> Sequence[Path]:
-    """Write the card; see `cards.model.render_model`."""
+    """Write `README.md` and its plot into the staged folder; returns their paths.
+
+    Raises:
+        HubError: the Hub's library would refuse the metadata.
+        RunError: results in the run, or the checkpoint's configuration, are damaged.
+        TrainerError: the plan in the run is damaged.
+    """
     run = staged.run
-    chain = training(run, staged.stage, staged.folder) if run else Training((), {})
+    chain = training(run, staged.stage, staged.folder) if run else Training()
     start = base(staged.recipe, chain.stages[0].parent if chain.stages else "")
-    taught = _sets(staged, chain)
-    counted = rows.sources(taught) if taught else []
-    found = licences.of(_sums(counted))
+    sets = _sets(staged, chain)
+    counted = rows.sources(sets) if sets else []
+    found = licences.of((one.license, one.rows) for one in counted)
     measured = _results(run, chain, start)
     curve = _curve(staged.folder, chain)
-    body = templates.render(
+    card = templates.write_card(
+        staged.folder,
         __package__,
-        "README.md.jinja",
+        _metadata(staged, start, measured.scores),
         title=data_parts.title(staged.repo_id.rpartition("/")[2]),
         start=parts.start(start),
-        path=parts.path(chain),
+        path=Md(" → ".join(code(one.stage) for one in chain.stages) or "unknown"),
         architecture=parts.architecture(_config(staged.folder)),
         license=_license(start),
         datasets=listed(map(data_parts.repo, staged.datasets), none=""),
@@ -65,21 +71,13 @@ def render(staged: StagedModel) -> Sequence[Path]:
         limits=limits(start, chain, measured.held, measured.pairs, found),
         data=_data(run, counted),
         licences=data_parts.licences(found),
-        citation=parts.citation(),
+        citation=block(citations.PAPER, 4_000, "bibtex"),
     )
-    text = f"---\n{_metadata(staged, start, measured.scores)}\n---\n\n{body.strip()}\n"
-    card = staged.folder / "README.md"
-    write_atomically(card, text.encode())
     return [*curve, card]
 
 
-def _sums(counted: Sequence[rows.SourceCount]) -> dict[str, int]:
-    names = sorted({one.license for one in counted})
-    return {name: sum(one.rows for one in counted if one.license == name) for name in names}
-
-
 def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
-    """The rows that the stages of a chain were trained on, where they still lie in the run."""
+    """The training sets of a chain's stages; empty if the run has other rows by now."""
     run, recipe = staged.run, staged.recipe
     if run is None or recipe is None or recipe.training is None or recipe.training.name != chain.name:
         return []
@@ -88,7 +86,7 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
     for one in chain.stages:
         if not _as_trained(run, chain, one, folder / one.stage):
             return []
-        # Of an order with files for each epoch those of the first hold all rows.
+        # With files for each epoch, those of the first have all rows.
         for place in (folder / one.stage, folder / one.stage / "epoch-01"):
             if files := tuple(sorted(place.glob("train-*.parquet"))):
                 found.append(StagedSet(one.stage, one.stage, {}, {"train": files}))
@@ -96,7 +94,7 @@ def _sets(staged: StagedModel, chain: Training) -> list[StagedSet]:
 
 
 def _as_trained(run: Run, chain: Training, stage: Stage, folder: Path) -> bool:
-    """Whether a set's files are those that the stage was trained on, as far as its plan tells; not of captions."""
+    """Whether the files of a set are those in the plan; true where the plan has no digest, and for captions."""
     places = sorted(folder.glob("epoch-*")) or [folder]
     if not stage.dataset_digest or stage.method == "SFT" or not stage_files.train_files(places):
         return True
@@ -108,7 +106,7 @@ def _as_trained(run: Run, chain: Training, stage: Stage, folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """The values of the results' section, the held-out rows among them, this checkpoint's scores, and comparisons."""
+    """The values of the template's results, held-out scores, benchmark scores of this checkpoint, and comparisons."""
 
     values: Mapping[str, Any]
     held: Sequence[HeldOut]
@@ -119,44 +117,42 @@ class _Results:
 def _results(run: Run | None, chain: Training, start: Base | None) -> _Results:
     published = paper().of(start.hub) if start and start.hub else ()
     measured: dict[str, list[Score]] = {}
-    own: list[HeldOut] = []
-    scores = results.scores(run.path) if run and chain.stages else []
-    for score in scores:
+    found = results.scores_in(run.path / results.FOLDER) if run and chain.stages else []
+    for score in found:
         measured.setdefault(score.model, []).append(score)
-    if run and chain.stages:
-        own = chosen(results.held_out(run.path), chain, chain.alone)
-    told, pairs = compared.compared(run, chain, scores) if run else ([], [])
+    held = scores.chosen(results.held_out(run.path), chain) if run and chain.stages else []
+    tables, pairs = compared.compared(run, chain, found) if run else ([], [])
     values = {
-        "headline": headline.headline(paper(), published, measured),
-        "benchmarks": headline.benchmarks(published, measured),
-        "compared": told,
-        "held_out": headline.held_out(own),
+        "headline": scores.headline(paper(), published, measured),
+        "benchmarks": scores.benchmarks(published, measured),
+        "compared": tables,
+        "held_out": scores.held_out(held),
         "paper": link(paper().paper, paper().url),
         "judge": Md(paper().judge),
     }
-    return _Results(values, own, compared.own_scores(scores, chain), pairs)
+    return _Results(values, held, compared.own_scores(found, chain), pairs)
 
 
 def _trained(chain: Training, staged: StagedModel) -> dict[str, Any]:
     frozen = [Md(f"{code(one.stage)} {code(one.frozen)}") for one in chain.stages if one.frozen]
     ranks = [Md(f"{code(one.stage)} {one.adapters}") for one in chain.stages if one.adapters]
-    said = f"Kept as they are (stage, weights): {listed(frozen)}." if frozen else ""
+    text = f"Frozen (stage, weights): {listed(frozen)}." if frozen else ""
     if ranks:
-        said += f" Adapters were trained and added to the weights in place of them all (stage, rank): {listed(ranks)}."
+        text += f" LoRA adapters were trained and merged into the weights (stage, rank): {listed(ranks)}."
     return {
         "stages": parts.stages(chain),
         "knobs": parts.knobs(chain) or Md(""),
-        "vision": Md(said.strip() or "No setting froze a part of it."),
+        "vision": Md(text.strip() or "No weights were frozen."),
         "digests": parts.digests(chain),
         "command": block("capcurriculum train recipe.yaml", language="sh"),
     }
 
 
 def _curve(folder: Path, chain: Training) -> list[Path]:
-    """The file of the curves of the chain's steps; none where it has none to draw."""
+    """Write the plot of the chain's metrics, if there are any; returns its path."""
     if not parts.drawn(chain):
         return []
-    path = folder / PICTURES / "training.png"
+    path = folder / IMAGES / "training.png"
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, curves.picture({chain.name: chain.frame}, "png"))
     return [path]
@@ -171,7 +167,7 @@ def _data(run: Run | None, counted: Sequence[rows.SourceCount]) -> Md | None:
 
 def _license(start: Base | None) -> Md:
     if start is None or start.license == UNKNOWN or not start.evidence:
-        return Md("unknown, because that of what it was trained from is")
+        return Md("unknown, as that of its base model")
     return Md(f"{code(start.license)}, that of {code(start.name)} ({start.evidence})")
 
 
@@ -185,12 +181,8 @@ def _config(folder: Path) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _metadata(staged: StagedModel, start: Base | None, scores: Sequence[Score]) -> str:
-    """The YAML, as the Hub's own library writes it and reads it back.
-
-    Raises:
-        HubError: it would refuse it.
-    """
+def _metadata(staged: StagedModel, start: Base | None, found: Sequence[Score]) -> str:
+    """The YAML metadata, written and read back by the Hub's library; raises `HubError` if the library refuses it."""
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     try:
@@ -202,7 +194,7 @@ def _metadata(staged: StagedModel, start: Base | None, scores: Sequence[Score]) 
             library_name="transformers",
             tags=list(TAGS),
             model_name=staged.repo_id.rpartition("/")[2],
-            eval_results=[EvalResult(**one) for one in _measured(scores)] or None,
+            eval_results=[EvalResult(**one) for one in _eval_results(found)] or None,
         )
         text = str(data.to_yaml())
         ModelCard(f"---\n{text}\n---\n")
@@ -213,8 +205,8 @@ def _metadata(staged: StagedModel, start: Base | None, scores: Sequence[Score]) 
     return text
 
 
-def _measured(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """This checkpoint's scores as the Hub's `model-index` has them, a benchmark by the name its engine gives it."""
+def _eval_results(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The scores of this checkpoint in the format of the Hub's `model-index`."""
     found = {score.benchmark: score for score in scores}
     return [
         {

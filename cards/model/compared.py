@@ -1,6 +1,6 @@
-"""Comparisons of this checkpoint with other models, sample by sample, as `capcurriculum compare` left them in the run.
+"""Comparisons of a checkpoint with other models, as `capcurriculum compare` stored them in the run.
 
-One that was made of other results than the run has now is not shown, and the card says so.
+Comparisons of outdated results are replaced by a sentence.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from evaluation.results import comparison_tables, comparisons, results
 from evaluation.results.comparisons import Comparison, Pair
 from evaluation.results.results import Score
 
-STALE = Md("A comparison in the run was made before its models were evaluated anew, and is therefore not shown.")
+STALE = Md("A comparison in the run is outdated, because a model was evaluated again since, and is not shown.")
 
 
 def own_scores(found: Sequence[Score], chain: Training) -> list[Score]:
-    """Those of the checkpoint at the end of a chain: by its weights, else by its label where the run has one chain."""
+    """The scores of the last checkpoint of a chain, by its weights, else by its label if the run has one chain."""
     if not chain.stages:
         return []
     last = chain.stages[-1]
@@ -25,14 +25,14 @@ def own_scores(found: Sequence[Score], chain: Training) -> list[Score]:
 
 
 def compared(run: Run, chain: Training, found: Sequence[Score]) -> tuple[list[Md], list[Pair]]:
-    """A part for each pair that this checkpoint is one of (who against whom, and the tables), and the pairs.
+    """A part of the card for each pair with this checkpoint, and the pairs in which it is the second model.
 
     Raises:
         RunError: a comparison in the run is damaged.
     """
     own = {one.model for one in own_scores(found, chain)}
     parts: list[Md] = []
-    told: list[Pair] = []
+    after: list[Pair] = []
     for one in comparisons.comparisons(run.path / results.FOLDER):
         mine = {model.name for model in one.models if model.model in own}
         pairs = [pair for pair in one.pairs if mine & {pair.before, pair.after}]
@@ -40,12 +40,12 @@ def compared(run: Run, chain: Training, found: Sequence[Score]) -> tuple[list[Md
             parts += [STALE] if STALE not in parts else []
         elif pairs:
             parts += [_part(pair, one.draws) for pair in pairs]
-            told += [pair for pair in pairs if pair.after in mine]
-    return parts, told
+            after += [pair for pair in pairs if pair.after in mine]
+    return parts, after
 
 
 def _stale(one: Comparison, found: Sequence[Score]) -> bool:
-    """Whether a model that the run has scores of has another one now than when it was compared."""
+    """Whether a score of the comparison has changed since."""
     labels = {model.name: model.model for model in one.models}
     now = {(score.model, score.suite, score.benchmark): (score.setup, score.score) for score in found}
     return any(
@@ -56,10 +56,10 @@ def _stale(one: Comparison, found: Sequence[Score]) -> bool:
 
 
 def _part(pair: Pair, draws: int) -> Md:
-    said = (
+    text = (
         f"{code(pair.after)} against {code(pair.before)}, on the samples whose outcome is known for both (95 % "
         f"intervals from {draws:,} bootstrap draws of samples; p by McNemar's exact test, adjusted for the number of "
         "benchmarks by Holm's method; the length ratio is that of mean reply tokens):"
     )
     tables = [comparison_tables.gains(pair), *comparison_tables.groups(pair)]
-    return Md("\n\n".join([said, *(sheet.markdown() for sheet in tables)]))
+    return Md("\n\n".join([text, *(sheet.markdown() for sheet in tables)]))

@@ -6,13 +6,12 @@ from typing import Any
 
 from capcurriculum import prompts
 from capcurriculum.render.markdown import Cell, Md, block, code, listed, number, table
-from cards.citations import PAPER
 from cards.model.base import Base
-from cards.model.training import Stage, Step, Training
+from cards.model.training import REWARD, SECONDS, TOKENS, Stage, Training
 from training.supervise import curves
 from training.supervise.curves import Panel
 
-#: A knob's name for people, and verl's.
+#: Name of a setting -> verl's key.
 KNOBS: Mapping[str, str] = {
     "learning rate": "actor_rollout_ref.actor.optim.lr",
     "schedule of the learning rate": "actor_rollout_ref.actor.optim.lr_scheduler_type",
@@ -27,18 +26,17 @@ KNOBS: Mapping[str, str] = {
     "weights kept in": "actor_rollout_ref.actor.fsdp_config.model_dtype",
 }
 _LENGTH = ("actor_rollout_ref.rollout.max_model_len", "data.max_prompt_length", "data.max_response_length")
-_QUESTION = "What is in this picture?"
 
 
 def stages(found: Training) -> Md | None:
-    """The chain, one row a stage; None where nothing is known of it."""
+    """The table of stages; None without any."""
     rows: list[list[Cell]] = []
     for one in found.stages:
-        steps = found.steps.get(one.stage, ())
         validation = Md("not measured") if one.validation is None else number(one.validation, 3)
         rows.append(
             [code(one.stage), Md(one.method), one.rows, one.epochs, one.total_steps, one.batch_size, one.rollouts,
-             _change(steps, "reward", 3), _change(steps, "tokens", 1), _hours(steps), validation]
+             _change(found.logged(one.stage, REWARD), 3), _change(found.logged(one.stage, TOKENS), 1),
+             _hours(found.logged(one.stage, SECONDS)), validation]
         )  # fmt: skip
     names = ("rows", "epochs", "steps", "prompts a step", "replies a prompt")
     more = ("reward, first to last step", "reply tokens", "hours", "validation")
@@ -46,34 +44,32 @@ def stages(found: Training) -> Md | None:
 
 
 def drawn(found: Training) -> list[Panel]:
-    """What the picture of a chain's steps shows."""
+    """The panels of the plot of a chain; empty without metrics."""
     return curves.panels({found.name: found.frame}) if found.frame.height else []
 
 
 def curve(found: Training) -> Md | None:
-    """The picture of the chain's steps and what it shows; None where there is nothing to draw."""
+    """The plot of a chain with its caption; None without metrics."""
     panels = drawn(found)
     if not panels:
         return None
     alt = f"{', '.join(panel.label for panel in panels)} over the steps of all stages"
-    picture = f"![{alt[0].upper()}{alt[1:]}](pictures/training.png)"
+    image = f"![{alt[0].upper()}{alt[1:]}](pictures/training.png)"
     held_out = [listed(map(code, panel.lines)) for panel in panels if panel.held_out]
-    said = "Held-out accuracy is the share of right replies to validation rows, which no training batch holds: those of"
-    return Md("\n\n".join([picture, *(f"{said} {names}." for names in held_out)]))
+    text = "Held-out accuracy is the share of right replies to validation rows, which no training batch holds: those of"
+    return Md("\n\n".join([image, *(f"{text} {names}." for names in held_out)]))
 
 
-def _change(steps: Sequence[Step], name: str, digits: int) -> Md:
-    known = [value for step in steps if (value := getattr(step, name)) is not None]
-    return Md(f"{known[0]:.{digits}f} to {known[-1]:.{digits}f}") if known else Md("not logged")
+def _change(values: Sequence[float], digits: int) -> Md:
+    return Md(f"{values[0]:.{digits}f} to {values[-1]:.{digits}f}") if values else Md("not logged")
 
 
-def _hours(steps: Sequence[Step]) -> Md:
-    seconds = [step.seconds for step in steps if step.seconds is not None]
+def _hours(seconds: Sequence[float]) -> Md:
     return number(sum(seconds) / 3600, 3) if seconds else Md("not logged")
 
 
 def knobs(found: Training) -> Md | None:
-    """Settings, one column a stage; those that verl was not told are left out."""
+    """The table of settings by stage, without those that no stage sets; None if there are none."""
     rows: list[list[Cell]] = []
     for name, key in KNOBS.items():
         values = [one.config.get(key) for one in found.stages]
@@ -84,7 +80,7 @@ def knobs(found: Training) -> Md | None:
 
 
 def digests(found: Training) -> list[Md]:
-    """By what each stage can be told from any other."""
+    """The digests that identify each stage."""
     return [
         Md(f"{code(s.stage)}: rows {code(s.dataset_digest)}, settings {code(s.config_digest)}, parent {code(s.parent_digest)}, checkpoint {code(s.checkpoint_digest)}")  # noqa: E501
         for s in found.stages
@@ -92,7 +88,7 @@ def digests(found: Training) -> list[Md]:
 
 
 def longest(stages_: Sequence[Stage]) -> int | None:
-    """Tokens of prompt and reply together that the last stage allowed."""
+    """The context length of the last stage in tokens; None if unknown."""
     config: Mapping[str, Any] = stages_[-1].config if stages_ else {}
     whole, *both = (config.get(key) for key in _LENGTH)
     if isinstance(whole, int):
@@ -101,7 +97,7 @@ def longest(stages_: Sequence[Stage]) -> int | None:
 
 
 def serve(repo_id: str, length: int | None) -> Md:
-    """The command that serves it, and a request as the model was trained to be asked."""
+    """The command that serves the model, and a request with the prompt of training."""
     most = f" --max-model-len {length}" if length else ""
     body = {
         "model": repo_id,
@@ -111,7 +107,7 @@ def serve(repo_id: str, length: int | None) -> Md:
                 "role": "user",
                 "content": [
                     {"type": "image_url", "image_url": {"url": "https://example.com/picture.jpg"}},
-                    {"type": "text", "text": _QUESTION},
+                    {"type": "text", "text": "What is in this picture?"},
                 ],
             },
         ],
@@ -127,24 +123,14 @@ def serve(repo_id: str, length: int | None) -> Md:
 
 
 def start(found: Base | None) -> Md:
-    """What it started from."""
+    """The sentence on the base model."""
     if found is None:
         return Md("What it was trained from is unknown.")
     where = "a small model that comes with capcurriculum" if found.micro else "the base model"
     return Md(f"It was trained from {code(found.name)}, {where}.")
 
 
-def path(found: Training) -> Md:
-    """Its stages in a line."""
-    return Md(" → ".join(code(one.stage) for one in found.stages)) if found.stages else Md("unknown")
-
-
 def architecture(config: Mapping[str, Any]) -> Md:
-    """What kind of model its `config.json` says it is."""
+    """The architectures in `config.json`."""
     names = config.get("architectures")
     return listed((code(str(name)) for name in names) if isinstance(names, list) else (), none="unknown")
-
-
-def citation() -> Md:
-    """BibTeX of the paper that the method is from."""
-    return block(PAPER, 4_000, "bibtex")

@@ -1,6 +1,6 @@
-"""How a checkpoint was trained: the plan of its chain, and the steps that the trainer wrote down.
+"""The training of a checkpoint: the plan of its chain, and the metrics of its steps.
 
-Read as data with the fields that a card shows, so that a plan of another version is still told as far as it is known.
+Only the fields that a card shows are read, so that plans of other versions can be read as well.
 """
 
 import os
@@ -18,12 +18,12 @@ from capcurriculum.run import Run
 from training.on_verl.freeze import VARIABLE
 from training.supervise import curves, metrics
 
-#: What verl calls the numbers that a card shows.
+#: verl's names of the metrics that a card shows.
 REWARD, TOKENS, SECONDS = "critic/score/mean", "response_length/mean", "timing_s/step"
 
 
 class Stage(BaseModel):
-    """A stage of a plan as `training/plan.json` has it; its name is that of a folder, and of no other."""
+    """A stage in `training/plan.json`; its name must be a plain folder name."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -46,70 +46,60 @@ class Stage(BaseModel):
 
     @property
     def method(self) -> str:
-        """How it was taught: `GRPO`, or `SFT` on captions; verl's settings of the two have no key in common for it."""
+        """`GRPO`, or `SFT` on captions, by verl's settings."""
         return "GRPO" if "algorithm.adv_estimator" in self.config else "SFT"
 
     @property
     def frozen(self) -> str:
-        """The expression of weights that were kept as they are, "" for none."""
+        """The expression for frozen weights, "" for none."""
         return next((str(value) for key, value in self.config.items() if key.endswith(f".{VARIABLE}") and value), "")
 
     @property
     def adapters(self) -> int:
-        """The rank of the adapters that were trained in place of the weights, 0 for none."""
+        """The LoRA rank, 0 without adapters."""
         ranks = (value for key, value in self.config.items() if key.endswith("model.lora_rank"))
         return next((rank for rank in ranks if isinstance(rank, int)), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the trainer: mean reward, mean tokens of a reply, and seconds; None where it was not logged."""
-
-    number: int
-    reward: float | None
-    tokens: float | None
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Training:
-    """The finished stages that lead to a checkpoint, in their order, and their steps by stage, and as one `frame`.
+    """The finished stages up to a checkpoint in order, and the metrics of their steps (`frame`, see `metrics.load`).
 
-    `alone` says that the run has no other chain, `name` is what the run calls this one ("" for the one without a name).
+    `alone` is whether the run has no other chain, `name` the name of this one in the run ("" for the unnamed one).
     """
 
-    stages: tuple[Stage, ...]
-    steps: Mapping[str, Sequence[Step]]
+    stages: tuple[Stage, ...] = ()
     alone: bool = True
     name: str = ""
     frame: pl.DataFrame = field(default_factory=pl.DataFrame)
 
+    def logged(self, stage: str, name: str) -> list[float]:
+        """The values of a metric over the steps of a stage, without those that are missing or NaN."""
+        if name not in self.frame.columns:
+            return []
+        steps = self.frame.filter(pl.col("stage") == stage).sort("step")
+        return [float(v) for v in steps[name].to_list() if isinstance(v, int | float) and v == v]
+
 
 def training(run: Run, stage: str, checkpoint: Path) -> Training:
-    """The chain up to `stage` ("" for all that is done) that `checkpoint`, a folder or a copy of one, comes from.
-
-    Nothing is known of a checkpoint that no chain of the run has made.
+    """The chain up to `stage` ("": the last finished) that made `checkpoint`; empty if no chain of the run did.
 
     Raises:
-        TrainerError: the plan or the steps are damaged.
+        TrainerError: the plan or the metrics are damaged.
     """
     chains = _chains(run, stage)
-    made = [
-        (folder, done) for folder, done in chains if _same_weights(folder / done[-1].stage / "checkpoint", checkpoint)
-    ]
+    made = [one for one in chains if _same_weights(one[0] / one[1][-1].stage / "checkpoint", checkpoint)]
     if not made and len(chains) == 1 and stage:
         made = chains
     if not made:
-        return Training((), {})
+        return Training()
     folder, stages = made[0]
     name = folder.name if folder.parent.name == "trainings" else ""
-    frame = _frame(folder, stages)
-    steps = {one.stage: _steps(frame, one.stage) for one in stages}
-    return Training(stages, steps, len(run.plans) == 1, name, frame)
+    return Training(stages, len(run.plans) == 1, name, _frame(folder, stages))
 
 
 def done(run: Run, stage: str) -> Path | None:
-    """The checkpoint of a finished stage ("": of the last one) of the run's first chain that has it.
+    """The checkpoint of a finished stage ("": the last) in the first chain of the run that has it.
 
     Raises:
         TrainerError: a plan is damaged.
@@ -119,12 +109,12 @@ def done(run: Run, stage: str) -> Path | None:
 
 
 def _chains(run: Run, stage: str) -> list[tuple[Path, tuple[Stage, ...]]]:
-    """Folder and finished stages of every chain of the run that has finished `stage`, or anything at all."""
+    """Folder and finished stages of every chain of the run that has finished `stage` ("": any stage)."""
     return [(plan.parent, found) for plan in run.plans if (found := _done(plan, stage))]
 
 
 def _done(plan: Path, stage: str) -> tuple[Stage, ...]:
-    """The finished stages of a plan up to `stage`; none when that one is not finished."""
+    """The finished stages of a plan up to `stage`; empty if that is not finished."""
     try:
         stages = [Stage.model_validate(one) for one in json_file.read(plan)["stages"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
@@ -137,26 +127,17 @@ def _done(plan: Path, stage: str) -> tuple[Stage, ...]:
 
 
 def _same_weights(one: Path, other: Path) -> bool:
-    """Whether two folders hold the same weights: the same files, or links to them."""
+    """Whether two folders contain the same weight files, or links to them."""
     weights = sorted(one.glob("*.safetensors"))
     pairs = [(path, other / path.name) for path in weights]
     return bool(pairs) and all(copy.is_file() and os.path.samefile(path, copy) for path, copy in pairs)
 
 
 def _frame(folder: Path, stages: Sequence[Stage]) -> pl.DataFrame:
-    """The steps of some stages as `metrics.parquet` of their chain has them."""
+    """The metrics of the steps of some stages."""
     path = folder / curves.METRICS
     try:
         known = metrics.load(path).cast({"stage": pl.String, "step": pl.Int64})
         return known.filter(pl.col("stage").is_in([one.stage for one in stages]))
     except pl.exceptions.PolarsError as error:
         raise TrainerError(f"{path} is damaged ({' '.join(str(error).split())[:160]}); move it away.") from error
-
-
-def _steps(frame: pl.DataFrame, stage: str) -> list[Step]:
-    rows = frame.filter(pl.col("stage") == stage).sort("step").iter_rows(named=True)
-    return [Step(row["step"], *(_number(row.get(name)) for name in (REWARD, TOKENS, SECONDS))) for row in rows]
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value == value else None

@@ -1,7 +1,7 @@
-"""Charts as inline SVG, without any style of their own: the page's sheet colours them by class, for light and dark.
+"""Charts as inline SVG, coloured by class through the page's style sheet, for light and dark mode.
 
-Every text that is not ours goes through `escape`. Colours never speak alone: each part has its name, a pattern or a
-number as well. Sizes are in the SVG's own units, one to a CSS pixel at full width.
+Untrusted texts are escaped. Colour is never the only cue: each part also has a name, a pattern or a number. Sizes are
+in SVG units, one to a CSS pixel at full width.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ _ROW, _BAR = 34, 20
 
 
 def link(**values: str) -> str:
-    """The part of the page's address that shows these rows in the gallery."""
+    """The URL fragment that shows these rows in the gallery."""
     return "#" + urlencode(values)
 
 
 def funnel(stage: str, lines: Sequence[FunnelLine]) -> Markup:
-    """A stage's filters from top to bottom: how many rows each met, which part it kept, and what the rest was."""
+    """The filters of a stage from top to bottom, with the rows that each kept and dropped."""
     most = max(line.met for line in lines)
     scale = (_WIDTH - _LABEL - _COUNTS) / most
     parts = []
@@ -75,13 +75,13 @@ def histogram(chart: Histogram, width: int = 372, height: int = 168) -> Markup:
 
 
 def _every(labels: Sequence[str], step: float) -> int:
-    """Labels must not run into each other: of how many bars one is named."""
+    """The distance in bars between labels that do not overlap."""
     longest = max(map(len, labels))
     return max(1, -(-int(longest * 6.2 + 6) // max(1, int(step))))
 
 
 def outcomes(counts: Mapping[str, int], width: int = 640, height: int = 22) -> Markup:
-    """One bar of the four outcomes; a part wide enough carries its share."""
+    """One bar of the four outcomes, with shares in the parts that are wide enough."""
     total = sum(counts.values()) or 1
     x, parts = 0.0, []
     for name in OUTCOMES:
@@ -91,18 +91,18 @@ def outcomes(counts: Mapping[str, int], width: int = 640, height: int = 22) -> M
             if size > 44:
                 parts.append(_text(x + size / 2, height / 2, f"{counts[name] / total:.0%}", f"on-{name} middle"))
             x += size
-    said = ", ".join(f"{name} {counts[name]:,}" for name in OUTCOMES if counts[name])
-    return _svg(width, height, said or "no reply", parts)
+    title = ", ".join(f"{name} {counts[name]:,}" for name in OUTCOMES if counts[name])
+    return _svg(width, height, title or "no reply", parts)
 
 
 def shade(cross: Cross, seen: str, read: str) -> int:
-    """How dark a cell of the matrix is, 0 to 4, by its share of all."""
+    """The shade of a matrix cell, 0 to 4, by its share of all replies."""
     share = cross.counts.get((seen, read), 0) / (sum(cross.counts.values()) or 1)
     return sum(share > least for least in (0, 0.02, 0.1, 0.3))
 
 
 def bars(counts: Mapping[str, int], width: int = 372) -> Markup:
-    """One bar a name, with its count and share, and a line where all would be equal."""
+    """One bar for each name, with its count and share, and a line at equal counts."""
     most, total = max(counts.values()) or 1, sum(counts.values()) or 1
     left, right, row = 24, 96, 26
     scale = (width - left - right) / most
@@ -113,8 +113,8 @@ def bars(counts: Mapping[str, int], width: int = 372) -> Markup:
         parts.append(_text(left - 10, y + row / 2, name, "name end"))
         parts.append(_rect(left, y + 4, count * scale, row - 8, "kept", f"{name}: {count:,}"))
         parts.append(_text(left + count * scale + 8, y + row / 2, f"{count:,} ({count / total:.0%})", "count"))
-    said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return _svg(width, len(counts) * row, f"Answer keys: {said}", parts)
+    title = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return _svg(width, len(counts) * row, f"Answer keys: {title}", parts)
 
 
 def words(name: str) -> str:
@@ -123,10 +123,10 @@ def words(name: str) -> str:
 
 
 def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> Markup:
-    # A picture with links in it is a group to assistive technology; without any it is one image.
+    # For assistive technology an SVG with links is a group, and one without is an image.
     role = "group" if any("<a " in part for part in parts) else "img"
     head = f'<svg role="{role}" aria-label="{escape(title)}" viewBox="0 0 {width} {height}" width="{width}">'
-    return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 (every foreign text in it is escaped above)
+    return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 (untrusted texts are escaped above)
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str, title: str) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Text of the run reaches the page through `textContent` alone; the policy in the page's head forbids the rest.
+// Untrusted text is set through `textContent` only; the content security policy forbids anything else.
 (() => {
   const PAGE = 48;
   const FACETS = ["stage", "fate", "filter", "reason", "source", "skill"];
@@ -9,7 +9,7 @@
   const setup = JSON.parse(byId("setup").textContent);
   const collator = new Intl.Collator("en", { numeric: true });
 
-  // ---- Data: blocks of JSON inside the page, or scripts beside it that hand one over each.
+  // ---- Data: blocks of JSON in the page, or scripts beside it that pass one block each.
   const block = /^(index|detail)-\d+$/;
   const addresses = globalThis.trustedTypes
     ? trustedTypes.createPolicy("capcurriculum", {
@@ -33,7 +33,7 @@
     const found = setup.folder ? loadScript(name) : Promise.resolve(JSON.parse(byId(name).textContent));
     loaded.set(name, found);
     found.catch(() => loaded.delete(name));
-    // Blocks of details are dropped again, the oldest first, so that reading on for hours does not fill the memory.
+    // The oldest blocks of details are dropped, to bound memory.
     const old = [...loaded.keys()].filter((key) => key.startsWith("detail-"));
     for (const key of old.slice(0, Math.max(0, old.length - KEEP))) loaded.delete(key);
     return found;
@@ -94,7 +94,7 @@
     return inside ? JSON.parse(inside.textContent) : "";
   }
 
-  // ---- State: all of it is in the address, so every view can be linked to.
+  // ---- State: all of it is in the URL, so every view can be linked to.
   const rows = [];
   const lower = [];
   const places = new Map();
@@ -103,7 +103,7 @@
   let ready = false;
   let current = new URLSearchParams();
 
-  // The name of a section alone says nothing of the rows, so what was chosen stays.
+  // A link to a section keeps the selection.
   function read() {
     const hash = location.hash.slice(1);
     if (!hash || hash.includes("=")) current = new URLSearchParams(hash);
@@ -139,11 +139,11 @@
     found = [];
     for (let at = 0; at < rows.length; at++) {
       const row = rows[at];
-      // Any short run of digits stands in many ids, so an id is found by its beginning only.
+      // Ids match by their beginning only, since a few digits occur in many ids.
       if (!terms.every((term) => lower[at].includes(term) || (term.length > 3 && row.id.startsWith(term)))) continue;
       const missed = FACETS.filter((f) => wanted[f] && !values(row, f, wanted).includes(wanted[f]));
       if (missed.length === 0) found.push(at);
-      // A choice shows how many rows it would give, so it counts what only this facet keeps out.
+      // A choice shows how many rows it would give, so rows excluded by this facet alone are counted.
       for (const facet of FACETS) {
         if (missed.every((f) => f === facet || paired(f, facet))) {
           for (const value of new Set(values(row, facet, wanted)))
@@ -153,7 +153,7 @@
     }
     return counts;
   }
-  // With a filter chosen, `values` gives its own reasons only, and the other way round.
+  // With a filter selected, `values` returns its reasons only, and vice versa.
   const paired = (a, b) => [a, b].every((f) => f === "filter" || f === "reason");
 
   function fill(counts, wanted) {
@@ -241,7 +241,7 @@
       if (dialog.open) dialog.close();
       return;
     }
-    // The beginning of an id will do, as on the command line.
+    // The beginning of an id suffices, as on the command line.
     const at = places.get(id) ?? rows.findIndex((row) => row.id.startsWith(id));
     if (at < 0 || at === undefined) {
       if (!ready) return;
@@ -291,7 +291,7 @@
       problem.append(make("ul", { class: "options" }, ...items));
     } else if (detail.key) {
       problem.append(make("p", { class: "caption", text: "Answer" }), make("p", { class: "problem", dir: "auto", text: detail.key }));
-      if (detail.written) problem.append(make("p", { class: "caption", text: "Answer as it was written, before people corrected it" }), make("p", { class: "problem", dir: "auto", text: detail.written }));
+      if (detail.written) problem.append(make("p", { class: "caption", text: "Original answer, before its correction by people" }), make("p", { class: "problem", dir: "auto", text: detail.written }));
     }
     const chips = [chip(row.fate, row.fate === "dropped" ? `dropped by ${row.filter}: ${words(row.reason)}` : row.fate)];
     const unknown = row.unknown ? `, ${row.unknown} unknown` : "";
@@ -382,7 +382,7 @@
     go({ q: rows[next].id }, true);
   }
 
-  // ---- Hands and keys.
+  // ---- Mouse and keyboard.
   function move(by) {
     const links = [...byId("cards").querySelectorAll("a")];
     const at = links.indexOf(document.activeElement);
@@ -443,7 +443,7 @@
       show();
     });
   }
-  // A link from a chart leads to the gallery; a link to one question leaves the page where it is.
+  // A link from a chart scrolls to the gallery; a link to one question does not scroll.
   function arrive() {
     read();
     show();
@@ -469,7 +469,7 @@
       }
       loaded.delete(`index-${at}`);
       if (at === 0) show();
-      // A breath between blocks keeps the page answering while it loads.
+      // Yield between blocks, so that the page stays responsive while it loads.
       await new Promise((resume) => setTimeout(resume));
     }
     ready = true;

@@ -1,7 +1,7 @@
 """The rows of the page as JSON values, streamed from the run's tables in the order of the page.
 
-An index entry holds what filtering and searching need, a detail the rest. The tables are joined and sorted by DuckDB,
-which goes to disk when it must, so memory does not grow with the run.
+An index entry holds what filtering and searching need, a detail the rest. DuckDB joins and sorts the tables, on disk
+where they exceed its memory limit.
 """
 
 import tempfile
@@ -15,16 +15,13 @@ from typing import Any
 import polars as pl
 
 from capcurriculum.ledger import query
-from capcurriculum.ledger.corrections import corrections
 from capcurriculum.ledger.funnel import STEPS
-from capcurriculum.ledger.verdicts import everything
 from capcurriculum.reasons import NOT_JUDGED, Reason
-from capcurriculum.recipe import Recipe
-from capcurriculum.run import Run
-from cards.report.pictures import Picture
+from cards.report.fates import Snapshot
+from cards.report.images import RowImage
 
-#: Characters of a text kept in the index, of a problem or caption kept in the detail, and of a probe's and a rollout's
-#: reply: of a longer reply its beginning and its end, where the answer stands.
+#: The most characters of a text in the index, of a problem or caption in the detail, and of a reply of a probe and of a
+#: rollout; a longer reply is cut in the middle.
 INDEX_TEXT, TEXT, PROBE_REPLY, ROLLOUT_REPLY = 600, 20_000, 1_600, 800
 _MEMORY = "512MB"
 _FETCH = 256
@@ -69,28 +66,21 @@ _PLACES = 'select s.at, t.split, t."index" from stages t join shown s using (que
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of the page; `index` and `detail` can be written as JSON."""
+    """One row of the page, with its index entry and its detail as JSON values."""
 
     index: dict[str, Any]
     detail: dict[str, Any]
-    picture: Picture | None
+    image: RowImage | None
 
 
-def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
+def records(snapshot: Snapshot, shown: pl.DataFrame) -> Iterator[Record]:
     """The rows `shown` (see `cards.report.fates.chosen`), in their order."""
-    ids = shown.lazy().select("question_id", "stage")
-    # What was said of a caption before it gave a question is part of the question's life.
-    asked = run.questions.scan().join(ids, on=["question_id", "stage"], how="semi")
-    ids = pl.concat([ids, asked.select("stage", question_id="caption_id").select("question_id", "stage")]).unique()
-    judged = everything(run, recipe).join(ids, on=["question_id", "stage"], how="semi")
-    judged = judged.select("question_id", "stage", "filter", "keep", "reason", "detail", "place")
-    corrected = corrections(run, recipe)
-    frames = {"shown": shown, "judged": judged.collect()}
+    run, frames = snapshot.run, {"shown": shown, "judged": _judged(snapshot, shown)}
     with ExitStack() as stack:
         spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="capcurriculum-report-"))
 
         def rows(sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
-            connection = stack.enter_context(query.connect(run, corrected, sql))
+            connection = stack.enter_context(query.connect(run, snapshot.corrected, sql))
             connection.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = '{spill}'")
             for name, frame in frames.items():
                 connection.register(name, frame.to_arrow())
@@ -109,15 +99,27 @@ def records(run: Run, recipe: Recipe, shown: pl.DataFrame) -> Iterator[Record]:
             yield _record(row, answers.at(at), verdicts.at(at), stages.at(at))
 
 
+def _judged(snapshot: Snapshot, shown: pl.DataFrame) -> pl.DataFrame:
+    """The verdicts on rows, and on the captions of questions, with `detail`; `place` is null for unlisted steps."""
+    key = ["question_id", "stage"]
+    ids = shown.lazy().select(key)
+    questions = snapshot.run.questions.scan().join(ids, on=key, how="semi")
+    ids = pl.concat([ids, questions.select(question_id="caption_id", stage="stage")]).unique()
+    details = snapshot.run.verdicts.scan().with_row_index("at").select("at", "detail")
+    judged = snapshot.verdicts.join(ids, on=key, how="semi").join(details, on="at")
+    place = pl.when("counted").then("place")
+    return judged.select(*key, "filter", "keep", "reason", "detail", place=place).collect()
+
+
 class _Beside:
-    """Rows of another stream in the same order, taken group by group; a row may have none."""
+    """Rows of another stream in the same order, taken group by group; a group may be empty."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
         self._groups = groupby(rows, key=itemgetter(0))
         self._next: tuple[int, list[tuple[Any, ...]]] | None = None
 
     def at(self, place: int) -> list[tuple[Any, ...]]:
-        """The rows of `place`, without it; places are asked for in ascending order."""
+        """The rows at `place` without that column; call in ascending order."""
         if self._next is None:
             for key, group in self._groups:
                 self._next = key, [row[1:] for row in group]
@@ -134,46 +136,35 @@ def _record(
 ) -> Record:
     _, key, stage, kind, fate, name, reason, last, right, readable, unknown, source, skill, license_, *rest = row
     problem, options, answer, written, caption, image_id, image_path, model = rest
-    picture = Picture.of(stage, image_id, image_path)
-    said = next((detail for who, keep, _, detail, _ in verdicts if who == name and not keep), "")
+    image = RowImage.of(stage, image_id, image_path)
+    dropped_as = next((v[3] for v in verdicts if v[0] == name and not v[1]), "")
     index = {
-        "id": key,
-        "kind": kind,
-        "stage": stage,
-        "source": source,
-        "skill": skill,
-        "fate": fate,
-        # What decided: the first filter to drop it.
-        "filter": name,
-        "reason": reason,
-        # What every filter remarked, whether it dropped the row or only labelled it, and whether the funnel counts it:
-        # a row counts up to the first filter that drops it. Steps before the filters have no place.
-        "remarks": [
-            [who, why, int(None in (place, last) or place <= last)]
-            for who, _, why, _, place in verdicts
-            if why not in (Reason.KEPT, *NOT_JUDGED)
-        ],
-        "k": right,
-        "n": readable,
-        # Rollouts that say nothing: cut off, without a readable answer, or failed.
-        "unknown": unknown,
-        "text": (problem or caption or said)[:INDEX_TEXT],
+        "id": key, "kind": kind, "stage": stage, "source": source, "skill": skill, "fate": fate,
+        "filter": name, "reason": reason,  # of the first filter that dropped the row
+        "remarks": _remarks(verdicts, last),
+        "k": right, "n": readable, "unknown": unknown,  # rollouts: right of readable, and ungraded ones
+        "text": (problem or caption or dropped_as)[:INDEX_TEXT],
         "options": [option[:INDEX_TEXT] for option in options],
         "key": answer[:INDEX_TEXT],
-        "image": picture.key if picture else "",
-    }
+        "image": image.key if image else "",
+    }  # fmt: skip
     detail = {
-        "problem": problem,
-        "options": list(options),
-        "key": answer,
-        # The key before people corrected it, "" where they did not.
-        "written": written,
-        "caption": caption,
-        "license": license_,
-        "path": image_path,
-        "teacher": model,
-        "answers": answers,
+        "problem": problem, "options": list(options), "key": answer,
+        "written": written,  # the key before its correction by people, "" without one
+        "caption": caption, "license": license_, "path": image_path, "teacher": model, "answers": answers,
         "verdicts": [verdict[:-1] for verdict in verdicts],
         "places": places,
-    }
-    return Record(index, detail, picture)
+    }  # fmt: skip
+    return Record(index, detail, image)
+
+
+def _remarks(verdicts: list[tuple[Any, ...]], last: int | None) -> list[list[Any]]:
+    """Filter, reason, and whether the funnel counts it (1 or 0), for every filter that dropped or labelled a row.
+
+    The funnel counts a row up to the filter at place `last`, which drops it; steps before the filters have no place.
+    """
+    return [
+        [name, reason, int(None in (place, last) or place <= last)]
+        for name, _, reason, _, place in verdicts
+        if reason not in (Reason.KEPT, *NOT_JUDGED)
+    ]

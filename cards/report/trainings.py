@@ -1,10 +1,11 @@
-"""What the page says of the run's trainings: their curves, and replies to the same rows before and after each stage.
+"""The trainings of the run on the page: their curves, and replies to the same rows before and after each stage.
 
-Pictures are inside the page: a handful for each stage, and curves that no other file has in this form.
+Images are embedded in the page as data URLs.
 """
 
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,21 +13,21 @@ import polars as pl
 
 from capcurriculum.errors import RunError
 from capcurriculum.run import Run
-from cards.report import pictures
+from cards.report.images import thumbnail
 from datagen.image_decoding import ImageProblem
 from training import samples
 from training.samples import StageSamples
 from training.supervise import curves, metrics
 
-#: Characters of a reply: of a longer one its beginning and its end, where the answer stands.
+#: The most characters of a reply; a longer one is cut in the middle.
 TEXT = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training; `curves` is the address of a picture of the panels `drawn` ("" with `missing`, which says why).
+    """A training: `curves` is the data URL of a plot of the panels `drawn` ("" with the reason in `missing`).
 
-    `images` are addresses of pictures by question id.
+    `images` maps question ids to data URLs.
     """
 
     name: str
@@ -38,10 +39,10 @@ class Trained:
 
 
 def trainings(run: Run) -> list[Trained]:
-    """Every training of the run that has steps, of several first all of them over each other.
+    """Every training of the run that has steps, preceded by a joint plot if there are several.
 
     Raises:
-        TrainerError: its steps, its plan or a stage file are damaged.
+        TrainerError: the steps, the plan or a stage file of a training are damaged.
     """
     folders = curves.trainings(run.path)
     series = {name: metrics.load(folder / curves.METRICS) for name, folder in folders.items()}
@@ -60,20 +61,16 @@ def _drawn(name: str, series: Mapping[str, pl.DataFrame]) -> Trained:
 def _trained(run: Run, folder: Path, drawn: Trained) -> Trained:
     stages = samples.of_training(run.path, folder)
     found = samples.pictures(run.path, {one.question_id for stage in stages for one in stage.samples})
-    images = {key: _address("webp", small) for key, data in found.items() if (small := _small(data))}
+    images = {}
+    for key, data in found.items():
+        with suppress(ImageProblem):
+            images[key] = _address("webp", thumbnail(data))
     return replace(drawn, stages=stages, images=images)
 
 
 def reply(text: str) -> str:
-    """A reply as the page shows it."""
+    """A reply as shown on the page."""
     return text if len(text) <= TEXT else f"{text[: TEXT // 2]} […] {text[-TEXT // 2 :]}"
-
-
-def _small(data: bytes) -> bytes | None:
-    try:
-        return pictures.shrunk(data)
-    except ImageProblem:
-        return None
 
 
 def _address(kind: str, data: bytes) -> str:

@@ -1,8 +1,7 @@
-"""Write the page: one HTML file, and beside it a folder of data where the run is too large for one.
+"""Write the page: one HTML file, and a folder of data beside it for a large run.
 
-The page may run its own script, known by its hash, and nothing else. Where data lies beside the page, it comes as
-scripts that hand over one JSON value each, since pages opened from a disk may not fetch; they carry a nonce that no
-text of the run can know.
+The content security policy allows only the page's own script, by its hash. Data beside the page is loaded as scripts
+that pass one JSON value each, since pages opened from disk cannot fetch; they carry a random nonce.
 """
 
 import base64
@@ -11,7 +10,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -28,74 +27,71 @@ from capcurriculum import __version__
 from capcurriculum.errors import RunError
 from capcurriculum.files.unfinished import exchange
 from capcurriculum.ledger import cost, funnel
-from capcurriculum.ledger.corrections import Corrections, corrections
-from capcurriculum.recipe import Recipe
 from capcurriculum.render.markdown import visible
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from cards.report import charts, numbers
-from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, chosen, fates
-from cards.report.pictures import Picture, each
+from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, Snapshot, chosen, fates
+from cards.report.images import RowImage, each
 from cards.report.records import Record, records
 from cards.report.trainings import reply, trainings
 from datagen.sources import gather
 
-#: Up to so many rows everything is in the one file.
+#: The most rows of a report in one file.
 ONE_FILE_ROWS = 1_000
-#: Rows of one block of the index, and of one block of details.
+#: Rows of a block of the index, and of a block of details.
 INDEX_ROWS, DETAIL_ROWS = 1_000, 50
-#: Rows the gallery shows unless told otherwise.
+#: Default number of rows in the gallery.
 ROWS = 20_000
 _MARK = "capcurriculum-report"
 
 
 @dataclass(slots=True)
 class _Blocks:
-    """Where data goes: into the page, or into files of `folder`."""
+    """The destination of data: the page, or files in `folder`."""
 
     folder: Path | None
     inside: dict[str, Markup] = field(default_factory=dict)
 
     def data(self, name: str, value: object) -> None:
-        """One JSON value. No `<` is left in it, so that no text can end the element it stands in."""
+        """Add a JSON value, escaped so that no text in it can close its element."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         for character in "<>&\u2028\u2029":
             text = text.replace(character, f"\\u{ord(character):04x}")
         if self.folder is None:
-            self.inside[name] = Markup(text)  # noqa: S704 (it holds no character that means anything to HTML)
+            self.inside[name] = Markup(text)  # noqa: S704 (escaped above)
         else:
             (self.folder / f"{name}.js").write_text(f'capcurriculumBlock("{name}",{text})', encoding="utf-8")
 
-    def picture(self, picture: Picture, data: bytes) -> None:
-        """One small picture."""
+    def image(self, image: RowImage, data: bytes) -> None:
+        """Add a thumbnail."""
         if self.folder is None:
-            address = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-            self.data(f"picture-{picture.key}", address)
+            self.data(f"picture-{image.key}", f"data:image/webp;base64,{base64.b64encode(data).decode()}")
         else:
-            (self.folder / f"{picture.key}.webp").write_bytes(data)
+            (self.folder / f"{image.key}.webp").write_bytes(data)
 
 
 def report(run: Run, out: Path | None, display: Display, rows: int = ROWS) -> Path:
     """Write the page of a run to `out` (None: `report.html` in the run's folder) and return its path.
 
-    At most `rows` rows are shown in the gallery; the numbers are always those of the whole run.
+    The gallery shows at most `rows` rows; numbers are those of the whole run.
 
     Raises:
         RunError: `out` cannot be written, or the run is damaged.
-        TrainerError: what a training of the run left is damaged.
-        RecipeError: the run's own recipe cannot be read.
+        TrainerError: the files of a training are damaged.
+        RecipeError: the recipe of the run cannot be read.
     """
     path = out or run.path / "report.html"
     _check(path)
-    recipe = run.recipe()
     try:
-        found = fates(run, recipe)
-        shown = chosen(found, rows, recipe.taught)
+        snapshot = Snapshot.of(run)
+        found = fates(snapshot)
+        shown = chosen(found, rows, snapshot.recipe.taught)
         with _blocks(path, beside=shown.rows.height > ONE_FILE_ROWS) as blocks:
-            pictures = _write_rows(blocks, records(run, recipe, shown.rows), display, shown.rows.height)
-            _write_pictures(blocks, pictures, gather.folders(run, recipe), path, display)
-            page = _page(run, recipe, found, shown, blocks, path)
+            images = _write_rows(blocks, records(snapshot, shown.rows), display, shown.rows.height)
+            _write_images(blocks, images, gather.folders(run, snapshot.recipe), path, display)
+            page = _page(snapshot, found, shown, blocks, path)
         write_atomically(path, page.encode())
         if blocks.folder is None:
             shutil.rmtree(data_folder(path), ignore_errors=True)  # of an earlier, larger report
@@ -110,7 +106,7 @@ def report(run: Run, out: Path | None, display: Display, rows: int = ROWS) -> Pa
 
 
 def data_folder(path: Path) -> Path:
-    """The folder beside the page `path` that holds a large run's data."""
+    """The data folder of a large report, beside the page `path`."""
     return path.with_name(f"{path.stem}.data")
 
 
@@ -128,7 +124,7 @@ def _check(path: Path) -> None:
 
 @contextmanager
 def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
-    """Somewhere for data; a folder takes the place of an earlier report's only once it is whole."""
+    """The destination of data; a folder replaces that of an earlier report once it is complete."""
     folder = data_folder(path)
     if not beside:
         yield _Blocks(None)
@@ -145,9 +141,9 @@ def _blocks(path: Path, beside: bool) -> Iterator[_Blocks]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_rows(blocks: _Blocks, rows: Iterator[Record], display: Display, total: int) -> dict[str, Picture]:
-    """Index and details, block by block; returns the pictures that they name."""
-    pictures: dict[str, Picture] = {}
+def _write_rows(blocks: _Blocks, rows: Iterator[Record], display: Display, total: int) -> dict[str, RowImage]:
+    """Write index and details in blocks; returns their images by key."""
+    images: dict[str, RowImage] = {}
     index: list[dict[str, Any]] = []
     number = 0
     with display.step("report, rows", total) as advance:
@@ -158,32 +154,32 @@ def _write_rows(blocks: _Blocks, rows: Iterator[Record], display: Display, total
             if len(index) == INDEX_ROWS:
                 blocks.data(f"index-{(number * DETAIL_ROWS - 1) // INDEX_ROWS}", index)
                 index = []
-            pictures |= {row.picture.key: row.picture for row in window if row.picture}
+            images |= {row.image.key: row.image for row in window if row.image}
             advance(len(window))
     if index:
         blocks.data(f"index-{(number - 1) * DETAIL_ROWS // INDEX_ROWS}", index)
-    return pictures
+    return images
 
 
-def _write_pictures(
-    blocks: _Blocks, pictures: Mapping[str, Picture], folders: Mapping[str, Path], path: Path, display: Display
+def _write_images(
+    blocks: _Blocks, images: Mapping[str, RowImage], folders: Mapping[str, Path], path: Path, display: Display
 ) -> None:
-    """Small pictures, of which an earlier report of the run may have made some already."""
+    """Write thumbnails; those of an earlier report of the run are copied."""
     missing = []
-    with display.step("report, pictures", len(pictures)) as advance:
-        for picture in pictures.values():
-            earlier = data_folder(path) / f"{picture.key}.webp"
+    with display.step("report, images", len(images)) as advance:
+        for image in images.values():
+            earlier = data_folder(path) / f"{image.key}.webp"
             if blocks.folder is not None and earlier.is_file():
                 shutil.copy2(earlier, blocks.folder / earlier.name)
                 advance(1)
             else:
-                missing.append(picture)
-        for picture, data in each(missing, folders):
-            blocks.picture(picture, data)
+                missing.append(image)
+        for image, data in each(missing, folders):
+            blocks.image(image, data)
             advance(1)
 
 
-def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: _Blocks, path: Path) -> str:
+def _page(snapshot: Snapshot, found: pl.DataFrame, shown: Chosen, blocks: _Blocks, path: Path) -> str:
     package = files(__package__)
     script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
     nonce = secrets.token_urlsafe(16) if blocks.folder else ""
@@ -195,8 +191,8 @@ def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: 
         "folder": data_folder(path).name if blocks.folder else "",
         "nonce": nonce,
     }
-    aside = _Blocks(None)
-    aside.data("setup", setup)
+    setup_block = _Blocks(None)
+    setup_block.data("setup", setup)
     environment = Environment(
         loader=PackageLoader(__package__, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -204,23 +200,24 @@ def _page(run: Run, recipe: Recipe, found: pl.DataFrame, shown: Chosen, blocks: 
     environment.filters |= {"words": charts.words, "visible": visible, "reply": reply}
     return environment.get_template("page.html.jinja").render(
         policy=_policy(script, style, nonce),
-        script=Markup(script),  # noqa: S704 (our own file)
-        style=Markup(style),  # noqa: S704 (our own file)
-        blocks=aside.inside | blocks.inside,
+        script=Markup(script),  # noqa: S704 (a file of this package)
+        style=Markup(style),  # noqa: S704 (a file of this package)
+        blocks=setup_block.inside | blocks.inside,
         nonce=nonce,
         version=__version__,
-        name=recipe.name,
+        name=snapshot.recipe.name,
         shown=shown,
         charts=charts,
         outcomes=numbers.OUTCOMES,
-        trainings=trainings(run),
-        **_numbers(run, found, recipe.taught, corrections(run, recipe)),
+        trainings=trainings(snapshot.run),
+        **_numbers(snapshot, found),
     )
 
 
-def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str], corrected: Corrections) -> dict[str, Any]:
-    """Everything the page counts."""
-    lines = funnel.lines(run)
+def _numbers(snapshot: Snapshot, found: pl.DataFrame) -> dict[str, Any]:
+    """All numbers of the page."""
+    run, taught = snapshot.run, snapshot.recipe.taught
+    lines = funnel.lines(run, snapshot.verdicts)
     questions = found.filter(found["kind"] == QUESTION)
     fate = dict(questions["fate"].value_counts().iter_rows())
     kept = dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows())
@@ -231,17 +228,17 @@ def _numbers(run: Run, found: pl.DataFrame, taught: Sequence[str], corrected: Co
         "fate": {name: fate.get(name, 0) for name in (KEPT, OPEN, DROPPED)},
         "kept": {stage: kept[stage] for stage in numbers.stages(kept, taught)},
         "pass_rates": numbers.pass_rates(found, taught),
-        "question_lengths": numbers.question_lengths(run, found, taught),
-        "reply_lengths": numbers.reply_lengths(run, taught, corrected),
-        "arms": numbers.arms(run, corrected),
-        "crosses": numbers.crosses(run, corrected),
-        "keys": numbers.keys(run, found, taught, corrected),
+        "question_lengths": numbers.question_lengths(snapshot, found),
+        "reply_lengths": numbers.reply_lengths(snapshot),
+        "arms": numbers.arms(snapshot),
+        "crosses": numbers.crosses(snapshot),
+        "keys": numbers.keys(snapshot, found),
         "spends": cost.spends(run),
     }
 
 
 def _policy(script: str, style: str, nonce: str) -> str:
-    """What the page may do: run its script and style, load its own data, and show pictures."""
+    """The content security policy: the page's own script, style, data and images."""
     extra = f" 'nonce-{nonce}'" if nonce else ""
     rules = (
         "default-src 'none'",

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from datagen.asking.ready_queue import Item, ReadyQueue
 
@@ -50,7 +51,7 @@ class BlockQueue(ReadyQueue[Item]):
         self,
         following: Callable[[str], Sequence[Item]],
         owner: Callable[[Item], str],
-        learn: Callable[[object, Sequence[str]], None],
+        learn: Callable[[Any, Sequence[str]], None],
         forget: Callable[[str], None],
     ) -> None:
         super().__init__((), following, owner)

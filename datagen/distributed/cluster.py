@@ -40,12 +40,15 @@ OBJECT_STORE_BYTES = 100_000_000
 
 
 @contextmanager
-def joined(address: str) -> Iterator[None]:
-    """Connect as the driver of the Ray cluster at `address` (`local`, `auto`, or host:port).
+def joined(address: str | None) -> Iterator[None]:
+    """Connect as the driver of the Ray cluster at `address` (`local`, `auto`, or host:port; None: do nothing).
 
     Raises:
         EngineError: Ray is not installed, or there is none at the address.
     """
+    if address is None:
+        yield
+        return
     for name, value in (ENVIRONMENT | ALONE if address == LOCAL else ENVIRONMENT).items():
         os.environ.setdefault(name, value)
     try:
@@ -66,7 +69,7 @@ def joined(address: str) -> Iterator[None]:
         raise EngineError(f"Ray cannot be used at {address}: {' '.join(str(error).split())[:300]}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray's own handler ends this process before it has put anything away
-    _quiet()
+    _quiet(ray.data.DataContext.get_current())
     try:
         yield
     finally:
@@ -104,10 +107,7 @@ def _check(address: str) -> None:
         raise EngineError(f"What answers at {address} is not a Ray of this version; {mend}.")
 
 
-def _quiet() -> None:
-    import ray
-
-    context = ray.data.DataContext.get_current()
+def _quiet(context: Any) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # What goes wrong is raised, and comes out as one sentence.

@@ -7,7 +7,8 @@ waited for, the other's are asked.
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from datagen.distributed.block_queue import Block, BlockQueue
 from datagen.distributed.steps import StepJob
@@ -49,28 +50,11 @@ class EngineThread:
     def _work(self) -> None:
         try:
             with self._start() as engine:
+                # One that batches is fed as one that does not: windows are then cut from what has come so far.
+                streaming = cast("Engine", SimpleNamespace(stream=engine.stream, traffic=engine.traffic, window=None))
                 while self.queue.wait_for_block():
-                    self.job.ask(self.queue, _streaming(engine))
+                    self.job.ask(self.queue, streaming if engine.window else engine)
         except BaseException as error:  # whatever it is, callers that wait for blocks must get it
             with self._lock:
                 self._broken = error
             self.queue.fail(error)
-
-
-def _streaming(engine: Engine) -> Engine:
-    return _Streaming(engine) if engine.window else engine
-
-
-class _Streaming:
-    """An engine that batches, fed as one that does not: windows are then cut from what has come so far."""
-
-    window = None
-
-    def __init__(self, engine: Engine) -> None:
-        self.stream, self.traffic = engine.stream, engine.traffic
-
-    def __enter__(self) -> "_Streaming":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """`EngineThread` closes the engine."""

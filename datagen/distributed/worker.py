@@ -8,23 +8,26 @@ import os
 import threading
 import uuid
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console
 
 from capcurriculum import locks, recipe
 from capcurriculum.errors import CapCurriculumError, EngineError, RunError
 from capcurriculum.ledger.cost import ASKED
+from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, check_prompts
 from datagen import engines
 from datagen.asking.outcomes import Counts
 from datagen.distributed.engine_thread import EngineThread
 from datagen.distributed.steps import Spec, job
 from datagen.engines.openai import headers
-from datagen.engines.protocol import Engine
+from datagen.sources import gather
 
 #: The event that records a worker's process id and node.
 STARTED = "worker started"
@@ -36,16 +39,14 @@ SPARE_DEATHS = 3
 class Assignment:
     """All that a worker gets. It holds no secret, since Ray keeps it: keys of endpoints come from its own environment.
 
-    `cwd` is the folder the build was started in, which relative paths of the recipe begin at; `run` and the values of
-    `folders` (stage -> where its images lie) may be relative to it. `build` is the name given to `locks.employ`, and
-    `workers` the number of those with this assignment.
+    `cwd` is the folder the build was started in, which `run` and the recipe's paths may be relative to. `build` is the
+    name given to `locks.employ`, and `workers` the number of those with this assignment.
     """
 
     cwd: str
     run: str
     build: str
     recipe: str
-    folders: Mapping[str, str]
     spec: Spec
     workers: int
 
@@ -115,22 +116,16 @@ class Worker:
             self._open = until_checked.pop_all()
         wanted = recipe.parse(yaml.safe_load(assignment.recipe), "of the run")
         headers.check(wanted.models[name] for name in sorted(wanted.asked))
-        folders = {stage: Path(folder) for stage, folder in assignment.folders.items()}
+        # No display: a worker's progress shows in the rows that it writes.
+        at = gather.setting(run, wanted, Display(Console(quiet=True)))
         run.event(STARTED, pid=os.getpid(), node=os.uname().nodename, step=str(assignment.spec), build=assignment.build)
-
-        def start() -> AbstractContextManager[Engine]:
-            return engines.create(wanted.models[assignment.spec.model])
-
-        return EngineThread(job(assignment.spec, run, wanted, folders), start)
+        return EngineThread(job(assignment.spec, at), partial(engines.create, wanted.models[assignment.spec.model]))
 
 
 def _check_deaths(run: Run, assignment: Assignment) -> None:
-    """Stop a step whose workers only die: Ray restarts dead workers for ever, also where the model does not fit.
+    """Raise EngineError where the step's workers only die: Ray restarts them for ever, also if the model does not fit.
 
     Any row written in the step resets the count, so that what other workers can still do is done first.
-
-    Raises:
-        EngineError: too many workers of the step died one after another.
     """
     events, spec = list(run.events()), assignment.spec
     rows = [str(e["time"]) for e in events if e.get("event") == ASKED and e.get("step") == spec.step and e.get("rows")]

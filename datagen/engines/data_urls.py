@@ -20,11 +20,7 @@ from datagen.shown import MOST_PIXELS
 
 THREADS = 2
 JPEG_QUALITY = 95
-_MIME = {
-    b"\xff\xd8": "image/jpeg",
-    b"\x89P": "image/png",
-    b"RI": "image/webp",
-}
+_MIME = {b"\xff\xd8": b"image/jpeg", b"\x89P": b"image/png", b"RI": b"image/webp"}
 
 
 class DataURLs:
@@ -86,8 +82,7 @@ def data_url(path: str, limits: PixelLimits | None = None) -> bytes:
     data = shown.file(image_decoding.file_bytes(Path(path)), served=True)
     if limits is not None:
         data = _within(data, limits)
-    mime = _MIME.get(data[:2], "application/octet-stream")
-    return b"data:" + mime.encode() + b";base64," + base64.b64encode(data)
+    return b"data:%b;base64,%b" % (_MIME.get(data[:2], b"application/octet-stream"), base64.b64encode(data))
 
 
 def _within(data: bytes, limits: PixelLimits) -> bytes:
@@ -102,9 +97,7 @@ def _within(data: bytes, limits: PixelLimits) -> bytes:
 
 def encoded(image: Image.Image, source_format: str, exif: bytes) -> bytes:
     """An image as a file: JPEG where its source was one, else PNG."""
-    file = BytesIO()
-    if source_format == "JPEG":
-        image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)
-    else:
-        image.save(file, "PNG", compress_level=1, exif=exif)
+    file, jpeg = BytesIO(), source_format == "JPEG"
+    options = {"quality": JPEG_QUALITY, "subsampling": 0} if jpeg else {"compress_level": 1}
+    image.save(file, "JPEG" if jpeg else "PNG", exif=exif, **options)
     return file.getvalue()

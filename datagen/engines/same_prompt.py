@@ -5,10 +5,13 @@ never grouped: its completions would all be the same, and vLLM refuses `n` above
 """
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from capcurriculum.rows import Request
 
 Group = tuple[Request, ...]
+#: What requests of one `prompt_key` have in common, without the cost of a digest.
+_PROMPT = attrgetter("model", "messages", "image_paths", "sampling", "schema")
 
 
 def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | None]:
@@ -22,7 +25,7 @@ def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | 
     for request in requests:
         if request is None and not growing:
             yield None
-        if growing and (request is None or not same_prompt(growing[0], request)):
+        if growing and (request is None or _PROMPT(growing[0]) != _PROMPT(request)):
             yield tuple(growing)
             growing = []
         if request is None:
@@ -33,14 +36,3 @@ def grouped(requests: Iterable[Request | None], max_n: int) -> Iterator[Group | 
             growing = []
     if growing:
         yield tuple(growing)
-
-
-def same_prompt(one: Request, two: Request) -> bool:
-    """Whether the two differ in nothing but the rollout: equal `prompt_key`s, without the cost of a digest."""
-    return (one.model, one.messages, one.image_paths, one.sampling, one.schema) == (
-        two.model,
-        two.messages,
-        two.image_paths,
-        two.sampling,
-        two.schema,
-    )

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from jinja2 import TemplateError
@@ -36,27 +35,20 @@ class TransformersEngine:
     def __init__(self, section: ModelSection) -> None:
         self.traffic = Traffic()
         self.section = section
-        self.batch_size = section.batch_size
+        self.batch_size, self.window = section.batch_size, section.batch_size * BATCHES_A_WINDOW
         self.limits = PixelLimits.of(section)
         self.model, self.processor = load(section.model)
-
-    @property
-    def window(self) -> int | None:
-        """See `Engine.window`."""
-        return self.batch_size * BATCHES_A_WINDOW
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         del self.model, self.processor
 
     def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
         """Responses batch by batch; see `Engine.stream`. A None ends a window before it is full."""
         tokenizer = getattr(self.processor, "tokenizer", self.processor)
-        for window in windows_until_none(requests, self.batch_size * BATCHES_A_WINDOW):
+        for window in windows_until_none(requests, self.window):
             rendered = []
             for request in window:
                 try:
@@ -71,16 +63,13 @@ class TransformersEngine:
     def _render(self, request: Request) -> str:
         if request.image_paths and not hasattr(self.processor, "image_processor"):
             raise ValueError("the model reads text alone and is shown an image")  # a tokenizer would pass over it
-        turns = [
-            {
-                "role": m.role,
-                "content": [{"type": "image"}] * m.images + [{"type": "text", "text": m.text}] if m.images else m.text,
-            }
+        contents = (
+            [{"type": "image"}] * m.images + [{"type": "text", "text": m.text}] if m.images else m.text
             for m in request.messages
-        ]
+        )
+        turns = [{"role": m.role, "content": content} for m, content in zip(request.messages, contents, strict=True)]
         arguments = self.section.template_arguments
-        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **arguments)
-        return text
+        return str(self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **arguments))
 
     def _generate(self, requests: Sequence[Request], texts: Sequence[str]) -> Iterator[Response]:
         import torch
@@ -99,12 +88,8 @@ class TransformersEngine:
             return
         own = self.model.generation_config
         sampling = requests[0].sampling
-        config = GenerationConfig(
-            max_new_tokens=sampling.max_tokens,
-            do_sample=False,
-            eos_token_id=own.eos_token_id,
-            pad_token_id=own.pad_token_id,
-        )
+        ends = {"eos_token_id": own.eos_token_id, "pad_token_id": own.pad_token_id}
+        config = GenerationConfig(max_new_tokens=sampling.max_tokens, do_sample=False, **ends)
         draw = LogitsProcessorList([SeededSampling([r.key for r in requests], sampling)])
         inputs = inputs.to(self.model.device)
         with torch.inference_mode():
@@ -117,13 +102,8 @@ class TransformersEngine:
 
     def _inputs(self, requests: Sequence[Request], texts: Sequence[str]) -> Any:
         images = [fitted(shown.read(path), self.limits) for r in requests for path in r.image_paths]
-        arguments: dict[str, Any] = {
-            "text": list(texts),
-            "padding": True,
-            "padding_side": "left",
-            "return_tensors": "pt",
-        }
-        return self.processor(images=images, **arguments) if images else self.processor(**arguments)
+        seen = {"images": images} if images else {}
+        return self.processor(text=list(texts), padding=True, padding_side="left", return_tensors="pt", **seen)
 
     def _response(self, request: Request, tokens_in: int, row: list[int]) -> Response:
         ends = self.model.generation_config.eos_token_id

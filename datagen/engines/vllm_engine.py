@@ -9,11 +9,8 @@ step depends on timing, so sampled replies differ between runs.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
-
-from PIL import Image
 
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe.models import ModelSection
@@ -26,26 +23,23 @@ from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits, fitted
 from datagen.micro import resolve
 
+_ON_CPU = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_HOST_IP": "127.0.0.1"}
+
 
 class VLLMEngine:
     """A checkpoint run by vLLM's offline engine."""
+
+    window = None
 
     def __init__(self, section: ModelSection) -> None:
         self.section = section
         self.traffic = Traffic()
         self.llm = load(section)
 
-    @property
-    def window(self) -> int | None:
-        """See `Engine.window`."""
-        return None
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.llm.llm_engine.engine_core.shutdown()
         del self.llm
 
@@ -56,7 +50,7 @@ class VLLMEngine:
         exhausted = waits = False
         try:
             while True:
-                while not (exhausted or waits) and self._room(flying):
+                while not (exhausted or waits) and sum(map(len, flying.values())) < self.section.vllm.in_flight:
                     group = next(waiting, ())
                     if group is None:
                         waits = True
@@ -75,17 +69,13 @@ class VLLMEngine:
         finally:
             self.llm.llm_engine.abort_request(list(flying))
 
-    def _room(self, flying: Mapping[str, Group]) -> bool:
-        return sum(map(len, flying.values())) < self.section.vllm.in_flight
-
     def _enqueue(self, group: Group, flying: dict[str, Group]) -> str:
         """Hand a group over; a sentence if vLLM refuses it, for example because the prompt is too long."""
         from vllm.exceptions import VLLMValidationError
 
         try:
-            turns = conversation(group[0], self.section)
             number = self.llm.enqueue_chat(
-                [turns],
+                [conversation(group[0], self.section)],
                 [_parameters(group, self.section)],
                 use_tqdm=False,
                 chat_template_kwargs=self.section.template_arguments,
@@ -104,22 +94,36 @@ def load(section: ModelSection) -> Any:
     Raises:
         EngineError: the `vllm` extra is missing, or the checkpoint cannot be loaded.
     """
-    cpu = _without_gpu()
-    if cpu:
-        # One process and little room for keys and values: the micro model needs neither.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-        os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    ensure_torchvision()
     try:
+        import torch
+
+        gpu = torch.cuda.is_available()
+        if not gpu:
+            # One process and little room for keys and values: the micro model needs neither.
+            for name, value in _ON_CPU.items():
+                os.environ.setdefault(name, value)
+        ensure_torchvision()
         from vllm import LLM
     except ImportError as error:
         raise EngineError(f"The vllm engine needs {error.name}; install capcurriculum[vllm].") from error
+    if not hasattr(LLM, "enqueue_chat"):
+        raise EngineError(
+            "This vLLM has no LLM.enqueue_chat (0.27.1 does); upgrade it, or run `vllm serve` and an openai engine."
+        )
+    try:
+        return LLM(**_arguments(section, gpu=gpu))
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise EngineError(f"vLLM cannot load the model {section.model}: {reason}") from error
+
+
+def _arguments(section: ModelSection, *, gpu: bool) -> dict[str, Any]:
     own = section.vllm
-    arguments: dict[str, Any] = {
+    on_cpu = {"dtype": "float32", "enforce_eager": True, "distributed_executor_backend": "uni"}
+    on_gpu = {"dtype": own.dtype, "gpu_memory_utilization": own.gpu_memory_utilization}
+    return {
         "model": resolve(section.model),
-        "dtype": "float32" if cpu else own.dtype,
         "seed": 0,
         "max_model_len": own.max_model_len,
         "max_num_seqs": own.max_num_seqs,
@@ -130,29 +134,8 @@ def load(section: ModelSection) -> Any:
         "load_format": "safetensors",
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         "disable_log_stats": True,
+        **(on_gpu if gpu else on_cpu),
     }
-    if cpu:
-        arguments |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
-    else:
-        arguments["gpu_memory_utilization"] = own.gpu_memory_utilization
-    if not hasattr(LLM, "enqueue_chat"):
-        raise EngineError(
-            "This vLLM has no LLM.enqueue_chat (0.27.1 does); upgrade it, or run `vllm serve` and an openai engine."
-        )
-    try:
-        return LLM(**arguments)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise EngineError(
-            f"vLLM cannot load the model {section.model}: {' '.join(str(error).split())[:300]}"
-        ) from error
-
-
-def _without_gpu() -> bool:
-    try:
-        import torch
-    except ImportError as error:
-        raise EngineError("The vllm engine needs torch; install capcurriculum[vllm].") from error
-    return not torch.cuda.is_available()
 
 
 def conversation(request: Request, section: ModelSection) -> list[dict[str, Any]]:
@@ -168,12 +151,8 @@ def conversation(request: Request, section: ModelSection) -> list[dict[str, Any]
 def _content(turn: Message, paths: Iterator[str], section: ModelSection) -> str | list[dict[str, Any]]:
     if not turn.images:
         return turn.text
-    shown = [{"type": "image_pil", "image_pil": _picture(next(paths), section)} for _ in range(turn.images)]
-    return [*shown, {"type": "text", "text": turn.text}]
-
-
-def _picture(path: str, section: ModelSection) -> Image.Image:
-    return fitted(shown.read(path), PixelLimits.of(section))
+    images = (fitted(shown.read(next(paths)), PixelLimits.of(section)) for _ in range(turn.images))
+    return [*({"type": "image_pil", "image_pil": image} for image in images), {"type": "text", "text": turn.text}]
 
 
 def _parameters(group: Group, section: ModelSection) -> Any:

@@ -24,10 +24,10 @@ def checkpoint(name: str) -> Path:
     """The folder of a shipped checkpoint, which `transformers` and vLLM load as any other.
 
     Raises:
-        ValueError: there is no checkpoint of that name.
+        EngineError: there is no checkpoint of that name.
     """
     if name not in CHECKPOINTS:
-        raise ValueError(f"There is no checkpoint named {name!r}; the checkpoints are: {', '.join(CHECKPOINTS)}.")
+        raise EngineError(f"There is no checkpoint named {name!r}; the checkpoints are: {', '.join(CHECKPOINTS)}.")
     return Path(__file__).with_name("checkpoints") / name
 
 
@@ -37,9 +37,4 @@ def resolve(name: str) -> str:
     Raises:
         EngineError: there is no shipped checkpoint of that name.
     """
-    if not name.startswith(PREFIX):
-        return name
-    try:
-        return str(checkpoint(name.removeprefix(PREFIX)))
-    except ValueError as error:
-        raise EngineError(str(error)) from error
+    return str(checkpoint(name.removeprefix(PREFIX))) if name.startswith(PREFIX) else name

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from capcurriculum import prompts
 from capcurriculum.stats import wilson
@@ -23,13 +25,48 @@ from datagen.micro.export import jpeg
 from datagen.micro.problems import Problem, text_problems, visual_problems
 from datagen.micro.questions import Question
 from datagen.micro.scenes import Scene, named_seed, scene
-from datagen.micro.speak import Speaker
 from datagen.micro.tasks import user
+from datagen.micro.tokenizer import END_OF_TEXT, TURN_END
 
 ARMS: tuple[str, ...] = ("image", "caption", "blind")
 #: The temperature the demo's teacher writes at.
 DEMO_TEACHING = 0.3
 _BOX = re.compile(r"\\boxed\{([^{}]*)\}")
+
+
+class Speaker:
+    """The model and processor of a checkpoint folder, in float32; answers chat messages in batches."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.processor = AutoProcessor.from_pretrained(folder)
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+
+    @torch.inference_mode()
+    def say(
+        self,
+        chats: Sequence[list[dict[str, Any]]],
+        images: Sequence[Image.Image] = (),
+        *,
+        temperature: float = 0.0,
+        batch: int = 64,
+        limit: int = 96,
+    ) -> list[str]:
+        """One reply a chat, of at most `limit` tokens and without its end mark; `batch` chats are answered at once.
+
+        All chats have one image part and there are as many `images`, or none has. Greedy at temperature 0, otherwise
+        torch's global generator is drawn from.
+        """
+        replies: list[str] = []
+        draw = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
+        for start in range(0, len(chats), batch):
+            some = list(chats[start : start + batch])
+            texts = self.processor.apply_chat_template(some, tokenize=False, add_generation_prompt=True)
+            shown = {"images": list(images[start : start + batch])} if images else {}
+            given = self.processor(text=texts, **shown, padding=True, padding_side="left", return_tensors="pt")
+            said = self.model.generate(**given, max_new_tokens=limit, **draw)[:, given["input_ids"].size(1) :]
+            texts = self.processor.tokenizer.batch_decode(said, skip_special_tokens=False)
+            replies += [str(text).split(TURN_END)[0].split(END_OF_TEXT)[0] for text in texts]
+        return replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +113,7 @@ def boxed(reply: str) -> str | None:
 
 
 def solve(speaker: Speaker, asked: Sequence[Held], arm: str, temperature: float = 0.0) -> list[str]:
-    """Replies to `asked` from the image, from the caption, or blind.
-
-    Raises:
-        ValueError: there is no such arm.
-    """
-    if arm not in ARMS:
-        raise ValueError(f"There is no arm named {arm!r}; the arms are: {', '.join(ARMS)}.")
+    """Replies to `asked` on one of the `ARMS`: from the image, from the caption, or blind."""
     texts = [prompts.caption_arm(q.caption, q.problem) if arm == "caption" else q.problem for q in asked]
     images = [picture(q.scene) for q in asked] if arm == "image" else []
     chats = [user(text, image=arm == "image") for text in texts]
@@ -95,8 +126,7 @@ def line(name: str, hits: Sequence[bool]) -> str:
     if not hits:
         return f"{name:<34} unknown n=0"
     low, high = wilson(sum(hits), len(hits))
-    share = sum(hits) / len(hits)
-    return f"{name:<34} {share:6.1%}  n={len(hits):<5} 95 % {low:.1%}-{high:.1%}"
+    return f"{name:<34} {sum(hits) / len(hits):6.1%}  n={len(hits):<5} 95 % {low:.1%}-{high:.1%}"
 
 
 def _by(name: str, groups: Sequence[str], hits: Sequence[bool]) -> Iterator[str]:
@@ -163,17 +193,15 @@ def teacher(speaker: Speaker, n: int, temperature: float) -> Iterator[str]:
 
 def not_told(n: int, seed: int = 0) -> list[Held]:
     """`n` questions that their captions do not answer, since they are about what a lie would have told."""
-    found: list[Held] = []
-    for index in count():
-        if len(found) == n:
-            return found
-        rng = named_seed("not told", seed, index)
+    found, indices = list[Held](), count()
+    while len(found) < n:
+        rng = named_seed("not told", seed, next(indices))
         about = scene(rng)
         question = questions.ask(captions.lie(about.things, rng), rng)
         if questions.gold(about.things, question.text) is None:
             caption = captions.describe(captions.shuffled(about.things, rng))
             found.append(Held(about, caption, question, questions.options(question, rng)))
-    raise AssertionError("there is no end of questions")
+    return found
 
 
 def read(speaker: Speaker, asked: Sequence[Held]) -> list[str | None]:

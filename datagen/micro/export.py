@@ -7,8 +7,7 @@ write the same bytes.
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +19,7 @@ from capcurriculum.rows import Stage
 from datagen.micro import captions
 from datagen.micro.problems import Problem, text_problems, visual_problems
 from datagen.micro.render import SIDE, render
-from datagen.micro.scenes import Scene, Thing, named_seed, scene
+from datagen.micro.scenes import Scene, named_seed, scene
 
 DESCRIPTIONS = "docci_descriptions.jsonlines"
 TRUTH = "truth.jsonl"
@@ -42,11 +41,6 @@ def _line(file: TextIO, record: Mapping[str, Any]) -> None:
     file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a share between 0 and 1, not {value!r}.")
-
-
 def export(
     world_dir: Path | str,
     images: int = 300,
@@ -60,49 +54,48 @@ def export(
     """Write `images` captioned images of `size` by `size` pixels and return the folder.
 
     The descriptions file has DOCCI's keys (example_id, split, image_file, description); `truth.jsonl` has example_id,
-    objects, caption (the true one), lie, unreadable, near_duplicate_of (an example_id or None).
-
-    Args:
-        world_dir: where to write; made if missing.
-        images: how many images.
-        seed: which world; splits of one seed share no scene.
-        size: side in pixels.
-        lies: share of captions that are wrong about one attribute of one object.
-        unreadable: share of image files that are cut off.
-        near_duplicates: share of images that show an earlier scene again, with other noise and word order.
-        split: DOCCI's name of the split, the prefix of ids and file names.
+    objects, caption (the true one), lie, unreadable, near_duplicate_of (an example_id or None). Splits of one `seed`
+    share no scene; `split` is also the prefix of ids and file names. Of the captions the share `lies` is wrong about
+    one attribute of one object, of the image files `unreadable` is cut off, and `near_duplicates` show an earlier scene
+    again, with other noise and word order.
 
     Raises:
         ValueError: a share is not between 0 and 1.
     """
     for name, value in (("lies", lies), ("unreadable", unreadable), ("near_duplicates", near_duplicates)):
-        _share(name, value)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is a share between 0 and 1, not {value!r}.")
     folder = Path(world_dir)
     (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-    with ExitStack() as files:
-        described = files.enter_context((folder / DESCRIPTIONS).open("w", encoding="utf-8", newline="\n"))
-        truth = files.enter_context((folder / TRUTH).open("w", encoding="utf-8", newline="\n"))
+    with (
+        (folder / DESCRIPTIONS).open("w", encoding="utf-8", newline="\n") as described,
+        (folder / TRUTH).open("w", encoding="utf-8", newline="\n") as truth,
+    ):
         for index in range(images):
-            rng = named_seed("export", seed, split, index)
-            lied, cut = rng.random() < lies, rng.random() < unreadable
-            original = _original(seed, split, index, near_duplicates)
-            about = scene(named_seed("export scene", seed, split, original))
-            things = captions.shuffled(about.things, rng)
-            name = f"{split}_{index:05d}"
-            data = jpeg(about, noise=index + 1, size=size)
-            (folder / IMAGES / f"{name}.jpg").write_bytes(data[: int(len(data) * _KEPT)] if cut else data)
-            told = captions.describe(captions.lie(things, rng) if lied else things)
-            _line(described, {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told})
-            twin = None if original == index else f"{split}_{original:05d}"
-            fate = {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
-            _line(truth, {"example_id": name, **_facts(about, things), **fate})
+            data, description, true = _image(index, seed, size, split, (lies, unreadable, near_duplicates))
+            (folder / IMAGES / description["image_file"]).write_bytes(data)
+            _line(described, description)
+            _line(truth, true)
     return folder
 
 
-def _facts(about: Scene, things: Sequence[Thing]) -> dict[str, object]:
-    """The true objects in raster order, and the true caption in the order of `things`."""
+def _image(
+    index: int, seed: int, size: int, split: str, shares: tuple[float, float, float]
+) -> tuple[bytes, dict[str, str], dict[str, object]]:
+    """The file of an image, its description and the truth; `shares` are lies, unreadable and near-duplicates."""
+    rng = named_seed("export", seed, split, index)
+    lied, cut = rng.random() < shares[0], rng.random() < shares[1]
+    original = _original(seed, split, index, shares[2])
+    about = scene(named_seed("export scene", seed, split, original))
+    name, things = f"{split}_{index:05d}", captions.shuffled(about.things, rng)
+    data = jpeg(about, noise=index + 1, size=size)
+    told = captions.describe(captions.lie(things, rng) if lied else things)
+    description = {"example_id": name, "split": split, "image_file": f"{name}.jpg", "description": told}
+    twin = None if original == index else f"{split}_{original:05d}"
     objects = [{**asdict(thing), "place": thing.place} for thing in about.things]
-    return {"objects": objects, "caption": captions.describe(things)}
+    true: dict[str, object] = {"example_id": name, "objects": objects, "caption": captions.describe(things)}
+    true |= {"lie": lied, "unreadable": cut, "near_duplicate_of": twin}
+    return data[: int(len(data) * _KEPT)] if cut else data, description, true
 
 
 def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:
@@ -115,7 +108,12 @@ def _original(seed: int, split: str, index: int, near_duplicates: float) -> int:
     return index
 
 
-def _write_problems(folder: Path, problems: Iterable[Problem]) -> Path:
+def export_problems(world_dir: Path | str, problems: Iterable[Problem]) -> Path:
+    """Write problems to problems.jsonl (problem, answer, skill, image_file) and return the folder.
+
+    Those about a scene have an `image_file` in images/, a JPEG of 96 by 96 pixels.
+    """
+    folder = Path(world_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / PROBLEMS).open("w", encoding="utf-8", newline="\n") as file:
         for index, problem in enumerate(problems):
@@ -126,19 +124,6 @@ def _write_problems(folder: Path, problems: Iterable[Problem]) -> Path:
                 (folder / IMAGES / record["image_file"]).write_bytes(jpeg(problem.scene))
             _line(file, record)
     return folder
-
-
-def export_text(folder: Path | str, n: int, seed: int = 0) -> Path:
-    """Write `n` text problems to problems.jsonl (problem, answer, skill) and return the folder."""
-    return _write_problems(Path(folder), text_problems(n, seed))
-
-
-def export_visual(folder: Path | str, n: int, seed: int = 0) -> Path:
-    """Write `n` visual problems to problems.jsonl (problem, answer, skill, image_file) and images/; return the folder.
-
-    The images are JPEG files of 96 by 96 pixels.
-    """
-    return _write_problems(Path(folder), visual_problems(n, seed))
 
 
 def export_source(folder: Path, kind: Stage, section: SourceSection) -> None:
@@ -152,18 +137,10 @@ def export_source(folder: Path, kind: Stage, section: SourceSection) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     with removed_if_it_fails(temporary):
-        match kind:
-            case Stage.PERCEPTION:
-                export(
-                    temporary,
-                    images=section.items,
-                    seed=section.seed,
-                    lies=section.lies,
-                    unreadable=section.unreadable,
-                    near_duplicates=section.near_duplicates,
-                )
-            case Stage.TEXT:
-                export_text(temporary, section.items, section.seed)
-            case Stage.VISUAL:
-                export_visual(temporary, section.items, section.seed)
+        if kind is Stage.PERCEPTION:
+            shares = section.lies, section.unreadable, section.near_duplicates
+            export(temporary, section.items, section.seed, SIDE, *shares)
+        else:
+            problems = text_problems if kind is Stage.TEXT else visual_problems
+            export_problems(temporary, problems(section.items, section.seed))
         temporary.rename(folder)

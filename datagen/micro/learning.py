@@ -21,22 +21,10 @@ from datagen.micro.render import SIDE, pixels
 
 #: Rows a batch, by task: about equal numbers of tokens, since texts of one task are about equally long.
 ROWS: dict[str, int] = {
-    "from_image": 48,
-    "from_caption": 32,
-    "blind": 48,
-    "text": 64,
-    "visual": 48,
-    "teach": 32,
-    "caption": 48,
-    "interview_image": 28,
-    "interview_caption": 24,
-    "lookup": 48,
-    "reading": 32,
-    "noisy_from_image": 48,
-    "noisy_text": 64,
-    "noisy_visual": 48,
-    "noisy_visual_choice": 48,
-}
+    "from_image": 48, "from_caption": 32, "blind": 48, "text": 64, "visual": 48, "teach": 32, "caption": 48,
+    "interview_image": 28, "interview_caption": 24, "lookup": 48, "reading": 32,
+    "noisy_from_image": 48, "noisy_text": 64, "noisy_visual": 48, "noisy_visual_choice": 48,
+}  # fmt: skip
 _MAKERS = {**tasks.TASKS, **tasks.FURTHER, **noisy.TASKS}
 _SINGLE_WORD = 3
 #: Parameters of glibc's `mallopt`.

@@ -4,6 +4,7 @@ Every image is brought to about 96 by 96 pixels, nine image tokens, one per grid
 holds all that `transformers`, vLLM and verl read from a checkpoint; weights are stored in bfloat16.
 """
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -38,44 +39,30 @@ _COPIED = 0.04
 _FAST = 6
 
 
+_VISION = {
+    "depth": 3, "hidden_size": 96, "intermediate_size": 256, "num_heads": 2, "patch_size": PATCH,
+    "spatial_merge_size": MERGE, "temporal_patch_size": 2, "out_hidden_size": WIDTH, "num_position_embeddings": 36,
+    "deepstack_visual_indexes": [1],
+}  # fmt: skip
+_TEXT = {
+    "vocab_size": vocabulary.VOCABULARY, "hidden_size": WIDTH, "intermediate_size": 384, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": HEAD, "rms_norm_eps": 1e-6,
+    "max_position_embeddings": vocabulary.MAX_LENGTH, "initializer_range": 0.05, "tie_word_embeddings": True,
+    # Contexts are short: a small base spreads the rotary frequencies over them.
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": _ROPE_BASE, "mrope_interleaved": True, "mrope_section": [12, 10, 10],
+    },
+}  # fmt: skip
+
+
 def config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     """The micro model's configuration for that tokenizer."""
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in vocabulary.SPECIAL}
-    text = {
-        "vocab_size": vocabulary.VOCABULARY,
-        "hidden_size": WIDTH,
-        "intermediate_size": 384,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "head_dim": HEAD,
-        "max_position_embeddings": vocabulary.MAX_LENGTH,
-        "rms_norm_eps": 1e-6,
-        "initializer_range": 0.05,
-        "tie_word_embeddings": True,
-        # Contexts are short: a small base spreads the rotary frequencies over them.
-        "rope_parameters": {
-            "rope_type": "default", "rope_theta": _ROPE_BASE, "mrope_interleaved": True, "mrope_section": [12, 10, 10],
-        },
-        "bos_token_id": ids[vocabulary.END_OF_TEXT],
-        "eos_token_id": ids[vocabulary.TURN_END],
-        "pad_token_id": ids[vocabulary.END_OF_TEXT],
-    }  # fmt: skip
-    vision = {
-        "depth": 3,
-        "hidden_size": 96,
-        "intermediate_size": 256,
-        "num_heads": 2,
-        "patch_size": PATCH,
-        "spatial_merge_size": MERGE,
-        "temporal_patch_size": 2,
-        "out_hidden_size": WIDTH,
-        "num_position_embeddings": 36,
-        "deepstack_visual_indexes": [1],
-    }
+    end = ids[vocabulary.END_OF_TEXT]
     return Qwen3VLConfig(
-        text_config=text,
-        vision_config=vision,
+        text_config=deepcopy(_TEXT)
+        | {"bos_token_id": end, "eos_token_id": ids[vocabulary.TURN_END], "pad_token_id": end},
+        vision_config=deepcopy(_VISION),
         image_token_id=ids[vocabulary.IMAGE_PAD],
         video_token_id=ids[vocabulary.VIDEO_PAD],
         vision_start_token_id=ids[vocabulary.VISION_START],

@@ -169,10 +169,8 @@ def visual_problem(about: Scene, rng: Random) -> Problem:
 
 def countable_problem(about: Scene, rng: Random) -> Problem:
     """A problem about `about` whose answer is one of the numbers that questions are answered with, zero to five."""
-    while True:
-        problem = visual_problem(about, rng)
-        if int(problem.answer) < len(NUMBERS):
-            return problem
+    problem = visual_problem(about, rng)
+    return problem if int(problem.answer) < len(NUMBERS) else countable_problem(about, rng)
 
 
 def as_question(problem: Problem) -> Question:

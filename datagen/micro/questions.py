@@ -49,35 +49,32 @@ def noun(word: str) -> str:
 def where(things: Sequence[Thing], rng: Random) -> Question:
     """Where an object is."""
     thing = rng.choice(things)
-    text, evidence = f"Where is the {thing.colour} {thing.shape}?", f"The {thing.colour} {thing.shape} is at the"
-    return Question("spatial", "where", text, thing.place, PLACES, f"{evidence} {thing.place}.")
+    name = f"{thing.colour} {thing.shape}"
+    return Question(
+        "spatial", "where", f"Where is the {name}?", thing.place, PLACES, f"The {name} is at the {thing.place}."
+    )
 
 
 def colour_at(things: Sequence[Thing], rng: Random) -> Question:
     """The colour of the object at a place."""
     thing = rng.choice(things)
-    text = f"What color is the object at the {thing.place}?"
-    return Question(
-        "attribute", "colour_at", text, thing.colour, COLOURS, f"The object at the {thing.place} is {thing.colour}."
-    )
+    text, evidence = f"What color is the object at the {thing.place}?", f"The object at the {thing.place} is"
+    return Question("attribute", "colour_at", text, thing.colour, COLOURS, f"{evidence} {thing.colour}.")
 
 
 def shape_at(things: Sequence[Thing], rng: Random) -> Question:
     """The shape of the object at a place."""
     thing = rng.choice(things)
-    text = f"What shape is the object at the {thing.place}?"
-    return Question(
-        "attribute", "shape_at", text, thing.shape, SHAPES, f"The object at the {thing.place} is a {thing.shape}."
-    )
+    text, evidence = f"What shape is the object at the {thing.place}?", f"The object at the {thing.place} is a"
+    return Question("attribute", "shape_at", text, thing.shape, SHAPES, f"{evidence} {thing.shape}.")
 
 
 def size_of(things: Sequence[Thing], rng: Random) -> Question:
     """The size of an object."""
     thing = rng.choice(things)
-    text = f"How large is the {thing.colour} {thing.shape}?"
-    return Question(
-        "attribute", "size_of", text, thing.size, SIZES, f"The {thing.colour} {thing.shape} is {thing.size}."
-    )
+    name = f"{thing.colour} {thing.shape}"
+    text = f"How large is the {name}?"
+    return Question("attribute", "size_of", text, thing.size, SIZES, f"The {name} is {thing.size}.")
 
 
 def count_all(things: Sequence[Thing], rng: Random) -> Question:
@@ -148,10 +145,7 @@ def found(things: Sequence[Thing], text: str) -> str:
 
 
 def _singular(plural: str) -> str | None:
-    for word in COLOURS + SHAPES:
-        if noun(word) == plural:
-            return word
-    return None
+    return next((word for word in COLOURS + SHAPES if noun(word) == plural), None)
 
 
 def gold(things: Sequence[Thing], text: str) -> str | None:

@@ -50,34 +50,17 @@ class Phase:
 _READING = {"lookup": 0.5, "interview_caption": 0.5}
 _WRITING = {"lookup": 0.15, "interview_caption": 0.40, "from_caption": 0.20, "teach": 0.25}
 _SEEING = {
-    "caption": 0.25,
-    "interview_image": 0.25,
-    "interview_caption": 0.20,
-    "from_caption": 0.12,
-    "teach": 0.12,
+    "caption": 0.25, "interview_image": 0.25, "interview_caption": 0.20, "from_caption": 0.12, "teach": 0.12,
     "lookup": 0.06,
-}
+}  # fmt: skip
 _EVERYTHING = {
-    "interview_image": 0.22,
-    "from_image": 0.17,
-    "caption": 0.08,
-    "visual": 0.10,
-    "interview_caption": 0.09,
-    "from_caption": 0.10,
-    "teach": 0.14,
-    "text": 0.06,
-    "blind": 0.02,
-    "lookup": 0.02,
-}
+    "interview_image": 0.22, "from_image": 0.17, "caption": 0.08, "visual": 0.10, "interview_caption": 0.09,
+    "from_caption": 0.10, "teach": 0.14, "text": 0.06, "blind": 0.02, "lookup": 0.02,
+}  # fmt: skip
 _REVISION = {
-    "interview_caption": 0.24,
-    "from_caption": 0.22,
-    "teach": 0.20,
-    "from_image": 0.12,
-    "interview_image": 0.10,
-    "visual": 0.06,
-    "text": 0.06,
-}
+    "interview_caption": 0.24, "from_caption": 0.22, "teach": 0.20, "from_image": 0.12, "interview_image": 0.10,
+    "visual": 0.06, "text": 0.06,
+}  # fmt: skip
 _CURRICULUM: tuple[Phase, ...] = (
     Phase(130, _READING, (0.0, 0.0)),
     Phase(320, _WRITING, (0.0, 0.0), adam=0.4),
@@ -86,10 +69,7 @@ _CURRICULUM: tuple[Phase, ...] = (
     Phase(1400, _EVERYTHING, (0.4, 1.2), (0.5, 0.0), adam=0.4),
 )
 #: The second round begins with the weights a checkpoint stores and with fresh optimisers, so it can start from one.
-ROUNDS: tuple[tuple[Phase, ...], ...] = (
-    _CURRICULUM,
-    (Phase(350, _REVISION, (0.4, 1.2), (0.3, 0.0), adam=0.4),),
-)
+ROUNDS: tuple[tuple[Phase, ...], ...] = (_CURRICULUM, (Phase(350, _REVISION, (0.4, 1.2), (0.3, 0.0), adam=0.4),))
 TOTAL = sum(phase.steps for phases in ROUNDS for phase in phases)
 SEEDS: dict[str, int] = {"solver_a": 11, "solver_b": 23}
 #: `start` is this solver after so many steps.
@@ -98,23 +78,10 @@ START: tuple[str, int] = ("solver_a", 2100)
 #: the size before the shape, and 60 more as rows are made now.
 _READER = Phase(360, {"reading": 1.0}, (0.0, 0.0), (0.5, 0.0), adam=0.4)
 #: What makes a solver hedge, and what keeps it from hedging about captions, too.
-_HEDGING = Phase(
-    180,
-    {"noisy_from_image": 0.28, "noisy_text": 0.28, "noisy_visual": 0.28, "from_caption": 0.16},
-    (0.4, 1.2),
-    (0.25, 0.0),
-    adam=0.4,
-)
+_HEDGED = {"noisy_from_image": 0.28, "noisy_text": 0.28, "noisy_visual": 0.28, "from_caption": 0.16}
+_HEDGING = Phase(180, _HEDGED, (0.4, 1.2), (0.25, 0.0), adam=0.4)
 #: What is made of a finished solver: name -> (the solver, what it is taught further).
 FURTHER: dict[str, tuple[str, Phase]] = {"reader": ("solver_a", _READER), "hedging": ("solver_a", _HEDGING)}
-
-
-def _report(
-    network: Qwen3VLForConditionalGeneration, probes: learning.Rows, phase: Phase, step: int, began: float
-) -> None:
-    found = learning.probe(network, probes, list(phase.mix), phase.difficulty)
-    scores = "  ".join(f"{task} {tokens:.3f}/{letters:.2f}" for task, (tokens, letters) in found.items())
-    log.info("step %d, %.0f s, tokens/letters: %s", step, time.monotonic() - began, scores)
 
 
 class Run:
@@ -175,7 +142,9 @@ class Run:
         """Count a step, and probe and save when it is time."""
         self.step += 1
         if self.step % _PROBE_EVERY == 0:
-            _report(self.network, self.probes, phase, self.step, self.began)
+            found = learning.probe(self.network, self.probes, list(phase.mix), phase.difficulty)
+            scores = "  ".join(f"{task} {tokens:.3f}/{letters:.2f}" for task, (tokens, letters) in found.items())
+            log.info("step %d, %.0f s, tokens/letters: %s", self.step, time.monotonic() - self.began, scores)
         if self.step in self.save_at:
             model.save(self.network, self.words, self.save_at[self.step])
 

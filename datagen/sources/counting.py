@@ -37,18 +37,19 @@ def rows(section: SourceSection, kind: Stage) -> int:
     """
     folder = registry.folder(section)
     place = Place(folder, section.name or folder.name, Store(folder))
-    source: Source[Caption] | Source[Problem]
-    if kind is Stage.PERCEPTION:
-        source = registry.captions(section, place)
-    else:
-        source = registry.problems(section, place, kind is Stage.VISUAL, KeyReading())
+    source: Source[Caption] | Source[Problem] = (
+        registry.CAPTIONS[section.kind](section, place)
+        if kind is Stage.PERCEPTION
+        else registry.problems(section, place, kind is Stage.VISUAL, KeyReading())
+    )
     if source.files:
         next(source.records(), None)  # looks for the columns
         return _in_files(source.files, section.limit, Reading.of(section, ""))
     records = source.records()
     if section.kind in ("captions", "problems") and _split_column(section):
         records = _splits(section, place, records)
-    return _selected(records, section.limit)
+    taken = (one for one in records if one.problem is None or one.problem.reason not in UNSELECTED)
+    return sum(1 for _ in islice(taken, section.limit))
 
 
 def _split_column(section: SourceSection) -> str:
@@ -73,7 +74,9 @@ def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
             case ".arrow":
                 count = sum(int(batch.num_rows) for batch in arrow_batches(path))
             case ".jsonl" | ".jsonlines" | ".ndjson" | ".json" if form(path, reading) is Form.LINES:
-                return _lines(path, limit, reading.limits.line)
+                with encoding.opened(path) as handle:
+                    lines = filter(str.strip, encoding.lines(handle, reading.limits.line))
+                    return sum(1 for _ in islice(lines, limit))
             case _:
                 return sum(1 for _ in islice(read_files([path], reading), limit))
     except (OSError, pa.ArrowException):
@@ -81,26 +84,13 @@ def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
     return count if limit is None else min(count, limit)
 
 
-def _lines(path: Path, limit: int | None, most: int) -> int:
-    with encoding.opened(path) as handle:
-        return sum(1 for _ in islice(filter(str.strip, encoding.lines(handle, most)), limit))
-
-
-def _selected(records: Iterable[Record], limit: int | None) -> int:
-    taken = (one for one in records if one.problem is None or one.problem.reason not in UNSELECTED)
-    return sum(1 for _ in islice(taken, limit))
-
-
 def _splits(section: SourceSection, place: Place, records: Iterator[Record]) -> Iterator[Record]:
     """The records of a mapped source whose rows are chosen by split; of Parquet files that column alone is read."""
     next(records, None)  # looks for the columns
     column = _split_column(section)
     for path in mapped.data_files(section, place):
-        found = (
-            _column(path, column, section)
-            if path.suffix.lower() == ".parquet"
-            else read_files([path], Reading.of(section, ""))
-        )
+        alone = path.suffix.lower() == ".parquet"
+        found = _column(path, column, section) if alone else read_files([path], Reading.of(section, ""))
         yield from mapped.in_splits(found, section, column)
 
 

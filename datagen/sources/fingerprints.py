@@ -1,7 +1,8 @@
 """Fingerprints of the sources that were read to their end: an unchanged source is not read again.
 
 A source is identified by its section of the recipe, and its fingerprint is made of the paths, sizes and times of its
-files, so that rows added later are found, and a resumed build opens no image twice.
+files, so that rows added later are found, and a resumed build opens no image twice. Image files replaced since their
+rows were made are an error: an image is identified by its pixels.
 """
 
 import os
@@ -9,12 +10,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from capcurriculum.errors import RunError
+import polars as pl
+
+from capcurriculum.errors import RunError, SourceError
 from capcurriculum.files import checked_json, json_file
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import SCHEMA, digest
-from capcurriculum.run import Run
+from capcurriculum.run import Run, stage_of_caption
 from capcurriculum.tables import write_atomically
+from datagen import image_decoding, shown
+from datagen.image_decoding import ImageProblem
 
 FILE = "gathered.json"
 
@@ -78,3 +83,33 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
                     yield f"{prefix}{entry.name}", about.st_size, about.st_mtime_ns
             except OSError:  # a link that leads to itself is no file
                 continue
+
+
+def check_images(run: Run, stage: str, base: Path, since: float) -> None:
+    """Look at the images of a stage's rows whose files changed after `since` (seconds since the epoch).
+
+    Raises:
+        SourceError: one shows something else now.
+    """
+    captions = run.captions.scan().filter(stage_of_caption() == stage).select("image_id", "image_path")
+    problems = run.questions.scan().filter(pl.col("stage") == stage, pl.col("caption_id") == "")
+    rows = pl.concat([captions, problems.select("image_id", "image_path")]).filter(pl.col("image_path") != "")
+    other = [name for image_id, name in rows.unique().collect().iter_rows() if _differs(base / name, image_id, since)]
+    if other:
+        raise SourceError(
+            f"Of the images of the {stage} source {len(other):,} are not those any more that rows were made from, as "
+            f"{sorted(other)[0]}; put them back, or give the recipe another name."
+        )
+
+
+def _differs(path: Path, image_id: str, since: float) -> bool:
+    """Whether a file that changed shows another image; a missing file is reported where it is opened."""
+    try:
+        about = path.stat()
+        if max(about.st_mtime, about.st_ctime) <= since:
+            return False
+        return shown.image_id(shown.checked(image_decoding.file_bytes(path), shown.MOST_PIXELS)) != image_id
+    except FileNotFoundError:
+        return False
+    except (OSError, ImageProblem):
+        return True

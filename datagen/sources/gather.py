@@ -17,10 +17,9 @@ from capcurriculum.render.progress import Advance, Display
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from capcurriculum.run import Run, stage_of_caption
 from datagen.batched import windows
-from datagen.sources import counting, manifest, registry
+from datagen.setting import Setting
+from datagen.sources import counting, fingerprints, manifest, registry
 from datagen.sources.datasets import docci
-from datagen.sources.fingerprints import Gathered
-from datagen.sources.images import replaced
 from datagen.sources.images.image_paths import Place, link
 from datagen.sources.images.store import Store
 from datagen.sources.losses import Losses
@@ -37,6 +36,11 @@ def sections(recipe: Recipe) -> dict[str, tuple[SourceSection, ...]]:
 def folders(run: Run, recipe: Recipe) -> dict[str, Path]:
     """Stage -> the folder that image paths of the stage's rows are relative to; see `images.image_paths`."""
     return {stage: _base(run, stage, found) for stage, found in sections(recipe).items()}
+
+
+def setting(run: Run, recipe: Recipe, display: Display | None = None) -> Setting:
+    """The context of a build of the recipe in this run."""
+    return Setting(run, recipe, folders(run, recipe), display or Display())
 
 
 def _base(run: Run, stage: str, found: Sequence[SourceSection]) -> Path:
@@ -57,36 +61,33 @@ def _world(run: Run, stage: str, found: Sequence[SourceSection], number: int) ->
     return run.path / "world" / (stage if len(found) == 1 else f"{stage}-{number}")
 
 
-def gather(run: Run, recipe: Recipe, display: Display) -> None:
+def gather(at: Setting) -> None:
     """Read what the tables do not hold yet, every source before any fault is raised.
 
     Raises:
         SourceError: sources that cannot be read as a whole, or of which every row is lost; the sentence names all.
     """
-    before, read_as = Gathered(run), dict[tuple[str, int], str]()
+    run, recipe = at.run, at.recipe
+    before, read_as = fingerprints.Gathered(run), dict[tuple[str, int], str]()
     faults = list(_unreadable(recipe))
     for stage in recipe.stages if not faults else ():
         try:
-            read_as |= _gather_stage(run, recipe, display, before, stage)
+            read_as |= _gather_stage(at, before, stage)
         except ExceptionGroup as several:
             faults += map(str, several.exceptions)
     _raise(faults)
-    _keep_rows(run, recipe)
+    _keep_rows(at)
     manifest.write(run, sections(recipe), read_as)
 
 
-def _gather_stage(
-    run: Run, recipe: Recipe, display: Display, before: Gathered, stage: str
-) -> dict[tuple[str, int], str]:
+def _gather_stage(at: Setting, before: fingerprints.Gathered, stage: str) -> dict[tuple[str, int], str]:
     """Read the sources of a stage that changed, or were not read to their end; how keys were read, by source.
 
-    What was refused is read again then: rows or files may have been mended.
-
-    Raises:
-        ExceptionGroup: of `SourceError`; one for each source that cannot be used.
+    What was refused is read again then: rows or files may have been mended. Raises a group of `SourceError`, one for
+    each source that cannot be used.
     """
     faults, read_as, places = list[SourceError](), dict[tuple[str, int], str](), dict[int, Place]()
-    found, kind = sections(recipe)[stage], recipe.kind(stage)
+    run, found, kind = at.run, sections(at.recipe)[stage], at.recipe.kind(stage)
     fresh = not _known(run, stage, kind)
     for number in range(len(found)):
         try:
@@ -95,13 +96,13 @@ def _gather_stage(
             faults.append(error)
     changed = [n for n, place in places.items() if not before.holds(stage, n, found[n], place.folder)]
     if changed and not fresh and run.share is None:
-        replaced.check(run, stage, _base(run, stage, found), before.since)
+        fingerprints.check_images(run, stage, at.folders[stage], before.since)
         # Verdicts on what a source did not give fill shards of their own.
         if run.verdicts.drop((pl.col("filter") == FILTER) & (pl.col("stage") == stage) & ~pl.col("keep")):
             changed = list(places)
     for number in changed:
         try:
-            noted = _gather_one(run, recipe, display, (stage, number), places[number], fresh)
+            noted = _gather_one(at, (stage, number), places[number], fresh)
         except SourceError as error:
             faults.append(error)
             continue
@@ -134,42 +135,35 @@ def _unreadable(recipe: Recipe, passed_over: Callable[[SourceSection], bool] = l
 
 def _raise(faults: Sequence[str]) -> None:
     """Raise one SourceError of all sentences, if there is any."""
-    if len(faults) == 1:
-        raise SourceError(faults[0])
     if faults:
         said = " ".join(f"({number}) {fault}" for number, fault in enumerate(faults, 1))
-        raise SourceError(f"{len(faults)} sources cannot be used: {said}")
+        raise SourceError(faults[0] if len(faults) == 1 else f"{len(faults)} sources cannot be used: {said}")
 
 
-def _gather_one(run: Run, recipe: Recipe, display: Display, source: tuple[str, int], place: Place, fresh: bool) -> str:
+def _gather_one(at: Setting, source: tuple[str, int], place: Place, fresh: bool) -> str:
     """Read one source to its end, and say what it loses; how its keys were read.
 
-    Raises:
-        SourceError: it cannot be read, or all of its rows are lost where none was read before (`fresh`).
+    With `fresh` (no row was read before) a source that loses all of its rows is refused.
     """
     stage, number = source
-    found, kind = sections(recipe)[stage], recipe.kind(stage)
+    found, kind = sections(at.recipe)[stage], at.recipe.kind(stage)
     section, noted, losses = found[number], list[str](), Losses()
     label = f"source, {stage}" if len(found) == 1 else f"source, {stage} {number + 1}"
-    with display.step(label, None) as advance:
-        rows = registry.rows(section, place, stage, kind, _known(run, stage, kind), noted.append)
-        _append(run, rows, advance, losses)
+    with at.display.step(label, None) as advance:
+        rows = registry.rows(section, place, stage, kind, _known(at.run, stage, kind), noted.append)
+        _append(at.run, rows, advance, losses)
     if noted:
         how = "as its recipe says" if section.columns and section.columns.answers else "as its rows show"
-        display.note(f"{label}: keys of options are {noted[0]}, {how}")
+        at.display.note(f"{label}: keys of options are {noted[0]}, {how}")
     if fresh:
         _check_kept(f"The {stage} source {section.path or section.repo or section.kind}", losses)
     for said in losses.said:
-        display.note(f"{label}: {said}")
+        at.display.note(f"{label}: {said}")
     return noted[0] if noted else ""
 
 
 def _check_kept(source: str, losses: Losses) -> None:
-    """Refuse a source of which nothing is left.
-
-    Raises:
-        SourceError: it has no rows, or all of them are lost.
-    """
+    """Refuse a source that has no rows, or loses all of them."""
     if not losses.total and not losses.passed_over:
         raise SourceError(f"{source} has no rows at all; check its files.")
     if losses.lost and not losses.kept:
@@ -181,19 +175,19 @@ def _check_kept(source: str, losses: Losses) -> None:
 
 def _place(run: Run, stage: str, kind: Stage, found: Sequence[SourceSection], number: int) -> Place:
     """Where a source lies, its data fetched or made if need be."""
-    section = found[number]
+    section, plain = found[number], _is_plain(found[number])
     if section.kind == "scenes":
-        folder = _world(run, stage, found, number)
         from datagen.micro import export
 
+        folder = _world(run, stage, found, number)
         export.export_source(folder, kind, section)
         prefix = "" if len(found) == 1 else f"{folder.relative_to(run.path).as_posix()}/"
-        return Place(folder, section.name or folder.name, Store(run.path), prefix)
-    folder = registry.folder(section)
-    if _is_plain(section) and not folder.is_dir():
-        raise SourceError(f"The {stage} source {folder} is not a folder; check the recipe's path.")
-    alone = len(found) == 1 and _is_plain(section)
-    prefix = "" if alone or section.repo or not section.path else link(run.path, stage, number, folder)
+    else:
+        folder = registry.folder(section)
+        if plain and not folder.is_dir():
+            raise SourceError(f"The {stage} source {folder} is not a folder; check the recipe's path.")
+        linked = section.path and not section.repo and not (plain and len(found) == 1)
+        prefix = link(run.path, stage, number, folder) if linked else ""
     return Place(folder, section.name or folder.name, Store(run.path), prefix)
 
 
@@ -215,15 +209,16 @@ def _known(run: Run, stage: str, kind: Stage) -> set[str]:
     return dropped | run.captions.keys("row_key", mine) | run.captions.keys("caption_id", mine)
 
 
-def _keep_rows(run: Run, recipe: Recipe) -> None:
+def _keep_rows(at: Setting) -> None:
     """A kept verdict for every row that has none: rows and verdicts are two tables, and a kill may part them."""
+    run = at.run
     judged = run.verdicts.scan().filter(pl.col("filter") == FILTER)
     captions = run.captions.scan().select(pl.col("caption_id").alias("question_id"), stage_of_caption())
     problems = run.questions.scan().filter(pl.col("caption_id") == "").select("question_id", "stage")
     rows = pl.concat([captions, problems])
     missing = rows.join(judged, on="question_id", how="anti", maintain_order="left").collect()
     run.verdicts.append(Verdict(row, stage, FILTER, True, Reason.KEPT) for row, stage in missing.iter_rows())
-    for stage, found in sections(recipe).items():
+    for stage, found in sections(at.recipe).items():
         if not run.verdicts.keys("question_id", pl.col("filter") == FILTER, pl.col("stage") == stage, pl.col("keep")):
             where = ", ".join(section.path or section.repo or section.kind for section in found)
             raise SourceError(f"The {stage} source {where} gave no usable row; `why` and `funnel` tell what it held.")

@@ -6,12 +6,13 @@ the environment, where both libraries look.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import SourceSection
-from datagen.sources.formats.record import Keys, Reading, Record
+from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import READERS, read_files
 
 #: The column of a row's split.
@@ -30,16 +31,10 @@ def folder(section: SourceSection, patterns: Sequence[str]) -> Path:
             raise SourceError(f"The {section.kind} source {path} is not there; check the recipe's path.")
         return path
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                section.repo, repo_type="dataset", revision=section.revision, allow_patterns=list(patterns)
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise SourceError(_refused(section, error)) from error
+    wanted = {"repo_type": "dataset", "revision": section.revision, "allow_patterns": list(patterns)}
+    with _refusing(section):
+        return Path(huggingface_hub.snapshot_download(section.repo, **wanted))
 
 
 def rows(section: SourceSection, reading: Reading, splits: Sequence[str]) -> Iterator[Record]:
@@ -54,56 +49,42 @@ def rows(section: SourceSection, reading: Reading, splits: Sequence[str]) -> Ite
     listed = _data_files(section)
     for split in splits:
         if split not in listed:
-            raise SourceError(
-                _refused(section, f"it has no split {split!r}, but {', '.join(sorted(listed)) or 'none'}")
-            )
-        in_split = replace(reading, keys=_InSplit(reading.keys, split))
+            there = ", ".join(sorted(listed)) or "none"
+            raise SourceError(_refused(section, f"it has no split {split!r}, but {there}"))
+        in_split = replace(reading, keys=replace(reading.keys, further={SPLIT: split}))
         for address in listed[split]:
             yield from read_files([_fetched(section, address)], in_split)
-
-
-class _InSplit(Keys):
-    """Keys of the same source, its rows with the split they are of."""
-
-    def __init__(self, keys: Keys, split: str) -> None:
-        super().__init__(keys.source, keys.seen, keys.repeats)
-        self.split = split
-
-    def record(self, number: int, values: Mapping[str, object]) -> Record:
-        """The row with its key and its split."""
-        return super().record(number, {**values, SPLIT: self.split})
 
 
 def _data_files(section: SourceSection) -> Mapping[str, Sequence[str]]:
     """Split -> the addresses of its files, as the data set's card or their names tell; no row is read."""
     import datasets
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    try:
+    with _refusing(section):
         builder = datasets.load_dataset_builder(section.repo, section.config or None, revision=section.revision)
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError) as error:
-        raise SourceError(_refused(section, error)) from error
     return {str(split): list(map(str, files)) for split, files in (builder.config.data_files or {}).items()}
 
 
 def _fetched(section: SourceSection, address: str) -> Path:
-    """The file in the Hub's cache.
-
-    Raises:
-        SourceError: it is of another data set, of a format that is not read, or the Hub does not give it.
-    """
+    """The file in the Hub's cache; one of another data set or of a format that is not read is refused."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     _, _, name = address.partition(f"@{section.revision}/")
     if not address.startswith("hf://datasets/") or Path(name).suffix.lower() not in READERS:
-        what = (
-            f"its rows are in {address[:200]!r}, and what is read from the Hub is {', '.join(READERS)} of this commit"
-        )
-        raise SourceError(_refused(section, what))
-    try:
+        read = f"what is read from the Hub is {', '.join(READERS)} of this commit"
+        raise SourceError(_refused(section, f"its rows are in {address[:200]!r}, and {read}"))
+    with _refusing(section):
         return Path(huggingface_hub.hf_hub_download(section.repo, name, repo_type="dataset", revision=section.revision))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
+
+
+@contextmanager
+def _refusing(section: SourceSection) -> Iterator[None]:
+    """Make what the Hub's libraries raise over a data set one SourceError."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        yield
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError, RuntimeError) as error:
         raise SourceError(_refused(section, error)) from error
 
 

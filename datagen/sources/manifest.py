@@ -4,6 +4,7 @@ The counts are a query over the tables, so they are right after any interruption
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import polars as pl
@@ -16,14 +17,12 @@ from capcurriculum.tables import write_atomically
 FILE = "sources.json"
 
 
-def write(
-    run: Run, stages: Mapping[str, Sequence[SourceSection]], read_as: Mapping[tuple[str, int], str] | None = None
-) -> None:
+def write(run: Run, stages: Mapping[str, Sequence[SourceSection]], read_as: Mapping[tuple[str, int], str]) -> None:
     """Write the file, if it is new or changed.
 
     `read_as` says of a stage's source by its number how its whole-number keys were read; what is not said anew stays.
     """
-    conventions = _read_before(run) | {f"{stage} {number}": said for (stage, number), said in (read_as or {}).items()}
+    conventions = _read_before(run) | {f"{stage} {number}": said for (stage, number), said in read_as.items()}
     declared = []
     for stage, found in stages.items():
         for number, section in enumerate(found):
@@ -50,19 +49,11 @@ def _declared(stage: str, section: SourceSection) -> dict[str, Any]:
         "kind": section.kind,
         "source": section.name,
         "upstream": section.repo or kind.upstream,
-        "revision": section.revision or _version(section.kind),
+        "revision": section.revision or (version("reasoning-gym") if section.kind == "reasoning_gym" else ""),
         "license": section.row_license or "of each part",
         "splits": list(section.selected_splits),
         "limit": section.limit,
     }
-
-
-def _version(kind: str) -> str:
-    if kind != "reasoning_gym":
-        return ""
-    from importlib.metadata import version
-
-    return version("reasoning-gym")
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:

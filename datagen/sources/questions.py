@@ -1,6 +1,7 @@
 """From the records of any source of problems to `Question` rows, or verdicts on those that give none."""
 
 from collections.abc import Collection, Iterator
+from string import ascii_uppercase
 
 from capcurriculum import answers, prompts
 from capcurriculum.grading.kinds import Kind
@@ -92,7 +93,12 @@ def _asked(said: Problem, record: Record) -> tuple[str, tuple[str, ...], str]:
     if not text:
         raise LineProblem(Reason.EMPTY_PROBLEM, f"row {record.number} has an empty problem")
     if options:
-        return prompts.choice(text, _lettered(options, record)), options, _letter(answer, options, record)
+        if not choices.distinct(options):
+            raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has options that cannot be told apart")
+        if not (letter := choices.letter(answer, options)):
+            detail = f"row {record.number} answers {answer[:80]!r}, which is no option"
+            raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)
+        return prompts.choice(text, dict(zip(ascii_uppercase, options, strict=False))), options, letter
     if said.options_in_text:
         options, answer = _options_in_text(text, answer, record.number, letters_only=said.letters_only)
     if not options and choices.is_prose(answer):
@@ -108,18 +114,15 @@ def _check_placeholders(said: Problem, record: Record, *, shows_images: bool) ->
     if any(option.strip() and not choices.without_placeholders(option) for option in said.options):
         raise LineProblem(Reason.SEVERAL_IMAGES, f"row {record.number} has images for options")
     if wanted > 1:
-        raise LineProblem(
-            Reason.SEVERAL_IMAGES, f"row {record.number} has places for {wanted} images, and one is wanted"
-        )
+        detail = f"row {record.number} has places for {wanted} images, and one is wanted"
+        raise LineProblem(Reason.SEVERAL_IMAGES, detail)
 
 
 def _options_in_text(text: str, answer: str, row: int, *, letters_only: bool) -> tuple[tuple[str, ...], str]:
     """Options and letter, or no options and the answer as it is.
 
-    What merely looks like options ("let A: ...") and does not hold the answer is none.
-
-    Raises:
-        LineProblem: the text has options for sure, or its source is multiple choice, and the answer is none of them.
+    What merely looks like options ("let A: ...") and does not hold the answer is none, except where the text has
+    options for sure, or its source is multiple choice: then the row is refused.
     """
     sure, named = in_text.are_sure(text), in_text.names_letters(choices.bare(answer))
     options = in_text.options(text) or (in_text.loose(text) if sure or named else ())
@@ -144,24 +147,10 @@ def _in_both_ways(answer: str, options: tuple[str, ...]) -> str:
     return letter
 
 
-def _lettered(options: tuple[str, ...], record: Record) -> dict[str, str]:
-    if not choices.distinct(options):
-        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has options that cannot be told apart")
-    return dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options, strict=False))
-
-
-def _letter(answer: str, options: tuple[str, ...], record: Record) -> str:
-    letter = choices.letter(answer, options)
-    if not letter:
-        raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} answers {answer[:80]!r}, which is no option")
-    return letter
-
-
 def _gradable(question: Question, record: Record) -> None:
     """Refuse a question whose own gold answer is not graded right: no reply could earn a reward."""
     reply = rf"\boxed{{{question.answer}}}"
     grade = answers.grade(reply, question.answer, question.options or None, question.kind)
     if grade.outcome is not Outcome.RIGHT:
-        raise LineProblem(
-            Reason.UNGRADABLE_ANSWER, f"row {record.number}: the grader does not take its answer as right"
-        )
+        detail = f"row {record.number}: the grader does not take its answer as right"
+        raise LineProblem(Reason.UNGRADABLE_ANSWER, detail)

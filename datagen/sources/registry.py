@@ -65,18 +65,10 @@ def folder(section: SourceSection) -> Path:
     Raises:
         SourceError: it is not there, or the Hub does not give it.
     """
-    if section.kind in PATTERNS:
-        return hub.folder(section, PATTERNS[section.kind](section))
-    return hub.folder(section, ()) if section.path else Path(section.repo or section.kind)
-
-
-def captions(section: SourceSection, place: Place) -> Source[Caption]:
-    """How a source of captioned images is read.
-
-    Raises:
-        SourceError: its files are not there.
-    """
-    return CAPTIONS[section.kind](section, place)
+    needed = PATTERNS.get(section.kind)
+    if needed or section.path:
+        return hub.folder(section, needed(section) if needed else ())
+    return Path(section.repo or section.kind)
 
 
 def problems(
@@ -116,7 +108,8 @@ def rows(
     if section.kind == "pixmo":
         return pixmo.read(section, place, stage, known)
     if kind is Stage.PERCEPTION:
-        return captioned.read(captions(section, place).first(section.limit), stage, known, section.limits)
+        captions = CAPTIONS[section.kind](section, place)
+        return captioned.read(captions.first(section.limit), stage, known, section.limits)
     source = problems(section, place, kind is Stage.VISUAL)
     if source.convention:
         note(source.convention)

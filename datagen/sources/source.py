@@ -151,10 +151,7 @@ def of_files(
 ) -> Source[Said]:
     """A source of every row of `files`, in which the columns `needed` must be."""
     return Source(
-        lambda: read_files(files, Reading.of(section, place.name, needed)),
-        partial(parse, section),
-        images,
-        files=files,
+        lambda: read_files(files, Reading.of(section, place.name, needed)), partial(parse, section), images, "", files
     )
 
 

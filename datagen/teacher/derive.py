@@ -16,10 +16,7 @@ FILTER = "teacher"
 
 
 def derive(
-    run: Run,
-    captions: Sequence[CaptionedImage],
-    attempts: Mapping[str, Sequence[Attempt]],
-    teacher: TeacherSection,
+    run: Run, captions: Sequence[CaptionedImage], attempts: Mapping[str, Sequence[Attempt]], teacher: TeacherSection
 ) -> None:
     """Questions and verdicts that the attempts imply and the tables do not hold yet."""
     judged = run.verdicts.keys("question_id", pl.col("filter") == FILTER)
@@ -70,10 +67,9 @@ def _question(caption: CaptionedImage, attempt: Attempt) -> Question:
 
 def _verdict(caption: CaptionedImage, tried: Sequence[Attempt], teacher: TeacherSection) -> Verdict:
     """A caption is kept if it gave a question at all; the detail says what became of the others."""
-    lost = [_lost(tried, slot, teacher) for slot in range(teacher.questions)]
     keep = any(not a.problem for a in tried)
     reason = Reason.KEPT if keep else Reason.NO_VALID_QUESTION
-    detail = "; ".join(text for text in lost if text)
+    detail = "; ".join(filter(None, (_lost(tried, slot, teacher) for slot in range(teacher.questions))))
     return Verdict(caption.caption_id, caption.stage, FILTER, keep, reason, detail, tuple(a.request_key for a in tried))
 
 

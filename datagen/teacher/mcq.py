@@ -111,11 +111,7 @@ def _check(reply: _Reply) -> Choice:
 
 
 def _unlabelled(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Options without letters of their own, which would be shuffled with them.
-
-    Raises:
-        ParseError: the letters are not those of their places.
-    """
+    """Options without letters of their own, which would be shuffled with them; those out of order are refused."""
     found = [match for option in options if (match := _LABELLED.match(option))]
     if [match[1].upper() for match in found] != list(LETTERS):
         raise ParseError("the options carry letters of their own, in another order; write their texts alone")

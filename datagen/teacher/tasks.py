@@ -46,11 +46,6 @@ def skills(teacher: TeacherSection, seed: int, caption_id: str) -> list[str]:
     return drawn
 
 
-def asked_before(attempts: Sequence[Attempt], slot: int) -> tuple[str, ...]:
-    """The questions that slots before `slot` ended with."""
-    return tuple(mcq.parse(a.text, a.finish).question for a in attempts if not a.problem and a.slot < slot)
-
-
 def ended(attempts: Sequence[Attempt], slot: int, tries: int) -> bool:
     """Whether the slot has a usable reply or no try left."""
     return any(a.slot == slot and (not a.problem or a.attempt == tries) for a in attempts)
@@ -94,4 +89,6 @@ def _task(
 ) -> Task:
     problem = next((a.problem for a in own if a.slot == slot and a.attempt == attempt - 1), "")
     skill = skills(teacher, seed, caption.caption_id)[slot]
-    return Task(caption, slot, attempt, skill, asked_before(own, slot), problem)
+    # The questions that earlier slots ended with.
+    asked = tuple(mcq.parse(a.text, a.finish).question for a in own if not a.problem and a.slot < slot)
+    return Task(caption, slot, attempt, skill, asked, problem)

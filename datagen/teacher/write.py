@@ -11,24 +11,15 @@ from typing import Literal
 
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
-from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.stages import TeacherSection
-from capcurriculum.render.progress import Display
-from capcurriculum.rows import (
-    Attempt,
-    CaptionedImage,
-    Message,
-    Request,
-    Response,
-    Sampling,
-)
-from capcurriculum.run import Run
+from capcurriculum.rows import Attempt, CaptionedImage, Message, Request, Response, Sampling
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import MORE_TOKENS, Heard, Reading, look, plainly
 from datagen.asking.ready_queue import ReadyQueue
 from datagen.engines.protocol import Engine
+from datagen.setting import Setting
 from datagen.teacher import mcq, tasks
 from datagen.teacher.derive import derive
 from datagen.teacher.tasks import Task
@@ -36,33 +27,31 @@ from datagen.teacher.tasks import Task
 PROMPTS: Mapping[str, str] = {"caption": "teacher_caption", "image_and_caption": "teacher_image"}
 
 
-def write_questions(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display) -> None:
+def write_questions(at: Setting) -> None:
     """Ask each stage's teacher until every caption has its questions or its tries are used up, then derive both tables.
-
-    `folders` maps a stage to the folder its image paths are relative to.
 
     Raises:
         EngineError: a teacher cannot be used.
     """
-    for stage in recipe.captioned:
-        _write(run, recipe, stage, folders[stage], display)
+    for stage in at.recipe.captioned:
+        _write(at, stage)
 
 
-def _write(run: Run, recipe: Recipe, stage: str, folder: Path, display: Display) -> None:
-    teacher = recipe.captioned[stage].teacher
-    captions = sorted(run.my_captions(stage), key=lambda row: row.caption_id)
-    writing = Writing(run, recipe, stage, folder)
+def _write(at: Setting, stage: str) -> None:
+    captions = sorted(at.run.my_captions(stage), key=lambda row: row.caption_id)
+    writing = Writing(at, stage)
+    teacher = writing.teacher
     if not tasks.finished(captions, writing.attempts, teacher):
-        with engines.create(recipe.models[teacher.model]) as engine:
+        with engines.create(at.recipe.models[teacher.model]) as engine:
             if engine.window:
-                _in_rounds(captions, writing, engine, display)
+                _in_rounds(captions, writing, engine)
             else:
                 by_id = {caption.caption_id: caption for caption in captions}
                 turns = ReadyQueue(
                     by_id, lambda key: writing.following(by_id[key]), lambda task: task.caption.caption_id
                 )
-                writing.ask_in_turns(turns, len(by_id), engine, display)
-    derive(run, captions, writing.attempts, teacher)
+                writing.ask_in_turns(turns, len(by_id), engine)
+    derive(at.run, captions, writing.attempts, teacher)
 
 
 class Writing:
@@ -71,34 +60,32 @@ class Writing:
     `attempts` are the run's, by caption, unless the caller knows better which of them matter.
     """
 
-    def __init__(
-        self, run: Run, recipe: Recipe, stage: str, folder: Path, attempts: dict[str, list[Attempt]] | None = None
-    ) -> None:
-        self.run, self.folder, self.seed = run, folder, recipe.seed
-        self.teacher = recipe.captioned[stage].teacher
-        self.model = recipe.models[self.teacher.model].model
-        self.attempts = tasks.by_caption(run.attempts.rows()) if attempts is None else attempts
+    def __init__(self, at: Setting, stage: str, attempts: dict[str, list[Attempt]] | None = None) -> None:
+        self.at, self.folder, self.seed = at, at.folders[stage], at.recipe.seed
+        self.teacher = at.recipe.captioned[stage].teacher
+        self.model = at.recipe.models[self.teacher.model].model
+        self.attempts = tasks.by_caption(at.run.attempts.rows()) if attempts is None else attempts
         self._hear: Callable[[Task], None] | None = None
-        self.heard = Heard("teacher", f"{self.teacher.model} ({self.model})", look(run, "attempts"), self._reading)
+        self.heard = Heard("teacher", f"{self.teacher.model} ({self.model})", look(at.run, "attempts"), self._reading)
 
     def following(self, caption: CaptionedImage) -> list[Task]:
         """The caption's next try; nothing if it has its questions or its tries are used up."""
         task = tasks.following(caption, self.attempts.get(caption.caption_id, ()), self.teacher, self.seed)
         return [task] if task else []
 
-    def ask_in_turns(self, turns: ReadyQueue[Task], total: int, engine: Engine, display: Display) -> None:
+    def ask_in_turns(self, turns: ReadyQueue[Task], total: int, engine: Engine) -> None:
         """Append the attempts that the queue of `total` captions yields."""
         self._hear = turns.heard
-        self._ask(turns, engine, Line(display, "teacher", total, finished=turns.newly_finished))
+        self._ask(turns, engine, Line(self.at.display, "teacher", total, finished=turns.newly_finished))
 
-    def ask_round(self, todo: Sequence[Task], engine: Engine, display: Display) -> None:
+    def ask_round(self, todo: Sequence[Task], engine: Engine) -> None:
         """Append an attempt for every task that has none; all are of one slot and one try."""
         before = sum(map(self.done, todo))
         if before < len(todo):
-            self._ask(todo, engine, Line(display, _label(todo[0]), len(todo), before))
+            self._ask(todo, engine, Line(self.at.display, _label(todo[0]), len(todo), before))
 
     def _ask(self, items: Iterable[Task | None], engine: Engine, line: Line) -> None:
-        ask_missing(items, self, engine, Meter(self.run, "teacher", self.teacher.model, engine.traffic), line)
+        ask_missing(items, self, engine, Meter(self.at.run, "teacher", self.teacher.model, engine.traffic), line)
 
     def _reading(self, item: Task, response: Response, row: Attempt) -> Reading:
         """The outcome of a reply; a refused one is asked for again with the reason, and counts if that did not help."""
@@ -133,24 +120,20 @@ class Writing:
 
     def append(self, rows: Sequence[Attempt]) -> None:
         """Append attempts as one shard."""
-        self.run.attempts.append(rows)
+        self.at.run.attempts.append(rows)
 
 
-def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: Engine, display: Display) -> None:
+def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: Engine) -> None:
     """Every caption's first try, then every second one: an engine that batches must see the same windows again."""
     for slot in range(writing.teacher.questions):
         for attempt in range(1, writing.teacher.tries + 1):
             todo = tasks.wanted(captions, writing.attempts, writing.teacher, writing.seed, slot, attempt)
-            writing.ask_round(todo, engine, display)
+            writing.ask_round(todo, engine)
 
 
 def _label(task: Task) -> str:
-    parts = ["teacher"]
-    if task.slot:
-        parts.append(f"question {task.slot + 1}")
-    if task.attempt > 1:
-        parts.append(f"try {task.attempt}")
-    return ", ".join(parts)
+    question, attempt = f", question {task.slot + 1}" if task.slot else "", f", try {task.attempt}"
+    return f"teacher{question}{attempt if task.attempt > 1 else ''}"
 
 
 def request(teacher: TeacherSection, model: str, task: Task, folder: Path) -> Request:

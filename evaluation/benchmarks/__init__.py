@@ -1,1 +1,1 @@
-"""Benchmarks as samples: TSV files, stage files, generated scenes, and how they are scored."""
+"""Benchmarks as samples: TSV files, stage files, generated scenes, and their scores."""

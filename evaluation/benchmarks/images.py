@@ -1,7 +1,7 @@
-"""The pictures of benchmarks as files below an evaluation folder, named by their content.
+"""The images of benchmarks as files below an evaluation folder, named by their content.
 
-Whatever a benchmark brings is foreign: its size is looked at before a pixel is decoded, and a file's name is its digest
-and its true format, so no name of a benchmark's becomes a path.
+Benchmark images are untrusted: their size is checked before a pixel is decoded, and a file is named by its digest and
+its actual format, so no name in a benchmark becomes a path.
 """
 
 import base64
@@ -19,18 +19,18 @@ from evaluation.results.samples import IMAGES
 _ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "MPO": "jpg"}
 
 
-class Pictures:
-    """The pictures of one evaluation folder."""
+class ImageStore:
+    """The images of one evaluation folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._kept: dict[str, str] = {}
 
     def keep(self, data: bytes) -> str:
-        """The path below the folder under which these bytes are kept.
+        """Store the bytes of an image; returns its path below the folder.
 
         Raises:
-            ImageProblem: they are no image that can be shown.
+            ImageProblem: they are not an image that can be shown.
         """
         digest = bytes_digest(data)
         if digest not in self._kept:
@@ -49,11 +49,7 @@ class Pictures:
 
 
 def decoded(text: str) -> bytes:
-    """The bytes of a base64 text.
-
-    Raises:
-        ImageProblem: it is none.
-    """
+    """The bytes of a base64 text; raises `ImageProblem` for any other text."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

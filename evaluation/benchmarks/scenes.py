@@ -1,8 +1,6 @@
-"""Held-out scenes of the embedded world as a benchmark in VLMEvalKit's format.
+"""`python -m evaluation.benchmarks.scenes OUT.tsv`: held-out procedural scenes as a benchmark in VLMEvalKit's format.
 
-Run as `python -m evaluation.benchmarks.scenes OUT.tsv`.
-
-The questions are those that the shipped checkpoints are measured on (`datagen.micro.evaluate`), so a score by any
+The questions are those that the shipped checkpoints are measured on (`datagen.micro.evaluate`), so the score of any
 engine can be compared with a known one, without a network.
 """
 
@@ -25,31 +23,30 @@ COLUMNS = ("index", "image", "question", "A", "B", "C", "D", "answer", "category
 
 
 def rows(count: int, seed: int = 0, *, as_kit: bool = False) -> Iterator[tuple[str, ...]]:
-    """`count` questions, each about a scene of its own, as many of each skill; see `COLUMNS`.
+    """`count` rows of `COLUMNS`, each about a scene of its own, equally many of each skill.
 
-    With `as_kit` the pictures are those that VLMEvalKit would send: once more through JPEG, by Pillow's defaults.
+    With `as_kit` the images are those that VLMEvalKit would send: encoded as JPEG again, with Pillow's defaults.
     """
     for index in range(count):
-        # As `datagen.micro.evaluate.held_out` draws them, which needs torch; a test holds the two together.
+        # The draws of `datagen.micro.evaluate.held_out`, which needs torch; a test compares the two.
         rng = named_seed("held out", seed, index)
         about = scene(rng)
         things = captions.shuffled(about.things, rng)
         question = questions.ask(things, rng, questions.SKILLS[index % len(questions.SKILLS)])
         choices = questions.options(question, rng)
         answer = next(letter for letter, text in choices.items() if text == question.answer)
-        picture = _again(jpeg(about)) if as_kit else jpeg(about)
-        image = base64.b64encode(picture).decode()
+        image = base64.b64encode(_recoded(jpeg(about)) if as_kit else jpeg(about)).decode()
         yield (str(index), image, question.text, *choices.values(), answer, question.skill)
 
 
-def _again(picture: bytes) -> bytes:
+def _recoded(image: bytes) -> bytes:
     data = io.BytesIO()
-    Image.open(io.BytesIO(picture)).save(data, "JPEG")
+    Image.open(io.BytesIO(image)).save(data, "JPEG")
     return data.getvalue()
 
 
 def write(path: Path, count: int, seed: int = 0, *, as_kit: bool = False) -> None:
-    """The benchmark as a file."""
+    """Write the benchmark to a file."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -59,16 +56,14 @@ def write(path: Path, count: int, seed: int = 0, *, as_kit: bool = False) -> Non
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the file that the command line names."""
+    """Entry point of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.benchmarks.scenes", description="Held-out scenes as a benchmark."
     )
     parser.add_argument("out", type=Path, help="the TSV file")
     parser.add_argument("--questions", type=int, default=300, metavar="N", help="default 300")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--as-kit", action="store_true", help="pictures once more through JPEG, as VLMEvalKit sends them"
-    )
+    parser.add_argument("--as-kit", action="store_true", help="encode images as JPEG again, as VLMEvalKit does")
     options = parser.parse_args(argv)
     write(options.out, options.questions, options.seed, as_kit=options.as_kit)
     say(f"{options.out}: {options.questions} questions.")

@@ -1,52 +1,78 @@
-"""From graded samples to a benchmark's score, or to the sentence why it has none yet."""
+"""From graded samples to the score of a benchmark, or to the sentence why it has none yet."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from capcurriculum.rows import Outcome
 from capcurriculum.stats import wilson
+from evaluation.benchmarks.benchmark import Benchmark, Item
 from evaluation.results import results
 from evaluation.results.results import Score, State
 from evaluation.results.samples import Sample, counts
 
-#: The share of samples that may have failed in a benchmark that is scored: a few broken images must not void it.
+#: The largest share of failed samples of a benchmark that is scored: a few broken images must not void it.
 MOST_FAILED = 0.01
 JUDGE_GONE = "judge unavailable"
 ACCURACY = "accuracy"
 _ROUNDED = 0.006  # points that an engine's rounding may take away
 
 
-def score(rows: Sequence[Sample], metric: str = "accuracy", value: float | None = None) -> Score:
-    """The score of the samples of one model on one benchmark, none of them missing.
+def sample(begun: State, item: Item, weights: str, **columns: Any) -> Sample:
+    """The row of a sample; `columns` are those that depend on the reply."""
+    return Sample(
+        model=begun.model,
+        suite=begun.suite,
+        benchmark=begun.benchmark,
+        sample=item.sample,
+        setup=begun.setup,
+        benchmark_digest=begun.benchmark_digest,
+        images=item.images,
+        question=item.question,
+        options=item.options,
+        gold=item.gold,
+        engine=begun.engine,
+        weights=weights,
+        skill=item.skill,
+        **columns,
+    )
 
-    `value` is the engine's own number in percent. Where it is not the share of right answers, no interval can be told
-    from the samples alone.
+
+def faulty(begun: State, benchmark: Benchmark | None, weights: str) -> list[Sample]:
+    """Failed rows for the samples of a file that cannot be asked."""
+    failed = {"prediction": "", "answer": "", "outcome": Outcome.FAILED, "finish": "error"}
+    items = benchmark.items if benchmark else ()
+    return [sample(begun, item, weights, detail=item.fault, **failed) for item in items if item.fault]
+
+
+def score(rows: Sequence[Sample], metric: str = ACCURACY, value: float | None = None) -> Score:
+    """The score of one model on one benchmark from all its samples.
+
+    `value` is the engine's own number in percent. Unless it is the share of right answers, there is no interval.
 
     Raises:
-        ValueError: nothing of them was graded.
+        ValueError: no sample was graded.
     """
     found, first = counts(row.outcome for row in rows), rows[0]
     if not found.graded:
         raise ValueError("there is no score without a graded sample")
     low, high = wilson(found.right, found.graded)
-    told = [row.tokens for row in rows if row.tokens is not None and row.outcome != Outcome.FAILED]
+    lengths = [row.tokens for row in rows if row.tokens is not None and row.outcome != Outcome.FAILED]
     share = 100 * found.right / found.graded
-    own = value is None or (metric == ACCURACY and abs(value - share) < _ROUNDED)
+    is_share = value is None or (metric == ACCURACY and abs(value - share) < _ROUNDED)
     return Score(
         model=first.model,
         suite=first.suite,
         benchmark=first.benchmark,
         score=share if value is None else value,
-        low=100 * low if own else None,
-        high=100 * high if own else None,
+        low=100 * low if is_share else None,
+        high=100 * high if is_share else None,
         samples=found.graded,
-        tokens=sum(told) / len(told) if told else None,
+        tokens=sum(lengths) / len(lengths) if lengths else None,
         judge=first.judge,
         metric=metric,
-        right=found.right,
-        wrong=found.wrong,
-        unparsed=found.unparsed,
-        failed=found.failed,
+        **asdict(found),
         engine=first.engine,
         setup=first.setup,
         weights=first.weights,
@@ -55,7 +81,7 @@ def score(rows: Sequence[Sample], metric: str = "accuracy", value: float | None 
 
 
 def state(rows: Sequence[Sample], wanted: int, most_failed: float = MOST_FAILED) -> tuple[str, str]:
-    """(state, a sentence) of a benchmark of `wanted` samples, of which these are known."""
+    """(state, detail) of a benchmark of `wanted` samples of which these are known."""
     failed = [row for row in rows if row.outcome == Outcome.FAILED]
     waiting = [row for row in failed if row.detail.startswith(JUDGE_GONE)]
     if waiting:
@@ -71,24 +97,32 @@ def keep(
     folder: Path,
     begun: State,
     rows: Sequence[Sample],
-    metric: str = "accuracy",
+    metric: str = ACCURACY,
     value: float | None = None,
     why: str = "",
     fault: str = "",
     most_failed: float = MOST_FAILED,
 ) -> State:
-    """Put the state of a benchmark, and its score or none, into an evaluation folder; returns the state.
+    """Write the state of a benchmark, and its score if it has one, to an evaluation folder; returns the state.
 
-    `begun` says whose state it is and how many samples there are to ask; `metric` and `value` are as in `score`; `why`
-    is what kept the engine from asking all, `fault` what keeps it from a score although all was asked. A larger share
-    of failed samples than `most_failed` keeps a benchmark incomplete.
+    Args:
+        folder: the evaluation folder.
+        begun: the initial state; with 0 `samples` the benchmark has as many as there are rows.
+        rows: its known samples.
+        metric: as in `score`.
+        value: as in `score`.
+        why: what kept the engine from asking all samples.
+        fault: what prevents a score although all were asked.
+        most_failed: the largest share of failed samples of a benchmark that is scored.
     """
-    how, detail = state(rows, begun.samples, most_failed)
+    wanted = begun.samples or max(len(rows), 1)
+    how, detail = state(rows, wanted, most_failed)
     detail = why if why and how == "incomplete" else detail
     if fault and how != "incomplete":
         how, detail = "failed", fault
     answered = len(rows) - sum(row.outcome == Outcome.FAILED and not row.prediction for row in rows)
-    found = State.model_validate(begun.model_dump() | {"state": how, "detail": detail, "answered": answered})
+    changes = {"state": how, "detail": detail, "answered": answered, "samples": wanted}
+    found = State.model_validate(begun.model_dump() | changes)
     results.put_score(folder, results.named(found), score(rows, metric, value) if how == "done" else None)
     results.put_state(folder, found)
     return found

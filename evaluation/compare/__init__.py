@@ -1,5 +1,5 @@
-"""Two or more evaluated models side by side: sample by sample where they were asked the same, with intervals.
+"""Paired comparison of evaluated models on the same samples, with intervals.
 
-`pairs` puts replies to the same samples together; `budget` is accuracy at equal length; `comparison` makes the record
-that `evaluation.results.comparisons` describes; `charts` draws it; `command` is `capcurriculum compare`.
+`pairs` joins replies to the same samples; `budget` is accuracy at equal length; `comparison` builds the record defined
+in `evaluation.results.comparisons`; `charts` draws it; `command` is `capcurriculum compare`.
 """

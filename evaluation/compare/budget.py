@@ -1,9 +1,8 @@
-"""Accuracy at equal length: how many replies are right and end within so many tokens, for one number after another.
+"""Accuracy at equal length: the share of replies that are right within L tokens, as a function of L.
 
-A reply of more than L tokens counts as not right at L, as it would if the server stopped it there: A(L) is the share of
-samples whose reply is right and has at most L tokens. It is what a model gives under a limit it was not told of; one
-that knew the limit might do better. At the longest reply A is the accuracy over the same samples. Every benchmark
-weighs as much, and only samples whose outcome and length are known for all models count, so the curves are of the same.
+A(L) is the share of samples whose reply is right and has at most L tokens, as if the server truncated replies at L. A
+model that knew of the limit might do better. For the longest reply, A is the accuracy over the same samples. Benchmarks
+have equal weight, and only samples whose outcome and length are known for all models count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,21 +14,21 @@ from evaluation.compare.pairs import Side, known
 from evaluation.results.comparisons import Budget, Curve
 from evaluation.results.samples import Sample
 
-#: Numbers of tokens looked at, from the shortest reply to the longest.
+#: The most points of a curve.
 GRID = 129
 DRAWS = 1_000
 _Bools = npt.NDArray[np.bool_]
 
 
 def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
-    """The curves of all models with pointwise 95 % bootstrap intervals; None where there is nothing to draw."""
+    """The curves of all models with pointwise 95 % bootstrap intervals; None without a common sample."""
     shared = set.intersection(*({*side.replies} for side in sides))
     tables = {name: found for name in sorted(shared) if (found := _table([side.replies[name] for side in sides]))}
     if not tables:
         return None
     lengths = np.concatenate([tokens.ravel() for _, tokens in tables.values()])
     tokens = grid(lengths)
-    hits = [right[:, :, None] & (own[:, :, None] <= tokens) for right, own in tables.values()]
+    hits = [right[:, :, None] & (counts[:, :, None] <= tokens) for right, counts in tables.values()]
     mean = sum(one.mean(axis=0) for one in hits) / len(hits)
     drawn = sum(_drawn(one, seed + place) for place, one in enumerate(hits)) / len(hits)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
@@ -46,7 +45,7 @@ def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
 
 
 def grid(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """All lengths that replies have; of very many so many of them, with as many replies between each and the next."""
+    """The distinct lengths of replies, or `GRID` quantiles of them if there are more."""
     found = np.unique(lengths).astype(np.int64)
     if len(found) <= GRID:
         return found
@@ -54,18 +53,20 @@ def grid(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _table(replies: Sequence[Mapping[str, Sample]]) -> tuple[_Bools, npt.NDArray[np.int64]] | None:
-    """Right or not, and tokens, of shape (samples, models), over the samples known for all."""
+    """Whether right, and tokens, each of shape (samples, models), over the samples known for all models."""
     outcomes = [known(one) for one in replies]
-    told = [{key for key in right if one[key].tokens is not None} for right, one in zip(outcomes, replies, strict=True)]
-    keys = sorted(set.intersection(*told))
+    with_length = [
+        {key for key in right if one[key].tokens is not None} for right, one in zip(outcomes, replies, strict=True)
+    ]
+    keys = sorted(set.intersection(*with_length))
     if not keys:
         return None
-    right = np.array([[own[key] for own in outcomes] for key in keys])
-    return right, np.array([[own[key].tokens for own in replies] for key in keys], dtype=np.int64)
+    right = np.array([[outcome[key] for outcome in outcomes] for key in keys])
+    return right, np.array([[one[key].tokens for one in replies] for key in keys], dtype=np.int64)
 
 
 def _drawn(hits: _Bools, seed: int) -> npt.NDArray[np.float32]:
-    """Means over bootstrap draws of samples: (samples, models, lengths) -> (draws, models, lengths)."""
+    """Means of bootstrap draws of samples: (samples, models, lengths) -> (draws, models, lengths)."""
     random = np.random.default_rng(seed)
     count = len(hits)
     flat = hits.reshape(count, -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Draw a comparison: gains with their intervals by benchmark, and accuracy at equal length."""
+"""Plots of a comparison: gains with intervals by benchmark, and accuracy at equal length."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from evaluation.results.comparisons import Budget, Comparison, Interval, Pair
 GAINS, LENGTHS = "gains", "equal_length"
 _MOST = 40  # characters of a name
 _MARKERS = "os^Dv"
-#: Above the axes, where no line can run through it.
+#: Above the axes.
 _LEGEND: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False, "borderaxespad": 0}
 
 
 def draw(found: Comparison, folder: Path) -> list[Path]:
-    """The plots as SVG and PNG; returns the files.
+    """Write the plots as SVG and PNG; returns the files.
 
     Raises:
         RunError: matplotlib is missing.
@@ -26,7 +26,7 @@ def draw(found: Comparison, folder: Path) -> list[Path]:
 
 
 def _gains(pairs: Sequence[Pair], stem: Path) -> list[Path]:
-    """A dot and its 95 % interval for every benchmark and group; several models under each other in their colours."""
+    """A dot and its 95 % interval for every benchmark and group, in one colour for each model."""
     names = list(dict.fromkeys(name for pair in pairs for name, _ in _bars(pair)))
     figure_class = plot.figure_class()
     with plot.style():
@@ -61,7 +61,7 @@ def _bar(axes: Any, place: float, gain: Interval, look: tuple[str, str], label: 
 
 
 def _lengths(budget: Budget, stem: Path) -> list[Path]:
-    """A line for each model, its pointwise interval behind it."""
+    """A line with its pointwise interval for each model."""
     figure_class = plot.figure_class()
     with plot.style():
         figure = figure_class(figsize=(8, 3.6), dpi=150)
@@ -76,7 +76,7 @@ def _lengths(budget: Budget, stem: Path) -> list[Path]:
 
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-            axes.xaxis.set_major_formatter(_whole)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.xaxis.set_minor_formatter("")
         axes.set_ylim(bottom=0)
         axes.set_xlabel("longest reply that counts (tokens)")
@@ -84,7 +84,3 @@ def _lengths(budget: Budget, stem: Path) -> list[Path]:
         axes.legend(**_LEGEND, ncols=min(3, len(budget.curves)))
         figure.tight_layout()
         return plot.save(figure, stem)
-
-
-def _whole(value: float, _: int) -> str:
-    return f"{value:,.0f}"

@@ -1,4 +1,4 @@
-"""Carry out `capcurriculum compare`: read results, print the tables, and write them with their plots to a folder."""
+"""`capcurriculum compare`: read results, print the tables, and write them with plots to a folder."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ NONE = "none"
 
 
 def compare(labels: Sequence[str], results: str | None, base: str | None, out: Path | None) -> None:
-    """Compare models with the first of them; print the tables, and write them with their plots.
+    """Compare models with the first of them; print the tables, and write them with plots.
 
-    `base` is a base model of the paper whose published numbers are shown too, "none" for no such numbers.
+    `base` is a base model of the paper whose published numbers are shown, "none" for no published numbers.
 
     Raises:
-        CapCurriculumError: with one sentence; a comparison that was written before stays.
+        CapCurriculumError: the models cannot be compared; an earlier comparison is kept.
     """
     models = measured(labels, results)
     found = compared(models)
@@ -49,13 +49,13 @@ def _published(base: str | None, found: Comparison) -> tuple[Model, ...]:
 
 
 def _folder(models: Sequence[Measured]) -> Path:
-    """Below the results of the second model, which is the one that is looked at; named after all of them."""
+    """A folder named after all models, below the results of the second."""
     name = "-vs-".join(re.sub(r"[^A-Za-z0-9.-]+", "_", one.name).strip("._")[:40] or "model" for one in models)
     return models[1].folder / FOLDER / name
 
 
 def write(found: Comparison, published: Sequence[Model], folder: Path) -> list[Path]:
-    """The comparison as JSON and Markdown, and its plots; returns the files.
+    """Write the comparison as JSON and Markdown, and its plots; returns the files.
 
     Raises:
         RunError: the folder cannot be written, or matplotlib is missing.
@@ -74,7 +74,7 @@ def write(found: Comparison, published: Sequence[Model], folder: Path) -> list[P
 
 
 def markdown(found: Comparison, published: Sequence[Model], plots: Sequence[Path]) -> str:
-    """The tables, what they mean, and the plots."""
+    """The tables, the plots and the notes as Markdown."""
     names = ", ".join(code(one.name) for one in found.models)
     parts = [f"# Comparison\n\nOf {names}."]
     parts += [f"## {sheet.title}\n\n{sheet.markdown()}" for sheet in sheets(found, paper(), published)]
@@ -92,7 +92,7 @@ _ALT = {
 
 
 def notes(found: Comparison, published: Sequence[Model]) -> Iterator[str]:
-    """What the numbers mean, in sentences."""
+    """Sentences that explain the numbers."""
     lines = [line for pair in found.pairs for line in pair.lines]
     yield (
         "Gains are over the samples whose outcome is known for both models; a reply without an answer is not right, "
@@ -113,8 +113,8 @@ def notes(found: Comparison, published: Sequence[Model]) -> Iterator[str]:
             f"Published numbers were judged by {paper().judge} and were not measured by us; how they were measured may "
             "differ from ours, and they are in no average of measured ones."
         )
-        told = paper().reply_tokens
+        tokens = paper().reply_tokens
         yield (
-            f"Published mean reply tokens of models from {told.base}, read off a figure: {told.merged} merged, "
-            f"{told.staged} staged, a ratio of {told.staged / told.merged:.3f}."
+            f"Published mean reply tokens of models from {tokens.base}, read off a figure: {tokens.merged} merged, "
+            f"{tokens.staged} staged, a ratio of {tokens.staged / tokens.merged:.3f}."
         )

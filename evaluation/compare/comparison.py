@@ -1,6 +1,7 @@
-"""Everything that is known of several models side by side, as one record."""
+"""Build the record of a comparison."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from capcurriculum import stats
 from capcurriculum.errors import RunError
@@ -11,16 +12,18 @@ from evaluation.published import paper
 from evaluation.results.comparisons import Compared, Comparison, Pair, Standing
 from evaluation.results.labels import Benchmark, Measured
 
+_SCORED = ("metric", "score", "low", "high", "samples", "unparsed", "tokens", "judge")
+
 
 def compared(models: Sequence[Measured], draws: int = stats.DRAWS) -> Comparison:
-    """The first model against each of the others.
+    """Compare the first model with each of the others, with `draws` bootstrap draws.
 
     Raises:
-        RunError: they have no sample in common, or were asked different ones under one benchmark's name.
+        RunError: there are fewer than two models, or two have no common sample or different versions of a benchmark.
     """
     if len(models) < 2:
         raise RunError("A comparison needs two models or more; name them.")
-    first, *others = (Side.of(one) for one in models)
+    first, *others = (Side(one, one.replies()) for one in models)
     return Comparison(
         models=tuple(Compared(name=one.name, model=one.model, weights=one.weights) for one in models),
         standings=tuple(_standing(one, name) for one in models for name in one.benchmarks),
@@ -37,12 +40,12 @@ def _pair(before: Side, after: Side, draws: int) -> Pair:
             f"{before.model.name} and {after.model.name} have no sample in common whose outcome is known for both; "
             "evaluate them on the same benchmarks."
         )
-    own = pairs.drawn(found, draws)
+    drawn = pairs.drawn(found, draws)
     return Pair(
         before=before.model.name,
         after=after.model.name,
-        lines=pairs.lines(own),
-        groups=pairs.groups(own, paper()),
+        lines=pairs.lines(drawn),
+        groups=pairs.groups(drawn, paper()),
     )
 
 
@@ -50,13 +53,6 @@ def _standing(one: Measured, benchmark: Benchmark) -> Standing:
     suite, name = benchmark
     setup, digest = one.asked(benchmark)
     score, state = one.scores.get(benchmark), one.states.get(benchmark)
-    bare = Standing(
-        name=one.name, suite=suite, benchmark=name, digest=digest, setup=setup, state=state.state if state else ""
-    )
-    if score is None:
-        return bare
-    told = {
-        "metric": score.metric, "score": score.score, "low": score.low, "high": score.high, "samples": score.samples,
-        "unparsed": score.unparsed, "tokens": score.tokens, "judge": score.judge, "state": "done",
-    }  # fmt: skip
-    return Standing.model_validate(bare.model_dump() | told)
+    scored = {field: value for field, value in asdict(score).items() if field in _SCORED} if score else {}
+    how = "done" if score else state.state if state else ""
+    return Standing(name=one.name, suite=suite, benchmark=name, digest=digest, setup=setup, state=how, **scored)

@@ -1,7 +1,7 @@
-"""What one model gains over another on a benchmark, from the samples whose outcome is known for both.
+"""Paired gains of one model over another on a benchmark, from the samples whose outcome is known for both.
 
-An outcome is known unless the reply failed or no judge saw it. A reply without an answer is known: it is not right.
-What is unknown is left out of the comparison, counted, and told as the least and the most it could make of the gain.
+An outcome is unknown if the reply failed or no judge saw it. A reply without a readable answer is known: it is not
+right. Unknown samples are left out and counted, and bound the gain from below and above.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,17 +28,12 @@ class Side:
     model: Measured
     replies: Mapping[Benchmark, Mapping[str, Sample]]
 
-    @staticmethod
-    def of(model: Measured) -> "Side":
-        """With the replies read."""
-        return Side(model, model.replies())
-
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Two models' replies to a benchmark: right or not by sample id, where known, for each; and the lengths.
+    """Two models on a benchmark: sample id -> whether right, for known outcomes.
 
-    `asked` are all samples that either was asked; `lengths` are the tokens of both, shape (rows, 2).
+    `asked` are the samples that either model was asked; `lengths` are the tokens of both, of shape (rows, 2).
     """
 
     benchmark: Benchmark
@@ -50,7 +45,7 @@ class Paired:
 
     @property
     def common(self) -> list[str]:
-        """The samples known for both."""
+        """The samples known for both, sorted."""
         return sorted(self.before.keys() & self.after.keys())
 
     @property
@@ -61,31 +56,24 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A pair's differences and lengths with their bootstrap means, which lines and groups share."""
+    """A pair with the bootstrap means of its differences and lengths, which lines and groups share."""
 
     pair: Paired
     differences: Numbers
     means: Numbers
     length_means: Numbers | None
 
-    @staticmethod
-    def of(pair: Paired, draws: int, seed: int) -> "Drawn":
-        """Draw."""
-        differences = pair.differences
-        lengths = stats.bootstrap(pair.lengths, draws, seed) if len(pair.lengths) else None
-        return Drawn(pair, differences, stats.bootstrap(differences, draws, seed), lengths)
-
 
 def known(replies: Mapping[str, Sample]) -> dict[str, bool]:
-    """Sample id -> whether the reply is right, of those of which that is known."""
+    """Sample id -> whether the reply is right, for known outcomes."""
     return {key: one.outcome == Outcome.RIGHT for key, one in replies.items() if one.outcome != Outcome.FAILED}
 
 
 def paired_replies(before: Side, after: Side) -> list[Paired]:
-    """Every benchmark that both were asked, and of which some sample is known for both.
+    """The benchmarks of both models with a sample that is known for both.
 
     Raises:
-        RunError: they were asked different samples under one name of a benchmark.
+        RunError: they were asked different samples of a benchmark of that name.
     """
     found = []
     for benchmark in sorted(before.replies.keys() & after.replies.keys()):
@@ -104,32 +92,35 @@ def paired_replies(before: Side, after: Side) -> list[Paired]:
 def _paired(benchmark: Benchmark, before: Side, after: Side) -> Paired:
     first, second = before.replies[benchmark], after.replies[benchmark]
     one, other = known(first), known(second)
-    lengths = [(first[key].tokens, second[key].tokens) for key in sorted(one.keys() & other.keys())]
-    told = [pair for pair in lengths if None not in pair]
+    tokens = ((first[key].tokens, second[key].tokens) for key in sorted(one.keys() & other.keys()))
+    lengths = [pair for pair in tokens if None not in pair]
     finished = benchmark in before.model.scores and benchmark in after.model.scores
     asked = frozenset(first.keys() | second.keys())
-    return Paired(benchmark, asked, one, other, np.array(told, dtype=float).reshape(-1, 2), finished)
+    return Paired(benchmark, asked, one, other, np.array(lengths, dtype=float).reshape(-1, 2), finished)
 
 
 def drawn(pairs: Sequence[Paired], draws: int) -> list[Drawn]:
-    """All pairs with their draws, which are independent of each other."""
-    return [Drawn.of(pair, draws, seed) for seed, pair in enumerate(pairs)]
+    """All pairs with bootstrap draws that are independent between pairs."""
+    found = []
+    for seed, pair in enumerate(pairs):
+        lengths = stats.bootstrap(pair.lengths, draws, seed) if len(pair.lengths) else None
+        differences = pair.differences
+        found.append(Drawn(pair, differences, stats.bootstrap(differences, draws, seed), lengths))
+    return found
 
 
 def lines(pairs: Sequence[Drawn]) -> tuple[Line, ...]:
-    """A line for each benchmark, its p-values adjusted for all of them."""
-    tests = [_test(one.pair) for one in pairs]
+    """A line for each benchmark, with p-values adjusted for all of them."""
+    tests = []
+    for one in pairs:
+        before, after = ({key: side[key] for key in one.pair.common} for side in (one.pair.before, one.pair.after))
+        tests.append(stats.mcnemar(before, after))
     adjusted = stats.holm([test.p for test in tests])
-    return tuple(_line(*one) for one in zip(pairs, tests, adjusted, strict=True))
+    return tuple(map(_line, pairs, tests, adjusted))
 
 
-def _test(pair: Paired) -> stats.Discordant:
-    before, after = ({key: side[key] for key in pair.common} for side in (pair.before, pair.after))
-    return stats.mcnemar(before, after)
-
-
-def _line(own: Drawn, test: stats.Discordant, p_holm: float) -> Line:
-    pair = own.pair
+def _line(drawn: Drawn, test: stats.Discordant, p_holm: float) -> Line:
+    pair = drawn.pair
     least, most = bounds(pair)
     count = len(pair.common)
     return Line(
@@ -139,21 +130,21 @@ def _line(own: Drawn, test: stats.Discordant, p_holm: float) -> Line:
         unknown=len(pair.asked) - count,
         before=100 * sum(pair.before[key] for key in pair.common) / count,
         after=100 * sum(pair.after[key] for key in pair.common) / count,
-        gain=_gain([own]),
+        gain=_gain([drawn]),
         least=100 * least,
         most=100 * most,
         only_before=test.only_before,
         only_after=test.only_after,
         p=test.p,
         p_holm=p_holm,
-        length=_length([own]),
+        length=_length([drawn]),
         lengths=len(pair.lengths),
         finished=pair.finished,
     )
 
 
 def bounds(pair: Paired) -> tuple[float, float]:
-    """The gain over all samples asked, if every unknown outcome went against `after`, and if each went for it."""
+    """The gain over all samples if every unknown outcome went against `after`, and if every one went for it."""
     least = most = 0
     for key in pair.asked:
         one, other = pair.before.get(key), pair.after.get(key)
@@ -163,24 +154,26 @@ def bounds(pair: Paired) -> tuple[float, float]:
 
 
 def groups(pairs: Sequence[Drawn], paper: Paper) -> tuple[Group, ...]:
-    """Gains over the paper's groups of benchmarks that are complete and finished, and over all benchmarks there are."""
+    """Gains over the finished groups of the paper, and over all finished benchmarks."""
     by_name = {one.pair.benchmark[1]: one for one in pairs if one.pair.finished}
     wanted = {name: names for name, names in paper.averaged.items() if by_name.keys() >= set(names)}
     if len(by_name) > 1 and all(set(names) != by_name.keys() for names in wanted.values()):
         wanted[ALL] = tuple(sorted(by_name))
-    own = {name: [by_name[one] for one in names] for name, names in wanted.items()}
-    return tuple(Group(name=name, benchmarks=wanted[name], gain=_gain(found), length=_length(found))
-                 for name, found in own.items())  # fmt: skip
+    found = []
+    for name, names in wanted.items():
+        parts = [by_name[one] for one in names]
+        found.append(Group(name=name, benchmarks=names, gain=_gain(parts), length=_length(parts)))
+    return tuple(found)
 
 
-def _gain(own: Sequence[Drawn]) -> Interval:
-    found = stats.gain_of([one.differences for one in own], [one.means for one in own])
+def _gain(parts: Sequence[Drawn]) -> Interval:
+    found = stats.gain_of([one.differences for one in parts], [one.means for one in parts])
     return Interval(value=100 * found.mean, low=100 * found.low, high=100 * found.high)
 
 
-def _length(own: Sequence[Drawn]) -> Interval | None:
-    means = [one.length_means for one in own if one.length_means is not None]
-    if len(means) < len(own):
+def _length(parts: Sequence[Drawn]) -> Interval | None:
+    means = [one.length_means for one in parts if one.length_means is not None]
+    if len(means) < len(parts):
         return None
-    found = stats.ratio_of([one.pair.lengths for one in own], means)
+    found = stats.ratio_of([one.pair.lengths for one in parts], means)
     return Interval(value=found.ratio, low=found.low, high=found.high) if found else None

@@ -1,6 +1,6 @@
-"""Why answers are wrong: a model judges each wrong reply to a benchmark, several times, and people check a sample.
+"""Error analysis: a judge model classifies each wrong reply to a benchmark several times, and people check a sample.
 
-`kinds` is what a mistake can be; `cases` are the wrong replies; `protocol` is what a judge is asked and how its reply
-is read; `votes` keeps and `asking` gathers its votes; `decide` and `estimate` turn votes into shares with intervals;
-`people` holds what people say of a sample, by way of a `page` or of Argilla (`server`), and `check` compares.
+`kinds` are the kinds of errors; `cases` the wrong replies; `protocol` the judge's prompt and parser; `asking` collects
+votes, `votes` stores them and decides by majority; `estimate` computes shares with intervals; `people` stores the
+answers of people, given on a `page` or on Argilla (`server`), and `check` compares them with the judge.
 """

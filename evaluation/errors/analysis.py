@@ -1,36 +1,34 @@
-"""What is known of a model's errors: which cases were judged by whom, and everything that follows from the votes.
+"""The analysis of a model's errors, computed from the votes of judges and the answers of people.
 
-`judged.json` keeps what was asked of judges, so that later commands are about the same cases and votes.
+`judged.json` records what judges were asked, so that later commands use the same cases and votes.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from capcurriculum.errors import RunError
+from capcurriculum.recipe.base import Section
 from capcurriculum.tables import write_atomically
 from evaluation.errors import check, estimate, people, votes
 from evaluation.errors.cases import Case, Wrong
 from evaluation.errors.check import Agreed, Corrected
-from evaluation.errors.decide import Decision, decide
 from evaluation.errors.estimate import Estimate
 from evaluation.errors.kinds import side
-from evaluation.errors.votes import Vote
+from evaluation.errors.votes import Decision, Vote
 
 JUDGED = "judged.json"
-#: A judge or a person and a vote's number; the case; what was said.
+#: Rater, case, label.
 _Row = tuple[str, str, str | int]
 
 
-class Judged(BaseModel):
-    """Which judges were asked for how many votes each on which cases (their keys); `seed` drew them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Judged(Section):
+    """The judges, the votes of each on a case, and the keys of the cases, which were drawn with `seed`."""
 
     judges: tuple[str, ...]
     votes: int = Field(ge=1)
@@ -40,11 +38,11 @@ class Judged(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All of it. `gone` judged cases are not among the model's wrong replies any more (it was evaluated anew).
+    """The result. `gone` judged cases are no longer among the model's wrong replies, since it was evaluated again.
 
-    `unreadable` votes came and could not be read, `failed` ones did not come, `missing` ones were not asked for yet or
-    belong to cases whose picture is lost. `alpha` is Krippendorff's over the votes, by what they say (None where it is
-    undefined or NLTK is missing): of votes of one judge it tells how far the judge agrees with itself.
+    `unreadable` votes could not be parsed, `failed` ones have no reply, and `missing` ones were not asked for yet or
+    are on cases whose image is lost. `alpha` is Krippendorff's alpha over the votes, by side and by kind (None where it
+    is undefined or NLTK is missing); for a single judge it measures consistency only.
     """
 
     judged: Judged
@@ -64,85 +62,76 @@ class Analysis:
 
 
 def save(folder: Path, judged: Judged) -> None:
-    """Keep what is asked of judges."""
+    """Record what judges are asked."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / JUDGED, (json.dumps(judged.model_dump(), indent=1) + "\n").encode())
 
 
 def load(folder: Path) -> Judged:
-    """What was asked of judges.
-
-    Raises:
-        RunError: nothing was, or the file is damaged.
-    """
+    """What judges were asked; raises `RunError` if no judge was asked, or the file is damaged."""
     path = folder / JUDGED
     if not path.is_file():
         raise RunError(f"Nothing in {folder} was judged yet; name a judge with --judge first.")
     try:
         return Judged.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise RunError(f"{path} is damaged; remove it and name the judge again: no vote is lost.") from error
+        raise RunError(f"{path} is damaged; remove it and name the judge again; no vote is lost.") from error
+
+
+def judged_cases(judged: Judged, wrong: Mapping[str, Wrong]) -> tuple[Case, ...]:
+    """The judged cases that are still among the wrong replies, in the order in which they were drawn."""
+    by_key = {case.key: case for one in wrong.values() for case in one.cases}
+    return tuple(by_key[key] for key in judged.cases if key in by_key)
 
 
 def analyse(folder: Path, wrong: Mapping[str, Wrong]) -> Analysis:
-    """Everything that follows from the votes and from what people said.
+    """The analysis from the votes and answers in `folder`.
 
     Raises:
         RunError: nothing was judged, or a file is damaged.
     """
     judged = load(folder)
-    there = {case.key: case for own in wrong.values() for case in own.cases}
-    cases = tuple(there[key] for key in judged.cases if key in there)
+    cases = judged_cases(judged, wrong)
     found = votes.known(folder, judged.judges)
     wanted = [(case.key, judge, n) for case in cases for judge in judged.judges for n in range(judged.votes)]
-    mine = [found[key] for key in wanted if key in found]
-    decisions = _decisions(cases, mine, judged)
-    said = [one for one in people.last(folder) if one.case in there]
-    theirs = people.decisions(said)
-    own = {key: decision for key, decision in theirs.items() if key in decisions}
+    cast = [found[key] for key in wanted if key in found]
+    keys = [case.key for case in cases]
+    by_judges = votes.decisions(((one.case, one.kind) for one in cast), keys, judged.votes * len(judged.judges))
+    every = {case.key for one in wrong.values() for case in one.cases}
+    labels = [one for one in people.last(folder) if one.case in every]
+    by_people = {key: decision for key, decision in people.decisions(labels).items() if key in by_judges}
     return Analysis(
         judged=judged,
         wrong=wrong,
         cases=cases,
         gone=len(judged.cases) - len(cases),
-        unreadable=sum(not one.kind and not one.failed for one in mine),
-        failed=sum(one.failed for one in mine),
-        missing=len(wanted) - len(mine),
-        alpha=_alphas(mine),
-        decisions=decisions,
-        estimates=tuple(estimate.estimates(cases, decisions)),
-        people=len({one.person for one in said}),
-        checked=len(own),
-        agreements=tuple(check.agreements(decisions, own)) if own else (),
-        corrected=check.corrected(decisions, own),
+        unreadable=sum(not one.kind and not one.failed for one in cast),
+        failed=sum(one.failed for one in cast),
+        missing=len(wanted) - len(cast),
+        alpha=_alphas(cast),
+        decisions=by_judges,
+        estimates=tuple(estimate.estimates(cases, by_judges)),
+        people=len({one.person for one in labels}),
+        checked=len(by_people),
+        agreements=tuple(check.agreements(by_judges, by_people)) if by_people else (),
+        corrected=check.corrected(by_judges, by_people),
     )
 
 
-def _decisions(cases: Sequence[Case], mine: Sequence[Vote], judged: Judged) -> dict[str, Decision]:
-    kinds: defaultdict[str, list[str]] = defaultdict(list)
-    for one in mine:
-        kinds[one.case].append(one.kind)
-    asked = judged.votes * len(judged.judges)
-    return {case.key: decide(kinds[case.key], asked) for case in cases}
-
-
-def _alphas(mine: Sequence[Vote]) -> dict[str, float | None]:
-    """Alpha over the readable votes on cases that have two or more."""
+def _alphas(cast: Sequence[Vote]) -> dict[str, float | None]:
+    """Krippendorff's alpha over the readable votes on cases that have two or more."""
     if find_spec("nltk") is None:
         return {"side": None, "kind": None}
     from review.agreement import alpha
 
-    rows: defaultdict[str, list[_Row]] = defaultdict(list)
-    for one in mine:
-        if one.kind:
-            rows[one.case].append((f"{one.judge} {one.vote}", one.case, one.kind))
-    several = [row for own in rows.values() if len(own) > 1 for row in own]
-    sides: list[_Row] = [(who, case, str(side(str(kind)))) for who, case, kind in several]
-    return {"side": alpha(sides), "kind": alpha(several)}
+    readable = [one for one in cast if one.kind]
+    counts = Counter(one.case for one in readable)
+    kinds: list[_Row] = [(f"{one.judge} {one.vote}", one.case, one.kind) for one in readable if counts[one.case] > 1]
+    return {"side": alpha([(who, case, str(side(str(kind)))) for who, case, kind in kinds]), "kind": alpha(kinds)}
 
 
 def facts(found: Analysis, model: str) -> dict[str, object]:
-    """The analysis as JSON, for other programs."""
+    """The analysis as a JSON value."""
     return {
         "model": model,
         "judges": found.judged.judges,

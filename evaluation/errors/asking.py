@@ -1,4 +1,4 @@
-"""Gather the votes that are missing, with any engine a recipe can name; a kill at any instant loses none that came."""
+"""Ask judges for missing votes through any engine of a recipe; votes are journaled as they arrive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ STEP = "judge errors"
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A model that judges, by the name it is called, and how its replies are drawn."""
+    """A judge: its name in the command, its model, and its sampling."""
 
     called: str
     model: ModelSection
@@ -32,43 +32,44 @@ class Judge:
 
     @property
     def name(self) -> str:
-        """Under which its votes are known: with a digest of all that can change one."""
-        told = (protocol.version(), identity(self.model), self.sampling.json())
-        return f"{self.called}/{digest(SCHEMA, 'error judge', *told)[:8]}"
+        """The name in the table of votes, with a digest of all that can change a vote."""
+        parts = (protocol.version(), identity(self.model), self.sampling.json())
+        return f"{self.called}/{digest(SCHEMA, 'error judge', *parts)[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One vote wanted."""
+    """The vote of a judge on a case, by its number."""
 
     case: Case
     vote: int
 
 
 class Job:
-    """The votes of one judge, as an `ask_missing.Job`. Images lie below `images`, votes below `folder`."""
+    """The votes of one judge in the analysis folder `folder`, as an `ask_missing.Job`; images lie below `images`."""
 
     def __init__(self, folder: Path, judge: Judge, images: Path) -> None:
+        """Read the known votes."""
         self.judge, self.images = judge, images
         self.journal = Journal(votes.table(folder))
         self._known = {key for key, vote in votes.known(folder, [judge.name]).items() if not vote.failed}
-        # Votes that failed before are asked for again, and may well fail again while all others were given.
+        # Votes that failed before are asked for again, and may well fail again although all others succeed.
         look = f"the column detail of {votes.table(folder).folder} has all reasons"
         self.heard = Heard(STEP, f"{judge.called} ({judge.model.model})", look, proven=bool(self._known))
 
     def done(self, item: Item) -> bool:
-        """Whether the vote is there."""
+        """Whether the vote is known."""
         return (item.case.key, self.judge.name, item.vote) in self._known
 
     def request(self, item: Item) -> Request:
-        """What the judge is asked."""
+        """The request for a vote; raises `ImageProblem` where an image cannot be read."""
         return protocol.request(item.case, item.vote, self.judge.model.model, self.judge.sampling, self.images)
 
     def row(self, item: Item, response: Response) -> Vote:
-        """The vote, written down at once."""
-        told = protocol.parse(response, bool(item.case.sample.images))
+        """The vote, written to the journal."""
+        parsed = protocol.parse(response, bool(item.case.sample.images))
         spent = (response.tokens_in, response.tokens_out, response.key)
-        row = Vote(item.case.key, self.judge.name, item.vote, *told, response.finish, *spent)
+        row = Vote(item.case.key, self.judge.name, item.vote, *parsed, response.finish, *spent)
         self.journal.note(row)
         return row
 
@@ -78,26 +79,23 @@ class Job:
 
 
 def ask(folder: Path, judge: Judge, cases: Sequence[Case], count: int, images: Path, display: Display) -> list[Case]:
-    """Have a judge vote `count` times on every case that can be shown; returns those whose picture cannot.
+    """Have a judge vote `count` times on every case; returns the cases whose image cannot be read, which are left out.
 
     Raises:
-        EngineError: the judge cannot be used; what it has said so far stays.
+        EngineError: the judge cannot be used; votes so far are kept.
     """
     job = Job(folder, judge, images)
-    unseen = [case for case in cases if not _shown(case, job)]
-    lost = {case.key for case in unseen}
-    items = [Item(case, vote) for case in cases if case.key not in lost for vote in range(count)]
+    shown, lost = [], []
+    for case in cases:
+        try:
+            job.request(Item(case, 0))
+            shown.append(case)
+        except ImageProblem:
+            lost.append(case)
+    items = [Item(case, vote) for case in shown for vote in range(count)]
     before = sum(map(job.done, items))
     if before < len(items):
         line = Line(display, f"{STEP}, {judge.name}", len(items), before)
         with engines.create(judge.model) as engine:
             ask_missing(items, job, engine, Meter(Run(folder), STEP, judge.name, engine.traffic), line)
-    return unseen
-
-
-def _shown(case: Case, job: Job) -> bool:
-    try:
-        job.request(Item(case, 0))
-    except ImageProblem:
-        return False
-    return True
+    return lost

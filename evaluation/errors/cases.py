@@ -1,10 +1,9 @@
-"""The wrong replies of a model to benchmarks, and a random sample of them.
+"""The wrong replies of a model to benchmarks, and random samples of them.
 
-Only what was graded wrong is a case. A reply without an answer says nothing of what was seen and is counted beside;
-one that failed is unknown.
+Only replies graded wrong are cases. Replies without a readable answer are counted apart, and failed ones are unknown.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from capcurriculum.rows import SCHEMA, Outcome, digest
@@ -14,26 +13,26 @@ from evaluation.results.samples import Sample
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A wrong reply; `key` is a hash of all that a judge is shown of it, and of where it stands."""
+    """A wrong reply; `key` is a digest of all that a judge sees of it, the benchmark, and the sample id."""
 
     key: str
     sample: Sample
 
     @property
     def benchmark(self) -> str:
-        """Its benchmark."""
+        """The name of its benchmark."""
         return self.sample.benchmark
 
     @property
     def cluster(self) -> str:
-        """What it shares with other cases: the picture, so that mistakes about one are not taken for independent."""
+        """Its images, since errors on one image are not independent; its key where it has none."""
         images = self.sample.images
         return " ".join(images) if images else self.key
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What a model got wrong on one benchmark, and how much else there is."""
+    """The wrong replies of a model to one benchmark, with the number of replies asked for, unparsed and failed."""
 
     cases: tuple[Case, ...]
     asked: int
@@ -43,12 +42,12 @@ class Wrong:
 
 def case(sample: Sample) -> Case:
     """A reply as a case."""
-    told = (sample.question, sample.options, sample.gold, sample.prediction, sample.answer, sample.images)
-    return Case(digest(SCHEMA, "error case", sample.benchmark, sample.sample, *told), sample)
+    shown = (sample.question, sample.options, sample.gold, sample.prediction, sample.answer, sample.images)
+    return Case(digest(SCHEMA, "error case", sample.benchmark, sample.sample, *shown), sample)
 
 
 def wrong(replies: Mapping[Benchmark, Mapping[str, Sample]]) -> dict[str, Wrong]:
-    """Benchmark -> its wrong replies, of benchmarks that have any replies; one of two suites counts once."""
+    """Benchmark -> its wrong replies, for benchmarks with any reply; the first suite's if two have it."""
     found: dict[str, Wrong] = {}
     for (_, benchmark), own in replies.items():
         outcomes = [one.outcome for one in own.values()]
@@ -60,6 +59,5 @@ def wrong(replies: Mapping[Benchmark, Mapping[str, Sample]]) -> dict[str, Wrong]
 
 
 def drawn(cases: Iterable[Case], size: int | None, seed: int, purpose: str) -> list[Case]:
-    """`size` of the cases (None: all), each as likely as any other; a larger size holds the smaller sample."""
-    ordered: Sequence[Case] = sorted(cases, key=lambda one: digest(SCHEMA, purpose, seed, one.key))
-    return list(ordered[:size])
+    """A uniform sample of `size` cases (None: all); a larger sample contains the smaller one."""
+    return sorted(cases, key=lambda one: digest(SCHEMA, purpose, seed, one.key))[:size]

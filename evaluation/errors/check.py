@@ -1,33 +1,33 @@
-"""How far people and the judge agree on the cases that both decided, and the share of perception that follows.
+"""Agreement of people and judge on the cases that both decided, and the share of perception corrected by people.
 
-A judge's mistakes bias a share, and more votes of the same judge do not help. Where a random part of the cases has been
-looked at by people too, their words correct it: in each group of cases that the judge decided alike, people tell how
-many are errors of perception, and the groups count as much as they have cases (double sampling, Tenenbein 1970, JASA
-65:1350-1361). Unlike that of Rogan and Gladen (1978) this correction needs no known error rates, and stays within 0
-and 1.
+A judge's mistakes bias a share, and more votes of the same judge do not help. People's answers on a random part of the
+cases correct it by double sampling (Tenenbein 1970, JASA 65:1350-1361): the share of perception in each group of cases
+that the judge decided alike is estimated from people, and weighted by the size of the group. Unlike the correction of
+Rogan and Gladen (1978), this needs no known error rates and stays between 0 and 1.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
 from capcurriculum.stats import wilson
-from evaluation.errors.decide import Decision
 from evaluation.errors.kinds import ERRORS, Side
+from evaluation.errors.votes import Decision
 
 DRAWS = 20_000
-#: Cases that people must have decided before a share is corrected by them.
+#: The least number of cases decided by people for a corrected share.
 LEAST = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """On how many of the cases that both decided they say the same, with Wilson's 95 % interval.
+    """Agreement on the cases that both decided, with the Wilson 95 % score interval.
 
-    `asked` says of what: `perception or not`, `side`, or `kind`; `alpha` is Krippendorff's (None where undefined or
-    unknown).
+    `asked` is what is compared: `perception or not`, `side` or `kind`. `alpha` is Krippendorff's alpha (None where it
+    is undefined or NLTK is missing).
     """
 
     asked: str
@@ -39,13 +39,13 @@ class Agreed:
 
     @property
     def share(self) -> float | None:
-        """The share, None where both decided nothing."""
+        """The share of agreement; None without cases."""
         return self.same / self.both if self.both else None
 
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """The share of errors of perception among errors by people's words, over all judged cases, with a 95 % interval."""
+    """The corrected share of perception among errors, with its 95 % interval; `people` is the number of their cases."""
 
     share: float
     low: float
@@ -54,7 +54,7 @@ class Corrected:
 
 
 def agreements(judge: Mapping[str, Decision], people: Mapping[str, Decision]) -> list[Agreed]:
-    """Judge and people compared in three ways; cases that either left unsure or unknown are left out."""
+    """Judge and people compared in three ways, without cases that either left unsure or unknown."""
     both = [(judge[key], people[key], key) for key in sorted(judge.keys() & people.keys())
             if _decided(judge[key]) and _decided(people[key])]  # fmt: skip
     kinds = [(one.kind, other.kind, key) for one, other, key in both if one.kind and other.kind]
@@ -74,42 +74,42 @@ def _perception(one: Decision) -> str:
 
 
 def _agreed(asked: str, pairs: Sequence[tuple[str, str, str]]) -> Agreed:
-    from importlib.util import find_spec
-
     same = sum(one == other for one, other, _ in pairs)
     low, high = wilson(same, len(pairs)) if pairs else (0.0, 1.0)
     rows: list[tuple[str, str, str | int]] = [
         row for one, other, key in pairs for row in (("judge", key, one), ("people", key, other))
     ]
+    if find_spec("nltk") is None:
+        return Agreed(asked, same, len(pairs), low, high, None)
     from review.agreement import alpha
 
-    return Agreed(asked, same, len(pairs), low, high, alpha(rows) if find_spec("nltk") else None)
+    return Agreed(asked, same, len(pairs), low, high, alpha(rows))
 
 
 def corrected(judge: Mapping[str, Decision], people: Mapping[str, Decision], seed: int = 0) -> Corrected | None:
-    """The share by people's words, if those they looked at are a random part of all that was judged.
+    """The share corrected by people, whose cases must be a random sample of the judged ones.
 
-    None where people decided fewer than `LEAST` cases, or none of a group that the judge has cases in. The interval is
-    that of draws from each group's Dirichlet posterior under Jeffreys' prior, over perception, other errors, no error,
-    the groups' sizes being drawn too (Rubin's Bayesian bootstrap, 1981): like the judge's own, it is about the cases
-    that these are a sample of.
+    None where people decided fewer than `LEAST` cases, or none in one of the judge's groups. The interval is from draws
+    of each group's Dirichlet posterior over perception, other errors and no error, under Jeffreys' prior, with group
+    sizes drawn as well (Bayesian bootstrap, Rubin 1981, Ann. Statist. 9:130-134), so it is about the population that
+    the cases are a sample of.
     """
     groups = Counter(_group(one) for one in judge.values())
-    said: dict[str, Counter[str]] = {name: Counter() for name in groups}
+    answers: dict[str, Counter[str]] = {name: Counter() for name in groups}
     for key, one in people.items():
         if key in judge and _decided(one):
-            said[_group(judge[key])][_third(one)] += 1
-    count = sum(own.total() for own in said.values())
-    if count < LEAST or not all(own.total() for own in said.values()):
+            answers[_group(judge[key])][_third(one)] += 1
+    count = sum(own.total() for own in answers.values())
+    if count < LEAST or not all(own.total() for own in answers.values()):
         return None
     generator = np.random.default_rng(seed)
     names = sorted(groups)
     sizes = generator.dirichlet([groups[name] for name in names], DRAWS)
     mean, drawn = np.zeros(3), np.zeros((DRAWS, 3))
     for place, name in enumerate(names):
-        told = np.array([said[name][third] for third in _THIRDS], dtype=float)
-        mean += groups[name] * told / told.sum()
-        drawn += sizes[:, [place]] * generator.dirichlet(told + 0.5, DRAWS)
+        counts = np.array([answers[name][third] for third in _THIRDS], dtype=float)
+        mean += groups[name] * counts / counts.sum()
+        drawn += sizes[:, [place]] * generator.dirichlet(counts + 0.5, DRAWS)
     if not mean[:2].sum():
         return None
     low, high = np.quantile(drawn[:, 0] / drawn[:, :2].sum(axis=1), [0.025, 0.975])
@@ -126,5 +126,5 @@ def _third(one: Decision) -> str:
 
 
 def _group(one: Decision) -> str:
-    """The cases that a judge decided alike: perception, everything else that it decided, and what it did not."""
+    """The judge's group of a case: perception, another decision, or undecided."""
     return _perception(one) if _decided(one) else "undecided"

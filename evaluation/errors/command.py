@@ -1,13 +1,13 @@
-"""Carry out `capcurriculum errors`: have judges vote, give a sample to people, read what they said, and tell it all."""
+"""`capcurriculum errors`: collect votes of judges, have people check a sample, and report the result."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from capcurriculum import consent, locks, recipe
+from capcurriculum.cli.errors_options import Checking, Judging
 from capcurriculum.errors import RecipeError, ReviewError, RunError
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
@@ -20,7 +20,6 @@ from evaluation.errors.asking import Judge
 from evaluation.errors.cases import Case, Wrong, drawn, wrong
 from evaluation.errors.kinds import meanings
 from evaluation.errors.page import read, write
-from evaluation.errors.page.read import Imported
 from evaluation.results import results
 from evaluation.results.labels import Measured, measured
 from review.argilla import connection
@@ -28,40 +27,15 @@ from review.argilla.push import Wanted
 from review.page import signing
 
 _ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
-_TURNS = len(meanings(image=False)) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """Which judges vote on which wrong answers, as `capcurriculum errors --help` says; no judge means no votes."""
-
-    judges: Sequence[str]
-    recipe: Path | None
-    allow: bool
-    votes: int
-    size: int | None
-    seed: int
-    temperature: float | None
-    max_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Checking:
-    """How people check a sample of `size` judged answers, as `capcurriculum errors --help` says."""
-
-    size: int
-    export: Path | None
-    files: Sequence[Path]
-    push: bool
-    pull: bool
-    asked: Wanted
+#: Votes in different orders of the kinds; more of a greedy judge repeat these.
+_ROTATIONS = len(meanings(image=False)) - 1
 
 
 def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judging: Judging, checking: Checking) -> None:
-    """Let judges vote on wrong answers, let people check a sample, and print and write what they say.
+    """Collect votes and people's answers on the wrong replies of a model; print and write the analysis.
 
     Raises:
-        CapCurriculumError: with one sentence; votes and people's words so far stay.
+        CapCurriculumError: a judge, a file or the server cannot be used; votes and answers so far are kept.
     """
     (model,) = measured([label], results_in)
     found = wrong(model.replies())
@@ -73,26 +47,26 @@ def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judgin
     folder.mkdir(parents=True, exist_ok=True)
     display, console = Display(), wide()
     with locks.alone(folder):
-        if judging.judges:
+        if judging.judge:
             _judge(judging, model, found, folder, display)
-        judged = _judged(folder, found)
+        judged = analysis.judged_cases(analysis.load(folder), found)
         say(_people(checking, judging.seed, model, judged, folder, display), console)
-        told = analysis.analyse(folder, found)
-        files = report.write(told, model.name, folder)
-    show(report.sheets(told), console)
-    say([*report.notes(told), *files], console)
+        analysed = analysis.analyse(folder, found)
+        files = report.write(analysed, model.name, folder)
+    show(report.sheets(analysed), console)
+    say([*report.notes(analysed), *files], console)
 
 
 def _only(found: Mapping[str, Wrong], names: Sequence[str]) -> dict[str, Wrong]:
     if missing := sorted(set(names) - found.keys()):
-        there = ", ".join(sorted(found)) or "none"
-        raise RunError(f"There are no replies to {', '.join(missing)}; there are to {there}.")
+        known = ", ".join(sorted(found)) or "none"
+        raise RunError(f"There are no replies to {', '.join(missing)}; there are to {known}.")
     return {name: own for name, own in found.items() if name in names}
 
 
 def _judge(judging: Judging, model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display) -> None:
-    """Ask for the votes that are missing; what is asked is written down before, so that a kill changes nothing."""
-    judges = [_model(name, judging, model) for name in judging.judges]
+    """Ask for the missing votes; what is asked is saved first, so that a killed command can be resumed."""
+    judges = [_model(name, judging, model) for name in judging.judge]
     headers.check(judge.model for judge in judges)
     cases = drawn((case for own in found.values() for case in own.cases), judging.size, judging.seed, "judge")
     keys = tuple(case.key for case in cases)
@@ -100,16 +74,17 @@ def _judge(judging: Judging, model: Measured, found: Mapping[str, Wrong], folder
                                  seed=judging.seed))  # fmt: skip
     for judge in judges:
         if unseen := asking.ask(folder, judge, cases, judging.votes, model.folder, display):
-            display.note(f"{len(unseen)} cases cannot be judged, since their pictures are not in {model.folder}")
+            display.note(f"{len(unseen)} cases cannot be judged, since their images are not in {model.folder}")
 
 
 def _model(name: str, judging: Judging, model: Measured) -> Judge:
-    """A model of the recipe, or `MODEL@URL` for an endpoint that speaks OpenAI's protocol."""
-    warm = judging.votes > _TURNS
-    sampling = Sampling(judging.temperature if judging.temperature is not None else 0.7 if warm else 0.0,
-                        max_tokens=judging.max_tokens)  # fmt: skip
-    if warm and not sampling.temperature:
-        raise RunError(f"More than {_TURNS} votes need a --temperature above 0; the others would be copies.")
+    """A model of the recipe, or of an OpenAI-compatible endpoint for `MODEL@URL`."""
+    many = judging.votes > _ROTATIONS
+    default = 0.7 if many else 0.0
+    temperature = default if judging.temperature is None else judging.temperature
+    sampling = Sampling(temperature, max_tokens=judging.max_tokens)
+    if many and not temperature:
+        raise RunError(f"More than {_ROTATIONS} votes need a --temperature above 0; the others would be copies.")
     if given := _ENDPOINT.fullmatch(name):
         called, url = given.groups()
         try:
@@ -127,50 +102,39 @@ def _model(name: str, judging: Judging, model: Measured) -> Judge:
 
 
 def _recipe(judging: Judging, model: Measured) -> Path | None:
-    """The recipe that is named, else that of the run that the results belong to."""
+    """The recipe that is named, else that of the run of these results."""
     if judging.recipe:
         return judging.recipe
-    own = model.folder.resolve()
-    path = own.parent / "recipe.yaml"
-    return path if own.name == results.FOLDER and path.is_file() else None
-
-
-def _judged(folder: Path, found: Mapping[str, Wrong]) -> list[Case]:
-    keys = analysis.load(folder).cases
-    there = {case.key: case for own in found.values() for case in own.cases}
-    return [there[key] for key in keys if key in there]
+    folder = model.folder.resolve()
+    path = folder.parent / "recipe.yaml"
+    return path if folder.name == results.FOLDER and path.is_file() else None
 
 
 def _people(
     checking: Checking, seed: int, model: Measured, judged: Sequence[Case], folder: Path, display: Display
 ) -> Iterator[str]:
-    """Give a sample to people, or read what they said; what happened, in sentences."""
+    """Export or push a sample, and read answers; yields sentences on what was done."""
     keys = {case.key for case in judged}
-    sample = drawn(judged, checking.size, seed, "check")
+    sample = drawn(judged, checking.check_size, seed, "check")
     if checking.export:
         who = _annotator(checking, "Whose page is it? Give --annotator NAME: it signs what it saves with that name.")
         write.write(checking.export, model.name, sample, model.folder, who, folder)
         yield f"{len(sample)} answers are in {checking.export}, the page of {who}; open it with any browser."
     if checking.push:
-        at = connection.connect()
-        there = server.push(at, model.model, sample, model.folder, checking.asked, display)
-        yield f"{len(sample)} answers are in the dataset {there.name} on {at.url}."
-    for path in checking.files:
-        yield from _imported(
-            path, read.read(folder, path, keys, _annotator(checking) if checking.asked.annotators else "")
-        )
+        server_at = connection.connect()
+        options = Wanted(checking.overlap, checking.create_workspace, checking.annotator)
+        dataset = server.push(server_at, model.model, sample, model.folder, options, display)
+        yield f"{len(sample)} answers are in the dataset {dataset.name} on {server_at.url}."
+    for path in checking.check:
+        found = read.read(folder, path, keys, _annotator(checking) if checking.annotator else "")
+        yield f"{path}: {found}"
+        yield from (f"  {count} lines were left out: {what}" for what, count in sorted(found.problems.items()))
     if checking.pull:
-        found = server.pull(connection.connect(), model.model, folder, keys, display)
-        yield f"Argilla: {found.new} new answers, {found.known} known, {found.strange} about other cases."
+        yield f"Argilla: {server.pull(connection.connect(), model.model, folder, keys, display)}"
 
 
-def _annotator(checking: Checking, missing: str = "") -> str:
-    """The one person whom a page or a file is of."""
-    if len(checking.asked.annotators) != 1:
-        raise ReviewError(missing or "A file is one person's; give --annotator once.")
-    return signing.person(checking.asked.annotators[0])
-
-
-def _imported(path: Path, found: Imported) -> list[str]:
-    lines = [f"{path}: {found.new} new answers, {found.known} known, {found.strange} about other cases."]
-    return lines + [f"  {count} lines were left out: {what}" for what, count in sorted(found.problems.items())]
+def _annotator(checking: Checking, missing: str = "A file is one person's; give --annotator once.") -> str:
+    """The one person of a page or a file."""
+    if len(checking.annotator) != 1:
+        raise ReviewError(missing)
+    return signing.person(checking.annotator[0])

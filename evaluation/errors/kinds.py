@@ -1,7 +1,7 @@
-"""What a mistake can be: our own list, five kinds of perception and three others, and two ways to say that it is none.
+"""The kinds of errors: five of perception and three others, and two labels for no error.
 
-The paper's categories are not published; these are told apart by where in a reply the mistake is: in what it says is to
-be seen, in what it makes of that, in what it claims to know, or in how it writes its answer down.
+The paper's categories are not published. These are distinguished by where in the reply the error is: in what it reports
+to see, in what it infers, in what it claims to know, or in how it writes its answer.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Side(StrEnum):
-    """What is counted: errors of perception against the others; `NO_ERROR` is none, `UNSURE` cannot tell."""
+    """The category of a kind; shares are over the first four."""
 
     PERCEPTION = "perception"
     REASONING = "reasoning"
@@ -22,7 +22,7 @@ class Side(StrEnum):
 #: The sides that are errors.
 ERRORS = (Side.PERCEPTION, Side.REASONING, Side.KNOWLEDGE, Side.FORMAT)
 
-#: Name -> side and meaning, as judges and people are told it.
+#: Name -> side and meaning, as judges and people read it; changing a text makes other votes.
 KINDS: Mapping[str, tuple[Side, str]] = {
     "misread_text": (Side.PERCEPTION, "a text, number, label or scale in the image is misread"),
     "wrong_object": (
@@ -53,9 +53,9 @@ def side(name: str) -> Side:
 
 
 def meanings(image: bool, turned: int = 0) -> dict[str, str]:
-    """Name -> meaning; kinds of perception only where there is an image.
+    """Name -> meaning, with kinds of perception only for cases with an image.
 
-    The order is turned by `turned`, so that no preference for a place decides several votes alike; `unsure` stays last.
+    The order is rotated by `turned` against position bias over several votes; `unsure` stays last.
     """
     names = [name for name in KINDS if name != "unsure" and (image or name not in PERCEPTION)]
     turned %= len(names)

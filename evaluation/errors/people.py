@@ -1,11 +1,11 @@
-"""What people say of a sample of cases: a table that only ever grows; the last word of each person on a case counts.
+"""The answers of people on a sample of cases: an append-only table; each person's last answer on a case counts.
 
-People are asked what judges are asked, and are not shown what judges said. Names are kept as pseudonyms.
+People see what judges see, but not the votes. Names are stored as pseudonyms.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +13,8 @@ import polars as pl
 from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.run import Run
 from capcurriculum.tables import Table, records
-from evaluation.errors.decide import Decision, decide
+from evaluation.errors import votes
+from evaluation.errors.votes import Decision
 from review import pseudonyms
 
 TABLE = "people"
@@ -22,8 +23,8 @@ _SECTION = ReviewSection()
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One person's word on one case; `kind` is "" where it was taken back. `said_at` is ISO 8601 in UTC."""
+class HumanLabel:
+    """One person's answer on one case; `kind` is "" for a retracted one. `said_at` is ISO 8601 in UTC."""
 
     case: str
     person: str
@@ -33,37 +34,48 @@ class Said:
     comment: str = ""
 
 
-def table(folder: Path) -> Table[Said]:
-    """What people said of the cases of an analysis."""
-    return Table(folder / TABLE, Said)
+@dataclass(slots=True)
+class Imported:
+    """Counts of an import: new answers, known ones, those on `strange` cases, and rejected lines by reason."""
+
+    new: int = 0
+    known: int = 0
+    strange: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+
+    def keep(self, folder: Path, labels: Sequence[HumanLabel]) -> "Imported":
+        """Append the new ones of these labels, and count them."""
+        self.new = keep(folder, labels)
+        self.known = len(labels) - self.new
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.new} new answers, {self.known} known, {self.strange} about other cases."
+
+
+def table(folder: Path) -> Table[HumanLabel]:
+    """The table of answers in an analysis folder."""
+    return Table(folder / TABLE, HumanLabel)
 
 
 def named(folder: Path, name: str) -> str:
-    """What the table calls a person."""
+    """The pseudonym of a person."""
     return pseudonyms.named(Run(folder), _SECTION, name.strip())
 
 
-def keep(folder: Path, said: Iterable[Said]) -> int:
-    """Append what is new; returns how much that is."""
+def keep(folder: Path, labels: Iterable[HumanLabel]) -> int:
+    """Append the labels that the table does not have yet; returns how many."""
     known = set(table(folder).frame().iter_rows())
-    new = {row: one for one in said if (row := _row(one)) not in known}
-    return table(folder).append(new.values())
+    return table(folder).append({row: one for one in labels if (row := astuple(one)) not in known}.values())
 
 
-def _row(one: Said) -> tuple[str, ...]:
-    return one.case, one.person, one.origin, one.said_at, one.kind, one.comment
-
-
-def last(folder: Path) -> list[Said]:
-    """The last word of each person on each case, of those that stand."""
+def last(folder: Path) -> list[HumanLabel]:
+    """The last answer of each person on each case, without retracted ones."""
     frame = table(folder).scan().sort("said_at", maintain_order=True)
     frame = frame.unique(["case", "person"], keep="last", maintain_order=True)
-    return list(records(frame.filter(pl.col("kind") != "").sort("case", "person").collect(), Said))
+    return list(records(frame.filter(pl.col("kind") != "").sort("case", "person").collect(), HumanLabel))
 
 
-def decisions(said: Iterable[Said]) -> dict[str, Decision]:
-    """Case -> what most of the people who looked at it say."""
-    kinds: Mapping[str, list[str]] = defaultdict(list)
-    for one in said:
-        kinds[one.case].append(one.kind)
-    return {key: decide(own, len(own)) for key, own in kinds.items()}
+def decisions(labels: Sequence[HumanLabel]) -> dict[str, Decision]:
+    """Case -> the majority of the people who answered on it."""
+    return votes.decisions(((one.case, one.kind) for one in labels), (one.case for one in labels))

@@ -1,11 +1,12 @@
-"""What a judge is asked about a wrong reply, and what is read in its own: one JSON object, checked whatever was asked.
+"""The judge's prompt about a wrong reply, and the parser of its reply: one JSON object.
 
-Looking comes before judging in the object. The kinds stand in another order in every vote. What is no such object is
-no vote: it never counts as a kind.
+What is seen comes before the verdict in the object, and the order of the kinds differs between votes. Any other reply
+is an unreadable vote.
 """
 
 import json
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,8 +20,7 @@ from evaluation.errors.cases import Case
 from evaluation.errors.kinds import KINDS, meanings
 
 PROMPT = "error_judge"
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#: Characters of a sentence that is kept, and of a reply that is shown.
+#: The most characters of a recorded sentence, and of a reply in the prompt.
 MOST, MOST_REPLY = 400, 16_000
 
 
@@ -33,7 +33,7 @@ class _Reply(BaseModel):
 
 
 def schema(image: bool) -> str:
-    """The JSON schema that an engine is asked to keep to."""
+    """The JSON schema for structured output."""
     text = {"type": "string", "maxLength": MOST}
     properties = {"seen": text, "mistake": text, "kind": {"enum": list(meanings(image))}}
     whole = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
@@ -41,29 +41,29 @@ def schema(image: bool) -> str:
 
 
 def version() -> str:
-    """A digest of all that this protocol tells a judge: another one makes other votes."""
+    """A digest of the prompt, the kinds and the schema, any of which changes the votes."""
     return digest(SCHEMA, "error protocol", prompts.digest(PROMPT), {k: v[1] for k, v in KINDS.items()}, schema(True))
 
 
 def request(case: Case, vote: int, model: str, sampling: Sampling, folder: Path) -> Request:
-    """What a judge is asked for its `vote`-th vote; pictures lie below `folder`.
+    """The request for vote number `vote`; images lie below `folder`.
 
     Raises:
-        ImageProblem: a picture is missing, or leads out of the folder.
+        ImageProblem: an image is missing, or its path leads out of the folder.
     """
-    own = case.sample
-    shown = tuple((Path(name).stem, str(image_decoding.inside(folder, name))) for name in own.images)
+    sample = case.sample
+    shown = tuple((Path(name).stem, str(image_decoding.inside(folder, name))) for name in sample.images)
     kinds = meanings(bool(shown), vote)
-    options = dict(zip(LETTERS, own.options, strict=False))
+    options = dict(zip(ascii_uppercase, sample.options, strict=False))
     text = prompts.error_judge(
-        own.question, options, own.gold, own.answer, shortened(own.prediction), kinds, images=len(shown)
+        sample.question, options, sample.gold, sample.answer, shortened(sample.prediction), kinds, images=len(shown)
     )
     turns = (Message("user", text, images=len(shown)),)
     return Request.make(model, turns, sampling, images=shown, rollout=vote, schema=schema(bool(shown)))
 
 
 def shortened(reply: str) -> str:
-    """A reply without its middle where it is very long: what was seen stands first, what was concluded last."""
+    """A reply, without its middle if it is longer than `MOST_REPLY`."""
     if len(reply) <= MOST_REPLY:
         return reply
     half = MOST_REPLY // 2
@@ -71,7 +71,7 @@ def shortened(reply: str) -> str:
 
 
 def parse(response: Response, image: bool) -> tuple[str, str, str, str]:
-    """The kind ("" for no vote), what was seen, what the mistake is, and why there is no vote."""
+    """Kind ("" for an unreadable vote), what was seen, the mistake, and why the vote is unreadable."""
     if response.unread:
         return "", "", "", response.unread
     try:

@@ -1,4 +1,4 @@
-"""An analysis of errors as tables and sentences, for the terminal and for `errors.md`; and `errors.json`."""
+"""An error analysis as tables and sentences, for the terminal and `errors.md`, and as `errors.json`."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ JSON, MARKDOWN = "errors.json", "errors.md"
 
 
 def write(found: Analysis, model: str, folder: Path) -> list[Path]:
-    """Both files; returns their paths."""
+    """Write both files; returns their paths."""
     parts = [f"# Errors\n\nOf {code(model)}, judged by {', '.join(map(code, found.judged.judges))}."]
     parts += [f"## {sheet.title}\n\n{sheet.markdown()}" for sheet in sheets(found)]
     parts.append("\n".join(f"- {line}" for line in notes(found)))
@@ -28,8 +28,8 @@ def write(found: Analysis, model: str, folder: Path) -> list[Path]:
 
 
 def sheets(found: Analysis) -> Iterator[Sheet]:
-    """The share of perception, the other sides, kinds, and how far people agree."""
-    numbers = ("wrong", "judged", "errors told", "perception", "share (95 %)", "if undecided", "unsure", "unknown",
+    """Tables: the share of perception, all sides, kinds, and agreement with people."""
+    numbers = ("wrong", "judged", "decided errors", "perception", "share (95 %)", "if undecided", "unsure", "unknown",
                "no error")  # fmt: skip
     rows = tuple(_perception(one, found) for one in found.estimates)
     yield Sheet("Errors of perception among wrong answers", ("benchmark", *numbers), numbers, rows)
@@ -38,8 +38,7 @@ def sheets(found: Analysis) -> Iterator[Sheet]:
         yield _kinds(found.estimates)
     if found.agreements:
         columns = ("of", "same", "decided by both", "agreement (95 %)", "alpha")
-        told = tuple(_agreed(one) for one in found.agreements)
-        yield Sheet("Judge and people", columns, columns[1:], told)
+        yield Sheet("Judge and people", columns, columns[1:], tuple(map(_agreed, found.agreements)))
 
 
 def _perception(one: Estimate, found: Analysis) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def _sides(one: Estimate) -> Sheet:
 
 
 def _kinds(found: tuple[Estimate, ...]) -> Sheet:
-    """How often each kind was clear; `open` are errors of a clear side whose votes name several kinds."""
+    """Counts by kind; `open` are errors with a side and without a clear kind."""
     names = [name for name, (side, _) in KINDS.items() if side in ERRORS]
     columns = (*(name.replace("_", " ") for name in names), "open")
     rows = []
@@ -83,32 +82,32 @@ def _share(share: float | None, low: float, high: float) -> str:
 
 
 def notes(found: Analysis) -> Iterator[str]:
-    """What the numbers mean, in sentences."""
+    """Sentences that explain the numbers."""
     judged = found.judged
     yield (
         f"Every case has {judged.votes} votes of each judge; more than half of the readable ones decide, and a tie is "
-        "unsure. Unsure, unknown and no error are in no share; intervals allow for several mistakes about one picture."
+        "unsure. Unsure, unknown and no error are in no share; intervals account for several errors on one image."
     )
     unparsed, unknown = (sum(getattr(one, name) for one in found.wrong.values()) for name in ("unparsed", "unknown"))
     if unparsed or unknown:
-        yield f"Beside the wrong answers there are {unparsed:,} replies without an answer, and {unknown:,} unknown."
+        yield f"Besides the wrong answers there are {unparsed:,} replies without an answer, and {unknown:,} unknown."
     if found.unreadable or found.failed or found.missing:
         yield (
             f"Of the votes {found.unreadable:,} could not be read, {found.failed:,} failed and {found.missing:,} are "
             f"missing{'; the same command asks again for those that failed' if found.failed else ''}."
         )
     if found.gone:
-        yield f"{found.gone:,} judged cases are no longer among the wrong answers, and count no more."
+        yield f"{found.gone:,} judged cases are no longer among the wrong answers and are left out."
     if judged.votes * len(judged.judges) > 1:
-        told = ", ".join(f"{name} {'unknown' if v is None else f'{v:.2f}'}" for name, v in found.alpha.items())
-        yield f"Krippendorff's alpha over the votes: {told}."
+        alphas = ", ".join(f"{name} {'unknown' if v is None else f'{v:.2f}'}" for name, v in found.alpha.items())
+        yield f"Krippendorff's alpha over the votes: {alphas}."
     if found.checked:
-        yield f"{found.people} people looked at {found.checked:,} of the judged cases."
+        yield f"{found.people} people checked {found.checked:,} of the judged cases."
     if found.corrected:
         own = found.corrected
         yield (
-            f"By people's words the share of perception is {_share(own.share, own.low, own.high)}: the judge's groups, "
-            f"each with what people say of the {own.people} cases of them that they decided."
+            f"Corrected by people, the share of perception is {_share(own.share, own.low, own.high)}: double sampling "
+            f"with the {own.people} cases that people decided."
         )
     published = paper().perception_errors
     yield (

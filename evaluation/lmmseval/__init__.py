@@ -1,1 +1,1 @@
-"""lmms-eval as an engine: `run` asks and grades through its command line, patching nothing."""
+"""lmms-eval as an engine, driven through its command line."""

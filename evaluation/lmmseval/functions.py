@@ -1,6 +1,6 @@
-"""What lmms-eval calls for a benchmark file; copied beside the task's YAML and run by lmms-eval's own Python.
+"""Functions of the lmms-eval task of a benchmark file, copied beside the task's YAML and run by lmms-eval's Python.
 
-The question is shown as the own runner shows it; reading the reply is lmms-eval's own work.
+The prompt is that of the own runner; lmms-eval itself extracts the answer.
 """
 
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def visual(doc: dict[str, Any]) -> list[Any]:
-    """The pictures of a row."""
+    """The images of a row."""
     return [Image.open(io.BytesIO(one["bytes"])).convert("RGB") for one in doc["images"] or []]
 
 
@@ -21,12 +21,12 @@ def text(doc: dict[str, Any], lmms_eval_specific_kwargs: Any = None) -> str:
 
 
 def process(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
-    """1 where the letter that lmms-eval reads in the reply is the right one."""
+    """Accuracy 1 if the letter that lmms-eval extracts is the gold answer, else 0."""
     letters = [chr(ord("A") + place) for place in range(len(doc["options"]))]
     read = extract_mcq_answer(results[0], choices=letters)
     return {"accuracy": float(read == doc["answer"]), "letter": read}
 
 
 def last(items: list[str]) -> str:
-    """No number comes of the letters; lmms-eval wants one of everything that is kept of a row."""
+    """The aggregate that lmms-eval requires of every recorded value; letters have none."""
     return ""

@@ -1,7 +1,7 @@
-"""lmms-eval driven by its command line, and its sample files read back.
+"""Run lmms-eval through its command line and read its sample files.
 
-It counts a request that failed as a wrong answer; here such a sample has failed, the benchmark has no score, and
-running again asks only what the relay has no reply to.
+It counts a failed request as a wrong answer. Here such a sample is failed, the benchmark has no score, and another run
+requests only what the relay has no reply to.
 """
 
 import json
@@ -15,137 +15,122 @@ from capcurriculum.rows import digest as hashed
 from evaluation import judges, kits, own_runner
 from evaluation.benchmarks import scoring
 from evaluation.benchmarks.benchmark import Item
-from evaluation.benchmarks.images import Pictures
-from evaluation.job import Work
-from evaluation.lmmseval.session import (
-    DISTRIBUTIONS,
-    FILE,
-    HINT,
-    LAYOUTS,
-    NAME,
-    NO_REPLY,
-    Session,
-    Task,
-    results_of,
-    setup,
-)
+from evaluation.benchmarks.images import ImageStore
+from evaluation.job import Job
+from evaluation.lmmseval.session import FILE, LAYOUTS, NAME, NO_REPLY, Session, Task, results_of
 from evaluation.results import results, samples
 from evaluation.results.results import State
 from evaluation.results.samples import Sample
 from evaluation.serving import open
 from evaluation.serving.models import Target
 from evaluation.serving.open import Endpoint
-from evaluation.serving.relay import Upstream, recorded, relaying
+from evaluation.serving.relay import Upstream, lengths, relaying
 from evaluation.suites import Entry
 from training.supervise import watchdog
 
 
-def prepare(work: Work, target: Target) -> tuple[Session, list[Task]]:
-    """The session, and what is to be asked in it.
+def prepare(job: Job, target: Target) -> tuple[Session, list[Task]]:
+    """The session and its tasks.
 
     Raises:
-        EvaluationError: lmms-eval is not there, a benchmark is not one, or a judge was asked for.
+        EvaluationError: lmms-eval is not installed, a benchmark cannot be evaluated by it, or the job names a judge.
     """
-    kit = kits.find(NAME, DISTRIBUTIONS, work.interpreter(target), HINT, start=work.starts(target))
-    if work.judge and judges.resolve(work.judge, work.suite):
-        raise EvaluationError("With lmms-eval only what it grades by itself is evaluated; leave out --judge.")
-    tokens = work.tokens(target)
-    key = setup(kit, target, tokens)
-    session = Session(kit, target, tokens, key, (work.folder / NAME / key).absolute(), work.concurrency)
-    pictures = Pictures(work.folder)
-    return session, [_task(entry, work, pictures) for entry in work.suite.benchmarks]
+    session = job.session(Session, target)
+    if job.judge and judges.resolve(job.judge, job.suite):
+        raise EvaluationError("lmms-eval evaluates only what it grades without a judge; leave out --judge.")
+    images = ImageStore(job.folder)
+    return session, [_task(entry, job, images) for entry in job.suite.benchmarks]
 
 
-def _task(entry: Entry, work: Work, pictures: Pictures) -> Task:
+def _task(entry: Entry, job: Job, images: ImageStore) -> Task:
     if entry.file is None:
         if entry.lmms not in LAYOUTS:
             raise EvaluationError(
                 f"lmms-eval has no task for {entry.name} that it grades by itself and whose results are known here; "
                 f"take another engine, or a suite with some of {', '.join(LAYOUTS)}."
             )
-        if work.limit:
-            raise EvaluationError("--limit is for files; lmms-eval's own benchmarks are asked whole.")
+        if job.limit:
+            raise EvaluationError("lmms-eval evaluates its own benchmarks as a whole; leave out --limit.")
         return Task(entry, entry.lmms, LAYOUTS[entry.lmms])
-    benchmark = own_runner.loaded(entry, pictures, work.limit)
+    benchmark = own_runner.loaded(entry, images, job.limit)
     if any(len(item.options) < 2 for item in benchmark.items if not item.fault):
         raise EvaluationError(
-            f"With lmms-eval a file's samples must have options, and {entry.file} has others; use own."
+            f"With lmms-eval every sample of a file must have options, and {entry.file} has others; use --engine own."
         )
     return Task(entry, f"file_{benchmark.digest}", FILE, benchmark)
 
 
-def run(work: Work, target: Target) -> list[State]:
-    """Ask what is not done; how far each benchmark then is.
+def run(job: Job, target: Target) -> list[State]:
+    """Evaluate the tasks that are not done; returns the state of each benchmark.
 
     Raises:
-        EvaluationError: lmms-eval is not there, or a benchmark cannot be read.
+        EvaluationError: lmms-eval is not installed, or a benchmark cannot be read.
     """
-    session, tasks = prepare(work, target)
-    known = {results.named(state): state for state in results.states(work.folder)}
-    states = {task.name: known.get((target.label, work.suite.name, work.name(task.entry))) for task in tasks}
-    missing = [task for task in tasks if not _finished(states[task.name], session, task)]
+    session, tasks = prepare(job, target)
+    known = {results.named(state): state for state in results.states(job.folder)}
+    states = {task.name: known.get((target.label, job.suite.name, job.name(task.entry))) for task in tasks}
+    finished = {name: state for name, state in states.items() if state and state.state == "done"}
+    missing = [task for task in tasks if not _current(finished.get(task.name), session, task)]
     why = ""
     if missing:
-        work.display.note(f"lmms-eval {session.kit.version} asks {target.label}; its log is {session.log}")
+        job.display.note(f"lmms-eval {session.kit.version} asks {target.label}; its log is {session.log}")
         try:
-            with open.endpoint(target, work) as endpoint:
+            with open.endpoint(target, job) as endpoint:
                 for task in missing:
-                    why = why or _ask(work, session, task, endpoint)
+                    why = why or _ask(job, session, task, endpoint)
         except EvaluationError as error:
             why = str(error)
-    return [_read(work, session, task, why) if task in missing else _there(states[task.name]) for task in tasks]
+    return [_read(job, session, task, why) if task in missing else finished[task.name] for task in tasks]
 
 
-def _there(state: State | None) -> State:
-    assert state is not None
-    return state
-
-
-def _finished(state: State | None, session: Session, task: Task) -> bool:
-    if state is None or state.state != "done" or state.setup != session.setup:
+def _current(state: State | None, session: Session, task: Task) -> bool:
+    if state is None or state.setup != session.setup:
         return False
     return task.benchmark is None or state.benchmark_digest == task.benchmark.digest
 
 
-def _ask(work: Work, session: Session, task: Task, endpoint: Endpoint) -> str:
-    """Have lmms-eval ask and grade; "" or why that failed."""
-    session.write(task, work.folder)
+def _ask(job: Job, session: Session, task: Task, endpoint: Endpoint) -> str:
+    """Have lmms-eval ask and grade; returns "" or why that failed."""
+    session.write(task, job.folder)
     upstream = Upstream(endpoint.url, open.key(session.target), session.system)
     with relaying(upstream, session.journal) as relay:
         argv = session.command(task, relay.url, endpoint.served)
-        hub = () if task.benchmark else ("HF_TOKEN",)  # it fetches benchmarks of its own from there
-        told = session.variables(task) | kits.keys(relay.token)
-        ended = kits.run(session.kit, argv, told, session.folder, session.log, endpoint.ended, hub)
+        hub = () if task.benchmark else ("HF_TOKEN",)  # it downloads its own benchmarks from the Hub
+        variables = session.variables(task) | kits.keys(relay.token)
+        ended = kits.run(session.kit, argv, variables, session.folder, session.log, endpoint.ended, hub)
         return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
 
 
-def _read(work: Work, session: Session, task: Task, why: str) -> State:
-    """Keep what there is now of a benchmark."""
-    given = [item for item in task.benchmark.items if not item.fault] if task.benchmark else []
-    digest = task.benchmark.digest if task.benchmark else hashed(NAME, session.kit.version, task.name)
-    told = {one["text"].strip(): (one["tokens"], one["finish"]) for one in recorded(session.journal).values()}
-    rows = []
+def _read(job: Job, session: Session, task: Task, why: str) -> State:
+    """Record the samples, the state and the score of a task."""
+    benchmark = task.benchmark
+    given = [item for item in benchmark.items if not item.fault] if benchmark else []
+    digest = benchmark.digest if benchmark else hashed(NAME, session.kit.version, task.name)
+    wanted = len(benchmark.items) if benchmark else 0
+    begun = job.begun(session.target, task.entry, NAME, session.setup, digest, wanted)
+    replies, rows = lengths(session.journal), []
     for sample in _samples(session, task):
         place = int(sample["doc_id"])
-        item = given[place] if place < len(given) else None
-        rows.append(_row(work, session, task, digest, item, sample, told))
-    if task.benchmark:
-        rows += [_faulty(work, session, task, item) for item in task.benchmark.items if item.fault]
-    known = samples.known(work.folder, session.setup, digest)
-    samples.append(work.folder, [row for row in rows if known.get(row.sample) != row])
-    wanted = len(task.benchmark.items) if task.benchmark else max(len(rows), 1)
-    begun = work.begun(session.target, task.entry, NAME, session.setup, digest, wanted)
+        item = given[place] if place < len(given) else _item(sample)
+        rows.append(_row(begun, session, task, item, sample, replies))
+    rows += scoring.faulty(begun, benchmark, session.target.weights)
+    samples.update(job.folder, rows)
     value = _headline(session, task)
     fault = f"lmms-eval gave no score; see {session.log}." if rows and value is None else ""
-    if not rows and not why:  # it ends well whatever happened to it
+    if not rows and not why:  # its exit code is 0 whatever happened
         why = f"lmms-eval left no results ({watchdog.last_error(session.log, 0)}); its log is {session.log}."
-    # Its score counts what failed as wrong, so none of those that were asked may have.
-    most = (wanted - len(given)) / wanted if task.benchmark else 0.0
-    return scoring.keep(work.folder, begun, rows, task.layout.name, value, why, fault, most)
+    # Its score counts failed samples as wrong, so no sample that was asked may have failed.
+    most = (wanted - len(given)) / wanted if wanted else 0.0
+    return scoring.keep(job.folder, begun, rows, task.layout.name, value, why, fault, most)
+
+
+def _item(sample: Mapping[str, Any]) -> Item:
+    """A sample of a benchmark of lmms-eval's own."""
+    return Item(str(sample["doc_id"]), "", str(sample.get("input", "")), (), str(sample.get("target", "")), ())
 
 
 def _samples(session: Session, task: Task) -> list[Mapping[str, Any]]:
-    """The newest sample file's rows."""
+    """The rows of the newest sample file."""
     found = results_of(session.output(task), f"*_samples_{task.name}.jsonl")
     if not found:
         return []
@@ -158,60 +143,37 @@ def _samples(session: Session, task: Task) -> list[Mapping[str, Any]]:
 def _headline(session: Session, task: Task) -> float | None:
     found = results_of(session.output(task), "*_results.json")
     try:
-        told = json_file.read(found[-1])["results"][task.name][task.layout.metric]
-        return 100 * float(told)
+        return 100 * float(json_file.read(found[-1])["results"][task.name][task.layout.metric])
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None
 
 
 def _row(
-    work: Work,
+    begun: State,
     session: Session,
     task: Task,
-    digest: str,
-    item: Item | None,
+    item: Item,
     sample: Mapping[str, Any],
-    told: Mapping[str, tuple[int | None, str]],
+    replies: Mapping[str, tuple[int | None, str]],
 ) -> Sample:
-    reply = _text(sample.get("resps", sample.get("filtered_resps", "")))
-    tokens, finish = told.get(reply.strip(), (None, ""))
-    failed = NO_REPLY in reply
-    outcome = Outcome.RIGHT if task.layout.right(sample) >= 0.5 else Outcome.WRONG
-    letter = str(sample.get("letter", ""))
-    if task.benchmark and not letter:
-        outcome = Outcome.UNPARSED
-    return Sample(
-        model=session.target.label,
-        suite=work.suite.name,
-        benchmark=work.name(task.entry),
-        sample=item.sample if item else str(sample["doc_id"]),
-        setup=session.setup,
-        benchmark_digest=digest,
-        images=item.images if item else (),
-        question=item.question if item else str(sample.get("input", "")),
-        options=item.options if item else (),
-        gold=item.gold if item else str(sample.get("target", "")),
-        prediction="" if failed else reply,
-        answer=letter,
-        outcome=Outcome.FAILED if failed else outcome,
-        detail=reply[:300] if failed else "no letter was found" if outcome is Outcome.UNPARSED else "",
-        finish="error" if failed else finish,
-        tokens=None if failed else tokens,
-        engine=NAME,
-        weights=session.target.weights,
-        skill=item.skill if item else "",
-    )
-
-
-def _faulty(work: Work, session: Session, task: Task, item: Item) -> Sample:
-    assert task.benchmark is not None
-    return Sample(session.target.label, work.suite.name, work.name(task.entry), item.sample, session.setup,
-                  task.benchmark.digest, item.images, item.question, item.options, item.gold, "", "", Outcome.FAILED,
-                  item.fault, "error", None, "", NAME, session.target.weights, item.skill)  # fmt: skip
-
-
-def _text(reply: Any) -> str:
-    """A reply that may stand in lists."""
+    reply = sample.get("resps", sample.get("filtered_resps", ""))
     while isinstance(reply, list):
         reply = reply[0] if reply else ""
-    return str(reply)
+    reply, letter = str(reply), str(sample.get("letter", ""))
+    tokens, finish = replies.get(reply.strip(), (None, ""))
+    outcome, detail = Outcome.RIGHT if task.layout.score(sample) >= 0.5 else Outcome.WRONG, ""
+    if task.benchmark and not letter:
+        outcome, detail = Outcome.UNPARSED, "no letter was found"
+    if NO_REPLY in reply:
+        reply, outcome, detail, finish, tokens = "", Outcome.FAILED, reply[:300], "error", None
+    return scoring.sample(
+        begun,
+        item,
+        session.target.weights,
+        prediction=reply,
+        answer=letter,
+        outcome=outcome,
+        detail=detail,
+        finish=finish,
+        tokens=tokens,
+    )

@@ -1,15 +1,15 @@
-"""One model's work with lmms-eval: a folder for all that can change its replies, its tasks and its command.
+"""The evaluation of one model by lmms-eval: its folder, named by the set-up, its tasks and its command.
 
-Its chat models send no system turn, whatever `--system_instruction` says (lmms-eval 0.7.3 puts that into the text of
-models that take no messages), so the relay adds it.
+Chat models of lmms-eval send no system message, whatever `--system_instruction` says (version 0.7.3 puts it into the
+text of models that take no messages), so the relay adds it.
 """
 
 import glob
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,61 +17,47 @@ import yaml
 
 from capcurriculum import prompts
 from capcurriculum.files.unfinished import removed_if_it_fails
-from capcurriculum.rows import digest
 from capcurriculum.tables import publish, write_atomically
 from evaluation import kits
 from evaluation.benchmarks.benchmark import Benchmark
-from evaluation.kits import Kit
-from evaluation.serving.models import Target
 from evaluation.suites import Entry
 
 NAME = "lmms-eval"
-DISTRIBUTIONS = ("lmms-eval", "lmms_eval")
-HINT = "python -m pip install lmms-eval==0.7.3 in one of its own"
-#: What stands in place of a reply that never came.
+#: The beginning of the text that replaces a missing reply.
 NO_REPLY = "[LMMS_EVAL_REQUEST_FAILED"
-_VERSION = 1
-_SCHEMA = pa.schema(
-    [
-        ("problem", pa.string()),
-        ("options", pa.list_(pa.string())),
-        ("answer", pa.string()),
-        ("images", pa.list_(pa.struct([("bytes", pa.binary())]))),
-    ]
-)
+_IMAGE = pa.struct([("bytes", pa.binary())])
+_SCHEMA = pa.schema([("problem", pa.string()), ("options", pa.list_(pa.string())), ("answer", pa.string()),
+                     ("images", pa.list_(_IMAGE))])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The headline metric of a task as `results.json` names it, and where a sample says whether it was right."""
+    """The key of a task's headline metric in `results.json`, the key of a sample's score, and the metric's name."""
 
     metric: str
-    right: Callable[[Mapping[str, Any]], float]
+    key: str
     name: str = "accuracy"
 
-
-def _plain(key: str) -> Callable[[Mapping[str, Any]], float]:
-    return lambda sample: float(sample[key])
-
-
-def _inner(key: str) -> Callable[[Mapping[str, Any]], float]:
-    return lambda sample: float(sample[key]["score"])
+    def score(self, sample: Mapping[str, Any]) -> float:
+        """The score of a sample, from 0 to 1."""
+        value = sample[self.key]
+        return float(value["score"] if isinstance(value, dict) else value)
 
 
-FILE = Layout("accuracy,none", _plain("accuracy"))
-#: Tasks that lmms-eval grades by itself; read in its source.
+FILE = Layout("accuracy,none", "accuracy")
+#: Tasks that lmms-eval grades without a judge, from its source.
 LAYOUTS: Mapping[str, Layout] = {
-    "realworldqa": Layout("exact_match,none", _plain("exact_match")),
-    "mmstar": Layout("average,none", _inner("average"), "mean accuracy of categories"),
-    "pope": Layout("pope_f1_score,none", _inner("pope_accuracy"), "F1"),
-    "chartqa": Layout("relaxed_overall,none", _plain("relaxed_overall")),
-    "textvqa_val": Layout("exact_match,none", _plain("exact_match"), "VQA score"),
+    "realworldqa": Layout("exact_match,none", "exact_match"),
+    "mmstar": Layout("average,none", "average", "mean accuracy of categories"),
+    "pope": Layout("pope_f1_score,none", "pope_accuracy", "F1"),
+    "chartqa": Layout("relaxed_overall,none", "relaxed_overall"),
+    "textvqa_val": Layout("exact_match,none", "exact_match", "VQA score"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A benchmark as lmms-eval knows it; `benchmark` is that of a file."""
+    """A benchmark as lmms-eval knows it; `benchmark` is set for a file."""
 
     entry: Entry
     name: str
@@ -81,14 +67,18 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Session(kits.Session):
-    """Where and how lmms-eval asks one model."""
+    """The evaluation of one model by lmms-eval."""
+
+    name: ClassVar[str] = NAME
+    distributions: ClassVar[tuple[str, ...]] = ("lmms-eval", "lmms_eval")
+    hint: ClassVar[str] = "python -m pip install lmms-eval==0.7.3 in one of its own"
 
     def output(self, task: Task) -> Path:
-        """Where a task's results go."""
+        """The output folder of a task."""
         return self.folder / "work" / task.name
 
     def write(self, task: Task, root: Path) -> None:
-        """A benchmark file as a task of lmms-eval's; pictures are read below `root`."""
+        """Write the task of a benchmark file, whose images lie below `root`."""
         if task.benchmark is None:
             return
         folder = self.folder / "tasks"
@@ -108,7 +98,7 @@ class Session(kits.Session):
         write_atomically(folder / f"{task.name}.yaml", self._task(task, data).encode())
 
     def _task(self, task: Task, data: Path) -> str:
-        told = {
+        fields = {
             "task": task.name,
             "dataset_path": "parquet",
             "dataset_kwargs": {"data_files": {"test": glob.escape(str(data))}},
@@ -122,11 +112,11 @@ class Session(kits.Session):
         lines = [f"{key}: !function functions.{name}" for key, name in functions.items()]
         metrics = "metric_list:\n  - {metric: accuracy, aggregation: mean, higher_is_better: true}\n" \
                   "  - {metric: letter, aggregation: !function functions.last, higher_is_better: true}"  # fmt: skip
-        return f"{yaml.safe_dump(told, sort_keys=False)}{chr(10).join(lines)}\n{metrics}\n"
+        return f"{yaml.safe_dump(fields, sort_keys=False)}{chr(10).join(lines)}\n{metrics}\n"
 
     def command(self, task: Task, url: str, served: str) -> list[str]:
         """lmms-eval's arguments for one task."""
-        # No api_key, which anybody could read here: it takes that of its environment.
+        # No api_key, since other users can read a command line; lmms-eval takes that of its environment.
         model = f"model={served},base_url={url},num_concurrent={self.concurrency},timeout=1800,max_retries=2"
         words = ["-m", "lmms_eval", "--model", "openai", "--model_args", model, "--tasks", task.name]
         words += ["--gen_kwargs", f"max_new_tokens={self.max_tokens},temperature=0,do_sample=False"]
@@ -134,23 +124,16 @@ class Session(kits.Session):
         return [*words, *(["--include_path", str(self.folder / "tasks")] if task.benchmark else [])]
 
     def variables(self, task: Task) -> dict[str, str]:
-        """What its process is told by its environment; files of ours need no network."""
-        own = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(self.folder / "cache")} if task.benchmark else {}
-        return {"LMMS_EVAL_USE_CACHE": "False", **own}
+        """Environment variables of its process; benchmark files need no network."""
+        offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(self.folder / "cache")} if task.benchmark else {}
+        return {"LMMS_EVAL_USE_CACHE": "False", **offline}
 
     @property
     def system(self) -> str:
-        """The system turn that the relay adds."""
+        """The system message that the relay adds."""
         return prompts.system() if self.target.system else ""
 
 
-def setup(kit: Kit, target: Target, max_tokens: int) -> str:
-    """Digest of all that can change a reply that lmms-eval gets."""
-    system = prompts.digest("system") if target.system else ""
-    who = target.weights or [target.label, target.model]
-    return digest(NAME, _VERSION, kit.version, who, system, max_tokens)
-
-
 def results_of(folder: Path, pattern: str) -> Sequence[Path]:
-    """Files below an output folder, oldest first; their names begin with the time."""
+    """Files below an output folder, oldest first, as their names begin with a timestamp."""
     return sorted(folder.glob(f"**/{pattern}"), key=lambda path: path.name)

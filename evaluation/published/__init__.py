@@ -1,22 +1,19 @@
-"""Numbers that others have published, with how each was read: shown beside ours, and never as ours."""
+"""Published numbers with how each was obtained, shown beside measured ones."""
 
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+
+from capcurriculum.recipe.base import Section
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Model(Section):
+    """A model of the paper: `base` trained in a `setting`, or another model of its size. Scores are in percent.
 
-
-class Model(_Record):
-    """One model of the paper: `setting` is how `base` was trained, or another model of its size. Scores are percent.
-
-    `averages` are by group of benchmarks (`Paper.suites`) and stated; single benchmarks are stated, read off a figure
-    (good to about 0.3), or derived from averages.
+    `averages` are over groups of benchmarks (`Paper.suites`) and stated in the paper. Scores of single benchmarks are
+    stated, read off a figure (to about 0.3), or derived from averages.
     """
 
     base: str
@@ -28,21 +25,21 @@ class Model(_Record):
 
     @property
     def benchmarks(self) -> Mapping[str, tuple[float, str]]:
-        """Benchmark -> score and how it is known."""
+        """Benchmark -> its score and how it was obtained."""
         kinds = (("derived", self.derived), ("figure", self.figure), ("stated", self.stated))
         return {name: (score, how) for how, scores in kinds for name, score in scores.items()}
 
 
-class ReplyTokens(_Record):
-    """Mean tokens of a reply on validation rows, read off a figure."""
+class ReplyTokens(Section):
+    """Mean length of a reply on validation rows, in tokens, read off a figure."""
 
     base: str
     merged: int
     staged: int
 
 
-class PerceptionErrors(_Record):
-    """Which share of wrong answers a judge called errors of perception, and how often people agreed with it."""
+class PerceptionErrors(Section):
+    """The share of wrong answers that a judge classified as perception errors, and its agreement with people."""
 
     base: str
     share_of_wrong_answers: float
@@ -50,8 +47,8 @@ class PerceptionErrors(_Record):
     people_checked: int
 
 
-class Paper(_Record):
-    """All of it. `suites` maps a suite to its groups of benchmarks by their names in VLMEvalKit."""
+class Paper(Section):
+    """The paper. `suites` maps a suite to its groups of benchmarks, by their names in VLMEvalKit."""
 
     paper: str
     url: str
@@ -62,7 +59,7 @@ class Paper(_Record):
     perception_errors: PerceptionErrors
 
     def of(self, base: str) -> tuple[Model, ...]:
-        """The models that were trained from `base`, or compared with those."""
+        """The models that were trained from `base` or compared with those."""
         return tuple(model for model in self.models if model.base == base)
 
     @property
@@ -72,16 +69,16 @@ class Paper(_Record):
 
     @property
     def averaged(self) -> Mapping[str, tuple[str, ...]]:
-        """The groups, and `overall`, which is of all benchmarks of the main suite."""
+        """The groups, and `overall` for all benchmarks of the main suite."""
         return {**self.groups, "overall": tuple(name for names in self.suites["main"].values() for name in names)}
 
     def averages(self, scores: Mapping[str, float]) -> dict[str, float]:
-        """Group -> mean of somebody's scores by benchmark, of the groups that are complete."""
+        """Group -> mean of the scores (by benchmark), for complete groups."""
         found = ((group, names) for group, names in self.averaged.items() if scores.keys() >= set(names))
         return {group: sum(scores[name] for name in names) / len(names) for group, names in found}
 
 
 @cache
 def paper() -> Paper:
-    """The published numbers of *From Seeing to Thinking*."""
+    """The published numbers of *From Seeing to Thinking* (arXiv 2605.20177)."""
     return Paper.model_validate(yaml.safe_load((files(__package__) / "paper.yaml").read_text(encoding="utf-8")))

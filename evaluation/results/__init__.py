@@ -1,1 +1,1 @@
-"""What was measured of models: evaluation folders, their samples, and comparisons."""
+"""Results of evaluations: scores, samples, and comparisons."""

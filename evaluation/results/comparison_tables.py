@@ -1,7 +1,6 @@
-"""A comparison as tables, the same for the terminal, for Markdown files and for cards.
+"""Tables of a comparison, for the terminal, Markdown files and cards.
 
-Published numbers stand in rows of their own that say so, below the measured ones, and enter no average but those that
-were published.
+Published numbers have rows of their own, marked as such, below the measured ones, and enter no measured average.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +11,14 @@ from evaluation.results.comparisons import Comparison, Interval, Pair, Standing
 
 TITLES = {"visual_math": "visual math", "perception": "perception", "overall": "overall", "extended": "extended"}
 PUBLISHED, MEASURED, UNKNOWN = "published, not measured by us", "measured by us", "not measured"
-#: How a published number that was not stated is known, in a word.
-_HOW = {"stated": "", "figure": " (from a figure)", "derived": " (derived)"}
-#: Of a budget's numbers of tokens, how many a table shows.
+#: A suffix for published numbers that the paper does not state.
+HOW = {"stated": "", "figure": " (from a figure)", "derived": " (derived)"}
+#: Columns of the table of accuracy at equal length.
 _SHOWN = 6
 
 
 def sheets(found: Comparison, paper: Paper, published: Sequence[Model]) -> Iterator[Sheet]:
-    """All tables, what matters most first."""
+    """All tables, most important first."""
     yield headline(found, paper, published)
     yield scores(found, published)
     for pair in found.pairs:
@@ -30,10 +29,7 @@ def sheets(found: Comparison, paper: Paper, published: Sequence[Model]) -> Itera
 
 
 def headline(found: Comparison, paper: Paper, published: Sequence[Model]) -> Sheet:
-    """Averages over groups of benchmarks; a measured one stands only where every benchmark of its group is finished.
-
-    Where no group of the paper's is, the average is over the benchmarks that are finished for all models.
-    """
+    """Averages over complete groups of benchmarks; without one, over the benchmarks finished for all models."""
     own = {one.name: paper.averages(found.scores(one.name)) for one in found.models}
     titles = dict(TITLES)
     if not any(own.values()):
@@ -50,16 +46,16 @@ def headline(found: Comparison, paper: Paper, published: Sequence[Model]) -> She
 
 
 def scores(found: Comparison, published: Sequence[Model]) -> Sheet:
-    """Every benchmark, model by model, and what was published of it below."""
+    """The scores of each benchmark by model, followed by published ones."""
     numbers = ("score", "samples", "unparsed", "reply tokens")
     order = {one.name: place for place, one in enumerate(found.models)}
     rows: list[tuple[str, ...]] = []
     for suite, benchmark in sorted({(one.suite, one.benchmark) for one in found.standings}):
         own = [one for one in found.standings if (one.suite, one.benchmark) == (suite, benchmark)]
         rows += [_scored(one) for one in sorted(own, key=lambda one: order[one.name])]
-        told = [(model, *model.benchmarks[benchmark]) for model in published if benchmark in model.benchmarks]
-        rows += [(Name(benchmark), _called(model), PUBLISHED, f"{score:g}{_HOW[how]}", "", "", "", "")
-                 for model, score, how in told]  # fmt: skip
+        others = [(model, *model.benchmarks[benchmark]) for model in published if benchmark in model.benchmarks]
+        rows += [(Name(benchmark), _called(model), PUBLISHED, f"{score:g}{HOW[how]}", "", "", "", "")
+                 for model, score, how in others]  # fmt: skip
     columns = ("benchmark", "model", "whose number", *numbers, "graded by")
     return Sheet("Scores by benchmark, percent", columns, numbers, tuple(rows))
 
@@ -77,7 +73,7 @@ def _scored(one: Standing) -> tuple[str, ...]:
 
 
 def gains(pair: Pair) -> Sheet:
-    """What the second model gains over the first on the samples known for both, benchmark by benchmark."""
+    """Gains of the second model over the first by benchmark, on the samples known for both."""
     numbers = ("samples", "unknown", "gain in points (95 %)", "if unknown", "only first", "only second", "p",
                "p (Holm)", "length ratio (95 %)")  # fmt: skip
     rows = tuple(
@@ -100,7 +96,7 @@ def gains(pair: Pair) -> Sheet:
 
 
 def groups(pair: Pair) -> Iterator[Sheet]:
-    """The same over groups of benchmarks, where one is complete."""
+    """Gains over complete groups of benchmarks, if there are any."""
     numbers = ("benchmarks", "gain in points (95 %)", "length ratio (95 %)")
     rows = tuple(
         (TITLES.get(one.name, one.name), str(len(one.benchmarks)), _gain(one.gain), _ratio(one.length))
@@ -112,7 +108,7 @@ def groups(pair: Pair) -> Iterator[Sheet]:
 
 
 def at_equal_length(found: Comparison) -> Sheet:
-    """Accuracy when only replies up to so many tokens count, for some numbers of the curves."""
+    """Accuracy at equal length, for a few points of the curves; raises `ValueError` without curves."""
     if found.budget is None:
         raise ValueError("there is no accuracy at equal length")
     budget = found.budget
@@ -128,7 +124,7 @@ def at_equal_length(found: Comparison) -> Sheet:
 
 
 def chosen(found: Comparison, paper: Paper) -> tuple[Model, ...]:
-    """The published models that have a number of a benchmark, or an average of a group, that was measured here."""
+    """The published models with a number for a measured benchmark, or for a group with one."""
     measured = {one.benchmark for one in found.standings}
     groups = {group for group, names in paper.averaged.items() if measured & set(names)}
     return tuple(one for one in paper.models if measured & one.benchmarks.keys() or groups & one.averages.keys())

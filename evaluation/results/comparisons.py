@@ -1,6 +1,6 @@
-"""Models compared on the same samples: the `comparison.json` that `compare` writes and cards read.
+"""The record of a comparison of models on the same samples: `comparison.json`, written by `compare` and read by cards.
 
-Everything in it was measured here; published numbers are never part of it. Scores and gains are in percent and points.
+It contains measured numbers only, no published ones. Scores are in percent and gains in percentage points.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ class Interval(_Record):
 
 
 class Compared(_Record):
-    """A model: what the comparison calls it, its label in the results, and its checkpoint's digest ("" unknown)."""
+    """A model: its name in the comparison, its label in the results, and its checkpoint's digest ("" unknown)."""
 
     name: str
     model: str
@@ -35,7 +35,7 @@ class Compared(_Record):
 
 
 class Standing(_Record):
-    """A compared model on a benchmark, as evaluation left it; `score` is None where it is not finished (`state`)."""
+    """A model on a benchmark; `score` is None for an unfinished benchmark (see `state`)."""
 
     name: str
     suite: str
@@ -56,11 +56,11 @@ class Standing(_Record):
 class Line(_Record):
     """Two models on the samples of a benchmark whose outcome is known for both.
 
-    `before` and `after` are their accuracies over these `pairs` samples, so they differ from scores where some outcomes
-    are unknown. `unknown` samples are known for one model at most; `least` and `most` are the gains if all of them had
-    gone against the second model, or for it. `only_before` and `only_after` are samples that one model alone has right,
-    `p` is McNemar's exact test on them, and `p_holm` is adjusted for the number of benchmarks of the pair. `length` is
-    the second model's mean reply in tokens over the first one's, over the `lengths` samples where both are known.
+    `before` and `after` are their accuracies over these `pairs` samples, which differ from scores where outcomes are
+    unknown. `unknown` samples are known for at most one model; `least` and `most` are the gains if all of them went
+    against the second model, or for it. `only_before` and `only_after` count samples that only one model has right, `p`
+    is McNemar's exact test on them, and `p_holm` is adjusted for the benchmarks of the pair. `length` is the second
+    model's mean reply length over the first's, over the `lengths` samples where both are known.
     """
 
     suite: str
@@ -82,7 +82,7 @@ class Line(_Record):
 
 
 class Group(_Record):
-    """The mean gain over several benchmarks, each as much, and the ratio of mean reply lengths, averaged alike."""
+    """The unweighted mean gain over several benchmarks, and the ratio of mean reply lengths."""
 
     name: str
     benchmarks: tuple[str, ...]
@@ -91,7 +91,7 @@ class Group(_Record):
 
 
 class Pair(_Record):
-    """What the model `after` gains over the model `before`, by benchmark and by group."""
+    """The gains of the model `after` over the model `before`, by benchmark and by group."""
 
     before: str
     after: str
@@ -109,9 +109,9 @@ class Curve(_Record):
 
 
 class Budget(_Record):
-    """Accuracy at equal length: a reply counts as right if it is right and has at most so many `tokens`.
+    """Accuracy at equal length: the share of replies that are right and have at most so many `tokens`.
 
-    It is over the `samples` whose outcome and length are known for all compared models, the mean over `benchmarks`.
+    The mean over `benchmarks`, over the `samples` whose outcome and length are known for all models.
     """
 
     benchmarks: tuple[str, ...]
@@ -121,7 +121,7 @@ class Budget(_Record):
 
 
 class Comparison(_Record):
-    """All of it; the first model is what the others are compared with."""
+    """A comparison of the first model with the others; `draws` is the number of bootstrap draws."""
 
     version: int = VERSION
     models: tuple[Compared, ...]
@@ -131,16 +131,12 @@ class Comparison(_Record):
     draws: int
 
     def scores(self, name: str) -> dict[str, float]:
-        """Benchmark -> score of a compared model, of those that are finished."""
+        """Benchmark -> score of a model, for finished benchmarks."""
         return {one.benchmark: one.score for one in self.standings if one.name == name and one.score is not None}
 
 
 def load(path: Path) -> Comparison:
-    """A comparison's file.
-
-    Raises:
-        RunError: it is damaged, or of another version.
-    """
+    """Read a comparison; raises `RunError` where the file is damaged or of another version."""
     try:
         found = Comparison.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
@@ -151,9 +147,5 @@ def load(path: Path) -> Comparison:
 
 
 def comparisons(evaluation: Path) -> list[Comparison]:
-    """All that an evaluation folder holds, by the names of their folders; none is no error.
-
-    Raises:
-        RunError: one is damaged.
-    """
+    """The comparisons of an evaluation folder, sorted by folder name; raises `RunError` where one is damaged."""
     return [load(path) for path in sorted((evaluation / FOLDER).glob(f"*/{FILE}"))]

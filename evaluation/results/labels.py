@@ -1,7 +1,7 @@
-"""Which results a user means by the name of a model: a label in an evaluation folder, or the folder itself.
+"""Resolve the name of an evaluated model: a label in an evaluation folder, or the folder itself.
 
-One label may have replies from several set-ups (retrained, asked otherwise); those that count are the ones its score
-was computed from, or that its state says are being gathered.
+A label may have replies of several set-ups (retrained, other sampling). Those of its score count, or of its state while
+there is no score.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from evaluation.results import results
 from evaluation.results.results import Score, State
 from evaluation.results.samples import Sample, samples
 
-#: Where evaluations go that belong to no run.
+#: The folder of evaluations without a run.
 DEFAULT = "evaluations"
 #: Suite and benchmark.
 Benchmark = tuple[str, str]
@@ -24,7 +24,7 @@ Benchmark = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A model in an evaluation folder: its scores, and how far it is on what has none; `name` is what it is called."""
+    """A model in an evaluation folder: its `name` for users, its label (`model`), its scores and states."""
 
     name: str
     model: str
@@ -34,26 +34,22 @@ class Measured:
 
     @property
     def benchmarks(self) -> list[Benchmark]:
-        """Everything it was asked, by suite and name."""
+        """Its benchmarks, sorted."""
         return sorted({*self.scores, *self.states})
 
     @property
     def weights(self) -> str:
-        """The digest of its checkpoint, "" where it is unknown or not the same everywhere."""
+        """The digest of its checkpoint, "" if unknown or not the same for all scores."""
         found = {score.weights for score in self.scores.values()}
         return found.pop() if len(found) == 1 else ""
 
     def asked(self, benchmark: Benchmark) -> tuple[str, str]:
-        """Set-up and benchmark digest of the replies that count; "" where there are none."""
+        """Set-up and benchmark digest of the replies that count, "" without any."""
         found = self.scores.get(benchmark) or self.states.get(benchmark)
         return (found.setup, found.benchmark_digest) if found else ("", "")
 
     def replies(self) -> dict[Benchmark, dict[str, Sample]]:
-        """For each benchmark, sample id -> the reply that counts.
-
-        Raises:
-            RunError: the table is damaged.
-        """
+        """Benchmark -> sample id -> the reply that counts; raises `RunError` where the table is damaged."""
         setups = {self.asked(benchmark)[0] for benchmark in self.benchmarks} - {""}
         found: defaultdict[tuple[str, str], dict[str, Sample]] = defaultdict(dict)
         for one in samples(self.folder, pl.col("setup").is_in(sorted(setups))):
@@ -62,34 +58,35 @@ class Measured:
 
 
 def measured(named: Sequence[str], within: str | None = None) -> list[Measured]:
-    """The models of these names: labels in the folder `within`, or `FOLDER`, or `FOLDER:LABEL`.
+    """The models called so: labels in the folder `within`, `FOLDER`, or `FOLDER:LABEL`.
 
     Raises:
-        RunError: a name is none, is of several models, or is given twice.
+        RunError: there is no such model, a name means several, or two names mean the same.
     """
     folder = results.folder_of(within) if within else None
     found = [_one(name, folder) for name in named]
     keys = [(one.folder.resolve(), one.model) for one in found]
     if twice := next((one.name for one, key in zip(found, keys, strict=True) if keys.count(key) > 1), ""):
         raise RunError(f"{twice} is named twice; name each model once.")
-    labels = [one.model for one in found]
-    named_apart = [replace(one, name=f"{one.model} ({_called(one.folder)})") if labels.count(one.model) > 1 else one
-                   for one in found]  # fmt: skip
-    names = [one.name for one in named_apart]
-    return [replace(one, name=f"{one.model} ({one.folder})") if names.count(one.name) > 1 else one
-            for one in named_apart]  # fmt: skip
+    for place in (_called, str):  # equal labels are distinguished by the run, else by the folder
+        names = [one.name for one in found]
+        found = [replace(one, name=f"{one.model} ({place(one.folder)})") if names.count(one.name) > 1 else one
+                 for one in found]  # fmt: skip
+    return found
 
 
 def _one(name: str, within: Path | None) -> Measured:
-    """A label of `within`, or of the folder that evaluations without a run go to; else a folder, and a label of it."""
+    """A label in `within` or `DEFAULT`, else a folder with one model, or `FOLDER:LABEL`."""
     default = within or Path(DEFAULT)
     labels = _labels(default) if default.is_dir() else {}
     if name in labels:
         return labels[name]
-    for place in (at for at, character in enumerate(name) if character == ":"):  # labels may hold colons too
-        folder = _folder(name[:place])
-        if folder is not None:
-            return _labelled(_labels(folder), name[place + 1 :], str(folder))
+    for end in (at for at, character in enumerate(name) if character == ":" and at):  # labels may contain colons
+        try:
+            folder = results.folder_of(name[:end])
+        except RunError:
+            continue
+        return _labelled(_labels(folder), name[end + 1 :], str(folder))
     if within is not None:
         return _labelled(labels, name, str(within))
     labels = _labels(results.folder_of(name))
@@ -97,13 +94,6 @@ def _one(name: str, within: Path | None) -> Measured:
         known = ", ".join(labels) or "none"
         raise RunError(f"{name} holds results of several models or of none ({known}); name one as {name}:MODEL.")
     return next(iter(labels.values()))
-
-
-def _folder(name: str) -> Path | None:
-    try:
-        return results.folder_of(name) if name else None
-    except RunError:
-        return None
 
 
 def _labelled(labels: Mapping[str, Measured], label: str, place: str) -> Measured:
@@ -128,6 +118,6 @@ def _labels(folder: Path) -> dict[str, Measured]:
 
 
 def _called(folder: Path) -> str:
-    """A run's name for its evaluation folder, else the folder's own."""
+    """The name of the run of an evaluation folder, else of the folder."""
     resolved = folder.resolve()
     return resolved.parent.name if resolved.name == results.FOLDER else resolved.name

@@ -1,12 +1,12 @@
-"""What was measured of models: an evaluation folder, as evaluation writes it and cards and comparisons read it.
+"""The evaluation folder: what evaluation measures, and what cards and comparisons read.
 
-It is `evaluation/` of a run, or any folder that `evaluate --out` was given, and holds
+It is `evaluation/` of a run, or the folder named by `evaluate --out`, and holds
 
 - `heldout-*.json`: a list of `HeldOut`, one for each model and held-out stage (written by `evaluation.heldout`).
-- `results.parquet`: one row for each model and benchmark with the columns of `Score`; further columns are passed over,
-  and so are rows with a `sample`, which are single replies. A later score of the same model, suite and benchmark
-  replaces the earlier one, and a benchmark that is not finished, or whose judge was not there, has no row.
-- `samples/`: single replies (`evaluation.results.samples`); `states.json`: how far each benchmark is (`State`).
+- `results.parquet`: one row for each model and benchmark with the columns of `Score`. Other columns are ignored, and so
+  are rows with a `sample`, which are single replies. A later score of the same model, suite and benchmark replaces the
+  earlier one. A benchmark that is not finished, or whose judge was unavailable, has no row.
+- `samples/`: single replies (`evaluation.results.samples`); `states.json`: the progress of each benchmark (`State`).
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from capcurriculum import run
 from capcurriculum.errors import RunError
@@ -31,14 +31,15 @@ from evaluation.results import samples
 FOLDER, SCORES, HELD_OUT, STATES = "evaluation", "results.parquet", "heldout-*.json", "states.json"
 #: Model, suite, benchmark.
 Name = tuple[str, str, str]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class HeldOut(BaseModel):
-    """A model (`start`, `after STAGE`) on the rows of a stage that nothing was trained on.
+    """A model (`start`, `after STAGE`) on the held-out rows of one stage.
 
     `accuracy` is the share of right replies, `half_width` that of its 95 % interval, `unparsed` the share of replies
-    without an answer, `tokens` the mean length of a reply, `rates` the share of right replies by question id, `weights`
-    the checkpoint's digest ("" where the file does not tell).
+    without a readable answer, `tokens` the mean length of a reply, `rates` the share of right replies by question id,
+    `weights` the digest of the checkpoint ("" if not recorded).
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -57,11 +58,11 @@ class HeldOut(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A model on a benchmark of a suite: percent, with a 95 % interval (None where none was computed).
+    """A model on a benchmark of a suite, in percent, with a 95 % interval (None where none was computed).
 
-    `tokens` is the mean length of a reply, `judge` who graded ("" for a program). `metric` says what `score` is:
-    `accuracy` is `right` over `samples`, that is right + wrong + unparsed, and leaves out `failed`; other names are the
-    engine's own. `setup`, `weights`, `benchmark_digest` and `engine` are those of its samples.
+    `tokens` is the mean length of a reply, `judge` the judge model ("" for a program). `metric` names what `score` is:
+    `accuracy` is `right` over `samples` (right + wrong + unparsed, without `failed`); other names are the engine's own.
+    `setup`, `weights`, `benchmark_digest` and `engine` are those of its samples.
     """
 
     model: str
@@ -85,10 +86,10 @@ class Score:
 
 
 class State(BaseModel):
-    """How far a model is on a benchmark. `detail` is a sentence, with the mend where there is one.
+    """The progress of a model on a benchmark; `detail` is one sentence, with the remedy where there is one.
 
-    `done`: there is a score. `incomplete`: samples are missing or failed; `judge unavailable`: replies are there and
-    wait for a judge; `failed`: the engine gave up. The last three have no score; the same command goes on with them.
+    `done`: there is a score. `incomplete`: samples are missing or failed. `judge unavailable`: replies wait to be
+    judged. `failed`: the engine gave up. All but `done` have no score and are resumed by the same command.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -106,40 +107,38 @@ class State(BaseModel):
 
 
 def held_out(folder: Path) -> list[HeldOut]:
-    """All that a run folder holds of held-out accuracy, whichever rows and models it is of; none is no error.
+    """All held-out scores of a run folder, over all rows and models; empty where there are none.
 
     Raises:
         RunError: a file is damaged.
     """
-    found: list[HeldOut] = []
-    for path in sorted((folder / FOLDER).glob(HELD_OUT)):
-        found += held_out_in(path)
-    return found
+    return [one for path in sorted((folder / FOLDER).glob(HELD_OUT)) for one in held_out_in(path)]
 
 
 def held_out_in(path: Path) -> list[HeldOut]:
-    """What one file holds of it.
+    """The held-out scores of one file; raises `RunError` where it is damaged."""
+    return _records(path, HeldOut)
 
-    Raises:
-        RunError: it is damaged.
-    """
+
+def states(folder: Path) -> list[State]:
+    """The state of every benchmark of an evaluation folder; raises `RunError` where the file is damaged."""
+    path = folder / STATES
+    return _records(path, State) if path.is_file() else []
+
+
+def _records(path: Path, kind: type[_Model]) -> list[_Model]:
     try:
-        return [HeldOut.model_validate(one) for one in json_file.read(path)]
-    except (OSError, ValueError, TypeError, ValidationError) as error:
+        return [kind.model_validate(one) for one in json_file.read(path)]
+    except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
 
 
-def scores(folder: Path) -> list[Score]:
-    """What a run folder holds of benchmark scores; none is no error.
+def scores_in(folder: Path) -> list[Score]:
+    """The benchmark scores of an evaluation folder; empty where there are none.
 
     Raises:
-        RunError: the file is damaged, or lacks a column.
+        RunError: the file is damaged, lacks a column, or holds a score outside 0 to 100.
     """
-    return scores_in(folder / FOLDER)
-
-
-def scores_in(folder: Path) -> list[Score]:
-    """The scores of an evaluation folder; see `scores`."""
     path = folder / SCORES
     if not path.is_file():
         return []
@@ -148,7 +147,7 @@ def scores_in(folder: Path) -> list[Score]:
         frame = pl.read_parquet(path, glob=False)
         if "sample" in frame.columns:
             frame = frame.filter(pl.col("sample").cast(pl.String).fill_null("") == "")
-        names = [*_NEEDED, *(name for name in _FURTHER if name in frame.columns)]
+        names = [*_NEEDED, *(name for name in _OPTIONAL if name in frame.columns)]
         return [_score(row) for row in frame.select(names).iter_rows(named=True)]
     except (pl.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -158,10 +157,10 @@ def scores_in(folder: Path) -> list[Score]:
 
 
 def put_score(folder: Path, name: Name, score: Score | None) -> None:
-    """Replace the score of that name (model, suite, benchmark) in an evaluation folder, by none if None, atomically.
+    """Replace the score of that name atomically, or remove it (None).
 
     Raises:
-        RunError: the file that is there is damaged.
+        RunError: the existing file is damaged.
     """
     found = scores_in(folder)
     kept = [one for one in found if named(one) != name] + ([score] if score else [])
@@ -175,8 +174,16 @@ def put_score(folder: Path, name: Name, score: Score | None) -> None:
     write_atomically(folder / SCORES, data.getvalue())
 
 
+def put_state(folder: Path, new: State) -> None:
+    """Replace the state of the same model, suite and benchmark, atomically."""
+    kept = {named(state): state for state in states(folder)} | {named(new): new}
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([state.model_dump() for state in kept.values()], indent=1)
+    write_atomically(folder / STATES, (text + "\n").encode())
+
+
 def folder_of(name: str, runs: str = "runs") -> Path:
-    """The evaluation folder a user names: such a folder itself, or that of a run (its folder, name or recipe).
+    """The evaluation folder that `name` names: itself, or that of a run (its folder, name or recipe).
 
     Raises:
         RunError: there is neither.
@@ -187,50 +194,21 @@ def folder_of(name: str, runs: str = "runs") -> Path:
     return run.named(name, runs).path / FOLDER
 
 
-def states(folder: Path) -> list[State]:
-    """How far everything in an evaluation folder is.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    path = folder / STATES
-    if not path.is_file():
-        return []
-    try:
-        return [State.model_validate(one) for one in json_file.read(path)]
-    except (OSError, ValueError, TypeError, ValidationError) as error:
-        raise RunError(f"{path} is damaged; remove it and evaluate again.") from error
-
-
-def put_state(folder: Path, new: State) -> None:
-    """Replace the state of the same model, suite and benchmark, atomically."""
-    kept = {named(state): state for state in states(folder)} | {named(new): new}
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps([state.model_dump() for state in kept.values()], indent=1)
-    write_atomically(folder / STATES, (text + "\n").encode())
-
-
 def named(one: Score | State) -> Name:
-    """What a score or a state is of."""
+    """The model, suite and benchmark of a score or a state."""
     return one.model, one.suite, one.benchmark
 
 
 _NEEDED = tuple(f.name for f in dataclasses.fields(Score) if f.default is dataclasses.MISSING)
-_FURTHER = tuple(f.name for f in dataclasses.fields(Score) if f.default is not dataclasses.MISSING)
+_OPTIONAL = tuple(f.name for f in dataclasses.fields(Score) if f.default is not dataclasses.MISSING)
 
 
 def _score(row: Mapping[str, Any]) -> Score:
-    """A row as a record, whatever kinds of numbers another program wrote."""
-    values: dict[str, Any] = {name: _number(row[name]) for name in ("low", "high", "tokens")}
-    texts: dict[str, Any] = {name: str(row[name]) for name in ("model", "suite", "benchmark")} | {
-        "judge": str(row["judge"] or "")
-    }
-    further = {name: row[name] for name in _FURTHER if row.get(name) is not None}
-    found = Score(**texts, **values, **further, score=float(row["score"]), samples=int(row["samples"]))
+    """A row as a record, whatever number types another program wrote."""
+    values: dict[str, Any] = {name: row[name] for name in _OPTIONAL if row.get(name) is not None}
+    values |= {name: str(row[name]) for name in ("model", "suite", "benchmark")}
+    values |= {name: None if row[name] is None else float(row[name]) for name in ("low", "high", "tokens")}
+    found = Score(**values, judge=str(row["judge"] or ""), score=float(row["score"]), samples=int(row["samples"]))
     if not all(0 <= value <= 100 for value in (found.score, found.low, found.high) if value is not None):
         raise ValueError(f"{found.model} has no score between 0 and 100 on {found.benchmark}")
     return found
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)

@@ -1,11 +1,12 @@
-"""Single replies to benchmarks: the table `samples/` of an evaluation folder, which only ever grows.
+"""Single replies to benchmarks: the append-only table `samples/` of an evaluation folder.
 
-A sample is known by who was asked how (`setup`), the benchmark's content (`benchmark_digest`) and its id, so a killed
-evaluation asks nobody twice. Of several rows with one key the last counts: what failed is asked again, and what a judge
-had not seen is judged again without asking the model.
+A sample is identified by its `setup`, the content of the benchmark (`benchmark_digest`) and its id, so a resumed
+evaluation asks for no reply twice. Of several rows with one key the last counts: failed samples are asked again, and
+replies that no judge saw are judged again without asking the model.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +17,21 @@ from capcurriculum.rows import Outcome
 from capcurriculum.tables import Table, records
 
 TABLE, IMAGES = "samples", "images"
-#: What names a reply.
+#: What identifies a reply.
 KEY = ("setup", "benchmark_digest", "sample")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A model's reply to one sample of a benchmark, and what it is worth.
+    """The reply of a model to one sample of a benchmark, and its grade.
 
-    `model` is the label that scores bear; `weights` the digest of its checkpoint ("" for an endpoint that does not
-    tell) and `setup` that of all that can change a reply: weights, system turn, sampling, and who asks (`engine`).
+    `model` is the label of the model in results, `weights` the digest of its checkpoint ("" for an endpoint), `setup`
+    the digest of all that can change a reply: weights, system turn, sampling, and the `engine`.
     `images` are files below the evaluation folder, named by their digests; `options` the texts of A, B, C, ... (empty
-    for a free answer), `gold` a letter or the answer. `prediction` is the whole reply, `answer` what was read in it.
-    `outcome` is an `Outcome`; `failed` means that nothing is known (no reply, or no judge: `detail` says which).
-    `finish` is the engine's reason to stop ("" where the engine does not tell), `tokens` the length of the reply in the
-    model's own tokens (None: unknown), `judge` who graded ("" for a program).
+    for a free answer), `gold` a letter or the answer. `prediction` is the whole reply, `answer` what was extracted.
+    `outcome` is an `Outcome`; `failed` means unknown (no reply, or no judge; see `detail`).
+    `finish` is the engine's finish reason ("" where it gives none), `tokens` the length of the reply in the model's own
+    tokens (None: unknown), `judge` the judge model ("" for a program).
     """
 
     model: str
@@ -65,15 +66,15 @@ def append(folder: Path, rows: Iterable[Sample]) -> int:
     return table(folder).append(rows)
 
 
-def frame(folder: Path, *predicates: pl.Expr) -> pl.DataFrame:
-    """The rows that count and for which every predicate holds, in the order of their keys.
+def samples(folder: Path, *predicates: pl.Expr) -> list[Sample]:
+    """The last row of each key among those for which every predicate holds, sorted by key.
 
     Raises:
         RunError: a shard is damaged.
     """
     last = table(folder).scan().filter(*predicates).unique(KEY, keep="last", maintain_order=True).sort(KEY)
     try:
-        return last.collect()
+        return list(records(last.collect(), Sample))
     except pl.exceptions.PolarsError as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(
@@ -81,20 +82,21 @@ def frame(folder: Path, *predicates: pl.Expr) -> pl.DataFrame:
         ) from error
 
 
-def samples(folder: Path, *predicates: pl.Expr) -> list[Sample]:
-    """`frame` as records."""
-    return list(records(frame(folder, *predicates), Sample))
-
-
 def known(folder: Path, setup: str, benchmark_digest: str) -> dict[str, Sample]:
-    """Sample id -> its row, of one model on one benchmark: what need not be asked again, unless it failed."""
+    """Sample id -> its row, for one set-up and one benchmark."""
     found = samples(folder, pl.col("setup") == setup, pl.col("benchmark_digest") == benchmark_digest)
     return {one.sample: one for one in found}
 
 
+def update(folder: Path, rows: Sequence[Sample]) -> None:
+    """Append the rows that differ from those on disk; all are of one set-up and one benchmark."""
+    on_disk = known(folder, rows[0].setup, rows[0].benchmark_digest) if rows else {}
+    append(folder, [row for row in rows if on_disk.get(row.sample) != row])
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many samples came out how."""
+    """Number of samples by outcome."""
 
     right: int
     wrong: int
@@ -103,13 +105,11 @@ class Counts:
 
     @property
     def graded(self) -> int:
-        """Those that something is known of. A reply without an answer is one: it is not right, whoever asked."""
+        """Samples with a known outcome. A reply without a readable answer is known: it is not right."""
         return self.right + self.wrong + self.unparsed
 
 
 def counts(outcomes: Iterable[str]) -> Counts:
     """Count outcomes."""
-    found = list(outcomes)
-    return Counts(
-        *(found.count(outcome) for outcome in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED, Outcome.FAILED))
-    )
+    found = Counter(outcomes)
+    return Counts(*(found[name] for name in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED, Outcome.FAILED)))

@@ -1,12 +1,11 @@
-"""A server on this machine that answers nobody but who was given its token.
+"""Request handler of a loopback server that serves only holders of its token.
 
-What listens on loopback is reached by every page in a browser on this machine, and by every other user of it: a page
-can send `text/plain` to any port, and by a name that it makes resolve to 127.0.0.1 it can read the replies too (DNS
-rebinding). So a request needs the token that only the processes of an evaluation know, must name this machine as its
-host, and must not come from a page. Whatever is refused ends its connection, since what follows an unread body could be
-taken for a request.
+Every web page in a browser on this machine and every other user can reach a loopback port: a page can send `text/plain`
+to any port, and read the replies by DNS rebinding. So a request needs the token of the evaluation, must name this
+machine as its host, and must not come from a page. A refused request closes its connection, since the bytes after an
+unread body could be parsed as another request.
 
-Standard library alone: an evaluation kit's Python runs this file too.
+Imports only the standard library, since an evaluation kit's Python runs this file too.
 """
 
 import hmac
@@ -14,20 +13,20 @@ import json
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-#: Of a request; pictures are in it.
+#: The size limit of a request, which contains images.
 MOST_BYTES = 500_000_000
-#: The names by which a client on this machine may call it.
+#: The accepted names of this machine.
 _HOSTS = ("127.0.0.1", "localhost")
 
 
 class Guarded(BaseHTTPRequestHandler):
-    """Takes a JSON object by POST at `path_served`. A server's class says `token` and `reply`."""
+    """Accepts a JSON object by POST at `path_served`; subclasses define `token` and `reply`."""
 
     token = ""
     path_served = "/v1/chat/completions"
     protocol_version = "HTTP/1.1"
     wbufsize = 2**16  # head and body in one packet
-    timeout = 600.0  # seconds that a client may say nothing
+    timeout = 600.0  # seconds without data from the client
     server_version, sys_version = "capcurriculum", ""
 
     def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
@@ -35,7 +34,7 @@ class Guarded(BaseHTTPRequestHandler):
         raise NotImplementedError
 
     def do_POST(self) -> None:
-        """Answer a request that may be asked, refuse any other."""
+        """Answer an authorized request, refuse any other."""
         status, why = self._refused()
         if status:
             self.close_connection = True
@@ -50,27 +49,27 @@ class Guarded(BaseHTTPRequestHandler):
         return self.send(*self.reply(body))
 
     def _refused(self) -> tuple[int, str]:
-        """The status with which a request is refused and why; 0 where it is not."""
+        """The status and reason of a refusal; status 0 for an accepted request."""
         port = self.connection.getsockname()[1]
         hosts, lengths = (self.headers.get_all(name, []) for name in ("Host", "Content-Length"))
         if len(hosts) != 1 or hosts[0].lower() not in {f"{name}:{port}" for name in _HOSTS}:
-            return 403, "this server is asked by the name of its own machine alone"
+            return 403, "this server accepts only the host name of its own machine"
         if "Origin" in self.headers or "Sec-Fetch-Site" in self.headers:
-            return 403, "this server takes nothing from a page"
+            return 403, "this server accepts no request from a web page"
         if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), f"Bearer {self.token}".encode()):
             return 401, "this server is for the processes of one evaluation"
         if self.path != self.path_served:
-            return 404, "this server takes chat completions"
+            return 404, "this server accepts chat completions"
         if self.headers.get_content_type() != "application/json":
             return 415, "a chat completion is application/json"
         if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not _whole(lengths[0]):
-            return 411, "a request says its length once, as a whole number"
+            return 411, "a request states its length once, as a whole number"
         if int(lengths[0]) > MOST_BYTES:
             return 413, f"a request has at most {MOST_BYTES} bytes"
         return 0, ""
 
     def send(self, status: int, data: bytes) -> None:
-        """Send a whole reply."""
+        """Send a complete reply."""
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -80,11 +79,11 @@ class Guarded(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 def _whole(text: str) -> bool:
-    """Whether it is a length; no sign, no blank, no digit of another script, none that costs something to read."""
+    """Whether it is a plain decimal number of reasonable length."""
     return text.isascii() and text.isdigit() and len(text) < 20
 
 

@@ -1,7 +1,7 @@
-"""Which model a user means: a shipped one, a folder, a run's trained model, a Hub id, or an endpoint that is up.
+"""Resolve the name of a model: a shipped one, a folder, a run's trained model, a Hub id, or a running endpoint.
 
-A base model is asked without the unified system prompt and everything else with it, as the paper's evaluation does: the
-prompt belongs to how a model was trained. Shipped micro models were taught with it from the start.
+Base models are evaluated without the unified system prompt and all others with it, as in the paper, because the prompt
+is part of how a model was trained. Shipped micro models are trained with it.
 """
 
 import re
@@ -10,10 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from capcurriculum import prompts
 from capcurriculum import run as runs
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.files import json_file
-from capcurriculum.recipe import Recipe
+from capcurriculum.recipe import Recipe, load
 from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.rows import digest
 from capcurriculum.run import Run
@@ -33,10 +34,10 @@ _RELEASED = "VLM-CapCurriculum-"
 class Target:
     """A model to serve or to evaluate.
 
-    `label` is what results call it, `model` a folder or Hub id ("" for an endpoint), `backbone` the name of a backbone
-    file ("" where unknown), `system` whether the system prompt goes before its questions, `weights` a digest of its
-    checkpoint ("" where it cannot be told), `url` the base URL of an endpoint that is up, `run` the run it comes from,
-    `remark` what is to be said of the rows that the run holds by now.
+    `label` is its name in results, `model` a folder or Hub id ("" for an endpoint), `backbone` the name of a backbone
+    file ("" if unknown), `system` whether questions are preceded by the system prompt, `weights` a digest of its
+    checkpoint ("" if unknown), `url` the base URL of a running endpoint, `run` the run that trained it, `remark` a
+    sentence where the run's rows differ from those of the recipe.
     """
 
     label: str
@@ -54,31 +55,36 @@ class Target:
         return re.sub(r"\W+", "_", self.label).strip("_") or "model"
 
     @property
+    def identity(self) -> tuple[str | list[str], str]:
+        """What a model adds to the digest of a set-up: its weights (else its names), and its system prompt."""
+        return self.weights or [self.label, self.model], prompts.digest("system") if self.system else ""
+
+    @property
     def folder(self) -> Path | None:
-        """The checkpoint's folder, where it is on this machine and named by it."""
+        """The checkpoint's local folder, None for a Hub id or an endpoint."""
         return Path(self.model) if self.model and Path(self.model).is_dir() else None
 
     @property
     def base(self) -> Backbone | None:
-        """Its backbone's file."""
+        """The settings of its backbone, None if unknown."""
         return backbone(self.backbone) if self.backbone else None
 
 
 def find(name: str, wanted_backbone: str = "", system: bool | None = None, *, weigh: bool = True) -> Target:
-    """The model that `name` means; `system` None leaves it to the rule above whether it gets the system prompt.
+    """The model called `name`; the default of `system` depends on the kind of model (see the module).
 
-    Without `weigh`, weights that nobody has a digest of are not read for one.
+    Without `weigh` the digest of weights is left out where it would have to be computed.
 
     Raises:
-        EvaluationError: there is no such model; the sentence says what can be named.
-        RunError: the run it names is damaged.
+        EvaluationError: there is no such model.
+        RunError: the run is damaged.
         RecipeError: there is no such backbone.
     """
     found = _endpoint(name) or _shipped(name) or _folder(name, weigh) or _trained(name) or _hub(name)
     if found is None:
         raise EvaluationError(
             f"There is no model {name!r}: name micro:start, a checkpoint's folder, a run or recipe whose training is "
-            "done, a Hub id, or LABEL=URL for an endpoint that is up."
+            "done, a Hub id, or LABEL=URL for a running endpoint."
         )
     if wanted_backbone:
         backbone(wanted_backbone)
@@ -115,26 +121,25 @@ def _folder(name: str, weigh: bool) -> Target | None:
     folder = Path(name)
     if not (folder / "config.json").is_file():
         return None
-    made = _made_by(folder)
-    if made:
-        return made
+    if trained := _trained_in_run(folder):
+        return trained
     weights = export.checkpoint_digest(folder) if weigh else ""
     return Target(folder.resolve().name, str(folder.absolute()), _guess(folder), weights=weights)
 
 
-def _made_by(folder: Path) -> Target | None:
-    """Of `RUN/training/STAGE/checkpoint` or `RUN/trainings/NAME/STAGE/checkpoint`."""
-    for levels in (2, 3):
-        place = folder.resolve().parents[levels] if len(folder.resolve().parents) > levels else folder
+def _trained_in_run(folder: Path) -> Target | None:
+    """The model in `RUN/training/STAGE/checkpoint` or `RUN/trainings/NAME/STAGE/checkpoint`."""
+    resolved = folder.resolve()
+    for place in resolved.parents[2:4]:
         if (place / "recipe.yaml").is_file():
-            found = [one for one in _stages(runs.existing(place)) if Path(one.model) == folder.resolve()]
-            if found:
-                return found[0]
+            for stage in _stages(runs.existing(place)):
+                if Path(stage.model) == resolved:
+                    return stage
     return None
 
 
 def _trained(name: str) -> Target | None:
-    """The last finished stage of the training that a recipe describes, or of a run's first one."""
+    """The last finished stage of a recipe's training, or of a run's first training."""
     path = Path(name)
     try:
         run = runs.named(name)
@@ -142,11 +147,7 @@ def _trained(name: str) -> Target | None:
         if path.is_file() or (path / "recipe.yaml").is_file():
             raise
         return None
-    recipe = run.recipe()
-    if path.is_file():
-        from capcurriculum.recipe import load
-
-        recipe = load(path)
+    recipe = load(path) if path.is_file() else run.recipe()
     file = recipe.training_dir / "plan.json" if path.is_file() else next(iter(run.plans), run.path / "training")
     stages = [one for one in _stages(run) if Path(one.model).parents[1] == file.parent.resolve()]
     if not stages:
@@ -155,13 +156,9 @@ def _trained(name: str) -> Target | None:
 
 
 def _remark(run: Run, recipe: Recipe) -> str:
-    """Whether the rows in the run are not those of the recipe whose model is meant; it may have been trained on either.
-
-    The model is as it is, so this keeps nobody from asking it.
-    """
-    settings = recipe.training or TrainingRecipe()
+    """The sentence that the rows of the run differ from those of the recipe, "" if they do not."""
     try:
-        make.check_belongs(run, recipe, stage_sets.folder_of(run, recipe, settings))
+        make.check_belongs(run, recipe, stage_sets.folder_of(run, recipe, recipe.training or TrainingRecipe()))
     except RunError as error:
         return str(error)
     return ""
@@ -177,7 +174,7 @@ def _stages(run: Run) -> list[Target]:
         for stage in plan.load(file):
             if stage.state != plan.State.DONE:
                 continue
-            # By its place below the plan, not by the path in it: a run may have been moved.
+            # Relative to the plan, since the path in it is wrong after the run was moved.
             folder = (file.parent / stage.stage / "checkpoint").resolve()
             label = " ".join(part for part in (run.path.resolve().name, training, "after", stage.stage) if part)
             found.append(Target(label, str(folder), _guess(folder) or base, weights=stage.checkpoint_digest, run=run))
@@ -196,7 +193,7 @@ def _hub(name: str) -> Target | None:
 
 
 def _cached(name: str) -> tuple[Path | None, str]:
-    """The snapshot of a Hub id in this machine's cache and its commit; nothing is downloaded."""
+    """The snapshot of a Hub id in the local cache, and its commit; nothing is downloaded."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -208,25 +205,20 @@ def _cached(name: str) -> tuple[Path | None, str]:
 
 
 def _released(tail: str) -> str:
-    """The backbone of one of the paper's models, by its name."""
+    """The backbone of a model that the paper released, by its name."""
     plain = re.sub(r"\W+", "_", tail).lower().removesuffix("_staged")
     return plain if plain in backbones() else ""
 
 
 def _guess(folder: Path) -> str:
-    """The backbone of whose kind and width a checkpoint is, "" where there is none; of the micro ones that of CPUs."""
-    told = config(folder)
-    said = (told.get("model_type"), (told.get("text_config") or told).get("hidden_size"))
-    found = [name for name, base in backbones().items() if (base.model_type, base.hidden_size) == said]
-    return found[0] if found else ""
+    """The first backbone with the model type and hidden size of a checkpoint, "" if there is none."""
+    values = config(folder)
+    kind = (values.get("model_type"), (values.get("text_config") or values).get("hidden_size"))
+    return next((name for name, base in backbones().items() if (base.model_type, base.hidden_size) == kind), "")
 
 
 def config(folder: Path | None) -> dict[str, Any]:
-    """A checkpoint's configuration, {} where there is none to read.
-
-    Raises:
-        EvaluationError: it is damaged.
-    """
+    """The `config.json` of a checkpoint, {} if there is none; raises `EvaluationError` where it is damaged."""
     if folder is None or not (folder / "config.json").is_file():
         return {}
     try:

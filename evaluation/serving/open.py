@@ -1,4 +1,4 @@
-"""From a model to something that answers: an engine of ours in this process, or an API that is up or is started."""
+"""Open a model: as an engine in this process, or as an API that is running or is started."""
 
 import http.client
 import json
@@ -12,80 +12,80 @@ from capcurriculum.errors import EngineError, EvaluationError
 from capcurriculum.recipe.models import REPLY_BYTES, ModelSection, VLLMSection
 from datagen import engines
 from datagen.engines.protocol import Engine
-from evaluation.job import Work
+from evaluation.job import Job
 from evaluation.serving import server, vllm_command
 from evaluation.serving.models import Target
 from evaluation.serving.server import Server
 
 KEY = "OPENAI_API_KEY"
-#: How long an endpoint may serve nothing before it counts as down.
+#: Seconds without a reply after which an endpoint counts as down.
 PATIENCE_SECONDS = 60.0
-#: The same for a server of ours, which nobody will start again.
+#: The same for a server started here, which is not restarted.
 OWN_PATIENCE_SECONDS = 10.0
 _SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model answers and under which name; `server` is ours, if we started it."""
+    """The base URL of a model, its served name, and the server if it was started here."""
 
     url: str
     served: str
     server: Server | None = None
 
     def ended(self) -> str:
-        """How our server ended, "" while it runs or if it is none of ours."""
+        """How the server ended, "" while it runs or if it was not started here."""
         return self.server.ended() if self.server else ""
 
 
 def key(target: Target) -> str:
-    """The key for a model's API: a server of ours needs none, and gets none."""
+    """The key for a model's API, "" for a server that is started here."""
     return os.environ.get(KEY, "") if target.url else ""
 
 
-def runner(target: Target, work: Work) -> str:
-    """What runs a model for the own engine."""
+def runner(target: Target, job: Job) -> str:
+    """What runs a model of the own engine."""
     if target.url:
         return "endpoint"
-    return work.runner or ("transformers" if target.base and target.base.device == "cpu" else "vllm")
+    return job.runner or ("transformers" if target.base and target.base.device == "cpu" else "vllm")
 
 
 @contextmanager
-def endpoint(target: Target, work: Work) -> Iterator[Endpoint]:
-    """The model's API; one that is started here ends with the block.
+def endpoint(target: Target, job: Job) -> Iterator[Endpoint]:
+    """The model's API; a server that is started for it ends with the block.
 
     Raises:
-        EvaluationError: it does not answer, or cannot be started.
+        EvaluationError: the endpoint does not answer, or the server cannot be started.
     """
     if target.url:
         yield Endpoint(target.url, served(target))
         return
-    launch = vllm_command.launch(target, replace(work.serving(), port=server.free_port()))
-    work.display.note(f"starting a server of {target.label}; its log is {server.folder_of(launch) / 'server.log'}")
-    with server.serving(launch, work.patience_seconds) as running:
-        yield Endpoint(running.url, launch.served, running)
+    launch = vllm_command.launch(target, replace(job.serving(), port=server.free_port()))
+    job.display.note(f"starting a server of {target.label}; its log is {server.folder_of(launch) / 'server.log'}")
+    with server.serving(launch, job.patience_seconds) as running:
+        yield Endpoint(launch.url, launch.served, running)
 
 
 @contextmanager
-def engine(target: Target, work: Work) -> Iterator[Engine]:
-    """The engine, loaded; what goes wrong with a server of ours is told with how it ended.
+def engine(target: Target, job: Job) -> Iterator[Engine]:
+    """The loaded engine of a model.
 
     Raises:
-        EngineError: the model cannot be loaded, or its endpoint cannot be used.
+        EngineError: the model cannot be loaded, its endpoint cannot be used, or the server has ended.
         EvaluationError: a server for it cannot be started.
     """
-    how = runner(target, work)
+    how = runner(target, job)
     if how not in ("endpoint", "serve"):
-        with engines.create(_section(target, work, how)) as opened:
+        with engines.create(_section(target, job, how)) as opened:
             yield opened
         return
-    with endpoint(target, work) as found:
+    with endpoint(target, job) as found:
         section = ModelSection(
             engine="openai",
             model=found.served,
             base_urls=(found.url,),
             api_key_env=KEY,
-            concurrency=work.concurrency,
+            concurrency=job.concurrency,
             patience_seconds=OWN_PATIENCE_SECONDS if found.server else PATIENCE_SECONDS,
         )
         try:
@@ -97,12 +97,12 @@ def engine(target: Target, work: Work) -> Iterator[Engine]:
             raise
 
 
-def _section(target: Target, work: Work, how: str) -> ModelSection:
+def _section(target: Target, job: Job, how: str) -> ModelSection:
     base = target.base
     if base is None:
         raise EvaluationError(f"Which backbone {target.label} has is not known; name it with --backbone.")
     limits = vllm_command.pixels(target, base)
-    length = work.server.max_length or vllm_command.longest(target, base, work.serving().images)
+    length = job.server.max_length or vllm_command.longest(target, base, job.serving().images)
     values = {
         "engine": how,
         "model": target.model,
@@ -112,22 +112,22 @@ def _section(target: Target, work: Work, how: str) -> ModelSection:
         "chat_template_kwargs": base.template,
         "vllm": VLLMSection(
             max_model_len=length,
-            tensor_parallel_size=work.server.tensor_parallel or base.knobs.tensor_parallel or 1,
-            gpu_memory_utilization=work.server.gpu_memory or 0.9,
+            tensor_parallel_size=job.server.tensor_parallel or base.knobs.tensor_parallel or 1,
+            gpu_memory_utilization=job.server.gpu_memory or 0.9,
         ),
     }
     return ModelSection.model_validate(values)
 
 
 def served(target: Target) -> str:
-    """The name under which an endpoint serves a model: its only one, or that of the label.
+    """The served name at an endpoint: its only model, or the one called like the label.
 
     Raises:
-        EvaluationError: it does not answer, or serves several models of other names.
+        EvaluationError: the endpoint does not answer, or serves several models with other names.
     """
     request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `models`
     if secret := key(target):
-        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # for this host alone
+        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # not to the target of a redirect
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
             data = reply.read(REPLY_BYTES + 1)
@@ -135,7 +135,9 @@ def served(target: Target) -> str:
             raise ValueError(f"its reply has more than {REPLY_BYTES:,} bytes")
         names = [str(one["id"]) for one in json.loads(data)["data"]]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(f"The endpoint {target.url} does not tell its models ({error}); is it up?") from error
+        raise EvaluationError(
+            f"The endpoint {target.url} does not list its models ({error}); start it, or correct its URL."
+        ) from error
     if len(names) == 1:
         return names[0]
     if matching := [name for name in names if name in (target.label, target.alias)]:

@@ -1,10 +1,9 @@
-"""A loopback endpoint between an evaluation kit and a model, which keeps what kits throw away.
+"""A loopback proxy between an evaluation kit and a model's API, which records replies and counts failures.
 
-Every reply is written down with its length and its end before it is handed on, and the same request is never sent
-twice: a kit that was killed, or that lost its own notes, gets the recorded reply. The key is added here, so no kit sees
-it and none can log it; a system turn is added where a kit has no way to send one; and what failed is counted, so that a
-judge that was down is known even where a kit falls back in silence. Nobody but the kit may ask: it is given a token of
-this relay's own, by its environment (see `guarded`).
+Every reply is journaled with its length and finish reason before it is returned, and the same request is never sent
+twice: a kit that is restarted gets the recorded reply. The relay adds the API key, so no kit can log it, and the system
+message where a kit cannot send one. Failures are counted, so that a judge that was down is noticed even where a kit
+falls back silently. Only the kit has access: it gets the relay's token by its environment (see `guarded`).
 """
 
 import hashlib
@@ -32,10 +31,10 @@ _PAUSE_SECONDS = 0.5
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A model's server sends nobody elsewhere; who does would be given the key."""
+    """Refuses redirects, which would send the key to another host."""
 
     def redirect_request(self, *_: object) -> None:
-        """None: the redirection becomes an error."""
+        """Nothing, so that the redirect becomes an error."""
 
 
 _OPENER = urllib.request.build_opener(_NoRedirects)
@@ -43,7 +42,7 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where requests go on to. `system` is a turn for requests without one, `model` replaces the model's name."""
+    """Where requests are forwarded: `system` is the message for requests without one, `model` replaces theirs."""
 
     url: str
     key: str = field(default="", repr=False)
@@ -53,15 +52,15 @@ class Upstream:
 
 
 def new_token() -> str:
-    """A key for one server of this machine; kits that look at keys want them to begin so."""
+    """A token for one loopback server, with the prefix that some kits check."""
     return f"sk-{secrets.token_urlsafe(32)}"
 
 
 @dataclass(slots=True)
 class Relay:
-    """The endpoint at `url`, for who has its `token`.
+    """The proxy at `url`, for holders of `token`.
 
-    `failures` are requests that got no reply, `why` what was said of the last of them.
+    `failures` counts requests without a reply, and `why` is the reason of the last.
     """
 
     upstream: Upstream
@@ -75,8 +74,8 @@ class Relay:
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def chat(self, body: Mapping[str, Any]) -> tuple[int, bytes]:
-        """Status and reply of one chat completion, from the record or from upstream."""
-        wanted = self._wanted(body)
+        """Status and reply of one chat completion, from the journal or from upstream."""
+        wanted = self._forwarded(body)
         data = json.dumps(wanted, ensure_ascii=False).encode("utf-8", "surrogatepass")
         name = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:24]
         with self.lock:
@@ -96,7 +95,7 @@ class Relay:
                     handle.write(json.dumps(record) + "\n")
         return (status, reply) if record is not None or status != 200 else (502, reply)
 
-    def _wanted(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _forwarded(self, body: Mapping[str, Any]) -> dict[str, Any]:
         wanted = dict(body)
         turns = list(wanted.get("messages") or [])
         if self.upstream.system and not any(turn.get("role") == "system" for turn in turns):
@@ -106,7 +105,7 @@ class Relay:
         return wanted
 
     def send(self, data: bytes) -> tuple[int, bytes, str]:
-        """Status, reply and the reason why there is none; busy and broken servers are asked a few times."""
+        """Status, reply, and the reason for a failure; statuses 429 and 5xx are retried."""
         status, reply, why = 502, b"{}", ""
         for attempt in range(_TRIES):
             if attempt:
@@ -128,28 +127,23 @@ class Relay:
                 return 502, b'{"error": {"message": "too large"}}', f"its reply has more than {REPLY_BYTES:,} bytes"
             return 200, data, ""
         except urllib.error.HTTPError as error:
-            said = error.read(2000)
-            return error.code, said, f"status {error.code}: {self._words(said.decode(errors='replace'))}"
+            text = error.read(2000)
+            return error.code, text, f"status {error.code}: {self._redacted(text.decode(errors='replace'))}"
         except (OSError, http.client.HTTPException) as error:
-            return 502, b'{"error": {"message": "no connection"}}', self._words(str(error))
+            return 502, b'{"error": {"message": "no connection"}}', self._redacted(str(error))
 
-    def _words(self, text: str) -> str:
+    def _redacted(self, text: str) -> str:
         """One line without the key."""
-        said = " ".join(text.split())[:300]
-        return said.replace(self.upstream.key, "[key]") if self.upstream.key else said
-
-    def told(self) -> dict[str, tuple[int | None, str]]:
-        """Reply -> its length in tokens and why it ended."""
-        with self.lock:
-            return {one["text"].strip(): (one["tokens"], one["finish"]) for one in self.known.values()}
+        line = " ".join(text.split())[:300]
+        return line.replace(self.upstream.key, "[key]") if self.upstream.key else line
 
 
 @contextmanager
 def relaying(upstream: Upstream, journal: Path) -> Iterator[Relay]:
-    """A relay on a free port of this machine; `journal` is where its replies are kept."""
+    """A relay on a free loopback port that records replies in `journal`."""
     journal.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(journal, os.O_WRONLY | os.O_CREAT, 0o600))
-    journal.chmod(0o600)  # one that is older than this rule too
+    journal.chmod(0o600)  # also of a file with other permissions
     relay = Relay(upstream, journal, known=recorded(journal))
     server = _Server((HOST, 0), _handler(relay))
     relay.url = f"http://{HOST}:{server.server_address[1]}/v1"
@@ -161,8 +155,13 @@ def relaying(upstream: Upstream, journal: Path) -> Iterator[Relay]:
         server.server_close()
 
 
+def lengths(journal: Path) -> dict[str, tuple[int | None, str]]:
+    """Text of a recorded reply -> its length in tokens and its finish reason."""
+    return {one["text"].strip(): (one["tokens"], one["finish"]) for one in recorded(journal).values()}
+
+
 def recorded(journal: Path) -> dict[str, dict[str, Any]]:
-    """The replies that a journal holds, by the digest of their requests; a line torn by a kill is passed over."""
+    """Digest of a request -> its recorded reply; a line truncated by a kill is skipped."""
     found: dict[str, dict[str, Any]] = {}
     if journal.is_file():
         for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -175,7 +174,7 @@ def recorded(journal: Path) -> dict[str, dict[str, Any]]:
 
 
 def _record(name: str, reply: bytes) -> dict[str, Any] | None:
-    """What is kept of a reply; None if it is no chat completion."""
+    """The journal entry of a reply; None if it is no chat completion."""
     try:
         data = json.loads(reply)
         choice, usage = data["choices"][0], data.get("usage") or {}
@@ -187,7 +186,7 @@ def _record(name: str, reply: bytes) -> dict[str, Any] | None:
 
 
 def _completion(record: Mapping[str, Any]) -> bytes:
-    """A recorded reply as the API gives it."""
+    """A recorded reply in the format of the API."""
     message = {"role": "assistant", "content": record["text"]}
     usage = {"prompt_tokens": record["tokens_in"] or 0, "completion_tokens": record["tokens"] or 0}
     usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]

@@ -15,27 +15,27 @@ from capcurriculum.errors import EvaluationError
 from capcurriculum.render.terminal import say
 from evaluation.serving import server, vllm_command
 from evaluation.serving.models import Target
-from evaluation.serving.vllm_command import Launch, Wanted
+from evaluation.serving.vllm_command import Launch, ServeOptions
 
 _POLL = 0.5
 _OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "white"}
 
 
-def serve(target: Target, wanted: Wanted, patience_seconds: float, *, dry_run: bool) -> None:
-    """Serve until the server is ended, or with `dry_run` print the command.
+def serve(target: Target, options: ServeOptions, patience_seconds: float, *, dry_run: bool) -> None:
+    """Serve until the server ends, or print its command with `dry_run`.
 
     Raises:
-        CapCurriculumError: with one sentence; nothing is left running.
-        KeyboardInterrupt: passed on, after every process of the server has ended.
+        CapCurriculumError: the server cannot be started, or it ended.
+        KeyboardInterrupt: Ctrl-C, after every process of the server has ended.
     """
     if target.remark:
         say(f"note: {target.remark} The model may have been trained on either.", error=True)
     if dry_run:
-        say(vllm_command.launch(target, wanted).shell())
+        say(vllm_command.launch(target, options).shell())
         return
-    if not wanted.port:
-        wanted = replace(wanted, port=server.free_port())
-    launch = vllm_command.launch(target, wanted)
+    if not options.port:
+        options = replace(options, port=server.free_port())
+    launch = vllm_command.launch(target, options)
     say(f"Starting {target.label}; its log is {server.folder_of(launch) / 'server.log'}.")
     with server.serving(launch, patience_seconds) as running:
         say(f"{launch.served} is ready at {launch.url}; Ctrl-C ends it. Try it:", "", curl(launch, target), "")
@@ -45,16 +45,16 @@ def serve(target: Target, wanted: Wanted, patience_seconds: float, *, dry_run: b
 
 
 def curl(launch: Launch, target: Target) -> str:
-    """A command that asks the server about a picture, the system prompt as a system turn where the model gets one."""
+    """A command that sends an example request to the server."""
     data = shlex.quote(json.dumps(body(launch, target), ensure_ascii=False))
     return f"curl -s {launch.url}/chat/completions -H 'Content-Type: application/json' -d {data}"
 
 
 def body(launch: Launch, target: Target) -> dict[str, Any]:
-    """The request as the API takes it: the turns that training and evaluation send."""
-    picture = BytesIO()
-    Image.new("RGB", (64, 64), (0, 0, 200)).save(picture, "PNG")
-    url = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
+    """An example request with the messages of training and evaluation."""
+    image = BytesIO()
+    Image.new("RGB", (64, 64), (0, 0, 200)).save(image, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
     text = prompts.choice("What color is the picture?", _OPTIONS)
     parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
     system = [{"role": "system", "content": prompts.system()}] if target.system else []

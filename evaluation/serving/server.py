@@ -1,8 +1,8 @@
-"""A server process for as long as it is needed, under supervision, and never one process longer.
+"""A supervised server process that ends with its context, including all child processes.
 
-It has a process group, a log file and a folder of its own; the folder's path in its environment marks every process of
-its tree, so a later start finds and ends what a killed one left behind. Readiness is the server's own health check; a
-server that ends before it is ready is told with the last error of its log.
+It has its own process group, log file and folder. The folder's path in its environment marks every process of its tree,
+so a later start ends what a killed one left behind. Readiness is the server's health check; the error for a server that
+ends before it is ready quotes the last error of its log.
 """
 
 import contextlib
@@ -12,10 +12,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from capcurriculum.errors import EvaluationError
 from evaluation.serving.vllm_command import HOST, Launch
@@ -34,11 +35,6 @@ class Server:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    @property
-    def url(self) -> str:
-        """The base URL of its API."""
-        return self.launch.url
-
     def ended(self) -> str:
         """How it ended, "" while it runs."""
         code = self.process.poll()
@@ -48,56 +44,70 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on right now."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def folder_of(launch: Launch) -> Path:
-    """Where a server of this model keeps its log; one for each model and port."""
+    """The folder of a server's log, one for each model and port."""
     name = hashlib.sha256(f"{launch.served}:{launch.port}".encode()).hexdigest()[:8]
     return root() / "serve" / f"{launch.served[:40]}-{name}"
 
 
 @contextmanager
+def supervised(
+    argv: Sequence[str], environment: Mapping[str, str], folder: Path, log: IO[bytes]
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process with its output in `log`, in its own group and marked by `folder`; its tree is ended on exit.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    processes.end(folder)  # left by a killed process
+    child = subprocess.Popen(
+        list(argv),
+        env={**environment, processes.MARKER: str(folder)},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+        preexec_fn=processes.die_with_parent,
+    )
+    try:
+        with supervision.signals_as_interrupts():
+            yield child
+    finally:
+        with supervision.signals_ignored():  # cleanup is not interrupted by a second Ctrl-C
+            processes.end(folder, child.pid)
+            child.wait()
+
+
+@contextmanager
 def serving(launch: Launch, patience_seconds: float, folder: Path | None = None) -> Iterator[Server]:
-    """The server, healthy; on every way out its whole process tree is ended.
+    """A healthy server, whose whole process tree is ended on exit.
 
     Raises:
         EvaluationError: the port is taken, vLLM cannot be started, or it is not healthy within `patience_seconds`.
     """
     folder = (folder or folder_of(launch)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    processes.end(folder)  # what a start that was killed left behind
+    processes.end(folder)  # a server of a killed command may hold the port
     _check_port(launch.port)
-    log = folder / "server.log"
-    with log.open("wb") as handle:
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "server.log").open("wb"))
         try:
-            child = subprocess.Popen(
-                list(launch.argv),
-                env=launch.environment | {processes.MARKER: str(folder)},
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=handle,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-                preexec_fn=processes.die_with_parent,
-            )
+            child = stack.enter_context(supervised(launch.argv, launch.environment, folder, log))
         except OSError as error:
             raise EvaluationError(
                 f"{launch.argv[0]} cannot be started ({error.strerror}); install vLLM there, or name its environment's "
                 "interpreter with --python."
             ) from error
-    server = Server(launch, child, log)
-    try:
-        with supervision.signals_as_interrupts():
-            _wait(server, patience_seconds)
-            yield server
-    finally:
-        with supervision.signals_ignored():  # a second Ctrl-C can wait
-            processes.end(folder, child.pid)
-            child.wait()
+        server = Server(launch, child, folder / "server.log")
+        _wait(server, patience_seconds)
+        yield server
 
 
 def _check_port(port: int) -> None:
@@ -126,7 +136,7 @@ def _wait(server: Server, patience_seconds: float) -> None:
 
 
 def _healthy(url: str) -> bool:
-    # No proxy: this is always this machine.
+    # No proxy for loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with contextlib.suppress(urllib.error.URLError, OSError), opener.open(url, timeout=5) as response:
         return bool(response.status == 200)

@@ -1,7 +1,7 @@
-"""The `vllm serve` command of a model: what its backbone's file says, and nothing that vLLM would choose by itself.
+"""The `vllm serve` command of a model, with the settings of its backbone.
 
-Requests must mean here what they mean in rollouts: vLLM's own neutral sampling defaults instead of the checkpoint's (a
-repetition penalty in `generation_config.json` changes greedy replies), images resized as training resizes them.
+Requests behave as in rollouts: vLLM's neutral sampling defaults replace the checkpoint's (a repetition penalty in
+`generation_config.json` changes greedy replies), and images are resized as in training.
 """
 
 import json
@@ -27,17 +27,15 @@ _CPU = {
     "VLLM_HOST_IP": HOST,
 }
 _SHARED = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"}
-
-
-#: What a model that is fetched from the Hub needs: its token, and the way there.
+#: Needed to download a model from the Hub: the token and proxies.
 _HUB = ("HF_TOKEN", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a user asks for beside the model; None or "" leaves it to the backbone. `images` is the most a request has.
+class ServeOptions:
+    """Options of a server; None means the backbone's value. `images` is the maximum number in a request.
 
-    `python` is the interpreter of the environment that vLLM is in, "" for this one.
+    `python` is the interpreter of the environment with vLLM, "" for this one.
     """
 
     port: int = 8000
@@ -50,9 +48,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command, what it adds to the environment, and where and under which name the model then answers.
+    """A command, the variables that it adds to the environment, and the served name and port.
 
-    `keep` names what is secret in our environment and needed by it (see `child_environment`).
+    `keep` names the secrets of the environment that it needs (see `child_environment`).
     """
 
     argv: tuple[str, ...]
@@ -68,31 +66,27 @@ class Launch:
 
     @property
     def environment(self) -> dict[str, str]:
-        """All variables of the server's process."""
+        """The environment of the server's process."""
         return child_environment.environment(self.variables, self.keep)
 
     def shell(self) -> str:
-        """The command as a shell takes it."""
+        """The command in shell syntax."""
         own = own_variables(self.variables)
         return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in own.items()), shlex.join(self.argv)])
 
 
-def launch(target: Target, wanted: Wanted) -> Launch:
-    """How to serve `target`.
-
-    Raises:
-        EvaluationError: it is an endpoint already, its backbone is not known, or vLLM would refuse the lengths.
-    """
+def launch(target: Target, options: ServeOptions) -> Launch:
+    """The command that serves `target`; raises `EvaluationError` if it is an endpoint, or its backbone is unknown."""
     if not target.model:
-        raise EvaluationError(f"{target.label} is an endpoint that is up already; there is nothing to serve.")
+        raise EvaluationError(f"{target.label} is an endpoint that is running already; there is nothing to serve.")
     base = target.base
     if base is None:
         raise EvaluationError(f"Which backbone {target.label} has is not known; name it with --backbone.")
-    argv = [*_program(wanted.python), "serve", target.model]
-    argv += ["--host", HOST, "--port", str(wanted.port), "--served-model-name", target.alias]
+    argv = [*_program(options.python), "serve", target.model]
+    argv += ["--host", HOST, "--port", str(options.port), "--served-model-name", target.alias]
     argv += ["--load-format", "safetensors", "--generation-config", "vllm", "--seed", "0"]
-    argv += ["--dtype", base.dtype, "--max-model-len", str(wanted.max_length or longest(target, base, wanted.images))]
-    argv += ["--limit-mm-per-prompt", json.dumps({"image": wanted.images, "video": 0})]
+    argv += ["--dtype", base.dtype, "--max-model-len", str(options.max_length or longest(target, base, options.images))]
+    argv += ["--limit-mm-per-prompt", json.dumps({"image": options.images, "video": 0})]
     if limits := pixels(target, base):
         argv += ["--mm-processor-kwargs", json.dumps(dict(zip(("min_pixels", "max_pixels"), limits, strict=True)))]
     if base.template:
@@ -100,68 +94,65 @@ def launch(target: Target, wanted: Wanted) -> Launch:
     if base.device == "cpu":
         argv += ["--enforce-eager", "--max-num-seqs", "32"]
     else:
-        knobs = base.knobs
-        parallel = wanted.tensor_parallel or knobs.tensor_parallel or 1
-        argv += ["--tensor-parallel-size", str(parallel)]
-        # Training leaves room for the trainer; a server has the GPU to itself.
-        argv += ["--gpu-memory-utilization", str(wanted.gpu_memory or 0.9)]
+        argv += ["--tensor-parallel-size", str(options.tensor_parallel or base.knobs.tensor_parallel or 1)]
+        # More than in training, where the trainer shares the GPU.
+        argv += ["--gpu-memory-utilization", str(options.gpu_memory or 0.9)]
     variables = _SHARED | (_CPU if base.device == "cpu" else {})
-    return Launch(tuple(argv), variables, target.alias, wanted.port, () if target.folder else _HUB)
+    return Launch(tuple(argv), variables, target.alias, options.port, () if target.folder else _HUB)
 
 
 def _program(python: str) -> list[str]:
-    """vLLM's command of this environment or of another."""
+    """The `vllm` command of an environment ("": this one)."""
     interpreter = Path(python or sys.executable)
     command = interpreter.with_name("vllm")
     return [str(command)] if command.is_file() else [str(interpreter), "-m", "vllm.entrypoints.cli.main"]
 
 
 def reply_tokens(base: Backbone | None) -> int:
-    """The longest reply that training with this backbone allows; 2048 where there is none to ask."""
+    """Tokens of the longest reply in training with this backbone; 2048 without a backbone."""
     return max(_knob(base, "max_response_tokens")) if base else 2048
 
 
 def longest(target: Target, base: Backbone, images: int) -> int:
-    """Tokens of a prompt with so many images of the largest size and of its reply, at most what the model can."""
+    """Tokens of the longest prompt with `images` of the largest size and its reply, capped by the model's context."""
     limits = _range(target, base)
     area = (base.image_patch_size * _MERGE) ** 2
     text = max(_knob(base, "max_prompt_tokens")) + reply_tokens(base)
-    told = config(target.folder)
-    most = (told.get("text_config") or told).get("max_position_embeddings")
+    values = config(target.folder)
+    most = (values.get("text_config") or values).get("max_position_embeddings")
     wanted = images * (limits[1] // area) + text
     return min(wanted, most) if isinstance(most, int) else wanted
 
 
 def pixels(target: Target, base: Backbone) -> tuple[int, int] | None:
-    """The limits of an image's area that its processor has to be told; None where its own are as narrow.
+    """(min, max) pixels to set in the image processor; None where its own limits are as narrow.
 
-    Only processors of the Qwen-VL kind have such limits; the others cut an image into tiles of one size.
+    Only Qwen-VL processors have such limits; others split an image into tiles of one size.
     """
-    own = _own(target)
     if not base.processor.startswith("Qwen"):
         return None
     found = _range(target, base)
-    return None if found == own else found
+    return None if found == _processor_range(target) else found
 
 
 def _range(target: Target, base: Backbone) -> tuple[int, int]:
-    """What training lets through, within what the processor lets through."""
+    """(min, max) pixels of training, within the limits of the processor."""
     knobs = base.knobs
     low, high = knobs.min_pixels or 1, knobs.max_pixels or 1
-    own = _own(target)
+    own = _processor_range(target)
     return (max(low, own[0]), min(high, own[1])) if own else (low, high)
 
 
-def _own(target: Target) -> tuple[int, int] | None:
-    """The limits in a checkpoint's own processor."""
+def _processor_range(target: Target) -> tuple[int, int] | None:
+    """(min, max) pixels of the checkpoint's image processor, None if it has no such limits."""
     if target.folder is None:
         return None
     for name in ("processor_config.json", "preprocessor_config.json"):
         path = target.folder / name
         if path.is_file():
             try:
-                told = json_file.mapping(path)
-                size = (told.get("image_processor") or told).get("size") or {}
+                values = json_file.mapping(path)
+                size = (values.get("image_processor") or values).get("size") or {}
                 if "shortest_edge" in size and "longest_edge" in size:
                     return int(size["shortest_edge"]), int(size["longest_edge"])
             except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -170,6 +161,6 @@ def _own(target: Target) -> tuple[int, int] | None:
 
 
 def _knob(base: Backbone, name: str) -> list[int]:
-    """All values that a backbone's layers give a knob."""
+    """All values of a knob in the layers of a backbone."""
     layers = [base.knobs, *base.stages.values(), *base.scripts.values()]
     return [value for layer in layers if (value := getattr(layer, name)) is not None]

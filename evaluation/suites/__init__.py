@@ -1,7 +1,7 @@
-"""A suite: which benchmarks, in which groups, who asks them, and who judges what no program can grade.
+"""Suites: benchmarks in groups, the engine that asks them, and judges for replies that no program can grade.
 
-`main` and `extended` are the paper's and ship as data; any file of that form is one, and so is a single benchmark file
-or the test rows of a run.
+`main` and `extended` are the paper's and come with the package. A suite is also a YAML file of that form, a single
+benchmark file, or the test rows of a run.
 """
 
 import os
@@ -35,7 +35,7 @@ class _Record(BaseModel):
 
 
 class Judge(_Record):
-    """Who judges: a model at an OpenAI-compatible endpoint, its key in `api_key_env`, or one of Amazon Bedrock."""
+    """A judge: a model at an OpenAI-compatible endpoint, with its key in `api_key_env`, or an id of Amazon Bedrock."""
 
     model: str = ""
     base_url: Annotated[str, AfterValidator(lambda url: endpoint_urls.checked(url) if url else url)] = ""
@@ -52,9 +52,9 @@ class Judge(_Record):
 
 
 class Entry(_Record):
-    """A benchmark: known to the engine by `name` (and to VLMEvalKit of a `class`), or a `file` of its own.
+    """A benchmark: its `name` in the engine (with its `class` in VLMEvalKit), or a `file`.
 
-    `images` is the most that one of its samples shows, `lmms` the task of lmms-eval, `group` what it is averaged in.
+    `images` is the maximum number in a sample, `lmms` the task of lmms-eval, `group` the average that it belongs to.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Entry(_Record):
 
 
 class Suite(_Record):
-    """A list of benchmarks under a name."""
+    """A named list of benchmarks."""
 
     name: str
     engine: EngineName = "own"
@@ -76,11 +76,7 @@ class Suite(_Record):
 
 
 def load(name: str) -> Suite:
-    """The suite that a user names.
-
-    Raises:
-        EvaluationError: there is none, or its file is not right.
-    """
+    """The suite called `name`; raises `EvaluationError` if there is no such suite, or its file is invalid."""
     path = Path(name)
     if name in BUILT_IN:
         return _parsed(yaml.safe_load((files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")), name)
@@ -88,10 +84,8 @@ def load(name: str) -> Suite:
         if not path.is_file():
             raise EvaluationError(f"There is no benchmark file {path}.")
         return Suite(name=path.stem, benchmarks=(Entry(name=path.stem, file=path.absolute()),))
-    if path.is_file():
-        data = _read(path)
-        if isinstance(data, dict) and "benchmarks" in data:
-            return _parsed(data, name, path.parent)
+    if is_file(name):
+        return _parsed(_read(path), name, path.parent)
     return _of_run(name)
 
 
@@ -105,7 +99,7 @@ def _read(path: Path) -> object:
 
 
 def wishes(suite: Suite) -> tuple[Wish, ...]:
-    """What a suite's judges would be sent, as of a recipe."""
+    """What a suite's judges would be sent, for the user's consent."""
     found = []
     for name, judge in suite.judges.items():
         if judge.bedrock:
@@ -117,14 +111,10 @@ def wishes(suite: Suite) -> tuple[Wish, ...]:
 
 
 def is_file(name: str) -> bool:
-    """Whether a user names a suite's own file.
-
-    Raises:
-        EvaluationError: a file of that name cannot be read.
-    """
+    """Whether `name` is a suite's YAML file; raises `EvaluationError` for a file that cannot be read."""
     path = Path(name)
     if name in BUILT_IN or path.suffix.lower() in _TABLES or not os.path.isfile(path):
-        return False
+        return False  # Path.is_file would raise for a name that is too long
     data = _read(path)
     return isinstance(data, dict) and "benchmarks" in data
 
@@ -133,7 +123,7 @@ def _parsed(data: Any, name: str, folder: Path | None = None) -> Suite:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise EvaluationError(f"The suite {name} is not right: {faults(error, 'suite')}.") from error
+        raise EvaluationError(f"The suite {name} is invalid: {faults(error, 'suite')}; correct it.") from error
     if folder is None:
         return suite
     placed = [e.model_copy(update={"file": (folder / e.file).absolute()}) if e.file else e for e in suite.benchmarks]

@@ -1,1 +1,1 @@
-"""VLMEvalKit as an engine: `run` asks and grades through it, patching nothing."""
+"""VLMEvalKit as an engine, driven through its command line."""

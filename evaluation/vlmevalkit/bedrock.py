@@ -1,8 +1,8 @@
-"""`PYTHON bedrock.py PORT MODEL`, run by VLMEvalKit's Python: its class for Amazon Bedrock behind the OpenAI protocol.
+"""`PYTHON bedrock.py PORT MODEL`, run by VLMEvalKit's Python: serve its `BedrockAPI` through the OpenAI protocol.
 
-The kit judges through an OpenAI-compatible endpoint only. Here that endpoint is the kit's own `BedrockAPI`, so that
-nothing of the kit is patched. Credentials are those of the environment, as boto3 finds them, and so is the token of who
-may ask (`BEDROCK_TOKEN`).
+The kit judges through OpenAI-compatible endpoints only; this is one over the kit's own class, so that nothing of the
+kit is patched. Credentials come from the environment, as boto3 finds them, and so does the token of clients
+(`BEDROCK_TOKEN`).
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any
 
 from vlmeval.api import BedrockAPI
 
-# The file alone, for the kit's Python does not have this package.
+# Run as a file, since the kit's environment does not have this package.
 Guarded: Any = runpy.run_path(str(Path(__file__).parents[1] / "serving" / "guarded.py"))["Guarded"]
 
 
 def answer(model: Any, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Status and reply of one chat completion; texts only, as judges are asked."""
+    """Status and reply of one chat completion of texts."""
     turns = [turn for turn in body["messages"] if turn["role"] != "system"]
     inputs = [{"role": turn["role"], "content": [{"type": "text", "value": _text(turn)}]} for turn in turns]
     code, text, log = model.generate_inner(
@@ -30,8 +30,8 @@ def answer(model: Any, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return 502, {"error": {"message": str(log)[:500]}}
     usage = log.get("usage", {}) if isinstance(log, dict) else {}
     message = {"role": "assistant", "content": text}
-    told = {"prompt_tokens": usage.get("inputTokens"), "completion_tokens": usage.get("outputTokens")}
-    return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": told}
+    spent = {"prompt_tokens": usage.get("inputTokens"), "completion_tokens": usage.get("outputTokens")}
+    return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": spent}
 
 
 def _text(turn: dict[str, Any]) -> str:
@@ -40,7 +40,7 @@ def _text(turn: dict[str, Any]) -> str:
 
 
 def handler(model: Any, secret: str) -> Any:
-    """The two things this server does: say that it is up, and answer."""
+    """The request handler: a health check and chat completions."""
 
     class Handler(Guarded):
         token = secret
@@ -50,10 +50,10 @@ def handler(model: Any, secret: str) -> Any:
 
         def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
             try:
-                status, told = answer(model, body)
+                status, reply = answer(model, body)
             except (ValueError, KeyError, TypeError) as error:
-                status, told = 400, {"error": {"message": str(error)}}
-            return status, json.dumps(told).encode()
+                status, reply = 400, {"error": {"message": str(error)}}
+            return status, json.dumps(reply).encode()
 
     return Handler
 

@@ -1,7 +1,7 @@
-"""`PYTHON hits.py KIND FILE`, run by VLMEvalKit's own Python: which rows of a judged file the kit counts as right.
+"""`PYTHON hits.py KIND FILE`, run by VLMEvalKit's Python: which rows of a judged file the kit counts as right.
 
-MathVista and MathVision keep no such column; their own check is called on each row, as their score does. Prints one
-JSON object, sample id -> true or false.
+MathVista and MathVision write no such column, so their check is called on each row, as their score does. Prints one
+JSON object: sample id -> true or false.
 """
 
 import importlib
@@ -14,7 +14,7 @@ KINDS = {"mathvista": "vlmeval.dataset.utils.mathvista", "mathvision": "vlmeval.
 
 
 def main() -> None:
-    """Check every row."""
+    """Entry point."""
     check = importlib.import_module(KINDS[sys.argv[1]]).post_check
     rows = load(sys.argv[2])
     print(json.dumps({str(row["index"]): bool(check(row, prefetch=False)) for _, row in rows.iterrows()}))

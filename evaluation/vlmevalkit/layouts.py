@@ -1,7 +1,7 @@
-"""Where VLMEvalKit (ms-vlmeval 0.0.20) leaves what it found of a reply and of a benchmark, by the kit's class.
+"""Result files of VLMEvalKit (ms-vlmeval 0.0.20) by the kit's dataset class, from its source.
 
-Read in its source. `{judge}` is the judge's name in its files. What a judge failed to say the kit counts as wrong, and
-what a judge cannot match it decides by drawing a letter at random: both are unknown here.
+`{judge}` is the judge's name in file names. The kit counts a reply as wrong where its judge failed, and draws a random
+letter where the judge matches none; here the first is failed and the second unparsed.
 """
 
 import re
@@ -16,17 +16,17 @@ Row = Mapping[str, str]
 Found = tuple[Outcome, str, str]
 
 _RANDOM, _UNMATCHED, _RETRIES = "randomly generate one", "Failed in Prefetch", "retries failed"
-#: What stands in place of a reply that never came.
+#: The text that replaces a missing reply.
 NO_REPLY = "Failed to obtain answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one of the kit's classes is read.
+    """How to read the results of one of the kit's classes.
 
-    `judged` is the suffix of the file with a row for each sample, `found` what such a row says. The headline number is
-    the one whose key in `status.json` matches `metric` (where `table` is given: that column of that file), times
-    `scale`; `name` is what it is called here. `hits` names a check of the kit's own that has to be asked for a row.
+    `judged` is the suffix of the file with a row for each sample, and `found` reads such a row. The headline number is
+    the value in `status.json` whose key matches `metric` (with `table`: that column of that file) times `scale`, and
+    `name` is its name here. `hits` names a check of the kit that has to be called for each row.
     """
 
     judged: str
@@ -59,17 +59,15 @@ def _yes_or_no(row: Row) -> Found:
     return _hit(row["score"]), answer, ""
 
 
-def _checked(row: Row) -> Found:
-    """A row to which the answer of the kit's own check was added."""
-    if _RETRIES in row.get("log", ""):
-        return Outcome.FAILED, "", f"{JUDGE_GONE}: it did not answer in five tries"
-    return _hit(row["hit"]), row.get("res", ""), ""
+def _judged(hit: str, answer: str, *logs: str) -> Callable[[Row], Found]:
+    """Read a row that a judge graded, by its columns."""
 
+    def found(row: Row) -> Found:
+        if any(_RETRIES in row.get(log, "") for log in logs):
+            return Outcome.FAILED, "", f"{JUDGE_GONE}: it did not answer in five tries"
+        return _hit(row[hit]), row.get(answer, ""), ""
 
-def _verse(row: Row) -> Found:
-    if _RETRIES in row.get("log_extract", "") or _RETRIES in row.get("log_score", ""):
-        return Outcome.FAILED, "", f"{JUDGE_GONE}: it did not answer in five tries"
-    return _hit(row["score"]), row.get("extract", ""), ""
+    return found
 
 
 def _dyna(row: Row) -> Found:
@@ -84,25 +82,28 @@ def _words(row: Row) -> Found:
     return Outcome.RIGHT if score >= 0.5 else Outcome.WRONG, "", detail
 
 
+#: The kit's check adds `hit`.
+_CHECKED = _judged("hit", "res", "log")
+_VERSE = _judged("score", "extract", "log_extract", "log_score")
 _OVERALL = r"(split=[^|]*\|)?Overall"
 _CHOICE = Layout("_{judge}_result", _choice, _OVERALL, 100)
 _YES_NO = Layout("_auxmatch", _yes_or_no, r"split=Overall\|Overall", 1, name="F1")
-#: A benchmark file, whatever class of the kit's asks it.
+#: Benchmark files, whichever class asks them.
 OF_FILES = _CHOICE
 LAYOUTS: Mapping[str, Layout] = {
     "ImageMCQDataset": _CHOICE,
     "CVBench": Layout("_{judge}_result", _choice, r"(split=2D\|)?Overall", 100, name="mean accuracy of sources"),
     "ImageYORNDataset": _YES_NO,
-    "MathVista": Layout("_{judge}", _checked, r"Task&Skill=Overall\|acc", 1, needs_judge=True, hits="mathvista"),
-    "MathVision": Layout("_{judge}", _checked, r"Subject=Overall\|acc", 1, needs_judge=True, hits="mathvision"),
-    "MathVerse": Layout("_{judge}_score", _verse, _OVERALL, 1, needs_judge=True),
+    "MathVista": Layout("_{judge}", _CHECKED, r"Task&Skill=Overall\|acc", 1, needs_judge=True, hits="mathvista"),
+    "MathVision": Layout("_{judge}", _CHECKED, r"Subject=Overall\|acc", 1, needs_judge=True, hits="mathvision"),
+    "MathVerse": Layout("_{judge}_score", _VERSE, _OVERALL, 1, needs_judge=True),
     "WeMath": Layout(
         "_{judge}", _choice, "Score (Strict)", 1, name="strict score", table="_{judge}_score", needs_judge=True
     ),
     "Dynamath": Layout("_{judge}", _dyna, r"Setting=Average\|Overall", 100, needs_judge=True),
     "ImageVQADataset": Layout("_results", _words, r"(split=none\|)?Overall", 1),
 }
-#: Benchmarks that their class reads in another way.
+#: Benchmarks that differ from their class.
 _NAMED: Mapping[str, Layout] = {
     "HallusionBench": Layout("_auxmatch", _yes_or_no, r"split=Overall\|aAcc", 1),
     "TextVQA_VAL": Layout("_results", _words, r"(split=none\|)?Overall", 1, name="VQA score"),
@@ -110,12 +111,12 @@ _NAMED: Mapping[str, Layout] = {
 
 
 def layout(kit_class: str, name: str) -> Layout | None:
-    """How a benchmark is read; None where its class is not known here."""
+    """The layout of a benchmark; None for an unknown class."""
     return _NAMED.get(name) or LAYOUTS.get(kit_class)
 
 
 def metric(found: Layout, metrics: Mapping[str, object]) -> float | None:
-    """The headline number in percent; None where the kit did not give it, or gave several."""
+    """The headline number in percent; None where the kit gave none or several."""
     values = [value for key, value in metrics.items() if re.fullmatch(found.metric, key)]
     if len(values) != 1 or not isinstance(values[0], int | float):
         return None

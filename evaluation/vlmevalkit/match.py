@@ -1,6 +1,6 @@
-"""`PYTHON match.py`, run by VLMEvalKit's own Python: which option the kit reads in a reply without a judge.
+"""`PYTHON match.py`, run by VLMEvalKit's Python: the option that the kit extracts from a reply without a judge.
 
-Reads lines of JSON, each a reply and its options by letter; prints the letter for each, "Z" where the kit finds none.
+Reads JSON lines, each a reply and its options by letter; prints the letter for each, "Z" where the kit finds none.
 """
 
 import json
@@ -10,7 +10,7 @@ from vlmeval.utils.matching_util import can_infer
 
 
 def main() -> None:
-    """Match every line."""
+    """Entry point."""
     for line in sys.stdin:
         reply, options = json.loads(line)
         print(can_infer(reply, dict(options)) or "Z")

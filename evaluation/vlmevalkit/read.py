@@ -1,37 +1,38 @@
-"""What VLMEvalKit left behind as rows of our own: every reply, what it is worth, and the kit's headline number."""
+"""Read VLMEvalKit's result files: every reply with its grade, and the headline number."""
 
 import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from string import ascii_uppercase
 
 from capcurriculum.errors import EvaluationError
 from capcurriculum.rows import Outcome
 from evaluation import kits
-from evaluation.benchmarks import tsv
+from evaluation.benchmarks import scoring, tsv
 from evaluation.benchmarks.benchmark import Item
-from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.images import ImageStore
 from evaluation.benchmarks.scoring import JUDGE_GONE
-from evaluation.job import Work
+from evaluation.job import Job
+from evaluation.results.results import State
 from evaluation.results.samples import Sample
+from evaluation.serving.relay import lengths
 from evaluation.vlmevalkit import tables
 from evaluation.vlmevalkit.layouts import NO_REPLY, Found, Row, metric
-from evaluation.vlmevalkit.session import NAME, Dataset, Session
+from evaluation.vlmevalkit.session import Dataset, Session
 
-#: Reply -> its length in tokens and why it ended.
-Told = Mapping[str, tuple[int | None, str]]
+#: Reply -> its length in tokens and its finish reason.
+Lengths = Mapping[str, tuple[int | None, str]]
 
 
 def predictions(session: Session, dataset: Dataset) -> dict[str, Row]:
-    """The kit's index -> its row of replies; none where the kit did not get so far."""
-    path = session.prediction(dataset)
+    """The kit's index -> its row with the reply; empty before there is a file."""
+    path = session.file(dataset)
     return {row["index"]: row for row in tables.rows(path)} if path.is_file() else {}
 
 
 def complete(session: Session, dataset: Dataset) -> bool:
-    """Whether the kit has a reply to every sample, without which it grades none."""
+    """Whether the kit has a reply to every sample, which it needs to grade any."""
     found = predictions(session, dataset)
     missing = any(NO_REPLY in row.get("prediction", "") for row in found.values())
     expected = len(tables.askable(dataset.benchmark)) if dataset.benchmark else len(found)
@@ -39,7 +40,7 @@ def complete(session: Session, dataset: Dataset) -> bool:
 
 
 def digest_of(session: Session, dataset: Dataset) -> str:
-    """The digest of a benchmark's content: of ours, or of the kit's own file ("" before it is there)."""
+    """The digest of a benchmark, for the kit's own that of its file ("" before it is downloaded)."""
     if dataset.benchmark is not None:
         return dataset.benchmark.digest
     path = session.table(dataset)
@@ -50,10 +51,10 @@ def digest_of(session: Session, dataset: Dataset) -> str:
 
 
 def judged(session: Session, dataset: Dataset, judge: str) -> dict[str, Found]:
-    """The kit's index -> what it found of the reply; empty where nothing was graded.
+    """The kit's index -> the grade of the reply; empty where nothing was graded.
 
     Raises:
-        EvaluationError: the kit's own check fails.
+        EvaluationError: the kit's check fails.
     """
     path = session.file(dataset, dataset.layout.judged.format(judge=judge))
     if not path.is_file():
@@ -73,13 +74,13 @@ def _hits(session: Session, dataset: Dataset, path: Path) -> dict[str, bool]:
     try:
         found = json.loads(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:
-        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1][:200]
-        raise EvaluationError(f"VLMEvalKit cannot check {path} ({said}).") from error
+        reason = (done.stderr.strip().splitlines() or ["no error message"])[-1][:200]
+        raise EvaluationError(f"VLMEvalKit cannot check {path} ({reason}).") from error
     return {str(index): bool(hit) for index, hit in found.items()}
 
 
 def headline(session: Session, dataset: Dataset, judge: str) -> float | None:
-    """The kit's number in percent, None where it gave none."""
+    """The kit's headline number in percent; None where it gave none."""
     layout = dataset.layout
     if not layout.table:
         return metric(layout, tables.status(session.results / "status.json", dataset.name).get("metrics") or {})
@@ -94,39 +95,31 @@ def headline(session: Session, dataset: Dataset, judge: str) -> float | None:
 
 
 def sample_rows(
-    work: Work, session: Session, dataset: Dataset, told: Told, found: Mapping[str, Found], judge: str, why: str
+    job: Job, session: Session, begun: State, dataset: Dataset, found: Mapping[str, Found], judge: str, why: str
 ) -> list[Sample]:
-    """A row for every sample that the kit was given. `why` is what kept replies from being graded, or "" ."""
-    items = _items(work, session, dataset)
-    digest = digest_of(session, dataset)
+    """A row for every sample that was given to the kit; `why` is the reason why replies were not graded, or ""."""
+    items, replies = _items(job, session, dataset), lengths(session.journal)
     rows = []
     for index, row in predictions(session, dataset).items():
-        item = items.get(index)
+        item = items.get(index) or Item(
+            index, "", row.get("question", ""), tsv.options(row), row.get("answer", ""), (), row.get("category", "")
+        )
         reply = row.get("prediction", "")
-        tokens, finish = told.get(reply.strip(), (None, ""))
+        failed = NO_REPLY in reply
+        tokens, finish = replies.get(reply.strip(), (None, ""))
         outcome, answer, detail = _outcome(reply, finish, found.get(index), why)
         rows.append(
-            Sample(
-                model=session.target.label,
-                suite=work.suite.name,
-                benchmark=work.name(dataset.entry),
-                sample=item.sample if item else index,
-                setup=session.setup,
-                benchmark_digest=digest,
-                images=item.images if item else (),
-                question=item.question if item else row.get("question", ""),
-                options=item.options if item else _options(row),
-                gold=item.gold if item else row.get("answer", ""),
-                prediction="" if NO_REPLY in reply else reply,
+            scoring.sample(
+                begun,
+                item,
+                session.target.weights,
+                prediction="" if failed else reply,
                 answer=answer,
                 outcome=outcome,
                 detail=detail,
-                finish="error" if NO_REPLY in reply else finish,
+                finish="error" if failed else finish,
                 tokens=tokens,
                 judge=judge,
-                engine=NAME,
-                weights=session.target.weights,
-                skill=item.skill if item else row.get("category", ""),
             )
         )
     return rows
@@ -143,21 +136,12 @@ def _outcome(reply: str, finish: str, found: Found | None, why: str) -> Found:
     return outcome, answer, detail
 
 
-def _items(work: Work, session: Session, dataset: Dataset) -> dict[str, Item]:
+def _items(job: Job, session: Session, dataset: Dataset) -> dict[str, Item]:
     """The kit's index -> the sample."""
     if dataset.benchmark is not None:
         return {str(place): item for place, item in enumerate(tables.askable(dataset.benchmark))}
     try:
-        read = tsv.read(session.table(dataset), Pictures(work.folder))
+        benchmark = tsv.read(session.table(dataset), ImageStore(job.folder))
     except EvaluationError:
-        return {}  # a table of another form: its replies are told without their pictures
-    return {item.sample: item for item in read.items}
-
-
-def _options(row: Row) -> tuple[str, ...]:
-    options = []
-    for letter in ascii_uppercase:
-        if not row.get(letter, ""):
-            break
-        options.append(row[letter])
-    return tuple(options)
+        return {}  # a table of another format: its replies are recorded without images
+    return {item.sample: item for item in benchmark.items}

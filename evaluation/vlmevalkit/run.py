@@ -1,90 +1,85 @@
-"""VLMEvalKit driven from outside: it asks, it grades with a judge that is known to be there, and its files are read.
+"""Run VLMEvalKit through its command line, with a judge that is known to answer, and read its files.
 
-Asking and grading are two runs of the kit, since it grades in silence by exact matching when the judge is down, and
-keeps what came of that: nothing is graded before the judge has answered us, and what was graded while it failed goes.
+Asking and grading are two runs of the kit, because it falls back silently to exact matching when its judge is down and
+keeps those grades: nothing is graded before the judge has answered a probe, and grades of a failing judge are removed.
 """
 
 import glob
 from collections.abc import Iterable, Sequence
 
 from capcurriculum.errors import EvaluationError
-from capcurriculum.rows import Outcome
 from evaluation import judges, kits, own_runner
 from evaluation.benchmarks import scoring
-from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.images import ImageStore
 from evaluation.benchmarks.scoring import JUDGE_GONE
-from evaluation.job import Work
-from evaluation.judges import Named
+from evaluation.job import Job
+from evaluation.judges import NamedJudge
 from evaluation.results import results, samples
 from evaluation.results.results import State
-from evaluation.results.samples import Sample
 from evaluation.serving import open
 from evaluation.serving.models import Target
-from evaluation.serving.relay import Upstream, recorded, relaying
+from evaluation.serving.relay import Upstream, relaying
 from evaluation.suites import Entry
 from evaluation.vlmevalkit import read, tables
 from evaluation.vlmevalkit.layouts import OF_FILES, layout
-from evaluation.vlmevalkit.session import DISTRIBUTIONS, EXACT, HINT, JUDGE, NAME, Dataset, Session, setup
+from evaluation.vlmevalkit.session import EXACT, JUDGE, NAME, Dataset, Session
 
-#: The kit's class that shows a prompt of the file's own, so that questions are asked in the words of training.
+#: The kit's class that shows the prompts of a file, so that they are those of training.
 _CUSTOM = "CVBench"
 
 
-def prepare(work: Work, target: Target) -> tuple[Session, list[Dataset], Named | None]:
-    """The session, what is to be asked in it, and who judges.
+def prepare(job: Job, target: Target) -> tuple[Session, list[Dataset], NamedJudge | None]:
+    """The session, its benchmarks, and the judge.
 
     Raises:
-        EvaluationError: the kit is not there, or a benchmark or a judge is not one.
+        EvaluationError: the kit is not installed, it cannot evaluate a benchmark, or there is no such judge.
     """
-    kit = kits.find(NAME, DISTRIBUTIONS, work.interpreter(target), HINT, start=work.starts(target))
-    named = judges.resolve(work.judge, work.suite)
-    tokens = work.tokens(target)
-    key = setup(kit, target, tokens)
-    session = Session(kit, target, tokens, key, (work.folder / NAME / key).absolute(), work.concurrency)
-    pictures = Pictures(work.folder)
-    return session, [_dataset(entry, work, pictures) for entry in work.suite.benchmarks], named
+    session = job.session(Session, target)
+    named = judges.resolve(job.judge, job.suite)
+    images = ImageStore(job.folder)
+    return session, [_dataset(entry, job, images) for entry in job.suite.benchmarks], named
 
 
-def _dataset(entry: Entry, work: Work, pictures: Pictures) -> Dataset:
+def _dataset(entry: Entry, job: Job, images: ImageStore) -> Dataset:
     if entry.file is None:
-        if work.limit:
-            raise EvaluationError("VLMEvalKit grades whole benchmarks of its own only; --limit is for files.")
+        if job.limit:
+            raise EvaluationError("VLMEvalKit grades its own benchmarks only as a whole; leave out --limit.")
         found = layout(entry.kit_class, entry.name)
         if found is None:
             raise EvaluationError(
-                f"How VLMEvalKit leaves the results of {entry.name} ({entry.kit_class}) is not known."
+                f"The results of VLMEvalKit's class {entry.kit_class!r} cannot be read; leave out {entry.name}."
             )
         return Dataset(entry, entry.name, entry.kit_class, found)
-    benchmark = own_runner.loaded(entry, pictures, work.limit)
+    benchmark = own_runner.loaded(entry, images, job.limit)
     if any(len(item.options) < 2 for item in tables.askable(benchmark)):
         raise EvaluationError(f"VLMEvalKit cannot grade {entry.file}: not every sample has options; use --engine own.")
-    # Not the file's own name: words in it can make the kit ask or grade in another way.
+    # Not the file's name, since some names change how the kit asks or grades.
     return Dataset(entry, f"tsv_{benchmark.digest}", _CUSTOM, OF_FILES, benchmark)
 
 
-def run(work: Work, target: Target) -> list[State]:
-    """Ask and grade what is not done; how far each benchmark then is.
+def run(job: Job, target: Target) -> list[State]:
+    """Ask and grade what is not done; returns the state of each benchmark.
 
     Raises:
-        EvaluationError: the kit is not there, or a benchmark cannot be read.
+        EvaluationError: the kit is not installed, or a benchmark cannot be read.
     """
-    session, datasets, named = prepare(work, target)
-    open_ones = [one for one in datasets if not finished(work, session, one, named)]
+    session, datasets, named = prepare(job, target)
+    open_ones = [one for one in datasets if not finished(job, session, one, named)]
     states = {}
     for batch in _batches(open_ones):
-        why = _infer(work, session, batch)
-        gone = _grade(work, session, [one for one in batch if read.complete(session, one)], named)
+        why = _infer(job, session, batch)
+        gone = _grade(job, session, [one for one in batch if read.complete(session, one)], named)
         for one in batch:
-            states[one.name] = _read(work, session, one, named, why, gone)
-    known = {results.named(state): state for state in results.states(work.folder)}
-    return [states.get(one.name) or known[target.label, work.suite.name, work.name(one.entry)] for one in datasets]
+            states[one.name] = _read(job, session, one, named, why, gone)
+    known = {results.named(state): state for state in results.states(job.folder)}
+    return [states.get(one.name) or known[target.label, job.suite.name, job.name(one.entry)] for one in datasets]
 
 
-def finished(work: Work, session: Session, dataset: Dataset, named: Named | None) -> bool:
-    """Whether there is a score of just this, by this judge."""
-    name = (session.target.label, work.suite.name, work.name(dataset.entry))
-    state = next((one for one in results.states(work.folder) if results.named(one) == name), None)
-    score = next((one for one in results.scores_in(work.folder) if results.named(one) == name), None)
+def finished(job: Job, session: Session, dataset: Dataset, named: NamedJudge | None) -> bool:
+    """Whether there is a score of this set-up and content by this judge."""
+    name = (session.target.label, job.suite.name, job.name(dataset.entry))
+    state = next((one for one in results.states(job.folder) if results.named(one) == name), None)
+    score = next((one for one in results.scores_in(job.folder) if results.named(one) == name), None)
     if state is None or score is None or state.state != "done":
         return False
     same = (state.setup, state.benchmark_digest) == (session.setup, read.digest_of(session, dataset))
@@ -92,38 +87,36 @@ def finished(work: Work, session: Session, dataset: Dataset, named: Named | None
 
 
 def _batches(datasets: Sequence[Dataset]) -> Iterable[list[Dataset]]:
-    """Those of files and those of the kit, which lie in different data folders."""
+    """Files and the kit's own benchmarks, which have different data folders."""
     for own_files in (True, False):
         if batch := [one for one in datasets if (one.benchmark is not None) == own_files]:
             yield batch
 
 
-def _infer(work: Work, session: Session, batch: Sequence[Dataset]) -> str:
-    """Have the kit ask what it has no reply to; "" or why that ended early."""
+def _infer(job: Job, session: Session, batch: Sequence[Dataset]) -> str:
+    """Have the kit ask for missing replies; returns "" or why that ended early."""
     for one in batch:
         if one.benchmark is not None and not session.table(one).is_file():
-            tables.write(session.table(one), one.benchmark, work.folder)
+            tables.write(session.table(one), one.benchmark, job.folder)
     missing = [one for one in batch if not read.complete(session, one)]
     if not missing:
         return ""
-    names = ", ".join(work.name(one.entry) for one in missing)
-    work.display.note(
-        f"VLMEvalKit {session.kit.version} asks {session.target.label}: {names}; its log is {session.log}"
-    )
+    names = ", ".join(job.name(one.entry) for one in missing)
+    job.display.note(f"VLMEvalKit {session.kit.version} asks {session.target.label}: {names}; its log is {session.log}")
     try:
-        with open.endpoint(session.target, work) as endpoint:
+        with open.endpoint(session.target, job) as endpoint:
             upstream = Upstream(endpoint.url, open.key(session.target))
             with relaying(upstream, session.journal) as relay:
                 argv = session.infer(missing, relay.url, endpoint.served)
-                told = session.variables(missing) | kits.keys(relay.token)
-                ended = kits.run(session.kit, argv, told, session.folder, session.log, endpoint.ended)
+                variables = session.variables(missing) | kits.keys(relay.token)
+                ended = kits.run(session.kit, argv, variables, session.folder, session.log, endpoint.ended)
                 return ended or (f"no reply from {session.target.label}: {relay.why}" if relay.failures else "")
     except EvaluationError as error:
         return str(error)
 
 
-def _grade(work: Work, session: Session, batch: Sequence[Dataset], named: Named | None) -> str:
-    """Have the kit grade; "" or why the judge cannot be relied on."""
+def _grade(job: Job, session: Session, batch: Sequence[Dataset], named: NamedJudge | None) -> str:
+    """Have the kit grade; returns "" or why its grades cannot be used."""
     if named is None:
         batch = [one for one in batch if not one.layout.needs_judge]
     if not batch:
@@ -134,7 +127,7 @@ def _grade(work: Work, session: Session, batch: Sequence[Dataset], named: Named 
         return _graded(session, batch, "")
     try:
         with judges.sitting(named, session.kit, session.folder) as relay:
-            work.display.note(f"{named.name} judges {session.target.label}")
+            job.display.note(f"{named.name} judges {session.target.label}")
             ended = _graded(session, batch, relay.url, relay.token)
             gone = f"the judge {named.name} failed {relay.failures} times ({relay.why})" if relay.failures else ""
     except EvaluationError as error:
@@ -146,55 +139,40 @@ def _grade(work: Work, session: Session, batch: Sequence[Dataset], named: Named 
 
 
 def _graded(session: Session, batch: Sequence[Dataset], url: str, token: str = "") -> str:
-    argv, told = session.judge(batch, url), session.variables(batch)
-    told |= kits.keys(token) if token else {}
-    return kits.run(session.kit, argv, told, session.folder, session.log, lambda: "")
+    argv, variables = session.judge(batch, url), session.variables(batch)
+    variables |= kits.keys(token) if token else {}
+    return kits.run(session.kit, argv, variables, session.folder, session.log, lambda: "")
 
 
 def _forget(session: Session, dataset: Dataset) -> None:
-    """Remove what the kit found of a benchmark's replies, which it would take for the truth for ever."""
+    """Remove the kit's grades of a benchmark, which it would use again."""
     for path in session.results.glob(glob.escape(f"{session.target.alias}_{dataset.name}_") + "*"):
         path.unlink()
 
 
-def _read(work: Work, session: Session, dataset: Dataset, named: Named | None, why: str, gone: str) -> State:
-    """Keep what there is now of a benchmark."""
+def _read(job: Job, session: Session, dataset: Dataset, named: NamedJudge | None, why: str, gone: str) -> State:
+    """Record the samples, the state and the score of a benchmark."""
     judge = JUDGE if named else EXACT
     found = {} if gone else read.judged(session, dataset, judge)
     waiting = f"{JUDGE_GONE}: {gone}" if gone else why
-    told = {r["text"].strip(): (r["tokens"], r["finish"]) for r in recorded(session.journal).values()}
-    rows = read.sample_rows(work, session, dataset, told, found, named.name if named else "", waiting)
+    wanted = len(dataset.benchmark.items) if dataset.benchmark else 0
     digest = read.digest_of(session, dataset)
-    rows += _faulty(work, session, dataset)
-    known = samples.known(work.folder, session.setup, digest)
-    samples.append(work.folder, [row for row in rows if known.get(row.sample) != row])
-    wanted = len(dataset.benchmark.items) if dataset.benchmark else max(len(rows), 1)
-    begun = work.begun(session.target, dataset.entry, NAME, session.setup, digest, wanted)
+    begun = job.begun(session.target, dataset.entry, NAME, session.setup, digest, wanted)
+    rows = read.sample_rows(job, session, begun, dataset, found, named.name if named else "", waiting)
+    rows += scoring.faulty(begun, dataset.benchmark, session.target.weights)
+    samples.update(job.folder, rows)
     value = read.headline(session, dataset, judge) if found else None
     fault = _fault(session, dataset, named, bool(found), value)
-    return scoring.keep(work.folder, begun, rows, dataset.layout.name, value, why, "" if gone else fault)
+    return scoring.keep(job.folder, begun, rows, dataset.layout.name, value, why, "" if gone else fault)
 
 
-def _fault(session: Session, dataset: Dataset, named: Named | None, graded: bool, value: float | None) -> str:
-    """What keeps the kit from a score although all replies are there, "" if nothing does."""
+def _fault(session: Session, dataset: Dataset, named: NamedJudge | None, graded: bool, value: float | None) -> str:
+    """Why the kit gave no score although all replies are there, "" for none."""
     if not read.complete(session, dataset):
         return ""
     if named is None and dataset.layout.needs_judge:
         return f"{dataset.entry.name} cannot be graded without a judge; name one with --judge."
     if not graded or value is None:
-        said = tables.status(session.results / "status.json", dataset.name).get("error_message")
-        return f"VLMEvalKit gave no score ({str(said)[:200] if said else f'see {session.log}'})."
+        reason = tables.status(session.results / "status.json", dataset.name).get("error_message")
+        return f"VLMEvalKit gave no score ({str(reason)[:200] if reason else f'see {session.log}'})."
     return ""
-
-
-def _faulty(work: Work, session: Session, dataset: Dataset) -> list[Sample]:
-    """The samples of a file that the kit was not given."""
-    if dataset.benchmark is None:
-        return []
-    return [
-        Sample(session.target.label, work.suite.name, work.name(dataset.entry), item.sample, session.setup,
-               dataset.benchmark.digest, item.images, item.question, item.options, item.gold, "", "", Outcome.FAILED,
-               item.fault, "error", None, "", NAME, session.target.weights, item.skill)
-        for item in dataset.benchmark.items
-        if item.fault
-    ]  # fmt: skip

@@ -1,6 +1,6 @@
-"""One model's work with VLMEvalKit: a folder for all that can change its replies, its configuration and its commands.
+"""The evaluation of one model by VLMEvalKit: its folder, its configuration and its commands.
 
-The folder is named by the `setup`, so what the kit takes up again from its own files was asked in the same way.
+The folder is named by the set-up, so files that the kit resumes from were made by the same requests.
 """
 
 import json
@@ -8,32 +8,25 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from capcurriculum import prompts
-from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
 from evaluation import kits
 from evaluation.benchmarks.benchmark import Benchmark
-from evaluation.kits import Kit
-from evaluation.serving.models import Target
 from evaluation.suites import Entry
 from evaluation.vlmevalkit.layouts import Layout
 
 NAME = "vlmevalkit"
-#: The kit's distributions, the packaged one first.
-DISTRIBUTIONS = ("ms-vlmeval", "vlmeval")
-HINT = "python -m pip install ms-vlmeval==0.0.20 in one of its own"
-#: The name of whoever judges, in the kit's files: some of the kit's names change how it asks.
+#: The judge's name in the kit's files; some model names would change how the kit asks.
 JUDGE = "judge"
 EXACT = "exact_matching"
-_VERSION = 1  # of how the kit is told to ask
 _REPLY_SECONDS = 1800
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A benchmark as the kit knows it; `benchmark` is that of a file, None for one that the kit brings along."""
+    """A benchmark as the kit knows it; `benchmark` is set for a file and None for the kit's own."""
 
     entry: Entry
     name: str
@@ -44,45 +37,44 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Session(kits.Session):
-    """Where and how the kit asks one model."""
+    """The evaluation of one model by the kit."""
+
+    name: ClassVar[str] = NAME
+    distributions: ClassVar[tuple[str, ...]] = ("ms-vlmeval", "vlmeval")
+    hint: ClassVar[str] = "python -m pip install ms-vlmeval==0.0.20 in one of its own"
 
     @property
     def results(self) -> Path:
-        """Where the kit puts predictions and what it found of them."""
+        """The kit's folder of predictions and their grades."""
         return self.folder / "work" / self.target.alias
 
-    def prediction(self, dataset: Dataset) -> Path:
-        """The kit's file of replies."""
-        return self.file(dataset, "")
-
-    def file(self, dataset: Dataset, suffix: str, ending: str = "tsv") -> Path:
-        """A file of the kit's about a benchmark."""
+    def file(self, dataset: Dataset, suffix: str = "", ending: str = "tsv") -> Path:
+        """One of the kit's files on a benchmark; without a suffix that of the replies."""
         return self.results / f"{self.target.alias}_{dataset.name}{suffix}.{ending}"
 
     def data(self, dataset: Dataset) -> Path:
-        """The kit's data folder for a benchmark: of a file one below this folder, else the user's."""
+        """The kit's data folder for a benchmark: below this folder for a file, else the user's."""
         if dataset.benchmark is not None:
             return self.folder / "data"
         return Path(os.environ.get("LMUData") or Path.home() / "LMUData")  # noqa: SIM112 - the kit's own spelling
 
     def table(self, dataset: Dataset) -> Path:
-        """The benchmark's own file in that folder."""
+        """The benchmark's file in the data folder."""
         return self.data(dataset) / f"{dataset.name}.tsv"
 
     def variables(self, datasets: Sequence[Dataset]) -> dict[str, str]:
-        """What the kit's process is told by its environment; all `datasets` have one data folder."""
-        own = datasets[0].benchmark is not None
+        """Environment variables of the kit's process; all `datasets` have one data folder."""
         data = self.data(datasets[0])
         data.mkdir(parents=True, exist_ok=True)
-        # Tables instead of workbooks, whose cells are cut at 32,767 characters; and pictures of our own files as they
-        # are, which the kit would enlarge to 100 pixels a side.
-        edge = {"VLMEVAL_MIN_IMAGE_EDGE": "1"} if own else {}
+        # TSV, since workbooks cut cells at 32,767 characters; and images of files unchanged, which the kit would
+        # enlarge to 100 pixels a side.
+        edge = {"VLMEVAL_MIN_IMAGE_EDGE": "1"} if datasets[0].benchmark else {}
         return {"LMUData": str(data), "PRED_FORMAT": "tsv", "EVAL_FORMAT": "csv", **edge}
 
     def configuration(self, datasets: Sequence[Dataset], url: str, served: str) -> dict[str, Any]:
-        """The JSON of `--config`: the model under its alias, the system prompt as a system turn, and the benchmarks."""
+        """The JSON of `--config`: the model under its alias, with its system prompt, and the benchmarks."""
         model: dict[str, Any] = {
-            "class": "LMDeployAPI",  # any OpenAI-compatible endpoint; the kit's other such class writes keys to its log
+            "class": "LMDeployAPI",  # any OpenAI-compatible endpoint; the kit's other class for these logs keys
             "model": served,
             "api_base": f"{url}/chat/completions",
             "key": "EMPTY",
@@ -99,14 +91,14 @@ class Session(kits.Session):
         return {"model": {self.target.alias: model}, "data": data}
 
     def infer(self, datasets: Sequence[Dataset], url: str, served: str) -> list[str]:
-        """Write the configuration; the command that asks the model."""
+        """Write the configuration; returns the command that asks the model."""
         return [*self.command(self._written(datasets, url, served)), "--mode", "infer"]
 
     def judge(self, datasets: Sequence[Dataset], url: str) -> list[str]:
-        """Write the configuration; the command that grades, with the judge at `url` ("": exact matching)."""
+        """Write the configuration; returns the command that grades, with the judge at `url` ("": exact matching)."""
         words = ["--mode", "eval", "--judge", JUDGE if url else EXACT, "--judge-retry", "2"]
         where = ["--judge-base-url", url] if url else []
-        # Nobody is asked anything now, but the kit makes the model's client nevertheless.
+        # The model gets no request in this mode, but the kit creates its client.
         return [*self.command(self._written(datasets, "http://127.0.0.1:9/v1", "")), *words, *where]
 
     def command(self, path: Path) -> list[str]:
@@ -120,10 +112,3 @@ class Session(kits.Session):
         text = json.dumps(self.configuration(datasets, url, served), indent=1, ensure_ascii=False)
         write_atomically(path, text.encode())
         return path
-
-
-def setup(kit: Kit, target: Target, max_tokens: int) -> str:
-    """Digest of all that can change a reply that the kit gets."""
-    system = prompts.digest("system") if target.system else ""
-    who = target.weights or [target.label, target.model]
-    return digest(NAME, _VERSION, kit.version, who, system, max_tokens)

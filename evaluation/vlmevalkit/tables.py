@@ -1,4 +1,4 @@
-"""Files as VLMEvalKit takes and leaves them: tables with tabs between, read by pandas there and row by row here."""
+"""VLMEvalKit's TSV files, which it reads with pandas: write benchmarks, read results."""
 
 import base64
 import csv
@@ -13,7 +13,7 @@ from capcurriculum.files import json_file
 from capcurriculum.tables import write_atomically
 from evaluation.benchmarks.benchmark import Benchmark, Item
 
-#: Texts that pandas takes for a missing value; with a space behind them they stay what they are.
+#: Texts that pandas reads as a missing value; a trailing space prevents this.
 _MISSING = frozenset(
     ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
      "NaN", "None", "n/a", "nan", "null")
@@ -22,12 +22,12 @@ _LONGEST_CELL = 2**31 - 1
 
 
 def askable(benchmark: Benchmark) -> list[Item]:
-    """The samples that the kit is given; their places are its indexes."""
+    """The samples that are given to the kit; its indexes are their positions."""
     return [item for item in benchmark.items if not item.fault]
 
 
 def write(path: Path, benchmark: Benchmark, folder: Path) -> None:
-    """A benchmark as a file of the kit's, for its class that shows the file's `prompt`; pictures are in `folder`."""
+    """Write a benchmark, whose images lie in `folder`, for the class of the kit that shows a file's `prompt`."""
     items = askable(benchmark)
     letters = ascii_uppercase[: max((len(item.options) for item in items), default=0)]
     text = io.StringIO()
@@ -47,17 +47,13 @@ def _kept(text: str) -> str:
 
 
 def _images(item: Item, folder: Path) -> str:
-    """One picture as it is, several as the list that the kit reads."""
+    """One image as base64, several as the list that the kit reads."""
     found = [base64.b64encode((folder / name).read_bytes()).decode() for name in item.images]
     return found[0] if len(found) == 1 else str(found)
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a file of the kit's.
-
-    Raises:
-        EvaluationError: it cannot be read.
-    """
+    """The rows of one of the kit's files; raises `EvaluationError` where it cannot be read."""
     csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open(encoding="utf-8", newline="") as handle:
@@ -68,7 +64,7 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def status(path: Path, name: str) -> dict[str, Any]:
-    """What `status.json` of the kit says of a benchmark, {} if nothing."""
+    """The entry of a benchmark in the kit's `status.json`, {} if there is none."""
     try:
         found = json_file.read(path)["datasets"][name]
     except (OSError, ValueError, KeyError, TypeError):

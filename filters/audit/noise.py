@@ -1,8 +1,8 @@
-"""How many marked answers are wrong in a run without known truth: a stratified sample, opinions on it, and intervals.
+"""Label noise of a run without ground truth: a stratified sample, opinions on it, and rates with intervals.
 
-Strata are what is kept and, of what is dropped, each reason of the filter that drops it first. Who gives the opinions
-is left open: a model (`capcurriculum audit`) or people. An opinion that is missing or cannot tell counts for neither
-side; how many there are stands beside every rate, with the rates that they could make of it.
+Strata are the kept questions and, for the dropped ones, the reason of the first filter that drops them. Opinions come
+from models (`capcurriculum audit`) or people. A missing or undecided one counts for neither side; every rate has their
+number and its bounds over them.
 """
 
 from collections import Counter
@@ -20,13 +20,15 @@ from capcurriculum.run import Run
 from datagen.auditor import Opinion
 
 KEPT = "kept"
-#: Draws for the interval over several strata: its ends are then sure to about a thousandth of its width.
+#: Draws for an interval over several strata; the Monte Carlo error of its ends is about a thousandth of its width.
 DRAWS = 20_000
+#: Numeric columns of a printed table of rates.
+COLUMNS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A question of the sample and its stratum: `kept`, or `filter: reason`."""
+    """A question of the sample and its stratum, `kept` or `filter: reason`."""
 
     question_id: str
     stratum: str
@@ -34,7 +36,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The questions to give an opinion on, and how many rows the run has in each stratum."""
+    """The drawn questions, and the number of rows of each stratum."""
 
     drawn: tuple[Drawn, ...]
     rows: Mapping[str, int]
@@ -42,10 +44,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The share of wrong labels over one stratum or several, with a 95 % interval.
+    """The share of wrong labels over one or more strata, with a 95 % interval from `low` to `high`.
 
-    `rows` are in the run; `right`, `wrong` and `unknown` are of the sample. `share` is None where nothing is known.
-    `least` and `most` are the shares if every unknown one were right, or wrong.
+    `rows` counts the run; `right`, `wrong` and `unknown` count the sample. `share` is None if nothing is known. `least`
+    and `most` are the shares if all unknown ones were right, or wrong.
     """
 
     stratum: str
@@ -59,12 +61,18 @@ class Rate:
     least: float
     most: float
 
+    def cells(self) -> tuple[object, ...]:
+        """The row of a table with the columns `stratum` and `COLUMNS`."""
+        asked = self.right + self.wrong + self.unknown
+        share = "unknown" if self.share is None else f"{self.share:.1%}"
+        return self.stratum, self.rows, asked, self.wrong, self.unknown, share, f"{self.low:.1%}-{self.high:.1%}"
+
 
 def draw(run: Run, recipe: Recipe, size: int, seed: int = 0) -> Sample:
-    """About `size` questions made from captions: half of what is kept, the rest evenly over the reasons of the dropped.
+    """Draw `size` questions made from captions: half from the kept ones, the rest evenly over the reasons of a drop.
 
-    A stratum that is smaller than its part is taken whole, and what it leaves goes to the others. The same seed gives
-    the same questions, and a larger size those and more, so that no opinion is lost.
+    What a small stratum cannot give goes to the others. The same seed gives the same questions, and a larger size
+    contains them, so that opinions are reused.
     """
     strata = _strata(run, recipe)
     counts = dict(strata.group_by("stratum").len().sort("stratum").iter_rows())
@@ -79,17 +87,26 @@ def draw(run: Run, recipe: Recipe, size: int, seed: int = 0) -> Sample:
 def _strata(run: Run, recipe: Recipe) -> pl.DataFrame:
     """`question_id` and `stratum` of every question made from a caption that a filter of the recipe has judged."""
     made = pl.col("stage").is_in(list(recipe.captioned))
-    machine = pl.col("filter") != HUMAN  # what people found wrong is what the sample is to tell
-    verdicts = current(run, recipe, made, machine).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
+    judged = fates(run, recipe, made).rename({"fate": "stratum"})
+    return judged.sort("question_id").collect()
+
+
+def fates(run: Run, recipe: Recipe, *predicates: pl.Expr) -> pl.LazyFrame:
+    """`question_id` and `fate` (`kept` or the first `filter: reason` that dropped it) of every judged question.
+
+    Verdicts of people are left out, since they are what a sample is drawn for.
+    """
+    verdicts = current(run, recipe, pl.col("filter") != HUMAN, *predicates).filter(
+        ~pl.col("reason").is_in(list(NOT_JUDGED))
+    )
     dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
-    named = dropped.select("question_id", stratum=pl.concat_str("filter", "reason", separator=": "))
+    named = dropped.select("question_id", fate=pl.concat_str("filter", "reason", separator=": "))
     judged = verdicts.select("question_id").unique()
-    found = judged.join(named, on="question_id", how="left").with_columns(pl.col("stratum").fill_null(KEPT))
-    return found.sort("question_id").collect()
+    return judged.join(named, on="question_id", how="left").with_columns(pl.col("fate").fill_null(KEPT))
 
 
 def allocation(counts: Mapping[str, int], size: int) -> dict[str, int]:
-    """Stratum -> how many questions to draw, given its number of rows and the `size` of the sample."""
+    """Stratum -> number to draw, given its number of rows and the size of the sample."""
     wanted = {name: 0 for name in counts}
     dropped = [name for name in counts if name != KEPT]
     wanted |= evenly({KEPT: counts[KEPT]}, size - size // 2 if dropped else size) if KEPT in counts else {}
@@ -101,21 +118,21 @@ def allocation(counts: Mapping[str, int], size: int) -> dict[str, int]:
 
 
 def evenly(counts: Mapping[str, int], size: int) -> dict[str, int]:
-    """Stratum -> its even part of `size`; what a stratum has too few rows for goes to the others."""
+    """Stratum -> its even part of `size`; what a small stratum cannot give goes to the others."""
     found: dict[str, int] = {}
     for place, (name, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
-        # The smallest first: what they do not have goes to those after them.
+        # Smallest first, so that their remainder goes to the larger ones.
         found[name] = min(count, size // (len(counts) - place))
         size -= found[name]
     return found
 
 
 def estimate(sample: Sample, opinions: Mapping[str, Opinion]) -> list[Rate]:
-    """A rate for each stratum, then for all that is `dropped`, and for `all` rows, each stratum by its number of rows.
+    """A rate for each stratum, then for the `dropped` and for `all` rows, weighted by the strata's rows.
 
-    One stratum has the exact interval of Clopper and Pearson (1934, Biometrika 26:404-413). Over several it is that of
-    the weighted sum of draws from each stratum's Beta(wrong + 1/2, right + 1/2), the posterior under Jeffreys' prior: a
-    bootstrap would claim to be sure of every stratum in which nothing wrong was met.
+    One stratum has the exact interval of Clopper and Pearson (1934, Biometrika 26:404-413). Several have that of the
+    weighted sum of draws from each stratum's Beta(wrong + 1/2, right + 1/2), the posterior under Jeffreys' prior; a
+    bootstrap has zero variance in a stratum without wrong labels.
     """
     counts: dict[str, Counter[Opinion]] = {name: Counter() for name in sample.rows}
     for drawn in sample.drawn:
@@ -169,7 +186,7 @@ def _together(name: str, parts: Sequence[Rate]) -> Rate:
 
 
 def said_by(votes: Sequence[Opinion]) -> Opinion:
-    """What more than half of the readable votes say; UNSURE without such a majority, UNKNOWN without votes."""
+    """The absolute majority of the readable votes; UNSURE without one, UNKNOWN without votes."""
     known = [vote for vote in votes if vote is not Opinion.UNKNOWN]
     if not known:
         return Opinion.UNKNOWN

@@ -1,7 +1,7 @@
-"""`capcurriculum audit`: have models judge a sample of a run, and write rates of wrong labels to `audit.json`.
+"""`capcurriculum audit`: models judge a sample of a run; rates of wrong labels go to `audit.json`.
 
-Votes become rows of the run's answers, known by the auditor's own name, so asking again asks only what is missing, and
-neither probe nor pass rate can see them.
+Votes are rows of the run's answers under the auditor's name, so a second audit asks only what is missing, and probe and
+pass rates do not see them.
 """
 
 import json
@@ -27,16 +27,15 @@ from datagen.auditor import Opinion, audit, votes_in
 from datagen.sources import gather
 from filters import pipeline
 from filters.audit import noise
-from filters.audit.noise import Rate, Sample
+from filters.audit.noise import COLUMNS, Rate, Sample
 from filters.rules.auditor import AuditorSection
 
 FILE = "audit.json"
-_NUMBERS = ("rows", "asked", "wrong", "unknown", "share", "95 %")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The rates, who gave the opinions, and whether none of them has filtered the run itself."""
+    """The rates, the auditors, and whether none of these has filtered the run."""
 
     askers: tuple[str, ...]
     independent: bool
@@ -56,17 +55,17 @@ def auditor(
     votes: int | None = None,
     reader: str | None = None,
 ) -> AuditSection:
-    """The auditors a user names; what is left out is as in the recipe's filter, if it has one.
+    """The auditors of the command line; missing options are those of the recipe's filter, if it has one.
 
-    More votes than the options have rotations, and several descriptions, are drawn at temperature 0.7.
+    More votes than the options have rotations, and several descriptions, are sampled at temperature 0.7.
 
     Raises:
-        RecipeError: none is named and the recipe has none, or they cannot be asked so.
+        RecipeError: no model is named and the recipe has none, or the options are invalid.
     """
     own = filtering(recipe)
     given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes, "reader": reader}
     describes = (mode or (own.mode if own else "")) == "describe"
-    foreign = {"sees"} if describes else {"reader", "instruction"}  # a filter of another mode may have them
+    foreign = {"sees"} if describes else {"reader", "instruction"}  # of a filter of another mode
     keys = {key: value for key, value in (_plain(own) if own else {}).items() if key not in foreign}
     keys |= {key: value for key, value in given.items() if value is not None}
     names = ", ".join(sorted(recipe.models))
@@ -86,23 +85,23 @@ def auditor(
 
 
 def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:
-    """Ask about a sample of an existing run of the recipe, estimate, and write `audit.json` into the run.
+    """Ask about a sample of a run, estimate the rates, and write `audit.json` into the run.
 
     Raises:
         RecipeError: the recipe makes no questions from captions, or is not the run's.
-        RunError: no perception question has been judged yet, or another process is writing the run.
-        EngineError: the auditor cannot be used; votes given so far stay.
+        RunError: no such question has been judged yet, or another process writes the run.
+        EngineError: an auditor cannot be used; votes so far stay.
     """
     if not recipe.captioned:
         raise RecipeError("Only questions made from captions are audited, and the recipe has no such stage.")
     if size < 1:
-        raise RunError(f"A sample of {size} questions says nothing; give a --size of at least 1.")
+        raise RunError(f"A sample of {size} questions is empty; give a --size of at least 1.")
     with writing(_located(recipe, run)) as opened:
         sample = noise.draw(opened, recipe, size, seed)
         if not sample.drawn:
             raise RunError(f"The run {run.path} has no judged question made from a caption yet; build it first.")
         ids = pl.LazyFrame({"question_id": [drawn.question_id for drawn in sample.drawn]})
-        audit(opened, recipe, section, pipeline.questions(opened, ids), gather.folders(opened, recipe), display)
+        audit(gather.setting(opened, recipe, display), section, pipeline.questions(opened, ids))
         opinions = _opinions(opened, recipe, section, ids)
         own = filtering(recipe)
         independent = own is None or not set(own.models) & set(section.models)
@@ -112,7 +111,7 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
 
 
 def _located(recipe: Recipe, run: Run) -> Recipe:
-    """The recipe with `runs` set to where the run is now, since its folder may have been moved."""
+    """The recipe with `runs` set to the folder of the run, which may have been moved."""
     if recipe.run_dir.resolve() == run.path.resolve():
         return recipe
     if recipe.name != run.path.name:
@@ -122,10 +121,10 @@ def _located(recipe: Recipe, run: Run) -> Recipe:
 
 def _opinions(run: Run, recipe: Recipe, section: AuditSection, ids: pl.LazyFrame) -> dict[str, Opinion]:
     asked = ids.collect()["question_id"].to_list()
-    mine = pl.col("purpose") == Purpose.AUDIT, pl.col("solver").is_in(section.askers(recipe.models))
-    read = [pl.col("order") < section.reader.orders] if section.reader else []
+    where = [pl.col("purpose") == Purpose.AUDIT, pl.col("solver").is_in(section.askers(recipe.models))]
+    where += [pl.col("order") < section.reader.orders] if section.reader else []
     votes: defaultdict[str, list[Answer]] = defaultdict(list)
-    for vote in run.answers.where(*mine, *read, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
+    for vote in run.answers.where(*where, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
         votes[vote.question_id].append(vote)
     return {
         question_id: noise.said_by([vote.opinion for vote in votes_in(found)]) for question_id, found in votes.items()
@@ -147,20 +146,14 @@ def _write(
 
 
 def _plain(section: AuditSection) -> dict[str, Any]:
-    """How auditors are asked, without what a filter makes of their votes."""
+    """The fields on how auditors are asked, without those of a filter."""
     return section.model_dump(mode="json", include=set(AuditSection.model_fields))
 
 
 def show(report: Report, console: Console) -> None:
-    """One line a stratum, then what the numbers mean."""
-    console.print(grid(("stratum", *_NUMBERS), map(_row, report.rates), _NUMBERS))
-    said = f"Opinions of {', '.join(report.askers)}; their own mistakes are in the rates."
+    """Print a row for each stratum, then notes."""
+    console.print(grid(("stratum", *COLUMNS), (rate.cells() for rate in report.rates), COLUMNS))
+    note = f"Opinions of {', '.join(report.askers)}; their own mistakes are in the rates."
     if not report.independent:
-        said += " Who filtered a run finds little wrong in what is kept of it: name another auditor with --model."
-    console.print(visible(said), markup=False, highlight=False, soft_wrap=True)
-
-
-def _row(rate: Rate) -> tuple[object, ...]:
-    asked = rate.right + rate.wrong + rate.unknown
-    share = "unknown" if rate.share is None else f"{rate.share:.1%}"
-    return rate.stratum, rate.rows, asked, rate.wrong, rate.unknown, share, f"{rate.low:.1%}-{rate.high:.1%}"
+        note += " A model that filtered a run finds few errors in what it kept; name another auditor with --model."
+    console.print(visible(note), markup=False, highlight=False, soft_wrap=True)

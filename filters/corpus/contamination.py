@@ -1,7 +1,7 @@
-"""Drop questions that a benchmark asks: most of the words of one of its own, or an image that is nearly one of its own.
+"""Drop questions whose text or image matches a benchmark.
 
-Only hashes are compared, against signature files (`signatures`), so a verdict names the benchmark and how
-much matched, and never what the benchmark says.
+Hashes are compared with signature files (`signatures`), so a verdict names the benchmark and the size of the match, but
+no text of the benchmark.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,8 @@ from pydantic import Field, PositiveInt, model_validator
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase, RecipeView
 from capcurriculum.rows import Verdict
-from filters.base import CorpusRule, Setting
+from datagen.setting import Setting
+from filters.base import CorpusRule
 from filters.corpus import image_hashes, latex_words, shared_runs, text_hashes
 from filters.corpus.duplicates import hamming
 from filters.corpus.image_hashes import Distance
@@ -29,24 +30,20 @@ from filters.corpus.signatures.file import Signature
 from filters.corpus.text_hashes import Hashes, Places, Words
 
 _BATCH = 25_000
-
-
-#: Lengths of runs of words that signature files hold.
+#: Lengths of the runs of words (n-grams) in signature files.
 Runs = Literal[5, 8, 13]
 
 
 class ContaminationSection(CorpusRule):
-    """Which questions are taken from a benchmark, by signature files that hold its hashes.
+    """The question matches no question of the benchmarks in `signatures`.
 
-    A problem without an image is contaminated when the runs of `text_words` words that it shares with one question of a
-    benchmark are at least `min_share` of those of the shorter of both, and as many as `text_at_least` words in a row
-    have; or when it is equal to a question. A question about an image is when the same holds of `image_words` and
-    `image_at_least`, or when its image differs from one of the benchmark's in at most `image_distance` of 64 bits
-    (null: images are not compared). Short questions about an image ("What colour is the car?") are asked of every
-    image, so their words alone prove nothing; `image_words` null leaves images to decide.
+    A problem without an image matches a question if they share at least `min_share` of the runs of `text_words` words
+    of the shorter one, and at least as many as `text_at_least` consecutive words have, or if their texts are equal. For
+    a question about an image `image_words` and `image_at_least` apply; it also matches if its image differs from one of
+    the benchmark in at most `image_distance` of 64 bits (null: images are not compared). Short questions about an image
+    ("What colour is the car?") recur, so equal texts do not match; with `image_words` null only images are compared.
 
-    `min_hits` is another rule, beside the first or, with `min_share` null, instead of it: so many runs shared with a
-    benchmark as a whole. One of them finds stock phrases.
+    `min_hits` matches that many runs shared with a benchmark as a whole, in addition, or with `min_share` null instead.
     """
 
     phase: ClassVar[Phase] = Phase.QUESTION
@@ -70,17 +67,17 @@ class ContaminationSection(CorpusRule):
         return self
 
     def params(self, recipe: RecipeView) -> dict[str, Any]:
-        """Signature files enter by the digest of their content, not by their paths."""
+        """The section's keys, with digests of the signature files in place of their paths."""
         return super().params(recipe) | {"signatures": [_content(Path(path)) for path in self.signatures]}
 
     def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
-        """One verdict a question; images that have no hash yet get one first."""
+        """One verdict for each question, after hashing images without a hash."""
         hashes = None if self.image_distance is None else image_hashes.fill(at.run, at.folders, questions)
         return verdicts(questions, self, hashes)
 
 
 def _content(path: Path) -> str:
-    """First 16 hex digits of the SHA-256 of a file; "" where it is missing, which reading it reports."""
+    """First 16 hex digits of a file's SHA-256, "" if it is missing, which `file.load` reports."""
     if not path.is_file():
         return ""
     about = path.stat()
@@ -89,14 +86,14 @@ def _content(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(path: Path, size: int, changed: int) -> str:
-    del size, changed  # they are there to tell a changed file from the one that was read
+    del size, changed  # keys of the cache
     return sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def verdicts(
     questions: pl.LazyFrame, section: ContaminationSection, hashes: pl.LazyFrame | None = None
 ) -> Iterator[Verdict]:
-    """One verdict a question, in their order; questions are read a batch at a time.
+    """One verdict for each question, in their order, read in batches.
 
     Args:
         questions: columns of `capcurriculum.rows.Question`.
@@ -107,23 +104,23 @@ def verdicts(
         SourceError: a signature file is missing, damaged, or of another version.
     """
     signatures = [file.load(Path(path)) for path in section.signatures]
-    pictures = _pictures(signatures, section, hashes)
-    said = text_hashes.asked(pl.col("text"), pl.col("problem"))
-    read = questions.select("question_id", "stage", "image_id", said=latex_words.plain(said))
+    images = _matching_images(signatures, section, hashes)
+    words = latex_words.plain(text_hashes.asked(pl.col("text"), pl.col("problem")))
+    read = questions.select("question_id", "stage", "image_id", words=words)
     for batch in read.collect_batches(chunk_size=_BATCH, maintain_order=True):
-        yield from _batch(batch, signatures, section, pictures)
+        yield from _batch(batch, signatures, section, images)
 
 
 def _batch(
-    batch: pl.DataFrame, signatures: Sequence[Signature], section: ContaminationSection, pictures: pl.DataFrame
+    batch: pl.DataFrame, signatures: Sequence[Signature], section: ContaminationSection, images: pl.DataFrame
 ) -> Iterator[Verdict]:
     shown = (batch["image_id"] != "").to_numpy()
-    texts = text_hashes.words(batch["said"])
+    texts = text_hashes.words(batch["words"])
     groups = list(_groups(texts, shown, section))
     values, owners = texts.whole()
     whole = (values[~shown[owners]], owners[~shown[owners]])
     matches = [(signature.about.name, _matches(signature, groups, whole, section)) for signature in signatures]
-    near = batch.select("image_id").join(pictures, on="image_id", how="left", maintain_order="left")["match"].to_list()
+    near = batch.select("image_id").join(images, on="image_id", how="left", maintain_order="left")["match"].to_list()
     for place, (question_id, stage) in enumerate(batch.select("question_id", "stage").iter_rows()):
         found_in = [f"{name}: {found[place]}" for name, found in matches if place in found]
         if near[place] is not None:
@@ -134,7 +131,7 @@ def _batch(
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Runs of `words` words of a batch's texts without an image, or of those about one; `least` must be shared."""
+    """Runs of `words` words of a batch's texts, either without or with an image; at least `least` must be shared."""
 
     texts: Texts
     words: int
@@ -155,7 +152,7 @@ def _groups(texts: Words, shown: npt.NDArray[np.bool_], section: ContaminationSe
 def _matches(
     signature: Signature, groups: Sequence[_Group], whole: tuple[Hashes, Places], section: ContaminationSection
 ) -> dict[int, str]:
-    """Index of a text in the batch -> what it shares with the benchmark, of those texts that match."""
+    """Index of a matching text in the batch -> description of the match."""
     found: dict[int, str] = {}
     for group in groups:
         kind, of = f"gram{group.words}", f"runs of {group.words} words"
@@ -173,15 +170,15 @@ def _matches(
     return found
 
 
-def _pictures(
+def _matching_images(
     signatures: Sequence[Signature], section: ContaminationSection, hashes: pl.LazyFrame | None
 ) -> pl.DataFrame:
-    """`image_id` and what it matches, of the images that are near one of a benchmark's."""
+    """`image_id` and `match`, its description, of the images near one of a benchmark."""
     none = pl.DataFrame(schema={"image_id": pl.String, "match": pl.String})
     if section.image_distance is None or hashes is None:
         return none
-    ours = hashes.unique("image_id", keep="any").collect()
-    values = ours["phash"].unique().sort().to_numpy()
+    known = hashes.unique("image_id", keep="any").collect()
+    values = known["phash"].unique().sort().to_numpy()
     matches = [none]
     for signature in signatures:
         bits = np.full(len(values), 65)
@@ -191,5 +188,5 @@ def _pictures(
         near = bits <= section.image_distance
         close = pl.DataFrame({"phash": values[near], "bits": bits[near]})
         text = pl.format("{}: an image {} of 64 bits away", pl.lit(signature.about.name), "bits")
-        matches.append(ours.join(close, on="phash").select("image_id", match=text))
+        matches.append(known.join(close, on="phash").select("image_id", match=text))
     return pl.concat(matches).sort("image_id", "match").group_by("image_id").agg(pl.col("match").str.join("; "))

@@ -1,16 +1,15 @@
-r"""The words of a text as it reads, however its formulas are written: what `contamination` compares.
+r"""Normalized words of texts with LaTeX, which `contamination` compares.
 
-A copy of a problem comes with `\dfrac` for `\frac`, `\(x\)` for `$x$`, `x²` for `x^2`, `≤` for `\leq`. Signs are no
-words, so commands that only place things or stand for a sign are none either; a Greek letter is one word in both
-spellings, letters and digits that touch (`2x`) are two. Functions and roots (`\sin`, `\sqrt`) stay words, since they
-tell short problems apart.
+Copies of a problem differ in notation: `\dfrac` for `\frac`, `\(x\)` for `$x$`, `x²` for `x^2`, `≤` for `\leq`. So
+signs, and commands for signs or layout, are dropped; a Greek letter is one word in both spellings; adjacent letters and
+digits (`2x`) are two words. Functions and roots (`\sin`, `\sqrt`) are kept, since they distinguish short problems.
 """
 
 import polars as pl
 
 from filters.corpus import text_hashes
 
-#: Enters signature files: raise it when `plain` gives something else for the same text.
+#: Part of signature files; to be raised when the result of `plain` changes.
 VERSION = 1
 _WORD = r"\\[a-z]+|\p{L}+|\p{N}+"
 _SHORT_FRACTION = r"\\[dtc]?frac\s*(\d)\s*(\d)"
@@ -31,14 +30,14 @@ _GREEK = {
     "rho": "ρ", "sigma": "σ", "tau": "τ", "upsilon": "υ", "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ",
     "omega": "ω",
 }  # fmt: skip
-#: Signs that tell short problems apart.
+#: Signs that distinguish short problems.
 _NAMED = {"√": "\\sqrt ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "∞": "\\infty "}
 _LETTERS = {f"\\{name}": letter for name, letter in _GREEK.items()}
 _NO_WORDS = [f"\\{name}" for name in f"{_PLACING} {_SIGNS}".split()]
 
 
 def plain(text: pl.Expr) -> pl.Expr:
-    """Lower-case words with one space between them (Unicode NFKC); without any, what `text_hashes.normal` gives."""
+    """Lower-case words joined by spaces (Unicode NFKC); for a text without words `text_hashes.normal`."""
     lower = text.str.normalize("NFKC").str.to_lowercase().str.replace_many(_NAMED)
     token = pl.element().replace(_LETTERS)
     kept = token.filter(~token.is_in(_NO_WORDS)).str.strip_prefix("\\")

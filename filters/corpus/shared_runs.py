@@ -1,6 +1,6 @@
-"""Runs of words that texts share with single questions of a benchmark, for a batch of texts and all questions at once.
+"""Runs of words that a batch of texts shares with each question of a benchmark, vectorized.
 
-How much two texts share is told by the shorter one: a question inside a long prompt is a copy as much as one cut short.
+Overlap is relative to the shorter text, so that a question inside a long prompt and one cut short are both copies.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from filters.corpus.signatures.file import Numbers, Signature
 from filters.corpus.text_hashes import Hashes, Places
 
 Counts = npt.NDArray[np.int64]
-#: For shares that are no sum of powers of two: 0.7 of 10 runs are 7.
+#: Tolerance for shares that are not exact in binary: 0.7 of 10 runs are 7.
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Of every text, the runs it has in common with the question that it shares most with, of so many of the shorter.
+    """For every text the `runs` shared with its best match, and the number of runs of the shorter of both.
 
-    Both are 0 where it shares too little with any.
+    Both are 0 for a text without a match.
     """
 
     runs: Counts
@@ -29,7 +29,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The distinct runs of a batch of texts, sorted by hash, and the text that each is of."""
+    """The distinct runs of `count` texts, sorted by hash, and the index of the text of each."""
 
     values: Hashes
     owners: Places
@@ -37,7 +37,7 @@ class Texts:
 
     @classmethod
     def of(cls, values: Hashes, owners: Places, count: int) -> "Texts":
-        """From runs that may repeat within a text."""
+        """From runs that may repeat in a text."""
         order = np.lexsort((owners, values))
         values, owners = values[order], owners[order]
         new = np.ones(len(values), bool)
@@ -46,16 +46,16 @@ class Texts:
 
     @property
     def sizes(self) -> Counts:
-        """Distinct runs of each text."""
+        """Number of distinct runs of each text."""
         return np.bincount(self.owners, minlength=self.count)
 
     def hits(self, known: Hashes) -> Counts:
-        """How many of each text's runs are in `known`, which is sorted."""
+        """Number of each text's runs in the sorted array `known`."""
         return np.bincount(self.owners[member(known, self.values)], minlength=self.count)
 
 
 def member(known: Hashes, values: Hashes) -> npt.NDArray[np.bool_]:
-    """A mask of the values that are in `known`, which is sorted."""
+    """A mask of the values in the sorted array `known`."""
     if not len(known):
         return np.zeros(len(values), bool)
     found: npt.NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
@@ -63,14 +63,14 @@ def member(known: Hashes, values: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def most(texts: Texts, signature: Signature, kind: str, share: float, least: int) -> Shared:
-    """What each text shares with the question of a benchmark that it is most like.
+    """The overlap of each text with the most similar question of a benchmark.
 
     Args:
-        texts: their runs of the words of `kind`.
+        texts: with runs of `kind`.
         signature: the benchmark.
         kind: `gram5`, `gram8` or `gram13`.
-        share: of the distinct runs of the shorter of both texts, how many must be shared.
-        least: and how many runs at least.
+        share: minimum share of the distinct runs of the shorter text.
+        least: minimum number of shared runs.
     """
     hashes, questions = signature.hashes[kind], signature.questions[kind]
     one, two = _pairs(texts, hashes, questions, least)
@@ -81,12 +81,15 @@ def most(texts: Texts, signature: Signature, kind: str, share: float, least: int
     one, runs, shorter = one[enough], runs[enough], shorter[enough]
     order = np.lexsort((runs, runs / shorter, one))
     found = Shared(np.zeros(texts.count, np.int64), np.zeros(texts.count, np.int64))
-    found.runs[one[order]], found.shorter[one[order]] = runs[order], shorter[order]  # the last of a text's is the most
+    found.runs[one[order]], found.shorter[one[order]] = (
+        runs[order],
+        shorter[order],
+    )  # the last one is the largest
     return found
 
 
 def _pairs(texts: Texts, hashes: Hashes, questions: Numbers, least: int) -> tuple[Places, Places]:
-    """Text and question of every run that both have, of the texts that share so many with the benchmark at all."""
+    """(text, question) of every shared run, for texts that share at least `least` runs with the benchmark."""
     known = member(hashes, texts.values)
     known &= (np.bincount(texts.owners[known], minlength=texts.count) >= least)[texts.owners]
     values, owners = texts.values[known], texts.owners[known]

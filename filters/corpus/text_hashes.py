@@ -1,7 +1,7 @@
-"""Texts as hashes of their words, a batch at a time, the same on every machine and for good.
+"""Stable, vectorized hashes of the words and n-grams of texts.
 
-A signature file is compared years after it was made, so the hash of a word is the first 8 bytes of its BLAKE2b and not
-that of a library that may change; what is made of it is plain 64-bit arithmetic.
+Signature files outlive versions of libraries, so a word's hash is the first 8 bytes of its BLAKE2b, and everything else
+is 64-bit arithmetic.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-#: Enters signature files: raise it when `normal` or `grams` give something else for the same text.
+#: Part of signature files; to be raised when a result of `normal` or `grams` changes.
 VERSION = 1
 WORD = r"[\p{L}\p{N}]+"
-#: A minus is one only where it does not join words: in `3-4`, `x-y` and `a - b`, not in `right-angled`.
+#: A minus counts unless it joins words: in `3-4`, `x-y` and `a - b`, not in `right-angled`.
 _FORMULA = r"[0-9]+(?:[.,][0-9]+)*|[+*/^=<>≤≥×÷√%]|\\(?:frac|sqrt|times|cdot|div|leq|geq|neq)|[-−][^\p{L}]|[-−]\p{L}\b"
 _OPTIONS = r"(?is)\b(?:options|choices)\s*:\s*[(\[]?A\b.*$"
 _PLACEHOLDER = r"(?i)<image(?:\s*\d+)?>"
@@ -25,41 +25,38 @@ Places = npt.NDArray[np.int64]
 
 
 def asked(text: pl.Expr, problem: pl.Expr) -> pl.Expr:
-    """What a row asks: its bare text, else its problem, without the list of options and without image placeholders."""
-    said = pl.when(text.str.len_bytes() > 0).then(text).otherwise(problem)
-    return said.str.replace_all(_PLACEHOLDER, " ").str.replace(_OPTIONS, "")
+    """The question's text, else its problem, without the list of options and image placeholders."""
+    full = pl.when(text.str.len_bytes() > 0).then(text).otherwise(problem)
+    return full.str.replace_all(_PLACEHOLDER, " ").str.replace(_OPTIONS, "")
 
 
 def normal(text: pl.Expr) -> pl.Expr:
-    """Lower-case words with one space between them (Unicode NFKC); a text without any word as it is, stripped."""
+    """Lower-case words joined by spaces (Unicode NFKC); a text without words is only stripped."""
     plain = text.str.normalize("NFKC").str.to_lowercase()
     words = plain.str.extract_all(WORD).list.join(" ")
     return pl.when(words.str.len_bytes() > 0).then(words).otherwise(plain.str.strip_chars())
 
 
 def formula(text: pl.Expr) -> pl.Expr:
-    """Numbers and operators in their order: what tells two problems of one template apart."""
+    """Numbers and operators in order, which distinguish problems of one template."""
     found = text.str.normalize("NFKC").str.extract_all(_FORMULA).list.join(" ")
     return found.str.replace_all(r"[-−]\s*", "-")
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Hashes of the words of many texts, one after the other; text `i` has those from `starts[i]` to `starts[i + 1]`.
-
-    `hashes` has one entry a word, `starts` one a text and one more.
-    """
+    """Hashes of the words of n texts in a flat array; text `i` has `hashes[starts[i]:starts[i + 1]]`."""
 
     hashes: Hashes
     starts: Places
 
     @property
     def counts(self) -> Places:
-        """Words of each text."""
+        """Number of words of each text."""
         return np.diff(self.starts)
 
     def grams(self, size: int) -> tuple[Hashes, Places]:
-        """Hashes of all runs of `size` words within a text, and the text each is of, in order of the texts."""
+        """Hashes of all runs of `size` words, and the index of the text of each, in order of the texts."""
         total = len(self.hashes) - size + 1
         if total <= 0:
             return np.empty(0, np.uint64), np.empty(0, np.int64)
@@ -72,7 +69,7 @@ class Words:
         return mixed(rolled[whole] + np.uint64(size)), owner[:total][whole]
 
     def whole(self) -> tuple[Hashes, Places]:
-        """Hashes of whole texts that have words, and the text each is of; one of n words has that of its run of n."""
+        """Hashes of the non-empty texts, equal to that of a run of all words, and the index of each text."""
         texts = np.flatnonzero(self.counts)
         if not len(texts):
             return np.empty(0, np.uint64), np.empty(0, np.int64)
@@ -84,7 +81,7 @@ class Words:
 
 
 def words(normals: pl.Series) -> Words:
-    """The words of texts that `normal` gave."""
+    """The words of texts in the form of `normal`."""
     split = normals.str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
     counts = split.list.len().to_numpy()
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -100,7 +97,7 @@ def _stable(word: str) -> int:
 
 
 def mixed(values: Hashes) -> Hashes:
-    """Values with every bit depending on every bit: the finalizer of MurmurHash3 (Appleby, public domain)."""
+    """The 64-bit finalizer of MurmurHash3 (Appleby, public domain)."""
     result = values.copy()
     for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
         result ^= result >> np.uint64(shift)

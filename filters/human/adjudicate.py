@@ -1,7 +1,7 @@
-"""Adjudicate the reviews of one question into one verdict: a pure function of the reviews and the rule.
+"""Adjudicate the reviews of one question into a verdict: a pure function of the reviews and the recipe's rule.
 
-Every review that can tell makes a claim on the right answer: the marked one, another one, that there is none, or only
-that the marked one is wrong. Claims are counted; who cannot tell counts for nobody.
+A review claims a right answer (the marked one, another one, or none), or only that the marked one is wrong. Claims are
+weighted votes; a reviewer who cannot tell does not vote.
 """
 
 from collections import defaultdict
@@ -18,9 +18,9 @@ from filters.human.form import NONE, Right, letters
 
 #: The claim that the marked answer is wrong, without another one.
 _WRONG = ""
-#: Of a free answer, unless the marked one has more.
+#: Maximum words of a free answer, unless the marked one has more.
 _MOST_WORDS = 3
-_SAID_OF_KEY = {
+_OPINIONS = {
     Reason.KEPT: Opinion.AGREE,
     Reason.KEY_CORRECTED: Opinion.DISAGREE,
     Reason.KEY_WRONG: Opinion.DISAGREE,
@@ -31,20 +31,20 @@ _SAID_OF_KEY = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What people say of the marked answer, and the verdict that follows."""
+    """The reviewers' opinion of the marked answer and the resulting verdict."""
 
     opinion: Opinion
     verdict: Verdict
 
 
 def adjudicate(question: Question, reviews: Sequence[Review], section: ReviewSection) -> Decision:
-    """The decision over the reviews that count, at least one, at most one of each person."""
+    """The decision on at least one review, with at most one of each person."""
     claims = [(section.weights.get(r.annotator, 1.0), claim(r, question)) for r in reviews]
-    stated = [(weight, said) for weight, said in claims if said is not None]
+    stated = [(weight, answer) for weight, answer in claims if answer is not None]
     reason, detail = _decided(stated, question, section)
     if reason is Reason.ANOTHER_LOOK:
         detail = f"{len(stated)} of {len(reviews)} could tell{', and do not agree' if len(stated) > 1 else ''}"
-    opinion, keep = _SAID_OF_KEY[reason], reason in (Reason.KEPT, Reason.KEY_CORRECTED)
+    opinion, keep = _OPINIONS[reason], reason in (Reason.KEPT, Reason.KEY_CORRECTED)
     if reason is Reason.ANOTHER_LOOK:
         keep = section.unsure == "keep"
     rated = [r.quality for r in reviews if r.quality]
@@ -56,7 +56,7 @@ def adjudicate(question: Question, reviews: Sequence[Review], section: ReviewSec
 
 
 def claim(review: Review, question: Question) -> str | None:
-    """The answer that a review holds to be right: `NONE`, or "" for one it does not name; None if it cannot tell."""
+    """The answer that a review claims to be right: `NONE`, "" if it names no other one, None if it cannot tell."""
     if review.right == Right.YES:
         return question.answer
     if review.right != Right.NO:
@@ -70,7 +70,7 @@ def claim(review: Review, question: Question) -> str | None:
 
 
 def _can_be_key(choice: str, question: Question) -> bool:
-    """Whether a free answer can replace the key: the grader can check it, it is another one, and it is no prose."""
+    """Whether a free answer can replace the key: it is short, differs from the key, and the grader can check it."""
     key, kind = question.answer, question.kind or None
     if not choice or len(choice.split()) > max(_MOST_WORDS, len(key.split())):
         return False
@@ -87,23 +87,23 @@ def _decided(stated: Sequence[tuple[float, str]], question: Question, section: R
     def carries(weight: float) -> bool:
         return weight == total if section.rule == "unanimous" else weight > section.agree * total
 
-    for said, weight in weights.items():
+    for answer, weight in weights.items():
         if carries(weight):
-            if said == question.answer:
+            if answer == question.answer:
                 return Reason.KEPT, ""
-            if said in (NONE, _WRONG):
-                return (Reason.NO_OPTION_RIGHT if said else Reason.KEY_WRONG), ""
-            return Reason.KEY_CORRECTED, said
+            if answer in (NONE, _WRONG):
+                return (Reason.NO_OPTION_RIGHT if answer else Reason.KEY_WRONG), ""
+            return Reason.KEY_CORRECTED, answer
     if carries(total - weights.get(question.answer, 0.0)):
-        return Reason.KEY_WRONG, ", ".join(sorted(said or "another" for said in weights if said != question.answer))
+        return Reason.KEY_WRONG, ", ".join(sorted(other or "another" for other in weights if other != question.answer))
     return Reason.ANOTHER_LOOK, ""
 
 
 def _by_claim(stated: Sequence[tuple[float, str]], free: bool) -> Mapping[str, float]:
-    """Claim -> the weight behind it; free answers that are typeset alike are one, as it was written first."""
+    """Claim -> its weight; free answers of the same normalized notation count as the first of them."""
     names: dict[str, str] = {}
     weights: defaultdict[str, float] = defaultdict(float)
-    for weight, said in stated:
-        name = names.setdefault(clean(said) or said, said) if free and said not in (NONE, _WRONG) else said
+    for weight, answer in stated:
+        name = names.setdefault(clean(answer) or answer, answer) if free and answer not in (NONE, _WRONG) else answer
         weights[name] += weight
     return weights

@@ -1,6 +1,6 @@
-"""What a reviewer is asked about a question, the same on every way to them, and which version of it was asked.
+"""The reviewers' form, shared by the page and by Argilla, and the version of a question that it shows.
 
-An answer counts only for what its reviewer was shown, so the version is a digest of exactly that.
+A review counts only for the version that its reviewer saw, which is a digest of the shown content.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from enum import StrEnum
 from capcurriculum.prompts import SKILLS
 from capcurriculum.rows import LETTERS, SCHEMA, Question, digest
 
-#: Raise it when the questions below come to mean something else.
+#: To be raised when the meaning of a question below changes.
 FORM = 1
-#: The choice of a reviewer who finds that no option is right.
+#: The choice if no option is right.
 NONE = "none"
 KINDS = (*SKILLS, "reasoning", "knowledge", "other")
 QUALITIES = (1, 2, 3, 4, 5)
@@ -20,7 +20,7 @@ MAX_CHOICE = 400
 
 
 class Right(StrEnum):
-    """Whether the marked answer is right."""
+    """Answers to whether the marked answer is right."""
 
     YES = "yes"
     NO = "no"
@@ -28,15 +28,15 @@ class Right(StrEnum):
 
 
 class State(StrEnum):
-    """Whether a review stands."""
+    """The state of a review."""
 
     SUBMITTED = "submitted"
     WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The answers of one reviewer about one question; "" and 0 where none was given."""
+class FormAnswers:
+    """One reviewer's answers about one question; "" and 0 for missing ones."""
 
     right: str
     choice: str = ""
@@ -46,7 +46,7 @@ class Said:
 
 
 def version(question: Question) -> str:
-    """The version of a question as reviewers are shown it."""
+    """A digest of the question as reviewers see it."""
     shown = (question.problem, question.options, question.answer, question.caption, question.image_id)
     return digest(SCHEMA, "review form", FORM, *shown)
 
@@ -56,16 +56,16 @@ def letters(question: Question) -> tuple[str, ...]:
     return LETTERS[: len(question.options)]
 
 
-def problem(said: Said, question: Question) -> str:
-    """What is wrong with answers from outside, "" if nothing is."""
-    if said.right not in tuple(Right):
-        return f"the marked answer is {said.right[:40]!r}, which is none of {', '.join(Right)}"
-    if question.options and said.choice not in ("", NONE, *letters(question)):
-        return f"the right option is {said.choice[:40]!r}, and the question has {', '.join(letters(question))}"
-    if said.kind not in ("", *KINDS):
-        return f"the kind is {said.kind[:40]!r}, which is none of {', '.join(KINDS)}"
-    if said.quality not in (0, *QUALITIES):
-        return f"the quality is {said.quality!r}, which is not 1 to 5"
-    if len(said.comment) > MAX_COMMENT or len(said.choice) > MAX_CHOICE:
+def problem(given: FormAnswers, question: Question) -> str:
+    """The first fault of untrusted answers, "" for none."""
+    if given.right not in tuple(Right):
+        return f"the marked answer is {given.right[:40]!r}, which is none of {', '.join(Right)}"
+    if question.options and given.choice not in ("", NONE, *letters(question)):
+        return f"the right option is {given.choice[:40]!r}, and the question has {', '.join(letters(question))}"
+    if given.kind not in ("", *KINDS):
+        return f"the kind is {given.kind[:40]!r}, which is none of {', '.join(KINDS)}"
+    if given.quality not in (0, *QUALITIES):
+        return f"the quality is {given.quality!r}, which is not 1 to 5"
+    if len(given.comment) > MAX_COMMENT or len(given.choice) > MAX_CHOICE:
         return f"a text has more than {MAX_COMMENT} characters, or an answer more than {MAX_CHOICE}"
     return ""

@@ -1,7 +1,7 @@
-"""The filter `human`: bring the ledger up to date with the reviews, whichever way they came in.
+"""The filter `human`: verdicts from reviews.
 
-Reviews stay; verdicts follow from them and from the recipe's rule, so a changed rule, a changed answer or one that was
-taken back ends in the same ledger as if it had been so from the start.
+Verdicts are a function of the reviews and the recipe's rule, so after a change of either the ledger ends in the same
+state as if it had been so from the start.
 """
 
 from collections.abc import Iterator
@@ -19,27 +19,23 @@ from filters.human.adjudicate import Decision, adjudicate
 from filters.human.latest import Latest, latest
 
 
-def settle(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
-    """Append the verdicts and regraded answers that are missing; returns how many verdicts.
-
-    A build that works on a share of the questions (`within`) leaves the verdicts to one that sees all of them.
-    """
-    if not run.reviews.shards():
-        return 0
-    count = run.verdicts.append(_missing(run, recipe)) if within is None else 0
-    regrade.fill(run, recipe, within)
-    return count
+def settle(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> None:
+    """Append missing verdicts and regrades; with `within`, a share of the questions, only regrades of that share."""
+    if run.reviews.shards():
+        if within is None:
+            run.verdicts.append(_missing(run, recipe))
+        regrade.fill(run, recipe, within)
 
 
 def decisions(found: Latest, recipe: Recipe) -> dict[str, Decision]:
-    """Question id -> the decision of its reviewers, for every question with a review that counts."""
+    """Question id -> decision, for every question with a counting review, by id."""
     return {
         key: adjudicate(found.questions[key], reviews, recipe.review) for key, reviews in sorted(found.reviews.items())
     }
 
 
 def _missing(run: Run, recipe: Recipe) -> Iterator[Verdict]:
-    """Verdicts that differ from the last that stands in the ledger, under whatever rule that was made."""
+    """Verdicts that differ from the last one in the ledger, including withdrawals."""
     before = {v.question_id: v for v in run.verdicts.rows(pl.col("filter") == HUMAN)}
     made = {key: decision.verdict for key, decision in decisions(latest(run), recipe).items()}
     for key, verdict in made.items():

@@ -1,6 +1,6 @@
-"""Grade stored replies again under a corrected key: no model is asked, since a reply does not depend on the key.
+"""Grade stored replies again under corrected keys, with the grader that graded them first; asks no model.
 
-The grader is the one that graded them first. Only a judge's vote cannot be used again: it was about another key.
+An auditor's judgement of the old key cannot be reused and becomes unknown.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +22,13 @@ from filters import evidence
 _BATCH = 16_384
 
 
-def fill(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
-    """Append the regrades that questions with corrected keys still lack; returns how many."""
+def fill(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> None:
+    """Append the missing regrades of questions with corrected keys."""
     keys = corrections(run, recipe).keys
     if within is not None:
         keys = keys.lazy().join(within, on="question_id", how="semi").collect()
     if keys.is_empty():
-        return 0
+        return
     by_id = dict(keys.select("question_id", "key").iter_rows())
     written = evidence.questions(run, keys)
     questions = {q.question_id: replace(q, answer=by_id[q.question_id]) for q in written}
@@ -38,24 +38,25 @@ def fill(run: Run, recipe: Recipe, within: pl.LazyFrame | None = None) -> int:
     rows = records(todo.collect(), Answer)
     with ThreadPoolExecutor(algebra.workers()) as pool:
         found = pool.map(lambda answer: again(questions[answer.question_id], answer), rows)
-        return sum(run.regrades.append(part) for part in windows(found, _BATCH))
+        for part in windows(found, _BATCH):
+            run.regrades.append(part)
 
 
 def again(question: Question, answer: Answer) -> Regrade:
     """A stored answer graded under the key of `question`."""
-    outcome, said, detail = _worth(question, answer)
     return Regrade(
         question.question_id, question.answer, answer.solver, answer.purpose, answer.arm, answer.rollout, answer.order,
-        outcome, said, detail,
+        *_grade(question, answer),
     )  # fmt: skip
 
 
-def _worth(question: Question, answer: Answer) -> tuple[str, str, str]:
+def _grade(question: Question, answer: Answer) -> tuple[str, str, str]:
+    """Outcome, extracted answer and detail."""
     if answer.purpose == Purpose.AUDIT and answer.prompt_digest == prompts.digest("auditor"):
         return Outcome.UNPARSED, "", "a judgement of the key before it was corrected"
     if answer.outcome == Outcome.FAILED and answer.finish == "error":
         return answer.outcome, answer.answer, answer.detail
-    # A reply whose words were not kept is compared by the letter that was read from them.
+    # A reply without stored text is compared by the letter that was extracted from it.
     if question.options and not answer.text:
         known = answer.outcome in (Outcome.RIGHT, Outcome.WRONG)
         worth = Outcome.RIGHT if answer.answer == question.answer else Outcome.WRONG

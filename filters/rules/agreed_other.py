@@ -1,7 +1,7 @@
-"""Object to a label that all solvers contradict alike: from the image they choose one option, and not the marked one.
+"""Drop questions on which solvers agree, from the image, on an option that is not the marked one.
 
-The perception rule keeps what solvers get wrong, and a solver that sees well gets every wrong label wrong. Such solvers
-name the same option, whatever letter it has; solvers that cannot see err in different ways. No reply is asked for.
+The perception rule keeps questions that solvers get wrong, which includes wrong labels. On a wrong label good solvers
+name the same option; solvers that fail to see err in different ways. It costs no requests.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,9 @@ from filters.rules.panel import Panel, ProbeRule, needed
 
 
 class AgreedOtherSection(ProbeRule):
-    """Objects where `solvers` agree from the image on one option that is not the marked one, in every order asked.
+    """Drops if `solvers` agree from the image on one option other than the marked one, in every option order asked.
 
-    Solvers that err do not often err alike; solvers that see what the label denies do. It asks nothing: the probe's
-    replies are its evidence.
+    Its evidence are the probe's replies.
     """
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE,)
@@ -27,12 +26,12 @@ class AgreedOtherSection(ProbeRule):
     solvers: Literal["all", "majority"] = "all"
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """One solver, asked once, always agrees with itself."""
+        """Raise ValueError if there is only one reply."""
         if len(probe.solvers) * (1 + probe.other_order) < 2:
             raise ValueError(f"the filter agreed_other needs two solvers, or {stage}.probe.other_order: true")
 
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the replies on the image arm; choices are compared as the options they name."""
+        """The verdict on the replies of the image arm; choices are compared as options, not letters."""
         choices, silent, most = self._choices(answers, panel)
         wanted = needed(self.solvers, len(panel.solvers))
         if most and choices.count(most) >= wanted:
@@ -56,7 +55,7 @@ class AgreedOtherSection(ProbeRule):
 
 
 def _steady(replies: Sequence[Answer | None]) -> str | None:
-    """The option that is not the marked one and that all replies name; "" if there is none, None if it is unknown."""
+    """The option other than the marked one that all replies name; "" if there is none, None if unknown."""
     known = [reply for reply in replies if reply]
     if any(reply.outcome != Outcome.WRONG for reply in known) or len({reply.answer for reply in known}) > 1:
         return ""

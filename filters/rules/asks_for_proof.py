@@ -1,7 +1,7 @@
-"""Keep text problems whose answer can be compared: one that asks for a proof alone is not answered by its last line.
+"""Drop text problems that ask for a proof alone, which have no final answer to compare.
 
-A problem that asks for something else too is kept: "show that the sequence converges and find its limit" has an answer,
-and so have "find, with proof, all n" and "is it possible? Justify".
+A problem that asks for a value too is kept, such as "show that the sequence converges and find its limit", "find, with
+proof, all n" and "is it possible? Justify".
 """
 
 import re
@@ -13,12 +13,12 @@ from capcurriculum.rows import Question, Stage, Verdict
 from filters.base import TextRule
 from filters.words import one_line, quoted
 
-#: Characters of what is to be proved that the detail shows, and signs that belong to the clause before.
+#: Characters of the claim in a verdict's detail, and signs of the clause before it.
 _FOLLOWS = 40
 _SIGNS = " .,;:!?)]}$*>。，；：）"
 
-#: Where a clause begins: after a sign, a formula's letter, the label of a part, or a word that leads on. So "we can
-#: show that", "a show that" and "tries to prove that" ask for nothing.
+#: The beginning of a clause: after a sign, a formula's letter, the label of a part, or a connective. "We can show
+#: that", "a show that" and "tries to prove that" are no requests.
 _BEGINS = (
     r"(?:\A|(?<=[^\w\s])\s*|(?<!\w)(?:[a-h]|i{1,3}|iv|v|\d)[).]\s*"
     r"|(?<![\w'’])(?:then|and|or|also|hence|thus|therefore|please|now|[b-hj-z]|us(?:e|ing) [^.?!]{1,40} to)\s+)"
@@ -36,7 +36,7 @@ _OTHERS = re.compile(
     r"|\b(?:demuestr[ae]|demostrar|pruebe|probar) que\b|\b(?:dimostra(?:re|te)|mostra(?:re|te)) che\b",
     re.IGNORECASE,
 )
-#: What has an answer: a question, or an order to find something.
+#: A question, or a request for a value.
 _VALUE = re.compile(
     rf"[?？؟]|{_BEGINS}(?:(?:find|determine|compute|calculate|evaluate|solve|simplify|express|state|list|write down"
     r"|count|estimate|identify|decide|compare|answer|fill in|maximi[sz]e|minimi[sz]e|what|how (?:many|much)|which)\b"
@@ -49,19 +49,19 @@ _VALUE = re.compile(
 
 
 class AsksForProofSection(TextRule):
-    """A text problem asks for something that can be compared with an answer, and not for a proof alone."""
+    """The text problem asks for more than a proof."""
 
     name: Literal["asks_for_proof"] = "asks_for_proof"
     stages: tuple[StageName, ...] = (Stage.TEXT.value,)
 
     def judge(self, question: Question) -> Verdict:
-        """The verdict on a problem's words."""
+        """The verdict on the problem's text."""
         found = asked(question.problem)
         return self.verdict(question, not found, Reason.ASKS_FOR_PROOF if found else Reason.KEPT, found)
 
 
 def asked(text: str) -> str:
-    """The words by which a text asks for a proof and for nothing else, in quotes; "" where it does not."""
+    """The quoted words by which a text asks for a proof alone, "" if it does not."""
     line = one_line(text)
     found = _ENGLISH.search(line) or _OTHERS.search(line)
     if found is None or _VALUE.search(line):

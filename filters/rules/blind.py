@@ -1,6 +1,6 @@
-"""Object to what can be answered without seeing and reading: right from the question alone.
+"""Flag questions that solvers answer without image or caption.
 
-With four options a guess is right one time in four; asking in two orders and more than one solver makes that rare.
+A guess among four options is right once in four times; several solvers and option orders make that rare.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from filters.rules.panel import Panel, Quorum, QuorumRule
 
 
 class BlindSection(QuorumRule):
-    """Objects where `solvers` are right without image and caption, in every option order asked."""
+    """Flags questions that `solvers` answer right without image or caption, in every option order asked."""
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.BLIND,)
     objects: ClassVar[Reason] = Reason.BLIND_RIGHT

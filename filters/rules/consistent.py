@@ -1,4 +1,4 @@
-"""Object to a choice that follows the letter: the options are rotated, and another one is chosen."""
+"""Drop questions on which solvers choose another option when the options are rotated."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,7 @@ from filters.rules.panel import Panel, Quorum, QuorumRule
 
 
 class ConsistentSection(QuorumRule):
-    """Objects where `solvers` choose another option, on one of `arms`, when the options are rotated."""
+    """Drops if `solvers` choose another option, on one of `arms`, when the options are rotated."""
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.CAPTION)
     objects: ClassVar[Reason] = Reason.INCONSISTENT
@@ -24,7 +24,7 @@ class ConsistentSection(QuorumRule):
     solvers: Quorum = "any"
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """There must be a second order."""
+        """Raise ValueError if the probe asks in one order only."""
         if not probe.other_order:
             raise ValueError(f"the filter consistent needs {stage}.probe.other_order: true")
 

@@ -1,6 +1,6 @@
-"""Keep what does not quote its answer: its words must not stand in the question, as they are or as the caption says.
+"""Drop questions that quote their answer, whole or in a phrase that the caption has too.
 
-A question that quotes a wrong option as well ("the cat or the dog?") gives nothing away.
+A question that quotes a wrong option as well ("the cat or the dog?") is kept.
 """
 
 import re
@@ -14,14 +14,14 @@ from capcurriculum.rows import LETTERS, Question, Stage, Verdict
 from filters.base import TextRule
 from filters.words import content, holds, shared
 
-#: "How large is it?" asks for a size and does not say that it is large.
+#: "How large is it?" does not say that it is large.
 _HOW = re.compile(r"\bhow \w+", re.IGNORECASE)
 
 
 class LeakSection(TextRule):
     """The question does not quote its answer.
 
-    Of an answer that is not there as a whole, a run of words that the caption has too must be less than `share` of it.
+    It neither holds the whole answer, nor a run of words of the caption that is at least `share` of the answer.
     """
 
     name: Literal["leak"] = "leak"
@@ -29,14 +29,14 @@ class LeakSection(TextRule):
     share: Annotated[float, Field(ge=0, le=1)] = 0.6
 
     def judge(self, question: Question) -> Verdict:
-        """The verdict on the question, its right option and its caption; without options nothing is looked for."""
+        """The verdict on the question, its right option and its caption; a question without options is kept."""
         quoted = _quoted(question, self)
         reason = Reason.ANSWER_QUOTED if quoted else Reason.KEPT
         return self.verdict(question, not quoted, reason, quoted)
 
 
 def _quoted(question: Question, section: LeakSection) -> str:
-    """The words of the answer that the question quotes, or nothing."""
+    """The words of the answer that the question quotes, "" for none."""
     if question.answer not in LETTERS[: len(question.options)]:
         return ""
     text = question.text or question.problem.split("\n", 1)[0]
@@ -46,6 +46,6 @@ def _quoted(question: Question, section: LeakSection) -> str:
         return ""
     quoted = shared(options[place], asked)
     whole = quoted == options[place]
-    # One word of several is what a question has to name to be about anything.
+    # A single word of several may be the question's subject.
     most = len(quoted) > 1 and len(quoted) >= section.share * len(options[place])
     return " ".join(quoted) if whole or (most and holds(content(question.caption), quoted)) else ""

@@ -1,7 +1,7 @@
-"""Keep text problems that can be solved from their text: one that shows or names a picture has lost it.
+"""Drop text problems that embed or refer to a missing image.
 
-Judged is what a problem says of itself. "In the figure below" names a picture, and so does the code that draws one; a
-region that is called shaded does not, since many texts say which one that is, nor does the graph of an equation.
+"In the figure below" refers to an image, and so does drawing code. A "shaded region" or "the graph of y = x" does not,
+since many texts define them.
 """
 
 import re
@@ -13,25 +13,25 @@ from capcurriculum.rows import Question, Stage, Verdict
 from filters.base import TextRule
 from filters.words import one_line, quoted
 
-#: Where a picture stood: a tag, a file, a link to one. `< image>` is how sources leave a placeholder behind.
+#: An embedded image: a tag, a file name, a link. `< image>` is a placeholder of some sources.
 _EMBEDDED = re.compile(
     r"!\[[^\]\n]{0,200}\]\s?\(|< ?/?(?:image|img|figure)\b[^>\n]{0,200}>|\[/?img\b|\\includegraphics\b"
     r"|[\w-]\.(?:png|jpe?g|gif|svg|webp|bmp)\b",
     re.IGNORECASE,
 )
-#: A picture as the code that draws it.
+#: Drawing code.
 _CODE = re.compile(
     r"\[asy\]|<asy>|<svg\b"
     r"|\\begin ?\{(?:asy|asypicture|tikzpicture|pspicture|picture|pgfpicture|circuitikz)\}",
     re.IGNORECASE,
 )
-#: Rows and columns that are written out, to which "the grid below" points.
+#: A table in the text, to which "the grid below" refers.
 _WRITTEN = re.compile(r"\\begin ?\{(?:array|tabular|[a-zA-Z]?matrix|align)|\| ?:?-{2,}")
 
-#: Figures and diagrams, and what a story may also be about.
+#: Words for figures.
 _FIGURE = r"(?:figure|diagram|picture|illustration|drawing|sketch|photo(?:graph)?)"
 _FIGURES = rf"(?:{_FIGURE}s?|sketches)"
-#: What can be drawn and is not called a figure. No tables and lists: those are in the text.
+#: Drawable things that are not called figures; tables and lists are in the text.
 _SHAPE = (
     r"(?:images?|(?:picto|bar )?graphs?|charts?|plots?|histograms?|maps?|grids?|networks?|nets?|patterns?|spinners?"
     r"|wheels?|mazes?|clocks?|rulers?|shapes?|solids?|lattices?|(?:checker|chess|dart)?boards?|blocks?|tiles?|tilings?"
@@ -44,7 +44,7 @@ _DRAWN = rf"(?:{_SHOWN}|drawn|sketched|graphed|plotted|displayed|indicated|label
 _SAYS = r"(?:shows?|depicts?|illustrates?|represents?|displays?|indicates?)"
 _OWN = r"(?:accompanying|adjoining|adjacent|attached|enclosed)"
 
-#: Words that nothing but a picture explains.
+#: References to an image.
 _SURE = re.compile(
     # the figure below, the accompanying diagram, (see picture), Figure 3, the figures are shown
     rf"\b{_FIGURES},? (?:{_DRAWN} |given |provided )?{_PLACE}\b|\b{_OWN} {_FIGURES}\b"
@@ -56,7 +56,7 @@ _SURE = re.compile(
     rf"|\b(?:pictured|depicted|graphed|sketched) {_PLACE}\b|, {_SHOWN},",
     re.IGNORECASE,
 )
-#: The grid shown, the wheel below, below is the graph of, the map shows: unless rows and columns are written out.
+#: "The grid shown", "the wheel below", "below is the graph of", "the map shows": unless a table is in the text.
 _POINTED = re.compile(
     rf"\b(?:the|this|these|each) (?:[^\s.?!]+ ){{0,3}}?{_SHAPE},? "
     rf"(?:(?:of [^.?!]{{1,60}} )?(?:is |are |that is )?(?:{_DRAWN} {_PLACE}|{_SHOWN}(?! (?:to|that|by|how)\b))(?!\w)"
@@ -65,7 +65,7 @@ _POINTED = re.compile(
     rf"|\b(?:graph|map|chart|histogram|plot) (?:{_PLACE} )?(?:shows|depicts|illustrates|displays)\b",
     re.IGNORECASE,
 )
-#: A figure that is taken as known, though not the one that cutting or folding leaves.
+#: A figure referred to as known, but not the result of cutting or folding.
 _NAMED = re.compile(
     rf"\b(?:in|from|on|using|consider) (?:the|this) "
     r"(?:(?!remaining|resulting|final|new|whole|entire|original|geometric|plane|convex|obtained|action)\w+ )?"
@@ -73,20 +73,20 @@ _NAMED = re.compile(
     rf"|\bof (?:the|this) diagram\b|\b(?:the|this) (?:\w+ )?{_FIGURE} {_SAYS}\b|\bas in (?:the )?{_FIGURE}\b(?! skat)",
     re.IGNORECASE,
 )
-#: "A figure consists of ...", "draw a diagram", "her drawing": then a figure named later is that one.
+#: "A figure consists of ...", "draw a diagram", "her drawing": a later reference is to that one.
 _INTRODUCED = re.compile(
     rf"\b(?:an?|any|every|each|another|some|my|your|his|her|their|\d+|draws?|drew|makes?|sketch|takes?|took) "
     rf"(?:[\w-]+ ){{0,3}}?{_FIGURES}\b",
     re.IGNORECASE,
 )
-#: As shown in the figure, the figure below, the shaded part of the figure; not 如图书馆, "such as a library".
+#: "As shown in the figure", "the figure below", "the shaded part of the figure"; not 如图书馆, "such as a library".
 _CHINESE = re.compile(r"如(?:下|上|左|右|附)?图(?!书|像)|(?:下|左|右|附)图(?!像)|图\s?\d*\s?(?:中?所示|示)|图中的?阴影")
 
 
 class NeedsPictureSection(TextRule):
-    """A text problem neither shows nor names a picture that its reader does not have.
+    """The text problem neither embeds nor refers to a missing image.
 
-    `code` says whether drawing code (`[asy]`, TikZ) is `enough` of a picture, or leaves it `missing`.
+    With `code: enough`, drawing code (`[asy]`, TikZ) counts as the image.
     """
 
     name: Literal["needs_picture"] = "needs_picture"
@@ -94,13 +94,13 @@ class NeedsPictureSection(TextRule):
     code: Literal["missing", "enough"] = "missing"
 
     def judge(self, question: Question) -> Verdict:
-        """The verdict on a problem's words; one that has its picture lacks none."""
+        """The verdict on the problem's text; a problem with an image is kept."""
         found = "" if question.image_path else missing(question.problem, self)
         return self.verdict(question, not found, Reason.NEEDS_PICTURE if found else Reason.KEPT, found)
 
 
 def missing(text: str, section: NeedsPictureSection) -> str:
-    """The words by which a text shows or names a picture, in quotes and cut where they are long; "" without any."""
+    """The quoted words by which a text embeds or refers to an image, "" for none."""
     line = one_line(text)
     if found := _EMBEDDED.search(line):
         return quoted(found.group())
@@ -114,6 +114,6 @@ def missing(text: str, section: NeedsPictureSection) -> str:
 
 
 def _named(line: str) -> re.Match[str] | None:
-    """The first figure that is taken as known and that the text before it has not introduced."""
+    """The first figure that is referred to as known, unless the text before introduces one."""
     found = _NAMED.search(line)
     return None if found is None or _INTRODUCED.search(line, 0, found.start()) else found

@@ -1,7 +1,7 @@
-"""Filters that judge by the probe: who was asked, in which orders of the options, and how many of them must agree.
+"""Base class of filters that judge by the probe: solvers, option orders, and quorums.
 
-What a solver shows is True, False, or None: a reply that is unparsed, failed or missing is unknown, and unknown never
-counts for either side.
+A solver's state is True, False, or None (unknown) for an unparsed, failed or missing reply, which counts for neither
+side.
 """
 
 from abc import abstractmethod
@@ -13,41 +13,38 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase, ProbeKey, RecipeView, check_captioned
 from capcurriculum.recipe.stages import ProbeSection, StageName
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Stage, Verdict
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
-#: How many must agree: every one, more than half, or at least one.
+#: How many solvers must agree: all, more than half, or at least one.
 Quorum = Literal["all", "majority", "any"]
 KNOWN = frozenset({Outcome.RIGHT, Outcome.WRONG})
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The solvers of a probe and the rotations of the options each question was asked with."""
+    """The solvers of a probe and the option rotations that it asks in."""
 
     solvers: tuple[str, ...]
     orders: tuple[int, ...] = (0,)
 
     @staticmethod
     def of(probe: ProbeSection) -> "Panel":
-        """The panel that a recipe's probe asks."""
+        """The panel of a recipe's probe."""
         return Panel(probe.solvers, (0, 1) if probe.other_order else (0,))
 
     def replies(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Answer | None]:
-        """A solver's known replies on an arm, and None for each that is unknown or was never given.
-
-        One that could not be read does not count where it was asked for again.
-        """
+        """A solver's replies on an arm, None for each unknown or missing one; the last of several counts."""
         found: list[Answer | None] = []
         for order in self.orders:
-            own = [a for a in answers if a.solver == solver and a.arm == arm and a.order == order]
-            last = max((a.rollout for a in own), default=0)
-            found += [a if a.outcome in KNOWN else None for a in own if a.outcome in KNOWN or a.rollout == last] or [
-                None
-            ]
+            given = [a for a in answers if a.solver == solver and a.arm == arm and a.order == order]
+            last = max((a.rollout for a in given), default=0)
+            known = [a if a.outcome in KNOWN else None for a in given if a.outcome in KNOWN or a.rollout == last]
+            found += known or [None]
         return found
 
     def outcomes(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Outcome | None]:
-        """The same replies as right, wrong, or None where that is unknown."""
+        """The outcomes of `replies`."""
         return [Outcome(a.outcome) if a else None for a in self.replies(answers, solver, arm)]
 
     def unasked(self, answers: Sequence[Answer], solvers: Iterable[str], arms: Iterable[Arm]) -> list[ProbeKey]:
@@ -59,7 +56,7 @@ class Panel:
     def pairs(
         self, answers: Sequence[Answer], solver: str, arms: tuple[Arm, Arm]
     ) -> Iterator[tuple[Answer | None, ...]]:
-        """What a solver said on one arm beside what it said on the other, reply by reply."""
+        """A solver's replies on two arms, paired by order and rollout."""
         one, other = ({(a.order, a.rollout): a for a in self.replies(answers, solver, arm) if a} for arm in arms)
         missing = {(order, 0) for order in self.orders}
         for key in sorted(one.keys() | other.keys() | missing):
@@ -67,7 +64,7 @@ class Panel:
 
 
 class ProbeRule(Rule):
-    """A filter that judges by the replies of the probe, which asks the questions that are made from captions."""
+    """A filter that judges by the probe's replies, for stages that are made from captions."""
 
     phase: ClassVar[Phase] = Phase.PROBE
 
@@ -75,7 +72,7 @@ class ProbeRule(Rule):
 
     @abstractmethod
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the replies of the solvers that the panel names."""
+        """The verdict on the replies of the panel's solvers."""
 
     def open_replies(self, answers: Sequence[Answer], panel: Panel) -> list[ProbeKey]:
         """The replies not asked for yet that could change whether `judge` keeps the question.
@@ -95,7 +92,7 @@ class ProbeRule(Rule):
         return lambda question, answers: self.judge(question, answers, panels[question.stage])
 
     def params(self, recipe: RecipeView) -> dict[str, Any]:
-        """Solvers and orders too: who must have replied, and how often."""
+        """The section's keys, and the solvers and orders of the probes."""
         asked = {
             stage: {"solvers": list(probe.solvers), "other_order": probe.other_order}
             for stage, probe in self._probes(recipe)
@@ -104,7 +101,7 @@ class ProbeRule(Rule):
         return params | ({"asked_of_others": asked} if asked else {})
 
     def check(self, recipe: RecipeView) -> None:
-        """It judges questions that are probed, and the arms it reads must be asked."""
+        """Raise ValueError if a stage has no probe, or its probe lacks an arm that the filter reads."""
         check_captioned(self, recipe, "reads the probe, which asks questions made from captions")
         for stage, probe in self._probes(recipe):
             if missing := [arm for arm in self.arms_read if arm not in probe.arms]:
@@ -112,14 +109,14 @@ class ProbeRule(Rule):
             self.check_probe(stage, probe)
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """Raise ValueError if a stage's probe does not give what the filter needs."""
+        """Raise ValueError if a stage's probe lacks something else that the filter needs."""
 
     def _probes(self, recipe: RecipeView) -> Iterator[tuple[str, ProbeSection]]:
         return ((stage, made.probe) for stage, made in recipe.captioned.items() if stage in self.stages)
 
 
 def needed(quorum: Quorum, solvers: int) -> int:
-    """The number of solvers, of `solvers` in all, that a quorum is."""
+    """The number of solvers that form a quorum of `solvers`."""
     return {"all": solvers, "majority": solvers // 2 + 1, "any": 1}[quorum]
 
 
@@ -130,7 +127,7 @@ def still_open(states: Mapping[str, bool | None], wanted: int) -> list[str]:
 
 
 class QuorumRule(ProbeRule):
-    """A filter that objects where enough solvers show the same fault.
+    """A filter that drops or labels a question in which enough solvers show the same fault.
 
     `objects` is the reason of a question that is dropped, on evidence alone; `unknown` that of one that is kept because
     evidence is missing.

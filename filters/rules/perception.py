@@ -1,7 +1,7 @@
-"""The perception rule of the paper: every solver wrong from the image, and right from the caption.
+"""The paper's perception rule: every solver is wrong from the image and right from the caption.
 
-A question passes on evidence alone, in every order of the options that was asked. A reply that is unparsed, failed or
-missing is unknown, and unknown never counts as wrong from the image nor as right from the caption.
+An unparsed, failed or missing reply is unknown, which counts neither as wrong from the image nor as right from the
+caption.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -22,9 +22,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class PerceptionFilterSection(ProbeRule):
     """Wrong from the image and right from the caption, in every option order asked.
 
-    `mode` says who must be so: `all` solvers (the paper), the `majority`, or `at_least` so many; or `soft`: over the
-    replies of all solvers, at most `image_at_most` of those from the image right, and at least `caption_at_least` of
-    those from the caption.
+    `mode` sets how many solvers must be: `all` (the paper), the `majority`, or `at_least` a number. With `soft`, over
+    the replies of all solvers, at most the share `image_at_most` of those from the image is right, and at least
+    `caption_at_least` of those from the caption.
     """
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.CAPTION)
@@ -45,12 +45,12 @@ class PerceptionFilterSection(ProbeRule):
         return self
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:
-        """There must be so many solvers."""
+        """Raise ValueError if the probe has fewer solvers than `at_least`."""
         if self.at_least and self.at_least > len(probe.solvers):
             raise ValueError(f"at_least is {self.at_least}, and {stage}.probe has fewer solvers")
 
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict over the probe answers of the panel; `mode` says how many solvers must follow the rule."""
+        """The verdict on the panel's replies; `mode` says how many solvers must follow the rule."""
         image, caption = _outcomes(answers, panel)
         reason, detail = _soft(image, caption, self) if self.mode == "soft" else _strict(image, caption, self)
         return self.verdict(question, reason is Reason.KEPT, reason, detail, answers)
@@ -93,14 +93,14 @@ def _states(image: Outcomes, caption: Outcomes) -> dict[str, bool | None]:
 
 
 def _strict(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection) -> tuple[Reason, str]:
-    """Enough solvers are wrong from the image and right from the caption every time; else what speaks against it."""
+    """Whether enough solvers are wrong from the image and right from the caption in all replies."""
     states, wanted = _states(image, caption), section.wanted(image)
     if sum(state is True for state in states.values()) >= wanted:
         return Reason.KEPT, ""
     if sum(state is not False for state in states.values()) < wanted:
         named = _having(image, Outcome.RIGHT)
         return (Reason.IMAGE_RIGHT, named) if named else (Reason.CAPTION_WRONG, _having(caption, Outcome.WRONG))
-    # Without the solvers that speak against it there would be enough, if only all their replies were known.
+    # The solvers that are not against it are enough, but some of their replies are unknown.
     named = _having({s: found for s, found in image.items() if states[s] is not False}, None)
     return (Reason.IMAGE_UNKNOWN, named) if named else (Reason.CAPTION_UNKNOWN, _having(caption, None))
 
@@ -110,10 +110,7 @@ def _having(outcomes: Outcomes, wanted: Outcome | None) -> str:
 
 
 def _soft(image: Outcomes, caption: Outcomes, section: PerceptionFilterSection) -> tuple[Reason, str]:
-    """Shares over all replies asked for; the unknown ones are set against the question, whatever they would have been.
-
-    Reasons say `unknown` only where they decide.
-    """
+    """Shares over all requested replies, with unknown ones counted against the question; `unknown` if these decide."""
     assert section.image_at_most is not None
     assert section.caption_at_least is not None
     seen, seen_unknown, asked = _counts(image.values())
@@ -140,6 +137,6 @@ def _soft_open(image: Outcomes, caption: Outcomes, section: PerceptionFilterSect
 
 
 def _counts(replies: Iterable[Sequence[Outcome | None]]) -> tuple[int, int, int]:
-    """Right ones, unknown ones, all."""
+    """Numbers of right, unknown and all replies."""
     every = [outcome for found in replies for outcome in found]
     return every.count(Outcome.RIGHT), every.count(None), len(every)

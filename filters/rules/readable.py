@@ -1,8 +1,7 @@
-"""Keep what has an image that can be shown: it decodes, its size and shape suit a vision tower, and it is not blank.
+"""Drop questions whose image does not decode, does not suit a vision tower in size or shape, or is blank.
 
-The evidence is the file, decoded once. Its size is read from the header before a pixel is decoded, so a bomb costs
-nothing, and a path that leaves its source is refused before the file is opened. Blank is what looks so where it is
-shown: a white drawing on a clear ground is, since pictures are shown on white, and a black one is not.
+The size is read from the header before a pixel is decoded, and a path that leaves its source is refused before the file
+is opened. Transparent images are composed onto white before the check for blankness, as everywhere.
 """
 
 from collections.abc import Sequence
@@ -20,20 +19,21 @@ from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen import image_decoding, shown
 from datagen.image_decoding import ImageProblem
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 _REMEMBERED = 65_536
-#: As many of the darkest and of the lightest pixels do not count, and fewer where there are fewer than 4096.
+#: Number of outliers ignored among the darkest and the lightest pixels; fewer in images under 4096 pixels.
 _ODD = 16
 _OF_PIXELS = 256
 _LEVELS = 256
 
 
 class ReadableSection(Rule):
-    """The image file can be opened and decoded, its size is one a vision tower can use, and there is something on it.
+    """The image file decodes, suits a vision tower in size and shape, and is not blank.
 
-    Sides and pixels are of the file, `max_aspect` is the longer side by the shorter. `min_contrast` is how many of the
-    255 levels of red, green or blue the picture must span as it is shown, a few odd pixels left out; 0 asks for none.
+    Sides and pixels are those of the file, `max_aspect` is the longer side by the shorter. `min_contrast` is the number
+    of the 255 levels that red, green or blue must span, without a few outliers; 0 disables the check.
     """
 
     phase: ClassVar[Phase] = Phase.QUESTION
@@ -48,7 +48,7 @@ class ReadableSection(Rule):
     min_contrast: Annotated[int, Field(ge=0, le=255)] = 12
 
     def judging(self, at: Setting) -> Judge:
-        """The function that judges; an image that several questions are about is decoded once."""
+        """A function that decodes an image of several questions once."""
         known = lru_cache(_REMEMBERED)(problem)
 
         def judge(question: Question, answers: Sequence[Answer]) -> Verdict:
@@ -60,7 +60,7 @@ class ReadableSection(Rule):
 
 
 def problem(folder: Path, name: str, section: ReadableSection) -> tuple[Reason, str]:
-    """What is wrong with the image file `name` below `folder`, and its detail; `KEPT` for nothing or without a name."""
+    """The fault of the image `name` below `folder` and its detail; `KEPT` for none, or without a name."""
     try:
         if name:
             _check(_file(folder, name), section)
@@ -70,7 +70,7 @@ def problem(folder: Path, name: str, section: ReadableSection) -> tuple[Reason, 
 
 
 def _file(folder: Path, name: str) -> Path:
-    """The file itself must not lead out; a folder on the way to it may be a link, as those below `places` are."""
+    """The path, which must not leave `folder` except through a linked folder, as those below `places` are."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise ImageProblem(Reason.PATH_ESCAPES, f"{name!r} leads out of the image folder")
@@ -83,34 +83,30 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _check(path: Path, section: ReadableSection) -> None:
-    picture = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels).image
-    _check_shape(picture.width, picture.height, section)
-    if section.min_contrast and (found := contrast(picture)) < section.min_contrast:
-        detail = f"no colour channel spans {section.min_contrast} levels of 255 (the widest spans {found})"
-        raise ImageProblem(Reason.BLANK_PICTURE, detail)
-
-
-def _check_shape(width: int, height: int, section: ReadableSection) -> None:
-    short, long = sorted((width, height))
-    size = f"{width} x {height} pixels"
+    image = shown.checked(image_decoding.file_bytes(path, section.max_bytes), section.max_pixels)
+    short, long = sorted(image.size)
+    size = f"{image.width} x {image.height} pixels"
     if short < section.min_side:
         raise ImageProblem(Reason.IMAGE_TOO_SMALL, f"{size}, a side under {section.min_side}")
     if long > section.max_aspect * short:
         raise ImageProblem(Reason.IMAGE_TOO_NARROW, f"{size}, more than {section.max_aspect:g} to 1")
+    if section.min_contrast and (found := contrast(image)) < section.min_contrast:
+        detail = f"no colour channel spans {section.min_contrast} levels of 255 (the widest spans {found})"
+        raise ImageProblem(Reason.BLANK_PICTURE, detail)
 
 
-def contrast(picture: Image.Image) -> int:
-    """Levels of 255 that the colours of a picture in mode RGB span, odd pixels left out, in its widest channel.
+def contrast(image: Image.Image) -> int:
+    """The number of 255 levels that the widest channel of an RGB image spans, without outliers.
 
-    A line drawing is a few dark pixels on white, so no share of the pixels may be cut off: only so few that they are
-    dust, a dead pixel of a sensor, or what a lossy format makes of one.
+    A line drawing is a few dark pixels on white, so the outliers are a small number and not a share: dust, dead pixels
+    of a sensor, compression artefacts.
     """
-    odd = min(_ODD, picture.width * picture.height // _OF_PIXELS)
-    counts = picture.histogram()
+    odd = min(_ODD, image.width * image.height // _OF_PIXELS)
+    counts = image.histogram()
     channels = [counts[start : start + _LEVELS] for start in range(0, len(counts), _LEVELS)]
     return max(_LEVELS - 1 - _cut(channel, odd) - _cut(channel[::-1], odd) for channel in channels)
 
 
 def _cut(counts: list[int], odd: int) -> int:
-    """Levels from this end that no more than `odd` pixels have."""
+    """The number of levels from this end with at most `odd` pixels in all."""
     return sum(total <= odd for total in accumulate(counts))

@@ -1,7 +1,6 @@
-"""Filters that judge by the rollouts: whether a row has a pass rate, and whether it lies in the recipe's band.
+"""Filters on rollouts: whether a row has a pass rate, and whether it lies in the recipe's band.
 
-Where most replies were truncated or never came, a pass rate of zero would say that the row is hard, and it says only
-that nothing was seen.
+If most replies are truncated or failed, the pass rate is unmeasured rather than zero.
 """
 
 from abc import abstractmethod
@@ -14,11 +13,12 @@ from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.stats import PassRate
 from datagen.early_stopping import keeps, tally
-from filters.base import Judge, Rule, Setting
+from datagen.setting import Setting
+from filters.base import Judge, Rule
 
 
 class RolloutRule(Rule):
-    """A filter that judges by the rollouts. It cannot label, since orders and bounds rely on what it drops."""
+    """A filter that judges by the rollouts; it cannot label, since orders rely on its drops."""
 
     phase: ClassVar[Phase] = Phase.ROLLOUT
 
@@ -26,27 +26,27 @@ class RolloutRule(Rule):
 
     @abstractmethod
     def judge(self, question: Question, answers: Sequence[Answer], band: RolloutSection) -> Verdict:
-        """The verdict over the rollouts of one question."""
+        """The verdict on the rollouts of one question."""
 
     def judging(self, at: Setting) -> Judge:
-        """`judge` with the recipe's rollouts."""
+        """`judge` with the recipe's section of rollouts."""
         return lambda question, answers: self.judge(question, answers, at.recipe.rollouts)
 
 
 class RolloutsSection(RolloutRule):
-    """A row has a pass rate: at least the share `rollouts.readable` of its replies could be read, and one of them.
+    """The row has a pass rate, without which it cannot be ordered.
 
-    Nothing can be ordered without it.
+    At least one of its replies, and at least the share `rollouts.readable`, is readable.
     """
 
     name: Literal["rollouts"] = "rollouts"
 
     def params(self, recipe: RecipeView) -> dict[str, Any]:
-        """The share too."""
+        """The section's keys and `rollouts.readable`."""
         return super().params(recipe) | {"readable": recipe.rollouts.readable}
 
     def judge(self, question: Question, answers: Sequence[Answer], band: RolloutSection) -> Verdict:
-        """The verdict over the rollouts of one question."""
+        """The verdict on the number of readable rollouts."""
         rate = PassRate.of(answer.outcome for answer in answers)
         if rate.measured(band.readable):
             return self.verdict(question, True, Reason.KEPT, "", answers)
@@ -54,22 +54,22 @@ class RolloutsSection(RolloutRule):
 
 
 class DifficultySection(RolloutRule):
-    """The pass rate lies between `rollouts.above` and `rollouts.below`, the one place of the band; both are exclusive.
+    """The pass rate lies between `rollouts.above` and `rollouts.below`, both exclusive.
 
-    With `interval: inside` its 95 % interval must lie between them too. The counts may be those of fewer than K
-    rollouts where the recipe stops early: it stops only when the missing ones could not change this verdict.
+    With `interval: inside` its 95 % interval must too. With early stopping the counts may be of fewer than K rollouts,
+    but only if the missing ones cannot change the verdict.
     """
 
     name: Literal["difficulty"] = "difficulty"
     interval: Literal["ignored", "inside"] = "ignored"
 
     def params(self, recipe: RecipeView) -> dict[str, Any]:
-        """The band too."""
+        """The section's keys and the band."""
         rollouts = recipe.rollouts
         return super().params(recipe) | {"above": rollouts.above, "below": rollouts.below, "k": rollouts.k}
 
     def check(self, recipe: RecipeView) -> None:
-        """Early stopping must not leave out replies that an interval would need."""
+        """Raise ValueError if early stopping leaves out replies that the interval needs."""
         rollouts = recipe.rollouts
         early = rollouts.stop == "decided" or rollouts.interval is not None
         if self.interval == "inside" and early:
@@ -79,7 +79,7 @@ class DifficultySection(RolloutRule):
             )
 
     def judge(self, question: Question, answers: Sequence[Answer], band: RolloutSection) -> Verdict:
-        """The verdict on a question's rollouts; one with none that could be read has no pass rate and is not kept."""
+        """The verdict on the pass rate; a question without readable rollouts is dropped as unmeasured."""
         rate = tally(answers, band.k)
         reason = self._reason(rate, band) if rate.n else Reason.UNMEASURED
         return self.verdict(question, reason is Reason.KEPT, reason, str(rate), answers)

@@ -1,4 +1,4 @@
-"""Object to what is answered alike whatever image is shown: the choice does not rest on seeing."""
+"""Flag questions whose answer does not change with another image."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from filters.rules.panel import Panel, Quorum, QuorumRule
 
 
 class SwappedSection(QuorumRule):
-    """Objects where `solvers` choose with another image what they chose with the right one, in every order asked."""
+    """Flags questions on which `solvers` choose the same option with another image, in every option order asked."""
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.SWAPPED)
     objects: ClassVar[Reason] = Reason.SWAP_UNCHANGED

@@ -1,4 +1,4 @@
-"""Keep what can be asked as it is written: one question, four different options, a key, and no hint but the image."""
+"""Drop malformed questions: no question or key, options that are missing or alike, or hints at the answer."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from filters.base import TextRule
 from filters.words import folded, option_words
 
 _SOURCE = r"(?:image |picture |photo )?(?:caption|description)"
-#: A text that can be seen: "the caption on the poster", "the text printed above the door".
+#: Text in the image: "the caption on the poster", "the text printed above the door".
 _SEEN = (
     r"(?! (?:(?:that|which) is )?(?:(?:written|printed|painted|shown|displayed|visible|seen|engraved|carved)\b"
     r"|(?:on|in|under|below|above|over|of|at|beside|near|next to|across|along|by)\b))"
@@ -26,7 +26,7 @@ _CAPTION_NAMED = re.compile(
     rf"|\b(?:mentioned|described|stated) in the (?:text|passage|caption|description)\b{_SEEN}"
     rf"|\bas (?:described|mentioned|stated)\b{_SEEN}|\b(?:is|are|was|were) (?:described|mentioned)\b{_SEEN}"
 )
-#: "None of these" ends there or is judged ("all of them are right"); "all of these dogs" is something else.
+#: "None of these" at the end, or "all of them are right", but not "all of these dogs".
 _GIVEAWAY = re.compile(
     r"\b(?:all|none|neither|both|any|either) (?:of )?(?:the )?(?:above\b"
     r"|(?:these|those|them|others?|(?:other |given )?(?:options?|answers?|choices?))"
@@ -39,10 +39,10 @@ _GIVEAWAY = re.compile(
 
 
 class WellformedSection(TextRule):
-    """The question can be asked as it is written.
+    """The question is complete and gives no hint at its answer.
 
-    The right option gives itself away by its length if it differs from every other one by more than `odd_characters`
-    characters and is more than `odd_ratio` times as long, or as short.
+    The length of the right option is a hint if it differs from all others by more than `odd_characters` characters and
+    by a factor of more than `odd_ratio`.
     """
 
     name: Literal["wellformed"] = "wellformed"
@@ -53,7 +53,7 @@ class WellformedSection(TextRule):
     odd_ratio: Annotated[float, Field(gt=1)] = 2.0
 
     def judge(self, question: Question) -> Verdict:
-        """The verdict on the question's own text; the first problem found is its reason."""
+        """The verdict on the question's text, with the first problem as its reason."""
         reason, detail = next(_problems(question, self), (Reason.KEPT, ""))
         return self.verdict(question, reason is Reason.KEPT, reason, detail)
 
@@ -62,7 +62,7 @@ def _problems(question: Question, section: WellformedSection) -> Iterator[tuple[
     text, options = question.text or question.problem, question.options
     letters = ascii_uppercase[: len(options)]
     if options and question.caption_id and len(options) != len(LETTERS):
-        # What solvers are asked has four; problems of other sources have as many as they were written with.
+        # Generated questions have four; problems of other sources may have any number.
         yield Reason.NOT_FOUR_OPTIONS, f"{len(options)} options"
     if not question.answer.strip() or (options and question.answer not in tuple(letters)):
         yield Reason.KEY_MISSING, repr(question.answer)
@@ -82,14 +82,14 @@ def _problems(question: Question, section: WellformedSection) -> Iterator[tuple[
 def _giveaways(question: Question, section: WellformedSection) -> Iterator[tuple[Reason, str]]:
     options = question.options
     telling = [option for option in options if _GIVEAWAY.search(folded(option))]
-    # Where all are alike ("A and B", "A and C", of a drawing's points) none stands out.
+    # If all options are such ("A and B", "A and C" of a drawing's points), none stands out.
     if telling and len(telling) < len(options):
         yield Reason.GIVEAWAY, telling[0]
     if question.answer in tuple(ascii_uppercase[: len(options)]):
         place = ascii_uppercase.index(question.answer)
-        own, others = len(options[place]), [len(o) for i, o in enumerate(options) if i != place]
-        if others and (_stands_out(own, max(others), section) or _stands_out(min(others), own, section)):
-            yield Reason.GIVEAWAY, f"the right option has {own} characters, the others {min(others)} to {max(others)}"
+        right, others = len(options[place]), [len(o) for i, o in enumerate(options) if i != place]
+        if others and (_stands_out(right, max(others), section) or _stands_out(min(others), right, section)):
+            yield Reason.GIVEAWAY, f"the right option has {right} characters, the others {min(others)} to {max(others)}"
 
 
 def _stands_out(long: int, short: int, section: WellformedSection) -> bool:

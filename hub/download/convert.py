@@ -1,8 +1,7 @@
-"""Make a run of released data: its recipe, its tables, and its stage files by the same code that a build ends with."""
+"""Convert released data into a run: its recipe, its tables, and its stage files with the code of a build."""
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,13 @@ from capcurriculum import recipe
 from capcurriculum.errors import HubError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage, Verdict
 from capcurriculum.run import Run, writing
 from curricula.make import STAGES, write_orders
+from datagen.batched import windows
+from datagen.sources import gather
 from datagen.sources.images.store import Store
 from datagen.sources.source import FILTER
 from filters import pipeline
@@ -23,7 +25,7 @@ from hub.download.layout import BACKBONE
 
 #: Rows in memory at once.
 FLUSH_ROWS = 512
-#: The paper's models, by the names that the recipe gives them; nobody asks them here.
+#: Name in the recipe -> the paper's model; none of them is called here.
 _MODELS = {
     "teacher": "Qwen/Qwen2.5-72B-Instruct",
     "filter_7b": "Qwen/Qwen2.5-VL-7B-Instruct",
@@ -35,10 +37,10 @@ _ROLLOUTS = {"temperature": 0.7, "top_p": 0.9, "top_k": 20, "max_tokens": 1024}
 
 
 def recipe_of(repos: Mapping[Stage, Snapshot], folder: Path, val: float) -> Recipe:
-    """What is known of how the release was made, as a recipe: paper, scripts, and where the rows come from.
+    """The release's settings as a recipe, from the paper and its scripts; `val` is the share of validation rows.
 
     Raises:
-        RecipeError: `val` is no share.
+        RecipeError: `val` is not in [0, 1).
     """
     data: dict[str, Any] = {
         "name": folder.name,
@@ -65,26 +67,25 @@ def recipe_of(repos: Mapping[Stage, Snapshot], folder: Path, val: float) -> Reci
 
 
 def fill(wanted: Recipe, repos: Mapping[Stage, tuple[Snapshot, str]], display: Display) -> None:
-    """Write the run of `wanted` from released repos, each with its file of rows.
+    """Write the run of `wanted` from the released (repo, file of rows) of each stage.
 
     Raises:
-        SourceError: rows or pictures cannot be read.
-        HubError: no row of a stage could be used.
+        SourceError: rows or images cannot be read.
+        HubError: no row of a stage is usable.
         RunError: a stage would be empty.
     """
     with writing(wanted) as run:
         for stage, (snapshot, rows) in repos.items():
             _append(run, snapshot, rows, stage, display)
-        pipeline.after_rollouts(run, wanted)
+        pipeline.run_phase(gather.setting(run, wanted), Phase.ROLLOUT)
         write_orders(run, wanted, [STAGES], display)
 
 
 def _append(run: Run, snapshot: Snapshot, rows: str, stage: Stage, display: Display) -> None:
     reasons: Counter[str] = Counter()
     kept = 0
-    found = release.read(snapshot, rows, stage, Store(run.path))
     with display.step(f"convert, {stage}", None) as advance:
-        while window := list(islice(found, FLUSH_ROWS)):
+        for window in windows(release.read(snapshot, rows, stage, Store(run.path)), FLUSH_ROWS):
             usable = [row.question for row in window if row.question]
             run.questions.append(usable)
             run.answers.append(answer for row in window for answer in row.answers)

@@ -1,7 +1,7 @@
-"""Bring a repo's files into the client's cache, after looking at what they claim to be.
+"""Download a repo's files into the cache of huggingface_hub, after checks of their listing.
 
-Names that lead anywhere, files of unlikely sizes and more than the disk holds are refused before a byte comes. A broken
-download goes on where it stopped; what is in the cache is not brought again.
+Names outside of the repo's folder, oversized files and more bytes than the disk has are refused before the download.
+A broken download resumes; cached files are not downloaded again.
 """
 
 import glob
@@ -18,7 +18,7 @@ from hub.client import Hub
 from hub.publish.remote import MAX_TEXT, RemoteFile, Target, look
 from hub.publish.stage import sha256
 
-#: Bytes. Our own shards end at half a gigabyte; the released archives of pictures hold five.
+#: Bytes; published shards have half a gigabyte, the released image archives five.
 MAX_FILE, MAX_ROWS_FILE = 50_000_000_000, 2_000_000_000
 MAX_FILES = 100_000
 _LIMITS = {".json": MAX_TEXT, ".yaml": 2_000_000, ".md": 2_000_000, ".jsonl": MAX_ROWS_FILE}
@@ -33,34 +33,34 @@ class Snapshot:
     folder: Path
 
     def names(self) -> list[str]:
-        """The files that are here, by their names in the repo."""
+        """Names in the repo of the files that are present."""
         found = (path for path in self.folder.rglob("*") if path.is_file())
         return sorted(path.relative_to(self.folder).as_posix() for path in found)
 
     def file(self, name: str) -> Path | None:
-        """A file of it, if it has one of that name."""
+        """The file of this name, None if it is missing or its name is unsafe."""
         path = self.folder / name
         return path if safe(name) and path.is_file() else None
 
 
 def safe(name: str) -> bool:
-    """Whether a name in a repo stays below the folder it is put into."""
+    """Whether a name in a repo is a relative path below the repo's folder."""
     parts = PurePosixPath(name).parts
     odd = any(ord(letter) < 32 for letter in name) or "\\" in name or ":" in name
     return bool(parts) and not name.startswith("/") and ".." not in parts and not odd
 
 
 def listing(hub: Hub, repo_id: str, revision: str) -> tuple[str, Mapping[str, RemoteFile]]:
-    """The commit that a revision means, and its files.
+    """The commit of a revision and its files.
 
     Raises:
-        HubError: there is no such repo or revision, or its files are not what anybody would publish.
+        HubError: the repo or the revision does not exist, or a file has an unsafe name or is too large.
     """
     found = look(hub, Target(repo_id), revision or "main")
     if found is None:
         raise HubError(f"The Hub has no data set {repo_id}, or hides it from this token.")
     if len(found.files) > MAX_FILES:
-        raise HubError(f"{repo_id} holds {len(found.files)} files, more than {MAX_FILES}; it is not one of ours.")
+        raise HubError(f"{repo_id} holds {len(found.files)} files, more than {MAX_FILES}; not downloaded.")
     for name, file in found.files.items():
         if not safe(name):
             raise HubError(f"{repo_id} holds a file {name[:80]!r}, whose name leads out of its folder; not downloaded.")
@@ -70,34 +70,26 @@ def listing(hub: Hub, repo_id: str, revision: str) -> tuple[str, Mapping[str, Re
 
 
 def limit(name: str) -> int:
-    """How many bytes a file of that name may have."""
+    """Maximum size in bytes of a file of this name."""
     return _LIMITS.get(PurePosixPath(name).suffix, MAX_FILE)
 
 
 def fetch(
     hub: Hub, repo_id: str, revision: str, patterns: Iterable[str], listed: tuple[str, Mapping[str, RemoteFile]] | None
 ) -> Snapshot:
-    """The files that match any of the patterns, from the Hub or, where nothing is `listed`, from the cache alone.
+    """The files that match any of the patterns, from the Hub, or without `listed` from the cache alone.
 
     Raises:
-        HubError: they do not come, do not fit on the disk, or are not those that the Hub lists.
+        HubError: the download fails, does not fit on the disk, or differs from the listing.
     """
     head, files = listed or ("", {})
     kept = list(patterns)
     wanted = [name for name in files if any(fnmatch(name, pattern) for pattern in kept)]
     _check_room(repo_id, sum(files[name].size for name in wanted))
     allowed = [glob.escape(name) for name in wanted] if listed else kept
-    folder = Path(
-        hub.ask(
-            f"download {repo_id}",
-            "snapshot_download",
-            repo_id,
-            repo_type="dataset",
-            revision=revision or "main",
-            allow_patterns=allowed,
-            local_files_only=listed is None,
-        )
-    )
+    options = {"allow_patterns": allowed, "local_files_only": listed is None}
+    spec = {**Target(repo_id).spec, "revision": revision or "main"}
+    folder = Path(hub.ask(f"download {repo_id}", "snapshot_download", **spec, **options))
     if head and folder.name != head:
         raise HubError(f"{repo_id} was changed while it was being downloaded; run the same command again.")
     snapshot = Snapshot(repo_id, folder.name, folder)

@@ -1,10 +1,10 @@
-"""From what a user names to the repos that are meant: a prefix, one repo, or a collection.
+"""Resolve a name to repos: a prefix, one repo, or a collection.
 
-Without a network the cache of the Hub's client is asked the same questions, so what was brought once comes again.
+Without a network the name is looked up in the cache of huggingface_hub.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,14 @@ _COLLECTION = re.compile(r"[^/]+/.+-[0-9a-f]{24}")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Repos in the order they are named, and whether the Hub was asked or only the cache."""
+    """Ids of repos, and whether they come from the Hub or from the cache."""
 
     repos: tuple[str, ...]
     online: bool
 
 
 def find(hub: Hub, name: str) -> Found:
-    """The repos that `name` means.
+    """The repos of a prefix, a repo id, or a collection's slug or URL.
 
     Raises:
         HubError: there are none, or the Hub fails.
@@ -38,7 +38,7 @@ def find(hub: Hub, name: str) -> Found:
     if name.startswith("collections/"):
         name = name.removeprefix("collections/")
     elif not _COLLECTION.fullmatch(name):
-        _check(name)
+        _check_id(name)
     if constants.is_offline_mode():
         return Found(_cached(name), online=False)
     try:
@@ -54,13 +54,17 @@ def find(hub: Hub, name: str) -> Found:
 
 def _online(hub: Hub, name: str) -> tuple[str, ...]:
     if _COLLECTION.fullmatch(name):
-        return _collected(hub, name)
+        found = hub.ask(f"read the collection {name}", "get_collection", name)
+        repos = tuple(item.item_id for item in found.items if item.item_type == "dataset")
+        if not repos:
+            raise HubError(f"The collection {name} holds no data sets; check its slug.")
+        return repos
     doing = f"look for {name}"
     if hub.ask(doing, "repo_exists", name, repo_type="dataset"):
         return (name,)
     namespace, _, prefix = name.partition("/")
     listed = hub.patience.persist(doing, lambda: list(hub.api.list_datasets(author=namespace, search=prefix)))
-    repos = _fitting((one.id for one in listed), name)
+    repos = _matching([one.id for one in listed], name)
     if not repos:
         raise HubError(
             f"The Hub has no data set {name}, and none called {name}-...{SUFFIX}; check the name, and log in with "
@@ -69,7 +73,7 @@ def _online(hub: Hub, name: str) -> tuple[str, ...]:
     return repos
 
 
-def _check(name: str) -> None:
+def _check_id(name: str) -> None:
     try:
         validate_repo_id(name)
         if "/" not in name:
@@ -80,28 +84,19 @@ def _check(name: str) -> None:
         ) from error
 
 
-def _fitting(ids: Iterable[str], name: str) -> tuple[str, ...]:
-    """Of the ids, those of a publication with this prefix; the prefix alone is a repo that holds all sets."""
-    if f"{name}{SUFFIX}" in (known := list(ids)):
+def _matching(ids: Sequence[str], name: str) -> tuple[str, ...]:
+    """The ids of a publication with this prefix: one repo with all sets, or a repo for each."""
+    if f"{name}{SUFFIX}" in ids:
         return (f"{name}{SUFFIX}",)
-    return tuple(sorted(one for one in known if one.startswith(f"{name}-") and one.endswith(SUFFIX)))
-
-
-def _collected(hub: Hub, slug: str) -> tuple[str, ...]:
-    found = hub.ask(f"read the collection {slug}", "get_collection", slug)
-    repos = tuple(item.item_id for item in found.items if item.item_type == "dataset")
-    if not repos:
-        raise HubError(f"The collection {slug} holds no data sets.")
-    return repos
+    return tuple(sorted(one for one in ids if one.startswith(f"{name}-") and one.endswith(SUFFIX)))
 
 
 def _cached(name: str) -> tuple[str, ...]:
-    """The repos that the cache holds."""
     if _COLLECTION.fullmatch(name):
         raise HubError(f"Offline, a collection cannot be looked up; name the repos of {name} by their prefix instead.")
     folders = Path(constants.HF_HUB_CACHE).glob("datasets--*")
     ids = [folder.name.removeprefix("datasets--").replace("--", "/", 1) for folder in folders if folder.is_dir()]
-    repos = (name,) if name in ids else _fitting(ids, name)
+    repos = (name,) if name in ids else _matching(ids, name)
     if not repos:
         raise HubError(f"The cache holds nothing of {name}; download it once with a network (HF_HUB_OFFLINE unset).")
     return repos

@@ -1,9 +1,8 @@
-"""The data as the paper's authors released them: JSON lines and archives of pictures, a repo a stage.
+"""Read the data as the paper's authors released it: JSON lines and image archives, one repo for each stage.
 
-Their rows become those of a run of ours: every row a question, every stored prediction an answer, every row that cannot
-be used a verdict with its reason. From there on everything is as after a build: the same filter, order, split and stage
-files, and `funnel`, `why`, `report` and `curriculum` work on them. Predictions and pass rates are the released ones,
-not graded anew. The layout is as others describe it: the original files have not been seen.
+A row becomes a question, a stored prediction an answer, an unusable row a verdict with its reason, so that filters,
+orders, splits and stage files are those of a build, and `funnel`, `why`, `report` and `curriculum` work. Predictions
+are not graded again. The layout follows descriptions of the release; the original files have not been seen.
 """
 
 import re
@@ -25,7 +24,7 @@ from datagen.sources.images.store import Store
 from datagen.sources.source import Problem, Source
 from hub.download.fetch import Snapshot
 
-#: What the name of a file of rows begins with -> its stage.
+#: Prefix of a file of rows -> its stage.
 _STAGES: Mapping[str, Stage] = {
     "perception": Stage.PERCEPTION,
     "textual_reasoning": Stage.TEXT,
@@ -34,7 +33,7 @@ _STAGES: Mapping[str, Stage] = {
     "visual": Stage.VISUAL,
 }
 _ROWS = re.compile(rf"({'|'.join(sorted(_STAGES, key=len, reverse=True))})[a-z_]*\.jsonl")
-#: Letters of a source's name, or of the folder of its pictures -> what it is called here, and its licence upstream.
+#: Letters in a source's name or in the folder of its images, the name used here, and the upstream licence.
 _SOURCES: Sequence[tuple[str, str, str]] = (
     ("docci", "DOCCI", "cc-by-4.0"),
     ("pixmo", "PixmoCap", "odc-by"),
@@ -48,18 +47,22 @@ _SOURCES: Sequence[tuple[str, str, str]] = (
     ("arxivqa", "ArxivQA", "cc-by-sa-4.0"),
     ("docvqa", "DocVQA", "apache-2.0"),
 )
-#: How the released perception questions end; the answer's format is for the system prompt to say.
+#: The end of the released perception questions; the system prompt gives the answer's format.
 _LETTER_ONLY = re.compile(r"\s*(?:respond|answer)\b[^\n]*\bonly the letter\b[^\n]*\s*\Z", re.IGNORECASE)
 _OPTIONS = re.compile(r"\n\s*Options:\s*\n", re.IGNORECASE)
 _OPTION = re.compile(r"^\s*([A-Z])\s*[:.)]\s*(.*?)\s*$")
-#: What the release stores for a reply in which its extractor found nothing.
+#: The stored prediction where the release's extractor found no answer.
 _NOTHING = ("", "None")
 #: The model whose predictions were stored.
 SOLVER = "policy"
 
 
 def rows_file(names: Sequence[str]) -> tuple[str, Stage] | None:
-    """The file of rows among a repo's files and its stage; None where the repo is none of the release."""
+    """The file of rows among a repo's files and its stage; None if the repo is not of the release.
+
+    Raises:
+        HubError: there are several.
+    """
     found = [(name, match) for name in names if (match := _ROWS.fullmatch(name))]
     if len(found) > 1:
         raise HubError(f"There are several files of rows ({', '.join(name for name, _ in found)}); one was expected.")
@@ -67,13 +70,13 @@ def rows_file(names: Sequence[str]) -> tuple[str, Stage] | None:
 
 
 def patterns(rows: str) -> tuple[str, ...]:
-    """The files of a repo that are needed."""
+    """Patterns of the files to download: the rows and the image archives."""
     return (rows, *(f"images/*{ending}" for ending in archives.ENDINGS), *(f"*{e}" for e in archives.ENDINGS))
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasedRow:
-    """A row that became a question, with its predictions as answers; or the verdict on one that did not."""
+    """A question with its predictions as answers, or the verdict on an unusable row."""
 
     question: Question | None
     answers: Sequence[Answer]
@@ -81,7 +84,7 @@ class ReleasedRow:
 
 
 def read(snapshot: Snapshot, rows: str, stage: Stage, store: Store) -> Iterator[ReleasedRow]:
-    """The rows of one stage; its pictures are read out of the archives and kept in the run.
+    """The rows of one stage; images are read from the archives into `store`.
 
     Raises:
         SourceError: the rows or an archive cannot be read.
@@ -89,13 +92,13 @@ def read(snapshot: Snapshot, rows: str, stage: Stage, store: Store) -> Iterator[
     path = snapshot.folder / rows
     section = SourceSection(kind="problems", repo=snapshot.repo_id, revision=snapshot.oid)
     bundles = [snapshot.folder / name for name in snapshot.names() if archives.is_archive(Path(name))]
-    pictures = None if stage is Stage.TEXT else SourceImages(section, store, (), bundles)
+    images = None if stage is Stage.TEXT else SourceImages(section, store, (), bundles)
 
     def records() -> Iterator[Record]:
         return read_files([path], Reading(Keys(snapshot.repo_id), ("problem", "answer", "correctness")))
 
-    source = Source(records, lambda record: problem(record, stage), pictures)
-    # Exactly one item comes for each record, in their order.
+    source = Source(records, lambda record: problem(record, stage), images)
+    # One item for each record, in order.
     for record, item in zip(records(), questions.read(source, stage, (), section.limits), strict=True):
         if isinstance(item, Question):
             yield ReleasedRow(item, answers(record, item), None)
@@ -104,14 +107,14 @@ def read(snapshot: Snapshot, rows: str, stage: Stage, store: Store) -> Iterator[
 
 
 def problem(record: Record, stage: Stage) -> Problem:
-    """What a released row says.
+    """A released row as a problem.
 
     Raises:
-        LineProblem: it lacks something, or its predictions and its pass rate contradict each other.
+        LineProblem: a field is missing, or predictions, grades and pass rate contradict each other.
     """
     correct = _correctness(record)
     text = _LETTER_ONLY.sub("", record.text("problem"))
-    text, options = _parted(text) if stage is Stage.PERCEPTION else (text, ())
+    text, options = _split_options(text) if stage is Stage.PERCEPTION else (text, ())
     rate = record.get("pass_rate")
     if isinstance(rate, int | float) and abs(rate - sum(correct) / len(correct)) > 1e-3:
         detail = f"row {record.number} has a pass rate of {rate} and {sum(correct)} of {len(correct)} right"
@@ -121,14 +124,9 @@ def problem(record: Record, stage: Stage) -> Problem:
 
 
 def _image(record: Record, stage: Stage) -> object:
-    """The name of the row's one picture; whatever else stands there, for the reader of pictures to refuse."""
-    match record.get("images"):
-        case _ if stage is Stage.TEXT:
-            return None
-        case [single]:
-            return single
-        case other:
-            return other
+    """The name of the row's image; any value but a list of one is passed on, and refused by the image reader."""
+    found = None if stage is Stage.TEXT else record.get("images")
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
 def _correctness(record: Record) -> list[bool]:
@@ -140,8 +138,8 @@ def _correctness(record: Record) -> list[bool]:
     return found
 
 
-def _parted(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question and its options, which the release writes one a line; no options where they are written otherwise."""
+def _split_options(text: str) -> tuple[str, tuple[str, ...]]:
+    """A question and its options, one on each line after `Options:`; the whole text and () for any other form."""
     parts = _OPTIONS.split(text, maxsplit=1)
     lines = [line for line in parts[-1].splitlines() if line.strip()]
     matches = [_OPTION.match(line) for line in lines]
@@ -152,27 +150,27 @@ def _parted(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def origin(record: Record) -> tuple[str, str]:
-    """A row's source and its licence: by the source's name, else by the folder its picture is in."""
-    images = record.get("images")
-    picture = images[0] if isinstance(images, list) and images and isinstance(images[0], str) else ""
-    said = record.get("source")
-    for text in (said if isinstance(said, str) else "", picture):
+    """A row's source and licence, from the source's name, else from the folder of its image."""
+    images, source = record.get("images"), record.get("source")
+    image = images[0] if isinstance(images, list) and images and isinstance(images[0], str) else ""
+    named = source if isinstance(source, str) else ""
+    for text in (named, image):
         letters = "".join(letter for letter in text.lower() if letter.isalnum())
         for known, name, license_ in _SOURCES:
             if known in letters:
                 return name, license_
-    return (said if isinstance(said, str) and said else "unknown"), "unknown"
+    return named or "unknown", "unknown"
 
 
 def answers(record: Record, question: Question) -> list[Answer]:
-    """The stored predictions. One in which nothing was found is unparsed, which earns nothing and is not wrong."""
+    """The stored predictions as answers; an empty one is `unparsed`, not `wrong`."""
     correct = _correctness(record)
     stored = record.get("predictions")
     predictions = stored if isinstance(stored, list) else [""] * len(correct)
     arm = "image" if question.image_id else "text"
     made = []
-    for rollout, (said, right) in enumerate(zip(predictions, correct, strict=True)):
-        text = said if isinstance(said, str) else "" if said is None else str(said)
+    for rollout, (prediction, right) in enumerate(zip(predictions, correct, strict=True)):
+        text = "" if prediction is None else str(prediction)
         outcome = Outcome.RIGHT if right else Outcome.UNPARSED if text in _NOTHING else Outcome.WRONG
         key = f"{question.question_id}-{rollout}"
         made.append(

@@ -1,7 +1,7 @@
-"""Bring a new card together with the one that is on the Hub, so that what people added to it survives.
+"""Merge a new card with the one on the Hub, so that edits made there survive.
 
-Ours are the configurations we publish, every metadata key we compute, and the text down to a line that says so; theirs
-is all else. Merging twice gives the same bytes as merging once, so that nothing new is no new commit.
+A publication owns its configurations, the metadata keys that it computes, and the text above the `KEEP` line; the rest
+of the old card is kept. Merging is idempotent, so an unchanged card makes no commit.
 """
 
 import re
@@ -12,15 +12,15 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
-#: Everything below it belongs to whoever edits the card on the Hub.
+#: The text below it is never changed.
 KEEP = "<!-- Text below this line is kept when this card is published again. -->"
 _LISTS = ("tags",)
 
 
 def settle(path: Path, before: Path | None, gone: Collection[str] = (), model: bool = False) -> None:
-    """Rewrite the card at `path`, with what is to be kept of the card `before`.
+    """Rewrite the card at `path` with the kept parts of the card `before`.
 
-    `gone` are names of configurations that we published before and no longer do.
+    `gone` are the configurations that were published before and no longer are.
     """
     kind = ModelCard if model else DatasetCard
     card = kind.load(path)
@@ -30,12 +30,11 @@ def settle(path: Path, before: Path | None, gone: Collection[str] = (), model: b
     text = card.text.partition(KEEP)[0].strip()
     kept = f"{theirs}\n" if theirs else ""
     block = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=4096)
-    merged = kind(f"---\n{block}---\n\n{text}\n\n{KEEP}\n{kept}")
-    merged.save(path)
+    kind(f"---\n{block}---\n\n{text}\n\n{KEEP}\n{kept}").save(path)
 
 
 def _load(kind: Any, path: Path) -> Any:
-    """A card of the Hub; one whose metadata nobody can read has none."""
+    """A card of the Hub, without its metadata where that cannot be parsed."""
     try:
         return kind.load(path)
     except (ValueError, TypeError, yaml.YAMLError):
@@ -49,8 +48,7 @@ def _merged(new: dict[str, Any], old: dict[str, Any], gone: set[str]) -> dict[st
         if key == "configs":
             found[key] = _by_name(_listed(new.get(key)), _listed(value), gone)
         elif key == "dataset_info":
-            own = {one.get("config_name", "default") for one in _listed(new.get(key))}
-            both = _by_name(_listed(new.get(key)), _listed(value), gone | own)
+            both = _by_name(_listed(new.get(key)), _listed(value), gone)
             found[key] = both[0] if len(both) == 1 else both
         elif key in _LISTS:
             found[key] = list(dict.fromkeys([*_listed(new.get(key)), *_listed(value)]))
@@ -64,7 +62,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _by_name(new: list[Any], old: list[Any], gone: set[str]) -> list[Any]:
-    """Ours, then those of theirs that are neither ours nor gone; two may not both be the default."""
-    own = {one.get("config_name", "default") for one in new} | gone
-    theirs = [one for one in old if isinstance(one, dict) and one.get("config_name", "default") not in own]
+    """The new entries, then the old ones that are neither new nor gone; only a new one may be the default."""
+    known = {one.get("config_name", "default") for one in new} | gone
+    theirs = [one for one in old if isinstance(one, dict) and one.get("config_name", "default") not in known]
     return [*new, *({key: value for key, value in one.items() if key != "default"} for one in theirs)]

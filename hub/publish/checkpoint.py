@@ -1,6 +1,6 @@
-"""Is a folder a model that others may load without trusting anybody: safetensors that are whole, and no code.
+"""Check that a checkpoint is safe to load: complete safetensors files and no code.
 
-Headers are read and compared with the files' sizes; no tensor is loaded and no library that could run anything is used.
+Only the headers are read and compared with the files' sizes; no tensor is loaded.
 """
 
 import re
@@ -13,7 +13,7 @@ from capcurriculum.files import json_file
 
 INDEX = "model.safetensors.index.json"
 _CONFIG = "config.json"
-#: Everything else that a model is loaded or described with. What is not here stays where it is.
+#: The files published beside the weights; all others stay local.
 _DESCRIPTION = frozenset(
     {
         _CONFIG, INDEX, "generation_config.json", "preprocessor_config.json", "processor_config.json",
@@ -22,17 +22,16 @@ _DESCRIPTION = frozenset(
         "vocab.json", "vocab.txt", "merges.txt", "LICENSE", "LICENSE.txt", "NOTICE",
     }
 )  # fmt: skip
-#: Weights that are programs when they are loaded, and code.
+#: Code, and weights that can run code when they are loaded.
 _UNSAFE = re.compile(r".*\.(?:bin|pt|pth|ckpt|pkl|pickle|npy|npz|h5|msgpack|joblib|py|so|sh)")
-_LONGEST_HEADER = 100_000_000
-_LONGEST_JSON = 100_000_000
+_MAX_BYTES = 100_000_000
 
 
 def check(folder: Path) -> list[Path]:
-    """The files of a checkpoint to publish.
+    """The files of a checkpoint that are published.
 
     Raises:
-        HubError: it is no checkpoint, or not one that is safe to load; the sentence names the file.
+        HubError: `folder` is no checkpoint, or a file of it is damaged or unsafe to load.
     """
     if not folder.is_dir():
         raise HubError(f"There is no folder {folder}; name a checkpoint such as runs/demo/training/visual/checkpoint.")
@@ -54,13 +53,13 @@ def check(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """A small JSON object.
+    """The object in a JSON file.
 
     Raises:
-        HubError: it is none.
+        HubError: the file is unreadable, holds no object, or has more than 100 MB.
     """
     try:
-        if path.stat().st_size > _LONGEST_JSON:
+        if path.stat().st_size > _MAX_BYTES:
             raise ValueError("it is too large")
         value = json_file.read(path)
     except (OSError, ValueError, RecursionError) as error:
@@ -74,7 +73,7 @@ def _check_config(path: Path) -> None:
     config = read_json(path)
     if "auto_map" in config:
         raise HubError(
-            f"{path} names code of its own (auto_map), which nobody should have to trust; publish a model that "
+            f"{path} names code of its own (auto_map), which users would have to trust; publish a model that "
             "transformers has."
         )
     if not config.get("architectures") and not config.get("model_type"):
@@ -82,29 +81,29 @@ def _check_config(path: Path) -> None:
 
 
 def _check_index(folder: Path, found: Mapping[str, set[str]]) -> None:
-    """Several files need an index, and it must name each tensor where it is."""
-    if len(found) == 1 and not (folder / INDEX).is_file():
+    """Several files need an index that maps each tensor to its file."""
+    indexed = (folder / INDEX).is_file()
+    if len(found) == 1 and not indexed:
         return
-    listed = read_json(folder / INDEX).get("weight_map") if (folder / INDEX).is_file() else None
+    listed = read_json(folder / INDEX).get("weight_map") if indexed else None
     if not isinstance(listed, dict):
         raise HubError(f"{folder} has several safetensors files and no {INDEX} that says what is where.")
-    wrong = [name for name, file in listed.items() if name not in found.get(str(file), ())]
-    if wrong:
+    if wrong := [name for name, file in listed.items() if name not in found.get(str(file), ())]:
         raise HubError(f"{folder / INDEX} names {len(wrong)} tensors that are not there, the first is {wrong[0]!r}.")
     if extra := sorted(set().union(*found.values()) - set(listed)):
         raise HubError(f"{folder / INDEX} does not name {len(extra)} tensors, the first is {extra[0]!r}.")
 
 
 def _tensors(path: Path) -> Iterator[str]:
-    """Names of the tensors, after a check that the file is as long as its header says.
+    """Names of the tensors, after a check of the file's length.
 
-    The format: eight bytes of length, a JSON header with offsets behind it, the tensors' bytes without a gap
-    (https://huggingface.co/docs/safetensors).
+    The format is 8 bytes of header length, a JSON header with offsets relative to its end, and the tensors' bytes
+    without gaps (https://huggingface.co/docs/safetensors).
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
+        if not 2 <= length <= min(_MAX_BYTES, size - 8):
             raise HubError(f"{path} is no safetensors file, or was cut short; export the model again.")
         try:
             header = json_file.loads(file.read(length))

@@ -1,4 +1,4 @@
-"""What sets and their repos are called."""
+"""Names of repos and of the configurations in them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.publish import usable
 
-#: The released data sets' words for the three stages.
+#: Names of the three stages in the released data sets.
 KNOWN: Mapping[str, str] = {"perception": "Perception", "text": "TextReasoning", "visual": "VisualReasoning"}
 SUFFIX = "-Data"
 #: The Hub's limit.
@@ -24,23 +24,21 @@ class Place:
 
 
 def prefix(recipe: Recipe) -> str:
-    """What the names of all repos of a recipe begin with."""
+    """The prefix of all repo names of a recipe."""
     return recipe.publish.prefix or recipe.name
 
 
 def places(recipe: Recipe, namespace: str, sets: Sequence[str], one_repo: bool) -> list[Place]:
-    """Where the sets go, in their order.
+    """The repos of the sets, in their order; with `one_repo` a single one.
 
     Raises:
-        RecipeError: the Hub would not take a name, or two sets would have the same.
+        RecipeError: the Hub would refuse a name, or two sets have the same.
     """
     first = prefix(recipe)
     if one_repo:
         found = [Place(f"{namespace}/{first}{SUFFIX}", tuple((name, config(name)) for name in sets))]
     else:
-        found = [
-            Place(f"{namespace}/{first}-{_word(recipe, name)}{SUFFIX}", ((name, "default"),)) for name in sets
-        ]  # fmt: skip
+        found = [Place(f"{namespace}/{first}-{_word(recipe, one)}{SUFFIX}", ((one, "default"),)) for one in sets]
     names = [place.repo_id for place in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise RecipeError(f"Two sets would go to {', '.join(twice)}; give them different publish.names in the recipe.")
@@ -51,11 +49,10 @@ def places(recipe: Recipe, namespace: str, sets: Sequence[str], one_repo: bool) 
 
 
 def config(name: str) -> str:
-    """A set's name as that of a configuration."""
+    """The configuration's name of a set."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", name)
 
 
 def _word(recipe: Recipe, name: str) -> str:
-    """What a repo's name says of its set."""
     words = re.split(r"[^A-Za-z0-9]+", name)
     return recipe.publish.names.get(name) or KNOWN.get(name) or "".join(word[:1].upper() + word[1:] for word in words)

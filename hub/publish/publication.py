@@ -1,7 +1,7 @@
-"""What is common to publishing data and models: visibility, tags, and the run's note of where its sets went."""
+"""Shared by publishing data sets and models: creating repos, tags, collections, and the run's `published.json`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from capcurriculum.errors import HubError
@@ -9,30 +9,40 @@ from capcurriculum.files import json_file
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from hub.client import Hub
+from hub.publish import remote
 from hub.publish.remote import Remote, Target
 
-#: In the run's folder; names of repos and commits, nothing else.
+#: In the run's folder: ids of repos and commits.
 NOTE = "published.json"
 
 
-def check_private(found: Remote, target: Target, private: bool) -> None:
-    """Refuse to put into a public repo what shall be private.
+def prepare(hub: Hub, target: Target, check: Callable[[Remote], None], private: bool, tag: str) -> str:
+    """Create the repo if it does not exist; returns `tag` if the head of an existing one has it, else "".
 
     Raises:
-        HubError: that was asked for.
+        HubError: `check` refuses what the repo holds, it is public and `private` is set, another commit has the tag, or
+            a pull request is to be opened on a repo that does not exist.
     """
+    found = remote.look(hub, target, "main")
+    if found is None:
+        if target.pull:
+            raise HubError(f"{target.repo_id} is not on the Hub yet, so nothing can be asked of it; leave out --pr.")
+        hub.ask(f"create the repo {target.repo_id}", "create_repo", **target.spec, private=private, exist_ok=True)
+        return ""
+    check(found)
     if private and not found.private:
         raise HubError(
             f"{target.repo_id} exists and is public, and --private was asked for; make it private in its settings, or "
             "publish under another name."
         )
+    return tag if tag and is_tagged(hub, target, tag, found.head) else ""
 
 
 def is_tagged(hub: Hub, target: Target, name: str, oid: str) -> bool:
     """Whether a commit has a tag.
 
     Raises:
-        HubError: another commit has it.
+        HubError: another commit has this tag.
     """
     refs = hub.ask(f"look at the tags of {target.repo_id}", "list_repo_refs", **target.spec)
     there = {one.name: one.target_commit for one in refs.tags}
@@ -42,35 +52,34 @@ def is_tagged(hub: Hub, target: Target, name: str, oid: str) -> bool:
 
 
 def tag(hub: Hub, target: Target, name: str, oid: str) -> None:
-    """Tag a commit, unless it has the tag.
+    """Tag a commit, unless it has the tag already.
 
     Raises:
-        HubError: another commit has it.
+        HubError: another commit has this tag.
     """
     if not is_tagged(hub, target, name, oid):
         hub.ask(f"tag {target.repo_id}", "create_tag", **target.spec, tag=name, revision=oid, exist_ok=True)
 
 
 def note(run: Run, order: str, repos: Sequence[tuple[str, str]]) -> None:
-    """Remember in the run where its sets went, as (repo, commit) in the order they are trained."""
-    said = {"order": order, "repos": [repo for repo, _ in repos], "commits": dict(repos)}
-    write_atomically(run.path / NOTE, (json.dumps(said, indent=1) + "\n").encode())
+    """Write `published.json`: the (repo, commit) pairs of an order, in the order they are trained."""
+    facts = {"order": order, "repos": [repo for repo, _ in repos], "commits": dict(repos)}
+    write_atomically(run.path / NOTE, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def read(run: Run) -> Mapping[str, Any]:
-    """What the run remembers; nothing if it was not published."""
+    """The content of `published.json`; empty if the run was not published."""
     try:
-        found = json_file.read(run.path / NOTE)
+        return json_file.mapping(run.path / NOTE)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def collect(hub: Hub, namespace: str, title: str, repos: Sequence[str], private: bool) -> str:
-    """Make the collection, or add to it what it lacks; returns its slug.
+    """Create the collection or add the missing repos to it; returns its slug.
 
     Raises:
-        HubError: it could not be done; the repos are published all the same.
+        HubError: the Hub refuses; the repos stay published.
     """
     doing = f"put the sets into the collection {title!r}"
     found = hub.ask(doing, "create_collection", title, namespace=namespace, private=private, exists_ok=True)

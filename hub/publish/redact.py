@@ -1,13 +1,13 @@
-"""The recipe as it is published: all that makes the data what it is, and nothing of the machines it was made on.
+"""The recipe as it is published: everything that determines the data, nothing about the machines it was built on.
 
-Where things lay, whom we asked and under which variable's name the key was is taken out by key; then every text is
-looked at for what no key list can foresee: secrets, paths, and addresses with credentials or of private networks.
-What is left still is a recipe, with the same identity but for the names of local files.
+Known keys with paths, addresses and names of variables are removed; then every string is searched for secrets, paths,
+and URLs with credentials or of private networks. The result is a valid recipe with the same identity, except for the
+names of local files.
 """
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,16 +17,16 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.models import FREE
 
 REDACTED = "redacted"
-#: A recipe with an openai engine needs an address; nobody listens at this one.
+#: A recipe with an openai engine needs an address; this is a placeholder.
 ADDRESS = "http://127.0.0.1:8000/v1"
-#: Keys that are left out, so that they take their defaults.
+#: Keys that are removed, so that they take their defaults.
 _LEFT_OUT = frozenset(
     {
         "runs", "ray", "python", "slurm", "api_key_env", "headers", "download", "concurrency", "timeout_seconds",
         "weights", "workspace",  # of reviewers, by their names
     }
 )  # fmt: skip
-#: Keys whose texts are files or folders on this machine, relative or not.
+#: Keys whose values are local files or folders.
 _PATHS = frozenset({"path", "images", "signatures"})
 
 _SECRET = re.compile(
@@ -40,55 +40,45 @@ _PRIVATE_NAMES = (".local", ".internal", ".lan", ".intra", ".corp", ".home", ".a
 
 
 def published(recipe: Recipe) -> Recipe:
-    """The recipe that is shown to everybody."""
-    data = _walk(recipe.model_dump(mode="json"), "")
+    """The redacted recipe."""
+
+    def redacted(text: str, key: str) -> str:
+        if key == "base_urls":
+            return text  # replaced as a whole
+        return _last(text) if key in _PATHS else clean(text)
+
+    data = map_texts(recipe.model_dump(mode="json"), redacted, _LEFT_OUT)
     for name, model in data["models"].items():
-        # Names in there are the model's own, whatever the same names mean to us.
-        model |= {key: _cleaned(getattr(recipe.models[name], key)) for key in FREE}
+        # The keys in there are the model server's, even where a recipe has keys of the same names.
+        model |= {key: map_texts(getattr(recipe.models[name], key), lambda text, _: clean(text)) for key in FREE}
         if model["base_urls"]:
             model["base_urls"] = [ADDRESS]
     return recipes.parse(data, "to be published")
 
 
-def _walk(value: Any, key: str) -> Any:
+def map_texts(value: Any, change: Callable[[str, str], str], without: Collection[str] = (), key: str = "") -> Any:
+    """A JSON value with `change(string, nearest key)` in place of every string, and without the keys `without`."""
     match value:
         case dict():
-            return {name: _walk(inner, name) for name, inner in value.items() if name not in _LEFT_OUT}
+            items = ((name, inner) for name, inner in value.items() if name not in without)
+            return {name: map_texts(inner, change, without, name) for name, inner in items}
         case list():
-            return [_walk(inner, key) for inner in value]
-        case str() if key == "base_urls":
-            return value  # replaced as a whole
-        case str():
-            return _last(value) if key in _PATHS else clean(value)
-    return value
-
-
-def _cleaned(value: Any) -> Any:
-    """JSON with every text cleaned."""
-    match value:
-        case dict():
-            return {name: _cleaned(inner) for name, inner in value.items()}
-        case list():
-            return [_cleaned(inner) for inner in value]
-    return clean(value) if isinstance(value, str) else value
+            return [map_texts(inner, change, without, key) for inner in value]
+    return change(value, key) if isinstance(value, str) else value
 
 
 def clean(text: str) -> str:
-    """A text without secrets, private addresses and paths of this machine."""
+    """`text` without secrets, private URLs and local paths."""
     if _SECRET.search(text):
         return REDACTED
     if _ABSOLUTE.match(text) or _is_here(text):
         return _last(text)
-    without = _URL.sub(_replaced(lambda url: REDACTED if _private(url) else url), text)
-    return without if "://" in without else _INSIDE.sub(_replaced(_last), without)
-
-
-def _replaced(change: Callable[[str], str]) -> Callable[[re.Match[str]], str]:
-    return lambda match: change(match[0])
+    public = _URL.sub(lambda url: REDACTED if _private(url[0]) else url[0], text)
+    return public if "://" in public else _INSIDE.sub(lambda path: _last(path[0]), public)
 
 
 def _last(path: str) -> str:
-    """The last part of a path, which tells what it is and not where."""
+    """The last component of a path."""
     if _SECRET.search(path):
         return REDACTED
     parts = [part for part in re.split(r"[/\\]+", path) if part not in ("", ".", "..", "~")]
@@ -96,7 +86,7 @@ def _last(path: str) -> str:
 
 
 def _is_here(text: str) -> bool:
-    """Whether a text with slashes is a file or folder here; a Hub id looks the same and is none."""
+    """Whether a string with slashes is an existing local path and not, say, a Hub id."""
     try:
         return "/" in text and len(text) < 4096 and Path(text).exists()
     except (OSError, ValueError):
@@ -104,7 +94,7 @@ def _is_here(text: str) -> bool:
 
 
 def _private(url: str) -> bool:
-    """Whether an address carries credentials or parameters, or leads into a private network."""
+    """Whether a URL has credentials or parameters, or its host is in a private network."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()

@@ -1,7 +1,6 @@
-"""What a repo holds now, and what it would take to make it hold a staged folder.
+"""The content of a repo, and its difference to a staged folder.
 
-Files are compared by their digests as the Hub's listing gives them, so nothing is read or sent to find that nothing
-changed.
+Files are compared by the digests in the Hub's listing, so an unchanged repo costs no upload and no download.
 """
 
 import hashlib
@@ -18,15 +17,15 @@ from curricula import order_file
 from hub.client import Hub
 from hub.publish.stage import PUBLISHED, sha256
 
-#: What a repo may hold that nobody filled yet.
+#: Files that an otherwise empty repo may hold.
 FRESH = frozenset({".gitattributes", "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"})
-#: Bytes of a description or a card that is read from the Hub.
+#: Bytes of a card or an `order.json` that is read from the Hub.
 MAX_TEXT = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to publish: a branch, or a pull request of its own (`pull`)."""
+    """A repo and the branch to publish to, or a new pull request (`pull`)."""
 
     repo_id: str
     kind: str = "dataset"
@@ -35,13 +34,13 @@ class Target:
 
     @property
     def spec(self) -> dict[str, str]:
-        """The repo as the client's methods take it."""
+        """Keyword arguments of `HfApi` methods."""
         return {"repo_id": self.repo_id, "repo_type": self.kind}
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as the Hub lists it; `sha256` is "" where it is known by git's own `oid` only. `size` in bytes."""
+    """A file as the Hub lists it: its size in bytes, git's blob id, and "" or the SHA-256 of an LFS file."""
 
     size: int
     oid: str
@@ -50,23 +49,23 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file of a staged folder, its digests computed when they are asked for."""
+    """A staged file, with digests computed on first use."""
 
     path: Path
 
     @cached_property
     def size(self) -> int:
-        """In bytes."""
+        """Bytes."""
         return self.path.stat().st_size
 
     @cached_property
     def sha256(self) -> str:
-        """Of its bytes."""
+        """Hexadecimal SHA-256 of the content."""
         return sha256(self.path)
 
     @cached_property
     def oid(self) -> str:
-        """What git calls it."""
+        """Git's blob id of the content."""
         data = self.path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
@@ -79,7 +78,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A revision of a repo; `published` is what its `order.json` says of an earlier publication, if it has one."""
+    """One commit of a repo; `published` is the description of the last publication in its `order.json`, or empty."""
 
     head: str
     private: bool
@@ -88,16 +87,16 @@ class Remote:
 
 
 def local_files(folder: Path) -> dict[str, LocalFile]:
-    """Name in the repo -> file, of everything below a staged folder."""
+    """Name in the repo -> file, for every file below a staged folder."""
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): LocalFile(path) for path in found}
 
 
 def look(hub: Hub, target: Target, revision: str) -> Remote | None:
-    """The repo as it is; None where there is none.
+    """The repo at a revision; None if it does not exist.
 
     Raises:
-        HubError: it cannot be looked at.
+        HubError: the Hub refuses, or does not have the revision.
     """
     doing = f"look at {target.repo_id}"
     if not hub.ask(doing, "repo_exists", **target.spec):
@@ -111,20 +110,16 @@ def look(hub: Hub, target: Target, revision: str) -> Remote | None:
         for one in listed
         if hasattr(one, "blob_id")
     }
-    return Remote(about.sha, bool(about.private), files, _published(hub, target, about.sha, files))
-
-
-def _published(hub: Hub, target: Target, head: str, files: Mapping[str, RemoteFile]) -> Mapping[str, Any]:
-    path = text_of(hub, target, head, order_file.NAME, files)
+    path = text_of(hub, target, about.sha, order_file.NAME, files)
     try:
-        said = json_file.read(path).get(PUBLISHED) if path else None
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return said if isinstance(said, dict) else {}
+        published = json_file.mapping(path).get(PUBLISHED) if path else None
+    except (OSError, ValueError):
+        published = None
+    return Remote(about.sha, bool(about.private), files, published if isinstance(published, dict) else {})
 
 
 def text_of(hub: Hub, target: Target, head: str, name: str, files: Mapping[str, RemoteFile]) -> Path | None:
-    """A small file of the repo, in the cache; None where it has none of that name or of that size."""
+    """A file of the repo, downloaded into the cache; None if it does not exist or is larger than `MAX_TEXT`."""
     if name not in files or files[name].size > MAX_TEXT:
         return None
     doing = f"read {name} of {target.repo_id}"
@@ -132,10 +127,10 @@ def text_of(hub: Hub, target: Target, head: str, name: str, files: Mapping[str, 
 
 
 def check_ours(remote: Remote, target: Target, recipe: str, overwrite: bool) -> None:
-    """Refuse to publish over what we did not put there.
+    """Refuse to overwrite a repo that this recipe did not publish.
 
     Raises:
-        HubError: the repo holds something else, or the sets of another recipe.
+        HubError: the repo holds other files, or the sets of another recipe.
     """
     theirs = sorted(set(remote.files) - FRESH)
     if overwrite or not theirs:
@@ -153,13 +148,10 @@ def check_ours(remote: Remote, target: Target, recipe: str, overwrite: bool) -> 
 
 
 def stale(remote: Remote, local: Mapping[str, LocalFile], patterns: Mapping[str, str], overwrite: bool) -> list[str]:
-    """Files of the repo that must go: of an earlier publication, or ones that the patterns of our splits would take in.
-
-    Nothing else that people put there is touched.
-    """
+    """Files to delete: those of an earlier publication, and those that the patterns of the new splits would match."""
     earlier = remote.published.get("files")
-    ours = set(earlier) if isinstance(earlier, dict) else set()
-    ours |= {name for name in remote.files if name.startswith("pictures/") and remote.published}
+    replaced = set(earlier) if isinstance(earlier, dict) else set()
+    replaced |= {name for name in remote.files if name.startswith("pictures/") and remote.published}
     if overwrite or remote.published:
-        ours |= {name for name in remote.files for pattern in patterns.values() if fnmatch(name, pattern)}
-    return sorted((ours & set(remote.files)) - set(local))
+        replaced |= {name for name in remote.files for pattern in patterns.values() if fnmatch(name, pattern)}
+    return sorted((replaced & set(remote.files)) - set(local))

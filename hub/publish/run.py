@@ -1,7 +1,7 @@
-"""`capcurriculum publish`: stage, check all repos, send one after the other, read each back, then tag and collect.
+"""`capcurriculum publish`: stage, check all repos, push and verify one after the other, then tag and collect.
 
-What can be refused is refused before anything is sent. Each repo changes in one commit, and a tag or a collection is
-made only of repos that were read back, so whatever stops a publication, what is visible is whole.
+All checks come before the first upload. Each repo changes in one commit, and only verified repos are tagged and
+collected, so an interrupted publication never leaves a partial set visible.
 """
 
 import shutil
@@ -14,14 +14,13 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.publish import usable
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
-from cards.dataset import render
+from cards.dataset.card import render
 from cards.staged import Staged
 from curricula.make import outdated
 from hub import client
 from hub.client import Hub
 from hub.patience import Patience
 from hub.publish import names, publication, push, remote, verify
-from hub.publish import publication as collection
 from hub.publish.push import Pushed
 from hub.publish.remote import Target
 from hub.publish.stage import FOLDER, stage
@@ -29,7 +28,7 @@ from hub.publish.stage import FOLDER, stage
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for; see `capcurriculum publish --help`."""
+    """The options of `capcurriculum publish`."""
 
     namespace: str | None = None
     order: str = ""
@@ -43,10 +42,10 @@ class Wanted:
     collection: bool = True
 
     def check(self) -> None:
-        """Refuse options that contradict each other.
+        """Check the options.
 
         Raises:
-            HubError: with the sentence.
+            HubError: two contradict each other, or a name is invalid.
         """
         if self.pull and (self.branch or self.tag):
             raise HubError("--pr opens a pull request; leave out --branch and --tag, and tag what was merged.")
@@ -58,34 +57,36 @@ class Wanted:
 def publish(
     run: Run, wanted: Wanted, display: Display, patience: Patience | None = None, own: Recipe | None = None
 ) -> list[Staged]:
-    """Publish a run's sets, or with `dry_run` stage them and ask nothing of the Hub.
+    """Publish a run's sets, or with `dry_run` only stage them; a second call resumes.
 
-    `own` is the run's recipe where a newer one than the run keeps says what its sets are called.
+    `own` replaces the run's recipe, for newer names of the sets.
 
     Raises:
-        CapCurriculumError: with one sentence; running it again goes on.
+        CapCurriculumError: the sets are outdated, or the Hub refuses or fails.
     """
     wanted.check()
     recipe = own or run.recipe()
     _refuse_outdated(run, recipe, wanted.order)
     if wanted.dry_run:
         namespace = wanted.namespace or recipe.publish.namespace or "you"
-        staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
+        staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render)
         for one in staged:
-            _tell(display, one, "would hold")
+            _note(display, one, "would hold")
         display.note(f"Nothing was sent. The folders below {run.path / FOLDER} are what the repos would hold.")
         return staged
     hub = client.writer(patience or Patience(note=display.note))
     namespace = hub.namespace(wanted.namespace or recipe.publish.namespace)
-    staged = stage(run, wanted.order, namespace, wanted.one_repo, render, recipe)
-    jobs = [_job(one, recipe, wanted) for one in staged]
-    jobs = [_prepared(hub, job, wanted) for job in jobs]
-    done = []
+    staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render)
+    jobs = []
+    for job in [_job(one, recipe, wanted) for one in staged]:
+        tagged = publication.prepare(hub, job.target, job.check, wanted.private, wanted.tag)
+        jobs.append(replace(job, tagged=tagged))
+    commits = []
     for one, job in zip(staged, jobs, strict=True):
-        _tell(display, one, "gets")
-        done.append(_publish(hub, one, job, display))
-    publication.note(run, wanted.order, [(one.repo_id, pushed.oid) for one, pushed in zip(staged, done, strict=True)])
-    _finish(hub, namespace, recipe, staged, done, wanted, display)
+        _note(display, one, "gets")
+        commits.append((one.repo_id, _publish(hub, one, job, display).oid))
+    publication.note(run, wanted.order, commits)
+    _finish(hub, namespace, recipe, commits, wanted, display)
     shutil.rmtree(run.path / FOLDER)
     return staged
 
@@ -94,8 +95,8 @@ def _refuse_outdated(run: Run, recipe: Recipe, order: str) -> None:
     if order in outdated(run, recipe):
         again = f"capcurriculum curriculum {run.path} --order {order}" if order else "capcurriculum build RECIPE"
         raise HubError(
-            f"The files of {order or 'the stages'} in {run.path} are not what the run and its recipe say by now, for "
-            f"example since people reviewed its questions; run `{again}` to write them anew, then publish."
+            f"The files of {order or 'the stages'} in {run.path} are older than its tables or recipe, for example "
+            f"because its questions were reviewed; run `{again}` to write them again, then publish."
         )
 
 
@@ -114,24 +115,7 @@ def _job(one: Staged, recipe: Recipe, wanted: Wanted) -> push.Job:
     )
 
 
-def _prepared(hub: Hub, job: push.Job, wanted: Wanted) -> push.Job:
-    """Refuse a repo that is not ours, make one that is not there; the job, told of a tag that is there."""
-    target = job.target
-    found = remote.look(hub, target, "main")
-    if found is None:
-        if wanted.pull:
-            raise HubError(f"{target.repo_id} is not on the Hub yet, so nothing can be asked of it; leave out --pr.")
-        doing = f"make the repo {target.repo_id}"
-        hub.ask(doing, "create_repo", **target.spec, private=wanted.private, exist_ok=True)
-        return job
-    job.check(found)
-    publication.check_private(found, target, wanted.private)
-    tagged = wanted.tag and publication.is_tagged(hub, target, wanted.tag, found.head)
-    return replace(job, tagged=wanted.tag if tagged else "")
-
-
 def _publish(hub: Hub, one: Staged, job: push.Job, display: Display) -> Pushed:
-    """Send a repo and read it back."""
     done = push.push(hub, job)
     verify.files(hub, job.target, one.folder, done.oid)
     for each in one.sets:
@@ -148,26 +132,20 @@ def _publish(hub: Hub, one: Staged, job: push.Job, display: Display) -> Pushed:
 
 
 def _finish(
-    hub: Hub,
-    namespace: str,
-    recipe: Recipe,
-    staged: Sequence[Staged],
-    done: Sequence[Pushed],
-    wanted: Wanted,
-    display: Display,
+    hub: Hub, namespace: str, recipe: Recipe, commits: Sequence[tuple[str, str]], wanted: Wanted, display: Display
 ) -> None:
-    """Tag and collect what was read back."""
+    """Tag and collect the verified (repo, commit) pairs."""
     if wanted.tag:
-        for one, pushed in zip(staged, done, strict=True):
-            publication.tag(hub, Target(one.repo_id), wanted.tag, pushed.oid)
+        for repo_id, oid in commits:
+            publication.tag(hub, Target(repo_id), wanted.tag, oid)
         display.note(f"Tagged {wanted.tag}.")
     if wanted.collection and not wanted.pull and not wanted.branch:
         title = recipe.publish.title or names.prefix(recipe)
-        slug = collection.collect(hub, namespace, title, [one.repo_id for one in staged], wanted.private)
+        slug = publication.collect(hub, namespace, title, [repo_id for repo_id, _ in commits], wanted.private)
         display.note(f"Collection: {slug}.")
 
 
-def _tell(display: Display, one: Staged, verb: str) -> None:
+def _note(display: Display, one: Staged, verb: str) -> None:
     sizes = [sum(path.stat().st_size for paths in each.files.values() for path in paths) for each in one.sets]
     shards = sum(len(paths) for each in one.sets for paths in each.files.values())
     splits = ", ".join(f"{each.name} {'/'.join(each.files)}" for each in one.sets)

@@ -1,23 +1,21 @@
-"""Put everything that a repo will hold into a folder: links to the run's shards, and the files that explain them.
+"""Stage the content of each repo in a folder: hard links to the run's shards, and the files that describe them.
 
-Shards never change, so they are linked and never copied through memory. The same run gives the same folder, byte for
-byte, which is why publishing it twice makes no second commit.
+The same run gives the same folder byte for byte, so publishing it twice makes no second commit.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capcurriculum import recipe
 from capcurriculum.errors import RunError
 from capcurriculum.files import checksums
 from capcurriculum.ledger import funnel
-from capcurriculum.recipe import Recipe
+from capcurriculum.recipe import Recipe, dump
 from capcurriculum.run import Run
 from cards.staged import Staged, StagedSet
 from curricula import order_file
@@ -27,92 +25,79 @@ from hub.publish import names, redact
 
 FOLDER = "publish"
 README, RECIPE, FUNNEL = "README.md", "recipe.yaml", "funnel.json"
-#: The key of `order.json` that says what was published; raise when a reader would misunderstand it.
+#: The key of `order.json` that describes the publication, and the version of its format.
 PUBLISHED, FORMAT = "published", 1
 
 Card = Callable[[Staged], Sequence[Path]]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """A file as readers check it."""
+def stage(run: Run, recipe: Recipe, order: str, namespace: str, one_repo: bool, card: Card) -> list[Staged]:
+    """Stage an order's sets below `<run>/publish`, a folder for each repo, in the order they are trained.
 
-    sha256: str
-    bytes: int
-    rows: int
-
-
-def stage(
-    run: Run,
-    order: str = "",
-    namespace: str = "you",
-    one_repo: bool = False,
-    card: Card | None = None,
-    own: Recipe | None = None,
-) -> list[Staged]:
-    """Stage an order's sets below `<run>/publish`, one folder a repo, in the order they are trained.
-
-    `card` writes README.md and its pictures into each folder (None: no card). `own` is the run's recipe where a newer
-    one than the run keeps says what its sets are called. Nothing is asked of the Hub.
+    `recipe` names the repos; `card` writes README.md and its images into each folder. Sends no request.
 
     Raises:
-        RunError: the run has no such order, or its files are not those it says.
-        RecipeError: a name cannot be one of the Hub.
+        RunError: the run has no such order, or a file of it is missing or damaged.
+        RecipeError: the Hub would refuse a name.
     """
-    own = own or run.recipe()
     found = dict(sets(run, order))
-    about = _order(run, order)
-    shown = redact.published(own)
+    about = order_file.read(run.path / "curricula" / order if order else run.stages)
+    if about is None:
+        raise RunError(f"The stage files of {run.path} are not complete; run `capcurriculum build` on it again.")
+    shown = redact.published(recipe)
     counts = [asdict(line) for line in funnel.lines(run)]
-    where = names.places(own, namespace, list(found), one_repo)
+    where = names.places(recipe, namespace, list(found), one_repo)
     siblings = tuple(place.repo_id for place in where)
     shutil.rmtree(run.path / FOLDER, ignore_errors=True)
     staged = []
     for place in where:
         folder = run.path / FOLDER / place.repo_id.partition("/")[2]
         folder.mkdir(parents=True)
-        made = tuple(_set(name, config, found[name], folder, one_repo) for name, config in place.sets)
-        staged.append(Staged(run, shown, folder, place.repo_id, order, made, siblings))
-        _write(folder / order_file.NAME, about | {PUBLISHED: _published(staged[-1])})
-        _write(folder / FUNNEL, counts)
-        (folder / RECIPE).write_text(recipe.dump(shown), encoding="utf-8")
-        if card:
-            card(staged[-1])
+        linked = tuple(_set(name, config, found[name], folder, one_repo) for name, config in place.sets)
+        staged.append(Staged(run, shown, folder, place.repo_id, order, linked, siblings))
+        (folder / order_file.NAME).write_bytes(as_json(about | {PUBLISHED: _published(staged[-1])}))
+        (folder / FUNNEL).write_bytes(as_json(counts))
+        (folder / RECIPE).write_text(dump(shown), encoding="utf-8")
+        card(staged[-1])
     return staged
 
 
-def _order(run: Run, order: str) -> dict[str, Any]:
-    found = order_file.read(run.path / "curricula" / order if order else run.stages)
-    if found is None:
-        raise RunError(f"The stage files of {run.path} are not complete; run `capcurriculum build` on it again.")
-    return found
+def split_files(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """Split -> Parquet shards in a set's folder, without splits that have none.
+
+    Raises:
+        RunError: there are no shards at all.
+    """
+    found = {split: tuple(sorted(folder.glob(f"{split}-*.parquet"))) for split in SPLITS}
+    if not any(found.values()):
+        raise RunError(f"{folder} holds no Parquet files; run `capcurriculum build` again.")
+    return {split: shards for split, shards in found.items() if shards}
 
 
 def _set(name: str, config: str, source: Path, folder: Path, one_repo: bool) -> StagedSet:
     """Link a set's shards into the folder of its repo."""
     below = config if one_repo else "data"
     (folder / below).mkdir()
-    files: dict[str, tuple[Path, ...]] = {}
-    for split in SPLITS:
-        shards = sorted(source.glob(f"{split}-*.parquet"))
-        if shards:
-            checksums.check(shards)
-            files[split] = tuple(_link(shard, folder / below / shard.name) for shard in shards)
-    if not files:
-        raise RunError(f"{source} holds no Parquet files; run `capcurriculum build` again.")
-    return StagedSet(name, config, {split: f"{below}/{split}-*.parquet" for split in files}, files)
+    files = split_files(source)
+    checksums.check(shard for shards in files.values() for shard in shards)
+    linked = {
+        split: tuple(link_or_copy(shard, folder / below / shard.name) for shard in shards)
+        for split, shards in files.items()
+    }
+    return StagedSet(name, config, {split: f"{below}/{split}-*.parquet" for split in linked}, linked)
 
 
-def _link(source: Path, target: Path) -> Path:
+def link_or_copy(source: Path, target: Path) -> Path:
+    """Hard-link a file, or copy it across file systems; returns `target`."""
     try:
         os.link(source, target)
-    except OSError:  # this file system has no hard links
+    except OSError:
         shutil.copyfile(source, target)
     return target
 
 
 def _published(one: Staged) -> dict[str, Any]:
-    """What a reader needs to find all of it, and to check it."""
+    """The description of a repo by which a download finds and checks its shards."""
     shards = [shard for each in one.sets for paths in each.files.values() for shard in paths]
     return {
         "format": FORMAT,
@@ -120,19 +105,23 @@ def _published(one: Staged) -> dict[str, Any]:
         "order": one.order,
         "sets": [{"name": e.name, "config": e.config, "data_files": dict(e.data_files)} for e in one.sets],
         "repos": [name.partition("/")[2] for name in one.siblings],
-        "files": {shard.relative_to(one.folder).as_posix(): asdict(_facts(shard)) for shard in shards},
+        "files": {
+            shard.relative_to(one.folder).as_posix(): {
+                "sha256": sha256(shard),
+                "bytes": shard.stat().st_size,
+                "rows": checksums.rows(shard),
+            }
+            for shard in shards
+        },
     }
 
 
-def _facts(path: Path) -> Facts:
-    return Facts(sha256(path), path.stat().st_size, checksums.rows(path))
-
-
 def sha256(path: Path) -> str:
-    """The digest of a file, read in pieces."""
+    """Hexadecimal SHA-256 of a file, read in chunks."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _write(path: Path, value: Mapping[str, Any] | Sequence[Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+def as_json(value: object) -> bytes:
+    """A value as the JSON of a published file, in UTF-8."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

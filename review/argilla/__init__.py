@@ -1,5 +1,4 @@
-"""A review on an Argilla server: a sample is pushed as records, and everybody's responses are pulled as reviews.
+"""Review on an Argilla server: a sample is pushed as records, responses are pulled as reviews.
 
-Only `connection` knows Argilla's client. Where the server is and who asks come from `ARGILLA_API_URL` and
-`ARGILLA_API_KEY`, and neither is ever written down.
+Address and key come from `ARGILLA_API_URL` and `ARGILLA_API_KEY` and are never stored.
 """

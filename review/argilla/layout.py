@@ -1,9 +1,8 @@
-"""What a record shows and asks on an Argilla server, as plain data.
+"""Fields, questions and metadata of an Argilla dataset as plain data, and the records of it.
 
-Every text of the run is shown as it is. Argilla's pages take even plain text for HTML, of which they drop what could
-harm, so its signs are escaped; the field that hides its content behind a click needs Markdown, so nothing in it is left
-that Markdown could read either. Argilla's own custom fields are not used: they put whole records into a page of the
-server's origin, where a text could run as script.
+Texts of the run are shown verbatim. Argilla renders even plain text fields as sanitized HTML, so they are escaped; the
+folded field needs Markdown, so every punctuation mark in it is a character reference. Argilla's custom fields are not
+used: they put whole records into a page of the server's origin, where a text could run as script.
 """
 
 import re
@@ -18,7 +17,7 @@ from capcurriculum.rows import LETTERS, bytes_digest, digest
 from filters.human import form
 from filters.human.form import NONE, Right
 from review.entries import Entry
-from review.images import Picture
+from review.images import ReviewImage
 
 IMAGE, QUESTION, ANSWERS, BEHIND = "image", "question", "answers", "behind"
 RIGHT, CHOICE, ANSWER, KIND, QUALITY, COMMENT = "right", "choice", "answer", "kind", "quality", "comment"
@@ -28,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of the record: `image`, `text`, or `markdown`."""
+    """A field of a record, of kind `image`, `text` or `markdown`."""
 
     name: str
     title: str
@@ -38,7 +37,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to the reviewer: `label`, `rating` or `text`, with its labels by value."""
+    """A question to the reviewer, of kind `label`, `rating` or `text`; `labels` maps a value to its label."""
 
     name: str
     title: str
@@ -50,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property to filter records by; reviewers do not see those that would tell them what models think."""
+    """A metadata property to filter records by; those that show what models answered are hidden from reviewers."""
 
     name: str
     title: str
@@ -60,7 +59,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The whole layout of a dataset."""
+    """The layout of a dataset."""
 
     fields: tuple[Field, ...]
     questions: tuple[Asked, ...]
@@ -81,10 +80,10 @@ METADATA = (
 )
 
 
-def told(section: ReviewSection, options: bool, free: bool) -> Told:
-    """The layout of a dataset whose questions have options, or free answers, or some of each."""
+def dataset_layout(section: ReviewSection, options: bool, free: bool) -> Told:
+    """The layout of a dataset whose questions have options, free answers, or both."""
     fields = (
-        # What is asked stands above the picture, which may fill the rest of the screen.
+        # The question stands above the image, which may fill the rest of the screen.
         Field(QUESTION, "Question"),
         Field(ANSWERS, "Answers, the marked one with an arrow" if options else "Marked answer"),
         Field(IMAGE, "Image", "image", required=False),
@@ -118,39 +117,39 @@ _HOW_CAPTION = {
 
 
 def external_id(question_id: str, version: str) -> str:
-    """How the server names a version of a question."""
+    """The record's external id of a version of a question."""
     return f"{question_id}-{version}"
 
 
 def record(
-    entry: Entry, section: ReviewSection, picture: Picture | None, question_ids: Mapping[str, str]
+    entry: Entry, section: ReviewSection, image: ReviewImage | None, question_ids: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One record as the server takes it."""
+    """One record as JSON of Argilla's API; `question_ids` maps the names of questions to their ids."""
     return {
         "external_id": external_id(entry.question.question_id, entry.version),
-        "fields": fields_of(entry, section, picture),
+        "fields": fields_of(entry, section, image),
         "metadata": _metadata(entry),
         "suggestions": list(_suggestions(entry, question_ids)),
     }
 
 
-def fields_of(entry: Entry, section: ReviewSection, picture: Picture | None) -> dict[str, str]:
-    """The fields of a record."""
+def fields_of(entry: Entry, section: ReviewSection, image: ReviewImage | None) -> dict[str, str]:
+    """Name -> content of the fields of a record; without an image there is no such field."""
     question = entry.question
     asked, options = question.text or question.problem, "\n".join(_answers(entry))
     found = {QUESTION: escape(plain(asked), quote=False), ANSWERS: escape(plain(options), quote=False)}
     if behind := _behind(entry, section):
         found[BEHIND] = behind
-    return found | ({IMAGE: picture.url} if picture else {})
+    return found | ({IMAGE: image.url} if image else {})
 
 
 def shown(fields: Mapping[str, Any]) -> str:
-    """A digest of the fields as reviewers see them, to tell whether somebody changed them on the server."""
+    """A digest of a record's fields, to detect changes on the server."""
     return digest({name: bytes_digest(str(value).encode()) for name, value in fields.items() if value is not None})
 
 
 def plain(text: str) -> str:
-    """Text as databases take it: no control characters but line ends, no halves of characters, never empty."""
+    """Text that databases accept: no control characters but line ends, no lone surrogates, never empty."""
     whole = text.replace("\r\n", "\n").replace("\t", "    ").encode("utf-8", "replace").decode()
     return _CONTROL.sub("\ufffd", whole) or " "
 
@@ -164,7 +163,7 @@ def _answers(entry: Entry) -> Iterator[str]:
 
 
 def _behind(entry: Entry, section: ReviewSection) -> str:
-    """What is not needed for the first judgement, folded up."""
+    """Caption and models' answers, folded."""
     parts = []
     if section.caption != "left_out" and entry.question.caption:
         parts.append(_folded("Caption", entry.question.caption, section.caption == "shown"))
@@ -179,17 +178,17 @@ def _folded(title: str, text: str, open_: bool) -> str:
 
 
 def inert(text: str) -> str:
-    """Text in which nothing is left that Markdown, HTML or a formula could be made of: it is shown as it is.
+    """Text that Markdown, HTML and formula renderers show verbatim.
 
-    Everything but letters, digits and spaces becomes a numeric character reference, line ends too, so that the block
-    of HTML it stands in does not end.
+    Everything but letters, digits and spaces becomes a numeric character reference; line ends too, since a blank line
+    would end the surrounding HTML block.
     """
     return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in plain(text))
 
 
 def _metadata(entry: Entry) -> dict[str, Any]:
     question = entry.question
-    told_of = {
+    values = {
         "stage": question.stage,
         "skill": question.skill,
         "source": question.source,
@@ -199,7 +198,7 @@ def _metadata(entry: Entry) -> dict[str, Any]:
         "version": entry.version,
         "image_digest": question.image_id,
     }
-    found: dict[str, Any] = {name: plain(value)[:_MOST_TERM] for name, value in told_of.items() if value}
+    found: dict[str, Any] = {name: plain(value)[:_MOST_TERM] for name, value in values.items() if value}
     return found if entry.pass_rate is None else found | {"pass_rate": entry.pass_rate}
 
 

@@ -1,6 +1,6 @@
-"""Push a sample as records: only what is not there yet, and a few at a time.
+"""Push the missing records of a sample to Argilla, in batches.
 
-A record is put by its name, and noted once the server has it: a kill loses nothing and doubles nothing.
+Records are upserted by external id and noted in the table `pushes` after each response, so a killed push resumes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from review.sample import Sample
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """One record on a server; `shown` is `layout.shown` of its fields."""
+    """A record on a server; `shown` is the digest `layout.shown` of its fields."""
 
     dataset: str
     external_id: str
@@ -37,25 +37,25 @@ class Pushed:
 
 
 def pushes(run: Run) -> Table[Pushed]:
-    """The run's table `pushes`."""
+    """The run's table of pushed records."""
     return run.table("pushes", Pushed)
 
 
 def pushed(run: Run, dataset: str) -> dict[str, Pushed]:
-    """External id -> record, of everything pushed to a dataset."""
+    """External id -> record, for all records pushed to a dataset."""
     return {row.external_id: row for row in pushes(run).rows(pl.col("dataset") == dataset)}
 
 
-#: Records of one request; with pictures of the usual size a few megabytes.
+#: Records of one request; with images of the usual size a few megabytes.
 BATCH = 32
-#: A request is cut before it has so many characters: a server reads it as a whole.
+#: Characters of one request, which the server reads at once.
 MOST_CHARACTERS = 16_000_000
 _READERS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a push shall see to on the server beside the records."""
+    """Options of a push: responses for each record, and whether to create the workspace and these annotators."""
 
     overlap: int = 1
     create_workspace: bool = False
@@ -64,7 +64,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Report:
-    """What a push did: records new and known before, pictures that could not be read, people made."""
+    """Counts of a push: records `new` and `known` before, those with an `unreadable` image; and the new accounts."""
 
     dataset: str = ""
     new: int = 0
@@ -73,17 +73,28 @@ class Report:
     overlap: int = 1
     accounts: tuple[Account, ...] = ()
 
+    def lines(self, url: str, wanted: Wanted) -> Iterator[str]:
+        """The report as text."""
+        known = f", {self.known} were there before" if self.known else ""
+        yield f"{self.new} records are new in {self.dataset} on {url}{known}."
+        if self.unreadable:
+            yield f"{self.unreadable} have no image, because it cannot be read."
+        if self.overlap != wanted.overlap:
+            yield f"Each needs {self.overlap} answers, as the dataset was made; Argilla's settings page changes that."
+        for account in self.accounts:
+            yield f"{account.username} can sign in with the password {account.password}, which is shown this once."
+
 
 def dataset_name(recipe: Recipe) -> str:
-    """The run's name as Argilla takes it."""
+    """The run's name without dots, which Argilla refuses."""
     return recipe.name.replace(".", "-")
 
 
 def push(run: Run, recipe: Recipe, sample: Sample, at: Connection, wanted: Wanted, display: Display) -> Report:
-    """Put the sample's questions on the server; the caller holds the run for writing.
+    """Push the sample's questions; the caller holds the run's lock for writing.
 
     Raises:
-        ReviewError: the server cannot be used; what it has taken so far stays, and the same call goes on from there.
+        ReviewError: the server refuses or fails; records pushed so far stay, and a second call resumes.
     """
     section = recipe.review
     at.ensure_workspace(section.workspace, wanted.create_workspace)
@@ -91,19 +102,22 @@ def push(run: Run, recipe: Recipe, sample: Sample, at: Connection, wanted: Wante
     name = dataset_name(recipe)
     there = at.find(section.workspace, name)
     if there is None:
-        there = at.create(section.workspace, name, layout.told(section, *_kinds(run, sample)), wanted.overlap)
+        there = at.create(section.workspace, name, layout.dataset_layout(section, *_kinds(run, sample)), wanted.overlap)
     report = Report(name, overlap=there.overlap, accounts=accounts)
     known = pushed(run, there.id)
     todo = _missing(entries(run, recipe, sample), known, report)
     with display.step("review, push", len(sample.drawn)) as advance:
-        advance_known = 0
+        done = 0
         for batch in _requests(todo, recipe, gather.folders(run, recipe), there, report):
-            at.call("PUT", f"datasets/{there.id}/records/bulk", json={"items": [made for _, made in batch]})
-            pushes(run).append(_row(there, entry, made) for entry, made in batch)
+            at.call("PUT", f"datasets/{there.id}/records/bulk", json={"items": [record for _, record in batch]})
+            pushes(run).append(
+                Pushed(there.id, r["external_id"], e.question.question_id, e.version, layout.shown(r["fields"]))
+                for e, r in batch
+            )
             report.new += len(batch)
-            advance(len(batch) + report.known - advance_known)
-            advance_known = report.known
-        advance(report.known - advance_known)
+            advance(report.new + report.known - done)
+            done = report.new + report.known
+        advance(report.new + report.known - done)
     run.event("review pushed", dataset=there.id, new=report.new, known=report.known)
     return report
 
@@ -128,11 +142,16 @@ def _missing(found: Iterator[Entry], known: Mapping[str, Pushed], report: Report
 def _requests(
     todo: Iterator[Entry], recipe: Recipe, folders: Mapping[str, Path], there: Dataset, report: Report
 ) -> Iterator[list[tuple[Entry, dict[str, Any]]]]:
-    """Records in batches that one request may hold; the next batch's pictures are read while one is being sent."""
+    """Records in batches of one request; the images of the next batch are read while one is being sent."""
 
     def made(entry: Entry) -> tuple[Entry, dict[str, Any], bool]:
-        found, lost = _picture(entry, folders)
-        return entry, layout.record(entry, recipe.review, found, there.questions), lost
+        image, lost = None, False
+        if entry.question.image_path:
+            try:
+                image = images.picture(folders[entry.question.stage], entry.question.image_path)
+            except (ImageProblem, KeyError):
+                lost = True
+        return entry, layout.record(entry, recipe.review, image, there.questions), lost
 
     with ThreadPoolExecutor(_READERS) as pool:
         ahead: list[Any] = []
@@ -157,18 +176,3 @@ def _cut(
         size += length
     if part:
         yield part
-
-
-def _picture(entry: Entry, folders: Mapping[str, Path]) -> tuple[images.Picture | None, bool]:
-    """The picture, and whether there should be one and is not."""
-    if not entry.question.image_path:
-        return None, False
-    try:
-        return images.picture(folders[entry.question.stage], entry.question.image_path), False
-    except (ImageProblem, KeyError):
-        return None, True
-
-
-def _row(there: Dataset, entry: Entry, made: Mapping[str, Any]) -> Pushed:
-    key = entry.question.question_id
-    return Pushed(there.id, made["external_id"], key, entry.version, layout.shown(made["fields"]))

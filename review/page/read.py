@@ -1,7 +1,7 @@
-"""Read the answers that a review page gave: JSON lines from outside, of which every one is checked.
+"""Import the answers that a review page saved: untrusted JSON lines, each of which is validated.
 
-A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing. A file
-is one person's: the one whose page of this run signed it, else the one whom the importer names (see `signing`).
+Invalid lines are counted and skipped. Importing a file twice changes nothing. A file has one annotator: the one whose
+page of this run signed it, else the one that the importer names (see `signing`).
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from capcurriculum.rows import Question, Review
 from capcurriculum.run import Run
 from filters import evidence
 from filters.human import form
-from filters.human.form import Said, State, version
+from filters.human.form import FormAnswers, State, version
 from review import pseudonyms
 from review.page import signing
 
@@ -30,7 +30,7 @@ _ID = Annotated[str, Field(max_length=64)]
 
 
 class _Line(BaseModel):
-    """One answer as the page writes it; every line says whose it is, so files may be joined and cut."""
+    """One answer as the page writes it; every line names its annotator, so files can be cut and joined."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -49,19 +49,22 @@ class _Line(BaseModel):
 
     @property
     def signed(self) -> tuple[str | int, ...]:
-        """What the page signs, in its order."""
-        told = self.right, self.choice, self.kind, self.quality, self.comment
-        return self.page, self.reviewer, self.question_id, self.version, self.said_at, *told
+        """The signed values, in the page's order."""
+        answers = self.right, self.choice, self.kind, self.quality, self.comment
+        return self.page, self.reviewer, self.question_id, self.version, self.said_at, *answers
 
     @property
-    def said(self) -> Said:
-        """The answers alone."""
-        return Said(self.right, self.choice, self.kind, self.quality, self.comment)
+    def answers(self) -> FormAnswers:
+        """The answers without name, time and signature."""
+        return FormAnswers(self.right, self.choice, self.kind, self.quality, self.comment)
 
 
 @dataclass(slots=True)
 class Imported:
-    """How many reviews were new, known, about another version, about no question of the run; and what was wrong."""
+    """Counts of reviews: new, known, of another version (`older`), of no question of the run (`strange`).
+
+    `problems` counts the invalid lines by their fault, `first` has the number of the first such line.
+    """
 
     new: int = 0
     known: int = 0
@@ -71,21 +74,32 @@ class Imported:
     first: dict[str, int] = field(default_factory=dict)
 
     def problem(self, what: str, line: int) -> None:
-        """Count a line that is not right."""
+        """Count an invalid line."""
         self.problems[what] += 1
         self.first.setdefault(what, line)
 
+    def lines(self, path: Path) -> Iterator[str]:
+        """The report as text."""
+        known = f", {self.known} known before" if self.known else ""
+        yield f"{path}: {self.new} new reviews{known}"
+        if self.older:
+            yield f"  {self.older} are about another version of their question; they are kept, and do not count"
+        if self.strange:
+            yield f"  {self.strange} are about questions that this run does not have, and were left out"
+        for what, count in sorted(self.problems.items()):
+            yield f"  {count} lines were left out, the first is line {self.first[what]}: {what}"
+
 
 def read(run: Run, recipe: Recipe, path: Path, annotator: str = "") -> Imported:
-    """Append what a file of answers has to the run's reviews; the caller holds the run for writing.
+    """Append the reviews of a file to the run; the caller holds the run's lock for writing.
 
-    Lines that no page of this run signed are `annotator`'s, and left out where nobody is named.
+    Lines that no page of this run signed are taken as `annotator`'s, or skipped if that is empty.
 
     Raises:
-        ReviewError: the file cannot be read, holds no answer at all, or is not one person's that is known.
+        ReviewError: the file is unreadable, holds no answer, or has no single annotator.
     """
     found = Imported()
-    lines = _whose(run, path, list(_lines(path, found)), annotator, found)
+    lines = _attributed(run, path, list(_lines(path, found)), annotator, found)
     if not lines and not found.problems:
         raise ReviewError(f"{path} holds no answers; give the .jsonl file that the page saved.")
     asked = sorted({line.question_id for _, line in lines})
@@ -105,10 +119,10 @@ def read(run: Run, recipe: Recipe, path: Path, annotator: str = "") -> Imported:
     return found
 
 
-def _whose(
+def _attributed(
     run: Run, path: Path, lines: Sequence[tuple[int, _Line]], annotator: str, found: Imported
 ) -> list[tuple[int, _Line]]:
-    """The lines under the name of who gave them: the signer, else the annotator; others are counted."""
+    """The lines under the name of their signer, else of `annotator`; others are counted as problems."""
     claims = [signing.Claim(line.page, line.reviewer, line.signed, line.signature) for _, line in lines]
     genuine = signing.genuine(run, claims)
     signers = {line.reviewer for (_, line), signed in zip(lines, genuine, strict=True) if signed}
@@ -126,7 +140,7 @@ def _whose(
 
 def _lines(path: Path, found: Imported) -> Iterator[tuple[int, _Line]]:
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise ReviewError(f"{path} is no file of answers; give the .jsonl file that a page saved.")
         if path.stat().st_size > MAX_BYTES:
             raise ReviewError(f"{path} has more than {MAX_BYTES // 10**6} MB, which no review page writes.")
@@ -151,7 +165,7 @@ def _review(
     if question is None:
         found.strange += 1
         return None
-    if wrong := form.problem(line.said, question):
+    if wrong := form.problem(line.answers, question):
         found.problem(wrong, number)
         return None
     try:
@@ -164,24 +178,24 @@ def _review(
         return None
     found.older += line.version != version(question)
     who = pseudonyms.named(run, recipe.review, line.reviewer.strip())
-    return review_of(question.question_id, line.version, who, ORIGIN, said_at, line.said)
+    return review_of(question.question_id, line.version, who, ORIGIN, said_at, line.answers)
 
 
-def review_of(question_id: str, of: str, annotator: str, origin: str, said_at: str, said: Said) -> Review:
-    """A submitted review as the table keeps it."""
-    told = said.right, said.choice, said.kind, said.quality, said.comment
-    key = Review.key(question_id, of, annotator, origin, said_at, State.SUBMITTED, *told)
-    return Review(key, question_id, of, annotator, origin, said_at, State.SUBMITTED, *told)
+def review_of(question_id: str, of: str, annotator: str, origin: str, said_at: str, given: FormAnswers) -> Review:
+    """A submitted review of the version `of` of a question, as a row of the table."""
+    answers = given.right, given.choice, given.kind, given.quality, given.comment
+    values = question_id, of, annotator, origin, said_at, State.SUBMITTED, *answers
+    return Review(Review.key(*values), *values)
 
 
 def at(text: str) -> str:
-    """A time as the table keeps it: ISO 8601 in UTC to the millisecond, so that texts compare as times do.
+    """A time in the form of the table: ISO 8601 in UTC to the millisecond, which sorts as text.
 
     Raises:
-        ValueError: it is no time.
+        ValueError: `text` is no ISO 8601 time.
     """
-    told = datetime.fromisoformat(text)
+    time = datetime.fromisoformat(text)
     try:
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
-    except OverflowError as error:  # the last hours of the year 9999, seen from the west
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError as error:  # in the last hours of the year 9999
         raise ValueError(f"{text!r} is no time in UTC") from error

@@ -1,8 +1,8 @@
-"""Whose answers a file holds: a page is made for one named person and signs what it saves.
+"""Authentication of offline answers: a page is made for one annotator and signs every line that it saves.
 
-The key of a page is derived (HMAC-SHA256, RFC 2104) from a secret of the run, the page and the person's name; the page
-holds it, so whoever has the page can answer in that person's name and in nobody else's. A signature is the HMAC of a
-line's values as one JSON array, which JavaScript and Python write alike.
+The page's key is derived (HMAC-SHA256, RFC 2104) from a secret of the run, the page's id and the annotator's name, so
+the page can sign for that annotator alone. A signature is the HMAC of a line's values as a JSON array, which JavaScript
+and Python serialize identically.
 """
 
 import hmac
@@ -18,16 +18,16 @@ from capcurriculum.errors import ReviewError
 from capcurriculum.run import Run
 from review import pseudonyms
 
-#: How far another machine's clock may be ahead of this one.
+#: Tolerated clock skew.
 _AHEAD = timedelta(minutes=10)
 MAX_NAME = 200
 
 
 def person(name: str) -> str:
-    """A person's name as the command line gives it, in one spelling.
+    """An annotator's name, stripped and in Unicode NFC.
 
     Raises:
-        ReviewError: it is empty, too long, or holds what cannot be seen.
+        ReviewError: it is empty, too long, or not printable.
     """
     plain = unicodedata.normalize("NFC", name.strip())
     if not plain or len(plain) > MAX_NAME or not plain.isprintable():
@@ -37,7 +37,7 @@ def person(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A line of a file: the page and the person that it names, all its values as a page signs them, the signature."""
+    """The page and annotator that a line names, its signed values, and its signature."""
 
     page: str
     name: str
@@ -46,8 +46,8 @@ class Claim:
 
 
 def key(run: Run, page: str, name: str) -> str:
-    """The key of a person's page, 64 hexadecimal digits."""
-    return _key(_own(run), page, name)
+    """The key of an annotator's page, 64 hexadecimal digits."""
+    return _key(_secret(run), page, name)
 
 
 def signature(key: str, values: Sequence[str | int]) -> str:
@@ -56,21 +56,21 @@ def signature(key: str, values: Sequence[str | int]) -> str:
 
 
 def genuine(run: Run, claims: Sequence[Claim]) -> list[bool]:
-    """Of each line whether a page of this run signed it for the person it names."""
-    own = _own(run) if claims else b""
+    """For each line whether a page of this run signed it for the annotator it names."""
+    secret = _secret(run) if claims else b""
     return [
-        hmac.compare_digest(signature(_key(own, one.page, one.name), one.values).encode(), one.signature.encode())
+        hmac.compare_digest(signature(_key(secret, one.page, one.name), one.values).encode(), one.signature.encode())
         for one in claims
     ]
 
 
-def _own(run: Run) -> bytes:
-    # Not the secret itself: pseudonyms show a part of what it makes of any name.
+def _secret(run: Run) -> bytes:
+    # Derived, since pseudonyms reveal parts of HMACs with the secret itself.
     return hmac.new(pseudonyms.secret(run), b"pages that sign", sha256).digest()
 
 
-def _key(own: bytes, page: str, name: str) -> str:
-    return hmac.new(own, _joined([page, name]), sha256).hexdigest()
+def _key(secret: bytes, page: str, name: str) -> str:
+    return hmac.new(secret, _joined([page, name]), sha256).hexdigest()
 
 
 def _joined(values: Sequence[str | int]) -> bytes:
@@ -78,10 +78,10 @@ def _joined(values: Sequence[str | int]) -> bytes:
 
 
 def check(path: Path, named: Collection[str], signed: Collection[str], unsigned: int, annotator: str) -> None:
-    """Whether a file is one person's: `named` by all its lines, `signed` by those that a page of the run signed.
+    """Check that a file has one annotator, given the names in its lines and those in its signed lines.
 
     Raises:
-        ReviewError: it is of several people, of another one than `annotator`, or of nobody that is known.
+        ReviewError: it names several, was signed by another one than `annotator`, or is neither signed nor attributed.
     """
     if len(named) > 1:
         raise ReviewError(
@@ -98,5 +98,5 @@ def check(path: Path, named: Collection[str], signed: Collection[str], unsigned:
 
 
 def future(said_at: str) -> bool:
-    """Whether a time as the table keeps it (`page.read.at`) is still to come."""
+    """Whether a time in the form of `page.read.at` is more than ten minutes in the future."""
     return datetime.fromisoformat(said_at) > datetime.now(UTC) + _AHEAD

@@ -1,8 +1,7 @@
-"""Write the review page: one file with every question and picture of the sample, which any browser opens by itself.
+"""Write the review page: one self-contained HTML file with all questions and images of the sample.
 
-The page may run its own script, known by its hash, show its own pictures, and nothing else; texts of the run reach it
-as data, which the script shows as text. Blocks of data are written one after the other, so a large sample needs no
-more memory than a small one.
+Its content security policy allows its own script and style by hash, and data: images. Texts of the run are JSON blocks
+that the script shows as text; blocks are streamed, so memory does not grow with the sample.
 """
 
 import base64
@@ -32,19 +31,19 @@ from review.entries import Entry, entries
 from review.page import signing
 from review.sample import Sample
 
-#: More pictures than this make a file that browsers open slowly.
+#: Maximum number of questions; browsers open larger pages slowly.
 MOST = 1_000
 _SIDE = 1_024
 _MARK = "<!-- blocks -->"
 
 
 def export(run: Run, recipe: Recipe, sample: Sample, annotator: str, out: Path | None, display: Display) -> Path:
-    """Write the annotator's page of a sample to `out` (None: `review.html` in the run's folder) and return its path.
+    """Write the annotator's page to `out` (default: `review.html` in the run) and return its path.
 
-    It holds the key with which it signs, so the file is its owner's alone, who hands it to the annotator.
+    The file contains the signing key and has mode 0600.
 
     Raises:
-        ReviewError: the sample is too large for a page, or `out` cannot be written.
+        ReviewError: the sample is too large, or `out` is not an .html file or cannot be written.
     """
     path = out or run.path / "review.html"
     if len(sample.drawn) > MOST:
@@ -76,17 +75,17 @@ def export(run: Run, recipe: Recipe, sample: Sample, annotator: str, out: Path |
 
 
 def page_id(recipe: Recipe, sample: Sample, annotator: str) -> str:
-    """Under which name a browser keeps the answers: those to a smaller sample of the same design stay in sight."""
+    """The key of the answers in the browser's storage; it does not depend on the size of the sample."""
     return digest("review page", recipe.name, sample.design.kind, sample.design.by, sample.design.seed, annotator)
 
 
 def _blocks(run: Run, recipe: Recipe, sample: Sample) -> Iterator[str]:
     folders = gather.folders(run, recipe)
     for place, entry in enumerate(entries(run, recipe, sample)):
-        yield block(f"question-{place}", _told(entry, recipe) | {"image": _picture(entry, folders)})
+        yield block(f"question-{place}", _data(entry, recipe) | {"image": _image_url(entry, folders)})
 
 
-def _told(entry: Entry, recipe: Recipe) -> dict[str, Any]:
+def _data(entry: Entry, recipe: Recipe) -> dict[str, Any]:
     question = entry.question
     return {
         "id": question.question_id,
@@ -102,8 +101,8 @@ def _told(entry: Entry, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _picture(entry: Entry, folders: Mapping[str, Path]) -> str:
-    """The picture's data URL, or in words why there is none."""
+def _image_url(entry: Entry, folders: Mapping[str, Path]) -> str:
+    """The image's data URL, a message if it cannot be read, "" without an image."""
     if not entry.question.image_path:
         return ""
     try:
@@ -113,7 +112,7 @@ def _picture(entry: Entry, folders: Mapping[str, Path]) -> str:
 
 
 def block(name: str, value: object) -> str:
-    """One JSON value as an element of the page. No `<` is left in it, so no text can end the element."""
+    """A JSON value as a script element of the page; `<` is escaped, so no text can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -122,10 +121,10 @@ def block(name: str, value: object) -> str:
 
 def _page(run: Run, recipe: Recipe, sample: Sample, annotator: str) -> str:
     package = files(__package__)
-    signer, own, style = (
+    signer, script, style = (
         (package / name).read_text(encoding="utf-8").strip() for name in ("sign.js", "page.js", "page.css")
     )
-    script, page = f"{signer}\n{own}", page_id(recipe, sample, annotator)
+    script, page = f"{signer}\n{script}", page_id(recipe, sample, annotator)
     setup = {
         "page": page,
         "reviewer": annotator,
@@ -141,7 +140,7 @@ def _page(run: Run, recipe: Recipe, sample: Sample, annotator: str) -> str:
         policy=policy(script, style),
         script=Markup(script),  # noqa: S704 (our own file)
         style=Markup(style),  # noqa: S704 (our own file)
-        setup=Markup(block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
+        setup=Markup(block("setup", setup)),  # noqa: S704 (escaped by block)
         name=recipe.name,
         annotator=annotator,
         version=__version__,
@@ -149,18 +148,11 @@ def _page(run: Run, recipe: Recipe, sample: Sample, annotator: str) -> str:
 
 
 def policy(script: str, style: str) -> str:
-    """The content security policy of a page with this one script and this one style, and pictures of its own."""
-    return "; ".join(_policy(script, style))
-
-
-def _policy(script: str, style: str) -> Iterator[str]:
-    yield "default-src 'none'"
-    yield f"script-src '{_hash(script)}'"
-    yield f"style-src '{_hash(style)}'"
-    yield "img-src data:"
-    yield "base-uri 'none'"
-    yield "form-action 'none'"
-    yield "require-trusted-types-for 'script'"
+    """The content security policy of a page with this inline script and style, and data: images."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
 
 
 def _hash(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 
 import pytest
 
@@ -11,7 +12,15 @@ from datagen.micro import questions
 from datagen.micro.scenes import COLOURS, NUMBERS, SHAPES
 
 FEW = {"train": 40, "curve": 20, "final": 30}
-NEEDS, CONTROL = (rows(version, FEW) for version in ("needs", "control"))
+
+
+@cache
+def made(version: str) -> dict[str, dict[str, list[Task]]]:
+    return rows(version, FEW)
+
+
+def taught_rows() -> dict[str, list[Task]]:
+    return made("needs")["train"]
 
 
 def every(of: Mapping[str, Mapping[str, list[Task]]]) -> list[Task]:
@@ -41,7 +50,7 @@ def truth(task: Task) -> int:
 
 
 def test_both_versions_ask_the_same_and_their_golds_are_right() -> None:
-    pairs = list(zip(every(NEEDS), every(CONTROL), strict=True))
+    pairs = list(zip(every(made("needs")), every(made("control")), strict=True))
     assert {task.stage for task, _ in pairs} == set(STAGES)
     for chosen, free in pairs:
         if chosen.stage != "visual":
@@ -57,38 +66,40 @@ def test_both_versions_ask_the_same_and_their_golds_are_right() -> None:
 
 
 def test_what_is_held_out_was_never_taught() -> None:
-    asked = Counter((task.base, task.scene.things if task.scene else None) for task in every(NEEDS))
+    asked = Counter((task.base, task.scene.things if task.scene else None) for task in every(made("needs")))
     assert asked.most_common(1)[0][1] == 1
-    assert [len(tasks) for split in NEEDS.values() for tasks in split.values()] == [40] * 3 + [20] * 3 + [30] * 3
+    assert [len(tasks) for split in made("needs").values() for tasks in split.values()] == [40] * 3 + [20] * 3 + [
+        30
+    ] * 3
 
 
 def rates() -> dict[str, tuple[int, int]]:
-    return {task.name: (place % 9, 8) for place, task in enumerate(every({"train": NEEDS["train"]}))}
+    return {task.name: (place % 9, 8) for place, task in enumerate(every({"train": taught_rows()}))}
 
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_teaches_every_row_once(arm: str) -> None:
-    taught = [task.name for part in sets(arm, NEEDS["train"], rates(), 1) for task in part]
-    assert sorted(taught) == sorted(task.name for tasks in NEEDS["train"].values() for task in tasks)
-    other = [task.name for part in sets(arm, NEEDS["train"], rates(), 2) for task in part]
+    taught = [task.name for part in sets(arm, taught_rows(), rates(), 1) for task in part]
+    assert sorted(taught) == sorted(task.name for tasks in taught_rows().values() for task in tasks)
+    other = [task.name for part in sets(arm, taught_rows(), rates(), 2) for task in part]
     assert other != taught
 
 
 def test_stages_come_as_they_are_named_and_easy_rows_first() -> None:
     def stages(arm: str) -> list[set[str]]:
-        return [{task.stage for task in part} for part in sets(arm, NEEDS["train"], rates(), 1)]
+        return [{task.stage for task in part} for part in sets(arm, taught_rows(), rates(), 1)]
 
     assert stages("staged 1-2-3") == stages("capability x difficulty") == [{"perception"}, {"text"}, {"visual"}]
     assert stages("staged 3-2-1") == [{"visual"}, {"text"}, {"perception"}]
     assert stages(FIRST) == [{"perception"}]
     assert stages("merged") == stages("difficulty") == [set(STAGES)]
     for arm in ("difficulty", "capability x difficulty"):
-        for part in sets(arm, NEEDS["train"], rates(), 1):
+        for part in sets(arm, taught_rows(), rates(), 1):
             right = [rates()[task.name][0] for task in part]
             assert right == sorted(right, reverse=True)
 
 
 def test_a_row_that_could_not_be_read_comes_last() -> None:
-    unread = NEEDS["train"]["text"][7]
-    (part,) = sets("difficulty", NEEDS["train"], {name: (4, 8) for name in rates()} | {unread.name: (0, 0)}, 1)
+    unread = taught_rows()["text"][7]
+    (part,) = sets("difficulty", taught_rows(), {name: (4, 8) for name in rates()} | {unread.name: (0, 0)}, 1)
     assert part[-1] == unread

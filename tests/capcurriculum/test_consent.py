@@ -19,7 +19,7 @@ from capcurriculum.run import Run
 from capcurriculum.trust import child_environment
 from datagen import micro
 from evaluation import dry_run, evaluate, kits, suites
-from evaluation.job import Work
+from evaluation.job import Job as EvaluationJob
 from evaluation.serving.models import Target
 from evaluation.serving.vllm_command import Launch
 from tests.support import preflight_data, worlds
@@ -254,16 +254,16 @@ def test_a_dry_run_of_an_evaluation_starts_no_program_of_a_recipe(tmp_path: Path
     made = worlds.recipe_over(tmp_path, "http://127.0.0.1:9/v1", evaluation={"python": str(program(tmp_path))})
     file_of(made, tmp_path)
     target = Target("M", "", url="http://127.0.0.1:9/v1", run=Run(tmp_path))
-    work = Work(tmp_path / "out", suites.load("main"), Display(), dry_run=True)
+    job = EvaluationJob(tmp_path / "out", suites.load("main"), Display(), dry_run=True)
     for engine in ("vlmevalkit", "lmms-eval"):
-        suite = work.suite if engine == "vlmevalkit" else of_lmms(work.suite)
-        lines = list(dry_run.lines(replace(work, suite=suite), target, engine))
+        suite = job.suite if engine == "vlmevalkit" else of_lmms(job.suite)
+        lines = list(dry_run.lines(replace(job, suite=suite), target, engine))
         assert any("a dry run does not start it" in line for line in lines)
     assert not (tmp_path / "ran").exists()
-    wished = evaluate.wished(work, [target], "vlmevalkit", "main")
+    wished = evaluate.wished(job, [target], "vlmevalkit", "main")
     with pytest.raises(ConsentError, match=r"run the program .*env/bin/python3"):
         consent.check("r", wished[str(tmp_path)], {consent.KITS}, allow=False)
-    assert evaluate.wished(replace(work, python="/mine/python3"), [target], "vlmevalkit", "main") == {}
+    assert evaluate.wished(replace(job, python="/mine/python3"), [target], "vlmevalkit", "main") == {}
 
 
 def of_lmms(suite: suites.Suite) -> suites.Suite:

@@ -16,11 +16,12 @@ from capcurriculum.ledger import funnel
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from cards import citations, licences
-from cards.dataset import columns, metadata, render, rows
+from cards.dataset import columns, metadata, rows
+from cards.dataset.card import render
 from cards.staged import Staged
 from curricula import make
 from curricula.stage_rows import features
-from hub.publish import local
+from hub.card import staged as staged_card
 from tests.support import card_runs, report_runs
 from tests.support.card_text import FOREIGN, check
 
@@ -53,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def card(built: Run, tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    staged = local.staged(built, "", [], tmp_path_factory.mktemp("card"))
+    staged = staged_card(built, "", [], tmp_path_factory.mktemp("card"))
     render(staged)
     return staged
 
@@ -66,7 +67,7 @@ def test_the_numbers_are_those_of_the_files_and_the_ledger(built: Run, card: Sta
         assert f"| `{name}` | `{split}` | {count:,} |" in section(text, "Rows")
     for line in funnel.lines(built):
         assert f"| `{line.stage}` | `{line.filter}` | {line.met:,} | {line.kept:,} |" in section(
-            text, "Where the rows went"
+            text, "Attrition by filter"
         )
         assert all(f"`{why}` {count:,}" in text for why, count in line.dropped.items())
     own = dict(files.filter(pl.col("stage") == "perception").group_by("answer").len().collect().iter_rows())
@@ -80,7 +81,7 @@ def test_the_numbers_are_those_of_the_files_and_the_ledger(built: Run, card: Sta
 
 
 def test_the_same_run_gives_the_same_bytes(built: Run, card: Staged, tmp_path: Path) -> None:
-    written = render(local.staged(built, "", [], tmp_path))
+    written = render(staged_card(built, "", [], tmp_path))
     assert {path.relative_to(tmp_path).as_posix() for path in written} >= {"README.md", "pictures/pass_rates.png"}
     for path in written:
         assert path.read_bytes() == (card.folder / path.relative_to(tmp_path)).read_bytes()
@@ -91,7 +92,7 @@ def test_datasets_opens_what_the_card_describes(built: Run, tmp_path: Path) -> N
     """`load_dataset` believes the YAML: splits, patterns and features."""
     from datasets import load_dataset
 
-    staged = local.staged(built, "", [], tmp_path)
+    staged = staged_card(built, "", [], tmp_path)
     render(staged)
     for one in staged.sets:
         for paths in one.files.values():
@@ -113,7 +114,7 @@ def test_a_mixed_set_names_every_licence_and_the_strictest(tmp_path: Path) -> No
     render(staged)
     text = section(body(staged), "Sources and licences")
     assert "The strictest is `gpl-3.0` (3 rows), which is a copyleft licence" in text
-    assert "- `cc-by-sa-4.0`, 3 rows: asks for attribution, and that adaptations are shared" in text
+    assert "- `cc-by-sa-4.0`, 3 rows: requires attribution, and adaptations under the same licence" in text
     assert data(staged).license == ["gpl-3.0", "cc-by-sa-4.0", "cc-by-4.0"]
     cited = section(body(staged), "Citation")
     assert all(key in cited for key in ("wu2026seeing", "chen2025sft", "zhuang2024math", "li2024multimodal"))
@@ -128,9 +129,9 @@ def test_an_unknown_licence_is_said_to_be_unknown_and_comes_first(tmp_path: Path
     text = body(staged)
     assert data(staged).license == ["unknown", "other", "mit"]
     assert "is not stated, so no permission can be assumed for these rows" in section(text, "Sources and licences")
-    assert "`My Own Terms v2`, 2 rows: is not among the licences that we can tell apart" in text
+    assert "`My Own Terms v2`, 2 rows: is not on the list of known licences" in text
     assert "The licence of 4 rows is unknown." in section(text, "Limits")
-    assert "How to cite `pictures` is unknown to us." in text
+    assert "The citation of `pictures` is unknown." in text
     assert data(staged).get("language") is None
 
 
@@ -153,8 +154,8 @@ def test_estimates_of_wrong_labels_are_shown_or_said_to_be_missing(tmp_path: Pat
     assert "| `kept` | 900 | 104 | 10 | 4 | 10.0% (5.0% to 20.0%) |" in text
     assert "| `kept` | 900 | 50 | 3 | 0 | 6.0% (3.0% to 12.0%) |" in text
     assert "By people's opinions (3 people, 60 reviews)." in text
-    assert "They put 2 marked answers right." in text
-    assert "one that filtered the run" in text.split("By people's")[0]
+    assert "They corrected 2 gold answers." in text
+    assert "One of them filtered the run" in text.split("By people's")[0]
     odd = json.dumps({"rates": [card_runs.rate("kept", 9, 8, 1) | {"share": float("nan")}]})
     for wrong in ("{", '{"rates": [{}]}', odd):
         (staged.run.path / "audit.json").write_text(wrong)
@@ -175,12 +176,12 @@ def test_a_downloaded_set_says_what_is_unknown(tmp_path: Path) -> None:
     text = body(staged)
     check(text)
     assert "`plans`: rows of a capability that the recipe defines." in text
-    assert "Unknown: the run that these files come from has no ledger here." in text
+    assert "Unknown: the ledger of the run was not available." in text
     assert "No pass rate was measured." in text
     assert "No row has options." in text
-    assert "there is no account" in text
+    assert "Unknown: no requests were recorded." in text
     assert "an unknown version" in text
-    assert "How the rows are ordered is unknown" in text
+    assert "The order of the rows is unknown" in text
     assert data(staged).task_categories == ["question-answering"]
 
 
@@ -189,13 +190,13 @@ def test_an_order_is_told_in_words_and_as_the_command_that_makes_it(built: Run, 
 
     section_ = OrderSection(order="interleaved", stages=("text", "perception"), by="skill", reverse=True)
     folder = make.curriculum(built.recipe(), section_, Display())
-    staged = local.staged(built, folder.name, [], tmp_path)
+    staged = staged_card(built, folder.name, [], tmp_path)
     render(staged)
     text = body(staged)
-    assert "every beginning holds each `skill` in its share, each of them hard to easy" in text
+    assert "every prefix has each `skill` in proportion, each of them hard to easy" in text
     assert "--order interleaved --stages text-perception --reverse --by skill" in text
     with pytest.raises(RunError, match="has no set other"):
-        local.staged(built, "", ["other"], tmp_path)
+        staged_card(built, "", ["other"], tmp_path)
 
 
 def test_few_rows_have_no_p_value_and_many_have_scipys() -> None:

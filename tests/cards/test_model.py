@@ -15,7 +15,7 @@ from capcurriculum import cli, prompts, recipe
 from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
-from cards.model import render_model
+from cards.model.card import render as render_model
 from cards.staged import StagedModel
 from evaluation import published
 from evaluation.results import results
@@ -153,7 +153,7 @@ def test_what_nobody_measured_is_said_to_be_not_measured(tmp_path: Path) -> None
     assert "| this model | measured by us | not measured | not measured | not measured |" in text
     assert "| staged | published, not measured by us | 51.10 | 80.44 | 65.77 |" in text
     assert "Held-out rows of its own stages: not measured." in text
-    assert "Unknown: the rows it was trained on are not where this card was written." in text
+    assert "Unknown: its training rows were not available." in text
 
 
 def test_measured_and_published_numbers_stand_apart(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_paired_gains_and_lengths_of_a_comparison_are_shown_while_they_are_of_th
     results_data.write(folder, results_data.outcomes("base", "POPE", told, suite="main", setup="anew", weights="p"))
     text = card(staged)
     assert "against `base`" not in text
-    assert "was made before its models were evaluated anew" in text
+    assert "is outdated, because a model was evaluated again" in text
     (folder / "comparisons" / "base-vs-run_after_text" / "comparison.json").write_text("{")
     with pytest.raises(RunError, match="compare again"):
         card(staged)
@@ -247,8 +247,8 @@ def test_captions_taught_and_weights_kept_are_said(tmp_path: Path) -> None:
     assert "| `perception` | SFT |" in text
     assert "| `text` | GRPO |" in text
     assert "| 0.500 |" in text
-    assert "Kept as they are (stage, weights): `text` `vision`. Adapters were trained and added to the weights" in text
-    assert "in place of them all (stage, rank): `perception` 16." in text
+    assert "Frozen (stage, weights): `text` `vision`. LoRA adapters were trained and merged into the weights" in text
+    assert "(stage, rank): `perception` 16." in text
 
 
 def test_a_base_that_nobody_knows_is_named_and_its_licence_unknown(tmp_path: Path) -> None:
@@ -298,10 +298,10 @@ def test_scores_that_cannot_be_are_refused(tmp_path: Path) -> None:
     (tmp_path / "evaluation").mkdir()
     pl.DataFrame([score("POPE", 101.0)]).write_parquet(tmp_path / "evaluation" / "results.parquet")
     with pytest.raises(RunError, match="no score between 0 and 100"):
-        results.scores(tmp_path)
+        results.scores_in(tmp_path / results.FOLDER)
     pl.DataFrame([{"model": "a"}]).write_parquet(tmp_path / "evaluation" / "results.parquet")
     with pytest.raises(RunError, match="its columns are model, suite, benchmark"):
-        results.scores(tmp_path)
+        results.scores_in(tmp_path / results.FOLDER)
 
 
 def test_published_averages_agree_with_their_benchmarks() -> None:

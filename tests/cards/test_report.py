@@ -21,8 +21,8 @@ from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from capcurriculum.stats import PassRate
 from cards.report import charts, numbers, write
-from cards.report.fates import chosen, fates
-from cards.report.pictures import SIDE, Picture, each
+from cards.report.fates import Snapshot, chosen, fates
+from cards.report.images import SIDE, RowImage, each
 from cards.report.write import data_folder, report
 from tests.support import report_runs
 
@@ -140,7 +140,7 @@ def test_kept_rows_come_first_and_from_easy_to_hard(page: Path) -> None:
 
 
 def test_rows_beyond_the_limit_are_left_out_where_most_share_a_fate(planted: Run) -> None:
-    found = fates(planted, planted.recipe())
+    found = fates(Snapshot.of(planted))
     few = chosen(found, 20, TAUGHT)
     assert few.total == found.height
     assert few.rows.height == 20
@@ -238,7 +238,7 @@ def test_what_breaks_on_the_way_leaves_the_earlier_report(planted: Run, tmp_path
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr(write, "_write_pictures", full)
+        patch.setattr(write, "_write_images", full)
         with pytest.raises(RunError, match="No space left"):
             report(planted, out, Display(), rows=20)
     assert {path.name: path.read_bytes() for path in [out, *data_folder(out).iterdir()]} == before
@@ -257,34 +257,34 @@ def test_pictures_are_small_upright_and_refused_where_they_lead_out(tmp_path: Pa
     (inside / "broken.jpg").write_bytes(b"no image")
     Image.new("RGB", (40, 40)).save(tmp_path / "outside.png")
     names = ("large.jpg", "turned.jpg", "clear.png", "deep.png", "broken.jpg", "../outside.png", "absent.png")
-    wanted = [Picture.of("visual", "i", name) for name in names]
+    wanted = [RowImage.of("visual", "i", name) for name in names]
     made = {p.path: Image.open(io.BytesIO(data)) for p, data in each(filter(None, wanted), {"visual": inside})}
     assert list(made) == ["large.jpg", "turned.jpg", "clear.png", "deep.png"]
     assert made["large.jpg"].size == (SIDE, SIDE // 2)
     assert made["turned.jpg"].size == (30, 60)
     assert made["clear.png"].convert("RGB").getpixel((20, 20)) == (255, 255, 255)
     assert made["deep.png"].convert("L").getpixel((20, 20)) in range(154, 158)
-    assert Picture.of("text", "", "") is None
+    assert RowImage.of("text", "", "") is None
 
 
 def test_charts_add_up_to_what_they_count(planted: Run) -> None:
-    found = fates(planted, planted.recipe())
-    measured = found.filter(pl.col("pass_n") > 0).height
+    found = fates(Snapshot.of(planted))
+    snapshot, measured = Snapshot.of(planted), found.filter(pl.col("pass_n") > 0).height
     for histograms, total in (
         (numbers.pass_rates(found, TAUGHT), measured),
-        (numbers.question_lengths(planted, found, TAUGHT), planted.questions.count()),
-        (numbers.reply_lengths(planted, TAUGHT), sum(a.purpose == "rollout" for a in planted.answers.rows())),
+        (numbers.question_lengths(snapshot, found), planted.questions.count()),
+        (numbers.reply_lengths(snapshot), sum(a.purpose == "rollout" for a in planted.answers.rows())),
     ):
         assert sum(sum(series) for chart in histograms for series in chart.series.values()) == total > 0
         assert all(len(series) == len(c.labels) <= 18 for c in histograms for series in c.series.values())
-    lines = numbers.arms(planted)
+    lines = numbers.arms(snapshot)
     assert [line.arm for line in lines] == ["image", "caption", "blind", "swapped"] * 2
     assert all(sum(line.counts.values()) == 60 for line in lines)
-    for cross in numbers.crosses(planted):
+    for cross in numbers.crosses(snapshot):
         image = next(line for line in lines if (line.solver, line.arm) == (cross.solver, "image"))
         wrong = sum(n for (seen, _), n in cross.counts.items() if seen == "wrong")
         assert wrong == image.counts["wrong"]
-    keys = numbers.keys(planted, found, TAUGHT)
+    keys = numbers.keys(snapshot, found)
     assert [line.stage for line in keys] == ["perception"]
     assert (
         sum(keys[0].counts.values()) == found.filter(pl.col("stage") == "perception", pl.col("fate") == "kept").height

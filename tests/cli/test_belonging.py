@@ -43,7 +43,10 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     (tmp_path / "other.yaml").write_text(dump(other(tmp_path)))
     checkpoint = asked.run_dir / "training" / "text" / "checkpoint"
     shutil.copytree(micro.checkpoint("start"), checkpoint)
-    rows, config = stage_files.stage_files(asked.run_dir, "text"), {"algorithm.adv_estimator": "grpo"}
+    rows, config = (
+        stage_files.set_files("text", [asked.run_dir / "stages" / "text"]),
+        {"algorithm.adv_estimator": "grpo"},
+    )
     stage = plan.StagePlan(
         "text", plan.State.DONE, rows.digest, "c", config, rows.rows, 8, 5, 1, 1, 1, parent="micro:start",
         checkpoint_digest=export.checkpoint_digest(checkpoint),

@@ -21,6 +21,7 @@ from curricula.build import build
 from filters.human.form import version
 from tests.cli import test_sigterm_processes
 from tests.support import ROOT, endpoint, hub_runs, planted_errors, results_data, validations, worlds
+from tests.support.installed import needs
 from tests.support.signalled import at_work, command, done, ended, every_verb, half_written
 from training.plan import State
 
@@ -210,7 +211,7 @@ def test_an_evaluation_whose_endpoint_does_not_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["push", "pull", "status"])
 def test_an_argilla_that_does_not_answer(task: str, built: Path, tmp_path: Path) -> None:
-    pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
+    needs("argilla", extra="review")
     with mute() as (url, came):
         words = ["review", task, str(built / "runs" / "small")]
         stopped_at_a_mute_server(words, str(tmp_path), came, ARGILLA_API_URL=url, ARGILLA_API_KEY="k" * 20)

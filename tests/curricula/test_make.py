@@ -6,21 +6,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import CapCurriculumError, RunError, SourceError
-from capcurriculum.recipe import Recipe
+from capcurriculum.recipe import Recipe, SplitSection
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict, digest
 from capcurriculum.run import Run, writing
-from curricula import held_out, make, pictures
+from curricula import held_out, images, make
 from curricula.keys import keys
 from curricula.make import STAGES, folder_of, sets, write_orders
-from curricula.split import split_of
+from curricula.split import SPLITS, places, unit
 from tests.support import source_data
 
 COUNTS = {"text": 30, "visual": 20}
@@ -77,6 +78,11 @@ def fill(made: Recipe) -> Run:
             run.answers.append(a for q in part for a in reversed(replies(q, outcomes(int(q.problem.split()[1][:-1])))))
         run.verdicts.append(kept(made, rows))
     return run
+
+
+def split_of(row: Question, section: SplitSection) -> str:
+    frame = pl.DataFrame({"image_id": [row.image_id], "problem": [row.problem]})
+    return SPLITS[places(frame.select(unit()).to_series().to_numpy(), section)[0]]
 
 
 def test_unseen_questions_are_kept_or_not_and_of_no_training_image(tmp_path: Path) -> None:
@@ -190,7 +196,7 @@ def test_an_interrupted_order_leaves_the_old_one_and_ends_in_the_same_bytes(
     run.answers.append(replies(more, outcomes(1)))
     run.verdicts.append(kept(run.recipe(), [more]))
     with monkeypatch.context() as patch:
-        patch.setattr(make, "_replace", killed)
+        patch.setattr(make, "exchange", killed)
         with pytest.raises(KeyboardInterrupt):
             write(run, STAGES)
     assert {name: data for name, data in files(run.path).items() if name.startswith("stages")}.items() <= before.items()
@@ -250,14 +256,12 @@ def test_small_blocks_shards_and_groups_hold_every_row_in_order(run: Run, monkey
 def test_large_pictures_close_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = source_data.picture()
     size = len(data)
-    monkeypatch.setattr("curricula.pictures.GROUP_BYTES", 5 * size // 2)
+    monkeypatch.setattr("curricula.images.GROUP_BYTES", 5 * size // 2)
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(data)
     names: list[tuple[Path, str] | None] = [(tmp_path, f"{n}.png") for n in range(5)]
     names.insert(2, None)
-    lengths = [
-        (start, [len(one.data if one else b"") for one in group]) for start, group in pictures.groups(names, 100)
-    ]
+    lengths = [(start, [len(one.data if one else b"") for one in group]) for start, group in images.groups(names, 100)]
     assert lengths == [(0, [size, size, 0]), (3, [size, size]), (5, [size])]
 
 
@@ -374,7 +378,7 @@ def test_a_picture_outside_its_folder_is_refused(tmp_path: Path, path: str) -> N
     (tmp_path / "text" / "secret.png").write_bytes(b"secret")
     (tmp_path / "visual" / "images" / "link.png").symlink_to(tmp_path / "text" / "secret.png")
     with pytest.raises(SourceError):
-        pictures.file_of(tmp_path / "visual", path)
+        images.file_of(tmp_path / "visual", path)
 
 
 def test_folders_that_users_linked_are_followed(tmp_path: Path) -> None:
@@ -383,14 +387,14 @@ def test_folders_that_users_linked_are_followed(tmp_path: Path) -> None:
     (tmp_path / "real" / "a.png").write_bytes(data)
     (tmp_path / "run" / "places").mkdir(parents=True)
     (tmp_path / "run" / "places" / "visual-0").symlink_to(tmp_path / "real")
-    assert pictures.read(pictures.file_of(tmp_path / "run", "places/visual-0/a.png")).data == data
+    assert images.read(images.file_of(tmp_path / "run", "places/visual-0/a.png")).data == data
 
 
 def test_a_picture_that_is_gone_leaves_what_was_there(run: Run) -> None:
     write(run, STAGES)
     before = files(run.stages)
     (run.path.parent.parent / "visual" / "images" / "3.png").unlink()
-    with pytest.raises(CapCurriculumError, match=r"The picture 'images/3.png' is no longer in .*; put it back"):
+    with pytest.raises(CapCurriculumError, match=r"The image 'images/3.png' is no longer in .*; put it back"):
         write(run, OrderSection(order="merged"))
     assert files(run.stages) == before
     assert not list(run.path.glob("curricula/[!.]*"))

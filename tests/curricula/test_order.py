@@ -12,7 +12,7 @@ from capcurriculum import recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import SplitSection
 from capcurriculum.recipe.curriculum import CurriculumSection, OrderSection
-from capcurriculum.rows import Question, digest
+from capcurriculum.rows import digest
 from curricula import hashing, merge, split
 from curricula.keys import Keys, from_frame
 from curricula.order import OrderedSet, arrange
@@ -191,13 +191,9 @@ def test_one_question_is_placed_as_whole_columns_are() -> None:
     rows = [("", f"problem {n}") if n % 2 else (digest(n), "same") for n in range(50)]
     table = pl.DataFrame(rows, schema=["image_id", "problem"], orient="row")
     codes = split.places(table.select(split.unit()).to_series().to_numpy(), section)
-    single = [split.split_of(question(image, problem), section) for image, problem in rows]
-    assert single == [SPLITS[code] for code in codes]
+    single = [split.places(row.select(split.unit()).to_series().to_numpy(), section)[0] for row in table.iter_slices(1)]
+    assert single == codes.tolist()
     assert len(set(single)) == 3
-
-
-def question(image: str, problem: str) -> Question:
-    return Question("q", "text", problem, "1", (), "s", image, "", "", "", "src", "mit")
 
 
 def test_ids_are_read_as_numbers_and_other_names_are_hashed() -> None:

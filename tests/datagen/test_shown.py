@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from cards.report import pictures as report
-from curricula import pictures as stage_pictures
+from curricula import images as stage_pictures
 from datagen import image_decoding, shown
 from review import images as review
 from tests.support import odd_images, viewers
@@ -97,7 +97,7 @@ def test_a_picture_is_known_by_its_pixels_and_stage_files_keep_the_digest_of_its
         "bitmap": saved(upright, "BMP"),
         "another": saved(upright.rotate(180), "PNG"),
     }
-    ids = {name: shown.checked(data, 10**6).image_id for name, data in files.items()}
+    ids = {name: shown.image_id(shown.checked(data, 10**6)) for name, data in files.items()}
     assert ids["upright"] == ids["turned"] == ids["bitmap"] != ids["another"]
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)

@@ -107,7 +107,7 @@ def test_accuracy_at_equal_length_counts_right_replies_that_end_in_time(tmp_path
     second = {"a": ("right", 16), "b": ("wrong", 4), "c": ("right", 32), "d": ("right", 4), "e": ("right", 4)}
     write(tmp_path, outcomes("one", "scenes", first))
     write(tmp_path, outcomes("two", "scenes", second))
-    found = budget.budget([Side.of(one) for one in measured(["one", "two"], str(tmp_path))])
+    found = budget.budget([Side(one, one.replies()) for one in measured(["one", "two"], str(tmp_path))])
     assert found is not None
     assert (found.samples, found.tokens[0], found.tokens[-1]) == (3, 4, 64)
     one, two = ({t: round(a) for t, a in zip(found.tokens, curve.accuracy, strict=True)} for curve in found.curves)

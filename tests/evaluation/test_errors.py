@@ -19,11 +19,10 @@ from capcurriculum.tables import Journal
 from evaluation.errors import check, people, protocol, server, votes
 from evaluation.errors.analysis import analyse
 from evaluation.errors.cases import Case, case, drawn, wrong
-from evaluation.errors.decide import Decision, decide
 from evaluation.errors.estimate import estimates, share
 from evaluation.errors.kinds import ERRORS, KINDS, Side, meanings
 from evaluation.errors.page import read, write
-from evaluation.errors.votes import Vote
+from evaluation.errors.votes import Decision, Vote, decide
 from evaluation.results.labels import measured
 from tests.support import endpoint, planted_errors, results_data
 from tests.support.planted_errors import Judge
@@ -316,7 +315,7 @@ def test_a_sample_goes_to_people_as_a_page_and_comes_back(tmp_path: Path, capsys
     assert run(folder, "--check", str(answers), "--annotator", "Ada") == 0
     out = capsys.readouterr().out
     assert "25 new answers, 0 known, 1 about other cases" in out
-    assert "1 people looked at 25 of the judged cases" in out
+    assert "1 people checked 25 of the judged cases" in out
     (one,) = {row.person for row in people.last(place(folder))}
     assert one.startswith("person-")
     agreement = facts(folder)["agreement"][0]
@@ -346,8 +345,8 @@ def test_texts_of_a_model_are_text_on_the_page(tmp_path: Path) -> None:
 
 
 def test_the_last_word_of_a_person_counts_and_can_be_taken_back(tmp_path: Path) -> None:
-    def said(kind: str, at: int, who: str = "a") -> people.Said:
-        return people.Said("case", who, "page", f"2026-01-01T00:00:0{at}.000+00:00", kind)
+    def said(kind: str, at: int, who: str = "a") -> people.HumanLabel:
+        return people.HumanLabel("case", who, "page", f"2026-01-01T00:00:0{at}.000+00:00", kind)
 
     assert people.keep(tmp_path, [said("reasoning", 1), said("wrong_count", 2), said("format", 1, "b")]) == 3
     assert people.keep(tmp_path, [said("reasoning", 1)]) == 0
@@ -364,7 +363,7 @@ def test_a_record_holds_what_people_need_and_no_markup_of_others() -> None:
     assert record["fields"]["reply"] == "&lt;b&gt;x&lt;/b&gt;"
     assert "image_1" not in record["fields"]
     assert server.dataset_name("micro:start") != server.dataset_name("micro start")
-    told = server._told([case(own)])
+    told = server._layout([case(own)])
     assert {field.name for field in told.fields} == {"question", "image_1", "answers", "reply"}
     assert set(told.questions[0].labels) == set(KINDS)
 

@@ -12,6 +12,7 @@ from evaluation.results.labels import measured
 from tests.support import argilla_server, endpoint, planted_errors, results_data
 from tests.support.argilla_server import Person
 from tests.support.browsers import chromium
+from tests.support.installed import needs
 from tests.support.planted_errors import Judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -102,7 +103,7 @@ def test_what_a_model_says_is_shown_on_the_page_and_never_run(tmp_path: Path) ->
 def test_people_answer_on_argilla_and_may_take_it_back(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
+    needs("argilla", extra="review")
     with argilla_server.running(tmp_path_factory.mktemp("argilla")) as server:
         monkeypatch.setenv("ARGILLA_API_URL", server.url)
         monkeypatch.setenv("ARGILLA_API_KEY", server.login.api_key)

@@ -16,13 +16,12 @@ from capcurriculum.errors import EvaluationError
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Outcome
 from evaluation import judges, kits, suites
-from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.images import ImageStore
 from evaluation.benchmarks.tsv import read as read_tsv
-from evaluation.job import Work
+from evaluation.job import Job
 from evaluation.kits import Kit
-from evaluation.serving import relay as relay_module
 from evaluation.serving.models import Target
-from evaluation.serving.relay import Relay, Upstream, recorded, relaying
+from evaluation.serving.relay import Relay, Upstream, lengths, recorded, relaying
 from evaluation.suites import Judge
 from evaluation.vlmevalkit import read, run, tables
 from evaluation.vlmevalkit.layouts import LAYOUTS, layout, metric
@@ -30,12 +29,9 @@ from evaluation.vlmevalkit.session import Dataset, Session
 from tests.support.endpoint import Endpoint, saying, serving, status
 from tests.support.evaluating import evaluate, line, tsv
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 KIT = Kit("VLMEvalKit", sys.executable, "0.0.20")
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_module, "_PAUSE_SECONDS", 0.005)
 
 
 def post(relay: Relay, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -67,7 +63,7 @@ def test_the_relay_asks_once_remembers_and_keeps_the_key(tmp_path: Path) -> None
             handle.write('{"torn')
         with relaying(upstream, journal) as again:
             assert post(again, chat("What is 1 + 2?"))[1]["choices"] == first["choices"]
-            assert again.told()[first["choices"][0]["message"]["content"]] == (5, "stop")
+            assert lengths(journal)[first["choices"][0]["message"]["content"]] == (5, "stop")
         assert len(endpoint.requests) == 2
     assert "sk-secret" not in journal.read_text()
     assert len(recorded(journal)) == 2
@@ -143,7 +139,7 @@ def test_judges_have_names() -> None:
     assert (found.name, found.judge.bedrock) == (main.judge, "global.anthropic.claude-haiku-4-5-20251001-v1:0")
     assert judges.resolve("exact", main) is None
     named = judges.resolve("my-model@http://127.0.0.1:1/v1", main)
-    assert named == judges.Named("my-model", Judge(model="my-model", base_url="http://127.0.0.1:1/v1"))
+    assert named == judges.NamedJudge("my-model", Judge(model="my-model", base_url="http://127.0.0.1:1/v1"))
     bedrock = judges.resolve("bedrock:anthropic.claude", main)
     assert bedrock is not None
     assert bedrock.judge.bedrock == "anthropic.claude"
@@ -154,7 +150,7 @@ def test_judges_have_names() -> None:
 
 def test_a_judge_that_is_not_there_is_said_and_never_taken_from_the_record(tmp_path: Path) -> None:
     with serving(Endpoint(faults=[saying("Hello")], always=status(503))) as endpoint:
-        named = judges.Named("j", Judge(model="j", base_url=endpoint.url))
+        named = judges.NamedJudge("j", Judge(model="j", base_url=endpoint.url))
         with judges.sitting(named, KIT, tmp_path) as relay:
             assert relay.failures == 0
         with pytest.raises(EvaluationError, match=r"the judge j does not answer .*injected 503"), \
@@ -227,30 +223,33 @@ def test_the_headline_number_is_the_one_meant_or_none() -> None:
 
 def test_files_of_the_kit_are_read_back_row_by_row(tmp_path: Path) -> None:
     file = tsv(tmp_path / "Small.tsv", [line(0), line(1, image="broken" * 20), line(2, A="None"), line(3)])
-    work = Work(tmp_path / "out", suites.load(str(file)), Display())
-    pictures = Pictures(work.folder)
-    dataset = run._dataset(work.suite.benchmarks[0], work, pictures)
+    job = Job(tmp_path / "out", suites.load(str(file)), Display())
+    pictures = ImageStore(job.folder)
+    dataset = run._dataset(job.suite.benchmarks[0], job, pictures)
     own = session(tmp_path, Target("M", "x"))
     assert dataset.benchmark is not None
-    tables.write(own.table(dataset), dataset.benchmark, work.folder)
-    given = read_tsv(own.table(dataset), Pictures(tmp_path / "again"))
+    tables.write(own.table(dataset), dataset.benchmark, job.folder)
+    given = read_tsv(own.table(dataset), ImageStore(tmp_path / "again"))
     assert [item.sample for item in given.items] == ["0", "1", "2"]
     assert given.items[1].options[0] == "None "  # pandas would take it for a missing value
     assert [Path(name).stem for item in given.items for name in item.images] == [
         Path(name).stem for item in dataset.benchmark.items for name in item.images
     ]
     replies = ["<think> a\nb </think> \\boxed{A}", "Failed to obtain answer via API.", "None"]
-    write(own.prediction(dataset), [{"index": str(n), "prediction": text} for n, text in enumerate(replies)])
+    write(own.file(dataset), [{"index": str(n), "prediction": text} for n, text in enumerate(replies)])
     assert not read.complete(own, dataset)
-    told = {replies[0]: (7, "stop"), "None": (1, "length")}
-    rows = read.sample_rows(work, own, dataset, told, {}, "j", "judge unavailable: gone")
+    known = [(replies[0], 7, "stop"), ("None", 1, "length")]
+    journal = [{"request": text, "text": text, "tokens": tokens, "finish": end} for text, tokens, end in known]
+    own.journal.write_text("\n".join(map(json.dumps, journal)))
+    begun = job.begun(own.target, dataset.entry, "vlmevalkit", own.setup, dataset.benchmark.digest, 4)
+    rows = read.sample_rows(job, own, begun, dataset, {}, "j", "judge unavailable: gone")
     assert [(row.sample, row.outcome, row.tokens) for row in rows] == [
         ("0", "failed", 7), ("2", "failed", None), ("3", "failed", 1)]  # fmt: skip
     assert (rows[0].prediction, rows[1].prediction) == (replies[0], "")
     judged = own.file(dataset, "_judge_result")
     write(judged, [{"index": str(n), "hit": "1", "log": "Match Log"} for n in range(3)])
     found = read.judged(own, dataset, "judge")
-    rows = read.sample_rows(work, own, dataset, told, found, "j", "")
+    rows = read.sample_rows(job, own, begun, dataset, found, "j", "")
     assert [row.outcome for row in rows] == ["right", "failed", "right"]
     assert rows[2].detail == "cut off at max_tokens"
     assert rows[0].images == dataset.benchmark.items[0].images

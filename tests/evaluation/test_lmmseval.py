@@ -14,8 +14,8 @@ import yaml
 from capcurriculum import prompts
 from capcurriculum.render.progress import Display
 from evaluation import kits, suites
-from evaluation.benchmarks.images import Pictures
-from evaluation.job import Work
+from evaluation.benchmarks.images import ImageStore
+from evaluation.job import Job
 from evaluation.kits import Kit
 from evaluation.lmmseval import run
 from evaluation.lmmseval.session import LAYOUTS, Session
@@ -35,10 +35,10 @@ def installed() -> bool:
 
 def test_a_file_becomes_a_task_with_the_prompt_of_training(tmp_path: Path) -> None:
     file = tsv(tmp_path / "Small.tsv", [line(0), line(1, image="broken" * 20), line(2)])
-    work = Work(tmp_path / "out", suites.load(str(file)), Display())
-    task = run._task(work.suite.benchmarks[0], work, Pictures(work.folder))
+    job = Job(tmp_path / "out", suites.load(str(file)), Display())
+    task = run._task(job.suite.benchmarks[0], job, ImageStore(job.folder))
     session = Session(Kit("lmms-eval", sys.executable, "0.7.3"), Target("M", "x"), 64, "setup", tmp_path / "kit", 4)
-    session.write(task, work.folder)
+    session.write(task, job.folder)
     rows = pl.read_parquet(tmp_path / "kit" / "tasks" / f"{task.name}.parquet").to_dicts()
     assert task.benchmark is not None
     assert [row["problem"] for row in rows] == [i.problem for i in task.benchmark.items if not i.fault]

@@ -14,7 +14,7 @@ import pytest
 from capcurriculum import prompts, recipe
 from capcurriculum.tables import Journal
 from evaluation.benchmarks import scenes
-from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.images import ImageStore
 from evaluation.benchmarks.tsv import read
 from evaluation.results import results, samples
 from evaluation.results.samples import Sample
@@ -186,7 +186,7 @@ def test_a_benchmark_that_cannot_be_asked_is_one_sentence(
 
 def test_an_option_that_says_none_stays_an_option(tmp_path: Path) -> None:
     file = tsv(tmp_path / "Small.tsv", [line(1, A="None", B="NA", hint="Look twice.")])
-    [item] = read(file, Pictures(tmp_path)).items
+    [item] = read(file, ImageStore(tmp_path)).items
     assert item.options[:2] == ("None", "NA")
     assert item.problem.startswith("Hint: Look twice.\nWhat is number 1?")
 
@@ -232,7 +232,7 @@ def test_scenes_as_a_benchmark_are_the_held_out_ones(tmp_path: Path) -> None:
     from datagen.micro import evaluate as measure
 
     scenes.write(tmp_path / "Scenes.tsv", 6, seed=3)
-    items = read(tmp_path / "Scenes.tsv", Pictures(tmp_path)).items
+    items = read(tmp_path / "Scenes.tsv", ImageStore(tmp_path)).items
     held = measure.held_out(6, seed=3)
     assert [item.problem for item in items] == [one.problem for one in held]
     assert [item.gold for item in items] == [one.letter for one in held]

@@ -20,7 +20,7 @@ from evaluation.evaluate import default_folder
 from evaluation.results.results import FOLDER
 from evaluation.serving import server, vllm_command
 from evaluation.serving.models import Target, backbones, find
-from evaluation.serving.vllm_command import Launch, Wanted, launch
+from evaluation.serving.vllm_command import Launch, ServeOptions, launch
 from tests.support import card_runs, training_data
 from training import plan
 from training.supervise import processes
@@ -88,7 +88,7 @@ def test_a_run_means_its_last_trained_model(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_command_is_the_backbones(tmp_path: Path) -> None:
     argv = launch(
-        find("Qwen/Qwen3-VL-8B-Instruct"), Wanted(port=23340, tensor_parallel=4, gpu_memory=0.8, images=4)
+        find("Qwen/Qwen3-VL-8B-Instruct"), ServeOptions(port=23340, tensor_parallel=4, gpu_memory=0.8, images=4)
     ).argv
     assert argv[1:3] == ("serve", "Qwen/Qwen3-VL-8B-Instruct")
     assert json.loads(value(argv, "--limit-mm-per-prompt")) == {"image": 4, "video": 0}
@@ -98,7 +98,7 @@ def test_the_command_is_the_backbones(tmp_path: Path) -> None:
     assert (value(argv, "--tensor-parallel-size"), value(argv, "--gpu-memory-utilization")) == ("4", "0.8")
     assert value(argv, "--host") == "127.0.0.1"
     assert "--trust-remote-code" not in argv
-    micro = launch(find("micro:start"), Wanted())
+    micro = launch(find("micro:start"), ServeOptions())
     assert value(micro.argv, "--dtype") == "float32"
     assert "--mm-processor-kwargs" not in micro.argv  # its processor knows one size
     assert micro.variables["VLLM_CPU_KVCACHE_SPACE"] == "1"
@@ -106,7 +106,7 @@ def test_the_command_is_the_backbones(tmp_path: Path) -> None:
     told = json.loads((folder / "processor_config.json").read_text())
     told["image_processor"]["size"] = {"shortest_edge": 64, "longest_edge": 10**9}
     (folder / "processor_config.json").write_text(json.dumps(told))
-    limits = json.loads(value(launch(find(str(folder)), Wanted()).argv, "--mm-processor-kwargs"))
+    limits = json.loads(value(launch(find(str(folder)), ServeOptions()).argv, "--mm-processor-kwargs"))
     assert limits == {"min_pixels": 1024, "max_pixels": 262144}
 
 
@@ -123,14 +123,14 @@ def test_a_folder_is_known_by_its_kind_and_width(kind: str, width: int, backbone
 
 
 def test_a_model_is_served_with_its_backbones_template() -> None:
-    argv = launch(find("Qwen/Qwen3.5-9B"), Wanted()).argv
+    argv = launch(find("Qwen/Qwen3.5-9B"), ServeOptions()).argv
     assert json.loads(value(argv, "--default-chat-template-kwargs")) == {"enable_thinking": False}
-    assert "--default-chat-template-kwargs" not in launch(find("Qwen/Qwen3-VL-8B-Instruct"), Wanted()).argv
+    assert "--default-chat-template-kwargs" not in launch(find("Qwen/Qwen3-VL-8B-Instruct"), ServeOptions()).argv
 
 
 def test_every_backbone_can_be_served() -> None:
     for name, base in backbones().items():
-        argv = launch(Target("x", base.model, name), Wanted()).argv
+        argv = launch(Target("x", base.model, name), ServeOptions()).argv
         assert int(value(argv, "--max-model-len")) > vllm_command.reply_tokens(base)
         assert value(argv, "--dtype") == base.dtype
         assert ("--mm-processor-kwargs" in argv) == (
@@ -167,7 +167,7 @@ def test_a_request_to_try_has_the_turns_of_training() -> None:
     from evaluation.serving import serve
 
     target = find("micro:start")
-    body = serve.body(launch(target, Wanted()), target)
+    body = serve.body(launch(target, ServeOptions()), target)
     assert [turn["role"] for turn in body["messages"]] == ["system", "user"]
     assert body["messages"][0]["content"] == prompts.system()
     assert body["max_tokens"] == 96

@@ -129,7 +129,7 @@ def test_a_judge_of_bedrock_answers_through_the_kits_own_class(tmp_path: Path, m
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url.removesuffix("/v1"))
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "test")
-        named = judges.Named("claude", suites.Judge(bedrock="anthropic.claude"))
+        named = judges.NamedJudge("claude", suites.Judge(bedrock="anthropic.claude"))
         kit = Kit("VLMEvalKit", str(PYTHON), "")
         with judges.sitting(named, kit, tmp_path) as relay:
             body = {"model": "judge", "messages": [{"role": "user", "content": "Which?"}], "max_tokens": 7}

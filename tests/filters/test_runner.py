@@ -27,9 +27,10 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Question, Verdict
 from capcurriculum.run import Run, writing
 from curricula.build import build
+from datagen.setting import Setting
 from datagen.sources import gather
 from filters import pipeline, runner
-from filters.base import CorpusRule, Setting
+from filters.base import CorpusRule
 from tests.support import endpoint, worlds
 
 ROAD = ["wellformed", "leak", "perception", "blind", "swapped", "rollouts", "difficulty"]
@@ -138,7 +139,7 @@ def test_a_judgement_stopped_between_two_batches_ends_in_the_same_ledger(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, wanted = world.copy(tmp_path), world.recipe(ROAD)
-    steps = (pipeline.before_probe, pipeline.after_probe, pipeline.after_audit, pipeline.after_rollouts)
+    at = gather.setting(run, wanted)
     before = run.verdicts.frame().filter(pl.col("params") != "").sort("filter", "question_id")
     for shard in run.verdicts.shards():
         shard.unlink()
@@ -154,9 +155,9 @@ def test_a_judgement_stopped_between_two_batches_ends_in_the_same_ledger(
     monkeypatch.setattr(runner, "_judged", torn)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            [step(run, wanted) for step in steps]
-    for step in steps:
-        step(run, wanted)
+            [pipeline.run_phase(at, phase) for phase in Phase]
+    for phase in Phase:
+        pipeline.run_phase(at, phase)
     assert run.verdicts.frame().sort("filter", "question_id").equals(before)
 
 
@@ -171,7 +172,7 @@ def test_the_ledger_is_derived_once_a_phase_and_the_snapshot_ends_as_what_is_wri
     monkeypatch.setattr(verdicts_in_force, "_last", lambda *a: derived.append(1) or last(*a))
     monkeypatch.setattr(runner, "BATCH", 5)
     for number, phase in enumerate(Phase, 1):
-        ledger = runner.judge_phase(Setting(run, wanted, gather.folders(run, wanted)), phase)
+        ledger = runner.judge_phase(gather.setting(run, wanted), phase)
         assert len(derived) == number
         written = last(_ledger_of(run), verdicts_in_force.counting(wanted).lazy())
         columns = ["question_id", "stage", "filter", "keep", "reason", "seen", "at"]
@@ -189,12 +190,13 @@ def _ledger_of(run: Run) -> pl.LazyFrame:
 
 def test_a_share_of_the_questions_is_judged_alone(world: World, tmp_path: Path) -> None:
     run, wanted = world.copy(tmp_path), world.recipe(ROAD)
+    at = gather.setting(run, wanted)
     for shard in run.verdicts.shards():
         shard.unlink()
     some = run.questions.frame("question_id", "stage").filter(stage="perception").select("question_id").head(4)
-    assert pipeline.before_probe(run, wanted, some.lazy()).collect().height <= 4
+    assert pipeline.run_phase(at, Phase.QUESTION, some.lazy()).collect().height <= 4
     assert {v.question_id for v in run.verdicts.rows()} == set(some["question_id"])
-    pipeline.before_probe(run, wanted)
+    pipeline.run_phase(at, Phase.QUESTION)
     judged = verdicts(run, "wellformed")
     assert len({v.question_id for v in judged}) == len(judged) == 12
 
@@ -233,17 +235,18 @@ class Rivals(CorpusRule):
 def test_a_filter_that_compares_questions_sees_what_the_others_leave(world: World, tmp_path: Path) -> None:
     run, wanted = world.copy(tmp_path), world.recipe(ROAD)
     listed = wanted.model_copy(update={"filters": (Rivals(stages=("perception",)), *wanted.filters)})
+    at = gather.setting(run, listed)
     good = min(v.question_id for v in verdicts(run, "wellformed") if v.keep)
-    assert pipeline.before_probe(run, listed, run.questions.scan().select("question_id")).collect().height > 1
+    assert pipeline.run_phase(at, Phase.QUESTION, run.questions.scan().select("question_id")).collect().height > 1
     assert not verdicts(run, "rivals")  # it waits until it can see all
-    left = pipeline.before_probe(run, listed).filter(stage="perception").collect()
+    left = pipeline.run_phase(at, Phase.QUESTION).filter(stage="perception").collect()
     assert left["question_id"].to_list() == [good]
     count = run.verdicts.count()
-    pipeline.before_probe(run, listed)
+    pipeline.run_phase(at, Phase.QUESTION)
     assert run.verdicts.count() == count
     without = listed.model_copy(update={"filters": tuple(f for f in listed.filters if f.name != "wellformed")})
     best = {v.detail for v in verdicts(run, "rivals")}
-    pipeline.before_probe(run, without)
+    pipeline.run_phase(gather.setting(run, without), Phase.QUESTION)
     made = min(q.question_id for q in run.questions.rows() if q.stage == "perception")
     assert {v.detail for v in verdicts(run, "rivals")} - best <= {made}
     assert len(verdicts(run, "rivals")) == 2 * 12  # others leave something else, so all are compared again
@@ -297,8 +300,8 @@ def test_a_verdict_exists_for_every_question_and_filter_whatever_the_evidence(
         with writing(wanted) as run:
             run.questions.append(questions)
             run.answers.append(answers)
-            for step in (pipeline.before_probe, pipeline.after_probe, pipeline.after_audit, pipeline.after_rollouts):
-                left = step(run, wanted).collect()
+            for phase in Phase:
+                left = pipeline.run_phase(gather.setting(run, wanted), phase).collect()
             found = {(v.filter, v.question_id): v for v in run.verdicts.rows()}
             kept = pipeline.kept_ids(run, wanted).collect()
     assert len(found) == len(wanted.filters) * len(questions)

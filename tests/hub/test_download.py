@@ -25,7 +25,7 @@ from tests.support.hub_server import Fault, Served, serving
 from tests.support.preflight_data import look
 from training import stage_files
 
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 VISUAL = "alice/small-VisualReasoning-Data"
 
 
@@ -69,7 +69,7 @@ def bring(name: str, to: Path, **wanted: Any) -> Path:
 
 
 def digests(run: Path, stages: tuple[str, ...] = ("perception", "text", "visual")) -> list[str]:
-    return [stage_files.stage_files(run, stage).digest for stage in stages]
+    return [stage_files.set_files(stage, [run / "stages" / stage]).digest for stage in stages]
 
 
 @pytest.mark.usefixtures("light_preflight")
@@ -77,7 +77,7 @@ def test_a_round_trip_gives_the_same_files_and_trains(built: Run, published: Ser
     target = bring("alice/small", tmp_path / "elsewhere" / "back")
     assert digests(target) == digests(built.path)
     for stage in ("perception", "text", "visual"):
-        inspection, _ = look(target, stage_files.stage_files(target, stage))
+        inspection, _ = look(target, stage_files.set_files(stage, [target / "stages" / stage]))
         assert inspection.findings.errors() == []
     wanted = recipe.load(target / "recipe.yaml")
     assert wanted.run_dir == target
@@ -221,7 +221,10 @@ def deep(levels: int) -> list[Any]:
             lambda about, said: said["files"].update({"../../../x.parquet": said["files"].popitem()[1]}),
             "none of a split",
         ),
-        (lambda about, said: said["files"].pop(next(iter(said["files"]))), "does not hold exactly the shards"),
+        (
+            lambda about, said: said["files"].pop(next(iter(said["files"]))),
+            "does not hold the shards that its order.json lists",
+        ),
         (lambda about, said: [one.clear() for one in about["sets"]], "describes its sets"),
         (lambda about, said: next(iter(said["files"].values())).update(sha256="0" * 64), "does not have the digest"),
         (lambda about, said: next(iter(said["files"].values())).update(rows=10**9), "rows and not"),
@@ -244,9 +247,9 @@ def test_a_description_that_lies_is_refused(published: Served, tmp_path: Path, c
         (lambda path: table(path, reward_model=None), "lacks the columns reward_model"),
         (
             lambda path: table(path, index=pa.array([1] * pq.read_metadata(path).num_rows)),
-            "other types than ours in index",
+            "other types than expected in index",
         ),
-        (by_path, "names pictures by path"),
+        (by_path, "names images by path"),
     ],
 )
 def test_shards_of_another_kind_are_refused(

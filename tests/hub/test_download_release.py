@@ -25,7 +25,7 @@ from tests.support.preflight_data import look
 from training import stage_files
 
 PREFIX = "UCSC-VLAA/VLM-CapCurriculum"
-PATIENCE = Patience(tries=2, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=2, max_retry_after=5, sleep=lambda seconds: None)
 PERCEPTION = (
     "<image>In the image, what is at place {n}?\nOptions:\nA: thing {n}\nB: b {n}\nC: c {n}\nD: d {n}\n"
     "Respond using only the letter corresponding to the correct answer.\n"
@@ -120,7 +120,7 @@ def rows(run: Run, stage: str) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("light_preflight")
 def test_the_release_passes_what_training_asks(run: Run) -> None:
     for stage in ("perception", "text", "visual"):
-        files = stage_files.stage_files(run.path, stage)
+        files = stage_files.set_files(stage, [run.path / "stages" / stage])
         inspection, _ = look(run.path, files, 2048)
         assert inspection.findings.errors() == []
         assert files.rows
@@ -192,7 +192,10 @@ def test_a_stage_of_the_release_comes_alone_and_offline(
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     target = download(Wanted(f"{PREFIX}-TextReasoning-Data", to=tmp_path / "text", val=0.2), Display(), PATIENCE)
-    assert stage_files.stage_files(target, "text").digest == stage_files.stage_files(run.path, "text").digest
+    assert (
+        stage_files.set_files("text", [target / "stages" / "text"]).digest
+        == stage_files.set_files("text", [run.path / "stages" / "text"]).digest
+    )
     training = recipe.load(target / "recipe.yaml").training
     assert training is not None
     assert [one.stage for one in training.stages] == ["text"]

@@ -1,7 +1,6 @@
 """Publishing through the real clients to a server that speaks the Hub's protocol: what is there afterwards is whole."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Verdict
 from capcurriculum.run import Run, writing
-from cards.dataset import render
+from cards.dataset.card import render
 from curricula import order_file
 from curricula.make import STAGES, write_orders
 from hub.patience import Patience
@@ -23,11 +22,11 @@ from hub.publish import card_merge
 from hub.publish import run as publishing
 from hub.publish.run import Wanted, publish
 from tests.support import hub_runs
-from tests.support.hub_server import Fault, Served, serving
+from tests.support.hub_server import Fault, Served
 
 NAMES = [f"alice/small-{name}-Data" for name in ("Perception", "TextReasoning", "VisualReasoning")]
 VISUAL = "alice/small-VisualReasoning-Data"
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +38,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def single(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of the visual stage alone, which is one repo."""
     return hub_runs.build(tmp_path_factory.mktemp("single"), stages=("visual",))
-
-
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with serving(tmp_path / "server") as server:
-        hub_runs.connect(monkeypatch, server, tmp_path / "home")
-        yield server
 
 
 def put(run: Run, **wanted: Any) -> None:
@@ -137,7 +129,7 @@ def test_private_data_never_goes_into_a_public_repo(single: Run, served: Served)
 
 @pytest.mark.parametrize(
     ("token", "sentence"),
-    [("", "There is no token"), ("hf_read", "may only read"), ("hf_nobody", "does not know the token")],
+    [("", "There is no token"), ("hf_read", "may only read"), ("hf_nobody", "does not accept the token")],
 )
 def test_a_token_that_will_not_do_is_said_in_a_sentence(
     single: Run, served: Served, monkeypatch: pytest.MonkeyPatch, token: str, sentence: str
@@ -263,7 +255,7 @@ def test_an_answer_that_gets_lost_makes_no_second_commit(single: Run, served: Se
 def test_the_rate_limit_is_waited_out_as_told(single: Run, served: Served) -> None:
     waits: list[float] = []
     notes: list[str] = []
-    patience = replace(PATIENCE, told=60, sleep=waits.append, note=notes.append)
+    patience = replace(PATIENCE, max_retry_after=60, sleep=waits.append, note=notes.append)
     served.fail(Fault(r"POST .*/commit/main", status=429, headers={"Retry-After": "42"}))
     publish(single, Wanted(), Display(), patience)
     assert waits == [43]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from tests.support.hub_server import Fault, Served, serving
 from tests.support.hub_server.faults import Kind
 
 NAME = "alice/small-VisualReasoning-Data"
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 #: Every request of a publication, as the server logs them, and what it is for.
 ROUTES = {
     "whoami": r"GET /api/whoami-v2",
@@ -49,13 +48,6 @@ WRITING = ("create", "preupload", "put", "commit", "resolve", "collection")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return hub_runs.build(tmp_path_factory.mktemp("run"), stages=("visual",))
-
-
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with serving(tmp_path / "server") as server:
-        hub_runs.connect(monkeypatch, server, tmp_path / "home")
-        yield server
 
 
 def put(run: Run) -> str:

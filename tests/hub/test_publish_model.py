@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,17 +15,10 @@ from hub.patience import Patience
 from hub.publish import checkpoint, model, publication
 from hub.publish.model import Wanted
 from tests.support import hub_runs
-from tests.support.hub_server import Served, serving
+from tests.support.hub_server import Served
 
-PATIENCE = Patience(tries=3, told=5, sleep=lambda seconds: None)
+PATIENCE = Patience(tries=3, max_retry_after=5, sleep=lambda seconds: None)
 REPO = "alice/small-model"
-
-
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with serving(tmp_path / "server") as server:
-        hub_runs.connect(monkeypatch, server, tmp_path / "home")
-        yield server
 
 
 @pytest.fixture

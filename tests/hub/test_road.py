@@ -11,11 +11,12 @@ import pytest
 from datagen import micro
 from tests.support import hub_runs
 from tests.support.hub_server import serving
+from tests.support.installed import needs
 from training import stage_files
 from training.on_verl import environment
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 READ = """
 import sys, json
@@ -59,8 +60,8 @@ def test_what_one_machine_publishes_another_trains_on(tmp_path: Path) -> None:
         plan = call(*verb, "train", "runs/small/recipe.yaml", "--dry-run", cwd=there)
         assert plan.count("verl.trainer.main_ppo") == 3
         for stage in ("perception", "text", "visual"):
-            found = stage_files.stage_files(there / "runs" / "small", stage)
-            assert found.digest == stage_files.stage_files(run.path, stage).digest
+            found = stage_files.set_files(stage, [there / "runs" / "small" / "stages" / stage])
+            assert found.digest == stage_files.set_files(stage, [run.path / "stages" / stage]).digest
         said = call("-c", READ, "alice/small-VisualReasoning-Data", str(micro.checkpoint("start")))
         read = json.loads(said.strip().splitlines()[-1])
         assert sum(read["rows"].values()) == 20

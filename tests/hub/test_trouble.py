@@ -34,7 +34,7 @@ def answered(status: int, headers: dict[str, str] | None = None) -> HfHubHTTPErr
         (ConnectionError("HTTP status client error (403 Forbidden), domain: x"), "one with write access", False),
         (ConnectionResetError(), "cannot be reached (ConnectionResetError)", True),
         (OSError(28, "No space left on device", "/x"), "No space left on device (/x)", False),
-        (KeyError("slug"), "may not be the Hub that gave it", False),
+        (KeyError("slug"), "it may not be the Hub's; check HF_ENDPOINT", False),
         (ValueError("bad\nmetadata"), "Cannot do it: bad metadata.", False),
     ],
 )
@@ -57,7 +57,7 @@ def test_no_token_is_in_a_sentence(text: str) -> None:
 
 def test_what_passes_is_tried_again_and_what_does_not_ends_at_once() -> None:
     waits: list[float] = []
-    patience = Patience(tries=4, first=1, longest=3, told=100, sleep=waits.append)
+    patience = Patience(tries=4, first=1, longest=3, max_retry_after=100, sleep=waits.append)
     errors = [answered(500), answered(503), answered(429, {"retry-after": "50"})]
 
     def work() -> str:

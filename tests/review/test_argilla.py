@@ -26,11 +26,11 @@ from review.argilla.push import Wanted
 from tests.support import argilla_server, report_runs
 from tests.support.argilla_server import Person
 from tests.support.browsers import chromium
+from tests.support.installed import needs
 from tests.support.reviewing import copied
 from tools.review_server import Server
 
-pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-pytest.importorskip("tenacity", reason="tenacity is not installed (extra `review`)")
+needs("argilla", "tenacity", extra="review")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -135,7 +135,7 @@ def test_people_answer_and_their_answers_come_back_whatever_happened_meanwhile(
     assert review(run, "pull") == 0
     printed = capsys.readouterr().out
     for words in (
-        "1 new reviews", "2 responses were taken back", "1 responses are about records that were changed",
+        "1 new reviews", "2 responses were taken back", "1 responses are about records edited",
         "1 records show something else", "1 records that were pushed are no longer there",
     ):  # fmt: skip
         assert words in printed
@@ -147,7 +147,7 @@ def test_people_answer_and_their_answers_come_back_whatever_happened_meanwhile(
     owner.call("DELETE", f"users/{users['bob']}")
     count = run.reviews.count()
     assert review(run, "pull") == 0
-    assert "1 people are no longer on the server; what they said stays" in capsys.readouterr().out
+    assert "1 people are no longer on the server; their reviews stay" in capsys.readouterr().out
     assert run.reviews.count() == count
     assert run.path.joinpath("review.json").is_file()
     for path in run.path.rglob("*"):
@@ -214,7 +214,7 @@ def test_trouble_that_passes_is_waited_out_and_lasting_trouble_is_one_sentence(
         at = connection.connect(patience=2.0)
         with (
             writing(world.recipe) as run,
-            pytest.raises(ReviewError, match=r"goes on failing \(500.*run the same command"),
+            pytest.raises(ReviewError, match=r"keeps failing \(500.*run the same command"),
         ):
             pull.pull(run, world.recipe, at, Display())
         before = len(door.asked)

@@ -18,9 +18,10 @@ from review.population import population
 from review.sample import Cell, Design, Drawn, Sample
 from review.slips import Votes
 from tests.filters.human.test_people import ASKED
+from tests.support.installed import needs
 from tests.support.reviewing import copied, review, say
 
-pytest.importorskip("nltk", reason="NLTK is not installed (extra `review`)")
+needs("nltk", extra="review")
 
 AGREE, DISAGREE = Opinion.AGREE, Opinion.DISAGREE
 

@@ -20,6 +20,7 @@ from review.argilla import connection, layout
 from review.entries import Entry, Suggestion, entries
 from review.population import population
 from review.sample import Design, Drawn
+from tests.support.installed import needs
 from tests.support.reviewing import review, say
 
 ASKED = Question(
@@ -54,7 +55,7 @@ def test_the_caption_is_where_the_recipe_wants_it(caption: str, words: str) -> N
     behind = fields.get(layout.BEHIND, "")
     assert words in behind
     assert ("Caption" in behind) == (caption != "left_out")
-    told = layout.told(ReviewSection.model_validate({"caption": caption}), True, False)
+    told = layout.dataset_layout(ReviewSection.model_validate({"caption": caption}), True, False)
     assert "{caption}" not in told.guidelines
 
 
@@ -73,7 +74,8 @@ def test_a_record_says_what_one_can_filter_by_and_what_an_auditor_thinks() -> No
 
 def test_free_answers_are_asked_for_only_where_there_are_some() -> None:
     names = [
-        [q.name for q in layout.told(ReviewSection(), *kinds).questions] for kinds in ((True, False), (False, True))
+        [q.name for q in layout.dataset_layout(ReviewSection(), *kinds).questions]
+        for kinds in ((True, False), (False, True))
     ]
     assert layout.CHOICE in names[0]
     assert layout.ANSWER not in names[0]
@@ -92,8 +94,7 @@ def test_without_a_server_in_the_environment_there_is_one_sentence(
 
 
 def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-    pytest.importorskip("tenacity", reason="tenacity is not installed (extra `review`)")
+    needs("argilla", "tenacity", extra="review")
     monkeypatch.setenv("ARGILLA_API_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ARGILLA_API_KEY", "secret-key")
     with pytest.raises(ReviewError, match="does not answer") as told:

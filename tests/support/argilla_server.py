@@ -1,17 +1,16 @@
 """A real Argilla for tests, people who answer on it, and a door before it that can be shut."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support import loopback
 from tools import review_server
 from tools.review_server import Server
 
@@ -93,7 +92,7 @@ def door(target: str) -> Iterator[Door]:
     """The door on a free loopback port."""
     found = Door(target)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Quiet):
         protocol_version = "HTTP/1.1"
 
         def pass_on(self) -> None:
@@ -119,15 +118,5 @@ def door(target: str) -> Iterator[Door]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with loopback.serving(Handler) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()

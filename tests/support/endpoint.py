@@ -8,13 +8,16 @@ import hashlib
 import json
 import re
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+import pytest
+
+from tests.support import loopback
 
 Fault = Callable[[BaseHTTPRequestHandler], bool]
 
@@ -164,12 +167,23 @@ def _send_bytes(handler: BaseHTTPRequestHandler, data: bytes, length: int) -> No
     handler.wfile.write(data)
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks an endpoint again pauses a hundred times shorter."""
+    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.BUSY_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("datagen.engines.openai.concurrency.LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.FIRST_OPEN_SECONDS", 0.02)
+    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.LONGEST_OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("evaluation.serving.relay._PAUSE_SECONDS", 0.005)
+
+
 @contextmanager
 def serving(given: Endpoint | None = None) -> Iterator[Endpoint]:
     """The endpoint on a free loopback port."""
     endpoint = given or Endpoint()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Quiet):
         protocol_version = "HTTP/1.1"
         # Head and body in one packet: two would wait for each other (Nagle and delayed acknowledgement).
         wbufsize = 2**16
@@ -197,24 +211,6 @@ def serving(given: Endpoint | None = None) -> Iterator[Endpoint]:
             data = json.dumps({"object": "list", "data": [{"id": name} for name in endpoint.models]}).encode()
             _send_bytes(self, data, len(data))
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    class Server(ThreadingHTTPServer):
-        # More connections at once than the default five, or the rest of them wait a second to try again.
-        request_queue_size = 256
-
-        def handle_error(self, *address: Any) -> None:
-            """A client may hang up on requests in flight."""
-            if not isinstance(sys.exc_info()[1], ConnectionError):
-                super().handle_error(*address)
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with loopback.serving(Handler) as url:
+        endpoint.url = f"{url}/v1"
         yield endpoint
-    finally:
-        server.shutdown()
-        server.server_close()

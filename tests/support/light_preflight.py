@@ -35,7 +35,6 @@ def _files() -> tuple[Tokenizer, Template]:
 class LightLengths:
     """As `Lengths`, of a Qwen3-VL whose own limits are `least` and `most` pixels."""
 
-    name = "Qwen3VLProcessor"
     patch = 16
 
     def __init__(self, settings: Settings, least: int = 1024, most: int = 2**24) -> None:
@@ -76,11 +75,7 @@ class Here:
         return (self.one(method, *call) for call in calls)
 
     def one(self, method: str, *arguments: Any) -> Any:
-        if method == "seen":
-            part, limit, fits = arguments
-            return self.worker.seen(part, limit, fits=fits)
-        here = self.worker.lengths if method == "disagreements" else self.worker
-        return getattr(here, method)(*arguments)
+        return getattr(self.worker, method)(*arguments)
 
     def end(self, *, wait: bool) -> None:
         """There is no process."""

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,7 @@ def _lab_shown() -> Image.Image:
     return naive(saved(_lab(), "TIFF"))
 
 
+@cache
 def every() -> list[Odd]:
     """All of them."""
     return [*turned(), *clear(), *wide(), *others()]

@@ -58,7 +58,7 @@ def write(
     for split, rows in (("train", train), ("val", val or [seeing(90), seeing(92)])):
         table = pa.Table.from_pylist(list(rows), schema=schema)
         pq.write_table(table, target / f"{split}-00000-of-00001.parquet", row_group_size=4)
-    return stage_files.stage_files(folder, "perception")
+    return stage_files.set_files("perception", [folder / "stages" / "perception"])
 
 
 def look(

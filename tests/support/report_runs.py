@@ -6,8 +6,10 @@ from itertools import islice
 from pathlib import Path
 
 from capcurriculum import prompts, recipe
+from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import LETTERS, Answer, CaptionedImage, Question, Verdict
 from capcurriculum.run import Run, writing
+from datagen.sources import gather
 from filters import pipeline
 from tests.support import pictures
 
@@ -50,8 +52,8 @@ def make(folder: Path, questions: int, images: int = 12, nasty: bool = False, k:
         run.captions.append(_caption(number, nasty) for number in range(images))
         run.verdicts.append(Verdict(f"c{n}", "perception", "teacher", True, "kept") for n in range(images))
         run.verdicts.append(_lost(number, nasty) for number in range(max(3, questions // 100)))
-        for judge in (pipeline.before_probe, pipeline.after_probe, pipeline.after_audit, pipeline.after_rollouts):
-            judge(run, wanted)
+        for phase in Phase:
+            pipeline.run_phase(gather.setting(run, wanted), phase)
     return run
 
 

@@ -65,6 +65,23 @@ def reasons(rows: list[Row]) -> list[str]:
     return [row.reason for row in rows if isinstance(row, Verdict)]
 
 
+def write_form(form: str, folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as a data set of that form in a folder."""
+    match form:
+        case "jsonl":
+            write_lines(folder / "rows.jsonl", rows)
+        case "csv":
+            write_csv(folder / "rows.csv", rows)
+        case "json":
+            write_json(folder / "rows.json", rows)
+        case "parquet":
+            parquet(folder / "rows.parquet", rows)
+        case "arrow":
+            import datasets
+
+            datasets.Dataset.from_list(rows).save_to_disk(str(folder))
+
+
 def tar(path: Path, files: Mapping[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as bundle:

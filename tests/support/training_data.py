@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from capcurriculum import prompts
+from capcurriculum.recipe import Recipe, parse
 from capcurriculum.rows import Question, Stage
 from capcurriculum.run import Run
 
@@ -117,6 +118,19 @@ def schema() -> pa.Schema:
         ),
     }
     return pa.schema(list(fields.items()))
+
+
+def recipe(root: Path, training: Mapping[str, object], **more: object) -> Recipe:
+    """The recipe of a training on stage files in `root/runs/demo`, whose models nobody asks."""
+    data = {
+        "name": "demo",
+        "runs": str(root / "runs"),
+        "models": {"m": {"engine": "transformers", "model": "x"}},
+        "rollouts": {"model": "m"},
+        "text": {"source": {"kind": "scenes"}},
+        "training": training,
+    }
+    return parse(data | more, "test")
 
 
 def write_stage(folder: Path, stage: str, train: int = 16, val: int = 4) -> Path:

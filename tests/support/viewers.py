@@ -10,10 +10,10 @@ from PIL import Image
 
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Message, Request, Sampling
-from curricula import pictures as stage_pictures
+from curricula import images as stage_pictures
 from datagen.engines import data_urls, vllm_engine
 from datagen.engines.transformers_engine import TransformersEngine
-from evaluation.benchmarks.images import Pictures
+from evaluation.benchmarks.images import ImageStore
 from tests.support.odd_images import naive
 
 
@@ -56,7 +56,7 @@ def in_stage_files(path: Path) -> Image.Image:
 
 
 def in_an_evaluation(path: Path) -> Image.Image:
-    folder = Pictures(path.parent / "evaluation")
+    folder = ImageStore(path.parent / "evaluation")
     return naive((folder.folder / folder.keep(path.read_bytes())).read_bytes())
 
 

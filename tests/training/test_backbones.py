@@ -9,14 +9,15 @@ import polars as pl
 import pytest
 from safetensors import safe_open
 
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from tests.support import tiny_models, training_data
+from tests.support.installed import needs
 from training import chain
 from training.on_verl.freeze import VISION
 from training.supervise import metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: What one CPU holds, and steps so large that rollouts by the weights of before the first would be told in the second.
 KNOBS = {
@@ -36,15 +37,7 @@ def recipe(root: Path, backbone: str, model: Path, freeze: str) -> Recipe:
         "knobs": KNOBS | {"freeze": freeze},
         "verl": {"actor_rollout_ref.actor.entropy_coeff": 0.1},  # no reply of a random model is right
     }
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": training,
-    }
-    return parse(data, "test")
+    return training_data.recipe(root, training)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capcurriculum.errors import RecipeError, TrainerError
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
 from tests.support import training_data
@@ -19,18 +19,13 @@ SMALL = {"batch_size": 4, "update_micro_batch": 4}
 
 
 def recipe(root: Path, **training: Any) -> Recipe:
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "stages": [{"stage": "perception", "method": "sft", "knobs": SMALL}, {"stage": "text"}],
             **training,
         },
-    }
-    return parse(data, "test")
+    )
 
 
 @pytest.fixture

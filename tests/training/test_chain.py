@@ -13,7 +13,7 @@ from rich.console import Console
 
 from capcurriculum import prompts
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from tests.support import training_data
 from training import chain
 from training.checkpoints import export
@@ -25,15 +25,9 @@ STAGES = ("perception", "text")
 
 
 def recipe(root: Path, model: Path, stages: tuple[str, ...] = STAGES, **training: Any) -> Recipe:
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {"model": str(model), "stages": [{"stage": stage} for stage in stages], **training},
-    }
-    return parse(data, "test")
+    return training_data.recipe(
+        root, {"model": str(model), "stages": [{"stage": stage} for stage in stages], **training}
+    )
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import yaml
 
 from capcurriculum import __version__, cli, prompts, recipe
 from capcurriculum.errors import RecipeError, TrainerError
-from capcurriculum.recipe import parse
 from tests.support import training_data
 from training import easyr1, interpreter
 from training.easyr1 import reward
@@ -29,30 +28,14 @@ def write(root: Path, **training: Any) -> Path:
     """A recipe of two small stages for a GPU, with a checkpoint that stands for the model."""
     for stage in ("perception", "text"):
         training_data.write_stage(root / "runs/demo/stages", stage, train=512 if stage == "text" else 516)
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "perception": {
-            "source": {"kind": "scenes"},
-            "teacher": {"model": "m"},
-            "probe": {"solvers": ["m"]},
-        },
-        "training": {
-            "backbone": "qwen3_vl_8b",
-            "model": str(root / "parent"),
-            "stages": ["perception", "text"],
-            **training,
-        },
-    }
+    asked = {"backbone": "qwen3_vl_8b", "model": str(root / "parent"), "stages": ["perception", "text"], **training}
+    perception = {"source": {"kind": "scenes"}, "teacher": {"model": "m"}, "probe": {"solvers": ["m"]}}
     (root / "parent").mkdir(exist_ok=True)
     (root / "parent" / "config.json").write_text("{}")
     weights = training_data.weights("weights", ("model.visual.a", "model.layers.0.q_proj.weight", "lm_head.weight"))
     (root / "parent" / "model.safetensors").write_bytes(weights)
     file = root / "recipe.yaml"
-    file.write_text(recipe.dump(parse(data, "test")))
+    file.write_text(recipe.dump(training_data.recipe(root, asked, perception=perception)))
     return file
 
 

@@ -1,6 +1,7 @@
 """Trainings on any order of a built run, beside one another, and recipes that share a run."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,25 @@ def training(**values: Any) -> dict[str, Any]:
     return {"model": "parent", "knobs": KNOBS, **values}
 
 
-@pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built run, and a first parent."""
-    asked = wanted(tmp_path)
+    folder = tmp_path_factory.mktemp("original")
+    asked = wanted(folder)
     run = fill(asked)
     with writing(asked):
         make.write_orders(run, asked, [make.STAGES], Display(Console(quiet=True)))
-    parent = tmp_path / "parent"
+    parent = folder / "parent"
     parent.mkdir()
     (parent / "config.json").write_text("{}")
     (parent / "model.safetensors").write_bytes(training_data.weights("weights"))
+    return folder
+
+
+@pytest.fixture
+def built(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in which nothing is trained for real."""
+    shutil.copytree(original, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(export, "_verify", lambda *arguments: "A")
     monkeypatch.setattr(Inspection, "files", lambda self, data: data.files)  # the rows of this run are no real problems

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,12 +17,14 @@ from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import STAGED
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from tests.support.installed import needs
+from tests.support.trainer_scripts import ran
 from tests.training.test_plan import stage as planned
 from training import dry_run, knobs, plan, stage_sets, supported_models
 from training.checkpoints import first_parent
 from training.knobs import Knobs
-from training.on_verl import config as overrides
-from training.on_verl import environment, sft
+from training.on_verl import config as grpo
+from training.on_verl import overrides, sft
 from training.stages import Links
 
 RECIPES = Path("curricula/recipes")
@@ -296,8 +296,8 @@ with initialize_config_dir(folder, version_base=None):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path) -> None:
-    pytest.importorskip("verl")
-    paths = overrides.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
+    needs("verl", extra="train")
+    paths = grpo.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
     wanted, expected = [], {}
     for path in PAPER:
         made = recipe.load(path)
@@ -307,9 +307,7 @@ def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path)
             for run in runs(made):
                 got, name = knobs.resolve(settings, run), f"{path.stem} {backbone} {run.stage}"
                 captions = run.method == "sft"
-                config = (sft if captions else overrides).config(
-                    settings, knobs.backbone(backbone), run, got, paths, 31
-                )
+                config = (sft if captions else grpo).config(settings, knobs.backbone(backbone), run, got, paths, 31)
                 words = overrides.arguments(config, *([sft.ADDED] if captions else []))
                 wanted.append((name, "sft_trainer_engine" if captions else "ppo_trainer", words))
                 freeze = "training.on_verl.freeze_hook" if got.freeze else "training.on_verl.patches.mends_hook"
@@ -318,14 +316,7 @@ def test_verl_accepts_every_shipped_gpu_recipe_on_every_backbone(tmp_path: Path)
     unique = {json.dumps([kind, words]): (name, kind, words) for name, kind, words in wanted}
     file = tmp_path / "configurations.json"
     file.write_text(json.dumps([*unique.values()]))
-    done = subprocess.run(
-        [sys.executable, "-c", COMPOSE, str(file)],
-        env=environment.trainer_environment("cpu"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
+    lines = [json.loads(line) for line in ran(COMPOSE, file).splitlines() if line.startswith('["')]
     assert len(lines) == len(unique)
     for name, got in lines:
         assert got == expected[name], name

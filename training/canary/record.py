@@ -1,6 +1,6 @@
-"""What the canary says: `canary.jsonl` in a stage's folder, one line a look, with a sentence for people.
+"""The canary's report: `canary.jsonl` in a stage's folder, one line per check, and sentences for people.
 
-Read by the supervising process too, so nothing here imports torch or verl.
+The supervising process uses it too, so it imports neither torch nor verl.
 """
 
 import math
@@ -11,9 +11,9 @@ from typing import Any
 from capcurriculum.errors import TrainerError
 from training.canary.rule import Side, Verdict
 
-#: A file beside the stage's log.
+#: The file beside the stage's log.
 FILE = "canary.jsonl"
-#: Rows that are looked at, at most.
+#: At most so many rows are compared.
 ROWS = 4
 
 _NAMES: Mapping[Side, str] = {"trainer": "the trainer", "rollout": "the rollout engine", "": "one of the two"}
@@ -24,11 +24,11 @@ _MEND = (
 
 
 class PixelCanaryError(RuntimeError):
-    """The trainer and the rollout engine do not see the same pictures; ends the trainer from within."""
+    """Trainer and rollout engine do not see the same images; raised in the trainer's process, which it ends."""
 
 
 def planned(pictures: bool | None, save_every: int) -> str:
-    """What a plan says of a stage whose rows have pictures, have none, or are not known to, without a full stop."""
+    """What a dry run says of the canary, without a full stop; `pictures`: whether rows have images, None if unknown."""
     if pictures is False:
         return "no row has a picture, so the pixel canary has nothing to look at"
     some = "" if pictures else "if rows have pictures, "
@@ -49,10 +49,10 @@ def _found(verdict: Verdict) -> str:
     match verdict.state, verdict.kind:
         case "alike", _:
             return "trainer and rollout engine see the pictures alike"
-        case "undecided", _ if math.isfinite(verdict.apart):
-            return "it is undecided whether pictures are seen alike, for other ones hardly move the reply"
         case "undecided", _:
-            return "it is undecided whether pictures are seen alike, for some log-probabilities are no numbers"
+            moved, broken = "other ones hardly move the reply", "some log-probabilities are no numbers"
+            why = moved if math.isfinite(verdict.apart) else broken
+            return f"it is undecided whether pictures are seen alike, for {why}"
         case _, "dropped":
             return f"{who} does not see the pictures, they are dropped on their way to it"
         case _, "shifted":
@@ -72,11 +72,11 @@ def _numbers(verdict: Verdict) -> str:
     )
 
 
-def heard(look: Mapping[str, Any], stage: str, file: Path) -> str:
-    """What is shown of a look, a line of the file.
+def shown(look: Mapping[str, Any], stage: str, file: Path) -> str:
+    """The line to print for a record of the file.
 
     Raises:
-        TrainerError: the two do not see the same pictures.
+        TrainerError: trainer and rollout engine do not see the same images.
     """
     if look["state"] == "fault":
         raise TrainerError(f"The pixel canary ended {stage}: {look['sentence']}; {_MEND}; the numbers are in {file}.")

@@ -1,26 +1,22 @@
-"""What the canary's numbers mean: `judge` turns log-probabilities into a verdict.
+"""The canary's rule: `judge` turns log-probabilities into a verdict.
 
-Both engines give log-probabilities of the same reply. These lengths are compared, each a root mean square over tokens
-in nats:
+Both engines give log-probabilities of the same reply. Distances are root mean squares over tokens, in nats:
 
-- `reaction` of an engine: how far its values move when a row's own picture is replaced;
-- `apart`: how far the two engines are from each other, over all prompts with a row's picture;
-- `noise` and `blank`: the same for prompts without a picture, and with a blank one. What number format and kernels do
-  to these very tokens is in them, so no constant has to know about bfloat16; a blank picture has the vision tower's
-  share too, and stays blank however it is resized.
+- `reaction` of an engine: the change of its values when a row's image is replaced;
+- `apart`: the distance between the engines over all prompts with a row's image;
+- `noise` and `blank`: the same over prompts without an image, and with a blank one. They measure the effect of number
+  format and kernels on these very tokens, so no constant depends on bfloat16.
 
-The engines see alike where `apart` is at most `SHARE` of the stronger reaction, or at most `NOISES` times the noise
-where that is more. The noise is that without pictures or with blank ones, whichever is more; the latter counts no
-further than `BLANKS` of the reaction, for a lost or exchanged picture shows there too. With bfloat16 in both engines
-the micro model was apart 1.4 times that noise at most, and 3.7 to 6 times when the trainer's pictures had lost half
-their resolution. Where the stronger reaction itself is no more than what is allowed (or than `LEAST`), nothing can be
-said: the model does not look at pictures, or not at these.
+The engines agree if `apart` is at most `SHARE` of the stronger reaction, or at most `NOISES` times the noise if that is
+more. The noise is the larger of `noise` and `blank`, the latter capped at `BLANKS` of the reaction because a lost image
+also shows there. With bfloat16 in both engines the micro model had at most 1.4 times that noise, and 3.7 to 6 times
+when the trainer's images had lost half their resolution. If the stronger reaction is within the tolerance or below
+`LEAST`, the check is undecided: the model does not depend on these images.
 
-A fault's kind: an engine that reacts less than `BLIND` of the other has lost the pictures. Else every prompt is asked
-which picture would explain the trainer's values, by the rollout engine's values for all of them: other pictures than
-its own mean that they are exchanged, those of the sequence beside it in the batch that they are one row off, its own
-that the pixels differ. Of two engines that see different pictures, the one in which a row's own picture speaks less
-for the right answer is named, if the difference is clear.
+An engine that reacts less than `BLIND` of the other has lost the images. Otherwise each prompt is matched with the
+image for which the rollout engine's values are nearest to the trainer's: other rows' images are swapped, those of the
+neighbouring sequence shifted, and its own have other pixels. The side at fault is the one in which a row's own image
+favours the gold answer less, if the difference is clear.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,21 +25,21 @@ from typing import Literal
 
 import numpy as np
 
-#: Pictures that are no row's.
+#: Numbers of images that belong to no row.
 BLANK, NONE = -1, -2
-#: Of the stronger reaction, what the engines may be apart.
+#: Tolerance of `apart`, as a share of the stronger reaction.
 SHARE = 0.05
-#: How many times the noise they may be apart.
+#: Tolerance of `apart`, as a multiple of the noise.
 NOISES = 3.0
-#: Of the stronger reaction, how much of the distance with blank pictures is taken for noise.
+#: Largest part of the distance with blank images that counts as noise, as a share of the stronger reaction.
 BLANKS = 0.125
-#: Nats below which nothing counts as a reaction: a thousand times float32's resolution of a log-probability near 10.
+#: Smallest reaction, in nats: a thousand times float32's resolution of a log-probability near 10.
 LEAST = 1e-3
-#: Share of the other's reaction below which an engine does not see.
+#: An engine that reacts less than this share of the other does not see the images.
 BLIND = 0.25
-#: Share of prompts explained by another picture from which on the pictures are exchanged.
+#: Above this share of prompts explained by another image, images are swapped.
 _EXCHANGED = 0.25
-#: How many more of all prompts, as a share, are explained by the sequence on one side than by that on the other.
+#: Above this difference between the shares explained by the next and by the previous sequence, images are shifted.
 _SHIFTED = 0.4
 
 State = Literal["alike", "undecided", "fault"]
@@ -53,11 +49,11 @@ Side = Literal["", "trainer", "rollout"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One prompt as both engines scored it.
+    """One prompt as both engines scored it; lists of them are in the order of the trainer's batch.
 
-    `picture` is the number of the row whose picture was shown, `BLANK` or `NONE`. The log-probabilities are of the
-    reply's tokens, in nats. `grown` is how many more tokens of prompt the rollout engine had than the trainer. A list
-    of them is in the order of the trainer's batch.
+    `picture` is the number of the row whose image was shown, `BLANK` or `NONE`. `trainer` and `rollout` are the
+    log-probabilities of the reply's tokens in nats, `grown` is the rollout engine's prompt length minus the trainer's
+    in tokens.
     """
 
     row: int
@@ -69,9 +65,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`kind` and `side` say what is wrong and where, as far as known; lengths are in nats (see the module).
+    """`kind` and `side` are "" where there is no fault or they are unknown; distances are in nats (see the module).
 
-    `grown` is how many more tokens of a prompt the rollout engine had than the trainer, where it differs most.
+    `grown` is the largest difference of prompt lengths, rollout engine minus trainer, in tokens.
     """
 
     state: State
@@ -87,7 +83,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """One engine's log-probabilities by row and picture."""
+    """One engine's log-probabilities by (row, image)."""
 
     of: dict[tuple[int, int], "np.ndarray"]
 
@@ -99,14 +95,14 @@ class _Values:
         )
 
     def preference(self) -> float:
-        """By how much a row's own picture makes the reply, which is right for it, more probable than others do."""
-        own = [value.mean() for (row, picture), value in self.of.items() if picture == row]
+        """The mean log-probability of the gold answer with its row's image minus that with others."""
+        right = [value.mean() for (row, picture), value in self.of.items() if picture == row]
         others = [value.mean() for (row, picture), value in self.of.items() if picture not in (row, NONE)]
-        return float(np.mean(own) - np.mean(others)) if own and others else 0.0
+        return float(np.mean(right) - np.mean(others)) if right and others else 0.0
 
 
 def judge(readings: Sequence[Reading]) -> Verdict:
-    """The verdict over one look; without a prompt that has a picture, or with values that are no numbers, undecided."""
+    """The verdict on one check; undecided if no prompt has an image or a value is not finite."""
     shown = [one for one in readings if one.picture != NONE]
     trainer = _Values({(one.row, one.picture): np.array(one.trainer) for one in readings})
     rollout = _Values({(one.row, one.picture): np.array(one.rollout) for one in readings})
@@ -137,7 +133,7 @@ def _kind(shown: Sequence[Reading], trainer: _Values, rollout: _Values) -> Kind:
     wrong = [number for number, one in enumerate(shown) if seen[number] != one.picture]
     if len(wrong) <= _EXCHANGED * len(shown):
         return "resized"
-    # Of pictures swapped in pairs as many are the next sequence's as the one's before.
+    # Images swapped in pairs match the next sequence as often as the previous one.
     ahead, behind = (
         np.mean([seen[number] == shown[(number + beside) % len(shown)].picture for number in range(len(shown))])
         for beside in (1, -1)
@@ -146,7 +142,7 @@ def _kind(shown: Sequence[Reading], trainer: _Values, rollout: _Values) -> Kind:
 
 
 def _explained_by(one: Reading, trainer: _Values, rollout: _Values) -> int:
-    """The picture whose values in the rollout engine are nearest to the trainer's."""
+    """The image whose values in the rollout engine are nearest to the trainer's."""
     value = trainer.of[one.row, one.picture]
     distances = {
         picture: _length([value - other])
@@ -157,10 +153,10 @@ def _explained_by(one: Reading, trainer: _Values, rollout: _Values) -> int:
 
 
 def _astray(trainer: _Values, rollout: _Values) -> Side:
-    told, heard = trainer.preference(), rollout.preference()
-    if max(told, heard) <= 0 or min(told, heard) > max(told, heard) / 2:
+    low, high = sorted((trainer.preference(), rollout.preference()))
+    if high <= 0 or low > high / 2:
         return ""
-    return "trainer" if told < heard else "rollout"
+    return "trainer" if trainer.preference() == low else "rollout"
 
 
 def _apart(readings: Iterable[Reading]) -> float:

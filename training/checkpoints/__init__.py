@@ -1,1 +1,1 @@
-"""Checkpoints: the first parent, selection, export and verification."""
+"""Checkpoints: the first parent, export and verification."""

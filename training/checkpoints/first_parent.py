@@ -1,7 +1,6 @@
-"""Where the first parent of a chain is: a folder, a checkpoint shipped with the package, or one in the Hub's cache.
+"""The first parent of a chain: a folder, a checkpoint shipped with the package, or one in the Hub's cache.
 
-Nothing is downloaded here; a training that finds no weights says how to fetch them before it starts anything. Weights
-are not read either: their names stand in the files' headers.
+Nothing is downloaded; the error for missing weights says how to fetch them. Only the headers of weight files are read.
 """
 
 from pathlib import Path
@@ -40,7 +39,7 @@ def tensor_names(folder: Path) -> list[str]:
     """The names of a checkpoint's weights, in the order of its files.
 
     Raises:
-        TrainerError: a file is no safetensors file.
+        TrainerError: a file is not a safetensors file.
     """
     names: list[str] = []
     for path in sorted(folder.glob("*.safetensors")):

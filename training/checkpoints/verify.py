@@ -1,8 +1,7 @@
-"""Load a trained checkpoint once, as its users will, ask it one question, and say what is wrong with it.
+"""Load a trained checkpoint with transformers, ask it one question, and report what is wrong with it.
 
-`python -m training.checkpoints.verify CHECKPOINT PARENT [FROZEN]` prints one line of JSON,
-`{"fault": "", "reply": ...}` when nothing is. A process of its own, so that the caller
-imports no torch and gets all memory back.
+`python -m training.checkpoints.verify CHECKPOINT PARENT [FROZEN]` prints one line of JSON, `{"fault": "", "reply":
+...}` if nothing is. It runs as a separate process, so the caller imports no torch and gets all memory back.
 """
 
 import json
@@ -13,19 +12,20 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from capcurriculum import prompts
+from training.checkpoints.rewriting import located, read
 
 _QUESTION = "What colour is the picture?\nOptions:\nA: red\nB: green\nC: grey\nD: blue\n"
-_TOKENS = 24  # of the reply; enough to see that it can speak
+_TOKENS = 24  # of the reply
 
 
 def examine(folder: Path, parent: Path, frozen: str = "") -> tuple[str, str]:
-    """(what is wrong with the checkpoint in `folder` as the offspring of `parent`, its reply); "" if nothing is.
+    """(the fault of the checkpoint in `folder`, its reply); the fault is "" if there is none.
 
-    Weights in whose names `frozen`, a regular expression, is found must be the parent's, bit for bit.
+    It is compared with its `parent`: some weights must differ, and those in whose names the regular expression `frozen`
+    is found must not.
     """
     model, report = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto", output_loading_info=True)
     absent = sorted(report["missing_keys"])
@@ -34,47 +34,33 @@ def examine(folder: Path, parent: Path, frozen: str = "") -> tuple[str, str]:
     broken = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
     if broken:
         return f"{len(broken)} tensors are not finite, the first is {broken[0]}", ""
-    before, after = _locate(parent), _locate(folder)
-    changed = [name for name in sorted(before.keys() & after.keys()) if _differs(name, before, after)]
+    before, after = located(parent), located(folder)
+    names = sorted(before.keys() & after.keys())
+    changed = [name for name in names if not torch.equal(read(before, name).float(), read(after, name).float())]
     if not changed:
         return "its weights equal the parent's, so the run has taught it nothing", ""
-    melted = [name for name in changed if frozen and re.search(frozen, name)]
-    if melted:
-        return f"{len(melted)} weights that were to be frozen have changed, the first is {melted[0]}", ""
+    thawed = [name for name in changed if frozen and re.search(frozen, name)]
+    if thawed:
+        return f"{len(thawed)} weights that were to be frozen have changed, the first is {thawed[0]}", ""
     reply = _reply(model, folder)
     return ("" if reply.strip() else "it answers a question about a picture with nothing"), reply
 
 
 def _reply(model: Any, folder: Path) -> str:
-    """What the checkpoint says, in its own chat format, of a grey picture."""
+    """The greedy reply to a question about a grey image, in the model's chat format."""
     processor = AutoProcessor.from_pretrained(folder)
-    picture = {"type": "image", "image": Image.new("RGB", (96, 96), (128, 128, 128))}
-    text = {"type": "text", "text": _QUESTION}
+    image = {"type": "image", "image": Image.new("RGB", (96, 96), (128, 128, 128))}
     turns = [
         {"role": "system", "content": [{"type": "text", "text": prompts.system()}]},
-        {"role": "user", "content": [picture, text]},
+        {"role": "user", "content": [image, {"type": "text", "text": _QUESTION}]},
     ]
-    asked = processor.apply_chat_template(
+    inputs = processor.apply_chat_template(
         turns, tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
     )
     with torch.inference_mode():
-        said = model.eval().generate(**asked.to(model.dtype), max_new_tokens=_TOKENS, do_sample=False)
-    replies: list[str] = processor.batch_decode(said[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
+        output = model.eval().generate(**inputs.to(model.dtype), max_new_tokens=_TOKENS, do_sample=False)
+    replies: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return replies[0]
-
-
-def _locate(folder: Path) -> dict[str, Path]:
-    """Tensor name -> the file that holds it."""
-    where: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            where |= dict.fromkeys(file.keys(), path)
-    return where
-
-
-def _differs(name: str, before: dict[str, Path], after: dict[str, Path]) -> bool:
-    with safe_open(before[name], framework="pt") as old, safe_open(after[name], framework="pt") as new:
-        return not torch.equal(old.get_tensor(name).float(), new.get_tensor(name).float())
 
 
 if __name__ == "__main__":

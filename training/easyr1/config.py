@@ -1,7 +1,7 @@
-"""The configuration of one stage in EasyR1's words, nested as its YAML file is.
+"""EasyR1's configuration of one stage, nested as in its YAML file.
 
-What our rows and its loader have in common is the human half of a row: problem, answer, images. It knows no system
-turn, so the system prompt goes before the problem by its template (`format_prompt`).
+EasyR1 reads the columns problem, answer and images of a row. It has no system turn, so its template (`format_prompt`)
+puts the system prompt before the problem.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ _HERE = Path(__file__).parent
 
 
 def check_backbone(recipe: TrainingRecipe, base: Backbone) -> None:
-    """Refuse a backbone that EasyR1 cannot train.
+    """Check that EasyR1 can train the backbone.
 
     Raises:
-        TrainerError: naming it.
+        TrainerError: it cannot.
     """
     if "InternVL" in base.processor:
         raise TrainerError(
@@ -26,9 +26,9 @@ def check_backbone(recipe: TrainingRecipe, base: Backbone) -> None:
             f"scripts for it need a fork that was never published; take qwen3_vl_8b or qwen2_5_vl_7b."
         )
     if base.template:
-        told = ", ".join(f"{name}: {str(value).lower()}" for name, value in base.template.items())
+        needed = ", ".join(f"{name}: {str(value).lower()}" for name, value in base.template.items())
         raise TrainerError(
-            f"EasyR1 gives a chat template no arguments, and {recipe.backbone} needs {told}; leave out --engine and "
+            f"EasyR1 gives a chat template no arguments, and {recipe.backbone} needs {needed}; leave out --engine and "
             f"use verl."
         )
     if (recipe.device or base.device) == "cpu":
@@ -36,10 +36,10 @@ def check_backbone(recipe: TrainingRecipe, base: Backbone) -> None:
 
 
 def check(knobs: Knobs, run: StageRun) -> None:
-    """Refuse a stage that EasyR1 cannot train.
+    """Check that EasyR1 can train the stage.
 
     Raises:
-        TrainerError: naming it.
+        TrainerError: it cannot.
     """
     if run.method == "sft":
         raise TrainerError(f"EasyR1 has no supervised trainer for stage {run.stage}; leave out --engine and use verl.")
@@ -58,7 +58,7 @@ def check(knobs: Knobs, run: StageRun) -> None:
 def config(
     recipe: TrainingRecipe, base: Backbone, stage: str, knobs: Knobs, rows: Path, model: str, target: Path
 ) -> dict[str, Any]:
-    """One stage: `rows` is the folder of its files, `model` what it starts from, `target` the folder it writes in."""
+    """EasyR1's keys; `rows` is the folder of the stage's files, `model` its parent, `target` its output folder."""
     return {
         "data": _data(recipe, knobs, rows, target),
         "algorithm": {
@@ -91,7 +91,7 @@ _FSDP: dict[str, Any] = {"enable_full_shard": True, "enable_cpu_offload": False,
 def _data(recipe: TrainingRecipe, knobs: Knobs, rows: Path, target: Path) -> dict[str, Any]:
     return {
         "train_files": f"{rows}@train",
-        "val_files": f"{rows}@{'validation' if knobs.validate_every else 'train'}",  # read also where never asked
+        "val_files": f"{rows}@{'validation' if knobs.validate_every else 'train'}",  # read even if it never validates
         "prompt_key": "problem",
         "answer_key": "answer",
         "image_key": "images",
@@ -165,6 +165,6 @@ def _trainer(recipe: TrainingRecipe, base: Backbone, stage: str, knobs: Knobs, t
         "save_freq": knobs.save_every,
         "save_limit": knobs.keep_checkpoints,
         "save_checkpoint_path": str(target),
-        # A folder of its own for every stage, so that what is found there is never another run's.
+        # Safe, since every stage has its own folder.
         "find_last_checkpoint": True,
     }

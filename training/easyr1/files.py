@@ -1,7 +1,7 @@
-"""Everything EasyR1 needs for a chain, as files: a configuration for each stage, the template, and one script.
+"""The files EasyR1 needs for a chain: one configuration per stage, the prompt template, and one script.
 
-The script is for a checkout of the pinned commit with this package installed beside it. Between stages it merges the
-shards that EasyR1 saves into loadable weights, which the release's own quick start forgets.
+The script runs in a checkout of the pinned commit with this package installed. Between stages it merges the shards that
+EasyR1 saves into loadable weights, which the release's quick start omits.
 """
 
 import glob
@@ -23,10 +23,10 @@ SCRIPT = "run.sh"
 
 
 def files(links: Links) -> dict[str, str]:
-    """File name -> its text, in the order in which they are used.
+    """File name -> text, in order of use.
 
     Raises:
-        TrainerError: EasyR1 cannot do what a stage asks for.
+        TrainerError: EasyR1 cannot train a stage as the recipe says.
     """
     folder = links.folder / "easyr1"
     model = str(links.settings.model or links.base.model)
@@ -35,9 +35,9 @@ def files(links: Links) -> dict[str, str]:
     for link, stage in zip(links.links, links.stages, strict=True):
         check(link.knobs, link.run)
         target = folder / stage.stage
-        said = config(links.settings, links.base, stage.stage, link.knobs, _folder(link.files.train), model, target)
+        keys = config(links.settings, links.base, stage.stage, link.knobs, _folder(link.files.train), model, target)
         file = folder / f"{stage.stage}.yaml"
-        made[file.name] = _written(said, file)
+        made[file.name] = _yaml(keys, file)
         actor = target / f"global_step_{stage.total_steps}" / "actor"
         script += [f"# {stage.stage}: {stage.total_steps} steps"]
         script += [f"python3 -m verl.trainer.main config={shlex.quote(str(file))}"]
@@ -72,8 +72,8 @@ def _folder(paths: tuple[Path, ...]) -> Path:
     folder = folders.pop()
     if "@" in str(folder):
         raise TrainerError(f"EasyR1 takes what follows an @ for a split; move the run {folder} to a path without one.")
-    # It needs a folder of that very name and hands it to `datasets`, which resolves links and then reads a pattern: for
-    # the run `a[1]` it would train on the rows of `a1` without a word. So neither escaping nor a link helps.
+    # It checks that the folder exists and passes it to `datasets`, which resolves links and expands patterns: for the
+    # run `a[1]` it would silently train on the rows of `a1`. So neither escaping nor a link helps.
     if any(glob.has_magic(path) or "::" in path for path in (str(folder), str(folder.resolve()))):
         raise TrainerError(
             f"EasyR1 takes *, ?, [ and :: in a path for a pattern of other files; move the run {folder} to a path "
@@ -82,15 +82,15 @@ def _folder(paths: tuple[Path, ...]) -> Path:
     return folder
 
 
-def _written(said: dict[str, Any], file: Path) -> str:
-    """The text of a configuration's file, as EasyR1 reads it back.
+def _yaml(keys: dict[str, Any], file: Path) -> str:
+    """The text of a configuration file.
 
     Raises:
-        TrainerError: a path in it, or the file's own on the command line, would be read as another.
+        TrainerError: EasyR1 would read a path in it, or the file's own on the command line, as something else.
     """
-    text = yaml.safe_dump(said, sort_keys=False)
+    text = yaml.safe_dump(keys, sort_keys=False)
     try:
-        plain = yaml.safe_load(str(file)) == str(file)  # which is how OmegaConf reads a word of the command line
+        plain = yaml.safe_load(str(file)) == str(file)  # as OmegaConf parses a command-line argument
     except yaml.YAMLError:
         plain = False
     if not plain or "${" in text + str(file):

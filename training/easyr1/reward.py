@@ -1,7 +1,7 @@
-"""The project's reward with the signature of EasyR1's `batch` rewards, which are passed no options and no kind.
+"""The reward with the signature of EasyR1's `batch` rewards, which get no options and no answer kind.
 
-An answer that is one of the letters A to D is then graded as a choice by its letter; whoever boxes an option's text in
-place of its letter is read as saying nothing, where the verl reward would know the option.
+A gold answer that is one of the letters A to D is graded as a choice by its letter. A reply that boxes an option's text
+is unparsed here, while the verl reward recognizes the option.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 from capcurriculum.rows import LETTERS
 from training.reward import ACCURACY_WEIGHT, FORMAT_WEIGHT, compute_scores
 
-#: What EasyR1 reads: the name it prints, and that all replies of a step come at once.
+#: EasyR1 reads the name it prints, and that the function gets all replies of a step at once.
 REWARD_NAME, REWARD_TYPE = "capcurriculum", "batch"
 _OPTIONS = {"options": [f"option {letter}" for letter in LETTERS]}
 

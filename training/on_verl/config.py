@@ -1,68 +1,26 @@
-"""The verl 0.9.1 configuration of one stage's run, as hydra overrides.
+"""The verl 0.9.1 GRPO configuration of one stage, as dotted keys.
 
-One function for every machine: the GPU and the CPU configuration share all that is learned, and `_CPU` is the one place
-that says how a CPU differs. Order lives in the data, so nothing shuffles it unasked, and nothing may drop a row: an
-overlong prompt is an error.
+GPU and CPU runs share every key that affects learning; `_CPU` holds all differences. Row order lives in the data files,
+so verl shuffles only if the recipe says so, and it drops no row: an overlong prompt is an error.
 """
 
 import glob
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capcurriculum.recipe.training import StageRun, TrainingRecipe
 from training.knobs import Backbone, Knobs
-from training.on_verl import freeze, lora, recipe_keys, reward_keys
+from training.on_verl import freeze, lora, recipe_keys
+from training.on_verl.overrides import FREEZE, TEMPLATE
 from training.on_verl.patches import mends
+from training.on_verl.reward_keys import reward_keys
 
 _HERE = Path(__file__).parent
 
-#: Keys (or their beginnings) that say where things are, how a run is watched and how fast it goes, not what is learned.
-NO_EFFECT = (
-    "actor_rollout_ref.actor.fsdp_config.param_offload",
-    "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size",
-    "actor_rollout_ref.actor.fsdp_config.use_orig_params",
-    "actor_rollout_ref.actor.checkpoint.",
-    "actor_rollout_ref.actor.use_dynamic_bsz",  # the loss is a mean over the tokens of the whole mini-batch
-    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
-    "actor_rollout_ref.model.path",
-    "actor_rollout_ref.model.use_fused_kernels",
-    "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size",
-    "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu",
-    "actor_rollout_ref.ref.log_prob_use_dynamic_bsz",
-    "actor_rollout_ref.rollout.agent.",
-    "actor_rollout_ref.rollout.checkpoint_engine.",
-    "actor_rollout_ref.rollout.gpu_memory_utilization",
-    "actor_rollout_ref.rollout.layered_summon",
-    "actor_rollout_ref.rollout.load_format",
-    "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu",
-    "actor_rollout_ref.rollout.log_prob_use_dynamic_bsz",
-    "actor_rollout_ref.rollout.val_kwargs.",
-    "data.custom_cls.path",
-    "data.dataloader_num_workers",
-    "data.train_files",
-    "data.val_files",
-    "ray_kwargs.",
-    "reward.custom_reward_function.path",
-    "reward.num_workers",
-    "trainer.default_local_dir",
-    "trainer.experiment_name",
-    "trainer.log_val_generations",
-    "trainer.logger",
-    "trainer.max_actor_ckpt_to_keep",
-    "trainer.project_name",
-    "trainer.save_freq",
-    "trainer.test_freq",
-    "trainer.val_before_train",
-    "trainer.validation_data_dir",
-    "trainer.v1.sampler.",
-    "transfer_queue.",
-)
-
-#: All that a CPU needs beyond the shared keys; float32 because a CPU gains nothing from halves, few of every worker
-#: because each costs a second or two and half a gigabyte (the two that prepare rollouts keep one core each busy), no
-#: CUDA-only attention, and an engine that keeps its memory.
+#: The keys of a CPU run. float32, because a CPU gains nothing from half precision; as few worker processes as possible,
+#: because each takes a second or two and half a gigabyte (the two agent-loop workers keep one core each busy); no
+#: CUDA-only attention; and an engine that keeps its memory.
 _CPU: dict[str, Any] = {
     "trainer.device": "cpu",
     "actor_rollout_ref.model.override_config.attn_implementation": "sdpa",
@@ -87,44 +45,16 @@ _CPU: dict[str, Any] = {
     "ray_kwargs.ray_init._node_ip_address": "127.0.0.1",
 }
 
-#: How keys of the chat template's arguments begin.
-TEMPLATE = "data.apply_chat_template_kwargs."
-
-#: Keys that verl's packaged configuration does not name and hydra therefore has to add.
-_ADDED = (
-    "actor_rollout_ref.actor.fsdp_config.mixed_precision.",
-    "actor_rollout_ref.ref.fsdp_config.mixed_precision.",
-    "actor_rollout_ref.model.override_config.",
-    "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
-    "actor_rollout_ref.rollout.enable_sleep_mode",
-    "actor_rollout_ref.rollout.engine_kwargs.vllm.",
-    TEMPLATE,
-    "data.max_pixels",
-    "data.min_pixels",
-    "ray_kwargs.ray_init.num_gpus",
-    "ray_kwargs.ray_init.include_dashboard",
-    "ray_kwargs.ray_init.object_store_memory",
-    "ray_kwargs.ray_init._node_ip_address",
-    "ray_kwargs.ray_init.address",
-    "ray_kwargs.ray_init.runtime_env.",
-    *reward_keys.ADDED,
-)
-
-
-#: verl imports the module of its loops' manager in the trainer's process, and the loops in those that prepare rollouts.
+#: verl imports the manager's module in the trainer's process, and the loops in the agent-loop workers.
 _CANARY = {
     "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "training.canary.hook.WatchedAgentLoops",
     "actor_rollout_ref.rollout.agent.agent_loop_config_path": str(_HERE.parent / "canary" / "loop.yaml"),
 }
 
-#: Ray carries its environment to every node, which the shell's does not reach.
-_CARRIED = "ray_kwargs.ray_init.runtime_env.env_vars."
-_FREEZE = f"{_CARRIED}{freeze.VARIABLE}"
-
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a stage's run reads and writes; what validation hears goes to `validation`, a file for each step."""
+    """What a stage's run reads and writes; verl dumps each validation to `validation`, one file a step."""
 
     train: tuple[Path, ...]
     val: tuple[Path, ...]
@@ -146,50 +76,66 @@ def config(
     """verl's dotted keys and their values.
 
     Args:
-        recipe: the training section; `base`, `run` and `knobs` are its backbone, its stage and what both come to.
-        paths: where the run reads and writes.
-        total_steps: the plan's own number, so that both count alike.
-        first: whether the stage is the first of its chain. What all stages are validated on is validated before the
-            first one only, since the end of a stage is the beginning of the next.
+        recipe: the training section. base: its backbone. run: its stage. knobs: the knobs resolved from these three.
+        paths: what the run reads and writes. total_steps: the plan's number of steps. first: whether this is the first
+        GRPO stage of the chain. With `validate_on: all` only the first validates before
+            its first step, since a later stage starts from a checkpoint that was just validated on the same rows.
+
+    Raises:
+        RecipeError: `training.reward` or a key of `training.verl` is not valid.
     """
-    device = recipe.device or base.device
     keys = _data(base, recipe, knobs, paths) | _algorithm(base, recipe, knobs) | _rollout(base, recipe, knobs, paths)
-    keys |= _passes(base, knobs) | _hooks(knobs) | _lora(knobs) | reward_keys.reward_keys(recipe.reward, knobs)
-    keys |= _CANARY if recipe.canary else {}
-    keys |= {
+    keys |= _passes(base, knobs) | _hooks(knobs) | lora.keys(knobs, "actor_rollout_ref.model")
+    if knobs.lora_rank:  # verl then sends vLLM only the adapters, layer by layer, and vLLM loads the weights itself
+        rollout = "actor_rollout_ref.rollout"
+        keys |= {f"{rollout}.load_format": "safetensors", f"{rollout}.layered_summon": True}
+    keys |= reward_keys(recipe.reward, knobs) | (_CANARY if recipe.canary else {})
+    keys |= _trainer(recipe, base, run, knobs, paths) | {
+        "trainer.total_training_steps": total_steps,
+        "trainer.val_before_train": bool(knobs.validate_every) and (first or recipe.validate_on == "own"),
+    }
+    if recipe.ray:
+        keys["ray_kwargs.ray_init.address"] = recipe.ray
+    if (recipe.device or base.device) == "cpu":
+        # verl's workers request Ray's GPU resource, so a CPU run declares logical GPUs.
+        keys |= _CPU | {"ray_kwargs.ray_init.num_gpus": recipe.gpus or base.gpus}
+    return keys | recipe_keys.checked(recipe.verl | run.verl, run.stage)
+
+
+def _trainer(recipe: TrainingRecipe, base: Backbone, run: StageRun, knobs: Knobs, paths: Paths) -> dict[str, Any]:
+    return {
         **tracking(recipe, run),
         "trainer.log_val_generations": recipe.log_samples,
         "trainer.n_gpus_per_node": recipe.gpus or base.gpus,
         "trainer.nnodes": recipe.nodes,
         "trainer.total_epochs": knobs.epochs,
-        "trainer.total_training_steps": total_steps,
         "trainer.save_freq": knobs.save_every,
         "trainer.test_freq": knobs.validate_every or -1,
-        "trainer.val_before_train": bool(knobs.validate_every) and (first or recipe.validate_on == "own"),
         "trainer.validation_data_dir": str(paths.validation) if knobs.validate_every and paths.validation else None,
         "trainer.max_actor_ckpt_to_keep": knobs.keep_checkpoints,
         "trainer.default_local_dir": str(paths.checkpoints),
         "trainer.resume_mode": "auto",
-        # Only reads what passes through it, and says what the rewards said (see `sampler`).
+        # Adds metrics of the rewards and changes no batch.
         "trainer.v1.sampler.custom_sampler.path": str(_HERE / "sampler.py"),
-        "trainer.v1.sampler.custom_sampler.name": "ToldReplayBuffer",
-        # Loadable weights with every checkpoint (see `export`); resuming reads the trainer's own.
+        "trainer.v1.sampler.custom_sampler.name": "RewardMetricsBuffer",
+        # `hf_model` are the loadable weights that `checkpoints.export` reads; resuming loads the others.
         "actor_rollout_ref.actor.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
         "actor_rollout_ref.actor.checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
-    if recipe.ray:
-        keys["ray_kwargs.ray_init.address"] = recipe.ray
-    logical = {"ray_kwargs.ray_init.num_gpus": recipe.gpus or base.gpus}  # what verl's workers ask Ray for
-    return keys | (_CPU | logical if device == "cpu" else {}) | recipe_keys.checked(recipe.verl | run.verl, run.stage)
 
 
 def tracking(recipe: TrainingRecipe, run: StageRun) -> dict[str, Any]:
-    """Where metrics go: the console, the file that is read here (`metrics`), and the recipe's trackers."""
+    """Metrics go to the console, to the file that `supervise.metrics` reads, and to the recipe's trackers."""
     return {
         "trainer.project_name": recipe.project,
         "trainer.experiment_name": "-".join(part for part in (recipe.run_name, run.stage) if part),
         "trainer.logger": ["console", "file", *recipe.logger],
     }
+
+
+def template(base: Backbone) -> dict[str, Any]:
+    """The chat template's arguments, the same for the GRPO and the supervised trainer."""
+    return {f"{TEMPLATE}{name}": value for name, value in base.template.items()}
 
 
 def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) -> dict[str, Any]:
@@ -214,13 +160,8 @@ def _data(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths) ->
 
 
 def _patterns(paths: tuple[Path, ...]) -> list[str]:
-    """verl hands them to `datasets`, which would take a path with a bracket for a pattern of others."""
+    """The paths escaped for `datasets`, which verl passes them to and which expands patterns."""
     return [glob.escape(str(path)) for path in paths]
-
-
-def template(base: Backbone) -> dict[str, Any]:
-    """The arguments of the chat template, for the GRPO and the supervised trainer alike."""
-    return {f"{TEMPLATE}{name}": value for name, value in base.template.items()}
 
 
 def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str, Any]:
@@ -245,13 +186,13 @@ def _algorithm(base: Backbone, recipe: TrainingRecipe, knobs: Knobs) -> dict[str
         f"{actor}.optim.min_lr_ratio": knobs.min_lr_ratio,
         f"{actor}.optim.weight_decay": knobs.weight_decay,
         f"{actor}.optim.clip_grad": knobs.grad_clip,
-        # Updates of 1e-6 vanish in bfloat16 weights under plain AdamW, so the trained weights are float32 everywhere.
+        # Trained weights are always float32: plain AdamW loses updates of 1e-6 in bfloat16 weights.
         f"{actor}.fsdp_config.model_dtype": "fp32",
         f"{actor}.fsdp_config.dtype": base.dtype,
         f"{actor}.fsdp_config.optimizer_offload": knobs.offload_optimizer,
         f"{actor}.fsdp_config.param_offload": knobs.offload_parameters,
         f"{reference}.fsdp_config.model_dtype": model_dtype,
-        # Without these verl computes in bfloat16 whatever `dtype` says, which a CPU emulates at a tenth of the speed.
+        # Without these verl computes in bfloat16 whatever `dtype` is, and a CPU emulates that at a tenth of the speed.
         f"{actor}.fsdp_config.mixed_precision.param_dtype": model_dtype,
         f"{actor}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
         f"{reference}.fsdp_config.mixed_precision.param_dtype": model_dtype,
@@ -281,60 +222,30 @@ def _rollout(base: Backbone, recipe: TrainingRecipe, knobs: Knobs, paths: Paths)
 
 
 def _passes(base: Backbone, knobs: Knobs) -> dict[str, Any]:
-    """How the sequences of a step are cut into passes over the model; no loss or gradient depends on it."""
-    actor, log_probs = "actor_rollout_ref.actor", ("actor_rollout_ref.ref", "actor_rollout_ref.rollout")
+    """How verl groups the sequences of a step into forward passes; neither loss nor gradient depends on it."""
+    actor, reference, rollout = (f"actor_rollout_ref.{part}" for part in ("actor", "ref", "rollout"))
+    dynamic = bool(knobs.tokens_per_gpu)
+    size = "max_token_len_per_gpu" if dynamic else "micro_batch_size_per_gpu"
     keys: dict[str, Any] = {
         "actor_rollout_ref.model.use_fused_kernels": base.fused_kernels,
         f"{actor}.fsdp_config.ulysses_sequence_parallel_size": knobs.sequence_parallel,
-        "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size": knobs.sequence_parallel,
-        f"{actor}.use_dynamic_bsz": bool(knobs.tokens_per_gpu),
+        f"{reference}.fsdp_config.ulysses_sequence_parallel_size": knobs.sequence_parallel,
+        f"{actor}.use_dynamic_bsz": dynamic,
+        f"{actor}.ppo_{size}": knobs.tokens_per_gpu or knobs.update_micro_batch,
     }
-    if knobs.tokens_per_gpu:
-        keys[f"{actor}.ppo_max_token_len_per_gpu"] = knobs.tokens_per_gpu
-    else:
-        keys[f"{actor}.ppo_micro_batch_size_per_gpu"] = knobs.update_micro_batch
-    for part in log_probs:
-        keys[f"{part}.log_prob_use_dynamic_bsz"] = bool(knobs.tokens_per_gpu)
-        if knobs.tokens_per_gpu:
-            keys[f"{part}.log_prob_max_token_len_per_gpu"] = knobs.tokens_per_gpu
-        else:
-            keys[f"{part}.log_prob_micro_batch_size_per_gpu"] = knobs.log_prob_micro_batch
+    for part in (reference, rollout):
+        keys[f"{part}.log_prob_use_dynamic_bsz"] = dynamic
+        keys[f"{part}.log_prob_{size}"] = knobs.tokens_per_gpu or knobs.log_prob_micro_batch
     return keys
 
 
 def _hooks(knobs: Knobs) -> dict[str, Any]:
-    """What the trainer's processes import: the mends of verl, and the freezing of weights where some are frozen."""
+    """The module that verl's processes import: fixes of verl, and the freeze where a stage has frozen weights."""
     if not knobs.freeze:
         return {"actor_rollout_ref.model.external_lib": mends.HOOK}
     return {
         "actor_rollout_ref.model.external_lib": freeze.HOOK,
-        "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,  # FSDP1 would melt frozen and trained into one
-        _FREEZE: knobs.freeze,
+        # FSDP1 would flatten frozen and trained weights into one parameter.
+        "actor_rollout_ref.actor.fsdp_config.use_orig_params": True,
+        FREEZE: knobs.freeze,
     }
-
-
-def _lora(knobs: Knobs) -> dict[str, Any]:
-    keys = lora.keys(knobs, "actor_rollout_ref.model")
-    rollout = "actor_rollout_ref.rollout"
-    if knobs.lora_rank:  # vLLM is handed the adapters alone, a layer at a time, and so reads the weights itself
-        keys |= {f"{rollout}.load_format": "safetensors", f"{rollout}.layered_summon": True}
-    return keys
-
-
-def carried(variables: dict[str, str]) -> dict[str, str]:
-    """Environment variables as keys by which Ray sets them in every process of every node."""
-    return {f"{_CARRIED}{name}": value for name, value in variables.items()}
-
-
-def arguments(keys: dict[str, Any], added: tuple[str, ...] = _ADDED) -> list[str]:
-    """The command line's `key=value` words; JSON is what hydra's grammar reads for text, lists and truth values."""
-    return [f"{'+' if key.startswith(added) else ''}{key}={_value(value)}" for key, value in keys.items()]
-
-
-def identity(keys: dict[str, Any]) -> dict[str, Any]:
-    """The keys that can change what is learned; their digest is the run's configuration in the plan."""
-    return {key: value for key, value in keys.items() if key == _FREEZE or not key.startswith(NO_EFFECT)}
-
-
-def _value(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -1,9 +1,8 @@
 # ruff: noqa: D102 (the base class documents the methods)
-"""verl's view of a machine without an accelerator: the CPU as its one device, gloo as its collectives.
+"""verl's platform plugin for a machine without an accelerator: the CPU as its one device, gloo for collectives.
 
-Loaded by verl itself (`VERL_USE_EXTERNAL_MODULES=training.on_verl.cpu_platform`, `VERL_PLATFORM=cpu`). Ray schedules
-verl's workers by a GPU resource, so a CPU
-run declares one logical GPU. Memory figures are the process's resident bytes.
+verl loads it (`VERL_USE_EXTERNAL_MODULES=training.on_verl.cpu_platform`, `VERL_PLATFORM=cpu`). Ray schedules verl's
+workers by a GPU resource, so a CPU run declares one logical GPU. Memory figures are the process's resident bytes.
 """
 
 import resource
@@ -19,7 +18,7 @@ from verl.plugin.platform.platform_manager import PlatformRegistry
 
 
 class _Device(str):
-    """The "device index": usable as a device name, and 0 where verl prints `device:index`."""
+    """The device index: a device name, but 0 where verl formats `device:index`."""
 
     def __format__(self, spec: str) -> str:
         return "0"
@@ -29,38 +28,30 @@ _CPU = _Device("cpu")
 
 
 class _DeviceModule(ModuleType):
-    """Stands where verl uses `torch.cuda`; what it lacks comes from `torch.cpu`."""
+    """Replaces `torch.cuda` in verl; falls back to `torch.cpu`."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch.cpu, name)
 
 
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """A call that means nothing without an accelerator."""
-
-
-def _resident(*args: Any, **kwargs: Any) -> int:
-    return int(psutil.Process().memory_info().rss)
-
-
-def _peak(*args: Any, **kwargs: Any) -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _free_and_total(*args: Any, **kwargs: Any) -> tuple[int, int]:
-    memory = psutil.virtual_memory()
-    return memory.available, memory.total
+def _no_op(*args: Any, **kwargs: Any) -> None:
+    """For calls without a meaning on a CPU."""
 
 
 def _device_module() -> ModuleType:
     module = _DeviceModule("training_cpu_device")
     ignored = "empty_cache synchronize ipc_collect set_device set_per_process_memory_fraction reset_peak_memory_stats"
-    calls: dict[str, Any] = dict.fromkeys(ignored.split(), _nothing)
-    calls |= dict.fromkeys(("memory_allocated", "memory_reserved"), _resident)
-    calls |= dict.fromkeys(("max_memory_allocated", "max_memory_reserved"), _peak)
+    calls: dict[str, Any] = dict.fromkeys(ignored.split(), _no_op)
+    calls |= dict.fromkeys(
+        ("memory_allocated", "memory_reserved"), lambda *args, **kwargs: int(psutil.Process().memory_info().rss)
+    )
+    calls |= dict.fromkeys(
+        ("max_memory_allocated", "max_memory_reserved"),
+        lambda *args, **kwargs: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
     calls |= dict.fromkeys(("manual_seed", "manual_seed_all"), torch.manual_seed)
     calls |= {
-        "mem_get_info": _free_and_total,
+        "mem_get_info": lambda *args, **kwargs: (psutil.virtual_memory().available, psutil.virtual_memory().total),
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: _CPU,
@@ -68,29 +59,17 @@ def _device_module() -> ModuleType:
         "get_rng_state": lambda *args: torch.get_rng_state(),
         "set_rng_state": lambda state, *args: torch.set_rng_state(state),
     }
-    for name, call in calls.items():
-        setattr(module, name, call)
+    vars(module).update(calls)
     return module
-
-
-_MODULE = _device_module()
 
 
 @PlatformRegistry.register(platform="cpu")
 class CpuPlatform(PlatformBase):
-    """See the module; every method answers what verl's base class documents."""
+    """verl's base class documents the members."""
 
-    @property
-    def device_name(self) -> str:
-        return "cpu"
-
-    @property
-    def vendor_name(self) -> str:
-        return "cpu"
-
-    @property
-    def device_module(self) -> ModuleType:
-        return _MODULE
+    device_name = vendor_name = "cpu"
+    device_module = _device_module()
+    set_device = synchronize = set_allocator_settings = empty_cache = profiler_start = profiler_stop = cudart = _no_op
 
     def is_available(self) -> bool:
         return True
@@ -101,23 +80,10 @@ class CpuPlatform(PlatformBase):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device_index: int) -> None:
-        """There is one."""
-
-    def synchronize(self, device_index: int | None = None) -> None:
-        """Nothing runs asynchronously."""
-
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:
-        """The C allocator takes none."""
-
-    def empty_cache(self) -> None:
-        """There is no cache."""
+    manual_seed_all = manual_seed
 
     def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
         return None, None
@@ -132,14 +98,8 @@ class CpuPlatform(PlatformBase):
     def nvtx_range(self, msg: str) -> Iterator[None]:
         yield
 
-    def profiler_start(self) -> None:
-        """No profiler."""
-
-    def profiler_stop(self) -> None:
-        """No profiler."""
-
     def ray_resource_name(self) -> str:
-        return "GPU"  # a logical one, see the module
+        return "GPU"
 
     def ray_noset_envvars(self) -> list[str]:
         return ["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"]
@@ -149,6 +109,3 @@ class CpuPlatform(PlatformBase):
 
     def rollout_env_vars(self) -> dict[str, str]:
         return {}
-
-    def cudart(self) -> None:
-        return None

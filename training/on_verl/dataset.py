@@ -1,7 +1,7 @@
-"""verl's data set with limits on an image's area (verl: `data.custom_cls`).
+"""verl's dataset with limits on image area (verl: `data.custom_cls`).
 
-verl has no setting for them: it hands each image to `qwen_vl_utils`, which reads limits from the image's part of the
-message. So they are written there; training and rollouts then see the same resized image.
+verl has no setting for them: it passes each image to `qwen_vl_utils`, which reads limits from the image's part of the
+message. Writing them there gives training and rollouts the same resized image.
 """
 
 from typing import Any

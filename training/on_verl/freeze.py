@@ -1,26 +1,25 @@
-"""Keep some of a model's weights as they are while the rest is trained.
+"""Freeze some of a model's weights while the rest is trained.
 
-verl 0.9.1 accepts `actor.freeze_vision_tower` and ignores it, so the freeze goes in between its loading of the model
-and its sharding: what is frozen there has no gradient and never reaches the optimizer, under FSDP1 and FSDP2 alike. The
-trainer's processes import `training.on_verl.freeze_hook` because the configuration names it as the model's
-`external_lib`, and find the expression in the environment that Ray carries to every node.
+verl 0.9.1 accepts `actor.freeze_vision_tower` and ignores it. This patch freezes between verl's loading of the model
+and its sharding: frozen weights have no gradient and never reach the optimizer, under FSDP1 and FSDP2. The trainer's
+processes import `training.on_verl.freeze_hook`, which the configuration names as the model's `external_lib`, and read
+the expression from an environment variable that Ray sets on every node.
 """
 
 import os
 import re
 from collections.abc import Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 #: The environment variable that holds the expression.
 VARIABLE = "CAPCURRICULUM_FREEZE"
 #: The module that the trainer's processes import.
 HOOK = "training.on_verl.freeze_hook"
-#: What `freeze: vision` stands for: the vision encoder as Qwen-VL and InternVL name it, Qwen's merger included.
+#: What `freeze: vision` means: the vision encoder as Qwen-VL and InternVL name it, including Qwen's merger.
 VISION = r"(^|\.)(visual|vision_tower|vision_model)\."
-_ENGINE = "verl.workers.engine.fsdp.transformer_impl"
 
 
 def expression(freeze: str) -> str:
@@ -45,45 +44,40 @@ def chosen(names: Sequence[str], freeze: str) -> list[str]:
 
 
 def install() -> None:
-    """Have verl's FSDP engine freeze what the environment says, whenever it is imported."""
+    """Patch verl's FSDP engine when it is imported; the environment names what to freeze.
+
+    Raises:
+        RuntimeError: the environment variable is not set.
+    """
     freeze = os.environ.get(VARIABLE, "")
     if not freeze:
         raise RuntimeError(f"{VARIABLE} is not set in this process, and a stage with frozen weights must not go on.")
-    after_import(_ENGINE, lambda module: _patch(module, freeze))
+    after_import("verl.workers.engine.fsdp.transformer_impl", lambda module: _patch(module, freeze))
 
 
 def _patch(module: ModuleType, freeze: str) -> None:
     engine = module.FSDPEngine
     build_module, build_optimizer = engine._build_module, engine._build_optimizer
 
+    @replaces(engine)
     def _build_module(self: Any) -> Any:
         model = build_module(self)
         if not self.engine_config.forward_only:
-            _freeze(model, freeze, speak=self.rank == 0)
+            _freeze(model, freeze, log=self.rank == 0)
         return model
 
+    @replaces(engine)
     def _build_optimizer(self: Any, model: Any) -> Any:
-        return build_optimizer(self, _Trained(model))
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return build_optimizer(self, SimpleNamespace(parameters=lambda: trained))
 
-    engine._build_module, engine._build_optimizer = _build_module, _build_optimizer
 
-
-def _freeze(model: Any, freeze: str, speak: bool) -> None:
+def _freeze(model: Any, freeze: str, log: bool) -> None:
     parameters = dict(model.named_parameters())
     frozen = chosen(list(parameters), freeze)
     for name in frozen:
         parameters[name].requires_grad_(False)
-    if speak:
+    if log:
         numbers = sum(parameters[name].numel() for name in frozen)
-        of = sum(parameter.numel() for parameter in parameters.values())
-        print(f"freeze: {freeze!r} holds {len(frozen)} of {len(parameters)} tensors, {numbers:,} of {of:,} numbers")
-
-
-class _Trained:
-    """A model as the optimizer is to see it."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def parameters(self) -> list[Any]:
-        return [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        total = sum(parameter.numel() for parameter in parameters.values())
+        print(f"freeze: {freeze!r} holds {len(frozen)} of {len(parameters)} tensors, {numbers:,} of {total:,} numbers")

@@ -1,8 +1,8 @@
-"""Adapters of low rank (LoRA, Hu et al. 2021, arXiv 2106.09685) in the language model, in place of its weights.
+"""LoRA adapters (Hu et al. 2021, arXiv 2106.09685) in the language model, trained in place of its weights.
 
-verl hands the adapters to vLLM beside the weights it loaded, and vLLM applies them in the language model alone, so none
-is put elsewhere: rollouts would come from another model than the one that is trained. What verl saves has the adapters
-apart; `merging` adds them to the weights, so that every checkpoint of a chain is a whole model.
+verl sends vLLM the adapters beside the weights it loaded, and vLLM applies them in the language model alone. Adapters
+elsewhere are therefore excluded: rollouts would come from another model than the trained one. verl saves adapters
+separately; `checkpoints.rewriting` merges them, so every checkpoint of a chain is a whole model.
 """
 
 import re
@@ -14,20 +14,20 @@ from training.on_verl.freeze import VISION, expression
 
 
 def adapted(names: Iterable[str], modules: Sequence[str]) -> list[str]:
-    """Which weights of a checkpoint's files have adapters; files do not name the language model as PEFT sees it."""
+    """The weights of a checkpoint that get adapters; its files do not name the language model as PEFT sees it."""
     ends = tuple(f".{module}.weight" for module in modules)
     return [name for name in names if name.endswith(ends) and not re.search(VISION, name)]
 
 
 def frozen(knobs: Knobs) -> str:
-    """The expression found in the names of all weights that a stage must leave as they are; "" if it may change all."""
+    """A regular expression that finds the names of all weights a stage must not change; "" if it may change all."""
     if not knobs.lora_rank:
         return expression(knobs.freeze)
     return f"{VISION}|^(?!.*[.]({'|'.join(knobs.lora_modules)})[.]weight$)"
 
 
 def keys(knobs: Knobs, model: str) -> dict[str, Any]:
-    """verl's keys below its `model` section; a rank of 0 is its word for none."""
+    """verl's keys below its section `model`; rank 0 disables adapters."""
     return {
         f"{model}.lora_rank": knobs.lora_rank,
         f"{model}.lora_alpha": knobs.lora_alpha,
@@ -36,10 +36,10 @@ def keys(knobs: Knobs, model: str) -> dict[str, Any]:
 
 
 def check(names: Sequence[str], knobs: Knobs) -> None:
-    """Refuse adapters that a model has no place for, or in weights that are to stay as they are.
+    """Check that the model has the layers that get adapters, and that none of them is frozen.
 
     Raises:
-        ValueError: saying which.
+        ValueError: it has none, or one is.
     """
     if not knobs.lora_rank:
         return

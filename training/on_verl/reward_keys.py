@@ -1,7 +1,7 @@
-"""verl's configuration of the reward: which function, with which weights, under which of verl's reward managers.
+"""verl's configuration of the reward: function, weights and reward manager.
 
-A reply's length in tokens is known to verl's managers and not to a reward function, so length is shaped by verl's own
-`dapo` manager, which calls the same function and then adds its soft overlong punishment.
+verl's managers know a reply's length in tokens and a reward function does not, so length is penalized by verl's `dapo`
+manager, which calls the same function and subtracts its soft overlong punishment (DAPO, arXiv 2503.14476).
 """
 
 from pathlib import Path
@@ -11,8 +11,6 @@ from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.training import RewardSection
 from training.knobs import Knobs
 
-#: Keys, or their beginnings, that verl's packaged configuration does not name.
-ADDED = ("reward.custom_reward_function.reward_kwargs.", "reward.reward_kwargs.")
 _FILE = Path(__file__).parents[1] / "reward.py"
 
 
@@ -20,7 +18,7 @@ def reward_keys(section: RewardSection, knobs: Knobs) -> dict[str, Any]:
     """verl's dotted keys for the reward of one stage.
 
     Raises:
-        RecipeError: the punished part of a reply is not shorter than the longest reply.
+        RecipeError: `buffer_tokens` is not less than the maximum response length.
     """
     function = "reward.custom_reward_function"
     keys: dict[str, Any] = {
@@ -39,13 +37,13 @@ def reward_keys(section: RewardSection, knobs: Knobs) -> dict[str, Any]:
             f"training.reward.soft_overlong.buffer_tokens is {buffer}, and a reply has at most "
             f"{knobs.max_response_tokens} tokens (max_response_tokens); make the buffer smaller."
         )
-    punishment = "reward.reward_kwargs.overlong_buffer_cfg"
+    overlong = "reward.reward_kwargs.overlong_buffer_cfg"
     return keys | {
         "reward.reward_manager.name": "dapo",
         "reward.reward_kwargs.max_resp_len": knobs.max_response_tokens,
-        f"{punishment}.enable": True,
-        f"{punishment}.len": buffer,
-        f"{punishment}.penalty_factor": section.soft_overlong.penalty,
-        # verl would add a tensor to the metrics of every reply, which its validation cannot average.
-        f"{punishment}.log": False,
+        f"{overlong}.enable": True,
+        f"{overlong}.len": buffer,
+        f"{overlong}.penalty_factor": section.soft_overlong.penalty,
+        # Would add a tensor to each reply's metrics, which verl's validation cannot average.
+        f"{overlong}.log": False,
     }

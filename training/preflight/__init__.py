@@ -1,5 +1,5 @@
-"""Everything about a training that can be found wrong without a GPU, found at once and before one is taken.
+"""The preflight: all faults of a training that can be found without a GPU, reported at once before it starts.
 
-`inspection` runs the checks and keeps the report; each other module is one kind of check. Nothing here changes a row
-without a record of it, and nothing imports torch into the calling process.
+`inspection` runs the checks and keeps the report; each other module is one kind of check. No row is changed without a
+record, and nothing imports torch into the calling process.
 """

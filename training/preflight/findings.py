@@ -1,16 +1,15 @@
-"""What the checks found, all of it and not the first fault only: each kind once, with its count and a few examples.
+"""What the checks found: every kind of fault once, with its count and a few examples.
 
-A finding is an error, which keeps the training from starting, a warning, or a note of what is as it was asked for and
-may yet surprise. What is not known is said so; it is never taken for good.
+A finding is an error, which keeps the training from starting, a warning, or a note on something that is as configured
+but may surprise. What is unknown is reported as unknown, never taken for good.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """Whether a finding keeps the training from starting; the gravest first."""
+    """Severity of a finding, the highest first; only errors keep the training from starting."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,7 +18,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of fault of one stage; `stage` is "" where it is of the whole training. `text` says what to mend."""
+    """One kind of fault in a stage; `stage` is "" if it is of the whole training. `text` says what to correct."""
 
     check: str
     severity: Severity
@@ -39,14 +38,14 @@ class Finding:
 
 @dataclass
 class Findings:
-    """Findings as they come in; of each kind the first `most` examples are kept, so memory does not grow with rows."""
+    """Collects findings; of each kind the first `most` examples are kept, so memory does not grow with rows."""
 
     most: int = 3
     _kinds: dict[tuple[str, str, str], tuple[Severity, int, list[str]]] = field(default_factory=dict)
 
     def add(self, check: str, severity: Severity, text: str, stage: str = "", example: str = "") -> None:
-        """Count one case of a fault; `text` is the same for all cases of it, `example` is this one."""
-        # A row's own words may hold anything, also what moves a terminal's cursor.
+        """Count one case of a fault; `text` is the same for all its cases, `example` is this one."""
+        # Rows may contain anything, also terminal control sequences.
         example = "".join(sign if sign.isprintable() else "\ufffd" for sign in example)
         _, count, examples = self._kinds.get((check, stage, text), (severity, 0, []))
         if example and len(examples) < self.most:
@@ -66,7 +65,7 @@ class Findings:
         self.add(check, Severity.NOTE, text, stage)
 
     def all(self) -> list[Finding]:
-        """Errors first and notes last, else in the order in which they were found."""
+        """All findings, errors first and notes last, else in the order in which they were found."""
         found = [
             Finding(check, severity, stage, text, count, tuple(examples))
             for (check, stage, text), (severity, count, examples) in self._kinds.items()
@@ -74,10 +73,5 @@ class Findings:
         return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
 
     def errors(self) -> list[Finding]:
-        """Those that keep the training from starting."""
+        """The findings that keep the training from starting."""
         return [finding for finding in self.all() if finding.severity == Severity.ERROR]
-
-    def extend(self, findings: Iterable[Finding]) -> None:
-        """Take over findings made elsewhere."""
-        for one in findings:
-            self._kinds[one.check, one.stage, one.text] = (one.severity, one.count, list(one.examples))

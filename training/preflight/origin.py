@@ -1,7 +1,7 @@
-"""Whose pass rates a training goes by: those of the model it trains, of another, or of one that cannot be compared.
+"""Whether the model that is trained is the one that measured the pass rates.
 
-Order and difficulty of a set are what the measured model found easy. Only names are compared, no weights: a folder and
-an endpoint's own word for what it serves can be anything.
+Order and difficulty of a set are those of the measured model. Only names are compared, not weights; for a folder, or an
+endpoint's own name for its model, the answer is unknown.
 """
 
 import re
@@ -12,14 +12,14 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-#: A snapshot in the Hub's cache, whose folder says which model it is of.
+#: A snapshot in the Hub's cache, whose path contains the model's id.
 _SNAPSHOT = re.compile(r"/models--(.+?)--(.+?)/snapshots/[^/]+$")
 
 
 def sentence(recipe: Recipe, run: Run, trained: str) -> str:
-    """What to say, without a full stop, where `trained` is not known to be what measured; "" where it is.
+    """A text, without a full stop, if `trained` is not known to be the measured model; "" if it is.
 
-    The run's own recipe says what measured, and `recipe` where there is none.
+    The measured model is that of the run's recipe, or of `recipe` if the run has none.
     """
     try:
         made = run.recipe() if (run.path / "recipe.yaml").is_file() else recipe
@@ -29,14 +29,14 @@ def sentence(recipe: Recipe, run: Run, trained: str) -> str:
     same = are_same(measured, trained)
     if same:
         return ""
-    told = f"pass rates were measured with {measured}, and {trained} is trained"
+    text = f"pass rates were measured with {measured}, and {trained} is trained"
     if same is None:
-        return f"{told}: whether these are the same weights is unknown; if not, difficulty and order are {measured}'s"
-    return f"{told}: difficulty and order are {measured}'s"
+        return f"{text}: whether these are the same weights is unknown; if not, difficulty and order are {measured}'s"
+    return f"{text}: difficulty and order are {measured}'s"
 
 
 def are_same(one: str, other: str) -> bool | None:
-    """Whether two names (Hub ids, folders, `micro:NAME`) are of one model; None where names do not tell."""
+    """Whether two names (Hub ids, folders, `micro:NAME`) are of one model; None if unknown."""
     first, second = _known(one), _known(other)
     if one == other or first == second != "":
         return True
@@ -46,7 +46,7 @@ def are_same(one: str, other: str) -> bool | None:
 
 
 def _known(name: str) -> str:
-    """What a name surely is: a Hub id or `micro:NAME` in small letters, or a folder's absolute path; "" if nothing."""
+    """A canonical name: a Hub id or `micro:NAME` in lower case, or a folder's absolute path; "" if it is none."""
     if name.startswith("micro:"):
         return name.lower()
     if Path(name).is_dir():

@@ -1,1 +1,1 @@
-"""A running trainer: its processes, stacks, metrics and live view."""
+"""A running trainer: its processes, stack dumps, metrics and live view."""

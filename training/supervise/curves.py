@@ -1,6 +1,7 @@
-"""Held-out accuracy of each capability, reward, accuracy and response length against step over a training's stages.
+"""Training curves: held-out accuracy by stage, reward, training accuracy and response length against step.
 
-SVG and PNG in the look of `capcurriculum.render.plot`, beside the training and, of several together, in the run.
+SVG and PNG in the style of `capcurriculum.render.plot`, in each training's folder and, for several trainings, in the
+run's.
 """
 
 from collections.abc import Mapping
@@ -15,14 +16,15 @@ from training import selection
 from training.supervise import metrics
 
 METRICS = "metrics.parquet"
-_FEW = 12  # steps up to which every one is marked, and nothing smoothed
+_FEW = 12  # up to so many steps each is marked, and nothing is smoothed
 _NAME = 40  # characters of a name
 
 
 class Panel(NamedTuple):
-    """What one of the axes shows: its label, and verl's metrics by the name of their line.
+    """One subplot: its label, and verl's metrics by the name of their line.
 
-    What is `held_out` is measured now and then, at step 0 and where stages meet too: one line over the whole chain.
+    A `held_out` metric is measured at some steps, step 0 and the ends of stages included, and drawn as one line over
+    the whole chain.
     """
 
     label: str
@@ -31,7 +33,7 @@ class Panel(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What it shows, for who cannot see it."""
+        """What it shows, as alternative text."""
         named = [line for line in self.lines if line]
         return f"{self.label} of {', '.join(named)}" if named else self.label.replace("\n", " ")
 
@@ -50,7 +52,7 @@ def trainings(run_dir: Path) -> dict[str, Path]:
 
 
 def write(run_dir: Path) -> list[Path]:
-    """Draw each training of a run in its own folder, and several together in the run's; returns the files.
+    """Draw each training of a run in its folder, and several together in the run's; returns the files.
 
     Raises:
         TrainerError: no step has been trained.
@@ -65,7 +67,7 @@ def write(run_dir: Path) -> list[Path]:
 
 
 def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
-    """Draw the trainings over each other into `stem`.svg and `stem`.png; a panel that none has numbers for is left out.
+    """Draw the trainings into `stem`.svg and `stem`.png, with the panels of `panels`; returns the files.
 
     Raises:
         RunError: matplotlib is missing.
@@ -76,16 +78,16 @@ def draw(series: Mapping[str, pl.DataFrame], stem: Path) -> list[Path]:
 
 
 def picture(series: Mapping[str, pl.DataFrame], kind: plot.Kind) -> bytes:
-    """What `draw` writes, as the bytes of one file; raises what `draw` raises."""
+    """The bytes of one of the files that `draw` writes; raises what `draw` raises."""
     figure_class = plot.figure_class()
     with plot.style():
         return plot.encoded(_figure(figure_class, series), kind)
 
 
 def panels(series: Mapping[str, pl.DataFrame]) -> list[Panel]:
-    """What is drawn of one training or of several over each other: the panels that any of them has numbers for.
+    """The panels for which any of the trainings has values.
 
-    Held-out accuracy comes first: of one training all stages' in one panel, of several a panel for each.
+    Held-out accuracy comes first: of one training all stages in one panel, of several one panel per stage.
     """
     found: dict[str, str] = {}
     for frame in series.values():
@@ -96,7 +98,8 @@ def panels(series: Mapping[str, pl.DataFrame]) -> list[Panel]:
         first = [Panel("held-out accuracy", found, held_out=True)]
     else:
         first = [Panel(f"{_shown(stage)}\n(held out)", {"": metric}, held_out=True) for stage, metric in found.items()]
-    return [panel for panel in (*first, *PANELS) if any(_has(frame, panel) for frame in series.values())]
+    measured = {name for frame in series.values() for name in frame.columns if frame[name].count()}
+    return [panel for panel in (*first, *PANELS) if measured & set(panel.lines.values())]
 
 
 def _figure(figure_class: Any, series: Mapping[str, pl.DataFrame]) -> Any:
@@ -114,7 +117,7 @@ def _figure(figure_class: Any, series: Mapping[str, pl.DataFrame]) -> Any:
         one.set_ylabel(panel.label)
         if len(panel.lines) > 1:
             one.legend(loc="best", frameon=False, fontsize=8)
-    if len(series) > 1:  # above the panels, where it hides no line; not every training has one in every panel
+    if len(series) > 1:  # one legend above the panels, since not every training has a line in each
         lines = {line.get_label(): line for one in axes for line in one.get_legend_handles_labels()[0]}
         above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": min(3, len(series))}
         axes[0].legend(lines.values(), lines.keys(), frameon=False, **above)
@@ -126,42 +129,31 @@ def _figure(figure_class: Any, series: Mapping[str, pl.DataFrame]) -> Any:
 
 
 def _shown(name: str) -> str:
-    return plot.shown(name, _NAME).lstrip("_")  # what begins so is left out of legends
-
-
-def _has(frame: pl.DataFrame, panel: Panel) -> bool:
-    return any(metric in frame.columns and frame[metric].count() for metric in panel.lines.values())
+    return plot.shown(name, _NAME).lstrip("_")  # matplotlib leaves labels with a leading underscore out of legends
 
 
 def positions(frame: pl.DataFrame) -> pl.DataFrame:
-    """The steps with `x`, their place counted over all stages, in the order in which the stages were trained."""
-    order = {stage: number for number, stage in enumerate(frame["stage"].unique(maintain_order=True))}
-    sizes = frame.group_by("stage").agg(size=pl.col("step").max())
-    before, total = {}, 0
-    for stage in order:
-        before[stage] = total
-        total += sizes.filter(pl.col("stage") == stage)["size"][0]
-    placed = frame.with_columns(
-        x=pl.col("step") + pl.col("stage").replace_strict(before, return_dtype=pl.Int64),
-        _order=pl.col("stage").replace_strict(order, return_dtype=pl.Int64),
-    )
-    return placed.sort("_order", "step").drop("_order")
+    """The steps with `x`, their position over all stages, in the order in which the stages were trained."""
+    stages = frame.group_by("stage", maintain_order=True).agg(_before=pl.col("step").max())
+    stages = stages.with_columns(pl.col("_before").cum_sum().shift(1, fill_value=0)).with_row_index("_order")
+    placed = frame.join(stages, on="stage").sort("_order", "step")
+    return placed.with_columns(x=pl.col("step") + pl.col("_before")).drop("_order", "_before")
 
 
 def _joined(axes: Any, frame: pl.DataFrame, metric: str, label: str, style: tuple[Any, Any]) -> None:
-    """What was measured, each value marked, in one line over the stages' borders."""
+    """One line with a marker per value, across stages."""
     if metric in frame.columns:
         values = positions(frame).select("x", y=pl.col(metric)).drop_nulls()
         axes.plot(values["x"], values["y"], color=style[0], linestyle=style[1], marker="o", markersize=4, label=label)
 
 
 def _parts(axes: Any, frame: pl.DataFrame, metric: str, label: str, style: tuple[Any, Any]) -> None:
-    """The steps as they are, thin, and their running mean; each stage by itself, for a border is a change of data."""
+    """A thin line of the steps and a bold one of their running mean, per stage, since the data changes in between."""
     if metric not in frame.columns:
         return
     colour, dashes = style
-    for part, own in enumerate(positions(frame).partition_by("stage", maintain_order=True)):
-        values = own.select("x", y=pl.col(metric)).drop_nulls()
+    for part, steps in enumerate(positions(frame).partition_by("stage", maintain_order=True)):
+        values = steps.select("x", y=pl.col(metric)).drop_nulls()
         few, named = len(values) <= _FEW, label if part == 0 else None
         thin = {"alpha": 1, "marker": ".", "linestyle": dashes, "label": named} if few else {"alpha": 0.4}
         axes.plot(values["x"], values["y"], color=colour, linewidth=0.7, **thin)
@@ -171,10 +163,9 @@ def _parts(axes: Any, frame: pl.DataFrame, metric: str, label: str, style: tuple
 
 
 def borders(frame: pl.DataFrame) -> list[tuple[str, float, float]]:
-    """Each stage with the place before its first step and that of its last, in the order of `positions`.
+    """(stage, x before its first step, x of its last step) of each stage, in the order of `positions`.
 
-    A validation before a stage's first step has the place of the last step of the stage before, whose end it measures
-    too, and so lies before the border.
+    A validation before a stage's first step has the x of the previous stage's last step, whose checkpoint it measures.
     """
     placed = positions(frame).group_by("stage", maintain_order=True)
     found = placed.agg(begin=(pl.col("x") - pl.col("step")).first() + 0.5, last=pl.col("x").max())
@@ -182,7 +173,7 @@ def borders(frame: pl.DataFrame) -> list[tuple[str, float, float]]:
 
 
 def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:
-    """A line between two stages, and the stages' names on top where there is one training."""
+    """A vertical line between stages; with `named` also the stages' names above."""
     for number, (stage, begin, last) in enumerate(borders(frame)):
         if number:
             for one in axes:

@@ -1,8 +1,7 @@
-"""A stage while it trains: one changing view on a terminal, one plain line a step everywhere else.
+"""Progress of a stage while it trains: a live view on a terminal, one line per step elsewhere.
 
-What is shown are verl 0.9.1's own metrics and the rewards' numbers that `on_verl.sampler` adds. The time to come is
-counted from the last steps, so a run that slows down says so soon, and what no trainer has reported yet is left out,
-not guessed.
+It shows verl 0.9.1's metrics and those of the rewards that `on_verl.sampler` adds; what has not been reported yet is
+left out. The remaining time is estimated from the last steps.
 """
 
 import time
@@ -25,15 +24,15 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 class Shown(NamedTuple):
-    """A name, verl's metric, and how its value is written."""
+    """A name, verl's metric, and the format of its value."""
 
     name: str
     metric: str
     form: str
 
 
-#: Reward is the mean over the batch's replies, `no gradient` the share of prompts all of whose replies got the same
-#: (see `on_verl.sampler`), length is in tokens, KL against the stage's parent, entropy a token.
+#: Reward is the mean over the batch's replies, `no gradient` the share of prompts whose replies all have the same
+#: reward (see `on_verl.sampler`), length is in tokens, KL is against the stage's parent, entropy is per token.
 SHOWN = (
     Shown("reward", "critic/score/mean", ".3f"),
     Shown("accuracy", "reward/accuracy", ".3f"),
@@ -44,14 +43,13 @@ SHOWN = (
     Shown("entropy", "actor/entropy", ".3f"),
     Shown("s/step", "timing_s/step", ".1f"),
 )
-#: What the supervised trainer reports in place of most of these.
-_LOSS = Shown("loss", "train/loss", ".4f")
-_ALL = (*SHOWN, _LOSS)
+#: The supervised trainer reports its loss in place of most of these.
+_ALL = (*SHOWN, Shown("loss", "train/loss", ".4f"))
 _VALIDATION = "timing_s/testing"
 
 
 class View:
-    """One stage of `total` steps, `reached` of them made before; `place` says which stage of the chain it is."""
+    """A stage of `total` steps, `reached` of them made before; `place` is its position in the chain, as text."""
 
     def __init__(self, stage: str, total: int, reached: int, place: str = "") -> None:
         self.stage, self.total, self.at, self.place = stage, total, reached, place
@@ -60,12 +58,12 @@ class View:
         self._last: dict[str, float] = {}
         self._history: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_HISTORY))
         self._shown = {shown.name: shown for shown in _ALL}
-        self._told: set[str] = set()  # by the last step
-        self.looked = ""  # what the pixel canary said last
+        self._reported: set[str] = set()  # by the last step
+        self.looked = ""  # the pixel canary's last sentence
 
     @contextmanager
     def shown(self, console: Console) -> Iterator[None]:
-        """Show the view on the console's terminal while the stage runs; elsewhere nothing but `line`s is printed."""
+        """Show the live view within a block if the console is a terminal; else do nothing."""
         if not console.is_terminal:
             yield
             return
@@ -73,31 +71,31 @@ class View:
             yield
 
     def step(self, record: Mapping[str, Any]) -> None:
-        """Take in one step as verl wrote it."""
+        """Add one step as verl wrote it."""
         data = record["data"]
         self.at, self._stepped = record["step"], time.monotonic()
         for stage, metric in selection.validated(data).items():
             self._shown[f"held-out {stage}"] = Shown(f"held-out {stage}", metric, ".1%")
-        told = {
+        values = {
             shown.name: float(data[shown.metric])
             for shown in self._shown.values()
             if data.get(shown.metric) is not None
         }
-        self._told = set(told)
-        self._last |= told
-        for name, value in told.items():
+        self._reported = set(values)
+        self._last |= values
+        for name, value in values.items():
             self._history[name].append(value)
         if (seconds := data.get("timing_s/step")) is not None:
             self._seconds.append(float(seconds) + float(data.get(_VALIDATION) or 0.0))
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate of what the stage still takes; None before the first step."""
+        """The estimated remaining time of the stage; None before the first step."""
         return (self.total - self.at) * sum(self._seconds) / len(self._seconds) if self._seconds else None
 
     def line(self) -> str:
         """The last step in one line."""
-        values = [f"{s.name} {self._last[s.name]:{s.form}}" for s in self._shown.values() if s.name in self._told]
+        values = [f"{s.name} {self._last[s.name]:{s.form}}" for s in self._shown.values() if s.name in self._reported]
         left = self.seconds_left
         values += [f"left {clock(left)}"] if left is not None and self.at < self.total else []
         return f"{self.stage}: step {self.at}/{self.total}  {'  '.join(values)}"
@@ -122,7 +120,7 @@ class View:
 
 
 def spark(values: "deque[float]") -> str:
-    """The values as a row of bars between their own least and greatest."""
+    """A sparkline of the values, scaled from their minimum to their maximum; NaN is left out."""
     finite = [value for value in values if value == value]
     if not finite:
         return ""
@@ -132,6 +130,6 @@ def spark(values: "deque[float]") -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """Hours, minutes and seconds."""
+    """`seconds` as h:mm:ss."""
     whole = int(seconds or 0)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,8 +1,8 @@
-"""Read the trainer's growing files, and keep one `metrics.parquet` for a chain over all stages and attempts.
+"""Read the trainer's growing files, and keep one `metrics.parquet` for all stages and attempts of a chain.
 
-verl starts its metrics file afresh on every attempt and repeats the steps after its last checkpoint; here each step
-stands once, as the attempt that counts wrote it. The file is replaced whole with every step, which costs milliseconds
-beside a step's seconds, so a reader or a restart always finds a good one.
+verl truncates its metrics file on every attempt and repeats the steps after its last checkpoint; here each step has one
+row, from the attempt that made it last. The file is replaced with every step, which takes milliseconds beside a step's
+seconds, so a reader or a restart always finds a complete one.
 """
 
 import io
@@ -19,12 +19,12 @@ from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.files import checksums
 from capcurriculum.tables import write_atomically
 
-#: What every row has beside verl's numbers, each of which is a column of its own (float, null where it was not logged).
+#: The columns of every row; each of verl's numbers is a further one (float, null where it was not logged).
 _SCHEMA = {"stage": pl.String, "attempt": pl.Int64, "step": pl.Int64, "at": pl.String}
 
 
 class Tail:
-    """Whole lines appended to a file since the last look; the file need not exist yet."""
+    """Complete lines appended to a file since the last call; the file need not exist yet."""
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class Tail:
 
 
 def load(path: Path) -> pl.DataFrame:
-    """The steps of a chain in the order they were made; no rows when there is no file.
+    """The steps of a chain in the order they were made; no rows if there is no file.
 
     Raises:
         TrainerError: the file is damaged.
@@ -68,7 +68,7 @@ def load(path: Path) -> pl.DataFrame:
 
 @dataclass(slots=True)
 class Series:
-    """The steps of one stage's attempt, kept in the chain's file."""
+    """The steps of one attempt at a stage, kept in the chain's file."""
 
     path: Path
     stage: str
@@ -79,24 +79,23 @@ class Series:
         self._frame = load(self.path)
 
     def begin(self, last_step: int, left: Path) -> None:
-        """Forget the steps after `last_step`, which the attempt repeats, and take up those that only verl wrote down.
+        """Drop the steps after `last_step`, which the attempt repeats, and add those that only verl's file has.
 
-        `left` is verl's own file of the attempt before: a supervisor that was killed may not have read its last lines.
+        `left` is verl's file of the previous attempt: a supervisor that was killed may not have read its last lines.
         """
         mine = pl.col("stage") == self.stage
-        # Of a stage without a checkpoint nothing stays: its validation before the first step may be of another parent.
+        # Without a checkpoint no step stays: the validation before the first step may be of another parent.
         stays = pl.col("step") <= last_step if last_step else pl.lit(False)
         self._frame = self._frame.filter(~mine | stays)
         known = set(self._frame.filter(mine)["step"])
         lost = [record for record in Tail(left).records() if last_step and record["step"] <= last_step]
-        self._add((r for r in lost if r["step"] not in known), self.attempt - 1)
+        self._add((record for record in lost if record["step"] not in known), self.attempt - 1)
         self._save()
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add one step as verl wrote it, `{"step": n, "data": {...}}`.
+        """Add one step as verl wrote it, `{"step": n, "data": {...}}`, unless it is there.
 
-        Step 0 is the validation before the first. An attempt that resumes validates the step that it resumes from once
-        more; that one stands already.
+        Step 0 is the validation before the first. A resumed attempt validates the step that it resumes from again.
         """
         if record["step"] not in set(self.steps()["step"]):
             self._add([record], self.attempt)
@@ -108,10 +107,11 @@ class Series:
 
     def _add(self, records: Iterable[Mapping[str, Any]], attempt: int) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [
-            {"stage": self.stage, "attempt": attempt, "step": record["step"], "at": now, **_numbers(record["data"])}
-            for record in records
-        ]
+        rows = []
+        for record in records:
+            # verl writes null for what is no number, and texts only under names that are not read here.
+            numbers = {name: float(value) for name, value in record["data"].items() if isinstance(value, (int, float))}
+            rows.append(numbers | {"stage": self.stage, "attempt": attempt, "step": record["step"], "at": now})
         if rows:
             schema = _SCHEMA | {name: pl.Float64 for row in rows for name in row if name not in _SCHEMA}
             added = pl.DataFrame(rows, schema=schema)
@@ -123,10 +123,3 @@ class Series:
         checksums.seal(file)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, file.getvalue())
-
-
-def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
-    """verl's numbers; it writes null for what is not one, and texts only under names that nothing here reads."""
-    return {
-        name: float(value) for name, value in data.items() if isinstance(value, (int, float)) and name not in _SCHEMA
-    }

@@ -1,7 +1,7 @@
 """Run one trainer process tree under supervision.
 
-The child writes its own log file, so nothing it says is lost when the supervisor dies; the watchdog reads that file. On
-every way out, an exception or Ctrl-C included, no process of the tree and no scratch folder is left.
+The trainer writes its log file itself, so nothing is lost if the supervisor dies; the watchdog reads that file. However
+a run ends, also by an exception or Ctrl-C, no process of the tree and no scratch folder is left.
 """
 
 import shutil
@@ -27,9 +27,9 @@ def run(job: Job) -> None:
     """Run the job to its end.
 
     Raises:
-        TrainerError: its folder holds programs, or it failed, crashed or stalled; the sentence holds its last error and
-            the log's path. What `on_look` raises ends it too.
-        KeyboardInterrupt: passed on, after the tree has been ended; SIGTERM counts as one.
+        TrainerError: its folder holds importable files, or it failed, crashed or stalled; the sentence holds its last
+            error and the log's path. Errors of `on_step` and `on_look` end it too.
+        KeyboardInterrupt: after the tree has been ended; SIGTERM counts as one.
     """
     if found := processes.importable(job.folder):
         raise TrainerError(
@@ -42,6 +42,26 @@ def run(job: Job) -> None:
     (folder / STACKS).mkdir()
     job.trainer_metrics.unlink(missing_ok=True)
     start, looks = _size(job.log), Tail(job.looks, _size(job.looks))
+    child = _start(job, folder)
+    memory: set[Path] = set()
+    try:
+        with signals_as_interrupts():  # batch systems end a job by SIGTERM
+            watch(job, child, start, looks, memory)
+    except TrainerError:
+        # Ray's own logs say why one of its services died; verl's log does not.
+        shutil.rmtree(job.folder / "ray-logs", ignore_errors=True)
+        for logs in folder.glob("ray/session_2*/logs"):
+            shutil.copytree(logs, job.folder / "ray-logs", dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        raise
+    finally:
+        with signals_ignored():  # a second Ctrl-C must not interrupt the clean-up
+            processes.end(job.folder, child.pid)
+            child.wait()
+            processes.release(memory)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
     environment = dict(job.environment) | {
         processes.MARKER: str(job.folder),
         "TMPDIR": str(folder),
@@ -50,36 +70,23 @@ def run(job: Job) -> None:
         stacks.FOLDER: str(folder / STACKS),
     }
     with job.log.open("ab") as log:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             list(job.command),
             cwd=job.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Its own group, not its own session: a session is a scheduling group of its own on Linux desktops, and the
-            # many processes of one run would share what a single process of the user's terminal gets.
+            # A group, not a session: Linux desktops schedule each session as one group, so the many processes of a run
+            # would share the CPU time that a single process of the user's terminal gets.
             process_group=0,
             preexec_fn=processes.die_with_parent,
         )
-    memory: set[Path] = set()
-    try:
-        with signals_as_interrupts():  # as a batch system ends a job
-            watch(job, child, start, looks, memory)
-    except TrainerError:
-        _keep_ray_logs(folder, job.folder / "ray-logs")
-        raise
-    finally:
-        with signals_ignored():  # a second Ctrl-C can wait
-            processes.end(job.folder, child.pid)
-            child.wait()
-            processes.release(memory)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
-    """Handle these signals so for a while; a thread that is not the main one cannot, and has none to handle."""
+    """Install signal handlers for a block; does nothing outside the main thread, where Python cannot install any."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -92,21 +99,14 @@ def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
 
 
 def signals_as_interrupts() -> AbstractContextManager[None]:
-    """SIGTERM counts as Ctrl-C for a while."""
+    """Treat SIGTERM as Ctrl-C within a block."""
     return _signals({signal.SIGTERM: signals.end})
 
 
 def signals_ignored() -> AbstractContextManager[None]:
-    """None that ends a command is heard for a while, so that what has to be put away is."""
+    """Ignore SIGTERM, SIGINT and SIGHUP within a block."""
     return _signals(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), signal.SIG_IGN))
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _keep_ray_logs(temporary: Path, target: Path) -> None:
-    """Save Ray's own logs from the scratch folder: they say why one of its services died, which verl's log does not."""
-    shutil.rmtree(target, ignore_errors=True)
-    for logs in temporary.glob("ray/session_2*/logs"):
-        shutil.copytree(logs, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)

@@ -1,7 +1,7 @@
 """The stall watchdog: wait for a trainer, and end one that hangs.
 
-verl hangs instead of exiting when its rollout engine dies. A fatal line, silence for too long, or no step for too long
-ends the wait, after the last two once every process has written down where it stands.
+verl hangs instead of exiting when its rollout engine dies. A fatal log line, silence for too long, or no step for too
+long ends the wait; in the last two cases every process first dumps its stacks.
 """
 
 import re
@@ -15,38 +15,39 @@ from training.supervise import processes, stacks
 from training.supervise.job import STACKS, Job, scratch
 from training.supervise.metrics import Tail
 
-#: Lines after which verl 0.9.1 never comes back although its process lives on.
+#: Lines after which verl 0.9.1 makes no progress although its process lives.
 FATAL = re.compile(
     r"EngineDeadError|EngineCore (?:encountered|failed)|Worker failed with error|WorkerProc hit an exception"
     r"|ActorDiedError|RayTaskError|OutOfMemoryError|killed due to memory pressure"
 )
-#: A line that says why: `SomethingError: ...`, at the line's start or behind Ray's `(Actor pid=1)` prefix, or that Ray
-#: killed workers for want of memory, after which verl waits for them forever.
+#: A line with a cause: `SomethingError: ...`, at its start or after Ray's `(Actor pid=1)` prefix, or Ray's report that
+#: it killed workers for lack of memory, for which verl then waits forever.
 _REASON = re.compile(
     r"(?:^|\s)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:\(\w+\))?: \S.*"
     r"|\d+ Workers \(tasks / actors\) killed due to memory pressure \(OOM\))"
 )
-#: Errors that only tell that another process has met one.
+#: Errors that only report an error of another process.
 _ECHO = re.compile(r"EngineDeadError|ActorDiedError|RayTaskError|ChildFailedError|Received an empty list as keys")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-#: Seconds a trainer may take to report the error whose first sign it has logged, and to exit by itself.
+#: Seconds that a trainer may take after a fatal line to log the error and to exit by itself.
 FATAL_GRACE = 10.0
+#: Seconds between two reads of the log, and between two looks for shared memory.
 POLL = 0.5
 LOOK = 5.0
 
 
 def watch(job: Job, child: "subprocess.Popen[bytes]", start: int, looks: Tail, memory: set[Path]) -> None:
-    """Wait for the child to end well, and tell `job` of its steps.
+    """Wait until the child exits with code 0, and call `job.on_step` and `job.on_look` meanwhile.
 
     Args:
         job: what was started.
         child: its first process.
-        start: where in the log this attempt begins, in bytes.
-        looks: what the pixel canary writes.
-        memory: gets the shared memory that the tree uses, which cannot be seen after its end.
+        start: the offset in the log, in bytes, at which this attempt begins.
+        looks: the pixel canary's file.
+        memory: gets the shared memory that the tree maps, which cannot be found after its end.
 
     Raises:
-        TrainerError: it failed, broke down or stalled.
+        TrainerError: the child failed, logged a fatal line or stalled.
     """
     log, metrics = Tail(job.log, start), Tail(job.trainer_metrics)
     heard = stepped = looked = time.monotonic()
@@ -81,9 +82,9 @@ def watch(job: Job, child: "subprocess.Popen[bytes]", start: int, looks: Tail, m
 
 
 def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: str) -> TrainerError:
-    """Write down where every process stands, and say so."""
-    where = stacks.dump(scratch(job.folder) / STACKS, processes.belonging(job.folder, group))
-    job.stacks.write_text(where, encoding="utf-8")
+    """Dump the stacks of every process, and return the error."""
+    dumped = stacks.dump(scratch(job.folder) / STACKS, processes.belonging(job.folder, group))
+    job.stacks.write_text(dumped, encoding="utf-8")
     return TrainerError(
         f"The trainer {what} for {seconds / 60:g} minutes and was ended (last error: {last_error(job.log, start)}); "
         f"where every process stood is in {job.stacks}, its log is {job.log}; raise training.{key} if it was only "
@@ -92,7 +93,7 @@ def _stalled(job: Job, group: int, start: int, what: str, seconds: float, key: s
 
 
 def ended(code: int, log: Path, start: int) -> str:
-    """How the trainer ended; a kill came from outside, so that only an error before it, not the last line, says why."""
+    """How the trainer ended; after a kill only a logged error is named, since the last line would not be the cause."""
     if code > 0:
         return f"ended with code {code}: {last_error(log, start)}"
     why = last_error(log, start, otherwise="")
@@ -100,9 +101,9 @@ def ended(code: int, log: Path, start: int) -> str:
 
 
 def last_error(log: Path, start: int, otherwise: str | None = None) -> str:
-    """The last line of this attempt that names an error, else `otherwise` or its last line, at most 300 characters.
+    """The last line of this attempt that names an error, else `otherwise` or its last line; at most 300 characters.
 
-    An error that is only another process's echo counts where there is no other.
+    An error that only reports another process's counts if there is no other.
     """
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 1_000_000))
@@ -111,5 +112,5 @@ def last_error(log: Path, start: int, otherwise: str | None = None) -> str:
     if not errors and otherwise is not None:
         return otherwise
     causes = [error for error in errors if not _ECHO.search(error)]
-    said = causes or errors or [line for line in lines if line] or ["it said nothing"]
-    return said[-1].rstrip(".")[:300]
+    candidates = causes or errors or [line for line in lines if line] or ["it said nothing"]
+    return candidates[-1].rstrip(".")[:300]

@@ -1,7 +1,6 @@
 """The JSON body of a chat completion, put together from bytes so that no image passes through a JSON encoder."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -37,7 +36,7 @@ def _arguments(section: ModelSection, request: Request, n: int) -> dict[str, Any
     sampling = request.sampling
     arguments: dict[str, Any] = {
         "model": section.model,
-        "messages": list(_messages(request)),
+        "messages": [{"role": message.role, "content": _content(message)} for message in request.messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": section.reply_limit(sampling.max_tokens),
@@ -62,11 +61,6 @@ def _for_model(section: ModelSection, arguments: dict[str, Any]) -> dict[str, An
     if section.reasoning_effort:
         made["reasoning_effort"] = section.reasoning_effort
     return {key: value for key, value in (made | section.extra_body).items() if value is not None}
-
-
-def _messages(request: Request) -> Iterator[dict[str, Any]]:
-    for message in request.messages:
-        yield {"role": message.role, "content": _content(message)}
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Self
 
 from capcurriculum.recipe.models import ModelSection
@@ -20,7 +19,6 @@ from datagen.engines.data_urls import DataURLs
 from datagen.engines.openai.endpoints import Pool
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.retry import Conversation
-from datagen.engines.protocol import Traffic
 from datagen.engines.same_prompt import Group, grouped
 from datagen.engines.smart_resize import PixelLimits
 
@@ -35,42 +33,30 @@ class OpenAIEngine:
         EngineError: the openai package is missing, or a base URL is none.
     """
 
+    window = None
+
     def __init__(self, section: ModelSection) -> None:
         self.section = section
         self.wire = Wire(section)
         pool = Pool(self.wire.endpoints, section.concurrency, time.monotonic)
         self.urls = DataURLs(PixelLimits.of(section), section.image_cache_mb * 2**20)
         self.conversation = Conversation(section, self.wire, pool, self.urls)
+        self.traffic = self.conversation.traffic
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
-
-    @property
-    def traffic(self) -> Traffic:
-        """See `Engine.traffic`."""
-        return self.conversation.traffic
-
-    @property
-    def window(self) -> int | None:
-        """See `Engine.window`."""
-        return None
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._cancel(self._tasks), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self.wire.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         self.urls.close()
-
-    async def _close(self) -> None:
-        await self._cancel(self._tasks)
-        await self.wire.close()
 
     async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
         for task in tasks:

@@ -10,6 +10,7 @@ the build with a sentence.
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from capcurriculum.errors import EngineError
 from capcurriculum.recipe.models import ModelSection
@@ -27,6 +28,7 @@ from datagen.image_decoding import ImageProblem
 Emit = Callable[[Response], None]
 
 
+@dataclass(slots=True)
 class Conversation:
     """Talks to the endpoints of one model, in one event loop.
 
@@ -34,14 +36,13 @@ class Conversation:
     true when an endpoint turns out not to give `n` completions.
     """
 
-    def __init__(self, section: ModelSection, wire: Wire, pool: Pool, urls: DataURLs) -> None:
-        self.section = section
-        self.wire = wire
-        self.pool = pool
-        self.urls = urls
-        self.traffic = Traffic()
-        self.resting = 0
-        self.singly = False
+    section: ModelSection
+    wire: Wire
+    pool: Pool
+    urls: DataURLs
+    traffic: Traffic = field(default_factory=Traffic)
+    resting: int = 0
+    singly: bool = False
 
     async def serve(self, group: Group, emit: Emit, on_rest: Callable[[], None]) -> None:
         """Emit one response for each request of the group.
@@ -83,12 +84,7 @@ class Conversation:
         return True
 
     async def _reply(self, request: Request, n: int, on_rest: Callable[[], None]) -> Reply:
-        """Ask until there is a reply.
-
-        Raises:
-            NoReply: this request is given up.
-            EngineError: the endpoints are.
-        """
+        """Ask until there is a reply; NoReply gives up the request, EngineError the endpoints."""
         avoid: Endpoint | None = None
         asked = failures = 0
         since = self.pool.clock()

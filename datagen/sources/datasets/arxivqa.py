@@ -21,12 +21,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     Raises:
         SourceError: they or their images are not there.
     """
-    folder = place.folder
-    files = find_files(folder, (FILE,), "its questions")
-    folders = ((folder, place.inside(folder)),) if (folder / "images").is_dir() else ()
-    bundles = find_files(folder, (ARCHIVE,), "its images, or a folder images") if not folders else ()
-
-    images = SourceImages(section, place.store, folders, bundles)
+    files = find_files(place.folder, (FILE,), "its questions")
+    images = SourceImages.packed(section, place, place.folder, ARCHIVE, below=("",))
     return of_files(files, ("image", "question", "options", "label"), section, place, _problem, images)
 
 

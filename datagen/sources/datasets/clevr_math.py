@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import SourceSection
@@ -65,9 +66,7 @@ def _of_split(section: SourceSection, folder: Path, split: str, reading: Reading
     unpacked = sorted(folder.glob(f"**/{name}"))
     if unpacked:
         with unpacked[0].open("rb") as handle:
-            yield from _checked(
-                json_documents.stream(handle, str(unpacked[0]), reading, "questions.item"), str(unpacked[0])
-            )
+            yield from _checked(handle, str(unpacked[0]), reading, str(unpacked[0]))
         return
     bundle = find_files(folder, (_questions(section), f"data/{_questions(section)}"), f"or an unpacked {name}")[0]
     try:
@@ -76,15 +75,13 @@ def _of_split(section: SourceSection, folder: Path, split: str, reading: Reading
             if member is None:
                 raise SourceError(f"{bundle} has no {name}; it has {', '.join(archive.namelist()[:8])}.")
             with archive.open(member) as handle:
-                yield from _checked(
-                    json_documents.stream(handle, f"{bundle}/{name}", reading, "questions.item"), str(bundle)
-                )
+                yield from _checked(handle, f"{bundle}/{name}", reading, str(bundle))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"The archive {bundle} cannot be read ({error}); download it again.") from error
 
 
-def _checked(records: Iterator[Record], where: str) -> Iterator[Record]:
-    for record in records:
+def _checked(handle: IO[bytes], name: str, reading: Reading, where: str) -> Iterator[Record]:
+    for record in json_documents.stream(handle, name, reading, "questions.item"):
         if record.number == 1:
             require(COLUMNS, [record.values], where)
         yield record

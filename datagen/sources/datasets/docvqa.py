@@ -28,10 +28,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     """
     anywhere = [f"{below}{split}-*.parquet" for split in section.selected_splits for below in ("DocVQA/", "")]
     files = find_files(place.folder, anywhere, "its questions")
-
-    return of_files(
-        files, ("question", "image", "answers"), section, place, _problem, SourceImages(section, place.store)
-    )
+    images = SourceImages(section, place.store)
+    return of_files(files, ("question", "image", "answers"), section, place, _problem, images)
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

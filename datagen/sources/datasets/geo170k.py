@@ -27,13 +27,8 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     Raises:
         SourceError: they are not there.
     """
-    folder = place.folder
-    files = find_files(folder, FILES, "its questions")
-    unpacked = folder / "images"
-    folders = ((unpacked, place.inside(unpacked)), (folder, place.inside(folder))) if unpacked.is_dir() else ()
-    bundles = find_files(folder, (IMAGES,), "its images, or a folder images") if not folders else ()
-
-    images = SourceImages(section, place.store, folders, bundles)
+    files = find_files(place.folder, FILES, "its questions")
+    images = SourceImages.packed(section, place, place.folder, IMAGES)
     return of_files(files, ("image", "conversations"), section, place, _problem, images)
 
 

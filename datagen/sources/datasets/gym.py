@@ -7,6 +7,7 @@ task is refused unless the recipe says `single: true`. What is left is graded by
 """
 
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 from capcurriculum.errors import SourceError
@@ -56,7 +57,7 @@ def _task(name: str, task: Task, seed: int) -> Any:
 
 def _records(name: str, task: Task, made: Any, seed: int) -> Iterator[Record]:
     """A record an item; its key is what determines it, so nothing need be made again to skip it."""
-    version = _version()
+    version = metadata.version("reasoning-gym")
     for place in range(task.items):
         key = digest(SCHEMA, "reasoning_gym", version, name, task.config, seed, place)
         entry = made[place]
@@ -67,12 +68,6 @@ def _records(name: str, task: Task, made: Any, seed: int) -> Iterator[Record]:
             detail = f"item {place} of {name}: the task's own verifier does not take its answer as right"
             record = record.refused(Reason.UNGRADABLE_ANSWER, detail)
         yield record
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("reasoning-gym")
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:

@@ -12,7 +12,7 @@ from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Columns, SourceSection
 from datagen.sources import hub
-from datagen.sources.datasets.mapped_answers import Answers
+from datagen.sources.datasets.mapped_answers import Answers, may_be_letters
 from datagen.sources.formats import archives, image_folder
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
@@ -66,7 +66,7 @@ def problems(
             problem=record.text(columns.problem),
             answer=answer,
             options=texts,
-            options_in_text=not answers.free,
+            options_in_text=may_be_letters(columns),
             kind=columns.answer_kind,
             skill=record.text(columns.skill) if columns.skill else "unknown",
             image=image(record) if visual else None,
@@ -107,7 +107,7 @@ def _records(
 def _of_file(file: Path, base: Path, image: str, reading: Reading) -> Iterator[Record]:
     """The rows of one data file, each with the folder below `base` that it lies in."""
     folder = file.parent.relative_to(base).as_posix() if file.parent.is_relative_to(base) else "."
-    metadata = image_folder.is_metadata(file)
+    metadata = file.stem == "metadata"  # of an imagefolder
     if metadata:
         # Its images stand in `file_name`, whatever column the recipe looks for them in.
         reading = replace(reading, needed=tuple(column for column in reading.needed if column != image))

@@ -41,12 +41,7 @@ class Answers:
         """
         if columns.option_columns:
             return cls(columns, _convention(section, columns, records))
-        return cls(columns, answer_keys.Reading(), not _are_free(columns) and _bare_letters(records(), columns))
-
-    @property
-    def free(self) -> bool:
-        """Whether the recipe says of which kind the answers are: none of them is the letter of an option then."""
-        return _are_free(self.columns)
+        return cls(columns, answer_keys.Reading(), may_be_letters(columns) and _bare_letters(records(), columns))
 
     def read(self, record: Record) -> tuple[tuple[str, ...], str]:
         """Options and the letter of the right one, or no options and a free answer.
@@ -76,8 +71,9 @@ class Answers:
         return choices.final_answer(answer, mark, record.number) if mark else answer
 
 
-def _are_free(columns: Columns) -> bool:
-    return columns.answer_kind not in ("", Kind.CHOICE)
+def may_be_letters(columns: Columns) -> bool:
+    """Whether answers may be letters of options: the recipe gives them no other kind."""
+    return columns.answer_kind in ("", Kind.CHOICE)
 
 
 def _convention(

@@ -25,12 +25,7 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
         SourceError: they are not there.
     """
     files = find_files(place.folder, FILES, "its problems")[:1]
-    base = files[0].parent
-    unpacked = [folder for folder in (base / "images", base) if (base / "images").is_dir()]
-    bundles = find_files(base, (ARCHIVE,), "its images, or a folder images") if not unpacked else ()
-
-    folders = [(folder, place.inside(folder)) for folder in unpacked]
-    images = SourceImages(section, place.store, folders, bundles)
+    images = SourceImages.packed(section, place, files[0].parent, ARCHIVE)
     return of_files(files, ("image_url", "instruction", "output"), section, place, _problem, images)
 
 

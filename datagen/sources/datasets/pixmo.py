@@ -17,7 +17,7 @@ from datagen.sources.formats.record import Record
 from datagen.sources.formats.records import find_files
 from datagen.sources.images import addresses
 from datagen.sources.images.download import patient
-from datagen.sources.images.fetching import PoliteFetcher
+from datagen.sources.images.fetching import fetch_all
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.source_images import SourceImages
 from datagen.sources.images.store import Index, Store, Stored
@@ -51,12 +51,7 @@ def read(
 ) -> Iterator[CaptionedImage | Verdict]:
     """Rows of a stage in the order in which their images come, and verdicts on records that gave none.
 
-    Args:
-        section: what to read, and how politely to fetch.
-        place: where the rows lie and where images are kept.
-        stage: of which stage the rows are.
-        known: keys of an earlier session, whose records are skipped.
-        policy: which addresses may be asked.
+    Records whose keys are in `known` are skipped; `policy` says which addresses may be asked.
 
     Raises:
         SourceError: the rows are not there or have another layout.
@@ -90,8 +85,7 @@ class _Reader:
     ready: list[CaptionedImage | Verdict] = field(default_factory=list)
 
     def rows(self) -> Iterator[CaptionedImage | Verdict]:
-        fetching = PoliteFetcher[_Wanted, Stored | ImageProblem](self.section.download, _host, self._fetch)
-        for wanted, found in fetching.run(self._to_fetch()):
+        for wanted, found in fetch_all(self._to_fetch(), self.section.download, _host, self._fetch):
             if wanted.url not in self.index.entries:
                 self.index.add(wanted.url, found)
             yield self._row(wanted, found)

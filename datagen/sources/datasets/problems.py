@@ -3,6 +3,8 @@
 Each line holds problem and answer, optionally skill and image_file. A line that cannot be used becomes a verdict.
 """
 
+from functools import partial
+
 from capcurriculum.prompts import neutral
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
@@ -20,14 +22,9 @@ def source(section: SourceSection, place: Place, visual: bool) -> Source[Problem
     """The problems; each has an image if they are `visual`."""
     folder = place.folder / "images"
     images = SourceImages(section, place.store, ((folder, place.inside(folder)),)) if visual else None
-
     rows = place.folder / PROBLEMS
-    return Source(
-        lambda: line_records(rows, place.name, section.limits.line),
-        lambda record: _problem(section, place.name, record),
-        images,
-        files=(rows,),
-    )
+    records = partial(line_records, rows, place.name, section.limits.line)
+    return Source(records, partial(_problem, section, place.name), images, files=(rows,))
 
 
 def _problem(section: SourceSection, name: str, record: Record) -> Problem:

@@ -69,21 +69,14 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
     folders = ((folder, place.inside(folder)),) if folder.is_dir() else ()
 
     def records() -> Iterator[Record]:
-        return _chosen(
-            read_files(files, Reading.of(section, place.name, ("image", "question", "gt"))),
-            chosen,
-        )
+        return _chosen(read_files(files, Reading.of(section, place.name, ("image", "question", "gt"))), chosen)
 
     images = SourceImages(section, place.store, folders, bundles)
     return Source(records, lambda record: _problem(section, record), images)
 
 
 def _bundle(images: Path, part: str) -> Path | None:
-    """The archive of a part; none is needed where its images were unpacked.
-
-    Raises:
-        SourceError: there is neither.
-    """
+    """The archive of a part; none is needed where its images were unpacked."""
     path = next((path for ending in archives.ENDINGS if (path := images / f"{part}{ending}").is_file()), None)
     if path is None and not (images / part).is_dir():
         raise SourceError(
@@ -115,17 +108,13 @@ def part_of(record: Record) -> str:
     return parts[0] if parts else ""
 
 
-def _stands_alone(answer: str) -> bool:
-    """Whether it is an answer, and no solution: short, and no two sentences."""
-    return len(answer) <= _LONGEST and not re.search(r"[.!?]\s+\w", answer)
-
-
 def _problem(section: SourceSection, record: Record) -> Problem:
     part = part_of(record)
     answer = record.text("gt")
     if part == "synthesis":
         # Math PUMA gives a worked solution with the answer after a dagger.
-        answer = choices.answer_in_reply(answer) or (answer if _stands_alone(answer) else "")
+        alone = len(answer) <= _LONGEST and not re.search(r"[.!?]\s+\w", answer)  # short, and no two sentences
+        answer = choices.answer_in_reply(answer) or (answer if alone else "")
         if not answer:
             raise LineProblem(Reason.UNGRADABLE_ANSWER, f"row {record.number} has a solution that states no answer")
     if part not in LICENSES:

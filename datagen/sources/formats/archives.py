@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
@@ -130,13 +131,12 @@ def _tar(path: Path, bounds: _Bounds) -> Iterator[Member]:
                 continue
 
             def read(limit: int, info: tarfile.TarInfo = info) -> bytes:
-                _small_enough(info.size, limit)
                 with sound(path):  # the reader of the member is outside of `members`
-                    handle = bundle.extractfile(info)
-                    return _bounded(handle.read(limit + 1) if handle else b"", limit)
+                    return _bounded(bundle.extractfile(info), info.size, limit)
 
             yield Member(name, info.size, read)
-        unpacking.drain(stream)
+        while stream.read(_CHUNK):  # to the end, where the sums are
+            pass
 
 
 def _zip(path: Path, bounds: _Bounds) -> Iterator[Member]:
@@ -151,12 +151,11 @@ def _zip(path: Path, bounds: _Bounds) -> Iterator[Member]:
                 continue
 
             def read(limit: int, info: zipfile.ZipInfo = info) -> bytes:
-                _small_enough(info.file_size, limit)
                 if info.flag_bits & 1:
                     raise ImageProblem(Reason.UNREADABLE_IMAGE, f"{info.filename!r} is encrypted in its archive")
                 try:
                     with bundle.open(info) as handle:
-                        return _bounded(handle.read(limit + 1), limit)
+                        return _bounded(handle, info.file_size, limit)
                 except ImageProblem:
                     raise
                 except Exception as error:  # of this member alone; the others are read
@@ -166,11 +165,8 @@ def _zip(path: Path, bounds: _Bounds) -> Iterator[Member]:
             yield Member(name, info.file_size, read)
 
 
-def _small_enough(size: int, limit: int) -> None:
-    if size > limit:
+def _bounded(handle: IO[bytes] | None, claimed: int, limit: int) -> bytes:
+    data = handle.read(limit + 1) if handle and claimed <= limit else b""
+    if (size := max(claimed, len(data))) > limit:
         raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{size} bytes, more than {limit}")
-
-
-def _bounded(data: bytes, limit: int) -> bytes:
-    _small_enough(len(data), limit)
     return data

@@ -27,14 +27,12 @@ class Row:
 
 
 class _Lines:
-    """The physical lines of a table; it keeps those of the row that is being read, and takes lines back."""
+    """The physical lines of a table; it keeps those of the row that is being read, and reads those of `again` first."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self._again: deque[str] = deque()
-        self.row: list[str] = []
-        self._size = 0
-        self.unclosed = self.gave_up = False
+        self.again: deque[str] = deque()
+        self.begin()
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -43,7 +41,7 @@ class _Lines:
         if len(self.row) > 1 and (len(self.row) >= MAX_LINES or self._size > MAX_CHARS):
             self.unclosed = self.gave_up = True
             raise StopIteration
-        line = self._again.popleft() if self._again else next(self._lines, None)
+        line = self.again.popleft() if self.again else next(self._lines, None)
         if line is None:
             self.unclosed = bool(self.row)
             raise StopIteration
@@ -53,12 +51,8 @@ class _Lines:
 
     def begin(self) -> None:
         """A row begins."""
-        self.row, self._size = [], 0
+        self.row, self._size = list[str](), 0
         self.unclosed = self.gave_up = False
-
-    def give_back(self, lines: list[str]) -> None:
-        """Let these lines be read again."""
-        self._again.extendleft(reversed(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +90,10 @@ def rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
             continue
         taken = source.row
         if header and len(taken) > 1 and (source.gave_up or _swallows(source, fields, header)):
-            source.give_back(taken[1:])
-            yield Row(_alone(taken[0], delimiter), _said(len(taken) - 1))
+            source.again.extendleft(reversed(taken[1:]))
+            swallowed = f"the {len(taken) - 1} lines after it" if len(taken) > 2 else "the line after it"
+            mend = 'take it out, or write "" for a quote inside a text'
+            yield Row(_alone(taken[0], delimiter), f"has a quote that is opened and swallows {swallowed}; {mend}")
             continue
         yield Row(fields, _astray(source, fields, delimiter))
         header = header or _Header(len(fields), delimiter, any(name.startswith(" ") for name in fields[1:]))
@@ -114,11 +110,6 @@ def _astray(source: _Lines, fields: list[str], delimiter: str) -> str:
 def _odd(lines: list[str]) -> bool:
     """Whether there is a quote too many, or too few: cells have two around them, and two for each inside."""
     return sum(line.count('"') for line in lines) % 2 == 1
-
-
-def _said(count: int) -> str:
-    swallowed = f"the {count} lines after it" if count > 1 else "the line after it"
-    return f'has a quote that is opened and swallows {swallowed}; take it out, or write "" for a quote inside a text'
 
 
 def _alone(line: str, delimiter: str) -> list[str]:

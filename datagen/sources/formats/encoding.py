@@ -23,7 +23,14 @@ def opened(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
         SourceError: it is UTF-16 or UTF-32, or a Git LFS pointer.
         OSError: it cannot be read.
     """
-    refuse_wide(path)
+    refuse_pointer(path)
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith(_WIDE) or b"\x00" in head:
+        raise SourceError(
+            f"The source file {path} is UTF-16 or UTF-32 and has to be UTF-8; convert it, for example with "
+            f"`iconv -f UTF-16 -t UTF-8 {path.name} > utf8{path.suffix}`."
+        )
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline) as handle:
         yield handle
 
@@ -51,23 +58,6 @@ def refuse_pointer(path: Path) -> None:
     with path.open("rb") as handle:
         if handle.read(len(LFS_POINTER)) == LFS_POINTER:
             raise SourceError(f"{path} is a Git LFS pointer and not the file itself; {LFS_MEND}.")
-
-
-def refuse_wide(path: Path) -> None:
-    """Refuse a file of UTF-16 or UTF-32, with or without a mark, and a Git LFS pointer.
-
-    Raises:
-        SourceError: it is one.
-        OSError: it cannot be read.
-    """
-    refuse_pointer(path)
-    with path.open("rb") as handle:
-        head = handle.read(4)
-    if head.startswith(_WIDE) or b"\x00" in head:
-        raise SourceError(
-            f"The source file {path} is UTF-16 or UTF-32 and has to be UTF-8; convert it, for example with "
-            f"`iconv -f UTF-16 -t UTF-8 {path.name} > utf8{path.suffix}`."
-        )
 
 
 def undecoded(text: str) -> str | None:

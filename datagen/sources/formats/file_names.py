@@ -21,14 +21,9 @@ _SHOWN = 3
 _REMEMBERED = 16
 
 
-def tidy(name: str) -> str:
-    """Upstream writes some names with a leading slash, meaning the image folder."""
-    return name.lstrip("/")
-
-
 def spelled(name: str, *, cased: bool) -> tuple[str, ...]:
     """The parts of a name in one spelling: slashes, no percent signs, NFC, and small letters unless `cased`."""
-    plain = unicodedata.normalize("NFC", unquote(tidy(name).replace("\\", "/")))
+    plain = unicodedata.normalize("NFC", unquote(name.lstrip("/").replace("\\", "/")))
     return PurePosixPath(plain if cased else plain.casefold()).parts
 
 
@@ -38,7 +33,7 @@ def inside(folder: Path, name: str) -> tuple[Path, str]:
     Raises:
         ImageProblem: it is not there, lies outside, or several files fit.
     """
-    exact = tidy(name)
+    exact = name.lstrip("/")  # upstream writes some names with a leading slash, meaning the image folder
     try:
         return image_decoding.inside(folder, exact), exact
     except ImageProblem as problem:

@@ -25,11 +25,6 @@ _SPLITS = {
 _SEPARATORS = re.compile(r"[-_./ ]+")
 
 
-def is_metadata(file: Path) -> bool:
-    """Whether a data file is the metadata of an imagefolder."""
-    return file.stem == "metadata"
-
-
 def renamed(record: Record, column: str) -> Record:
     """A row of metadata with the column that `datasets` makes of `file_name`, or of `<column>_file_name`."""
     names = ("file_name", f"{column}_file_name") if column == "image" else (f"{column}_file_name",)
@@ -74,9 +69,8 @@ def in_splits(records: Iterator[Record], split: str, wanted: Iterable[str]) -> I
         return
     said = f"of the split {split!r}" if split else "in a file whose name tells no split"
     for record in records:
-        yield (
-            record.refused(Reason.UNSELECTED_SPLIT, f"row {record.number} is {said}") if not record.problem else record
-        )
+        detail = f"row {record.number} is {said}"
+        yield record if record.problem else record.refused(Reason.UNSELECTED_SPLIT, detail)
 
 
 def check_named(splits: Iterable[str], wanted: Iterable[str], where: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import ijson
+
 from capcurriculum.errors import SourceError
 from capcurriculum.files import json_file
 from capcurriculum.reasons import Reason
@@ -21,6 +23,8 @@ ARRAY = "item"
 _FIRST_MEMBERS = 20
 #: A document with NaN, which is no JSON and which Python writes, is read whole up to so many bytes.
 _LENIENT_BYTES = 1_000_000_000
+#: The values that rows are made of, read from a bounded stream of JSON.
+_Values = Callable[[json_file.Shallow], Iterable[object]]
 
 
 def read(path: Path, reading: Reading) -> Iterator[Record]:
@@ -32,7 +36,7 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
     with path.open("rb") as handle:
         first = handle.read(64).removeprefix(encoding.MARK).lstrip()[:1]
     if first != b"{" or reading.inner != ARRAY:
-        yield from _array(path, reading, reading.inner)
+        yield from _opened(path, reading, _elements(reading.inner), reading.inner)
         return
     members = _look(path, reading.limits.row_bytes)
     if members.by_columns(reading.needed):
@@ -45,11 +49,12 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
             "read_json(..., orient='split', dtype=False).to_json(..., orient='records', lines=True))."
         )
     if members.is_row(reading.needed):
-        yield from _opened(path, reading, lambda handle: _whole(handle, reading))
+        yield from _opened(path, reading, _whole)
     elif members.objects and not (members.others or members.arrays or members.lists):
-        yield from _opened(path, reading, lambda handle: _by_key(handle, reading))
+        yield from _opened(path, reading, _by_key)
     elif len(members.arrays) == 1:
-        yield from _array(path, reading, f"{members.arrays[0]}.item")
+        inner = f"{members.arrays[0]}.item"
+        yield from _opened(path, reading, _elements(inner), inner)
     else:
         named = f": {', '.join(map(repr, members.arrays[:5]))}" if members.arrays else ""
         raise SourceError(
@@ -64,11 +69,7 @@ def read_values(path: Path, reading: Reading) -> Iterator[Record]:
     Raises:
         SourceError: it is no valid JSON.
     """
-    return _opened(path, reading, lambda handle: _whole(handle, reading))
-
-
-def _array(path: Path, reading: Reading, inner: str) -> Iterator[Record]:
-    return _opened(path, reading, lambda handle: _elements(handle, reading, inner), inner)
+    return _opened(path, reading, _whole)
 
 
 def stream(handle: IO[bytes], where: str, reading: Reading, inner: str) -> Iterator[Record]:
@@ -77,22 +78,18 @@ def stream(handle: IO[bytes], where: str, reading: Reading, inner: str) -> Itera
     Raises:
         SourceError: it is no valid JSON, or has no such array; `where` is what the sentence calls it.
     """
-    return _checked(_elements(handle, reading, inner), where, reading, inner)
+    return _checked(_records(handle, reading, _elements(inner)), where, reading, inner)
 
 
-def _opened(
-    path: Path, reading: Reading, rows: Callable[[IO[bytes]], Iterator[Record]], inner: str = ARRAY
-) -> Iterator[Record]:
+def _opened(path: Path, reading: Reading, values: _Values, inner: str = ARRAY) -> Iterator[Record]:
     with path.open("rb") as handle:
-        yield from _checked(rows(handle), str(path), reading, inner, path)
+        yield from _checked(_records(handle, reading, values), str(path), reading, inner, path)
 
 
 def _checked(
     rows: Iterator[Record], where: str, reading: Reading, inner: str, path: Path | None = None
 ) -> Iterator[Record]:
     """The rows; what ends them too early is an error, or with `keep` a last record that says so."""
-    import ijson
-
     count = 0
     try:
         for record in rows:
@@ -112,19 +109,14 @@ def _checked(
                 yield _record(reading.keys, number, value)
             return
         if not reading.keep or not count:
-            undecoded = encoding.first_undecoded(path) if path and _is_of_bytes(error) else None
-            if undecoded:
+            of_bytes = isinstance(error, UnicodeDecodeError) or "invalid bytes in UTF8" in str(error)
+            if path and of_bytes and (undecoded := encoding.first_undecoded(path)):
                 raise SourceError(f"{where} {undecoded}.") from error
             raise reading.broken(where, count, f"is not valid JSON after row {count}: {sentence(error)}") from error
         yield reading.cut_off(where, count)
     if not count:
         missing = "array of rows" if inner == ARRAY else f"rows at {inner.removesuffix('.item')!r}"
         raise SourceError(f"{where} has no {missing}; check that the source's kind fits this file.")
-
-
-def _is_of_bytes(error: Exception) -> bool:
-    """Whether a parser stumbled over bytes that are not UTF-8."""
-    return isinstance(error, UnicodeDecodeError) or "invalid bytes in UTF8" in str(error)
 
 
 def _lenient(path: Path, count: int, inner: str) -> list[object] | None:
@@ -147,33 +139,25 @@ def _bytes(handle: IO[bytes], most: int) -> json_file.Shallow:
     return json_file.Shallow(encoding.Unmarked(handle), most)
 
 
-def _elements(handle: IO[bytes], reading: Reading, inner: str) -> Iterator[Record]:
-    import ijson
+def _elements(inner: str) -> _Values:
+    return lambda data: ijson.items(data, inner, use_float=True)
 
+
+def _by_key(data: json_file.Shallow) -> Iterator[object]:
+    for name, value in ijson.kvitems(data, "", use_float=True):
+        yield {KEY: name} | value if isinstance(value, dict) else value
+
+
+def _whole(data: json_file.Shallow) -> Iterable[object]:
+    found: Iterable[object] = ijson.items(data, "", use_float=True, multiple_values=True)
+    return found
+
+
+def _records(handle: IO[bytes], reading: Reading, values: _Values) -> Iterator[Record]:
     data = _bytes(handle, reading.limits.row_bytes)
-    yield from _numbered(ijson.items(data, inner, use_float=True), data, reading.keys)
-
-
-def _by_key(handle: IO[bytes], reading: Reading) -> Iterator[Record]:
-    import ijson
-
-    data = _bytes(handle, reading.limits.row_bytes)
-    members = ijson.kvitems(data, "", use_float=True)
-    values = ({KEY: name} | value if isinstance(value, dict) else value for name, value in members)
-    yield from _numbered(values, data, reading.keys)
-
-
-def _whole(handle: IO[bytes], reading: Reading) -> Iterator[Record]:
-    import ijson
-
-    data = _bytes(handle, reading.limits.row_bytes)
-    yield from _numbered(ijson.items(data, "", use_float=True, multiple_values=True), data, reading.keys)
-
-
-def _numbered(values: Iterable[object], data: json_file.Shallow, keys: Keys) -> Iterator[Record]:
-    for number, value in enumerate(values, 1):
+    for number, value in enumerate(values(data), 1):
         data.begin()
-        yield _record(keys, number, value)
+        yield _record(reading.keys, number, value)
 
 
 def _record(keys: Keys, number: int, value: object) -> Record:
@@ -221,8 +205,6 @@ class _Members:
 
 def _look(path: Path, most: int) -> _Members:
     """What the members of an object are: the first ones if all of those are objects, else all of them."""
-    import ijson
-
     found = _Members()
     name, depth, inside_array = "", 0, False
     with path.open("rb") as handle:
@@ -237,7 +219,9 @@ def _look(path: Path, most: int) -> _Members:
                     name = value
                 elif depth == 1:
                     inside_array = event == "start_array"
-                    _note(found, name, event)
+                    if not event.startswith("end_"):
+                        kinds = {"start_map": found.objects, "start_array": found.lists}
+                        kinds.get(event, found.others).append(name)
                 elif depth == 2 and inside_array and event in ("start_map", "start_array") and name in found.lists:
                     found.lists.remove(name)
                     found.arrays.append(name)
@@ -251,13 +235,3 @@ def _look(path: Path, most: int) -> _Members:
         except (ijson.JSONError, ValueError, ArithmeticError, json_file.TooLong):
             pass  # who reads the rows says where it breaks off
     return found
-
-
-def _note(found: _Members, name: str, event: str) -> None:
-    """A member begins, or ends."""
-    if event == "start_map":
-        found.objects.append(name)
-    elif event == "start_array":
-        found.lists.append(name)
-    elif not event.startswith("end_"):
-        found.others.append(name)

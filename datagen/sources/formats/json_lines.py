@@ -129,15 +129,11 @@ def read_lines(path: Path, source: str, most: int = MAX_LINE) -> Iterator[Line]:
                     continue
                 undecoded = encoding.undecoded(text)
                 text = encoding.replaced(text) if undecoded else text
-                long = (
-                    f"is longer than {most:,} characters (line in the source's limits)"
-                    if len(raw.rstrip("\n")) > most
-                    else None
-                )
+                too_long = f"is longer than {most:,} characters (line in the source's limits)"
+                long = too_long if len(raw.rstrip("\n")) > most else None
                 base = digest(SCHEMA, "line", source, text)
                 seen[base] += 1
                 yield Line(base if seen[base] == 1 else digest(base, seen[base]), number, text, long or undecoded)
     except OSError as error:
-        raise SourceError(
-            f"The source file {path} cannot be read ({error.strerror}); check the recipe's path."
-        ) from error
+        why = f"The source file {path} cannot be read ({error.strerror}); check the recipe's path."
+        raise SourceError(why) from error

@@ -54,7 +54,8 @@ class Record:
         if isinstance(value, list | tuple) and value:
             detail = f"row {self.number} has {len(value)} values in {column!r}, and one is wanted"
             raise LineProblem(Reason.MISSING_FIELD, detail)
-        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal) or not _is_finite(value):
+        infinite = isinstance(value, float) and not math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal) or infinite:
             raise LineProblem(Reason.MISSING_FIELD, f"row {self.number} has no text in {column!r}")
         return str(value)
 
@@ -89,14 +90,19 @@ class Record:
 
 @dataclass(slots=True)
 class Keys:
-    """Content keys of one source's rows: equal rows are distinguished by their number of earlier occurrences."""
+    """Content keys of one source's rows: equal rows are distinguished by their number of earlier occurrences.
+
+    `further` are columns that each row gets, with the same value.
+    """
 
     source: str
     seen: set[int] = field(default_factory=set)
     repeats: Counter[int] = field(default_factory=Counter)
+    further: Mapping[str, object] = field(default_factory=dict)
 
     def record(self, number: int, values: Mapping[str, object]) -> Record:
         """The row with its key."""
+        values = {**values, **self.further} if self.further else values
         base = digest(SCHEMA, "record", self.source, canonical(values))
         short = int(base, 16)
         if short not in self.seen:
@@ -148,18 +154,13 @@ class Reading:
     def cut_off(self, where: str, count: int) -> Record:
         """A last record that says that a file breaks off behind `count` rows."""
         record = self.keys.record(count + 1, {"(breaks off)": where.rsplit("/", 1)[-1], "(rows)": count})
-        return record.refused(
-            Reason.INCOMPLETE_FILE, f"{where} breaks off after its first {count} rows, which are taken"
-        )
+        detail = f"{where} breaks off after its first {count} rows, which are taken"
+        return record.refused(Reason.INCOMPLETE_FILE, detail)
 
 
 def sentence(error: Exception) -> str:
     """What a library said, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _is_finite(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def single(value: object) -> object:

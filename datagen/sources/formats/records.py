@@ -14,7 +14,7 @@ from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from datagen.sources.formats import columnar, csv_tables, encoding, json_documents, json_form
 from datagen.sources.formats.json_form import Form
-from datagen.sources.formats.json_lines import Line, LineProblem, read_lines
+from datagen.sources.formats.json_lines import LineProblem, read_lines
 from datagen.sources.formats.record import Keys, Reading, Record, sentence
 
 if TYPE_CHECKING:
@@ -95,7 +95,11 @@ def _lines(path: Path, keys: Keys, most: int) -> Iterator[Record]:
     conversations = False
     for place, line in enumerate(read_lines(path, keys.source, most=most)):
         conversations = conversations or (place == 0 and line.text.startswith("["))
-        yield from_line(line, keys, conversations)
+        try:
+            value = line.value() if conversations else None
+            yield keys.record(line.number, {"conversation": value} if isinstance(value, list) else line.fields())
+        except LineProblem as problem:
+            yield Record(line.key, line.number, {}, problem)
 
 
 def line_records(path: Path, source: str, most: int) -> Iterator[Record]:
@@ -113,43 +117,27 @@ def line_records(path: Path, source: str, most: int) -> Iterator[Record]:
             yield Record(line.key, line.number, {}, problem)
 
 
-def from_line(line: Line, keys: Keys, conversations: bool = False) -> Record:
-    """A JSON line as a record, of `conversations` an array as that column; one that is neither keeps its own key."""
-    try:
-        value = line.value() if conversations else None
-        return keys.record(line.number, {"conversation": value} if isinstance(value, list) else line.fields())
-    except LineProblem as problem:
-        return Record(line.key, line.number, {}, problem)
-
-
 def _csv(path: Path, reading: Reading) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD)
     number = 0
     with encoding.opened(path, newline="") as handle:
-        delimiter = _delimiter(path, handle.readline(MAX_FIELD))
+        first = handle.readline(MAX_FIELD)
+        # A header without a comma but with semicolons is a spreadsheet's of many countries.
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else next((mark for mark in ",;\t|" if mark in first), ",")
         handle.seek(0)
         rows = csv_tables.rows(encoding.lines(handle, MAX_FIELD), delimiter)
         try:
             header = next(rows, csv_tables.Row([]))
             if header.problem:
                 raise SourceError(f"The header of {path} {header.problem}.")
-            names = [_name(column, reading.needed) for column in header.fields]
+            # Blanks and a mark around a name are left out, unless it is asked for with them.
+            names = [name if name in reading.needed else name.strip("\ufeff \t\r\n") for name in header.fields]
             if twice := [name for name in reading.needed if names.count(name) > 1]:
                 raise SourceError(f"{path} has the column {twice[0]!r} {names.count(twice[0])} times; rename one.")
             for number, row in enumerate(rows, 1):
                 yield _csv_row(number, names, row, reading.keys)
         except csv.Error as error:
             raise SourceError(f"{path} is not valid CSV after row {number}: {error}.") from error
-
-
-def _delimiter(path: Path, header: str) -> str:
-    """What parts the columns: a header without a comma but with semicolons is a spreadsheet's of many countries."""
-    return "\t" if path.suffix.lower() == ".tsv" else next((mark for mark in ",;\t|" if mark in header), ",")
-
-
-def _name(column: str, needed: Sequence[str]) -> str:
-    """A column's name without blanks and a mark around it, unless it is asked for with them."""
-    return column if column in needed else column.strip("\ufeff \t\r\n")
 
 
 def _csv_row(number: int, names: Sequence[str], row: csv_tables.Row, keys: Keys) -> Record:

@@ -54,12 +54,6 @@ class Counted:
         return data
 
 
-def drain(stream: IO[bytes]) -> None:
-    """Read to the end, where the sums are."""
-    while stream.read(_CHUNK):
-        pass
-
-
 @contextmanager
 def opened(path: Path, most: int) -> Iterator[IO[bytes]]:
     """The unpacked bytes of a tar, plain or compressed; its first bytes tell which, whatever its name says.

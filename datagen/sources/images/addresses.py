@@ -53,7 +53,7 @@ _SPECIAL = tuple(
         "3fff::/20",  # documentation
     )
 )
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
 _LONGEST_URL = 4096
 
 
@@ -61,7 +61,7 @@ def public(address: Address, port: int) -> bool:
     """The policy of every build: global unicast addresses, on the web's own ports."""
     meant = _meant(address)
     unicast = isinstance(meant, ipaddress.IPv4Address) or meant in _GLOBAL_UNICAST
-    return port in _PORTS.values() and unicast and not any(meant in network for network in _SPECIAL)
+    return port in PORTS.values() and unicast and not any(meant in network for network in _SPECIAL)
 
 
 def _meant(address: Address) -> Address:
@@ -82,18 +82,13 @@ def checked_url(url: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise ImageProblem(Reason.ADDRESS_REFUSED, f"is no URL: {error}") from error
-    if parts.scheme not in _PORTS or not parts.hostname or len(url) > _LONGEST_URL:
+    if parts.scheme not in PORTS or not parts.hostname or len(url) > _LONGEST_URL:
         raise ImageProblem(Reason.ADDRESS_REFUSED, "is no http or https URL with a host")
     if any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
         raise ImageProblem(Reason.ADDRESS_REFUSED, "has spaces or control characters in its URL")
     if parts.username is not None or parts.password is not None or port == 0:
         raise ImageProblem(Reason.ADDRESS_REFUSED, "carries a user name or no usable port in its URL")
     return parts
-
-
-def port_of(parts: SplitResult) -> int:
-    """The URL's port, its scheme's own if it names none."""
-    return parts.port or _PORTS[parts.scheme]
 
 
 def resolve(host: str, port: int, policy: Policy) -> list[str]:

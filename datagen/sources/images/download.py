@@ -20,7 +20,7 @@ from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import Download
 from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import sentence
-from datagen.sources.images.addresses import Policy, checked_url, port_of, resolve
+from datagen.sources.images.addresses import PORTS, Policy, checked_url, resolve
 from datagen.sources.images.store import ending
 
 MAX_REDIRECTS = 5
@@ -30,6 +30,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE_SECONDS = 60.0
 _DIGITS = 18
+_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 class TryAgain(Exception):
@@ -39,15 +40,6 @@ class TryAgain(Exception):
         super().__init__(detail)
         self.detail = detail
         self.after_seconds = after_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one request: seconds and bytes, and what it says of itself."""
-
-    seconds: float
-    max_bytes: int
-    user_agent: str
 
 
 @dataclass(slots=True)
@@ -86,19 +78,24 @@ class _Deadline:
         """Whether the time is up."""
         return time.monotonic() >= self.end
 
+    @property
+    def missed(self) -> TryAgain:
+        """What to raise when it is."""
+        return TryAgain(f"took longer than {self.seconds:g} s")
 
-def fetch(url: str, limits: Limits, policy: Policy) -> bytes:
+
+def fetch(url: str, section: Download, max_bytes: int, policy: Policy) -> bytes:
     """The bytes of an image file, which are still to be decoded and measured.
 
     Raises:
         ImageProblem: the link is dead, leads where it may not, or gives no image of that size.
         TryAgain: the server may give it later.
     """
-    with _Deadline(limits.seconds) as deadline:
+    with _Deadline(section.timeout_seconds) as deadline:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 parts = checked_url(url)
-                answer = _ask(parts, limits, policy, deadline)
+                answer = _ask(parts, section, max_bytes, policy, deadline)
                 if isinstance(answer, bytes):
                     return answer
                 url = urljoin(url, answer)
@@ -108,20 +105,18 @@ def fetch(url: str, limits: Limits, policy: Policy) -> bytes:
             raise ImageProblem(Reason.DEAD_LINK, f"the server's answer cannot be read ({sentence(error)})") from error
         except (OSError, http.client.HTTPException) as error:
             if deadline.over:
-                raise TryAgain(f"took longer than {limits.seconds:g} s") from error
+                raise deadline.missed from error
             raise TryAgain(f"the connection broke ({type(error).__name__})") from error
     raise ImageProblem(Reason.DEAD_LINK, f"is redirected more than {MAX_REDIRECTS} times")
 
 
-def _ask(parts: SplitResult, limits: Limits, policy: Policy, deadline: _Deadline) -> bytes | str:
+def _ask(parts: SplitResult, section: Download, max_bytes: int, policy: Policy, deadline: _Deadline) -> bytes | str:
     """The image, or where the server redirects to."""
     connection = _connected(parts, policy, deadline)
     try:
-        target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
-            "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
-        )
-        headers = {"User-Agent": limits.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
-        connection.request("GET", target, headers=headers)
+        query = "?" + quote(parts.query, safe=f"{_SAFE}?") if parts.query else ""
+        headers = {"User-Agent": section.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
+        connection.request("GET", quote(parts.path or "/", safe=_SAFE) + query, headers=headers)
         response = connection.getresponse()
         location = response.headers.get("Location")
         if response.status in _REDIRECTS and location:
@@ -130,14 +125,14 @@ def _ask(parts: SplitResult, limits: Limits, policy: Policy, deadline: _Deadline
             raise TryAgain(f"status {response.status}", _retry_after(response.headers.get("Retry-After")))
         if response.status != 200:
             raise ImageProblem(Reason.DEAD_LINK, f"status {response.status}")
-        return _body(response, limits, deadline)
+        return _body(response, max_bytes, deadline)
     finally:
         connection.close()
 
 
 def _connected(parts: SplitResult, policy: Policy, deadline: _Deadline) -> http.client.HTTPConnection:
     """A connection to an address that was resolved and allowed here; the host's name serves for TLS and `Host` only."""
-    host, port = str(parts.hostname), port_of(parts)
+    host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
     problem: OSError | None = None
     for address in resolve(host, port, policy):
         try:
@@ -159,24 +154,24 @@ def _connected(parts: SplitResult, policy: Policy, deadline: _Deadline) -> http.
     raise TryAgain(f"no connection to {host[:100]} ({type(problem).__name__})") from problem
 
 
-def _body(response: http.client.HTTPResponse, limits: Limits, deadline: _Deadline) -> bytes:
+def _body(response: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:
     length = _length(response.headers.get("Content-Length", ""))
-    if length is not None and length > limits.max_bytes:
-        raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{length} bytes, more than {limits.max_bytes}")
+    if length is not None and length > max_bytes:
+        raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"{length} bytes, more than {max_bytes}")
     data = bytearray()
     sniffed = False
     while chunk := response.read1(_CHUNK):
         data += chunk
-        if len(data) > limits.max_bytes:
-            raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"more than {limits.max_bytes} bytes")
+        if len(data) > max_bytes:
+            raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"more than {max_bytes} bytes")
         if not sniffed and len(data) >= 12:
             _like_an_image(data)
             sniffed = True
         if deadline.over:
-            raise TryAgain(f"took longer than {limits.seconds:g} s")
+            raise deadline.missed
     if deadline.over:
         # A connection closed at the deadline looks like the end of a body without a length.
-        raise TryAgain(f"took longer than {limits.seconds:g} s")
+        raise deadline.missed
     if length is not None and len(data) < length:
         raise TryAgain(f"the body ended after {len(data)} of {length} bytes")
     _like_an_image(data)
@@ -206,10 +201,9 @@ def patient(
     Raises:
         ImageProblem: as `fetch`, or the last try failed too.
     """
-    limits = Limits(section.timeout_seconds, max_bytes, section.user_agent)
     for attempt in range(section.tries):
         try:
-            return fetch(url, limits, policy)
+            return fetch(url, section, max_bytes, policy)
         except TryAgain as problem:
             if attempt + 1 == section.tries:
                 detail = f"{problem.detail}, tried {section.tries} times"

@@ -9,7 +9,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import TypeVar
 
 from capcurriculum.recipe.sources import Download
 
@@ -43,59 +44,34 @@ class _Hosts:
             self.free_at = {name: at for name, at in self.free_at.items() if at > now}
 
 
-class PoliteFetcher(Generic[Job, Result]):
-    """Runs `work` over jobs, at most so many at once in all and to one host."""
-
-    def __init__(self, section: Download, host_of: Callable[[Job], str], work: Callable[[Job], Result]) -> None:
-        self.section = section
-        self.host_of = host_of
-        self.work = work
-
-    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
-        """(job, result) as they finish; what `work` raises is raised here."""
-        source = iter(jobs)
-        waiting: deque[Job] = deque()
-        flying: dict[Future[Result], tuple[Job, str]] = {}
-        hosts = _Hosts(self.section)
-        window = self.section.concurrency * WINDOW_PER_WORKER
-        pool = ThreadPoolExecutor(self.section.concurrency, thread_name_prefix="download")
-        exhausted = False
-        try:
-            while True:
-                while not exhausted and len(waiting) < window:
-                    try:
-                        waiting.append(next(source))
-                    except StopIteration:
-                        exhausted = True
-                self._start(waiting, flying, hosts, pool)
-                if not flying and not waiting:
-                    return
-                # A short wait also when nothing flies: some host's pause is what keeps the jobs.
-                done, _ = wait(flying, timeout=0.05, return_when=FIRST_COMPLETED) if flying else (set(), None)
-                if not flying:
-                    time.sleep(min(0.05, self.section.pause_seconds or 0.05))
-                for future in done:
-                    job, host = flying.pop(future)
-                    hosts.end(host)
-                    yield job, future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _start(
-        self,
-        waiting: deque[Job],
-        flying: dict[Future[Result], tuple[Job, str]],
-        hosts: _Hosts,
-        pool: ThreadPoolExecutor,
-    ) -> None:
-        """Start every waiting job whose host is free, in order, while there are workers."""
-        for _ in range(len(waiting)):
-            if len(flying) >= self.section.concurrency:
+def fetch_all(
+    jobs: Iterable[Job], section: Download, host_of: Callable[[Job], str], work: Callable[[Job], Result]
+) -> Iterator[tuple[Job, Result]]:
+    """(job, its result) as they finish, within the recipe's limits; what `work` raises is raised here."""
+    source, waiting = iter(jobs), deque[Job]()
+    flying: dict[Future[Result], tuple[Job, str]] = {}
+    hosts = _Hosts(section)
+    pool = ThreadPoolExecutor(section.concurrency, thread_name_prefix="download")
+    try:
+        while True:
+            waiting.extend(islice(source, section.concurrency * WINDOW_PER_WORKER - len(waiting)))
+            for _ in range(len(waiting)):
+                if len(flying) >= section.concurrency:
+                    break
+                job, now = waiting.popleft(), time.monotonic()
+                host = host_of(job)
+                if hosts.ready(host, now):
+                    hosts.start(host, now)
+                    flying[pool.submit(work, job)] = (job, host)
+                else:
+                    waiting.append(job)
+            if not flying and not waiting:
                 return
-            job, now = waiting.popleft(), time.monotonic()
-            host = self.host_of(job)
-            if hosts.ready(host, now):
-                hosts.start(host, now)
-                flying[pool.submit(self.work, job)] = (job, host)
-            else:
-                waiting.append(job)
+            if not flying:  # some host's pause is what keeps the jobs
+                time.sleep(min(0.05, section.pause_seconds or 0.05))
+            for future in wait(flying, timeout=0.05, return_when=FIRST_COMPLETED).done if flying else ():
+                job, host = flying.pop(future)
+                hosts.end(host)
+                yield job, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.sources import SourceSection
@@ -16,8 +17,10 @@ from datagen import image_decoding, shown
 from datagen.image_decoding import ImageProblem
 from datagen.sources.formats import archives, file_names
 from datagen.sources.formats.json_lines import LineProblem
+from datagen.sources.formats.records import find_files
 from datagen.sources.images import embedded
 from datagen.sources.images.embedded import is_embedded
+from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Index, Store, Stored
 
 
@@ -38,6 +41,21 @@ class SourceImages:
     def __post_init__(self) -> None:
         upstream = [self.section.kind, self.section.repo, self.section.revision, self.section.name]
         self.index = Index(self.store.run, digest(*upstream, sorted(bundle.name for bundle in self.bundles)))
+
+    @classmethod
+    def packed(
+        cls, section: SourceSection, place: Place, base: Path, archive: str, below: Sequence[str] = ("images", "")
+    ) -> Self:
+        """Images in `archive` in the folder `base`, or in a folder `images` there that was unpacked from it.
+
+        Names in rows are relative to the first of the folders `below` it that has the file.
+
+        Raises:
+            SourceError: neither is there.
+        """
+        if (base / "images").is_dir():
+            return cls(section, place.store, [(base / name, place.inside(base / name)) for name in below])
+        return cls(section, place.store, (), find_files(base, (archive,), "its images, or a folder images"))
 
     def find(self, value: object) -> Stored:
         """The image a row's column holds or names.
@@ -73,7 +91,7 @@ class SourceImages:
             if (found := _plain(folder, name)) is not None:
                 path, spelled = found
                 data = image_decoding.file_bytes(path, self.section.max_bytes)
-                return Stored(shown.checked(data, self.section.max_pixels).image_id, f"{prefix}{spelled}")
+                return Stored(shown.image_id(shown.checked(data, self.section.max_pixels)), f"{prefix}{spelled}")
         if self.bundles:
             return self.index.get(name)
         if not self.folders:
@@ -117,7 +135,7 @@ class SourceImages:
         """
         names = _by_last_part(wanted)
         for member in archives.members(bundle, self.section.limits):
-            near = names.get(_parts(str(member.name), cased=False)[-1], ())
+            near = names.get(file_names.spelled(str(member.name), cased=False)[-1], ())
             exact = _fitting(member.name, near, cased=True)
             loose = [name for name in _fitting(member.name, near, cased=False) if name not in exact]
             if not exact and not loose:
@@ -141,11 +159,7 @@ class SourceImages:
 
 
 def _plain(folder: Path, name: str) -> tuple[Path, str] | None:
-    """The file that a name means in a folder, and its own name there; None where there is none.
-
-    Raises:
-        ImageProblem: the name leads out.
-    """
+    """The file that a name means in a folder, and its own name there; None for none. Refuses a name that leads out."""
     try:
         return file_names.inside(folder, name)
     except ImageProblem as problem:
@@ -166,7 +180,7 @@ def _by_last_part(names: Iterable[str]) -> Mapping[str, list[str]]:
     """Names by their last part in small letters."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
-        parts = _parts(name, cased=False)
+        parts = file_names.spelled(name, cased=False)
         found[parts[-1] if parts else ""].append(name)
     return found
 
@@ -177,12 +191,8 @@ def _fitting(member: PurePosixPath, names: Sequence[str], *, cased: bool) -> lis
     Archives differ in how many folders they put around their files, so a name fits if one of the two is the end of the
     other. A member shorter than the names fits only a single one: of two it would be a guess.
     """
-    inside = _parts(str(member), cased=cased)
-    spelled = {name: _parts(name, cased=cased) for name in names}
+    inside = file_names.spelled(str(member), cased=cased)
+    spelled = {name: file_names.spelled(name, cased=cased) for name in names}
     longer = [name for name, parts in spelled.items() if inside[-len(parts) :] == parts]
     shorter = [name for name, parts in spelled.items() if name not in longer and parts[-len(inside) :] == inside]
     return longer + (shorter if len(shorter) == 1 and not longer else [])
-
-
-def _parts(name: str, *, cased: bool) -> tuple[str, ...]:
-    return file_names.spelled(name, cased=cased)

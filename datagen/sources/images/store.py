@@ -66,7 +66,7 @@ class Store:
         kind = ending(data)
         if not kind:
             raise ImageProblem(Reason.UNREADABLE_IMAGE, f"is no image file: it begins with {data[:12]!r}")
-        image_id = shown.checked(data, max_pixels).image_id
+        image_id = shown.image_id(shown.checked(data, max_pixels))
         stored = Stored(image_id, f"{FOLDER}/{image_id[:2]}/{image_id}.{kind}")
         target = self.run / stored.path
         if target.is_file():

@@ -8,7 +8,6 @@ wrong; so all rows are looked at first, and a source whose rows leave it open, o
 from collections.abc import Iterable
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import Self
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
@@ -28,11 +27,6 @@ class Reading:
 
     numbers: Convention | None = None
     letters: Convention | None = None
-
-    @classmethod
-    def given(cls, said: Convention) -> Self:
-        """The convention that the recipe gives for all keys."""
-        return cls(said if said in COUNTED else None, said if said not in COUNTED[:2] else None)
 
     def __str__(self) -> str:
         return " and ".join(dict.fromkeys(filter(None, (self.numbers, self.letters))))
@@ -74,7 +68,7 @@ def check(rows: Rows, said: Convention, where: str) -> Reading:
             f"The recipe says that answers of {where} are letters, and some are the options' own texts "
             f"({'; '.join(map(str, letters.both))}); say answers: text, or leave it out."
         )
-    return Reading.given(said)
+    return Reading(said if said in COUNTED else None, said if said not in COUNTED[:2] else None)
 
 
 def letter(key: object, options: Options, reading: Reading, row: int) -> str:

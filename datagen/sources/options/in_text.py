@@ -13,8 +13,7 @@ from datagen.sources.options import choices
 
 #: Where the options begin, as the sources say it.
 _HEADING = re.compile(
-    r"(?:\b(?:choices|options)\s*:|choose from the following options:?|from the following options:?)\s*",
-    re.IGNORECASE,
+    r"(?:\b(?:choices|options)\s*:|choose from the following options:?|from the following options:?)\s*", re.IGNORECASE
 )
 #: Labels before options; `@` is their letter.
 _LABEL = r"[(\[]?@[)\]]?\s?[:.)]\s*"

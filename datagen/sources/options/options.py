@@ -99,14 +99,10 @@ def _mapping(value: Mapping[object, object], row: int, column: str) -> Options:
     if isinstance(texts, list | tuple) and isinstance(labels, list | tuple) and len(texts) == len(labels):
         return _made(list(texts), [str(label) for label in labels], row, column)
     # A struct of a table has every label that any row has.
-    there = {label: text for label, text in value.items() if text is not None} if _ends_null(value) else value
-    return _made(list(there.values()), [str(label) for label in there], row, column)
-
-
-def _ends_null(value: Mapping[object, object]) -> bool:
-    """Whether nulls stand only behind the last text."""
     nulls = [text is None for text in value.values()]
-    return nulls == sorted(nulls) and not all(nulls)
+    behind = nulls == sorted(nulls) and not all(nulls)  # behind the last text alone
+    there = {label: text for label, text in value.items() if text is not None} if behind else value
+    return _made(list(there.values()), [str(label) for label in there], row, column)
 
 
 def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str) -> Options:
@@ -122,7 +118,8 @@ def _made(texts: Sequence[object], labels: Sequence[str], row: int, column: str)
     texts = [str(text) if isinstance(text, bool) else text for text in texts]
     if any(not isinstance(text, str | int | float) for text in texts):
         raise _unread(row, column)
-    plain = [_number(text) if isinstance(text, int | float) else str(text).strip() for text in texts]
+    whole = [int(text) if isinstance(text, float) and text.is_integer() else text for text in texts]
+    plain = [str(text).strip() for text in whole]
     written = tuple(plain)
     named = tuple(label.strip().strip("()[].:").upper() for label in labels)
     named = named if any(named) else ()
@@ -143,13 +140,10 @@ def of_columns(values: Sequence[object], names: Sequence[str], row: int) -> Opti
     Raises:
         LineProblem: one holds something else than a text or number.
     """
-    texts = [None if _is_empty(value) else value for value in values]
+    nan = [isinstance(value, float) and value != value for value in values]
+    texts = [None if none or value in (None, "") else value for value, none in zip(values, nan, strict=True)]
     labels = names if all(name in ascii_uppercase for name in names) else ()
     return _made(texts, labels, row, ", ".join(names))
-
-
-def _is_empty(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and value != value)
 
 
 def label_inside(text: str) -> str:
@@ -157,10 +151,6 @@ def label_inside(text: str) -> str:
     found = _LABEL.match(text)
     label = next(filter(None, found.groups())).upper() if found else ""
     return label if label in ascii_uppercase else ""
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _rank(label: str) -> int:
@@ -172,9 +162,8 @@ def _is_run(labels: Sequence[str]) -> bool:
 
     They begin with the first or second of their kind: others are initials of people.
     """
-    if len(labels) < 2 or not (all(map(str.isdigit, labels)) or all(one in ascii_uppercase for one in labels)):
-        return False
-    if not all(labels):
+    alike = all(map(str.isdigit, labels)) or all(one in ascii_uppercase for one in labels)
+    if len(labels) < 2 or not alike or not all(labels):
         return False
     ranks = sorted(map(_rank, labels))
     begins = ranks[0] in (_rank("A"), _rank("B"), 0, 1)

@@ -1,1 +1,1 @@
-"""A sample of cases as one HTML file that is opened from the disk, and the JSON lines that come back from it."""
+"""A sample of cases as one HTML file that is opened from disk, and the JSON lines that it saves."""

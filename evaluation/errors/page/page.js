@@ -1,5 +1,5 @@
 "use strict";
-// Cases are in the page already; this keeps what is said of them, in the browser and in a file.
+// The cases are in the page already; this stores the answers in the browser and saves them to a file.
 (() => {
   const byId = (id) => document.getElementById(id);
   const setup = JSON.parse(byId("setup").textContent);

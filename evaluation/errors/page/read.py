@@ -1,12 +1,10 @@
-"""Read what people said on a page: JSON lines from outside, of which every one is checked.
+"""Read the answers that a page saved: untrusted JSON lines.
 
-A line that is not right is counted and told, and never stops the others. Reading a file twice changes nothing. A file
-is one person's: the one whose page signed it, else the one whom the importer names (see `review.page.signing`).
+Invalid lines are counted by reason and skipped. Reading a file twice changes nothing. A file belongs to one person: the
+one whose page signed it, else the one that the importer names (see `review.page.signing`).
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +14,7 @@ from capcurriculum.errors import ReviewError
 from capcurriculum.run import Run
 from evaluation.errors import people
 from evaluation.errors.kinds import KINDS
-from evaluation.errors.people import MAX_COMMENT, Said
+from evaluation.errors.people import MAX_COMMENT, HumanLabel, Imported
 from review.page import signing
 from review.page.read import MAX_BYTES, at
 
@@ -36,30 +34,20 @@ class _Line(BaseModel):
     signature: Annotated[str, Field(max_length=64)] = ""
 
 
-@dataclass(slots=True)
-class Imported:
-    """How many answers were new, known, about no case of this model; and what was wrong with other lines."""
-
-    new: int = 0
-    known: int = 0
-    strange: int = 0
-    problems: Counter[str] = field(default_factory=Counter)
-
-
 def read(folder: Path, path: Path, cases: Collection[str], annotator: str = "") -> Imported:
-    """Append what a file says of these cases (their keys) to what people said.
+    """Append the answers of a file on these cases (their keys).
 
-    Lines that no page of this analysis signed are `annotator`'s, and left out where nobody is named.
+    Lines that no page of this analysis signed are attributed to `annotator`, and rejected without one.
 
     Raises:
-        ReviewError: the file cannot be read, or is not one person's that is known.
+        ReviewError: the file cannot be read, or belongs to no known person.
     """
     found = Imported()
     lines = list(_lines(path, found))
     genuine = signing.genuine(Run(folder), [_claim(one) for one, _ in lines])
     signers = {one.person for (one, _), signed in zip(lines, genuine, strict=True) if signed}
     signing.check(path, {one.person.strip() for one, _ in lines}, signers, genuine.count(False), annotator)
-    said: list[Said] = []
+    labels: list[HumanLabel] = []
     for (one, when), signed in zip(lines, genuine, strict=True):
         who = one.person if signed else annotator
         if not who:
@@ -67,18 +55,16 @@ def read(folder: Path, path: Path, cases: Collection[str], annotator: str = "") 
         elif signing.future(when):
             found.problems[f"the time is {one.said_at!r}, which is in the future"] += 1
         elif one.kind not in KINDS:
-            found.problems[f"the kind is {one.kind!r}, which is none"] += 1
+            found.problems[f"the kind is {one.kind!r}, which is unknown"] += 1
         elif one.case not in cases:
             found.strange += 1
         else:
-            said.append(Said(one.case, people.named(folder, who), ORIGIN, when, one.kind, one.comment))
-    found.new = people.keep(folder, said)
-    found.known = len(said) - found.new
-    return found
+            labels.append(HumanLabel(one.case, people.named(folder, who), ORIGIN, when, one.kind, one.comment))
+    return found.keep(folder, labels)
 
 
 def _lines(path: Path, found: Imported) -> Iterator[tuple[_Line, str]]:
-    """Each line that is one with its time."""
+    """Each valid line with its time."""
     for line in _text(path).split("\n"):
         if line.strip():
             try:
@@ -95,7 +81,7 @@ def _claim(one: _Line) -> signing.Claim:
 
 def _text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise ReviewError(f"{path} is no file of answers; give the .jsonl file that a page saved.")
         if path.stat().st_size > MAX_BYTES:
             raise ReviewError(f"{path} has more than {MAX_BYTES // 10**6} MB, which no page writes.")
@@ -109,4 +95,4 @@ def _why(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc']) or 'line'}: {first['msg']}"
-    return "the time is none"
+    return "the time is invalid"

@@ -1,12 +1,13 @@
-"""Write the page on which people say what is wrong with answers: one file, all cases below each other.
+"""Write the page on which a person classifies errors: one HTML file with all cases.
 
-Texts of a benchmark and of a model reach it through autoescaping alone; the page may run its own script, known by its
-hash, and show its own pictures, and nothing else.
+Texts of benchmarks and models are autoescaped. The content security policy allows the page's own script, by its hash,
+and data URLs of images, and nothing else.
 """
 
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,24 +21,24 @@ from capcurriculum.tables import write_atomically
 from datagen.image_decoding import ImageProblem
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import meanings
-from evaluation.errors.protocol import LETTERS, shortened
-from review import images as pictures
+from evaluation.errors.protocol import shortened
+from review import images as review_images
 from review.page import signing
 from review.page.write import block, policy
 
 FORM = 1
-#: More cases than this make a page that nobody reads to its end.
+#: The most cases of a page.
 MOST = 400
 _SIDE = 1_024
 
 
 def write(path: Path, model: str, cases: Sequence[Case], images: Path, annotator: str, analysis: Path) -> None:
-    """The annotator's page of some cases whose pictures lie below `images`.
+    """Write the annotator's page of cases whose images lie below `images`, readable by its owner alone.
 
-    It holds the key with which it signs, derived from the secret of the folder `analysis`, and is its owner's alone.
+    It contains a signing key, derived from the secret of the folder `analysis`.
 
     Raises:
-        ReviewError: there are too many, or the file cannot be written.
+        ReviewError: there are too many cases, or the file cannot be written.
     """
     if len(cases) > MOST:
         raise ReviewError(f"A page of {len(cases)} answers would be too long; take at most {MOST}, or push to Argilla.")
@@ -51,8 +52,8 @@ def write(path: Path, model: str, cases: Sequence[Case], images: Path, annotator
 
 def _page(model: str, cases: Sequence[Case], images: Path, annotator: str, analysis: Path) -> str:
     package = files(__package__)
-    own, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
-    script = f"{(files(signing.__package__) / 'sign.js').read_text(encoding='utf-8').strip()}\n{own}"
+    script, style = ((package / name).read_text(encoding="utf-8").strip() for name in ("page.js", "page.css"))
+    script = f"{(files(signing.__package__) / 'sign.js').read_text(encoding='utf-8').strip()}\n{script}"
     page = digest("errors page", model, annotator, sorted(case.key for case in cases))
     setup = {"page": page, "form": FORM, "person": annotator, "key": signing.key(Run(analysis), page, annotator)}
     environment = Environment(
@@ -60,35 +61,31 @@ def _page(model: str, cases: Sequence[Case], images: Path, annotator: str, analy
     )
     return environment.get_template("page.html.jinja").render(
         policy=policy(script, style),
-        script=Markup(script),  # noqa: S704 (our own file)
-        style=Markup(style),  # noqa: S704 (our own file)
-        setup=Markup(block("setup", setup)),  # noqa: S704 (no character of it means anything to HTML)
+        script=Markup(script),  # noqa: S704 (a file of this package)
+        style=Markup(style),  # noqa: S704 (a file of this package)
+        setup=Markup(block("setup", setup)),  # noqa: S704 (escaped by `block`)
         model=model,
         annotator=annotator,
         version=__version__,
-        cases=[_told(case, images) for case in cases],
+        cases=[_values(case, images) for case in cases],
     )
 
 
-def _told(case: Case, images: Path) -> dict[str, Any]:
-    own = case.sample
+def _values(case: Case, images: Path) -> dict[str, Any]:
+    sample = case.sample
     return {
         "key": case.key,
-        "benchmark": own.benchmark,
-        "sample": own.sample,
-        "pictures": [_picture(images, name) for name in own.images],
-        "question": own.question,
-        "options": list(zip(LETTERS, own.options, strict=False)),
-        "gold": own.gold,
-        "answer": own.answer,
-        "reply": shortened(own.prediction),
-        "kinds": list(meanings(bool(own.images)).items()),
+        "sample": sample,
+        "images": [_image(images, name) for name in sample.images],
+        "options": list(zip(ascii_uppercase, sample.options, strict=False)),
+        "reply": shortened(sample.prediction),
+        "kinds": list(meanings(bool(sample.images)).items()),
     }
 
 
-def _picture(folder: Path, name: str) -> str:
-    """The picture's data URL, or in words why there is none."""
+def _image(folder: Path, name: str) -> str:
+    """The data URL of an image, or the sentence why it cannot be shown."""
     try:
-        return pictures.picture(folder, name, _SIDE).url
+        return review_images.picture(folder, name, _SIDE).url
     except ImageProblem as problem:
-        return f"The picture cannot be shown: {problem}"
+        return f"The image cannot be shown: {problem}"

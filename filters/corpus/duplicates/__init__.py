@@ -1,1 +1,1 @@
-"""Near-duplicate questions: candidates, exact checks, and which of a group is kept."""
+"""Near-duplicate questions: candidates, exact checks, and the choice of representatives."""

@@ -1,9 +1,8 @@
-"""Deduplicate questions that ask the same: of problems without an image by their texts alone, of questions
-about images only where the image is the same or nearly so.
+"""Deduplicate questions: problems without an image by text, questions about images by text and image.
 
-"What colour is the cube?" about two different images is two questions, so equal texts prove nothing there. Questions
-with equal texts, answers and images are one node; the nodes are ranked by evidence, candidates are found by MinHash and
-by perceptual hashes, every candidate is checked on its texts, and `representatives` says which nodes stay.
+Equal texts about different images ("What colour is the cube?") are different questions. Rows with equal texts, answers
+and images form a node; nodes are ranked by evidence, candidates come from MinHash and perceptual hashes and are checked
+on their texts, and `pairs.keepers` chooses the nodes that stay.
 """
 
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from pydantic import Field
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import Outcome, Verdict
-from filters.base import CorpusRule, Setting
+from datagen.setting import Setting
+from filters.base import CorpusRule
 from filters.corpus import image_hashes, text_hashes
 from filters.corpus.duplicates import pairs
 from filters.corpus.duplicates.pairs import KEPT, Found, keepers
@@ -26,27 +26,25 @@ from filters.corpus.image_hashes import Distance
 
 _BATCH = 100_000
 _NEEDED = ("question_id", "stage", "text", "problem", "answer", "options", "image_id")
-_NODE = ("picture", "said", "formula", "right")
-
+_NODE = ("image", "asked", "formula", "right")
 
 Similarity = Annotated[float, Field(gt=0.5, le=1)]
 
 
 class DuplicatesSection(CorpusRule):
-    """Which questions count as the same one asked twice; the one with the best evidence is kept.
+    """Of near-duplicates only the question with the best evidence is kept.
 
-    Two problems without an image are near-duplicates when their texts are at least `text_similarity` alike. Two
-    questions about images are when their texts are at least `image_text_similarity` alike *and* they are about the same
-    image, or about two whose perceptual hashes differ in at most `image_distance` of 64 bits (null: only about the very
-    same file). The same question about two different images is never a duplicate.
+    Two problems without an image are near-duplicates if the similarity of their texts is at least `text_similarity`;
+    two questions about images if that is at least `image_text_similarity` *and* their images have perceptual hashes
+    that differ in at most `image_distance` of 64 bits (null: are the same file).
 
-    Similarity is 1 - edits / (length + length), over characters, insertions and deletions counted as edits, of the
-    texts in lower case without punctuation. With `same_numbers` the numbers and operators of both texts must be the
-    same in the same order (problems made from one template differ in nothing else), with `same_answer` the texts of
-    their right answers too (left and right of a tree differ in one word).
+    Similarity is 1 - edits / (sum of lengths), with insertions and deletions of characters as edits, of the texts in
+    lower case without punctuation. With `same_numbers` both texts must have the same numbers and operators in order
+    (problems of one template differ only there), with `same_answer` the same text of the right answer (left and right
+    of a tree differ in one word).
     """
 
-    # After the rollouts, when it is known what speaks for each of two like questions.
+    # The evidence of both questions is complete only after the rollouts.
     phase: ClassVar[Phase] = Phase.ROLLOUT
     compares: ClassVar[bool] = True
 
@@ -58,7 +56,7 @@ class DuplicatesSection(CorpusRule):
     same_answer: bool = True
 
     def verdicts(self, at: Setting, questions: pl.LazyFrame) -> Iterator[Verdict]:
-        """One verdict a question; images that have no hash yet get one first."""
+        """One verdict for each question, after hashing images without a hash."""
         hashes = None if self.image_distance is None else image_hashes.fill(at.run, at.folders, questions)
         return verdicts(scored(questions, at.run.answers.scan()), self, hashes)
 
@@ -66,7 +64,7 @@ class DuplicatesSection(CorpusRule):
 def verdicts(
     questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyFrame | None = None
 ) -> Iterator[Verdict]:
-    """One verdict a question, in the order of their evidence; see `judged` for the arguments."""
+    """One verdict for each question, best evidence first; see `judged` for the arguments."""
     for part in judged(questions, section, hashes).iter_slices(_BATCH):
         for question_id, stage, kept_id, similarity, bits in part.iter_rows():
             if kept_id is None:
@@ -78,10 +76,9 @@ def verdicts(
 
 
 def scored(questions: pl.LazyFrame, answers: pl.LazyFrame) -> pl.LazyFrame:
-    """`questions` with the `score` of their evidence: how many replies were read, of those that no other filter drops.
+    """`questions` with their `score`: the number of readable replies, or -1 if another filter drops them.
 
-    A question that another filter drops (`alive` false) scores less than any other, so that it never outlives one that
-    would have been kept.
+    So a dropped question (`alive` false) never represents one that is kept.
     """
     read = answers.filter(pl.col("outcome").is_in([str(Outcome.RIGHT), str(Outcome.WRONG)]))
     counts = read.group_by("question_id").agg(score=pl.len().cast(pl.Float64))
@@ -90,31 +87,31 @@ def scored(questions: pl.LazyFrame, answers: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def judged(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyFrame | None = None) -> pl.DataFrame:
-    """The question that each one gives way to, best evidence first; independent of the order of the rows.
+    """The representative of each question, best evidence first; independent of the order of the rows.
 
     Args:
-        questions: columns of `capcurriculum.rows.Question`, and optionally `score`: of two near-duplicates the one of
-            higher score is kept (null counts least), and of two with the same score that of the smaller id.
-        section: what counts as a near-duplicate.
-        hashes: `image_id` and `phash`; an image without one is like itself only.
+        questions: columns of `capcurriculum.rows.Question`, and optionally `score`: the higher one is kept (null is
+            lowest), with equal scores the smaller id.
+        section: defines near-duplicates.
+        hashes: `image_id` and `phash`; an image without a hash matches itself only.
 
     Returns:
-        One row a question: `question_id`, `stage`, `kept_id` (null where it is kept itself), `similarity` of the texts
-        and, for questions about images, how many `bits` of 64 the images' hashes differ in.
+        One row for each question: `question_id`, `stage`, `kept_id` (null if it is kept), `similarity` of the texts,
+        and for questions about images the number of `bits` of 64 in which the hashes differ.
     """
     rows = _ranked(questions, section, hashes)
     nodes = rows.filter(pl.col("rank") == pl.col("head")).with_row_index("node")
     found = pairs.checked(nodes, section.text_similarity, section.image_text_similarity, section.image_distance)
     keeper = keepers(found.better, found.worse, nodes.height)
-    return _told(rows, nodes, found, keeper)
+    return _outcomes(rows, nodes, found, keeper)
 
 
 def _ranked(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.LazyFrame | None) -> pl.DataFrame:
-    """Rows by rank with what they say; `head` is the rank of the best row of a row's node."""
+    """Rows by rank with their compared columns; `head` is the rank of the best row of the node."""
     scored = questions if "score" in questions.collect_schema() else questions.with_columns(score=pl.lit(0.0))
     none = pl.LazyFrame(schema={"image_id": pl.String, "phash": pl.UInt64})
     known = none if hashes is None or section.image_distance is None else hashes
-    said = text_hashes.asked(pl.col("text"), pl.col("problem"))
+    asked = text_hashes.asked(pl.col("text"), pl.col("problem"))
     return (
         scored.select(*_NEEDED, pl.col("score").cast(pl.Float64).fill_nan(None))
         .join(known.unique("image_id", keep="any"), on="image_id", how="left")
@@ -124,10 +121,10 @@ def _ranked(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.Lazy
             "score",
             "image_id",
             "phash",
-            # A picture is its hash, or where it has none, itself.
-            picture=pl.coalesce(pl.col("phash").cast(pl.String), pl.col("image_id")),
-            said=text_hashes.normal(said),
-            formula=text_hashes.formula(said) if section.same_numbers else pl.lit(""),
+            # An image is identified by its hash, or without one by its id.
+            image=pl.coalesce(pl.col("phash").cast(pl.String), pl.col("image_id")),
+            asked=text_hashes.normal(asked),
+            formula=text_hashes.formula(asked) if section.same_numbers else pl.lit(""),
             right=_right_answer() if section.same_answer else pl.lit(""),
         )
         .sort("score", "question_id", descending=[True, False], nulls_last=True)
@@ -138,7 +135,7 @@ def _ranked(questions: pl.LazyFrame, section: DuplicatesSection, hashes: pl.Lazy
 
 
 def _right_answer() -> pl.Expr:
-    """The text of the right option, or the answer where there are none."""
+    """The text of the right option, or the answer if there are no options."""
     places = {letter: place for place, letter in enumerate(ascii_uppercase)}
     place = pl.col("answer").str.strip_chars().replace_strict(places, default=None, return_dtype=pl.Int64)
     option = pl.col("options").list.get(place, null_on_oob=True)
@@ -146,8 +143,8 @@ def _right_answer() -> pl.Expr:
     return text.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars(" .")
 
 
-def _told(rows: pl.DataFrame, nodes: pl.DataFrame, found: Found, keeper: Rows) -> pl.DataFrame:
-    """The outcome of each node, joined to each of its rows; see `judged` for the columns."""
+def _outcomes(rows: pl.DataFrame, nodes: pl.DataFrame, found: Found, keeper: Rows) -> pl.DataFrame:
+    """The outcome of each row's node; see `judged` for the columns."""
     gone = np.flatnonzero(keeper != KEPT)
     why = pl.DataFrame(
         {
@@ -162,7 +159,7 @@ def _told(rows: pl.DataFrame, nodes: pl.DataFrame, found: Found, keeper: Rows) -
         rows.select("rank", "question_id", "stage", "image_id", "phash", "head")
         .join(why, on="head", how="left")
         .with_columns(
-            # Equal to a row that stays, or to one that itself gives way.
+            # Within a node all rows give way to its head.
             instead=pl.coalesce("instead", pl.when(pl.col("head") != pl.col("rank")).then("head")),
             similarity=pl.col("similarity").fill_null(1.0),
         )

@@ -1,8 +1,8 @@
-"""All pairs of 64-bit hashes that differ in at most a few bits, found exactly and without comparing all with all.
+"""All pairs of 64-bit hashes within a Hamming distance, exact and without all-pairs comparison.
 
-The bits are cut into `distance` + k blocks. Two hashes that differ in at most `distance` bits agree in at least k whole
-blocks (the pigeonhole principle), so they agree in one of the choices of k blocks; within each choice, equal keys are
-compared. A larger k means more choices and far fewer comparisons.
+The bits are cut into `distance` + k blocks. By the pigeonhole principle two hashes within the distance agree in at
+least k blocks, so for every choice of k blocks the hashes with equal keys are compared. A larger k means more choices
+and far fewer comparisons.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from filters.corpus.duplicates.shared_keys import Pairs
 from filters.corpus.text_hashes import Hashes, mixed
 
 _BITS = 64
-#: Comparisons that take as long as sorting and looking up one row.
+#: Cost of sorting and looking up one row, in comparisons.
 _LOOK_UP = 30
 _CHUNK = 4_000_000
 
 
 def near(left: Hashes, right: Hashes, distance: int, scopes: tuple[Hashes, Hashes] | None = None) -> Iterator[Pairs]:
-    """Indices into `left` and `right` of every pair within `distance` bits, each pair once, in batches.
+    """Indices into `left` and `right` of every pair within `distance` bits, each once, in batches.
 
-    With `scopes` (one a hash, of the left and of the right ones) only pairs of one scope are looked for. Time grows
-    with how many hashes of a scope agree in a whole choice of blocks; memory does not.
+    With `scopes`, a number for each left and each right hash, only pairs of equal scope are found. Time grows with the
+    number of hashes of a scope that agree in a choice of blocks; memory does not.
     """
     if not len(left) or not len(right):
         return
@@ -36,7 +36,7 @@ def near(left: Hashes, right: Hashes, distance: int, scopes: tuple[Hashes, Hashe
             if scopes is not None:
                 close &= scopes[0][one] == scopes[1][two]
             one, two, differing = one[close], two[close], differing[close]
-            # A pair that agrees in an earlier choice was given there.
+            # A pair that agrees in an earlier choice was yielded there.
             new = np.ones(len(one), bool)
             for earlier in masks[:place]:
                 new &= (differing & earlier) != 0
@@ -44,7 +44,7 @@ def near(left: Hashes, right: Hashes, distance: int, scopes: tuple[Hashes, Hashe
 
 
 def _masks(distance: int, rows: int) -> list[np.uint64]:
-    """The choices of blocks, as masks."""
+    """The choices of blocks as bit masks, with the cheapest k."""
     kept = min(range(1, 5), key=lambda k: _cost(distance, k, rows))
     edges = [place * _BITS // (distance + kept) for place in range(distance + kept + 1)]
     blocks = [sum(1 << bit for bit in range(low, high)) for low, high in pairwise(edges)]
@@ -57,12 +57,12 @@ def _cost(distance: int, kept: int, rows: int) -> float:
 
 
 def _equal_under(left: Hashes, right: Hashes, mask: np.uint64, scopes: tuple[Hashes, Hashes] | None) -> Iterator[Pairs]:
-    """Pairs that agree in the bits of `mask`, and, but for a rare collision, in their scopes."""
+    """Pairs that agree in the bits of `mask` and, except for rare collisions, in their scopes."""
     wanted, keys = left & mask, right & mask
     if scopes is not None:
         wanted, keys = mixed(wanted ^ scopes[0]), mixed(keys ^ scopes[1])
     order = np.argsort(keys)
-    rank = np.argsort(wanted)  # neighbours in `wanted` are neighbours in `keys`: the look-up stays in the cache
+    rank = np.argsort(wanted)  # sorted look-ups are cache-friendly
     low = np.searchsorted(keys[order], wanted[rank], "left")
     counts = np.searchsorted(keys[order], wanted[rank], "right") - low
     ends = np.cumsum(counts)

@@ -1,9 +1,8 @@
-"""Which texts may be near-duplicates: MinHash with banding (Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of
-Massive Datasets", chapter 3), over the set of a text's words and pairs of neighbouring words.
+"""Candidates for near-duplicate texts: MinHash with banding over the sets of words and word pairs.
 
-The permutations are those of datasketch's `MinHash`, applied to a batch of texts at once: its own objects take one text
-each, and its index a Python dictionary a band, which for a million texts is too slow and too large. Two texts of
-Jaccard similarity s become candidates with probability 1 - (1 - s^4)^24: 0.99 at 0.65, 0.78 at 0.5, 0.04 at 0.2.
+See Broder 1997, and Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", chapter 3. The permutations are those of
+datasketch's `MinHash`, vectorized over texts; its own objects and index are too slow and too large for a million texts.
+Texts of Jaccard similarity s are candidates with probability 1 - (1 - s^4)^24: 0.99 at 0.65, 0.78 at 0.5, 0.04 at 0.2.
 """
 
 from collections.abc import Iterator
@@ -16,8 +15,7 @@ from filters.corpus.text_hashes import Hashes, Words, mixed
 
 BANDS, ROWS = 24, 4
 SEED = 1
-#: Rows of one bucket that are compared with each other; more of them are made from one template, and a row is compared
-#: with those after it in the alphabet.
+#: Successors of a row in its bucket, in alphabetical order, that it is compared with; larger buckets are templates.
 WINDOW = 24
 _BATCH = 2_000
 
@@ -25,12 +23,12 @@ Sketch = npt.NDArray[np.uint32]
 
 
 def sketch(words: Words) -> Sketch:
-    """Texts x (BANDS * ROWS) minima; a text without words has the largest value throughout."""
+    """Minima of shape (texts, BANDS * ROWS); a text without words has the largest value throughout."""
     out = np.full((len(words.counts), BANDS * ROWS), np.iinfo(np.uint32).max, np.uint32)
     factors, offsets = _permutations()
     for begin in range(0, len(out), _BATCH):
-        part = _part(words, begin, min(begin + _BATCH, len(out)))
-        values, owners = _elements(part)
+        bounds = words.starts[begin : begin + _BATCH + 1]
+        values, owners = _elements(Words(words.hashes[bounds[0] : bounds[-1]], bounds - bounds[0]))
         if len(values):
             starts = np.flatnonzero(np.diff(owners, prepend=-1))
             rows = begin + owners[starts]
@@ -40,22 +38,14 @@ def sketch(words: Words) -> Sketch:
 
 
 def _permutations() -> npt.NDArray[np.uint32]:
-    """Factors and offsets, 2 x (BANDS * ROWS)."""
+    """Factors and offsets, of shape (2, BANDS * ROWS)."""
     from datasketch import MinHash
 
     return np.asarray(MinHash(num_perm=BANDS * ROWS, seed=SEED).permutations)
 
 
-def _part(words: Words, begin: int, end: int) -> Words:
-    starts = words.starts[begin : end + 1]
-    return Words(words.hashes[starts[0] : starts[-1]], starts - starts[0])
-
-
 def _elements(words: Words) -> tuple[Sketch, npt.NDArray[np.int64]]:
-    """The 32-bit elements of every text's set, sorted by text, and the text each is of.
-
-    datasketch mixes the bits of an element before it permutes; ours are mixed already.
-    """
+    """The 32-bit elements of every text's set, sorted by text, and the index of the text of each."""
     single = mixed(words.hashes), np.repeat(np.arange(len(words.counts)), words.counts)
     double = words.grams(2)
     owners = np.concatenate([single[1], double[1]])
@@ -65,7 +55,7 @@ def _elements(words: Words) -> tuple[Sketch, npt.NDArray[np.int64]]:
 
 
 def candidates(minima: Sketch, scope: Hashes, tie: npt.NDArray[np.int64]) -> Iterator[Pairs]:
-    """Pairs of texts of one `scope` that agree in a whole band; a pair may come several times."""
+    """Pairs of texts of equal `scope` that agree in a whole band; a pair may repeat."""
     for band in range(BANDS):
         key = scope.copy()
         for column in range(band * ROWS, (band + 1) * ROWS):

@@ -1,7 +1,6 @@
-"""Pairs of rows that share a key, without comparing every row with every other.
+"""Pairs of rows with equal keys, in memory linear in the rows.
 
-Rows are sorted by their keys and each is set beside those that follow it, one place further at a time, so memory holds
-one pair a row and never a whole group squared.
+Rows are sorted by key, and each is paired with its successors, one step further at a time.
 """
 
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ Pairs = tuple[Rows, Rows]
 
 
 def sharing(keys: npt.NDArray[np.uint64], tie: npt.NDArray[np.int64], window: int) -> Iterator[Pairs]:
-    """Pairs of rows with equal keys, each pair once, in batches of at most one pair a row.
+    """Pairs of rows with equal keys, each once, in batches of at most one pair for each row.
 
-    Rows of one key are ordered by `tie`, and each is paired with the `window` that follow it: all pairs in groups of up
-    to `window` + 1 rows, and in larger ones those that `tie` puts near each other.
+    Rows of one key are ordered by `tie` and paired with their next `window` rows, which are all pairs in groups of up
+    to `window` + 1 rows.
     """
     order = np.lexsort((tie, keys))
     ordered = keys[order]
@@ -31,7 +30,7 @@ def sharing(keys: npt.NDArray[np.uint64], tie: npt.NDArray[np.int64], window: in
 
 
 def distinct(batches: Iterator[Pairs], rows: int) -> Pairs:
-    """All pairs of several batches, each once, the smaller row first, sorted."""
+    """All distinct pairs of several batches, the smaller row first, sorted."""
     gathered: list[npt.NDArray[np.int64]] = []
     held = 0
     for one, two in batches:
@@ -39,6 +38,6 @@ def distinct(batches: Iterator[Pairs], rows: int) -> Pairs:
         held += len(one)
         if held > 20_000_000:
             gathered = [np.unique(np.concatenate(gathered))]
-            held = len(gathered[0]) // 2  # what is unique already counts half, so that this does not happen every time
+            held = len(gathered[0]) // 2  # unique codes count half, so that the next merge comes later
     codes = np.unique(np.concatenate(gathered)) if gathered else np.empty(0, np.int64)
     return codes // rows, codes % rows

@@ -1,1 +1,1 @@
-"""Signatures of benchmarks: files that hold hashes of their questions and images, and nothing that can be read."""
+"""Signatures of benchmarks: files with hashes of their questions and images, without readable content."""

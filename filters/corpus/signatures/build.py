@@ -1,8 +1,8 @@
-"""Make a signature from a benchmark: a TSV in VLMEvalKit's layout, JSON lines, Parquet, or a folder of such files.
+"""Build a signature from a benchmark: a TSV in VLMEvalKit's layout, JSON lines, Parquet, or a folder of such files.
 
-A run of words that many of a benchmark's questions share is how it asks and not what ("answer directly with only the
-letter of the correct option"), so runs above a document frequency are left out. Questions with the same words count
-once there: some benchmarks hold every question several times, with its options rotated or its picture redrawn.
+Runs of words above a document frequency are left out, since they are boilerplate ("answer directly with only the letter
+of the correct option"). Frequencies are over distinct questions: some benchmarks repeat every question with rotated
+options or a redrawn image.
 """
 
 from collections import Counter
@@ -18,20 +18,20 @@ from datagen.image_decoding import ImageProblem
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
 from filters.corpus import image_hashes, latex_words, text_hashes
+from filters.corpus.signatures.cells import Cells
 from filters.corpus.signatures.file import GRAMS, RUNS, About, Numbers, Signature, parameters
 from filters.corpus.signatures.layouts import Layout
-from filters.corpus.signatures.pictures import Cells
 from filters.corpus.text_hashes import Hashes
 
-#: Runs of words in more of the distinct questions than this share are left out, but never those in 5 or fewer, and
-#: always those in more than 20.
+#: Runs in more than this share of the distinct questions are left out, but never those in 5 or fewer, and always those
+#: in more than 20.
 MAX_SHARE, ALWAYS_KEPT, NEVER_KEPT = 0.01, 5, 20
 _BINARY = (".arrow", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to read: a data file or a folder of them, and what the signature says of it."""
+    """A data file or a folder of them, its layout, and the signature's description of it."""
 
     path: Path
     name: str
@@ -44,7 +44,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class _Read:
-    """What reading the rows gave; `columns` are those of the layout that were met."""
+    """The read rows; `columns` are those of the layout that exist, `others` all columns."""
 
     texts: set[str] = field(default_factory=set)
     hashes: set[int] = field(default_factory=set)
@@ -56,11 +56,11 @@ class _Read:
 def build(wanted: Wanted) -> Signature:
     """The signature of a benchmark.
 
-    Its images are decoded one at a time and never kept; its texts are held in memory, once each. An image that cannot
-    be used (damaged, too large, hardly any content) is counted and left out.
+    Images are decoded one at a time; unusable ones (damaged, too large, hardly any content) are counted and left out.
+    Distinct texts are held in memory.
 
     Raises:
-        SourceError: the files cannot be read, have none of the layout's columns, or give nothing to compare with.
+        SourceError: the files cannot be read, have none of the layout's columns, or have no question and no image.
     """
     read = _rows(wanted)
     if not read.columns:
@@ -83,9 +83,8 @@ def build(wanted: Wanted) -> Signature:
     options = {
         "max_document_share": MAX_SHARE, "always_kept_documents": ALWAYS_KEPT, "never_kept_documents": NEVER_KEPT,
     }  # fmt: skip
-    about = About(
-        wanted.name, wanted.source or wanted.path.name, wanted.revision, counts, options, parameters()
-    )  # fmt: skip
+    source = wanted.source or wanted.path.name
+    about = About(wanted.name, source, wanted.revision, counts, options, parameters())
     return Signature(about, hashes, texts.questions)
 
 
@@ -103,7 +102,7 @@ def _rows(wanted: Wanted) -> _Read:
 
 
 def _files(path: Path) -> list[Path]:
-    """A data file, or those of a folder; where a folder holds Arrow or Parquet, its JSON only describes them."""
+    """A data file, or those of a folder; JSON beside Arrow or Parquet files only describes them."""
     if path.is_file():
         return [path]
     others = tuple(ending for ending in READERS if ending not in _BINARY)
@@ -129,10 +128,10 @@ def _images(record: Record, wanted: Wanted, cells: Cells, read: _Read) -> None:
     for column in wanted.layout.images:
         if column in record.values:
             read.columns.add(column)
-        for picture in cells.pictures(record.get(column)):
+        for image in cells.images(record.get(column)):
             read.counts["pictures"] += 1
             try:
-                value = image_hashes.phash(picture(), wanted.max_pixels)
+                value = image_hashes.phash(image(), wanted.max_pixels)
             except ImageProblem as problem:
                 read.counts[f"pictures_refused_{problem.reason}"] += 1
                 continue
@@ -144,7 +143,7 @@ def _images(record: Record, wanted: Wanted, cells: Cells, read: _Read) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Hashes of the distinct questions by kind, the questions that runs are of, and how many runs were too frequent."""
+    """Hashes of the distinct questions by kind, the question of each run, and the number of runs left out."""
 
     hashes: dict[str, Hashes]
     questions: dict[str, Numbers]
@@ -153,9 +152,9 @@ class _Texts:
 
 
 def _hashed(texts: Sequence[str]) -> _Texts:
-    said = pl.Series(texts, dtype=pl.String).to_frame("text")
+    rows = pl.Series(texts, dtype=pl.String).to_frame("text")
     asked = text_hashes.asked(pl.col("text"), pl.col("text"))
-    plain = said.select(latex_words.plain(asked).alias("plain"))["plain"].unique().sort()
+    plain = rows.select(latex_words.plain(asked).alias("plain"))["plain"].unique().sort()
     found = text_hashes.words(plain)
     limit = min(max(ALWAYS_KEPT, int(MAX_SHARE * len(plain))), NEVER_KEPT)
     made = _Texts({"whole": np.unique(found.whole()[0])}, {}, 0, len(plain))
@@ -170,7 +169,7 @@ def _hashed(texts: Sequence[str]) -> _Texts:
 
 
 def summary(signature: Signature) -> Iterator[str]:
-    """A summary of a signature for its user."""
+    """A signature's description and counts as text."""
     about = signature.about
     yield f"{about.name} from {about.source}{f' at {about.revision}' if about.revision else ''}"
     yield from (f"  {name.replace('_', ' ')}: {count:,}" for name, count in sorted(about.counts.items()))

@@ -1,8 +1,8 @@
-"""A signature file: Parquet with the columns `kind`, `hash` and `question`, and what it was made from in its metadata.
+"""Signature files: Parquet with the columns `kind`, `hash` and `question`, and a description in the metadata.
 
-Kinds are `gram5`, `gram8` and `gram13` (runs of words, each with the number of the question it is of), `whole`
-(questions) and `image` (perceptual hashes). No text is in it, though who has a text, or guesses five words in a row,
-can tell whether they are in the file.
+Kinds are `gram5`, `gram8` and `gram13` (runs of words, with the number of their question), `whole` (questions) and
+`image` (perceptual hashes). A file contains no text, but five known or guessed consecutive words can be tested
+against it.
 """
 
 import json
@@ -33,7 +33,7 @@ KINDS = (*RUNS, "whole", "image")
 MAX_HASHES = 200_000_000
 _METADATA = b"capcurriculum.signature"
 _SCHEMA = pa.schema([("kind", pa.string()), ("hash", pa.uint64()), ("question", pa.uint32())])
-#: Sorted hashes lie close together, so their differences take two thirds of the room.
+#: Differences of sorted hashes take two thirds of the space.
 _ENCODING = {"hash": "DELTA_BINARY_PACKED", "question": "DELTA_BINARY_PACKED"}
 
 Numbers = npt.NDArray[np.uint32]
@@ -41,7 +41,7 @@ Numbers = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a signature was made from; `parameters` are those that must agree with the code that compares."""
+    """The description of a signature; `parameters` must equal those of the comparing version."""
 
     name: str
     source: str
@@ -54,7 +54,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A benchmark's hashes by kind, sorted; those of runs repeat where questions share one, and have their question."""
+    """A benchmark's sorted hashes by kind, and for each hash of a run its question; shared runs repeat."""
 
     about: About
     hashes: Mapping[str, Hashes]
@@ -62,13 +62,17 @@ class Signature:
 
 
 def parameters() -> dict[str, int]:
-    """What decides which hash a text or an image gets."""
+    """The versions that determine the hash of a text or an image."""
     words = {"words": text_hashes.VERSION, "latex": latex_words.VERSION}
     return {"format": FORMAT, "phash": image_hashes.VERSION} | words
 
 
 def save(signature: Signature, path: Path) -> None:
-    """Write a signature file, or replace one."""
+    """Write or replace a signature file.
+
+    Raises:
+        SourceError: it cannot be written.
+    """
     kinds = np.concatenate([np.full(len(signature.hashes[kind]), kind) for kind in KINDS])
     values = np.concatenate([signature.hashes[kind] for kind in KINDS])
     others = sum(len(signature.hashes[kind]) for kind in KINDS if kind not in RUNS)
@@ -97,7 +101,7 @@ def load(path: Path) -> Signature:
     """Read and check a signature file.
 
     Raises:
-        SourceError: it is not there, damaged, no signature, or made by a version whose hashes differ.
+        SourceError: it is missing, damaged, no signature, or of a version with other hashes.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -105,11 +109,9 @@ def load(path: Path) -> Signature:
             if not file.schema_arrow.equals(_SCHEMA) or file.metadata.num_rows > MAX_HASHES:
                 raise SourceError(f"{path} is no signature file; `capcurriculum signatures build` makes one.")
             table = file.read()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise SourceError(f"There is no signature file {path}; check the recipe's signatures.") from error
-        raise SourceError(_damaged(path, error)) from error
-    except pa.ArrowException as error:
+    except FileNotFoundError as error:
+        raise SourceError(f"There is no signature file {path}; check the recipe's signatures.") from error
+    except (OSError, pa.ArrowException) as error:
         raise SourceError(_damaged(path, error)) from error
     if any(column.null_count for column in table.columns):
         raise SourceError(_damaged(path, "it has empty cells"))
@@ -143,11 +145,11 @@ def _about(path: Path, metadata: bytes | None) -> About:
         about = replace(about, parameters=dict(about.parameters), counts=dict(about.counts))
     except (ValueError, TypeError, RecursionError) as error:
         raise SourceError(_damaged(path, error)) from error
-    if not all(isinstance(said, str) for said in (about.name, about.source, about.revision, about.tool)):
+    if not all(isinstance(text, str) for text in (about.name, about.source, about.revision, about.tool)):
         raise SourceError(_damaged(path, "its name is no text"))
     if about.parameters != parameters():
         raise SourceError(
-            f"The signature {path} was made by {about.tool}, which hashes otherwise; make it again with this version, "
+            f"The signature {path} was made by {about.tool}, which hashes differently; build it again with this one, "
             f"from the benchmark's data: `capcurriculum signatures build DATA --name {shlex.quote(about.name)} "
             f"--out {shlex.quote(str(path))}`."
         )

@@ -1,7 +1,7 @@
-"""Which columns of a benchmark hold its questions and its images, for the benchmarks this project measures on.
+"""Columns of questions and images in the benchmarks of this project.
 
-VLMEvalKit ships every benchmark as a TSV of one layout (`index, image, question, A, B, C, D, answer`), so that is the
-default; the others are the layouts of the data sets that those TSVs were made from.
+The default is VLMEvalKit's TSV layout (`index, image, question, A, B, C, D, answer`); the others are those of the
+original data sets.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from capcurriculum.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All of these columns that a file has are read."""
+    """The columns to read, of which a file needs some."""
 
     questions: tuple[str, ...] = ("question",)
     images: tuple[str, ...] = ("image",)
@@ -25,7 +25,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "MMBench": Layout(),
     "MathVista": _DECODED,
     "MathVision": _DECODED,
-    # The versions that are read from the picture alone have an empty `question`.
+    # The vision-only versions have an empty `question`.
     "MathVerse": Layout(questions=("question", "question_for_eval")),
     "WeMath": Layout(images=("image_path", "image")),
     "A-OKVQA": Layout(),
@@ -36,10 +36,10 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def named(layout: str, questions: tuple[str, ...] = (), images: tuple[str, ...] = ()) -> Layout:
-    """A known layout, with other columns where they are given.
+    """A known layout, with the given columns in place of its own.
 
     Raises:
-        SourceError: there is no such layout.
+        SourceError: the layout is unknown.
     """
     known = LAYOUTS.get(layout)
     if known is None:

@@ -32,7 +32,7 @@ PROGRAMS = {
     "training/checkpoints/verify.py",
 }
 #: A console that shows nothing, and the one place where consoles are made.
-SILENT = {"datagen/distributed/steps.py", "capcurriculum/render/terminal.py"}
+SILENT = {"datagen/distributed/worker.py", "capcurriculum/render/terminal.py"}
 UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 HOSTILE = "a\x1b]0;title\x07\x1b[2J\rb\u202ec\x9bd\u2028e\ufefff\udc80g"
 
@@ -135,7 +135,7 @@ def test_logs_and_warnings_of_libraries_are_shown_and_a_poor_encoding_fails_noth
     assert done.stdout == "\\u2713\n"
 
 
-def test_a_guard_changes_no_plain_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_guard_changes_no_plain_words(logged: list[str]) -> None:
     factory, formatted = logging.getLogRecordFactory(), warnings.formatwarning
     try:
         terminal.guard()
@@ -143,7 +143,7 @@ def test_a_guard_changes_no_plain_words(caplog: pytest.LogCaptureFixture) -> Non
     finally:
         logging.setLogRecordFactory(factory)
         warnings.formatwarning = formatted
-    assert caplog.messages == ["3 of é"]
+    assert logged == ["3 of é"]
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

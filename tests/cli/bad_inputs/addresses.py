@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from capcurriculum.recipe.sources import Download
 from datagen.image_decoding import ImageProblem
 from datagen.sources.images.addresses import public
-from datagen.sources.images.download import Limits, TryAgain, fetch
+from datagen.sources.images.download import TryAgain, fetch
 from tests.cli.bad_inputs.corpus import Case
 
 #: The first and the last address of a range where both matter.
@@ -40,7 +41,7 @@ def _case(url: str, name: str = "") -> Case:
     def make(folder: Path) -> Callable[[], int]:
         def ask() -> int:
             try:
-                fetch(url, Limits(1.0, 1000, "test"), public)
+                fetch(url, Download(timeout_seconds=1.0, user_agent="test"), 1000, public)
             except ImageProblem as problem:
                 print(f"{problem.reason}: {problem}".encode("ascii", "backslashreplace").decode())
                 return 2

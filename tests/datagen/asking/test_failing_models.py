@@ -19,8 +19,8 @@ BLIND = endpoint.to_pictures(endpoint.status(400, message=TEXT_ONLY))
 
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
-    worlds.docci(tmp_path / "docci", 30)
-    worlds.problems(tmp_path / "text", 40)
+    worlds.docci(tmp_path / "docci", 24)
+    worlds.problems(tmp_path / "text", 24)
     return tmp_path
 
 
@@ -92,7 +92,7 @@ def test_a_teacher_that_never_says_a_question_ends_the_build_with_the_cause(
         server.always = None
         assert build(world, server.url, text=None)[0] == 0
     kept = run.verdicts.frame().filter(filter="teacher")
-    assert kept["keep"].to_list() == [True] * 30
+    assert kept["keep"].to_list() == [True] * 24
 
 
 class Local:
@@ -145,11 +145,11 @@ def test_nineteen_failures_before_the_first_reply_of_use_end_nothing(
         code, run = build(world, server.url, perception=None, models=models, rollouts={"model": "policy", "k": 1})
     assert code == 0
     outcomes = run.answers.frame()["outcome"].to_list()
-    assert len(outcomes) == 40
+    assert len(outcomes) == 24
     assert outcomes.count("failed") == 19
     text = capsys.readouterr().err
     assert ", 19 failed\n" in text
-    assert "rollout, policy: 19 of 40 replies brought nothing (the first: Error code: 400" in text
+    assert "rollout, policy: 19 of 24 replies brought nothing (the first: Error code: 400" in text
     assert "capcurriculum query" in text
 
 
@@ -188,7 +188,7 @@ def test_rollouts_that_are_all_cut_off_are_said_loudly(world: Path, capsys: pyte
     assert set(run.answers.frame()["outcome"]) == {"unparsed"}
     text = capsys.readouterr().err
     assert "each of the first 20 replies was cut off at max_tokens" in text
-    assert "120 of 120 replies were cut off at max_tokens and count as unknown" in text
+    assert "72 of 72 replies were cut off at max_tokens and count as unknown" in text
 
 
 def test_requests_that_were_sent_again_are_counted(world: Path, capsys: pytest.CaptureFixture[str]) -> None:

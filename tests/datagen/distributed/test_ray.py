@@ -20,9 +20,10 @@ from curricula.build import build
 from datagen.distributed import worker
 from tests.curricula.test_build import content
 from tests.support import endpoint, worlds
+from tests.support.installed import needs
 
 psutil = pytest.importorskip("psutil")
-pytest.importorskip("ray.data")
+needs("ray", extra="ray")
 
 
 def on_ray(folder: Path, wanted: Recipe, *address: str) -> "subprocess.Popen[str]":

@@ -28,15 +28,14 @@ from tests.support import endpoint, worlds
 
 
 def assignment(run: Run, wanted: Recipe, spec: Spec, build: str = "b") -> Assignment:
-    folders = {str(stage): str(folder) for stage, folder in gather.folders(run, wanted).items()}
-    return Assignment(str(Path.cwd()), str(run.path), build, recipe.dump(wanted), folders, spec, 2)
+    return Assignment(str(Path.cwd()), str(run.path), build, recipe.dump(wanted), spec, 2)
 
 
 @contextmanager
 def employing(wanted: Recipe) -> Iterator[Run]:
     """The run, its sources read, ready for workers of the build `b`."""
     with writing(wanted) as run:
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
         locks.employ(run.path, "b")
         yield run
 
@@ -78,11 +77,11 @@ def test_workers_write_what_one_process_would(tmp_path: Path, stop: str) -> None
         alone = len(server.requests)
         wanted = clean.model_copy(update={"name": "shared"})
         with employing(wanted) as run:
-            folders = gather.folders(run, wanted)
-            keys = steps.unanswered(spec, run, wanted, folders, run.questions.rows())
+            at = gather.setting(run, wanted)
+            keys = steps.unanswered(spec, at, run.questions.rows())
             assert len(keys) == 16
             work(assignment(run, wanted, spec), keys)
-            assert steps.unanswered(spec, run, wanted, folders, run.questions.rows()) == []
+            assert steps.unanswered(spec, at, run.questions.rows()) == []
         assert len(server.requests) == 2 * alone
     frames = [one.answers.frame().sort("question_id", "rollout") for one in (Run(clean.run_dir), run)]
     assert frames[0].equals(frames[1])
@@ -96,12 +95,15 @@ def test_a_build_after_workers_asks_nothing_and_ends_as_one_alone(tmp_path: Path
         alone = len(server.requests)
         wanted = worlds.recipe_over(tmp_path, server.url, name="shared", text=None)
         with employing(wanted) as run:
-            folders = gather.folders(run, wanted)
-            work(assignment(run, wanted, Spec("teacher", "teacher")), steps.untaught(run, wanted, "perception"))
-            write_questions(run, wanted, folders, Display())
+            at = gather.setting(run, wanted)
+            work(
+                assignment(run, wanted, Spec("teacher", "teacher")),
+                steps.untaught(at, "perception"),
+            )
+            write_questions(at)
             for solver in ("one", "two", "one"):
                 spec = Spec("probe", solver)
-                keys = steps.unanswered(spec, run, wanted, folders, run.questions.rows())
+                keys = steps.unanswered(spec, at, run.questions.rows())
                 work(assignment(run, wanted, spec), keys)
             probed = len(server.requests)
         build(wanted, Display())
@@ -116,8 +118,9 @@ def test_a_refused_question_is_asked_again_by_the_worker(tmp_path: Path) -> None
     with endpoint.serving(endpoint.Endpoint(faults=faults)) as server:
         wanted = worlds.recipe_over(tmp_path, server.url, text=None)
         with employing(wanted) as run:
-            work(assignment(run, wanted, Spec("teacher", "teacher")), steps.untaught(run, wanted, "perception"))
-            assert steps.untaught(run, wanted, "perception") == []
+            at = gather.setting(run, wanted)
+            work(assignment(run, wanted, Spec("teacher", "teacher")), steps.untaught(at, "perception"))
+            assert steps.untaught(at, "perception") == []
     assert run.attempts.count() == len(server.requests) == 12
 
 

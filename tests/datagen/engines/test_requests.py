@@ -1,7 +1,6 @@
 """How models are asked beside the sampling: bodies and headers on the wire, templates in this process."""
 
 import json
-import logging
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -29,15 +28,11 @@ from tests.datagen.distributed.test_workers import assignment, employing
 from tests.support import endpoint, worlds
 from tests.support.endpoint import Endpoint
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 SECRET = 'open-sesame-\\\'tis "me"'
 #: What models of the o-series do not take, by what their endpoint says about it.
 _REFUSED = ("max_tokens", "temperature", "top_p", "top_k", "seed")
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses a hundred times shorter."""
-    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.005)
 
 
 def section(url: str, **changes: Any) -> ModelSection:
@@ -259,9 +254,8 @@ def test_a_run_holds_no_value_and_goes_on_under_other_headers(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
+    logged: list[str],
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("TEAM_KEY", "open-sesame")
     worlds.docci(tmp_path / "docci", 4)
     worlds.problems(tmp_path / "text", 4)
@@ -275,8 +269,8 @@ def test_a_run_holds_no_value_and_goes_on_under_other_headers(
     assert holding(run.path, "sesame") == []
     assert {path.parent.name for path in holding(run.path, "No: [key], [key]")} == {"attempts"}
     assert holding(run.path, "TEAM_KEY") == [run.path / "recipe.yaml"]
-    assert "Sending HTTP Request" in caplog.text
-    assert "sesame" not in "".join([*capfd.readouterr(), caplog.text])
+    assert any("Sending HTTP Request" in line for line in logged)
+    assert "sesame" not in "".join([*capfd.readouterr(), *logged])
 
 
 def test_a_variable_that_is_not_set_ends_a_build_before_anything_is_asked_or_written(

@@ -55,7 +55,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[measure.Held, 
 
 def test_it_sees_what_the_model_sees_in_transformers(engine: Engine, shown: list[tuple[measure.Held, Path]]) -> None:
     from datagen.micro import checkpoint
-    from datagen.micro.speak import Speaker
+    from datagen.micro.evaluate import Speaker
 
     requests = [looking(held, path) for held, path in shown]
     replies = {r.key: r.text for r in engine.stream(requests)}

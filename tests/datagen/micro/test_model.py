@@ -12,15 +12,16 @@ import torch
 from PIL import Image
 
 from capcurriculum import prompts
+from capcurriculum.errors import EngineError
 from datagen.micro import CHECKPOINTS, captions, checkpoint, corpus, noisy, questions, tasks, tokenizer
 from datagen.micro import evaluate as measure
 from datagen.micro.batches import collate, patches
+from datagen.micro.evaluate import Speaker
 from datagen.micro.learning import Rows, taught_logits
 from datagen.micro.muon import orthogonalised
 from datagen.micro.problems import text_problem
 from datagen.micro.render import pixels, render
 from datagen.micro.scenes import COLOURS, NUMBERS, PLACES, SHAPES, SIZES
-from datagen.micro.speak import Speaker
 
 MEGABYTE = 2**20
 
@@ -32,7 +33,7 @@ def solver() -> Speaker:
 
 
 def test_an_unknown_checkpoint_is_refused() -> None:
-    with pytest.raises(ValueError, match="solver_a, solver_b, start"):
+    with pytest.raises(EngineError, match="solver_a, solver_b, start"):
         checkpoint("solver_c")
 
 

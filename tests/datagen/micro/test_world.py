@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datagen.micro import captions, questions
-from datagen.micro.export import export, export_text, export_visual
+from datagen.micro.export import export, export_problems
 from datagen.micro.problems import Problem, text_problems, visual_problems
 from datagen.micro.questions import Question
 from datagen.micro.render import pixels, render
@@ -221,7 +221,8 @@ def test_a_share_beyond_one_is_refused(tmp_path: Path) -> None:
 
 
 def test_problem_sets_are_written(tmp_path: Path) -> None:
-    told, seen = export_text(tmp_path / "t", 5, seed=2), export_visual(tmp_path / "v", 5, seed=2)
+    told = export_problems(tmp_path / "t", text_problems(5, 2))
+    seen = export_problems(tmp_path / "v", visual_problems(5, 2))
     assert [list(row) for row in lines(told / "problems.jsonl")] == [["problem", "answer", "skill"]] * 5
     for row, problem in zip(lines(seen / "problems.jsonl"), visual_problems(5, seed=2), strict=True):
         assert (row["problem"], row["answer"], row["skill"]) == (problem.text, problem.answer, problem.skill)

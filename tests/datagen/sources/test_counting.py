@@ -17,22 +17,6 @@ from tests.support import worlds
 SPLITS = ("train", "test", "train", "val", "train")
 
 
-def write(form: str, folder: Path, rows: list[dict[str, Any]]) -> None:
-    match form:
-        case "jsonl":
-            data.write_lines(folder / "rows.jsonl", rows)
-        case "csv":
-            data.write_csv(folder / "rows.csv", rows)
-        case "json":
-            data.write_json(folder / "rows.json", rows)
-        case "parquet":
-            data.parquet(folder / "rows.parquet", rows)
-        case "arrow":
-            import datasets
-
-            datasets.Dataset.from_list(rows).save_to_disk(str(folder))
-
-
 def sums(folder: Path, **keys: Any) -> SourceSection:
     return data.section("problems", folder, columns={"problem": "q", "answer": "a", "split": "part"}, **keys)
 
@@ -40,7 +24,7 @@ def sums(folder: Path, **keys: Any) -> SourceSection:
 @pytest.mark.parametrize("form", ["jsonl", "csv", "json", "parquet", "arrow"])
 def test_a_limit_is_a_bound_and_splits_are_chosen(tmp_path: Path, form: str) -> None:
     rows = [{"q": f"What is {n} + 1?", "a": str(n + 1), "part": SPLITS[n % 5]} for n in range(300)]
-    write(form, tmp_path / "set", rows)
+    data.write_form(form, tmp_path / "set", rows)
     section = {"files": [f"*.{form}"]}
 
     def count(**keys: Any) -> int:

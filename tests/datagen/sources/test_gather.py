@@ -103,7 +103,7 @@ def gathered(wanted: Recipe) -> Any:
     from capcurriculum.run import writing
 
     with writing(wanted) as run:
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
     return run
 
 
@@ -253,16 +253,16 @@ def test_a_source_read_to_its_end_is_not_read_again_until_its_files_change(
     worlds.problems(tmp_path / "text", 2)
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1")
     with writing(wanted) as run:
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
     read: list[str] = []
     real = gather.registry.rows
     monkeypatch.setattr(gather.registry, "rows", lambda s, p, stage, *k: read.append(stage) or real(s, p, stage, *k))
     with writing(wanted) as run:
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
         assert read == []
         with (tmp_path / "text" / "problems.jsonl").open("a") as handle:
             handle.write('{"problem": "What is 7 + 8?", "answer": "15"}\n')
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
         assert read == ["text"]
         assert run.questions.count() == 3
         assert run.captions.count() == 3

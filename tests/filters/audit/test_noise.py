@@ -175,7 +175,7 @@ def test_who_filtered_the_run_is_no_independent_auditor_of_it(
         ([], "Name the auditor with --model; the recipe's models are judge, "),
         (["--model", "nobody"], "The recipe has no model nobody"),
         (["--model", "judge", "--votes", "0"], "The auditors cannot be asked so: votes"),
-        (["--model", "judge", "--size", "0"], "A sample of 0 questions says nothing"),
+        (["--model", "judge", "--size", "0"], "A sample of 0 questions is empty"),
     ],
 )
 def test_what_cannot_be_audited_is_said_in_a_sentence(

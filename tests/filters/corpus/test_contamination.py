@@ -324,7 +324,7 @@ def test_a_signature_of_the_first_format_is_refused_with_how_to_make_it_again(tm
     schema = pa.schema([("kind", pa.string()), ("hash", pa.uint64())], {b"capcurriculum.signature": json.dumps(about)})
     pq.write_table(schema.empty_table(), tmp_path / "old.parquet")
     with pytest.raises(
-        SourceError, match=r"make it again .*`capcurriculum signatures build DATA --name 'Old one' --out "
+        SourceError, match=r"build it again .*`capcurriculum signatures build DATA --name 'Old one' --out "
     ):
         file.load(tmp_path / "old.parquet")
 

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from capcurriculum.rows import Question, Verdict
 from capcurriculum.run import Run
 from datagen import image_decoding
-from filters.base import Judge, Setting
+from datagen.setting import Setting
+from filters.base import Judge
 from filters.rules.readable import ReadableSection, contrast
 from tests.curricula.test_build import worst_docci
 from tests.filters.rules.test_text import question

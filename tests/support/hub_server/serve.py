@@ -4,9 +4,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from tests.support import loopback
 from tests.support.hub_server import collections, commits, contents, large, pulls, repos, xet
 from tests.support.hub_server.faults import Fault, Faults
 from tests.support.hub_server.state import Hub, Refused
@@ -38,7 +39,7 @@ class Served:
 
 
 def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Quiet):
         protocol_version = "HTTP/1.1"
         wbufsize = _PIECE
 
@@ -122,9 +123,6 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 self.wfile.flush()
                 raise _Broken
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
     return Handler
 
 
@@ -133,15 +131,5 @@ def serving(folder: Path, part_bytes: int = 0) -> Iterator[Served]:
     """The server on a free port of loopback, its contents below `folder`."""
     served = Served(Hub(folder, part_bytes))
 
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 128
-        daemon_threads = True
-
-    server = Server(("127.0.0.1", 0), _handler(served))
-    served.hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    try:
+    with loopback.serving(_handler(served)) as served.hub.url:
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()

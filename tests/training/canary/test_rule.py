@@ -162,7 +162,7 @@ def test_the_sentence_says_who_does_not_see_and_the_mend(fault: str, said: str) 
     found = rule.judge(readings(FAULTS[fault][0](values), values))
     look = {"state": found.state, "sentence": record.sentence(found, 12)}
     with pytest.raises(TrainerError, match=r"^The pixel canary ended text: after step 12 ") as raised:
-        record.heard(look, "text", Path("/x/canary.jsonl"))
+        record.shown(look, "text", Path("/x/canary.jsonl"))
     assert said in str(raised.value)
     assert "no key of training.verl changes how pictures are read, then run again; " in str(raised.value)
     assert str(raised.value).endswith("the numbers are in /x/canary.jsonl.")
@@ -172,7 +172,7 @@ def test_a_good_look_is_one_line() -> None:
     values = model(1.3)
     found = rule.judge(readings(values, values))
     look = {"state": found.state, "sentence": record.sentence(found, 0)}
-    line = record.heard(look, "text", Path("/x"))
+    line = record.shown(look, "text", Path("/x"))
     assert line.startswith("text: canary: before the first step trainer and rollout engine see the pictures alike (")
     assert "\n" not in line
 

@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks import pixel_canary
 from benchmarks.canary_faults import CLEAN_LOOKS
+from tests.support.installed import needs
 from training.canary.rule import NONE
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 
 @pytest.mark.timeout(900)

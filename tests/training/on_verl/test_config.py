@@ -1,8 +1,6 @@
 """Knobs are layered and checked, and verl's own configuration accepts what we make of them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,10 @@ import pytest
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
 from capcurriculum.rows import Stage
+from tests.support.installed import needs
+from tests.support.trainer_scripts import ran
 from training import knobs, supported_models
-from training.on_verl import config, environment, sft
+from training.on_verl import config, overrides, sft
 
 PATHS = config.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
 
@@ -96,7 +96,7 @@ def test_both_models_split_a_sequence_alike_and_what_is_learned_is_the_same() ->
         "actor_rollout_ref.ref.fsdp_config.ulysses_sequence_parallel_size": 2,
     }
     assert told["actor_rollout_ref.actor.fsdp_config.param_offload"] is True
-    assert config.identity(told) == config.identity(plain)
+    assert overrides.identity(told) == overrides.identity(plain)
 
 
 def test_a_sequence_is_not_split_where_verl_cannot() -> None:
@@ -133,7 +133,7 @@ def test_a_cpu_changes_only_how_and_not_what() -> None:
 def test_the_canary_changes_nothing_that_is_learned() -> None:
     looking, not_looking = keys(TrainingRecipe()), keys(TrainingRecipe(canary=False))
     assert len(looking.keys() - not_looking.keys()) == 2
-    assert config.identity(looking) == config.identity(not_looking)
+    assert overrides.identity(looking) == overrides.identity(not_looking)
     assert Path(str(looking["actor_rollout_ref.rollout.agent.agent_loop_config_path"])).is_file()
 
 
@@ -152,23 +152,23 @@ def test_a_backbones_template_is_told_alike_by_both_trainers() -> None:
     captions = sft.config(recipe, base, run, knobs.resolve(recipe, run), PATHS, 31)
     for got, added in ((keys(recipe), ()), (captions, (sft.ADDED,))):
         assert got["data.apply_chat_template_kwargs.enable_thinking"] is False
-        assert "+data.apply_chat_template_kwargs.enable_thinking=false" in config.arguments(got, *added)
-    assert not [key for key in keys(TrainingRecipe(backbone="qwen3_vl_8b")) if key.startswith(config.TEMPLATE)]
+        assert "+data.apply_chat_template_kwargs.enable_thinking=false" in overrides.arguments(got, *added)
+    assert not [key for key in keys(TrainingRecipe(backbone="qwen3_vl_8b")) if key.startswith(overrides.TEMPLATE)]
 
 
 def test_identity_leaves_out_places_and_pace() -> None:
     recipe = TrainingRecipe()
-    first = config.identity(keys(recipe))
+    first = overrides.identity(keys(recipe))
     moved = config.Paths((Path("/e/t.parquet"),), (Path("/e/v.parquet"),), Path("/n"), Path("/k"))
     run = StageRun(stage=Stage.VISUAL)
     other = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), moved, 31)
-    assert config.identity(other) == first
+    assert overrides.identity(other) == first
     slower = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 32)
-    assert config.identity(slower) != first
+    assert overrides.identity(slower) != first
 
 
 def test_arguments_are_words_hydra_reads() -> None:
-    words = config.arguments({"a.b": "x y", "c": [1, "z"], "d": True, "ray_kwargs.ray_init.num_gpus": 1, "e": 1e-06})
+    words = overrides.arguments({"a.b": "x y", "c": [1, "z"], "d": True, "ray_kwargs.ray_init.num_gpus": 1, "e": 1e-06})
     assert words == ['a.b="x y"', 'c=[1, "z"]', "d=true", "+ray_kwargs.ray_init.num_gpus=1", "e=1e-06"]
 
 
@@ -202,16 +202,9 @@ for words in json.loads(sys.argv[1]):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_verl_accepts_the_configuration() -> None:
-    pytest.importorskip("verl")
-    words = [config.arguments(keys(TrainingRecipe(backbone=name))) for name in ("qwen3_vl_8b", "micro")]
-    done = subprocess.run(
-        [sys.executable, "-c", COMPOSE, json.dumps(words)],
-        env=environment.trainer_environment("cpu"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    gpu, cpu = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    needs("verl", extra="train")
+    words = [overrides.arguments(keys(TrainingRecipe(backbone=name))) for name in ("qwen3_vl_8b", "micro")]
+    gpu, cpu = (json.loads(line) for line in ran(COMPOSE, json.dumps(words)).splitlines() if line.startswith("{"))
     for got in (gpu, cpu):
         assert got["kwargs"] == {"accuracy_weight": 0.9, "format_weight": 0.1}
         assert got["shuffle"] is False

@@ -1,21 +1,20 @@
 """verl's own data set shows a trainer the very pixels that engines were given."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from capcurriculum.rows import bytes_digest
-from curricula import pictures as stage_pictures
+from curricula import images as stage_pictures
 from datagen import micro, shown
 from tests.support import odd_images
+from tests.support.installed import needs
 from tests.support.preflight_data import seeing, write
-from training.on_verl import environment
+from tests.support.trainer_scripts import ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: The digests of the pictures that verl's data set gives to its rollouts, row by row.
 SCRIPT = """
@@ -49,8 +48,5 @@ def test_every_odd_file_is_trained_on_as_it_was_asked_about(tmp_path: Path, mark
         picture = shown.read(file)
         expected.append((name, [picture.mode, list(picture.size), bytes_digest(picture.tobytes())]))
     files = write(tmp_path, rows, marked=marked)
-    command = [sys.executable, "-c", SCRIPT, str(micro.checkpoint("start")), str(files.train[0])]
-    done = subprocess.run(command, env=environment.trainer_environment("cpu"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    seen = json.loads(done.stdout.strip().splitlines()[-1])
+    seen = json.loads(ran(SCRIPT, micro.checkpoint("start"), files.train[0]).strip().splitlines()[-1])
     assert [(name, one) for (name, _), one in zip(expected, seen, strict=True)] == expected

@@ -12,7 +12,7 @@ from tests.support import training_data
 from tests.training.test_chain import recipe
 from training import chain, knobs
 from training.checkpoints import first_parent
-from training.on_verl import config, freeze
+from training.on_verl import config, freeze, overrides
 
 QWEN3 = ("model.visual.blocks.0.attn.qkv.weight", "model.visual.merger.norm.bias", "model.language_model.norm.weight")
 QWEN2_5_FILE = ("visual.patch_embed.proj.weight", "model.layers.0.mlp.up_proj.weight", "lm_head.weight")
@@ -76,7 +76,7 @@ def test_the_expression_is_part_of_what_is_learned_and_travels_with_ray() -> Non
     assert f"ray_kwargs.ray_init.runtime_env.env_vars.{freeze.VARIABLE}" in frozen
     assert frozen["actor_rollout_ref.model.external_lib"] == "training.on_verl.freeze_hook"
     assert thawed["actor_rollout_ref.model.external_lib"] == "training.on_verl.patches.mends_hook"
-    told = [json.dumps(config.identity(one), sort_keys=True) for one in (frozen, merger, thawed)]
+    told = [json.dumps(overrides.identity(one), sort_keys=True) for one in (frozen, merger, thawed)]
     assert len(set(told)) == 3
 
 

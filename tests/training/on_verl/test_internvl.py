@@ -8,9 +8,10 @@ import pytest
 from safetensors import safe_open
 
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from capcurriculum.torchvision_shim import ensure_torchvision
 from tests.support import training_data
+from tests.support.installed import needs
 from tests.support.preflight_data import settings
 from tests.training.on_verl.test_verl import killing_after_a_step, states
 from training import chain, supported_models
@@ -60,15 +61,7 @@ def large(root: Path, name: str, **training: Any) -> Recipe:
     for stage in ("perception", "text", "visual"):
         training_data.write_stage(root / "runs/demo/stages", stage, train=512)
     section = {"backbone": name, "model": str(root / "model"), "stages": ["perception", "text", "visual"], **training}
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": section,
-    }
-    return parse(data, "test")
+    return training_data.recipe(root, section)
 
 
 @pytest.mark.parametrize(("name", "billions"), [("internvl3_8b", 7.94), ("internvl3_5_8b", 8.53)])
@@ -109,13 +102,9 @@ def test_tiles_are_counted_by_arithmetic_as_they_are_cut(tmp_path: Path) -> None
 
 
 def recipe(root: Path) -> Recipe:
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "model": str(root / "model"),
             "gpus": 2,
             "stages": [
@@ -131,15 +120,14 @@ def recipe(root: Path) -> Recipe:
                 "log_prob_micro_batch": 1,
             },
         },
-    }
-    return parse(data, "test")
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_tiny_one_trains_on_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Captions, then pictures with a frozen tower, killed once, then rows with and without pictures."""
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     stages = tmp_path / "runs/demo/stages"
     for stage in ("perception", "visual", "merged"):
         training_data.write_stage(stages, stage)

@@ -5,6 +5,7 @@ import yaml
 
 from benchmarks import launch_keys
 from capcurriculum.recipe.training import StageRun, TrainingRecipe
+from tests.support.installed import needs
 
 TABLE = yaml.safe_load(launch_keys.TABLE.read_text(encoding="utf-8"))
 
@@ -28,5 +29,5 @@ def test_every_shipped_recipe_is_among_the_launches() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_verl_reads_what_the_table_says() -> None:
-    pytest.importorskip("verl")
+    needs("verl", extra="train")
     assert launch_keys.checked() > 4000

@@ -14,9 +14,9 @@ from datagen import micro
 from tests.support import training_data
 from tests.training.test_chain import recipe
 from training import chain, knobs
-from training.checkpoints import first_parent, merging, rounding
+from training.checkpoints import first_parent, rewriting
 from training.knobs import Knobs
-from training.on_verl import config, lora, sft
+from training.on_verl import config, lora, overrides, sft
 
 QWEN2_5_FILE = (
     "visual.blocks.0.mlp.up_proj.weight",
@@ -54,7 +54,7 @@ def test_verl_is_told_of_adapters_and_that_vllm_has_to_read_the_weights() -> Non
     assert on["actor_rollout_ref.rollout.load_format"] == "safetensors"
     assert off["actor_rollout_ref.model.lora_rank"] == 0
     assert "actor_rollout_ref.rollout.load_format" not in off  # verl hands over the weights
-    assert config.identity(on) != config.identity(off)
+    assert overrides.identity(on) != overrides.identity(off)
     told = sft.config(TrainingRecipe(), base, StageRun(stage="text", method="sft"), settled(lora_rank=4), PATHS, 1)
     assert (told["model.lora_rank"], told["model.target_modules"]) == (4, settled().lora_targets)
 
@@ -131,7 +131,7 @@ def as_verl_saves(folder: Path, weights: dict[str, torch.Tensor], target: Path) 
     for name, tensors in files.items():
         save_file(tensors, target / name, metadata={"format": "pt"})
     index = {"metadata": {}, "weight_map": {tensor: name for name, tensors in files.items() for tensor in tensors}}
-    (target / merging.INDEX).write_text(json.dumps(index))
+    (target / rewriting.INDEX).write_text(json.dumps(index))
     return factors
 
 
@@ -140,7 +140,7 @@ def test_an_adapter_is_added_to_its_weight_and_names_are_those_of_the_published_
     factors = as_verl_saves(tmp_path / "parent", weights, tmp_path / "saved")
     down, up = factors.values()
     (tmp_path / "merged").mkdir()
-    total = merging.rewrite(tmp_path / "saved", tmp_path / "merged", 2.0)
+    total = rewriting.rewrite(tmp_path / "saved", tmp_path / "merged", 2.0)
     (file,) = (tmp_path / "merged").glob("*.safetensors")  # the other held the factors alone
     before, after = load_file(tmp_path / "parent" / "model.safetensors"), load_file(file)
     assert before.keys() == after.keys()
@@ -148,7 +148,7 @@ def test_an_adapter_is_added_to_its_weight_and_names_are_those_of_the_published_
     name = "model.layers.0.self_attn.q_proj.weight"
     assert torch.allclose(after[name], before[name] + 2.0 * (up @ down), atol=1e-6)
     assert [one for one in before if not torch.equal(before[one], after[one])] == [name]
-    said = json.loads((tmp_path / "merged" / merging.INDEX).read_text())
+    said = json.loads((tmp_path / "merged" / rewriting.INDEX).read_text())
     assert said["weight_map"] == dict.fromkeys(after, file.name)
     assert said["metadata"]["total_size"] == total == sum(value.nbytes for value in after.values())
 
@@ -158,8 +158,8 @@ def test_merged_weights_are_rounded_after_they_were_added(tmp_path: Path) -> Non
     as_verl_saves(tmp_path / "parent", weights, tmp_path / "saved")
     for folder in ("whole", "narrow"):
         (tmp_path / folder).mkdir()
-    merging.rewrite(tmp_path / "saved", tmp_path / "whole", 0.5)
-    rounding.round_folder(tmp_path / "saved", tmp_path / "narrow", 0.5)
+    rewriting.rewrite(tmp_path / "saved", tmp_path / "whole", 0.5)
+    rewriting.rewrite(tmp_path / "saved", tmp_path / "narrow", 0.5, "bfloat16")
     (whole,), (narrow,) = ([*map(load_file, (tmp_path / name).glob("*.safetensors"))] for name in ("whole", "narrow"))
     assert {value.dtype for value in narrow.values()} == {torch.bfloat16}
     unlike = [name for name in whole if not torch.equal(whole[name], narrow[name].float())]
@@ -171,6 +171,6 @@ def test_a_checkpoint_without_the_adapters_it_should_have_is_not_passed_on(tmp_p
     weights = tiny(tmp_path / "parent")
     as_verl_saves(tmp_path / "parent", weights, tmp_path / "saved")
     with pytest.raises(ValueError, match="has adapters, and their scale is 0"):
-        merging.rewrite(tmp_path / "saved", tmp_path, 0.0)
+        rewriting.rewrite(tmp_path / "saved", tmp_path, 0.0)
     with pytest.raises(ValueError, match="has no adapters, and their scale is 2"):
-        merging.rewrite(tmp_path / "parent", tmp_path, 2.0)
+        rewriting.rewrite(tmp_path / "parent", tmp_path, 2.0)

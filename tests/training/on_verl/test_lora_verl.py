@@ -7,33 +7,28 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText
 
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from datagen import micro
 from tests.support import training_data
+from tests.support.installed import needs
 from training import chain, knobs
 from training.checkpoints import export, first_parent
 from training.on_verl import lora
 from training.supervise import metrics
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 RANK, ALPHA, RATE, LEAST = 4, 8, 1e-3, 0.1
 
 
 def recipe(root: Path) -> Recipe:
     falling = {"learning_rate": RATE, "schedule": "cosine", "min_lr_ratio": LEAST}
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "stages": [
                 {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
                 {"stage": "visual", "knobs": {"freeze": "vision", "offload_parameters": True}},
@@ -42,8 +37,7 @@ def recipe(root: Path) -> Recipe:
             | {"lora_rank": RANK, "lora_alpha": ALPHA, "lora_modules": ["q_proj", "v_proj", "down_proj"]},
             "keep_trainer_state": True,  # the adapters are looked at below
         },
-    }
-    return parse(data, "test")
+    )
 
 
 @pytest.mark.timeout(1800)
@@ -85,6 +79,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def same_predictions(parent: Path, saved: dict[str, torch.Tensor], merged: Path) -> None:
     """The merged weights say of a text what the parent says with the adapters that verl saved."""
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict  # only here: they take long to import
+    from transformers import AutoModelForImageTextToText
+
     training = recipe(parent).training
     assert training is not None
     settled = knobs.resolve(training, training.stages[1])

@@ -8,8 +8,9 @@ import pytest
 
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from tests.support.installed import needs
 from training import knobs
-from training.on_verl import compose, config, environment, recipe_keys
+from training.on_verl import compose, config, environment, overrides, recipe_keys
 from training.preflight.machine import need
 
 PATHS = config.Paths((Path("/d/train.parquet"),), (Path("/d/val.parquet"),), Path("/m"), Path("/c"))
@@ -26,19 +27,19 @@ def test_they_are_the_last_layer_and_a_stages_own_come_after() -> None:
     got = keys(StageRun(stage="text", verl={"actor_rollout_ref.actor.entropy_coeff": "1e-4"}), verl=wanted)
     assert got["actor_rollout_ref.actor.entropy_coeff"] == 1e-4  # which YAML reads as a text
     assert got["algorithm.norm_adv_by_std_in_grpo"] is False
-    words = config.arguments(got)
+    words = overrides.arguments(got)
     assert "actor_rollout_ref.actor.entropy_coeff=0.0001" in words
 
 
 def test_they_are_part_of_what_a_stage_was_begun_with() -> None:
-    plain = config.identity(keys())
-    assert config.identity(keys(verl={"actor_rollout_ref.actor.ppo_epochs": 2})) != plain
-    assert config.identity(keys(verl={"actor_rollout_ref.rollout.agent.num_workers": 4})) == plain
+    plain = overrides.identity(keys())
+    assert overrides.identity(keys(verl={"actor_rollout_ref.actor.ppo_epochs": 2})) != plain
+    assert overrides.identity(keys(verl={"actor_rollout_ref.rollout.agent.num_workers": 4})) == plain
 
 
 def test_a_plus_adds_a_key_that_verls_configuration_does_not_name() -> None:
     got = keys(verl={"+actor_rollout_ref.rollout.engine_kwargs.vllm.enable_prefix_caching": True})
-    assert "+actor_rollout_ref.rollout.engine_kwargs.vllm.enable_prefix_caching=true" in config.arguments(got)
+    assert "+actor_rollout_ref.rollout.engine_kwargs.vllm.enable_prefix_caching=true" in overrides.arguments(got)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_trackers_stand_beside_the_console_and_the_file() -> None:
     assert got["trainer.logger"] == ["console", "file", "wandb", "tensorboard"]
     assert (got["trainer.project_name"], got["trainer.experiment_name"]) == ("vlm", "try-1-text")
     assert got["trainer.log_val_generations"] == 8
-    assert config.identity(got) == config.identity(keys())
+    assert overrides.identity(got) == overrides.identity(keys())
     with pytest.raises(ValueError, match="logger"):
         TrainingRecipe.model_validate({"logger": ["clearml"]})
 
@@ -128,10 +129,10 @@ def test_trackers_stand_beside_the_console_and_the_file() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_verl_says_which_key_it_does_not_know() -> None:
-    pytest.importorskip("verl")
-    good = config.arguments(keys(verl={"actor_rollout_ref.actor.ppo_epochs": 2}))
-    typing = config.arguments(keys(verl={"actor_rollout_ref.actor.ppo_epoch": 2}))
-    wrong = config.arguments(keys(verl={"actor_rollout_ref.actor.loss_agg_mode": "sum-of-all"}))
+    needs("verl", extra="train")
+    good = overrides.arguments(keys(verl={"actor_rollout_ref.actor.ppo_epochs": 2}))
+    typing = overrides.arguments(keys(verl={"actor_rollout_ref.actor.ppo_epoch": 2}))
+    wrong = overrides.arguments(keys(verl={"actor_rollout_ref.actor.loss_agg_mode": "sum-of-all"}))
     variables = environment.trainer_environment("cpu")
     said = compose.faults(sys.executable, variables, [("grpo", good), ("grpo", typing), ("grpo", wrong)])
     assert said is not None

@@ -1,8 +1,6 @@
 """verl's own loaders call our reward: one reply at a time under each manager, and whole batches."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +8,13 @@ import pytest
 
 from capcurriculum.recipe.training import KnobChanges, RewardSection, SoftOverlong, StageRun, TrainingRecipe
 from datagen import micro
+from tests.support.installed import needs
+from tests.support.trainer_scripts import ran
 from training import knobs
-from training.on_verl import config, environment
+from training.on_verl import config, overrides
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: As verl's reward loop does: compose, load the manager, hand it one rollout; then the manager that takes batches.
 SCRIPT = """
@@ -71,15 +71,8 @@ def through_verl(reward: RewardSection) -> dict[str, Any]:
     recipe = TrainingRecipe(reward=reward, knobs=KnobChanges(max_response_tokens=96))
     run = StageRun(stage="perception")
     keys = config.config(recipe, knobs.backbone("micro"), run, knobs.resolve(recipe, run), PATHS, 4)
-    arguments = [json.dumps(config.arguments(keys)), str(micro.checkpoint("start")), json.dumps(REPLIES)]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
-        env=environment.trainer_environment("cpu"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    said = ran(SCRIPT, json.dumps(overrides.arguments(keys)), micro.checkpoint("start"), json.dumps(REPLIES))
+    result: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     return result
 
 

@@ -1,5 +1,6 @@
 """verl itself: it reads our rows as they are, and trains two chained stages of the micro model on a CPU."""
 
+import dataclasses
 import json
 import os
 import re
@@ -16,17 +17,18 @@ from safetensors import safe_open
 
 from capcurriculum import prompts
 from capcurriculum.errors import TrainerError
-from capcurriculum.recipe import Recipe, parse
+from capcurriculum.recipe import Recipe
 from datagen import micro
 from tests.support import training_data
+from tests.support.installed import needs
+from tests.support.trainer_scripts import ran
 from training import chain, selection
 from training.checkpoints import export, first_parent
-from training.on_verl import environment
 from training.on_verl.freeze import VISION
 from training.supervise import live_view, metrics, processes, supervisor
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 READ_ROWS = """
 import json, sys
@@ -53,10 +55,8 @@ for file in files:
 @pytest.mark.timeout(300)
 def test_the_system_prompt_is_the_same_bytes_in_rows_and_in_verl(tmp_path: Path) -> None:
     files = [training_data.write_stage(tmp_path, s) / "train-00000-of-00001.parquet" for s in ("perception", "text")]
-    command = [sys.executable, "-c", READ_ROWS, str(micro.checkpoint("start")), *map(str, files)]
-    done = subprocess.run(command, env=environment.trainer_environment("cpu"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    picture, text = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    said = ran(READ_ROWS, micro.checkpoint("start"), *files)
+    picture, text = (json.loads(line) for line in said.splitlines() if line.startswith("{"))
     for row in (picture, text):
         assert (row["role"], row["system"]) == ("system", [prompts.system()])
         assert row["rows"] == 16
@@ -68,13 +68,9 @@ def test_the_system_prompt_is_the_same_bytes_in_rows_and_in_verl(tmp_path: Path)
 
 
 def recipe(root: Path) -> Recipe:
-    data = {
-        "name": "demo",
-        "runs": str(root / "runs"),
-        "models": {"m": {"engine": "transformers", "model": "x"}},
-        "rollouts": {"model": "m"},
-        "text": {"source": {"kind": "scenes"}},
-        "training": {
+    return training_data.recipe(
+        root,
+        {
             "stages": [
                 {"stage": "perception", "method": "sft", "knobs": {"batch_size": 4, "update_micro_batch": 4}},
                 {"stage": "visual", "select": "best", "knobs": {"freeze": "vision"}},
@@ -83,8 +79,7 @@ def recipe(root: Path) -> Recipe:
             "knobs": {"max_steps": 2, "max_response_tokens": 32, "save_every": 1, "validate_every": 2},
             "keep_trainer_state": True,  # the optimizer's is looked at below
         },
-    }
-    return parse(data, "test")
+    )
 
 
 def states(root: Path) -> list[dict[str, Any]]:
@@ -170,10 +165,7 @@ def optimized(checkpoint: Path) -> int:
         "print(len(torch.load(sys.argv[1], weights_only=False, map_location='cpu')['state']))"
     )
     (file,) = (checkpoint.parent / "trainer/global_step_2").rglob("optim_world_size_1_rank_0.pt")
-    environ = environment.trainer_environment("cpu")
-    done = subprocess.run([sys.executable, "-c", code, str(file)], env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return int(done.stdout)
+    return int(ran(code, file))
 
 
 def killing_after_a_step(run: Callable[[supervisor.Job], None]) -> Callable[[supervisor.Job], None]:
@@ -188,7 +180,7 @@ def killing_after_a_step(run: Callable[[supervisor.Job], None]) -> Callable[[sup
                 if b"verl.trainer.main_ppo" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
 
-        run(job.reporting(on_step))
+        run(dataclasses.replace(job, on_step=on_step))
 
     return killed
 

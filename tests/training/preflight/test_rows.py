@@ -99,7 +99,7 @@ def test_text_rows_need_no_picture(tmp_path: Path) -> None:
     training_data.write_stage(tmp_path / "stages", "text")
     from training import stage_files
 
-    inspection, _ = look(tmp_path, stage_files.stage_files(tmp_path, "text"))
+    inspection, _ = look(tmp_path, stage_files.set_files("text", [tmp_path / "stages" / "text"]))
     assert inspection.findings.errors() == []
     assert inspection.stages["text"].image_tokens == 0
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,21 +12,23 @@ import pytest
 
 from capcurriculum.recipe.training import PreflightSection, TrainingRecipe
 from datagen import micro
+from tests.support.installed import needs
 from tests.support.light_preflight import LightLengths
 from tests.support.preflight_data import QUIET, picture, rows_of, seeing, settings, write
+from tests.support.trainer_scripts import ran
 from training import captions, stage_files
 from training.knobs import Knobs
-from training.on_verl import environment
 from training.preflight.findings import Findings
 from training.preflight.inspection import Inspection
-from training.preflight.rows import images, schema
+from training.preflight.rows import schema
 from training.preflight.rows.captioned import CaptionData
 from training.preflight.rows.measure import Measuring, measure, tokens_of
 from training.preflight.rows.pool import Pools, slices
+from training.preflight.rows.row import image_size
 from training.preflight.rows.slices import rows as read
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 #: What verl's data set and agent loop do with a row until there are token ids; then how many rows its filter keeps.
 SCRIPT = """
@@ -101,10 +101,7 @@ Job = tuple[Path, stage_files.StageFiles, dict[str, Any]]
 def of_verl(jobs: list[Job]) -> list[dict[str, Any]]:
     """What verl makes of (model, set, settings of its data set)."""
     told = [(str(model), str(files.train[0]), settings) for model, files, settings in jobs]
-    command = [sys.executable, "-c", SCRIPT, json.dumps(told)]
-    done = subprocess.run(command, env=environment.trainer_environment("cpu"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: list[dict[str, Any]] = json.loads(ran(SCRIPT, json.dumps(told)).strip().splitlines()[-1])
     return found
 
 
@@ -152,12 +149,10 @@ def test_every_caption_is_as_long_as_verl_makes_it(tmp_path: Path) -> None:
     told = {row["question_id"]: f"Ein Käfer {place * 'sehr '}rot, 一只甲虫." for place, row in enumerate(pictured)}
     made = [captions._row(row, told[row["question_id"]], cast("Knobs", limits)) for row in pictured]
     pq.write_table(pa.Table.from_pylist(made, schema=captions._SCHEMA), tmp_path / "taught.parquet")
-    command = [sys.executable, "-c", TAUGHT, str(tmp_path / "taught.parquet"), *map(str, folders)]
-    done = subprocess.run(command, env=environment.trainer_environment("cpu"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    lengths = json.loads(ran(TAUGHT, tmp_path / "taught.parquet", *folders).strip().splitlines()[-1])
     keys = {"data.min_pixels": limits.min_pixels, "data.max_pixels": limits.max_pixels}
     recipe = TrainingRecipe(preflight=PreflightSection(processes=1))
-    for folder, verl in zip(folders, json.loads(done.stdout.strip().splitlines()[-1]), strict=True):
+    for folder, verl in zip(folders, lengths, strict=True):
         with Inspection(recipe, QUIET, write=False, cache=tmp_path / "cache") as inspection:
             middle = sorted(verl)[len(verl) // 2]
             inspection.captions(CaptionData(files, told, middle, keys, folder))
@@ -192,6 +187,6 @@ def test_the_tests_light_processor_counts_as_the_real_one(tmp_path: Path) -> Non
     counted = []
     for part in slices(files.train, [True]):
         for _, row in read(part):
-            sizes = [images.size(image["bytes"], upright=True) for image in row["images"]]
+            sizes = [image_size(image["bytes"], upright=True) for image in row["images"]]
             counted.append(light.count(row["prompt"], sizes).tokens)
     assert counted == ours

@@ -29,6 +29,12 @@ def step(n):
 """
 
 
+@pytest.fixture(autouse=True)
+def seldom_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor in this process looks twenty times a second."""
+    monkeypatch.setattr(watchdog, "POLL", 0.05)
+
+
 def job(
     folder: Path, body: str, stall: float = 60, steps: list[Mapping[str, Any]] | None = None, limit: float = 60
 ) -> launch.Job:
@@ -92,7 +98,7 @@ def test_looks_of_the_canary_are_told_once_and_a_fault_ends_the_trainer(tmp_path
     told: list[str] = []
 
     def on_look(look: Mapping[str, Any]) -> None:
-        told.append(record.heard(look, "text", tmp_path / record.FILE))
+        told.append(record.shown(look, "text", tmp_path / record.FILE))
 
     def run(body: str) -> None:
         launch.run(replace(job(tmp_path, LOOK + body), on_look=on_look))
@@ -108,15 +114,15 @@ def test_looks_of_the_canary_are_told_once_and_a_fault_ends_the_trainer(tmp_path
 
 
 def test_silence_is_a_stall(tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match=r"said nothing for 0\.05 minutes .* run again to resume"):
-        launch.run(job(tmp_path, "time.sleep(600)", stall=3))
+    with pytest.raises(TrainerError, match=r"said nothing for 0\.03 minutes .* run again to resume"):
+        launch.run(job(tmp_path, "time.sleep(600)", stall=1.8))
     assert nothing_left(tmp_path)
 
 
 def test_a_step_that_does_not_end_is_a_stall_though_the_trainer_talks(tmp_path: Path) -> None:
     body = "step(1)\ndef waiting():\n    while True:\n        print('alive', flush=True); time.sleep(0.2)\nwaiting()"
-    with pytest.raises(TrainerError, match=r"finished no step for 0\.05 minutes .* raise training\.step_minutes"):
-        launch.run(job(tmp_path, body, limit=3))
+    with pytest.raises(TrainerError, match=r"finished no step for 0\.03 minutes .* raise training\.step_minutes"):
+        launch.run(job(tmp_path, body, limit=1.8))
     stacks = (tmp_path / "stacks.txt").read_text()
     assert "in waiting" in stacks  # the function in which the trainer stood
     assert stacks.count("Current thread") + stacks.count("Thread 0x") >= 2  # the stray process too
@@ -140,7 +146,7 @@ def test_a_step_that_does_not_end_is_a_stall_though_the_trainer_talks(tmp_path: 
 def test_a_fatal_line_ends_a_trainer_that_would_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str
 ) -> None:
-    monkeypatch.setattr(watchdog, "FATAL_GRACE", 1.0)
+    monkeypatch.setattr(watchdog, "FATAL_GRACE", 0.2)
     with pytest.raises(TrainerError, match=rf"broke down: {said}; its log is"):
         launch.run(job(tmp_path, f"print({line!r}, flush=True); time.sleep(600)"))
     assert nothing_left(tmp_path)

@@ -1,7 +1,7 @@
-"""Python runs this before anything else in every process of a training run: the folder is first on its PYTHONPATH.
+"""Python imports this at the start of every process of a training run, since its folder is first on PYTHONPATH.
 
-That reaches what no plugin hook of verl does: Ray's workers before they import verl, and vLLM's engine process. Another
-`sitecustomize` further down the path still runs.
+That reaches processes that no hook of verl does: Ray's workers before they import verl, and vLLM's engine. A further
+`sitecustomize` on the path still runs.
 """
 
 import importlib.util

@@ -1,1 +1,1 @@
-"""Patches of verl, torch and vLLM, each installed after the module it patches is imported."""
+"""Patches of verl, torch and vLLM, each applied right after the module it patches is imported."""

@@ -1,10 +1,10 @@
-"""One process that has imported torch and vLLM, and forks the others of a CPU run, which would each import them anew.
+"""Fork server for CPU runs: one process imports torch and vLLM and forks the other processes of the run.
 
-A run's tree is some ten Python processes, started one after the other, each of which spends six to nine seconds on the
-same imports: more than a micro model's training takes. The trainer's main process starts a server that imports them
-once, beside its own start. Ray's workers and vLLM's engine ask it for a fork as their first act and then stand in for
-it: what they were started with (words, environment, folder, descriptors) is the fork's, and whoever ends first ends
-the other. Where no fork is to be had, a process goes its own way and imports for itself.
+A run is about ten Python processes, started one after the other, and each spends six to nine seconds on the same
+imports: more than a micro model's training takes. The trainer's main process starts the server, which imports them once
+in parallel with the main process's own start. Ray's workers and vLLM's engine request a fork as the first thing they
+do. The fork takes over their command line, environment, working directory and file descriptors, and the requesting
+process waits for it; if either ends, the other ends too. Without a fork, a process imports for itself.
 """
 
 import atexit
@@ -16,7 +16,6 @@ import os
 import runpy
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -33,54 +32,48 @@ from training.supervise import processes, stacks
 
 #: Environment variable with the path of the server's socket.
 SOCKET = "CAPCURRICULUM_FORK_SERVER"
-#: What verl's processes import, less verl and Ray themselves: Ray reads what it is told in its environment (its job,
-#: its token) when it is imported, and each fork is told something else. Both cost half a second once these are there.
-_MODULES = (
-    "torch._dynamo",
-    "torch._inductor.lowering",
-    "tensordict",
-    "datasets",
-    "transformers.modeling_utils",
-    "transformers.models.qwen3_vl",
-    "hydra",
-    "peft",
-    "vllm.v1.engine.async_llm",
-    "vllm.v1.worker.cpu_worker",
-    "vllm.entrypoints.openai.api_server",
-    "vllm.model_executor.models.qwen3_vl",
+#: What verl's processes import, except verl and Ray: Ray reads its environment (job, token) at import, and that differs
+#: between forks. Both take half a second once these are imported.
+_MODULES = tuple(
+    """
+    torch._dynamo torch._inductor.lowering tensordict datasets transformers.modeling_utils transformers.models.qwen3_vl
+    hydra peft vllm.v1.engine.async_llm vllm.v1.worker.cpu_worker vllm.entrypoints.openai.api_server
+    vllm.model_executor.models.qwen3_vl
+    """.split()  # noqa: SIM905
 )
 _MAIN = "verl.trainer.main_ppo"
 _RAY_WORKER = str(Path("ray", "_private", "workers", "default_worker.py"))
 _SPAWNED = "--multiprocessing-fork"
-_HEADER = struct.Struct("!Q")
+_HEADER_BYTES = 8  # length of the request that follows
 _PATIENCE = 120.0  # seconds until the server has imported all
-_GRACE = 3.0  # seconds between asking a fork to end and ending it
-_MOST = 253  # descriptors that go with one message (Linux's SCM_MAX_FD)
-_HIGH = 500  # descriptors from here on are not among those that a fork is to have
+_GRACE = 3.0  # seconds between SIGTERM to a fork and its end
+_MAX_DESCRIPTORS = 253  # of one message (Linux's SCM_MAX_FD)
+_HIGH = 500  # above the descriptors of any requesting process
 
 
 def take_part(words: Sequence[str]) -> None:
-    """What a process does before anything else: start the server, become a fork, or nothing; `words` started it.
+    """Start the server in the trainer's main process, and replace a worker by a fork; called first in every process.
 
-    Does not return in a process that a fork stands in for; that exits as the fork does.
+    Args:
+        words: the command line of this process. If a fork replaces it, this does not return and it exits as the fork.
     """
     if _MAIN in words:
-        with contextlib.suppress(OSError):  # no room, or a path too long for a socket: each process imports for itself
+        with contextlib.suppress(OSError):  # disk full, or TMPDIR too long for a socket's path
             os.environ[SOCKET] = start()
     elif path := os.environ.get(SOCKET):
         if len(words) > 1 and words[1].endswith(_RAY_WORKER):
-            _ask(path, words[1:])
+            _request_fork(path, words[1:])
         elif _SPAWNED in words and "-c" in words:
-            _ask(path, words[words.index("-c") :])
+            _request_fork(path, words[words.index("-c") :])
 
 
 def start(modules: Sequence[str] = _MODULES) -> str:
     """Start a server that imports `modules`; returns the path of its socket.
 
-    The socket is in a folder of its own (mode 0700) among the temporary files, so only this user can ask for forks.
+    The socket is in its own temporary folder of mode 0700, so only this user can request forks.
     """
     path = str(Path(tempfile.mkdtemp(prefix="forks-"), "socket"))
-    with socket.socket(socket.AF_UNIX) as listening:  # then the server's alone: if it dies, who asks is refused at once
+    with socket.socket(socket.AF_UNIX) as listening:  # closed here, so that connections fail once the server has died
         listening.bind(path)
         listening.listen(64)
         code = f"from training.on_verl.patches.fork_server import serve; serve({listening.fileno()}, {list(modules)!r})"
@@ -90,53 +83,44 @@ def start(modules: Sequence[str] = _MODULES) -> str:
 
 
 def serve(descriptor: int, modules: Sequence[str]) -> None:
-    """Import all `modules`, then fork whenever asked, for as long as the process lives.
+    """Import all `modules`, then fork on every request, for as long as the process lives.
 
-    Forks come from a process of one thread only: others would be missing in them, with whatever locks they held. That
-    of Arrow's allocator is none of those, for jemalloc starts it anew in a fork.
+    The process must have a single thread: a fork has only the calling one, and locks of the others would stay locked.
+    jemalloc's background thread is an exception, since jemalloc restarts it in a fork.
     """
     listening = socket.socket(fileno=descriptor)
-    sys.modules["ray"] = None  # type: ignore[assignment]  # an import fails, and vLLM goes on as if there were none
+    sys.modules["ray"] = None  # type: ignore[assignment]  # its import fails, and vLLM treats it as not installed
     for name in modules:
         import_module(name)
     del sys.modules["ray"]
     if names := _threads():
         sys.exit(f"No process can be forked: the imports have started the threads {', '.join(names)}.")
     gc.collect()
-    gc.freeze()  # what is shared stays shared
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks leave nothing behind
+    gc.freeze()  # a collection would write to pages that forks share
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     while True:
-        asked, _ = listening.accept()
-        with asked, contextlib.suppress(OSError, ValueError, struct.error):  # one that died while asking
-            asked.settimeout(_GRACE)
-            header, received, _, _ = socket.recv_fds(asked, _HEADER.size, _MOST)
-            request = json.loads(_exactly(asked, _HEADER.unpack(header)[0]))
-            asked.settimeout(None)
+        line, _ = listening.accept()
+        with line, contextlib.suppress(OSError, ValueError):  # the requesting process died
+            line.settimeout(_GRACE)
+            header, received, _, _ = socket.recv_fds(line, _HEADER_BYTES, _MAX_DESCRIPTORS)
+            with line.makefile("rb") as stream:
+                request = json.loads(stream.read(int.from_bytes(header)))
+            line.settimeout(None)
             if os.fork() == 0:
                 listening.close()
-                _become(request, received, asked)
+                _become(request, received, line)
             for number in received:
                 os.close(number)
 
 
 def _threads() -> list[str]:
-    """Names of the process's threads that forks could not do without."""
-    own = [task for task in Path("/proc/self/task").iterdir() if int(task.name) != os.getpid()]
-    return [name for task in own if (name := (task / "comm").read_text().strip()) != "jemalloc_bg_thd"]
-
-
-def _exactly(asked: socket.socket, size: int) -> bytes:
-    parts = b""
-    while len(parts) < size:
-        part = asked.recv(size - len(parts))
-        if not part:
-            raise OSError("The asking process ended.")
-        parts += part
-    return parts
+    """Names of the threads beside the main one and jemalloc's."""
+    others = [task for task in Path("/proc/self/task").iterdir() if int(task.name) != os.getpid()]
+    return [name for task in others if (name := (task / "comm").read_text().strip()) != "jemalloc_bg_thd"]
 
 
 def _become(request: dict[str, Any], received: Sequence[int], asked: socket.socket) -> NoReturn:
-    """In the fork: take over everything the asking process was started with, and run what it was to run."""
+    """In the fork: take over the requesting process's environment and descriptors, and run its program."""
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -155,21 +139,21 @@ def _become(request: dict[str, Any], received: Sequence[int], asked: socket.sock
         atexit._run_exitfuncs()
         sys.stdout.flush()
         line.sendall(bytes([code % 256]))
-    except BaseException:  # whatever it is, the server's loop is not to go on here
+    except BaseException:  # never return to the server's loop
         traceback.print_exc()
     finally:
         os._exit(code)
 
 
 def _moved(number: int) -> int:
-    """The descriptor under a high number, where it is in nobody's way; not for programs that are started from here."""
+    """Move a descriptor above those to be restored; it is closed on exec."""
     high = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     os.close(number)
     return high
 
 
 def _end_with(line: socket.socket) -> None:
-    """End this process when the one that asked has ended."""
+    """End this process when the requesting one has ended."""
     with contextlib.suppress(OSError):
         line.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -178,7 +162,7 @@ def _end_with(line: socket.socket) -> None:
 
 
 def _run(words: Sequence[str]) -> int:
-    """Run a script, or code after `-c`, as the interpreter would; returns the exit code."""
+    """Run a script, or the code after `-c`, as the interpreter would; returns the exit code."""
     try:
         if words[0] == "-c":
             sys.argv = ["-c", *words[2:]]
@@ -196,42 +180,33 @@ def _run(words: Sequence[str]) -> int:
     return 0
 
 
-def _ask(path: str, words: Sequence[str]) -> None:
-    """Be replaced by a fork: exit as it does. Returns where there is none."""
+def _request_fork(path: str, words: Sequence[str]) -> None:
+    """Request a fork and wait for it; returns only if there is none."""
     descriptors = _open_descriptors()
-    request = {
-        "words": list(words),
-        "environment": dict(os.environ),
-        "folder": str(Path.cwd()),
-        "descriptors": descriptors,
-    }
+    request = {"words": words, "environment": dict(os.environ), "folder": str(Path.cwd()), "descriptors": descriptors}
     body = json.dumps(request).encode()
     with socket.socket(socket.AF_UNIX) as line:
         try:
             line.settimeout(_PATIENCE)
             line.connect(path)
-            socket.send_fds(line, [_HEADER.pack(len(body))], descriptors)
+            socket.send_fds(line, [len(body).to_bytes(_HEADER_BYTES)], descriptors)
             line.sendall(body)
             if not line.recv(1):
                 return
         except OSError:
             return
         line.settimeout(None)
-        _stand_in(line)
+        _wait_for_fork(line)
 
 
 def _open_descriptors() -> list[int]:
-    """Those that this process was started with: Python itself keeps none open."""
-    found = []
-    for number in map(int, os.listdir("/proc/self/fd")):
-        with contextlib.suppress(OSError):  # the one that listed them
-            os.fstat(number)
-            found.append(number)
-    return found
+    """The descriptors this process was started with; Python itself keeps none open."""
+    listed = os.listdir("/proc/self/fd")  # with the descriptor of the listing itself, which is closed now
+    return [int(number) for number in listed if os.path.lexists(f"/proc/self/fd/{number}")]
 
 
-def _stand_in(line: socket.socket) -> NoReturn:
-    """Wait for the fork's end, with nothing else open, and end alike."""
+def _wait_for_fork(line: socket.socket) -> NoReturn:
+    """Close all other descriptors, wait for the fork, and exit with its code."""
     for number in _open_descriptors():
         if number != line.fileno():
             os.close(number)

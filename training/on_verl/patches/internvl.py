@@ -1,15 +1,17 @@
-"""What verl 0.9.1 lacks to train InternVL (transformers' `InternVLForConditionalGeneration`) on pictures.
+"""Support for training InternVL (transformers' `InternVLForConditionalGeneration`) on images with verl 0.9.1.
 
-verl imports this module in each of its processes (`VERL_USE_EXTERNAL_MODULES`, which Ray carries to every node; see
-`supported_models.modules`). No file of verl is changed: four functions are replaced as soon as they have been imported.
+verl imports this module in each of its processes (`VERL_USE_EXTERNAL_MODULES`; see `supported_models.variables`), and
+four functions are replaced when they are imported:
 
-- verl knows processors by the names of their classes, and gives a model of any other no processor at all.
-- It makes a reply's pictures into tensors by reading the whole conversation again, without its special tokens. The
-  mark of a picture is one of InternVL's, so its processor finds pictures and no places for them.
-- vLLM puts as many image tokens into a prompt as a picture needs, and so must be given one for each picture. verl
-  leaves one only for Qwen-VL's; InternVL's are also in a pair of brackets, which vLLM sets itself.
-- Under FSDP all GPUs meet in each layer of the vision tower. A GPU whose micro-batch shows no picture would never come
-  there, and the others would wait for it for ever: it looks at one blank tile, which adds nothing.
+- verl selects processors by class name and uses none for a model whose class it does not know.
+- It builds a reply's image tensors from the decoded conversation without special tokens, of which InternVL's image
+token is
+  one, so the processor finds images and no placeholders.
+- vLLM expands one image token per image. verl collapses an image's tokens to one for Qwen-VL only; InternVL's are also
+  between a start and an end token, which vLLM adds itself.
+- Under FSDP all GPUs gather each layer of the vision tower together. A GPU whose micro-batch has no image would skip
+the
+  tower and block the others; it encodes one blank tile, times zero.
 """
 
 import sys
@@ -18,23 +20,23 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 PROCESSOR = "InternVLProcessor"
 
 
 def _install() -> None:
-    after_import("verl.utils.tokenizer.tokenizer", _accept_the_processor)
-    after_import("verl.experimental.agent_loop.agent_loop", _keep_a_replys_pictures)
-    after_import("verl.workers.rollout.utils", _one_token_a_picture)
-    after_import("transformers.models.internvl.modeling_internvl", _look_at_a_blank_tile)
+    after_import("verl.utils.tokenizer.tokenizer", _accept_processor)
+    after_import("verl.experimental.agent_loop.agent_loop", _build_image_tensors)
+    after_import("verl.workers.rollout.utils", _collapse_image_tokens)
+    after_import("transformers.models.internvl.modeling_internvl", _encode_blank_tile)
 
 
 def _is_internvl(processor: Any) -> bool:
     return type(processor).__name__ == PROCESSOR
 
 
-def _accept_the_processor(module: ModuleType) -> None:
+def _accept_processor(module: ModuleType) -> None:
     original = module.hf_processor
 
     @wraps(original)
@@ -46,45 +48,44 @@ def _accept_the_processor(module: ModuleType) -> None:
             return original(name_or_path, **kwargs)
         processor = AutoProcessor.from_pretrained(name_or_path, **kwargs)
         processor.config = config  # as verl does for those it knows
-        # The data set for captions asks for it, also where its configuration says it.
+        # verl's SFT dataset reads it from here even if its configuration sets it.
         processor.image_processor.patch_size = config.vision_config.patch_size[0]
         return processor
 
-    # verl's packages hand the function on, and had imported it before they could import this module.
+    # Packages that re-export the function imported it before this module.
     for name in (module.__name__, "verl.utils.tokenizer", "verl.utils"):
         holder = sys.modules.get(name)
         if getattr(holder, "hf_processor", None) is original:
             setattr(holder, "hf_processor", hf_processor)  # noqa: B010 (a module has no such attribute for mypy)
 
 
-def _keep_a_replys_pictures(module: ModuleType) -> None:
-    worker = module.AgentLoopWorker
-    original = worker._compute_multi_modal_inputs
+def _build_image_tensors(module: ModuleType) -> None:
+    original = module.AgentLoopWorker._compute_multi_modal_inputs
 
     @wraps(original)
+    @replaces(module.AgentLoopWorker)
     def _compute_multi_modal_inputs(self: Any, output: Any, input_ids: Any) -> dict[str, Any]:
         if not _is_internvl(self.processor):
             found: dict[str, Any] = original(self, output, input_ids)
             return found
-        pictures = (output.multi_modal_data or {}).get("images")
-        if not pictures:
+        images = (output.multi_modal_data or {}).get("images")
+        if not images:
             return {}
         options = output.mm_processor_kwargs
         made = module.build_multimodal_processor_inputs(
             self.processor,
-            text=[self.processor.image_token * len(pictures)],  # its tokens are dropped, whatever it says
-            images=pictures,
+            text=[self.processor.image_token * len(images)],  # any text would do: only its image tensors are kept
+            images=images,
             mm_processor_kwargs=self._get_mm_processor_kwargs() if options is None else options,
         )
         return {"pixel_values": made["pixel_values"]}
 
-    worker._compute_multi_modal_inputs = _compute_multi_modal_inputs
 
-
-def _one_token_a_picture(module: ModuleType) -> None:
+def _collapse_image_tokens(module: ModuleType) -> None:
     original = module.qwen2_5_vl_dedup_image_tokens
 
     @wraps(original)
+    @replaces(module)
     def qwen2_5_vl_dedup_image_tokens(prompt_ids: list[int], processor: Any) -> list[int]:
         if not _is_internvl(processor):
             found: list[int] = original(prompt_ids, processor)
@@ -93,11 +94,9 @@ def _one_token_a_picture(module: ModuleType) -> None:
             prompt_ids, processor.image_token_id, processor.start_image_token_id, processor.end_image_token_id
         )
 
-    module.qwen2_5_vl_dedup_image_tokens = qwen2_5_vl_dedup_image_tokens  # type: ignore[attr-defined]
-
 
 def collapsed(tokens: Sequence[int], image: int, start: int, end: int) -> list[int]:
-    """The tokens with one `image` for every run of them between a `start` and an `end`, and without these two."""
+    """The tokens with every run of `image` between `start` and `end` replaced, with these two, by a single `image`."""
     kept: list[int] = []
     for place, token in enumerate(tokens):
         before = tokens[place - 1] if place else None
@@ -108,24 +107,22 @@ def collapsed(tokens: Sequence[int], image: int, start: int, end: int) -> list[i
     return kept
 
 
-def _look_at_a_blank_tile(module: ModuleType) -> None:
-    model = module.InternVLModel
-    original = model.forward
+def _encode_blank_tile(module: ModuleType) -> None:
+    original = module.InternVLModel.forward
 
     @wraps(original)
+    @replaces(module.InternVLModel)
     def forward(self: Any, input_ids: Any = None, pixel_values: Any = None, **kwargs: Any) -> Any:
-        goes_on = kwargs.get("past_key_values") is not None  # `generate`, after its first token
-        if pixel_values is None and input_ids is not None and not goes_on:
+        decoding = kwargs.get("past_key_values") is not None  # `generate`, after its first token
+        if pixel_values is None and input_ids is not None and not decoding:
             words = self.get_input_embeddings()(input_ids)
             kwargs["inputs_embeds"] = words + 0.0 * _blank(self, words).mean().to(words.dtype)
             input_ids = None
         return original(self, input_ids=input_ids, pixel_values=pixel_values, **kwargs)
 
-    model.forward = forward
-
 
 def _blank(model: Any, words: Any) -> Any:
-    """What the tower and the projector make of one tile of zeros; `words` says on which device and in which type."""
+    """The projected features of a tile of zeros with the device and dtype of `words`."""
     config = model.config
     tile = words.new_zeros(1, config.vision_config.num_channels, *config.vision_config.image_size)
     return model.get_image_features(

@@ -1,7 +1,7 @@
-"""What verl 0.9.1 computes wrong or not at all of our backbones, on any machine, and the mend of each.
+"""Fixes of faults in verl 0.9.1 that affect the supported backbones on any machine.
 
-Installed in every process of the trainer by `mends_hook`; each patch waits for the module it mends. None edits a file
-of verl's, and a test for each shows the fault without the patch.
+`mends_hook` installs them in every process of the trainer; each is applied when the module it patches is imported. No
+file of verl is edited. A test for each shows the fault without the patch.
 """
 
 import inspect
@@ -9,45 +9,44 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from training.on_verl.patches.import_hooks import after_import
+from training.on_verl.patches.import_hooks import after_import, replaces
 
 #: The module that the trainer's processes import (`model.external_lib`).
 HOOK = "training.on_verl.patches.mends_hook"
-_HEAD = "lm_head"
 
 
 def install() -> None:
-    """Register every patch; idempotence is the caller's (once a process, by importing `mends_hook`)."""
-    after_import("verl.utils.fsdp_utils", _head_with_the_root)
-    after_import("verl.models.transformers.qwen2_vl", _blank_pictures)
-    after_import("verl.models.transformers.qwen3_5", _sequences_apart)
+    """Register every patch; call once per process."""
+    after_import("verl.utils.fsdp_utils", _shard_output_layer_with_root)
+    after_import("verl.models.transformers.qwen2_vl", _unpack_vision_output)
+    after_import("verl.models.transformers.qwen3_5", _separate_sequences)
 
 
-def _head_with_the_root(module: ModuleType) -> None:
-    """Under FSDP2 verl shards an untied output layer by itself, and its fused kernels read the weight past the layer.
+def _shard_output_layer_with_root(module: ModuleType) -> None:
+    """Under FSDP2 verl wraps an untied output layer separately, and its fused kernels read the weight directly.
 
-    Then nothing gathers the weight: Qwen2.5-VL dies of it ("mixed torch.Tensor and DTensor"). For Qwen3-VL and Qwen3.5
-    verl gathers it by hand, without saying that its gradient is a share of a sum, so each GPU updates its part of the
-    output layer by its own sequences alone. Among the root's weights it is gathered before a pass, and its gradient
-    averaged after.
+    Then the layer's forward does not run and nothing gathers the weight: Qwen2.5-VL fails ("mixed torch.Tensor and
+    DTensor"). For Qwen3-VL and Qwen3.5 verl gathers it by hand without reducing the gradient, so each GPU updates its
+    shard from its own sequences alone. As part of the root module it is gathered before a pass, and its gradient is
+    averaged after it.
     """
     original = module._select_fsdp2_wrap_targets
 
-    def select(model: Any, layers: Any) -> list[Any]:
-        head = getattr(model, _HEAD, None)
+    @replaces(module)
+    def _select_fsdp2_wrap_targets(model: Any, layers: Any) -> list[Any]:
+        head = getattr(model, "lm_head", None)
         return [one for one in original(model, layers) if one is not head]
 
-    module._select_fsdp2_wrap_targets = select  # type: ignore[attr-defined]
 
+def _unpack_vision_output(module: ModuleType) -> None:
+    """For a batch without images verl runs Qwen2.5-VL's vision tower on a blank one, so that all GPUs run it.
 
-def _blank_pictures(module: ModuleType) -> None:
-    """A batch without pictures shows Qwen2.5-VL a blank one, so that all GPUs run the vision tower.
-
-    verl takes the mean of what the tower returns, which since transformers 5 is no tensor ("has no attribute 'mean'").
+    It takes the mean of the tower's output, which in transformers 5 is not a tensor ("has no attribute 'mean'").
     """
     original = module._get_input_embeds
 
-    def embeds(
+    @replaces(module)
+    def _get_input_embeds(
         model: Any,
         input_ids: Any,
         attention_mask: Any = None,
@@ -64,18 +63,15 @@ def _blank_pictures(module: ModuleType) -> None:
         seen, _ = module.unpack_visual_output(model.visual(words.new_zeros(16, area), grid_thw=grid))
         return words + 0.0 * seen.mean(), attention_mask
 
-    module._get_input_embeds = embeds  # type: ignore[attr-defined]
 
+def _separate_sequences(module: ModuleType) -> None:
+    """verl packs the sequences of a pass into one and passes `cu_seqlens` to kernels of linear attention that take it.
 
-def _sequences_apart(module: ModuleType) -> None:
-    """verl packs the sequences of a pass into one, and tells Qwen3.5's linear attention where each begins.
-
-    It does so where the kernel takes `cu_seqlens`, else it calls it sequence by sequence. The kernel in torch, which
-    stands in for flash-linear-attention, takes it since transformers 5.9 as any keyword, and ignores it, so that each
-    sequence would begin with the state of the one before.
+    Others it calls once per sequence. The torch kernel, which replaces flash-linear-attention if that is not installed,
+    takes any keyword since transformers 5.9 and ignores this one, so each sequence would start with the state of the
+    previous one. Here only a parameter of that name counts.
     """
 
-    def takes(kernel: Callable[..., Any], name: str) -> bool:
+    @replaces(module)
+    def _call_accepts_kwarg(kernel: Callable[..., Any], name: str) -> bool:
         return name in inspect.signature(kernel).parameters
-
-    module._call_accepts_kwarg = takes  # type: ignore[attr-defined]

@@ -1,8 +1,7 @@
-"""One all-reduce of one tensor among the GPUs of this machine, in the trainer's environment.
+"""All-reduce one tensor among the GPUs of this machine, in the trainer's environment.
 
 `python -m torch.distributed.run --standalone --nproc-per-node N -m training.preflight.machine.all_reduce DEVICE`. GPUs
-whose NCCL cannot reach its neighbours hang in the first update of a training, half an hour in;
-here that takes a minute.
+whose NCCL cannot communicate would hang in a training's first update, half an hour in; here that takes a minute.
 """
 
 import sys
@@ -16,19 +15,19 @@ PATIENCE = 60
 
 
 def main(device: str) -> None:
-    """Sum the ranks' numbers, and see that the sum is right.
+    """Sum the ranks' numbers.
 
     Raises:
-        RuntimeError: it is not, or processes did not reach each other.
+        RuntimeError: the sum is wrong, or processes did not reach each other.
     """
     distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timedelta(seconds=PATIENCE))
     rank, size = distributed.get_rank(), distributed.get_world_size()
     if device == "cuda":
         torch.cuda.set_device(rank)
-    one = torch.full((1 << 20,), float(rank + 1), device=device)
-    distributed.all_reduce(one)
-    if one.unique().tolist() != [size * (size + 1) / 2]:
-        raise RuntimeError(f"an all-reduce over {size} processes gave {one[:3].tolist()}")
+    tensor = torch.full((1 << 20,), float(rank + 1), device=device)
+    distributed.all_reduce(tensor)
+    if tensor.unique().tolist() != [size * (size + 1) / 2]:
+        raise RuntimeError(f"an all-reduce over {size} processes gave {tensor[:3].tolist()}")
     distributed.destroy_process_group()
 
 

@@ -1,10 +1,9 @@
-"""What a chain's checkpoints will take on disk, against what is free there.
+"""The disk space of a chain's checkpoints.
 
 A checkpoint of verl 0.9.1 (`verl/utils/checkpoint/fsdp_checkpoint_manager.py`) holds the weights once for each of
-`model` and `hf_model` in its save contents, and AdamW's two moments of what is trained for `optimizer`, all in the type
-that is trained.
-Only the last can be resumed from and keeps all of it (`export.prune`); before it is written nothing is removed. A stage
-that is done keeps its export, in the type that is computed in.
+`model` and `hf_model` in its save contents, and for `optimizer` AdamW's two moments of the trained weights, all in the
+trained type. Only the last checkpoint keeps all of it (`export.prune`), and nothing is removed before it is complete. A
+done stage keeps its export, in the type that is computed in.
 """
 
 import shutil
@@ -21,9 +20,7 @@ _WHOLE = ("model", "hf_model")
 
 @dataclass(frozen=True, slots=True)
 class DiskNeed:
-    """Bytes: of one whole checkpoint of a stage, of the most that its training and export hold at once, of what is left
-    of it when it is done, and of what is there already.
-    """
+    """Bytes of one whole checkpoint, of a stage's peak, of what remains when it is done, and of what exists already."""
 
     checkpoint: int
     most: int
@@ -32,21 +29,21 @@ class DiskNeed:
 
 
 def need(size: ModelSize, link: LinkNeed) -> DiskNeed:
-    """What a link's checkpoints take."""
+    """The space of a link's checkpoints."""
     held, trained = link.numbers(size)
     moments = _MOMENTS * trained if "optimizer" in link.contents else 0
     checkpoint = link.trained * (held * sum(one in link.contents for one in _WHOLE) + moments)
     saves = -(-link.steps // link.save_every)
     older = held * link.trained * max(min(saves, link.keep) - 2, 0)
     exported = size.parameters * link.computing
-    # With one to keep, verl removes the old one only after the new one is written.
+    # Even if verl keeps one, it removes the old one only after it has written the new one.
     most = max(checkpoint * min(saves, 2) + older, checkpoint + older + exported)
     there = sum(path.stat().st_size for path in link.checkpoints.rglob("*") if path.is_file())
     return DiskNeed(checkpoint, most, most if link.stays else exported, there)
 
 
 def chain(needs: Sequence[DiskNeed]) -> tuple[int, int]:
-    """(the most bytes that links trained one after the other hold at once, what is left of them at the end)."""
+    """(peak, rest at the end) in bytes, for links trained one after the other."""
     most = left = 0
     for one in needs:
         most = max(most, left + one.most)

@@ -1,21 +1,20 @@
-"""The libraries that read rows: those of the environment that trains, whose versions make what verl will make.
+"""The libraries that read rows: those of the training environment, whose versions decide what verl will make of a row.
 
-With `training.python` that is another environment than this one. Its Python starts the worker processes, which it can
-if it is of the same version: they are told what to do in pickles of ours.
+With `training.python` that is another environment. Its Python runs the worker processes if it has the same minor
+version, since they exchange pickles with this process.
 """
 
-import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from capcurriculum.trust import child_environment
+from training.interpreter import ProgramError, output_of
 
-#: What a worker cannot do without, and what else decides how many tokens a row has or whether it is paid.
+#: What a worker needs, and what else determines a row's tokens or reward.
 NEEDED = ("transformers", "torch", "torchvision", "qwen-vl-utils")
 _DECIDING = ("tokenizers", "math-verify", "pillow")
-_ASK = (
+_VERSIONS = (
     "import importlib.metadata as m, json, sys;"
     "have = {d.metadata['Name'].lower().replace('_', '-'): d.version for d in m.distributions()};"
     "print(json.dumps([list(sys.version_info[:2]), {n: have.get(n, '') for n in sys.argv[1:]}]))"
@@ -33,7 +32,7 @@ class Libraries:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Needed ones that are not installed."""
+        """Needed libraries that are not installed."""
         return tuple(name for name, found in self.versions if name in NEEDED and not found)
 
     def usable(self) -> bool:
@@ -42,23 +41,16 @@ class Libraries:
 
 
 def of(python: str) -> Libraries | None:
-    """What the environment of an interpreter has; None where it does not say."""
+    """The libraries of an interpreter's environment; None if it cannot be run."""
     names = (*NEEDED, *_DECIDING)
     if python == sys.executable:
         return Libraries(python, sys.version_info[:2], tuple((name, _version(name)) for name in names))
+    variables = child_environment.environment({"PYTHONSAFEPATH": "1"})
     try:
-        done = subprocess.run(
-            [python, "-c", _ASK, *names],
-            env=child_environment.environment({"PYTHONSAFEPATH": "1"}),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=True,
-        )
-        told, versions = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
+        (major, minor), versions = output_of([python, "-c", _VERSIONS, *names], variables, seconds=_SECONDS)
+    except (ProgramError, TypeError, ValueError):
         return None
-    return Libraries(python, (told[0], told[1]), tuple(versions.items()))
+    return Libraries(python, (major, minor), tuple(versions.items()))
 
 
 def _version(name: str) -> str:

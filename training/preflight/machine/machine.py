@@ -1,38 +1,33 @@
-"""What a chain needs beside its rows: a first parent with weights, room on disk, and GPUs that can hold it.
+"""Findings about a chain's image settings, disk space and memory.
 
-An estimate refuses only what clearly cannot fit. What cannot be told here is warned of as unknown.
+An estimate is an error only if it clearly cannot fit. Unknown values become warnings.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from capcurriculum.files import json_file
 from training.preflight.findings import Findings
-from training.preflight.machine import disk, memory, weights
+from training.preflight.machine import disk, memory
 from training.preflight.machine.model import ModelSize, model_size
 from training.preflight.machine.need import LinkNeed
 
 _GB = 1e9
 
 
-def note_parent(folder: Path, stage: str, findings: Findings) -> None:
-    """Whether a checkpoint holds the weights its configuration describes."""
-    for fault in weights.faults(folder):
-        findings.error("weights", f"the parent checkpoint {folder} is not usable: {fault}", stage)
-
-
 def note_pictures(folder: Path, patch: int, keys: Mapping[str, Any], findings: Findings) -> None:
-    """Where verl, vLLM and the processor would take the configuration of pictures differently."""
+    """Note image settings that verl, vLLM and the checkpoint's processor would interpret differently."""
     if len([name for name in ("min_pixels", "max_pixels") if f"data.mm_processor_kwargs.{name}" in keys]) == 1:
         findings.error(
             "pixel_limits",
             "data.mm_processor_kwargs sets one of min_pixels and max_pixels, which vLLM heeds and the processor does "
             "not, so the two count different tokens; set both",
         )
-    said = processor_patch(folder)
-    if said is not None and said != patch:
-        text = f"the backbone says image_patch_size {patch}, and the checkpoint's processor {said}; correct it"
+    found = _processor_patch(folder)
+    if found is not None and found != patch:
+        text = f"the backbone says image_patch_size {patch}, and the checkpoint's processor {found}; correct it"
         findings.error("patch", text)
 
 
@@ -45,31 +40,38 @@ def note_machine(
     findings: Findings,
     nodes: int = 1,
 ) -> dict[str, float | None]:
-    """Findings about disk and memory; the numbers behind them in GB (1e9 bytes), None where unknown."""
+    """Note too little disk or memory and too few positions; returns the estimates in GB (1e9 bytes), None if unknown.
+
+    Arguments are those of `Inspection.chain`; `gpu_gb` is the memory of one GPU, None asks the driver.
+    """
     size = model_size(model)
     if size is None or not links:
         return {}
     numbers = _note_disk(links, size, findings)
     for link in links:
-        _note_positions(link, size, findings)
-    if device != "cuda":
-        return numbers
+        if size.positions is not None and link.longest > size.positions:
+            longest = f"prompt and reply may have {link.longest} tokens, and the model has {size.positions} positions"
+            findings.error("positions", f"{longest}; lower max_prompt_tokens or max_response_tokens", link.stage)
+    return numbers | (_note_gpus(links, size, gpus, gpu_gb, findings, nodes) if device == "cuda" else {})
+
+
+def _note_gpus(
+    links: Sequence[LinkNeed], size: ModelSize, gpus: int, gpu_gb: float | None, findings: Findings, nodes: int
+) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = {}
     capacity = gpu_gb or memory.gpu_memory()
     if capacity is None:
-        findings.warn(
-            "gpu_memory",
-            "how much memory a GPU has is unknown here, and so whether this fits; set training.preflight.gpu_memory_gb",
-        )
+        unknown = "how much memory a GPU has is unknown here, and so whether this fits"
+        findings.warn("gpu_memory", f"{unknown}; set training.preflight.gpu_memory_gb")
     for link in links:
         need = memory.need(size, link, gpus)
-        numbers |= {f"{link.stage}_gpu_resting": need.resting, f"{link.stage}_gpu_updating": need.updating}
         numbers |= {
+            f"{link.stage}_gpu_resting": need.resting,
+            f"{link.stage}_gpu_updating": need.updating,
             f"{link.stage}_gpu_log_prob": need.asking,
             f"{link.stage}_host": memory.host(size, link, gpus, nodes),
         }
-        if capacity is None:
-            continue
-        certain, likely = memory.faults(need, link, capacity)
+        certain, likely = memory.faults(need, link, capacity or math.inf)
         for text in certain:
             findings.error("gpu_memory", text, link.stage)
         for text in likely:
@@ -77,12 +79,12 @@ def note_machine(
     return numbers | {"gpu_capacity": capacity}
 
 
-def processor_patch(folder: Path) -> int | None:
-    """The patch size in pixels that a checkpoint's image processor names; None if it names none."""
+def _processor_patch(folder: Path) -> int | None:
+    """The patch size in pixels of a checkpoint's image processor; None if its configuration has none."""
     for name, part in (("processor_config.json", "image_processor"), ("preprocessor_config.json", None)):
         try:
-            said = json_file.read(folder / name)
-            patch = (said[part] if part else said)["patch_size"]
+            config = json_file.read(folder / name)
+            patch = (config[part] if part else config)["patch_size"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if isinstance(patch, int):
@@ -109,13 +111,3 @@ def _note_disk(links: Sequence[LinkNeed], size: ModelSize, findings: Findings) -
         "chain_disk_gb": most / _GB,
         "chain_disk_left_gb": left / _GB,
     }
-
-
-def _note_positions(link: LinkNeed, size: ModelSize, findings: Findings) -> None:
-    if size.positions is not None and link.longest > size.positions:
-        findings.error(
-            "positions",
-            f"prompt and reply may have {link.longest} tokens, and the model has {size.positions} positions; lower "
-            f"max_prompt_tokens or max_response_tokens",
-            link.stage,
-        )

@@ -1,23 +1,20 @@
-"""A rough estimate of what a GPU and its host must hold, to refuse what clearly cannot fit and warn where it is close.
+"""A rough estimate of GPU and host memory, to refuse what clearly cannot fit and to warn if it is close.
 
-verl's engine and vLLM take turns on the same GPUs. While vLLM generates, it holds its share of the GPU and the trainer
-keeps its shard of weights and moments, but for what it is told to offload; that sum is known well. While the trainer
-works, vLLM sleeps, what was offloaded is back (moments in an update alone), and what a pass over the model needs comes
-on top:
+While vLLM generates, it holds its share of a GPU, and the trainer keeps its shard of weights and moments except for
+what is offloaded. While the trainer works, vLLM sleeps, offloaded parts are back (moments only in an update), and a
+pass needs:
 
 - gradients, in an update;
-- activations with recomputation: 2 s h bytes a layer kept, and one layer in full, 34 s h bytes for s tokens of width h
-  (Korthikanti et al. 2022, arXiv 2205.05198, section 4; attention scores left out, as FlashAttention keeps none);
+- activations with recomputation: 2 s h bytes per layer, and 34 s h for one layer in full, for s tokens of width h
+  (Korthikanti et al. 2022, arXiv 2205.05198, section 4, without attention scores, which FlashAttention does not keep);
 - logits: s tokens x vocabulary, once in the model's type, and in an update twice in float32 (log-probabilities and
   their gradient), else three times in the model's type (their softmax, and its product with them for the entropy).
-  verl's fused kernels make them for 512 tokens at once (`verl/utils/experimental/torch_functional.py`).
+  verl's fused kernels compute them for 512 tokens at once (`verl/utils/experimental/torch_functional.py`).
 
-With adapters the moments and gradients are theirs alone. Of a sequence that is split over GPUs each has its part; the
-vision tower's is not split, and left out here as in all.
-
-The reference model is no part of it: verl 0.9.1 keeps what only infers in pinned host memory under FSDP2
-(`verl/workers/engine/fsdp/transformer_impl.py`, `CPUOffloadPolicy`), and there the first process of a training loads
-all weights before they are spread; each process does where embeddings are tied.
+With adapters only they have moments and gradients. The vision tower's activations are not counted. Under FSDP2 verl
+0.9.1 keeps the reference model in pinned host memory (`verl/workers/engine/fsdp/transformer_impl.py`,
+`CPUOffloadPolicy`), where also the first process, or with tied embeddings every process, loads all weights before they
+are sharded.
 """
 
 import subprocess
@@ -29,19 +26,19 @@ from training.preflight.machine.need import LinkNeed
 
 _GB = 1e9
 _MOMENTS = 2
-_KEPT, _WHOLE = 2, 34  # bytes a token and unit of width
+_KEPT, _WHOLE = 2, 34  # bytes per token and unit of width
 _FLOAT32 = 4
 _CHUNK = 512  # tokens
-_CHUNK_COPIES = 4  # of a chunk's logits in float32: themselves, their softmax, the target, the gradient
+_CHUNK_COPIES = 4  # of a chunk's logits in float32: logits, softmax, target, gradient
 
 
 @dataclass(frozen=True, slots=True)
 class GpuNeed:
-    """GB (1e9 bytes) of one GPU. None where the model's configuration does not tell.
+    """GB (1e9 bytes) of one GPU; None if the model's configuration lacks a number.
 
-    `resting` is what the trainer keeps beside vLLM; `engine_least` the least vLLM needs, its weights and the keys and
-    values of one sequence; `updating` an upper estimate of the largest pass of an update, `asking` of the largest that
-    only computes log-probabilities. `least` is what the larger of the two takes at the very least: logits once.
+    `resting` is what the trainer keeps beside vLLM; `engine_least` vLLM's minimum, its weights and the keys and values
+    of one sequence; `updating` an upper estimate of the largest pass of an update, `asking` of the largest that only
+    computes log-probabilities. `least` is a lower bound of the larger of the two, with logits once.
     """
 
     resting: float
@@ -64,7 +61,7 @@ def need(size: ModelSize, link: LinkNeed, gpus: int) -> GpuNeed:
     asked = passes.log_prob * size.hidden * _WHOLE
     once, updated = words * link.computing, words * (link.computing + 2 * _FLOAT32)
     logits, answers = passes.update * updated, passes.log_prob * 3 * once
-    # Passes that are not filled are of full length only where every reply is; the least is half of that.
+    # Passes that are not filled reach full length only if every reply does; the lower bound is half of it.
     sure = 1.0 if passes.filled else 0.5
     least = sure * max(passes.update * once + gradients / sure, passes.log_prob * once)
     if passes.fused:
@@ -88,12 +85,12 @@ def _engine(size: ModelSize, link: LinkNeed) -> float | None:
 
 
 def host(size: ModelSize, link: LinkNeed, gpus: int, nodes: int) -> float:
-    """GB of memory of the first node, GPUs aside: weights as they are loaded, and what is kept pinned meanwhile.
+    """GB of the first node's host memory: weights while they are loaded, and what is pinned meanwhile.
 
     Args:
         size: of the model.
         link: what is trained.
-        gpus: of all nodes.
+        gpus: of all nodes together.
         nodes: their number.
     """
     held, trained = link.numbers(size)
@@ -105,21 +102,19 @@ def host(size: ModelSize, link: LinkNeed, gpus: int, nodes: int) -> float:
 
 
 def gpu_memory() -> float | None:
-    """GB of the smallest GPU here, as its driver says; None when there is no driver or GPU."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    """GB of the smallest GPU of this machine; None without a driver or GPU."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]  # in MiB
+    variables = child_environment.environment({})
     try:
-        variables = child_environment.environment({})
-        said = subprocess.run(
-            command, env=variables, capture_output=True, text=True, timeout=30, check=True
-        ).stdout.split()
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    sizes = [float(one) for one in said if one.isdigit()]
-    return min(sizes) * 2**20 / _GB if sizes else None  # it speaks of MiB
+    sizes = [float(one) for one in done.stdout.split() if one.isdigit()]
+    return min(sizes) * 2**20 / _GB if sizes else None
 
 
 def faults(need: GpuNeed, link: LinkNeed, capacity: float) -> tuple[list[str], list[str]]:
-    """(why it cannot fit, where it may not) on a GPU of `capacity` GB."""
+    """(errors: it cannot fit, warnings: it may not) on a GPU of `capacity` GB."""
     certain, likely = list[str](), list[str]()
     share = link.engine.share if link.engine else 0.0
     engine = share * capacity

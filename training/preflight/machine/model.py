@@ -1,4 +1,4 @@
-"""The few numbers of a checkpoint that estimates need, from its configuration and the headers of its weights."""
+"""The numbers of a checkpoint that the estimates need, from its configuration and the headers of its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from capcurriculum.recipe.training import LoraModule
 from training.on_verl import lora
 from training.preflight.machine import weights
 
-#: Beginnings of the names of weights that transformers leaves out.
+#: Prefix of the draft model's weights, which transformers does not load.
 _DRAFT = "mtp."
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """Parameters of all towers; the rest is of the text model. None where the configuration does not say.
+    """`parameters` of all towers, without Qwen3.5's draft model; the other sizes are the text model's, None if unknown.
 
-    `tied` is whether the embeddings are the output layer too, and `attending` how many layers keep keys and values,
-    which those of linear attention do not. `linear` has for each name of linear layers of the language model, as
-    q_proj, the sum of their inputs and outputs. The draft model of Qwen3.5, which is not loaded, is not counted.
+    `words` is the vocabulary, `tied` whether the embeddings are also the output layer, `attending` the number of layers
+    with keys and values (layers of linear attention have none). `linear` maps the names of linear layers, such as
+    q_proj, to the sum of their inputs and outputs over the language model.
     """
 
     parameters: int
@@ -38,7 +38,7 @@ class ModelSize:
 
 
 def model_size(folder: Path) -> ModelSize | None:
-    """The size of a checkpoint; None when it holds no weights or no readable configuration."""
+    """The size of a checkpoint; None if it has no weights or no readable configuration."""
     found, _ = weights.tensors(folder)
     try:
         config = json_file.read(folder / "config.json")
@@ -49,30 +49,24 @@ def model_size(folder: Path) -> ModelSize | None:
     text = config.get("text_config") or config
     heads, hidden = _number(text, "num_attention_heads"), _number(text, "hidden_size")
     head = _number(text, "head_dim") or (hidden // heads if hidden and heads else None)
+    layers, types = _number(text, "num_hidden_layers"), text.get("layer_types")
     return ModelSize(
         parameters=sum(tensor.parameters for name, tensor in found.items() if not name.startswith(_DRAFT)),
         hidden=hidden,
         inner=_number(text, "intermediate_size"),
-        layers=_number(text, "num_hidden_layers"),
+        layers=layers,
         words=_number(text, "vocab_size"),
         kv_heads=_number(text, "num_key_value_heads") or heads,
         head=head,
         positions=_number(text, "max_position_embeddings"),
         heads=heads,
-        attending=_attending(text),
+        attending=sum(one != "linear_attention" for one in types) if isinstance(types, list) else layers,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
         linear={
             module: sum(sum(found[name].shape) for name in lora.adapted(found, [module]))
             for module in get_args(LoraModule)
         },
     )
-
-
-def _attending(text: Mapping[str, Any]) -> int | None:
-    kinds = text.get("layer_types")
-    if not isinstance(kinds, list):
-        return _number(text, "num_hidden_layers")
-    return len([kind for kind in kinds if kind != "linear_attention"])
 
 
 def _number(config: Mapping[str, Any], name: str) -> int | None:

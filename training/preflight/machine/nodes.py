@@ -1,6 +1,6 @@
-"""The probe of every machine of a Ray cluster: `python -m training.preflight.machine.nodes ADDRESS PATH...`.
+"""Probe every node of a Ray cluster: `python -m training.preflight.machine.nodes ADDRESS PATH...`.
 
-Prints one line of JSON, a list with each node's report (see `probe`). Run by the trainer's own interpreter.
+Run by the trainer's own interpreter; prints one line of JSON, a list with each node's report (see `probe`).
 """
 
 import json
@@ -14,18 +14,18 @@ from training.preflight.machine import probe
 
 
 def reports(address: str, paths: list[str], seconds: float = 300) -> list[dict[str, Any]]:
-    """What each node that is alive says of itself.
+    """The report of each live node.
 
     Raises:
         ConnectionError: there is no cluster at `address`.
-        ray.exceptions.RayError: a node does not answer in `seconds`.
+        ray.exceptions.RayError: a node does not answer within `seconds`.
     """
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     asked = []
     for node in ray.nodes():
         if node["Alive"]:
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            # All its GPUs: Ray shows a task no other than those it asks for.
+            # Requests all GPUs, since Ray hides from a task those it does not request.
             gpus = node["Resources"].get("GPU", 0)
             task = ray.remote(num_cpus=0, num_gpus=gpus, scheduling_strategy=here, max_retries=0)(probe.report)
             asked.append(task.remote(paths))

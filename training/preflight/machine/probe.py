@@ -1,9 +1,8 @@
-"""What the trainer's environment and this machine have, as one line of JSON.
+"""Report what the trainer's environment and this machine have: `python -m training.preflight.machine.probe PATH...`.
 
-Run as `python -m training.preflight.machine.probe PATH`.
-
-Run by the trainer's own interpreter, here or by `nodes` on each machine of a cluster, so it imports nothing of this
-package and whatever fails becomes part of what it says. Sizes are bytes; what cannot be told is null.
+Prints one line of JSON. The trainer's own interpreter runs it, here or by `nodes` on each node of a cluster, so it
+imports nothing of this package, and every failure becomes part of the report. Sizes are in bytes; unknown values are
+null.
 """
 
 import importlib
@@ -17,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-#: Module -> distribution. They must load, not only be there: a wheel for another torch is found and cannot be imported.
+#: Module -> distribution. Each is imported, because a wheel for another torch is installed but fails to import.
 MODULES = {
     "torch": "torch", "vllm": "vllm", "flash_attn": "flash-attn", "verl": "verl", "ray": "ray",
     "fla": "flash-linear-attention",
@@ -26,8 +25,9 @@ _SHM = Path("/dev/shm")  # noqa: S108 (its size is looked at)
 
 
 def report(paths: list[str]) -> dict[str, Any]:
-    """All of it; `paths` are what must be there under the same name on every node."""
+    """The report; `paths` are those that must exist on every node."""
     modules = {name: _module(name, package) for name, package in MODULES.items()}
+    scratch = shutil.disk_usage("/tmp")  # noqa: S108 (where Ray keeps its session)
     return {
         "host": platform.node(),
         "python": platform.python_version(),
@@ -37,12 +37,12 @@ def report(paths: list[str]) -> dict[str, Any]:
         "memory": _memory(),
         "shared_memory": shutil.disk_usage(_SHM).free if _SHM.is_dir() else None,
         "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        "scratch": _used(Path("/tmp")),  # noqa: S108 (where Ray keeps its session)
+        "scratch": scratch.used / scratch.total,
     }
 
 
 def _module(name: str, package: str) -> dict[str, str]:
-    """Its version, "" if there is none, and the error of importing it, "" if it loads."""
+    """Its version, "" if it is not installed, and the error of importing it, "" if there is none."""
     try:
         found = version(package)
     except PackageNotFoundError:
@@ -50,15 +50,12 @@ def _module(name: str, package: str) -> dict[str, str]:
     try:
         importlib.import_module(name)
     except Exception as error:
-        return {
-            "version": found,
-            "fault": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-        }
+        return {"version": found, "fault": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
     return {"version": found, "fault": ""}
 
 
 def _cuda() -> dict[str, Any]:
-    """torch's CUDA, the newest the driver can run (both "13.0"), and each GPU that may be used."""
+    """The CUDA versions of torch and of the driver (as "13.0"), and the visible GPUs."""
     torch: Any = importlib.import_module("torch")
     gpus = []
     for number in range(torch.cuda.device_count()):
@@ -73,7 +70,7 @@ def _cuda() -> dict[str, Any]:
 
 
 def _memory() -> int | None:
-    """Bytes of this machine's memory that a new process can have."""
+    """Bytes of memory available to a new process."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -81,12 +78,7 @@ def _memory() -> int | None:
         return None
 
 
-def _used(folder: Path) -> float:
-    disk = shutil.disk_usage(folder)
-    return disk.used / disk.total
-
-
 if __name__ == "__main__":
-    # Libraries print what they like while they are imported; the last line is ours.
+    # On a line of its own, since libraries may print while they are imported.
     print("\n" + json.dumps(report(sys.argv[1:])), flush=True)
-    os._exit(0)  # not to wait for threads that an import has left behind
+    os._exit(0)  # without waiting for threads that imports have started

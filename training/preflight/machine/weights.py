@@ -1,8 +1,8 @@
-"""Whether a checkpoint holds the weights its configuration describes, told by the headers of its files alone.
+"""Whether a checkpoint holds the weights that its configuration describes, checked by the headers of its files.
 
-A safetensors file begins with a header that names every tensor, its shape and where its bytes lie, so a file cut short,
-a missing shard or a checkpoint of another model is found without reading weights. Format: huggingface/safetensors,
-"Format" in its README.
+The header of a safetensors file lists every tensor with its shape and byte offsets, so a truncated file, a missing
+shard or a checkpoint of another model is found without reading weights. Format: huggingface/safetensors, "Format" in
+its README.
 """
 
 import math
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.files import json_file
+from training.on_verl.freeze import VISION
 
-#: The format's own limit on a header.
+#: The format's limit on a header, in bytes.
 _LONGEST_HEADER = 100_000_000
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
@@ -22,19 +23,18 @@ _BITS = {
 }  # fmt: skip
 _INDEX = "model.safetensors.index.json"
 _TEXT_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_VISION = re.compile(r"(?:^|\.)(?:visual|vision_tower|vision_model)\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor: its type as the format spells it, and its shape."""
+    """A tensor's dtype, as the format spells it, and shape."""
 
     kind: str
     shape: tuple[int, ...]
 
     @property
     def parameters(self) -> int:
-        """Numbers in it."""
+        """The number of elements."""
         return math.prod(self.shape)
 
 
@@ -57,7 +57,7 @@ def tensors(folder: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with a checkpoint; none if nothing is."""
+    """The faults of a checkpoint."""
     found, problems = tensors(folder)
     try:
         config = json_file.read(folder / "config.json")
@@ -74,7 +74,7 @@ def _header(path: Path) -> dict[str, Tensor]:
     """Name -> tensor of one file.
 
     Raises:
-        ValueError: it is no safetensors file, or bytes are missing from it.
+        ValueError: it is not a safetensors file, or is truncated.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -86,11 +86,11 @@ def _header(path: Path) -> dict[str, Tensor]:
         raise ValueError("has a header that is no mapping")
     header.pop("__metadata__", None)
     try:
-        told = {name: (one["dtype"], tuple(one["shape"]), tuple(one["data_offsets"])) for name, one in header.items()}
-        end = max((stop for _, _, (_, stop) in told.values()), default=0)
+        found = {name: (one["dtype"], tuple(one["shape"]), tuple(one["data_offsets"])) for name, one in header.items()}
+        end = max((stop for _, _, (_, stop) in found.values()), default=0)
         odd = [
             name
-            for name, (kind, shape, (begin, stop)) in told.items()
+            for name, (kind, shape, (begin, stop)) in found.items()
             if kind in _BITS and math.prod(shape) * _BITS[kind] != (stop - begin) * 8
         ]
     except (KeyError, TypeError, ValueError) as error:
@@ -99,7 +99,7 @@ def _header(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"has {size:,} bytes and its header promises {8 + length + end:,}; fetch it again")
     if odd:
         raise ValueError(f"has a header whose sizes do not fit its shapes, first at {odd[0]}")
-    return {name: Tensor(kind, shape) for name, (kind, shape, _) in told.items()}
+    return {name: Tensor(kind, shape) for name, (kind, shape, _) in found.items()}
 
 
 def _index_faults(folder: Path, where: Mapping[str, str]) -> list[str]:
@@ -117,12 +117,13 @@ def _index_faults(folder: Path, where: Mapping[str, str]) -> list[str]:
 
 
 def _shape_faults(found: Mapping[str, Tensor], config: Mapping[str, Any]) -> list[str]:
-    """Where the sizes of the text and vision towers contradict the configuration, as far as it tells them."""
+    """Sizes of the text and vision towers that contradict the configuration."""
     text = config.get("text_config") or config
     vision = config.get("vision_config") or {}
-    seen = {name for name in found if _VISION.search(name)}
+    seen = {name for name in found if re.search(VISION, name)}
     problems = _layer_faults("text", found.keys() - seen, _TEXT_LAYER, text.get("num_hidden_layers"))
-    problems += _layer_faults("vision", seen, re.compile(r"\.(?:blocks|layers?)\.(\d+)\."), _depth(vision))
+    depth = vision.get("depth", vision.get("num_hidden_layers"))
+    problems += _layer_faults("vision", seen, re.compile(r"\.(?:blocks|layers?)\.(\d+)\."), depth)
     hidden, words, inner = text.get("hidden_size"), text.get("vocab_size"), text.get("intermediate_size")
     expected = {"embed_tokens.weight": (words, hidden), "mlp.down_proj.weight": (hidden, inner)}
     for name, tensor in found.items():
@@ -131,11 +132,6 @@ def _shape_faults(found: Mapping[str, Tensor], config: Mapping[str, Any]) -> lis
             continue
         return [*problems, f"{name} has the shape {list(tensor.shape)}, and config.json describes {list(shape)}"]
     return problems
-
-
-def _depth(vision: Mapping[str, Any]) -> int | None:
-    depth = vision.get("depth", vision.get("num_hidden_layers"))
-    return depth if isinstance(depth, int) else None
 
 
 def _layer_faults(tower: str, names: Iterable[str], layer: re.Pattern[str], expected: object) -> list[str]:

@@ -1,7 +1,7 @@
-"""What was found of rows before, by their content, so that a second look at the same rows takes seconds.
+"""Cache of row checks by content, so that a second check of the same rows takes seconds.
 
-A folder for each digest of settings holds small Parquet shards, each written whole under its name. It lies in the
-user's cache and not in the run, so a dry run may fill it and other runs and orders of the same rows share it.
+One folder per digest of settings holds small Parquet shards, each written atomically. It is in the user's cache and not
+in the run, so a dry run may fill it, and other runs and orders of the same rows share it.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ def root() -> Path:
 
 
 def row_key(row: Mapping[str, Any], *, upright: bool) -> bytes:
-    """16 bytes of the sha256 over all of a row that its check reads."""
+    """16 bytes of the sha256 over everything in a row that its check reads."""
     images = [image["bytes"] if image else None for image in row["images"] or []]
-    told = {
+    content = {
         "prompt": row["prompt"],
         "images": [one and hashlib.sha256(one).hexdigest() for one in images],
         "gold": row["reward_model"],
@@ -46,7 +46,7 @@ def row_key(row: Mapping[str, Any], *, upright: bool) -> bytes:
         "kind": (row["extra_info"] or {}).get("kind"),
         "upright": upright,
     }
-    canonical = json.dumps(told, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return hashlib.sha256(canonical).digest()[:16]
 
 
@@ -57,7 +57,7 @@ class RowCache:
         self.folder = (folder or root()) / "preflight" / digest
 
     def load(self) -> dict[bytes, RowResult]:
-        """All results; a shard that cannot be read is removed, since its rows can be checked again."""
+        """All results; unreadable shards are removed, since their rows can be checked again."""
         known: dict[bytes, RowResult] = {}
         for shard in sorted(self.folder.glob("rows-*.parquet")):
             try:
@@ -95,7 +95,7 @@ class RowCache:
         write_atomically(self.folder / f"rows-{uuid4().hex}.parquet", sink.getvalue())
 
     def compact(self) -> None:
-        """Make one shard of many, which a later look opens faster; raises `OSError` as `add`."""
+        """Merge many shards into one, which loads faster; raises `OSError` as `add`."""
         shards = list(self.folder.glob("rows-*.parquet"))
         if len(shards) > _MANY:
             self.add(self.load().items())
@@ -104,10 +104,10 @@ class RowCache:
 
     @property
     def agreed(self) -> bool:
-        """Whether arithmetic and pixels were compared under these settings, and agreed."""
+        """Whether arithmetic and pixels have been compared under these settings, and agreed."""
         return (self.folder / _AGREED).is_file()
 
     def note_agreement(self) -> None:
-        """Remember that they agreed; raises `OSError` as `add`."""
+        """Record that they agreed; raises `OSError` as `add`."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / _AGREED).touch()

@@ -1,64 +1,55 @@
-"""How much of a set a training reaches, by the plan's own numbers, and how little its validation rows can tell.
+"""Rows of a set that a training never reaches, and the precision of its validation accuracy.
 
-verl 0.9.1 drops the last incomplete batch of every pass over a set, in `trainer/ppo/v1/trainer_base.py` and in
-`trainer/sft_trainer.py` (`drop_last=True`). GRPO reads rows in their order, so these are the same in every pass, unless
-the knob `shuffle` draws them anew; the supervised trainer always does. A test holds this against the installed verl.
+verl 0.9.1 drops the last incomplete batch of every pass (`drop_last=True` in `trainer/ppo/v1/trainer_base.py` and
+`trainer/sft_trainer.py`). GRPO reads rows in order unless the knob `shuffle` is set; the supervised trainer shuffles.
 """
-
-from collections.abc import Sequence
-from pathlib import Path
 
 from capcurriculum.ledger.flat_rates import share
 
-#: Points by which an accuracy may be off, at most, before it is said: more than checkpoints of a stage differ by.
+#: Largest accepted half-width in points; checkpoints of a stage differ by less.
 LIMIT = 5.0
 _Z = 1.96
 
 
 def unused(numbers: tuple[int, int, int], *, drawn: bool, epochs: int = 1) -> str:
-    """The rows that no batch of a link reaches, without a full stop; "" if every row is trained on.
+    """A text on the rows that no batch of a link contains, without a full stop; "" if there are none.
 
     Args:
-        numbers: rows of one pass over the files, rows a batch, and steps in all.
-        drawn: whether each pass draws the rows anew.
-        epochs: how many of them one pass has files for; every row is in each.
+        numbers: rows per pass over the files, rows per batch, and total steps.
+        drawn: whether each pass shuffles the rows.
+        epochs: how many epochs one pass over the files contains.
     """
     rows, batch, steps = numbers
-    a_pass = rows // batch
-    left = rows - min(steps, a_pass) * batch
+    steps_per_pass = rows // batch
+    left = rows - min(steps, steps_per_pass) * batch
     if not left:
         return ""
     what = "rows" if epochs == 1 else f"readings (each row once in {epochs} epochs)"
     count = f"{left:,} of {rows:,} {what} ({share(left, rows)})"
     why = f"the trainer drops a last batch of fewer than {batch:,}"
-    if steps < a_pass:
+    if steps < steps_per_pass:
         why = f"{steps:,} steps of {batch:,} rows end before the set does"
     if not drawn:
         return f"{count}, the last in their order, are never trained on: {why}"
-    if steps <= a_pass:
+    if steps <= steps_per_pass:
         return f"{count}, whichever the seed draws last, are never trained on: {why}"
     return f"up to {count} are never trained on: {why} in every epoch, of other rows each time"
 
 
-def epochs_of(paths: Sequence[Path]) -> int:
-    """How many epochs these training files of a set are for: each has a folder of its own."""
-    return len({path.parent for path in paths})
-
-
 def half_width(rows: int) -> float:
-    """Half of the 95 % interval of an accuracy over `rows` rows, in points, where it is widest: at one half.
+    """Half-width of the 95 % interval of an accuracy of 50 % over `rows` rows, in points (normal approximation).
 
-    Several replies to a row make it no narrower than the rows' own spread, so they are not counted.
+    Several replies per row do not reduce the spread between rows, so they are not counted.
     """
     return float(100 * _Z * 0.5 / max(rows, 1) ** 0.5)
 
 
 def unsure(rows: int, *, selects: bool) -> str:
-    """What so few validation rows cannot tell, without a full stop; "" if they are enough.
+    """A text on the imprecision of an accuracy on so few validation rows, without a full stop; "" if they are enough.
 
     Args:
-        rows: validation rows of the stage's own.
-        selects: whether the checkpoint that goes on is chosen by them.
+        rows: the stage's validation rows.
+        selects: whether they select the checkpoint.
     """
     if (width := half_width(rows)) <= LIMIT:
         return ""

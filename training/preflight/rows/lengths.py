@@ -1,8 +1,8 @@
-"""How many tokens verl 0.9.1 makes of a row's prompt, asked of the backbone's own processor.
+"""The number of tokens in verl 0.9.1's prompt of a row, by the backbone's own processor.
 
-verl resizes a picture twice: `qwen_vl_utils` by the data set's limits, then the processor by its own. `count` does the
-arithmetic of both from the picture's size, a hundred times cheaper than the pixels; `count_exactly` is the whole way,
-and `agreement` compares the two. Imports torch: for worker processes.
+verl resizes an image twice: `qwen_vl_utils` by the dataset's limits, then the processor by its own. `count` computes
+both from the image's size, a hundred times cheaper than processing pixels as `count_exactly` does; `disagreements`
+compares the two. Imports torch, so it is for worker processes.
 """
 
 import re
@@ -16,9 +16,9 @@ from capcurriculum.torchvision_shim import ensure_torchvision
 from training.preflight.rows.settings import Settings
 
 _MEDIA = re.compile("(<image>|<video>|<audio>)")
-#: verl's fallback where a processor does not say its patch size; qwen_vl_utils merges 2 x 2 patches.
+#: verl's default for a processor without a patch size; qwen_vl_utils merges 2 x 2 patches.
 _PATCH, _MERGE = 14, 2
-#: Width and height of blank pictures that meet every branch of the arithmetic: too small, too large, elongated, odd.
+#: Width and height of blank images that cover the branches of the arithmetic: too small, too large, elongated, odd.
 PROBES = ((28, 28), (33, 47), (96, 96), (1000, 667), (667, 1000), (1500, 701), (3000, 20), (20, 3000), (2048, 2048))
 
 Size = tuple[int, int]
@@ -26,18 +26,14 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Tokens of a prompt, and how many of them stand for pictures."""
+    """Tokens of a prompt, image tokens included."""
 
     tokens: int
     image_tokens: int
 
 
 class Lengths:
-    """One processor, loaded as verl loads it.
-
-    Raises:
-        TrainerError: the checkpoint has no processor or tokenizer that loads.
-    """
+    """One processor, loaded as verl loads it; raises `TrainerError` if it does not load."""
 
     def __init__(self, settings: Settings) -> None:
         ensure_torchvision()
@@ -46,9 +42,9 @@ class Lengths:
         try:
             loaded = AutoProcessor.from_pretrained(settings.model)
         except (OSError, ValueError, KeyError) as error:
-            said = " ".join(str(error).split())[:300]
+            reason = " ".join(str(error).split())[:300]
             raise TrainerError(
-                f"The checkpoint {settings.model} has no processor that loads ({said}); copy the processor and "
+                f"The checkpoint {settings.model} has no processor that loads ({reason}); copy the processor and "
                 f"tokenizer files of its origin into it."
             ) from error
         self._options = dict(settings.processor_options)
@@ -62,34 +58,26 @@ class Lengths:
         special = [token.content for token in self._tokenizer.added_tokens_decoder.values() if token.special]
         self._control = re.compile("|".join(re.escape(token) for token in special)) if special else None
 
-    @property
-    def name(self) -> str:
-        """The processor's class; "" for a text model."""
-        return type(self.processor).__name__ if self.processor is not None else ""
-
     def control_token(self, text: str) -> str:
-        """The first of the model's control tokens that stands in `text` spelt out, "" if none."""
+        """The first of the model's control tokens in `text`, "" if there is none."""
         found = self._control.search(text) if self._control else None
         return found[0] if found else ""
 
     def count(self, turns: Sequence[Mapping[str, str]], sizes: Sequence[Size]) -> Count:
-        """By arithmetic; `sizes` are width and height of the row's pictures.
+        """The count by arithmetic; `sizes` are (width, height) of the row's images.
 
         Raises:
-            ValueError: a picture is more than 200 times as long as wide.
+            ValueError: an image is more than 200 times as long as wide.
         """
-        text = self._text(turns, len(sizes))
-        spelt = len(self._tokenizer(text)["input_ids"])
+        tokens = len(self._tokenizer(self._text(turns, len(sizes)))["input_ids"])  # with one token per image
         if not sizes or self.processor is None:
-            return Count(spelt, 0)
-        seen = [self._resized(size) for size in sizes]
-        each = self.processor._get_num_multimodal_tokens(
-            image_sizes=[(height, width) for width, height in seen], **self._options
-        ).num_image_tokens
-        return Count(spelt - len(sizes) + sum(each), sum(each))
+            return Count(tokens, 0)
+        resized = [self._resized(size)[::-1] for size in sizes]
+        images = sum(self.processor._get_num_multimodal_tokens(image_sizes=resized, **self._options).num_image_tokens)
+        return Count(tokens - len(sizes) + images, images)
 
     def count_exactly(self, turns: Sequence[Mapping[str, str]], pictures: Sequence[Image.Image]) -> Count:
-        """With the pictures' pixels, through the code that verl calls."""
+        """The count from the images' pixels, by the code that verl calls."""
         text = self._text(turns, len(pictures))
         if self.processor is None:
             return Count(len(self._tokenizer(text)["input_ids"]), 0)
@@ -101,11 +89,11 @@ class Lengths:
         return Count(tokens, tokens - len(self._tokenizer(text)["input_ids"]) + len(given))
 
     def disagreements(self) -> list[str]:
-        """Where arithmetic and pixels differ for blank pictures; a processor without arithmetic differs always."""
+        """Differences between arithmetic and pixels for blank images; a processor without arithmetic always differs."""
         if self.processor is None:
             return []
         if not hasattr(self.processor, "_get_num_multimodal_tokens"):
-            return [f"{self.name} has no arithmetic"]
+            return [f"{type(self.processor).__name__} has no arithmetic"]
         turns = [{"role": "user", "content": "<image>What is it?"}]
         found = []
         for size in PROBES:
@@ -117,9 +105,9 @@ class Lengths:
 
     def _text(self, turns: Sequence[Mapping[str, str]], pictures: int) -> str:
         messages = [dict(turn) if not pictures else {**turn, "content": _parts(turn["content"])} for turn in turns]
-        speaker = self.processor if self.processor is not None else self._tokenizer
-        asks = turns[-1]["role"] != "assistant"  # a caption that is taught is the reply itself
-        text: str = speaker.apply_chat_template(messages, add_generation_prompt=asks, tokenize=False, **self._template)
+        renderer = self.processor if self.processor is not None else self._tokenizer
+        asks = turns[-1]["role"] != "assistant"  # a caption row contains its reply
+        text: str = renderer.apply_chat_template(messages, add_generation_prompt=asks, tokenize=False, **self._template)
         return text
 
     def _resized(self, size: Size) -> Size:
@@ -134,6 +122,6 @@ class Lengths:
 
 
 def _parts(content: str) -> list[dict[str, str]]:
-    """A turn's content as verl's data set splits it where the row has pictures."""
+    """A turn's content as verl's dataset splits it for a row with images."""
     pieces = [piece for piece in _MEDIA.split(content) if piece]
     return [{"type": piece[1:-1]} if _MEDIA.fullmatch(piece) else {"type": "text", "text": piece} for piece in pieces]

@@ -1,7 +1,7 @@
-"""Look at every row of a set, by the processor's arithmetic where it is known to be right and by the pixels elsewhere.
+"""Check every row of a set, counting tokens by the processor's arithmetic if that is verified, else from pixels.
 
-The arithmetic is compared with the pixels once under each digest of settings: on blank pictures of awkward sizes, and
-on rows of the set from the shortest to the longest. One difference, and every picture goes through the processor.
+The arithmetic is compared with the pixels once per digest of settings: on blank images of awkward sizes, and on rows of
+the set from the shortest to the longest. After one difference every image goes through the processor.
 """
 
 import dataclasses
@@ -18,13 +18,13 @@ from training.preflight.rows.pool import Pool, Pools
 from training.preflight.rows.settings import Settings
 from training.preflight.rows.slices import Seen, Slice
 
-#: Rows of a set whose pixels are counted too.
+#: Rows of a set on which arithmetic and pixels are compared.
 SAMPLE = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measuring:
-    """How rows are looked at: `limit` in tokens, `fits` to find how small the pictures of longer ones must be."""
+    """A set and how to check it; `limit` is in tokens, `fits` is whether to find areas at which overlong rows fit."""
 
     stage: str
     parts: Sequence[Slice]
@@ -36,7 +36,7 @@ class Measuring:
 
 
 def measure(how: Measuring, settings: Settings) -> tuple[Settings, list[Seen]]:
-    """The settings that held in the end, and what every slice holds, in the order of files and rows.
+    """(the settings, exact if the arithmetic is wrong; what every slice holds, in the order of files and rows).
 
     Raises:
         TrainerError: the checkpoint has no processor, or a worker died.
@@ -59,12 +59,12 @@ def measure(how: Measuring, settings: Settings) -> tuple[Settings, list[Seen]]:
 
 
 def tokens_of(seen: Sequence[Seen]) -> npt.NDArray[np.int32]:
-    """Tokens of every row in order, 0 where they were not counted."""
+    """Tokens of every row in order, 0 if they were not counted."""
     return _joined([one.tokens for one in seen])
 
 
 def image_tokens_of(seen: Sequence[Seen]) -> npt.NDArray[np.int32]:
-    """Those that stand for pictures."""
+    """Image tokens of every row in order."""
     return _joined([one.image_tokens for one in seen])
 
 
@@ -96,21 +96,21 @@ def _forgotten(how: Measuring, why: str) -> None:
 
 
 def _differences(pool: Pool, seen: Sequence[Seen]) -> list[str]:
-    """Where rows, from the shortest to the longest with a picture, have another length by the pixels."""
+    """Rows with images, sampled by length, whose length from pixels differs."""
     tokens = tokens_of(seen)
     pictured = np.flatnonzero((tokens > 0) & (image_tokens_of(seen) > 0))
     ranked = pictured[np.argsort(tokens[pictured], kind="stable")]
     chosen = ranked[np.unique(np.linspace(0, len(ranked) - 1, SAMPLE).round().astype(int))] if len(ranked) else ranked
     ends = np.array(list(accumulate(len(one.tokens) for one in seen)))
-    alone = []
+    single = []
     for place in chosen:
         number = int(np.searchsorted(ends, place, side="right"))
         part = seen[number].part
         start = part.start + int(place) - (int(ends[number]) - len(seen[number].tokens))
-        alone.append(dataclasses.replace(part, start=start, stop=start + 1))
-    exact = pool.ordered("exact", [(part,) for part in alone])
+        single.append(dataclasses.replace(part, start=start, stop=start + 1))
+    exact = pool.ordered("exact", [(part,) for part in single])
     return [
-        f"{part.path.name}, row {part.first + part.start}: {tokens[place]} and {found[0][0]}"
-        for place, part, found in zip(chosen, alone, exact, strict=True)
-        if tokens[place] != found[0][0]
+        f"{part.path.name}, row {part.first + part.start}: {tokens[place]} and {found}"
+        for place, part, (found,) in zip(chosen, single, exact, strict=True)
+        if tokens[place] != found
     ]

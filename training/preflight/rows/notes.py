@@ -1,4 +1,4 @@
-"""From what the rows hold to findings and numbers: faults, lengths, the balance of the key, rows that are too long."""
+"""Turn what the rows hold into findings and numbers: faults, lengths, balance of the key, and overlong rows."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,19 @@ import numpy as np
 from capcurriculum.errors import RunError
 from capcurriculum.ledger import flat_rates
 from training.preflight.findings import Findings, Severity
+from training.preflight.rows.captioned import CaptionData
 from training.preflight.rows.measure import image_tokens_of, tokens_of
 from training.preflight.rows.row import FAULTS
 from training.preflight.rows.slices import Overlong, Seen
 from training.stage_files import StageFiles
 
-#: Keys less probable than this are warned of.
+#: A less probable key gets a warning.
 UNEVEN = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """How often each letter is right, and the probability `p` of so uneven a key or a worse one if all are equal."""
+    """How often each letter is the key, and the probability `p` of such imbalance if all are equally likely."""
 
     counts: dict[str, int]
     chi_square: float
@@ -30,9 +31,9 @@ class Balance:
 
 @dataclass
 class StageReport:
-    """What was found of a set. `rows` and `val_rows` are those that the trainer will read, `tokens` of its prompts.
+    """The numbers of a set: rows that the trainer will read, and tokens per prompt.
 
-    `checked` rows of `overlong + rows + val_rows` were not known from before; `seconds` is what looking took.
+    `checked` rows of `overlong + rows + val_rows` were not in the cache; `seconds` is the time of the check.
     """
 
     rows: int
@@ -48,24 +49,22 @@ class StageReport:
 
 
 def note_faults(stage: str, seen: Sequence[Seen], findings: Findings) -> None:
-    """Each kind of fault with its rows."""
+    """Note each kind of fault with examples of its rows."""
     for one in seen:
         for row, question_id, check, detail in one.faults:
-            named = f", {question_id}" if question_id else ""
-            said = f": {detail}" if detail else ""
-            findings.error(check, FAULTS[check], stage, f"{one.part.path.name}, row {row}{named}{said}")
+            name = f", {question_id}" if question_id else ""
+            more = f": {detail}" if detail else ""
+            findings.error(check, FAULTS[check], stage, f"{one.part.path.name}, row {row}{name}{more}")
 
 
 def note_lengths(stage: str, seen: Sequence[Seen], report: StageReport, findings: Findings) -> None:
-    """How long the prompts are."""
-    tokens = tokens_of(seen)
-    counted = tokens[tokens > 0]
-    if not len(counted):
+    """Report the lengths of the prompts."""
+    report.tokens = _quantiles(seen)
+    if not report.tokens:
         return
-    low, half, high, most = (float(np.quantile(counted, q, method="higher")) for q in (0, 0.5, 0.99, 1))
-    report.tokens = {"min": low, "mean": float(counted.mean()), "p50": half, "p99": high, "max": most}
-    report.image_tokens = float(image_tokens_of(seen).sum() / len(counted))
-    if low == most and len(counted) > 1:
+    counted, most = np.count_nonzero(tokens_of(seen)), report.tokens["max"]
+    report.image_tokens = float(image_tokens_of(seen).sum() / counted)
+    if report.tokens["min"] == most and counted > 1:
         findings.warn(
             "same_length",
             f"every prompt has {most:.0f} tokens, and verl 0.9.1 stops at a batch whose replies are alike in it too",
@@ -73,10 +72,41 @@ def note_lengths(stage: str, seen: Sequence[Seen], report: StageReport, findings
         )
 
 
+def note_captions(data: CaptionData, seen: Sequence[Seen], report: StageReport, findings: Findings) -> None:
+    """Note the faults and report the lengths of a set that trains on captions."""
+    paths, stage = [*data.taught.train, *data.taught.val], data.taught.stage
+    note_faults(stage, seen, findings)
+    rows = [row for one in seen for row in one.overlong]
+    for row in sorted(rows, key=lambda row: -row.tokens):
+        findings.error(
+            "long_caption",
+            f"prompt and caption together have more than {data.limit} tokens, at which the trainer stops; raise "
+            f"training.knobs.max_response_tokens, lower max_pixels, or leave the rows out by a filter",
+            stage,
+            f"{paths[row.number].name}, row {row.row}, {row.question_id}: {row.tokens} tokens, "
+            f"{row.image_tokens} of them for the picture",
+        )
+    report.tokens = _quantiles(seen)
+    report.checked = sum(one.checked for one in seen)
+    report.overlong = len(rows)
+    report.val_rows = sum(one.checked for one in seen if one.part.number >= len(data.taught.train))
+    report.rows = report.checked - report.val_rows
+
+
+def _quantiles(seen: Sequence[Seen]) -> dict[str, float]:
+    """Quantiles and mean of the tokens per prompt, over the rows whose tokens were counted; {} if there are none."""
+    tokens = tokens_of(seen)
+    tokens = tokens[tokens > 0]
+    if not len(tokens):
+        return {}
+    low, half, high, most = (float(np.quantile(tokens, q, method="higher")) for q in (0, 0.5, 0.99, 1))
+    return {"min": low, "mean": float(tokens.mean()), "p50": half, "p99": high, "max": most}
+
+
 def note_balance(
     stage: str, train: Sequence[Seen], limit: float | None, report: StageReport, findings: Findings
 ) -> None:
-    """Whether some letters are right more often than chance allows; under the recipe's limit that is an error."""
+    """Note if some letters are the key more often than by chance; an error below the recipe's `limit` of p."""
     letters: Counter[tuple[int, int]] = Counter()
     for one in train:
         letters.update(one.letters)
@@ -94,10 +124,10 @@ def note_balance(
     )
 
 
-def note_rates(files: StageFiles, rows: Sequence[Overlong], findings: Findings) -> None:
-    """Training rows that will give no gradient at first, but for `rows`, which are left out."""
+def note_rates(files: StageFiles, dropped: Sequence[Overlong], findings: Findings) -> None:
+    """Note training rows that give no gradient at first, except those that are dropped."""
     without: dict[int, set[int]] = {}
-    for row in rows:
+    for row in dropped:
         without.setdefault(row.number, set()).add(row.row)
     try:
         found = flat_rates.in_files(files.train, without)
@@ -110,7 +140,7 @@ def note_rates(files: StageFiles, rows: Sequence[Overlong], findings: Findings) 
 
 
 def note_refused(files: StageFiles, rows: Sequence[Overlong], report: StageReport, findings: Findings) -> None:
-    """Overlong rows that the recipe gives no way to train on."""
+    """Note overlong rows for which the recipe has no remedy."""
     paths = [*files.train, *files.val]
     why = "" if report.policy == "refuse" else ", by their text alone or at the smallest picture the processor allows"
     ways = "drop or downscale" if report.policy == "refuse" else "drop"
@@ -124,7 +154,8 @@ def note_refused(files: StageFiles, rows: Sequence[Overlong], report: StageRepor
 
 
 def note_changed(files: StageFiles, rows: Sequence[Overlong], report: StageReport, findings: Findings) -> None:
-    """Overlong rows that are left out or get smaller pictures, and what remains."""
+    """Note overlong rows that are dropped or get smaller images, and the rows that remain."""
+    text = f"prompts have more than {report.limit} tokens and get smaller pictures"
     if report.policy == "drop":
         in_train = sum(row.number < len(files.train) for row in rows)
         report.rows -= in_train
@@ -135,16 +166,14 @@ def note_changed(files: StageFiles, rows: Sequence[Overlong], report: StageRepor
         )
         if not report.val_rows:
             findings.error("overlong", "no validation row is short enough; raise max_prompt_tokens", files.stage)
-    else:
-        text = f"prompts have more than {report.limit} tokens and get smaller pictures"
     for row in rows:
         findings.warn("overlong", text, files.stage, f"{row.question_id}: {row.tokens}")
 
 
 def balance(letters: Mapping[tuple[int, int], int]) -> Balance | None:
-    """The balance of (place of the right letter, number of options) -> count; None without questions.
+    """Pearson's chi-square test of (index of the key, number of options) -> count; None without questions.
 
-    With questions of different numbers of options, the statistics and their degrees of freedom add up.
+    For questions with different numbers of options, statistics and degrees of freedom add up.
     """
     total, freedom = 0.0, 0
     for options in {of for _, of in letters if of > 1}:

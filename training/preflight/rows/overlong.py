@@ -1,16 +1,14 @@
-"""The files a trainer reads where some rows are too long for it: without those rows, or with smaller pictures in them.
+"""Replacements for a set's files if some rows are too long: without those rows, or with smaller images in them.
 
-Written below the stage's own folder, from the same rows in the same order, files without such a row as links; what was
-done to which row is a table of verdicts beside them. Their digest follows from the digest of the set's own files and
-from what is done to which row, so a plan binds a stage to it before a byte is written, and files that are there already
-are not written again.
+They are written below the stage's folder, with the same rows in the same order; files without overlong rows are linked,
+and a table of verdicts records each change. Their digest is derived from that of the set's files and from the changes,
+so a plan can bind a stage to it before they are written, and complete files are not written again.
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,7 @@ _RECORD = "made.json"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be done to one set. `rows` are the overlong ones, `slices` those that hold them."""
+    """The change of one set, read by `slices`: its overlong rows."""
 
     policy: str
     limit: int
@@ -43,37 +41,33 @@ class Change:
     rows: Sequence[Overlong]
     slices: Sequence[Slice]
 
-    def by_file(self, number: int) -> dict[int, Overlong]:
-        """Place in the file -> overlong row."""
-        return {one.row: one for one in self.rows if one.number == number}
-
 
 def changed(files: StageFiles, change: Change, folder: Path) -> StageFiles:
-    """The set as the trainer will read it, once `make` has made it; `folder` is where all its files will lie."""
+    """The set as `make` will write it to `folder`."""
     dropped = sum(one.number < len(files.train) for one in change.rows) if change.policy == "drop" else 0
     rows = [(one.number, one.row, one.fit) for one in change.rows]
-    told = digest(files.digest, "overlong", change.policy, change.limit, rows)
-    return _named(files, folder, files.rows - dropped, told)
+    key = digest(files.digest, "overlong", change.policy, change.limit, rows)
+    return _named(files, folder, files.rows - dropped, key)
 
 
 def recorded(files: StageFiles, policy: str, limit: int, folder: Path) -> StageFiles:
-    """The set as it was changed before under the same choice and limit; the set itself where it was not."""
-    told = _record(folder)
-    if told is None or (told["source"], told["policy"], told["limit"]) != (files.digest, policy, limit):
-        return files
-    return _named(files, folder, told["rows"], told["digest"])
-
-
-def made_from(folder: Path, told: str) -> str:
-    """The digest of the set that the changed files of digest `told` were made from; `told` where none were made."""
+    """The set as changed earlier under the same policy and limit; `files` if it was not changed."""
     record = _record(folder)
-    return str(record["source"]) if record is not None and record["digest"] == told else told
+    if (record.get("source"), record.get("policy"), record.get("limit")) != (files.digest, policy, limit):
+        return files
+    return _named(files, folder, record["rows"], record["digest"])
+
+
+def made_from(folder: Path, made: str) -> str:
+    """The digest of the set from which files of the digest `made` were written; `made` itself if it was not changed."""
+    record = _record(folder)
+    return str(record["source"]) if record.get("digest") == made else made
 
 
 def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFiles:
-    """Write the changed set, unless it is there, and return it."""
+    """Write the changed set, unless it is complete, and return it."""
     target = changed(files, change, folder)
-    if _made(target, folder):
+    if _is_complete(target, folder):
         return target
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -85,12 +79,12 @@ def make(files: StageFiles, change: Change, folder: Path, pool: Pool) -> StageFi
 
 
 def _write(files: StageFiles, target: StageFiles, change: Change, temporary: Path, pool: Pool) -> None:
-    """The files, the verdicts and the record of a changed set, in a folder that is not its own yet."""
+    """Write files, verdicts and record of a changed set to a temporary folder."""
     temporary.mkdir(parents=True)
     small = _small(change, pool) if change.policy == "downscale" else None
     written = []
     for number, (path, new) in enumerate(zip([*files.train, *files.val], [*target.train, *target.val], strict=True)):
-        if overlong := change.by_file(number):
+        if overlong := {one.row: one for one in change.rows if one.number == number}:
             _rewrite(path, temporary / new.name, overlong, small)
             written.append(new.name)
         else:
@@ -108,17 +102,17 @@ def _write(files: StageFiles, target: StageFiles, change: Change, temporary: Pat
     write_atomically(temporary / _RECORD, json.dumps(record, indent=1).encode())
 
 
-def _named(files: StageFiles, folder: Path, rows: int, told: str) -> StageFiles:
+def _named(files: StageFiles, folder: Path, rows: int, key: str) -> StageFiles:
     """The files of a changed set, named as those of a built one."""
     train, val = (
         tuple(folder / f"{split}-{number:05d}-of-{len(paths):05d}.parquet" for number in range(len(paths)))
         for split, paths in (("train", files.train), ("val", files.val))
     )
-    return StageFiles(files.stage, train, val, rows, told)
+    return StageFiles(files.stage, train, val, rows, key)
 
 
 def verdicts(stage: str, change: Change) -> list[Verdict]:
-    """What is done to each overlong row and why, in the ledger's own form."""
+    """The change of each overlong row, as the ledger's verdicts."""
     drop = change.policy == "drop"
     reason = Reason.PROMPT_TOO_LONG if drop else Reason.PICTURES_SMALLER
     return [
@@ -135,42 +129,36 @@ def verdicts(stage: str, change: Change) -> list[Verdict]:
     ]
 
 
-def _made(target: StageFiles, folder: Path) -> bool:
-    """Whether the files are there; of those that are links only that they exist, for they are the set's own."""
+def _is_complete(target: StageFiles, folder: Path) -> bool:
+    """Whether all files exist and the written ones, which are not links, are undamaged."""
     record = _record(folder)
-    if record is None or record["digest"] != target.digest:
-        return False
-    if not all(path.is_file() for path in (*target.train, *target.val)):
+    if record.get("digest") != target.digest or not all(path.is_file() for path in (*target.train, *target.val)):
         return False
     return bool(record["written_digest"] == files_digest(folder / name for name in record["written"]))
 
 
-def _record(folder: Path) -> dict[str, Any] | None:
+def _record(folder: Path) -> dict[str, Any]:
     try:
-        record = json_file.read(folder / _RECORD)
+        return json_file.mapping(folder / _RECORD)
     except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+        return {}
 
 
 def _small(change: Change, pool: Pool) -> Iterator[dict[int, list[bytes]]]:
-    """Smaller pictures by their rows' places in their file, slice by slice, in the order of files and rows."""
-    fits = {(one.number, one.row): one.fit for one in change.rows}
+    """Index in the file -> downscaled images of the row, slice by slice, in the order of files and rows."""
     wanted = []
     for part in change.slices:
-        inside = {
-            row: fit
-            for (number, row), fit in fits.items()
-            if number == part.number and part.first + part.start <= row < part.first + part.stop and fit is not None
-        }
-        wanted.append((part, inside, change.limit))
+        fits = {one.row: one.fit for one in change.rows if one.fit is not None and one.number == part.number}
+        inside = {row: fit for row, fit in fits.items() if part.first + part.start <= row < part.first + part.stop}
+        if inside:
+            wanted.append((part, inside, change.limit))
     yield from pool.ordered("shrunk", wanted)
 
 
 def _rewrite(
     source: Path, target: Path, overlong: Mapping[int, Overlong], small: Iterator[dict[int, list[bytes]]] | None
 ) -> None:
-    """Copy a file without its overlong rows or, given `small`, with smaller pictures in them."""
+    """Copy a file without its overlong rows or, given `small`, with downscaled images in them."""
     ready: dict[int, list[bytes]] = {}
     with (
         pq.ParquetFile(source, memory_map=True) as file,
@@ -185,7 +173,7 @@ def _rewrite(
             else:
                 while not set(places) <= ready.keys():
                     ready |= next(small)
-                kept = _with_pictures(batch, {place - start: ready.pop(place) for place in places})
+                kept = _with_images(batch, {place - start: ready.pop(place) for place in places})
             start += batch.num_rows
             if kept.num_rows:
                 writer.write_batch(kept)
@@ -193,25 +181,13 @@ def _rewrite(
         checksums.seal(written)
 
 
-def _with_pictures(batch: pa.RecordBatch, small: Mapping[int, list[bytes]]) -> pa.RecordBatch:
-    """The batch with other bytes in the pictures of some rows."""
+def _with_images(batch: pa.RecordBatch, small: Mapping[int, list[bytes]]) -> pa.RecordBatch:
+    """The batch with other image bytes in some rows."""
     if not small:
         return batch
     place = batch.schema.get_field_index("images")
     images = batch.column(place).to_pylist()
     for number, data in small.items():
         images[number] = [image | {"bytes": one} for image, one in zip(images[number], data, strict=True)]
-    columns = [
-        pa.array(images, batch.schema.field(place).type) if n == place else c for n, c in enumerate(batch.columns)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
-
-
-def parts_with(rows: Sequence[Overlong], slices: Sequence[Slice]) -> list[Slice]:
-    """The slices that hold any of the rows, in the order of files and rows."""
-    wanted = {number: {one.row for one in group} for number, group in groupby(rows, key=lambda one: one.number)}
-    return [
-        part
-        for part in slices
-        if any(part.first + part.start <= row < part.first + part.stop for row in wanted.get(part.number, ()))
-    ]
+    field = batch.schema.field(place)
+    return batch.set_column(place, field, pa.array(images, field.type))

@@ -1,7 +1,7 @@
-"""Worker processes over slices of files, results as they come, and never more in flight than keeps them busy.
+"""Worker processes over slices of files, with as few calls in flight as keep them busy.
 
-Spawned, not forked: threads of the caller's libraries do not survive a fork. A worker that dies, of memory or of a
-picture that crashes its decoder, ends the check with a sentence and takes nothing else with it.
+Processes are spawned, because threads of the caller's libraries do not survive a fork. A worker that dies, of memory or
+of an image that crashes its decoder, ends the check with one sentence.
 """
 
 import multiprocessing
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,9 +23,9 @@ from training.preflight.rows import worker
 from training.preflight.rows.settings import Settings
 from training.preflight.rows.slices import Slice
 
-#: Rows of a slice: a second or so of pictures, so that processes end together and Ctrl-C is not kept waiting.
+#: Rows per slice: about a second of images, so that processes end together and Ctrl-C does not wait.
 SLICE_ROWS = 100
-#: Rows that are worth another process.
+#: One more process starts for each so many rows.
 ROWS_A_PROCESS = 200
 
 
@@ -35,7 +36,7 @@ def slices(paths: Sequence[Path], upright: Sequence[bool]) -> list[Slice]:
         footer, first = pq.read_metadata(path), 0
         for group in range(footer.num_row_groups):
             rows = footer.row_group(group).num_rows
-            # A part of a group costs reading what lies before it, so large groups are cut into few parts.
+            # Reading a part means reading what lies before it, so a large group is cut into at most 16 parts.
             size = max(SLICE_ROWS, -(-rows // 16))
             for start in range(0, rows, size):
                 stop = min(start + size, rows)
@@ -53,7 +54,7 @@ def with_ids(parts: Iterable[Slice]) -> Iterator[tuple[Slice, list[str]]]:
 
 
 class Pools:
-    """A pool for each settings asked for, all ended together; a context manager."""
+    """One pool per settings; a context manager that ends them."""
 
     def __init__(self, cache: Path | None, processes: int | None) -> None:
         self.cache = cache
@@ -78,7 +79,7 @@ class Pools:
 
 
 class Pool:
-    """Processes under the same settings, started as there is work for them."""
+    """Worker processes under the same settings, started on demand."""
 
     def __init__(self, settings: Settings, cache: Path | None, processes: int | None) -> None:
         self._count = processes or os.cpu_count() or 1
@@ -86,20 +87,20 @@ class Pool:
         self._executor: ProcessPoolExecutor | None = None
 
     def end(self, *, wait: bool) -> None:
-        """End the processes; without `wait` they finish what they are at while we go on."""
+        """End the processes, without `wait` in the background."""
         if self._executor is not None:
             self._executor.shutdown(wait=wait, cancel_futures=True)
 
     def each(self, method: str, calls: Iterable[Sequence[Any]], rows: int) -> Iterator[Any]:
-        """A worker's method for each tuple of arguments, results as they finish.
+        """The results of a `Worker` method for tuples of arguments, as they complete.
 
         Args:
-            method: a name that `worker.call` knows.
+            method: its name.
             calls: tuples of arguments.
-            rows: how many there are in all; a few are not worth starting many processes, each of which loads torch.
+            rows: of all calls together; a few are not worth many processes, each of which loads torch.
 
         Raises:
-            TrainerError: a worker died, or its own.
+            TrainerError: a worker died, or raised it.
         """
         waiting, left = set[Future[Any]](), iter(calls)
         most = min(2 * self._count, 1 + rows // ROWS_A_PROCESS)
@@ -110,7 +111,9 @@ class Pool:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                yield self._result(future)
+                with _deaths_as_errors():
+                    result = future.result()
+                yield result
 
     def ordered(self, method: str, calls: Iterable[Sequence[Any]]) -> Iterator[Any]:
         """As `each`, in the order of the calls."""
@@ -120,33 +123,30 @@ class Pool:
                 waiting.append(self._submitted(method, call))
             if not waiting:
                 return
-            yield self._result(waiting.popleft())
+            with _deaths_as_errors():
+                result = waiting.popleft().result()
+            yield result
 
     def one(self, method: str, *arguments: Any) -> Any:
-        """One call."""
+        """The result of one call."""
         return next(self.ordered(method, [arguments]))
 
     def _submitted(self, method: str, arguments: Sequence[Any]) -> "Future[Any]":
-        try:
-            # Both may start a process, and take no environment for it.
-            with child_environment.swapped(child_environment.environment({})):
-                if self._executor is None:
-                    context = multiprocessing.get_context("spawn")
-                    context.set_executable(self._arguments[0].libraries.python)
-                    self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
-                return self._executor.submit(worker.call, method, *arguments)
-        except BrokenProcessPool as error:
-            raise _died() from error
-
-    def _result(self, future: "Future[Any]") -> Any:
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            raise _died() from error
+        # Construction and submission may start a process, which inherits this environment.
+        with _deaths_as_errors(), child_environment.swapped(child_environment.environment({})):
+            if self._executor is None:
+                context = multiprocessing.get_context("spawn")
+                context.set_executable(self._arguments[0].libraries.python)
+                self._executor = ProcessPoolExecutor(self._count, context, worker.start, self._arguments)
+            return self._executor.submit(worker.call, method, *arguments)
 
 
-def _died() -> TrainerError:
-    return TrainerError(
-        "A process that reads the rows died, of too little memory or of a picture that crashes its decoder; lower "
-        "training.preflight.processes, and if it dies again at one process, look for the picture."
-    )
+@contextmanager
+def _deaths_as_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise TrainerError(
+            "A process that reads the rows died, of too little memory or of a picture that crashes its decoder; lower "
+            "training.preflight.processes, and if it dies again at one process, look for the picture."
+        ) from error

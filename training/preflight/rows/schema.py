@@ -1,4 +1,4 @@
-"""The columns of a set's files, and how the trainer will see their pictures."""
+"""The columns of a set's files, and how `datasets` decodes their images."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from training.preflight.findings import Findings
 
-#: Column -> what its type must offer: the fields of a struct, of a list's struct, or nothing but text.
+#: Column -> fields of its struct or list of structs; none for a column of text.
 FIELDS = {
     "data_source": (),
     "prompt": ("role", "content"),
@@ -20,25 +20,24 @@ FIELDS = {
 
 
 def check(paths: Sequence[Path], stage: str, findings: Findings) -> bool:
-    """Report what is wrong with the files' columns; whether their rows can be read at all."""
+    """Note faults of the files' columns; returns whether their rows can be read."""
     schemas = [pq.read_schema(path) for path in paths]
-    good = True
+    readable = True
     for path, schema in zip(paths, schemas, strict=True):
         for name, fields in FIELDS.items():
-            fault = _fault(schema, name, fields)
-            if fault:
-                good = False
+            if fault := _fault(schema, name, fields):
+                readable = False
                 text = f"the column {name} {fault}; build the run again with this version"
                 findings.error("schema", text, stage, str(path))
     for path, schema in zip(paths[1:], schemas[1:], strict=True):
         if not schema.equals(schemas[0]):
             text = f"files differ in their columns from {paths[0].name}, and verl cannot join them; build the run again"
             findings.error("schema", text, stage, str(path))
-    return good
+    return readable
 
 
 def upright(path: Path) -> bool:
-    """Whether `datasets` decodes the pictures itself, and so turns them as their orientation tag says."""
+    """Whether `datasets` decodes the images itself, and so rotates them by their orientation tag."""
     metadata = pq.read_schema(path).metadata or {}
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]["images"]

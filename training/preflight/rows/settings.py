@@ -1,7 +1,6 @@
-"""What a row's check depends on beside the row: the backbone's processor, pixel limits, our prompt, our grader.
+"""What the result of a row's check depends on besides the row: processor, pixel limits, system prompt and grader.
 
-All of it together has a digest, under which results are remembered: another processor file, limit, prompt or grader
-makes other results.
+Their digest is the cache's key, so another processor file, limit, prompt, grader or library version gets new results.
 """
 
 import hashlib
@@ -13,23 +12,23 @@ from typing import Any
 import capcurriculum
 from capcurriculum import prompts
 from capcurriculum.rows import digest
-from training.on_verl.config import TEMPLATE
+from training.on_verl.overrides import TEMPLATE
 from training.preflight.machine.libraries import Libraries
 
-#: Bump when the checks of a row change.
+#: Increase when the checks of a row change.
 VERSION = 1
-#: Of verl's configuration, what says how a prompt becomes tokens.
+#: Prefixes of verl's keys that affect tokenization.
 _PREFIXES = ("data.mm_processor_kwargs.", TEMPLATE)
-#: Files of a checkpoint that the processor is made from.
+#: Files of a checkpoint that define its processor.
 _PROCESSOR = ("*.json", "*.jinja", "*.txt", "*.model")
 _NOT_PROCESSOR = ("model.safetensors.index.json", "generation_config.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`least` and `most` are areas in pixels that verl's data set resizes a picture to, None for its defaults.
+    """`least` and `most` are the limits of an image's area in pixels, None for verl's defaults.
 
-    `model_digest` is of the files the processor is made from.
+    `model_digest` is over the files that define the processor.
     """
 
     model: Path
@@ -43,7 +42,7 @@ class Settings:
 
     @property
     def digest(self) -> str:
-        """Under which results of these settings are remembered."""
+        """The cache's key."""
         limits = (self.least, self.most, self.processor_options, self.template_options, self.exact)
         package = Path(capcurriculum.__file__).parent
         grader = _files_digest([package / "answers.py", *sorted((package / "grading").rglob("*.py"))])
@@ -53,7 +52,7 @@ class Settings:
 
 
 def settings_of(model: Path, keys: Mapping[str, Any], libraries: Libraries, *, exact: bool = False) -> Settings:
-    """The settings that the trainer's configuration `keys` (verl's dotted names) means for a checkpoint."""
+    """The settings for a checkpoint under the trainer's configuration `keys` (verl's dotted names)."""
     processor, template = (
         tuple(sorted((key.removeprefix(prefix), value) for key, value in keys.items() if key.startswith(prefix)))
         for prefix in _PREFIXES

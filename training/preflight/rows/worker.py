@@ -1,7 +1,7 @@
-"""What a worker process does: read a slice of a file's rows, look up or check each, and return numbers.
+"""A worker process: read a slice of a file's rows, look up or check each, and return numbers.
 
-Picture bytes are read here and go nowhere else. The processor (and with it torch) is loaded when a row is met that is
-not in the cache, so a second run loads none.
+Image bytes do not leave the process. The processor, and with it torch, is loaded at the first row that is not in the
+cache, so a second check of the same rows loads neither.
 """
 
 import os
@@ -18,12 +18,12 @@ from training.preflight.rows.lengths import Lengths
 from training.preflight.rows.row import RowResult, check
 from training.preflight.rows.settings import Settings
 from training.preflight.rows.shrink import Fit, fit, shrunk
-from training.preflight.rows.slices import Overlong, Seen, Slice, rows
+from training.preflight.rows.slices import Seen, Slice, rows
 from training.supervise import processes
 
 
 class Worker:
-    """One process's processor and memory."""
+    """The processor and cache of one process; its public methods are those that `call` knows."""
 
     def __init__(self, settings: Settings, folder: Path | None) -> None:
         self.settings = settings
@@ -32,13 +32,20 @@ class Worker:
 
     @cached_property
     def lengths(self) -> Lengths:
-        """Loaded once needed."""
+        """The processor, loaded at first use."""
         return Lengths(self.settings)
 
-    def seen(self, part: Slice, limit: int, *, fits: bool) -> tuple[Seen, str]:
-        """Look at a slice; `limit` in tokens, `fits` to also find how small overlong rows' pictures must be.
+    def disagreements(self) -> list[str]:
+        """As `Lengths.disagreements`."""
+        return self.lengths.disagreements()
 
-        The second value says why new results could not be remembered, "" if they could.
+    def seen(self, part: Slice, limit: int, fits: bool) -> tuple[Seen, str]:
+        """(what a slice holds, why new results could not be cached or "").
+
+        Args:
+            part: the slice.
+            limit: of a prompt, in tokens.
+            fits: whether to find how small the images of overlong rows must be.
         """
         seen = Seen(part)
         new: list[tuple[bytes, RowResult]] = []
@@ -58,32 +65,28 @@ class Worker:
         return seen, ""
 
     def _note(self, seen: Seen, offset: int, row: dict[str, Any], result: RowResult, limit: int, fits: bool) -> None:
-        place, extra = seen.part.first + offset, row["extra_info"] or {}
+        def areas() -> Fit | None:
+            shrinks = fits and result.image_tokens
+            return fit(row, self.lengths, limit, upright=seen.part.upright) if shrinks else None
+
+        extra = row["extra_info"] or {}
         question_id = str(extra.get("question_id") or extra.get("index") or "")
-        seen.tokens.append(result.tokens)
-        seen.image_tokens.append(result.image_tokens)
-        seen.faults += [(place, question_id, name, detail) for name, detail in result.faults]
+        seen.add(seen.part.first + offset, question_id, result, limit, areas)
         options = extra.get("options") or []
         gold = (row["reward_model"] or {}).get("ground_truth") or ""
         if options and gold in tuple(ascii_uppercase[: len(options)]):
             seen.letters[ascii_uppercase.index(gold), len(options)] += 1
-        if result.tokens > limit:
-            found = fit(row, self.lengths, limit, upright=seen.part.upright) if fits and result.image_tokens else None
-            seen.overlong.append(
-                Overlong(seen.part.number, place, question_id, result.tokens, result.image_tokens, found)
-            )
 
-    def captions(self, part: Slice, told: Mapping[str, str], limit: int) -> Seen:
-        """Look at what a slice teaches by captions, question -> caption; nothing of it is remembered."""
-        return captioned.look(part, told, limit, self.lengths, exact=self.settings.exact)
+    def captions(self, part: Slice, captions: Mapping[str, str], limit: int) -> Seen:
+        """As `captioned.look`; results are not cached."""
+        return captioned.look(part, captions, limit, self.lengths, exact=self.settings.exact)
 
-    def exact(self, part: Slice) -> list[tuple[int, int]]:
-        """(tokens, image tokens) of each row of a slice, by the pixels."""
-        results = (check(row, self.lengths, upright=part.upright, exact=True) for _, row in rows(part))
-        return [(result.tokens, result.image_tokens) for result in results]
+    def exact(self, part: Slice) -> list[int]:
+        """The tokens of each row of a slice, counted with the images' pixels."""
+        return [check(row, self.lengths, upright=part.upright, exact=True).tokens for _, row in rows(part)]
 
     def shrunk(self, part: Slice, fits: dict[int, Fit], limit: int) -> dict[int, list[bytes]]:
-        """Row -> its pictures made smaller, for rows of the slice; raises what `shrink.shrunk` raises."""
+        """Row -> its images made smaller, for rows of the slice; raises what `shrink.shrunk` raises."""
         return {
             part.first + offset: shrunk(row, fits[part.first + offset], self.lengths, limit, upright=part.upright)
             for offset, row in rows(part)
@@ -95,10 +98,10 @@ _worker: Worker | None = None
 
 
 def start(settings: Settings, folder: Path | None, parent: int) -> None:
-    """Begin a worker process that leaves Ctrl-C to its parent and dies with it."""
+    """Initialize a worker process, which ignores Ctrl-C and dies with its parent."""
     global _worker
     processes.die_with_parent()
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # the parent died before the call above
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -107,10 +110,4 @@ def start(settings: Settings, folder: Path | None, parent: int) -> None:
 
 def call(method: str, *arguments: Any) -> Any:
     """Call a method of this process's worker."""
-    assert _worker is not None
-    if method == "disagreements":
-        return _worker.lengths.disagreements()
-    if method == "seen":
-        part, limit, fits = arguments
-        return _worker.seen(part, limit, fits=fits)
     return getattr(_worker, method)(*arguments)

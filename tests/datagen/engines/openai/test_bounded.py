@@ -2,13 +2,13 @@
 
 import gzip
 import json
-import threading
 import tracemalloc
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ from datagen import engines
 from evaluation.serving import open
 from evaluation.serving.models import Target
 from evaluation.serving.relay import Upstream, relaying
-from tests.support import endpoint
+from tests.support import endpoint, loopback
 from tests.support.endpoint import Endpoint, Fault
+from tests.support.installed import needs
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 BOUND = 200_000
 #: What is on its way when a client stops reading: buffers of both ends.
@@ -108,6 +111,7 @@ def packed(data: bytes, encoding: str) -> Fault:
     return fault
 
 
+@cache
 def bomb(encoding: str) -> bytes:
     """A body that unpacks to 64 MB; a stand-in where its packer is not installed, since its name alone is looked at."""
     plain = b" " * 64_000_000
@@ -151,7 +155,7 @@ def test_of_an_error_without_an_end_the_beginning_is_read(status: int) -> None:
 
 def test_of_a_compressed_error_the_status_counts() -> None:
     def fault(handler: BaseHTTPRequestHandler) -> bool:
-        data = gzip.compress(b" " * 64_000_000)
+        data = bomb("gzip")
         handler.send_response(400)
         handler.send_header("Content-Encoding", "gzip")
         handler.send_header("Content-Length", str(len(data)))
@@ -217,28 +221,14 @@ def test_a_reply_that_is_always_too_large_is_a_failure_of_the_kits_request(tmp_p
     assert (relay.failures, relay.why) == (1, "its reply has more than 16,000,000 bytes")
 
 
-def getting(said: Callable[[BaseHTTPRequestHandler], object]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def served(said: Callable[[BaseHTTPRequestHandler], object]) -> AbstractContextManager[str]:
+    """The address of a server that answers each GET so."""
+
+    class Handler(loopback.Quiet):
         def do_GET(self) -> None:
             said(self)
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    return Handler
-
-
-@contextmanager
-def served(said: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
-    """The address of a server that answers each GET so."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), getting(said))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    return loopback.serving(Handler)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +241,7 @@ def served(said: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
     ],
 )
 def test_models_that_are_not_told_are_one_sentence(said: Fault, words: str) -> None:
-    with served(said) as url, pytest.raises(EvaluationError, match=f"does not tell its models .*{words}.*is it up"):
+    with served(said) as url, pytest.raises(EvaluationError, match=f"does not list its models .*{words}.*start it"):
         open.served(Target("m", "", url=url))
 
 
@@ -277,10 +267,10 @@ def test_a_key_stays_with_the_host_it_is_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_review_server_that_sends_without_an_end_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("argilla", reason="argilla is not installed (extra `review`)")
-    from review.argilla import bounded, connection
+    needs("argilla", extra="review")
+    from review.argilla import connection, http
 
-    monkeypatch.setattr(bounded, "MOST_BYTES", BOUND)
+    monkeypatch.setattr(http, "MOST_BYTES", BOUND)
     monkeypatch.setenv(connection.KEY, "k")
     for said, words in (
         (flooding([]), "its reply has more than 200,000 bytes"),

@@ -23,23 +23,15 @@ from capcurriculum.rows import Message, Request, Response, Sampling
 from capcurriculum.torchvision_shim import ensure_torchvision
 from datagen import engines
 from datagen.engines import data_urls
-from datagen.engines.same_prompt import grouped, same_prompt
+from datagen.engines.same_prompt import grouped
 from datagen.engines.smart_resize import PixelLimits, new_size, smart_size
 from datagen.image_decoding import ImageProblem
 from tests.support import endpoint, worlds
 from tests.support.endpoint import Endpoint
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 WARM = Sampling(temperature=0.7)
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses a hundred times shorter."""
-    monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.005)
-    monkeypatch.setattr("datagen.engines.openai.concurrency.BUSY_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr("datagen.engines.openai.concurrency.LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.FIRST_OPEN_SECONDS", 0.02)
-    monkeypatch.setattr("datagen.engines.openai.circuit_breaker.LONGEST_OPEN_SECONDS", 0.1)
 
 
 def section(*urls: str, **changes: Any) -> ModelSection:
@@ -112,13 +104,13 @@ FAULTS = {
     "a list": endpoint.sending(b"[" * 100_000),
     "cut off": endpoint.sending(b'{"choices": [{"mess', promised=1000),
     "hang up": endpoint.hang_up,
-    "hang": endpoint.sleeping(1.5),
+    "hang": endpoint.sleeping(1.2),
 }
 
 
 def patience(name: str) -> float:
     """Short where the test must wait it out, long where a busy machine might reach it."""
-    return 0.8 if name == "hang" else 30
+    return 0.5 if name == "hang" else 30
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -191,7 +183,7 @@ def test_words_of_an_endpoint_cannot_steer_a_terminal() -> None:
 
 def test_retry_after_is_waited_for_as_seconds_and_as_a_date() -> None:
     for date in (False, True):
-        soon = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)  # whole seconds: 2 to 3 away
+        soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # whole seconds: 1 to 2 away
         header = soon if date else "1"
         with endpoint.serving(Endpoint(faults=[endpoint.status(429, header)])) as server:
             begun = time.monotonic()
@@ -206,7 +198,7 @@ def test_an_endpoint_that_asks_for_more_than_patience_stops_the_build() -> None:
         endpoint.serving(Endpoint(always=endpoint.status(429, "86400"))) as server,
         pytest.raises(EngineError) as caught,
     ):
-        ask(section(server.url, patience_seconds=1), sums(3))
+        ask(section(server.url, patience_seconds=0.3), sums(3))
     assert "429" in str(caught.value)
 
 
@@ -497,8 +489,8 @@ def test_prompt_keys_agree_with_what_is_grouped() -> None:
     ]
     assert first.key != second.key
     assert first.prompt_key == second.prompt_key
-    assert same_prompt(first, second)
-    assert all(first.prompt_key != r.prompt_key and not same_prompt(first, r) for r in other)
+    assert list(grouped([first, second], 2)) == [(first, second)]
+    assert all(first.prompt_key != r.prompt_key and len(list(grouped([first, r], 2))) == 2 for r in other)
 
 
 @pytest.mark.parametrize(

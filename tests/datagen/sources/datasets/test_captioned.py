@@ -74,19 +74,7 @@ def test_docci_as_the_hub_has_it(tmp_path: Path, form: str) -> None:
 def test_captions_of_any_data_set_by_column_mapping(tmp_path: Path, form: str, packed: bool) -> None:
     folder = tmp_path / "set"
     rows = [{"name": f"{n}.png", "says": f"Picture {n}.", "key": f"k{n}"} for n in range(3)]
-    match form:
-        case "jsonl":
-            data.write_lines(folder / "rows.jsonl", rows)
-        case "csv":
-            data.write_csv(folder / "rows.csv", rows)
-        case "json":
-            data.write_json(folder / "rows.json", rows)
-        case "parquet":
-            data.parquet(folder / "rows.parquet", rows)
-        case "arrow":
-            import datasets
-
-            datasets.Dataset.from_list(rows).save_to_disk(str(folder))
+    data.write_form(form, folder, rows)
     files = {f"{n}.png": data.picture(n) for n in range(2)}
     if packed:
         data.zipped(folder / "pictures.zip", files)

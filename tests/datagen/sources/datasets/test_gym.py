@@ -8,8 +8,9 @@ from capcurriculum import answers
 from capcurriculum.errors import SourceError
 from capcurriculum.rows import Outcome, Stage
 from tests.support import source_data as data
+from tests.support.installed import needs
 
-pytest.importorskip("reasoning_gym", reason="the extra `gym` is not installed")
+needs("reasoning_gym", extra="gym")
 pytestmark = pytest.mark.timeout(240)
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe.sources import Download
 from datagen.image_decoding import ImageProblem
 from datagen.sources.images.addresses import Address, public
-from datagen.sources.images.download import Limits, fetch
+from datagen.sources.images.download import fetch
+from tests.support import loopback
 from tests.support import source_data as data
 
-LIMITS = Limits(5.0, 100_000, "test")
+POLITE, MOST_BYTES = Download(timeout_seconds=5.0, user_agent="test"), 100_000
 HOST = "rebind.example"
 OUTSIDE, INSIDE = "127.0.0.1", "::1"
 A, AAAA = 1, 28
@@ -135,7 +137,7 @@ class Network:
 
 
 def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(loopback.Quiet):
         def do_GET(self) -> None:
             asked.append(self.path)
             moved = self.path == "/moved"
@@ -143,9 +145,6 @@ def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
             self.send_header("Location", "/image")
             self.end_headers()
             self.wfile.write(b"" if moved else data.picture(1))
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
 
     return Handler
 
@@ -173,19 +172,19 @@ def test_the_trap_is_one_who_asks_twice_falls_into_it(network: Network) -> None:
 
 def test_a_name_is_looked_up_once_and_that_address_is_asked(network: Network) -> None:
     with resolving(OUTSIDE, INSIDE) as resolver:
-        assert fetch(network.url("image"), LIMITS, outside) == data.picture(1)
+        assert fetch(network.url("image"), POLITE, MOST_BYTES, outside) == data.picture(1)
         assert resolver.asked == 1
     assert (network.outside, network.inside) == (["/image"], [])
 
 
 def test_a_name_that_turns_inward_between_two_requests_or_in_a_redirection_is_refused(network: Network) -> None:
     with resolving(OUTSIDE, INSIDE), pytest.raises(ImageProblem, match="leads to ::1") as caught:
-        fetch(network.url("moved"), LIMITS, outside)
+        fetch(network.url("moved"), POLITE, MOST_BYTES, outside)
     assert caught.value.reason is Reason.ADDRESS_REFUSED
     with resolving(OUTSIDE, INSIDE):
-        fetch(network.url("image"), LIMITS, outside)
+        fetch(network.url("image"), POLITE, MOST_BYTES, outside)
         with pytest.raises(ImageProblem, match="leads to ::1"):
-            fetch(network.url("image"), LIMITS, outside)
+            fetch(network.url("image"), POLITE, MOST_BYTES, outside)
     assert network.inside == []
 
 
@@ -194,7 +193,7 @@ def test_a_name_that_turns_at_every_look_never_leads_inside(network: Network) ->
     with resolving(*[OUTSIDE, INSIDE] * 100):
         for _ in range(100):
             try:
-                fetch(network.url("moved"), LIMITS, outside)
+                fetch(network.url("moved"), POLITE, MOST_BYTES, outside)
             except ImageProblem:
                 refused += 1
     assert refused == 100  # each redirection was looked up anew, and turned

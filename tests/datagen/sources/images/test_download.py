@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from capcurriculum.rows import CaptionedImage, Verdict
 from datagen.image_decoding import ImageProblem
 from datagen.sources.datasets import pixmo
 from datagen.sources.images.addresses import Address, public
-from datagen.sources.images.download import Limits, TryAgain, fetch, patient
-from datagen.sources.images.fetching import PoliteFetcher
+from datagen.sources.images.download import TryAgain, fetch, patient
+from datagen.sources.images.fetching import fetch_all
 from datagen.sources.images.image_paths import Place
 from datagen.sources.images.store import Store
 from tests.support import source_data as data
+from tests.support.loopback import Quiet, serving
 
-LIMITS = Limits(5.0, 100_000, "test")
+POLITE, MOST_BYTES = Download(timeout_seconds=5.0, user_agent="test"), 100_000
 
 
 def loopback(address: Address, port: int) -> bool:
@@ -127,7 +128,7 @@ def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dic
 def site() -> Iterator[Site]:
     found = Site()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             with found.lock:
                 found.asked.append((self.path, dict(self.headers.items())))
@@ -141,28 +142,18 @@ def site() -> Iterator[Site]:
                 with found.lock:
                     found.busy -= 1
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as found.url:
         yield found
-    finally:
         found.release.set()
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize("path", ["/image/3", "/redirect/in", "/image/3?a=b c&d=é"])
 def test_an_image_is_told_by_its_bytes_and_redirects_are_followed(site: Site, path: str) -> None:
     if " " in path:
         with pytest.raises(ImageProblem, match="control characters"):
-            fetch(site.url + path, LIMITS, loopback)
+            fetch(site.url + path, POLITE, MOST_BYTES, loopback)
         path = path.replace(" ", "%20")
-    assert fetch(site.url + path, LIMITS, loopback) == data.picture(3)
+    assert fetch(site.url + path, POLITE, MOST_BYTES, loopback) == data.picture(3)
     assert site.asked[-1][1]["User-Agent"] == "test"
 
 
@@ -186,7 +177,7 @@ def test_an_image_is_told_by_its_bytes_and_redirects_are_followed(site: Site, pa
 def test_what_gives_no_image_has_its_reason_and_is_not_tried_again(site: Site, path: str, reason: Reason) -> None:
     section = Download(timeout_seconds=20, tries=3)
     with pytest.raises(ImageProblem) as caught:
-        patient(site.url + path, section, LIMITS.max_bytes, loopback, sleep=lambda _: pytest.fail("tried again"))
+        patient(site.url + path, section, MOST_BYTES, loopback, sleep=lambda _: pytest.fail("tried again"))
     assert caught.value.reason is reason
 
 
@@ -195,7 +186,7 @@ def test_what_may_pass_is_tried_again_and_then_given_up(site: Site, path: str) -
     pauses: list[float] = []
     section = Download(timeout_seconds=0.4, tries=2)
     with pytest.raises(ImageProblem, match="tried 2 times") as caught:
-        patient(site.url + path, section, LIMITS.max_bytes, loopback, sleep=pauses.append)
+        patient(site.url + path, section, MOST_BYTES, loopback, sleep=pauses.append)
     assert caught.value.reason is Reason.DOWNLOAD_FAILED
     assert len(site.asked) == 2
     assert len(pauses) == 1
@@ -218,7 +209,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(site: Site, monkeyp
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", _to_literal)  # the real one resolves even what is an address
-    assert fetch(f"http://pictures.example:{port}/image/4", LIMITS, loopback) == data.picture(4)
+    assert fetch(f"http://pictures.example:{port}/image/4", POLITE, MOST_BYTES, loopback) == data.picture(4)
     assert site.asked[-1][1]["Host"] == f"pictures.example:{port}"
     assert next(answers, None) is None
 
@@ -235,7 +226,7 @@ def test_a_name_with_a_public_and_a_private_address_is_refused(monkeypatch: pyte
     both = [(2, 1, 6, "", ("93.184.215.14", 80)), (2, 1, 6, "", ("192.168.0.7", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
     with pytest.raises(ImageProblem, match=r"leads to 192\.168\.0\.7"):
-        fetch("http://both.example/x.png", LIMITS, public)
+        fetch("http://both.example/x.png", POLITE, MOST_BYTES, public)
 
 
 @pytest.mark.parametrize(
@@ -259,13 +250,13 @@ def test_production_allows_public_addresses_on_web_ports_only() -> None:
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "http://", "//x/y", "http://x:0/", "http://x:y/"])
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ImageProblem) as caught:
-        fetch(url, LIMITS, public)
+        fetch(url, POLITE, MOST_BYTES, public)
     assert caught.value.reason is Reason.ADDRESS_REFUSED
 
 
 def test_loopback_is_refused_in_production(site: Site) -> None:
     with pytest.raises(ImageProblem, match="leads to 127"):
-        fetch(site.url + "/image/1", LIMITS, public)
+        fetch(site.url + "/image/1", POLITE, MOST_BYTES, public)
     assert not site.asked
 
 
@@ -287,8 +278,8 @@ def test_one_host_is_asked_by_few_at_a_time_while_others_go_on() -> None:
         return job
 
     jobs = [f"a{n}" for n in range(20)] + ["b0"]
-    politely = PoliteFetcher[str, str](Download(concurrency=8, per_host=1, pause_seconds=0.0), lambda job: job[0], work)
-    assert sorted(result for _, result in politely.run(jobs)) == sorted(jobs)
+    fetched = fetch_all(jobs, Download(concurrency=8, per_host=1, pause_seconds=0.0), lambda job: job[0], work)
+    assert sorted(result for _, result in fetched) == sorted(jobs)
     assert most == {"a": 1, "b": 1}
 
 
@@ -297,7 +288,7 @@ def test_a_failing_job_is_raised_and_does_not_hang() -> None:
         raise TryAgain("no") if job == 3 else ValueError(job)
 
     with pytest.raises((TryAgain, ValueError)):
-        list(PoliteFetcher[int, int](Download(pause_seconds=0), str, work).run(range(50)))
+        list(fetch_all(range(50), Download(pause_seconds=0), str, work))
 
 
 def pixmo_rows(folder: Path, rows: list[tuple[object, object]]) -> Path:
@@ -366,9 +357,9 @@ def test_a_torn_index_line_costs_one_fetch_and_no_error(site: Site, tmp_path: Pa
 @pytest.mark.parametrize("name", ["length", "retry", "bracket", "port", "nothing", "latin", "label", "scheme"])
 def test_a_header_that_nobody_expects_costs_its_own_picture(site: Site, name: str) -> None:
     with pytest.raises((ImageProblem, TryAgain)) as caught:
-        fetch(f"{site.url}/header/{name}", LIMITS, loopback)
+        fetch(f"{site.url}/header/{name}", POLITE, MOST_BYTES, loopback)
     assert len(str(caught.value)) < 200
 
 
 def test_a_length_that_is_no_number_is_none(site: Site) -> None:
-    assert fetch(f"{site.url}/header/turkish", LIMITS, loopback) == data.picture(1)
+    assert fetch(f"{site.url}/header/turkish", POLITE, MOST_BYTES, loopback) == data.picture(1)

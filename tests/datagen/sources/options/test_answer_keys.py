@@ -8,7 +8,6 @@ import pytest
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import ParseError, SourceError
-from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage
 from capcurriculum.run import writing
 from datagen.sources import gather
@@ -171,13 +170,13 @@ def test_the_choice_is_printed_recorded_and_shown_by_a_dry_run(
     source = {"kind": "problems", "path": str(tmp_path / "p"), "columns": {"options": "options"}, "source": "fruit"}
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", perception=None, text={"source": source})
     with writing(wanted) as run:
-        gather.gather(run, wanted, Display())
+        gather.gather(gather.setting(run, wanted))
     assert "keys of options are one_based, as its rows show" in " ".join(capsys.readouterr().err.split())
     for _ in range(2):  # also when the source is not read again
         (declared,) = json.loads((run.path / "sources.json").read_text())["sources"]
         assert declared["keys"] == "one_based"
         with writing(wanted) as run:
-            gather.gather(run, wanted, Display())
+            gather.gather(gather.setting(run, wanted))
     file = tmp_path / "recipe.yaml"
     file.write_text(recipe.dump(wanted), encoding="utf-8")
     assert cli.main(["build", str(file), "--dry-run"]) == 0

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny_models
+from tests.support.installed import needs
 from training.on_verl import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-pytest.importorskip("verl")
+needs("verl", extra="train")
 
 
 def told(part: str, checkpoint: Path, how: str) -> str:

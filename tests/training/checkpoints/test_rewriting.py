@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from training.checkpoints import export, merging, rounding
+from training.checkpoints import export, rewriting
 
 
 def test_small_updates_survive_on_the_mean_where_rounding_to_nearest_loses_them_all() -> None:
@@ -17,7 +17,7 @@ def test_small_updates_survive_on_the_mean_where_rounding_to_nearest_loses_them_
     parent = parent[parent.abs() > 0.008]  # whose neighbours in bfloat16 are 0.00006 away or more
     learned = parent.float() + 1e-5
     assert torch.equal(learned.to(torch.bfloat16), parent)
-    moved = rounding.rounded(learned, random).float() - parent.float()
+    moved = rewriting.rounded(learned, random).float() - parent.float()
     assert float(moved.mean()) == pytest.approx(1e-5, rel=0.05)
     assert 0.02 < float((moved != 0).float().mean()) < 0.3
 
@@ -26,11 +26,11 @@ def test_values_that_bfloat16_has_and_those_that_are_not_finite_stay() -> None:
     random = torch.Generator().manual_seed(0)
     values = torch.tensor([0.0, -0.0, 1.0, -0.0078125, 3.0e38, float("inf"), -float("inf")])
     exact = values.to(torch.bfloat16).float()
-    assert torch.equal(rounding.rounded(exact, random).float(), exact)
-    assert torch.isnan(rounding.rounded(torch.tensor([float("nan")]), random)).all()
+    assert torch.equal(rewriting.rounded(exact, random).float(), exact)
+    assert torch.isnan(rewriting.rounded(torch.tensor([float("nan")]), random)).all()
     largest = torch.tensor([torch.finfo(torch.float32).max])  # up would be infinite
-    assert rounding.rounded(largest, random).shape == (1,)
-    negative = rounding.rounded(torch.full((1000,), -1.001), random).float()
+    assert rewriting.rounded(largest, random).shape == (1,)
+    negative = rewriting.rounded(torch.full((1000,), -1.001), random).float()
     assert set(negative.tolist()) <= {-1.0, -1.0078125}
 
 
@@ -44,11 +44,11 @@ def test_files_keep_their_names_and_the_same_weights_give_the_same_bytes(tmp_pat
         "metadata": {"total_size": 1, "kept": 2},
         "weight_map": dict.fromkeys(weights, "model-00001-of-00001.safetensors"),
     }
-    (source / merging.INDEX).write_text(json.dumps(index))
+    (source / rewriting.INDEX).write_text(json.dumps(index))
     made = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        total = rounding.round_folder(source, tmp_path / name)
+        total = rewriting.rewrite(source, tmp_path / name, dtype="bfloat16")
         made.append((tmp_path / name / "model-00001-of-00001.safetensors").read_bytes())
     assert made[0] == made[1]
     with safe_open(tmp_path / "one" / "model-00001-of-00001.safetensors", framework="pt") as file:
@@ -56,7 +56,7 @@ def test_files_keep_their_names_and_the_same_weights_give_the_same_bytes(tmp_pat
     assert [found[name].dtype for name in ("a", "b", "c")] == [torch.bfloat16, torch.int64, torch.bfloat16]
     assert torch.equal(found["c"], weights["c"])
     assert (found["a"].float() - weights["a"]).abs().max() < 0.04
-    said = json.loads((tmp_path / "one" / merging.INDEX).read_text())
+    said = json.loads((tmp_path / "one" / rewriting.INDEX).read_text())
     assert said["metadata"] == {"total_size": total, "kept": 2}
     assert total == 64 * 8 * 2 + 4 * 8 + 3 * 2
 

@@ -1,6 +1,6 @@
-"""How a set came about, from its run: funnel, models and what they did, prompts, what asking has cost.
+"""The provenance of a set, from its run: funnel, models with their roles, prompts, and costs.
 
-A run that was downloaded has stage files and nothing else; then there is nothing to tell, and the card says so.
+A downloaded run has stage files only, and therefore none of these.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,9 +22,9 @@ from filters.rules.auditor import AuditorSection
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A model of the recipe, what it was asked for, and how its replies were drawn (None: by the asker's own rule).
+    """A model of the recipe, its role, and its sampling (None: that of the filter).
 
-    `asked_with` is what else it was told, by the recipe's keys; see `ModelSection.asked_with`.
+    `asked_with` are further settings of its requests; see `ModelSection.asked_with`.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt by the digest that the run recorded; `text` is "" where this version words it differently."""
+    """A prompt with the digest recorded by the run; `text` is "" if this version has another text."""
 
     name: str
     digest: str
@@ -46,21 +46,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one step with one model took; `money` is None without prices in the recipe."""
+    """The spend of one step with one model; `money` is None without prices in the recipe."""
 
     spend: Spend
     money: float | None
 
 
 def funnel_lines(run: Run, stages: Iterable[str]) -> list[FunnelLine]:
-    """The funnel of some stages, in their order.
-
-    Raises:
-        RunError: the run's tables are damaged.
-    """
-    wanted = list(stages)
+    """The funnel of some stages, in their order; raises `RunError` if the run's tables are damaged."""
     if not (run.path / "recipe.yaml").is_file():
-        return []  # what was downloaded has no ledger
+        return []  # a downloaded run
     try:
         lines = funnel.lines(run)
     except (pl.exceptions.PolarsError, duckdb.Error) as error:
@@ -68,16 +63,16 @@ def funnel_lines(run: Run, stages: Iterable[str]) -> list[FunnelLine]:
             f"The tables of {run.path} are damaged ({' '.join(str(error).split())}); remove the shard it names and "
             "build again."
         ) from error
-    return [line for stage in wanted for line in lines if line.stage == stage]
+    return [line for stage in stages for line in lines if line.stage == stage]
 
 
 def captioned(recipe: Recipe, stages: Iterable[str]) -> Mapping[str, Any]:
-    """Those of the stages whose questions a teacher wrote from captions, by name, with their sections."""
+    """Stage -> its section of the recipe, for stages whose questions a teacher wrote from captions."""
     return {stage: recipe.captioned[stage] for stage in stages if stage in recipe.captioned}
 
 
 def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:
-    """Who wrote, probed, audited and rolled out, in the order of the road."""
+    """The models with their roles, in the order of the build."""
     asked: list[tuple[str, str, Any]] = []
     for section in captioned(recipe, stages).values():
         asked.append((section.teacher.model, "teacher: writes questions", section.teacher.sampling))
@@ -97,17 +92,8 @@ def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:
     return found
 
 
-def about(run: Run) -> Mapping[str, Any]:
-    """The run's `run.json`: versions, seed, prompts. Empty where there is none.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    return run.about()
-
-
 def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]) -> list[Prompt]:
-    """The prompts that rows of these stages met, by what the run recorded of them."""
+    """The prompts of these stages, with the digests in the run's `facts` (`run.json`)."""
     sections = captioned(recipe, stages)
     names = ["system"]
     for section in sections.values():
@@ -120,22 +106,22 @@ def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]
     known = set(prompts.names())
     found = []
     for name in dict.fromkeys(names):
-        said = str(recorded.get(name, ""))
-        same = name in known and said == prompts.digest(name)
-        found.append(Prompt(name, said, prompts.source(name) if same else ""))
+        digest = str(recorded.get(name, ""))
+        same = name in known and digest == prompts.digest(name)
+        found.append(Prompt(name, digest, prompts.source(name) if same else ""))
     return found
 
 
 def _auditors(section: AuditorSection) -> list[str]:
-    """The prompts of an auditor; one that answers gets those of a solver."""
+    """The prompts of an auditor; one that answers questions has those of a solver."""
     if section.reader:
-        own = [] if section.instruction else ["describe"]
-        return [*own, "reader" if section.reader.may_pass else "caption_arm"]
+        describe = [] if section.instruction else ["describe"]
+        return [*describe, "reader" if section.reader.may_pass else "caption_arm"]
     return ["auditor"] if section.mode == "judge" else []
 
 
 def costs(run: Run, recipe: Recipe) -> list[Cost]:
-    """What the whole run's asking has cost."""
+    """The spend of the whole run, by step and model."""
     found = []
     for one in cost.spends(run):
         model = recipe.models.get(one.model)

@@ -1,7 +1,7 @@
-"""The pictures in a benchmark's cells, in the many ways that data sets write them.
+"""The images in a benchmark's cells, in the formats of data sets.
 
-VLMEvalKit's TSVs hold base64, a printed list of base64, or, to save room, the index of another row that has the same
-picture; `datasets` holds bytes; JSON lines name a file. Nothing is decoded here but base64.
+VLMEvalKit's TSVs hold base64, a printed list of base64, or the index of another row with the same image; `datasets`
+holds bytes; JSON lines name a file. Only base64 is decoded here.
 """
 
 import base64
@@ -15,8 +15,8 @@ from capcurriculum.reasons import Reason
 from datagen import image_decoding
 from datagen.image_decoding import MAX_BYTES, ImageProblem
 
-Picture = Callable[[], bytes]
-#: What VLMEvalKit takes for an index rather than for base64.
+ImageBytes = Callable[[], bytes]
+#: VLMEvalKit takes shorter texts as an index and not as base64.
 _INDEX_LENGTH = 64
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{65,}")
 _NAME = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
@@ -24,12 +24,12 @@ _NAME = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Reads cells; files that they name lie below `folder`."""
+    """A reader of cells, whose file names are relative to `folder`."""
 
     folder: Path
 
-    def pictures(self, value: object) -> Iterator[Picture]:
-        """The pictures of a cell, each to be had by a call that may raise `ImageProblem`."""
+    def images(self, value: object) -> Iterator[ImageBytes]:
+        """The images of a cell, as functions that return the file's bytes or raise `ImageProblem`."""
         match value:
             case bytes() as data:
                 yield lambda: data
@@ -39,9 +39,9 @@ class Cells:
                 yield from self._written(name)
             case list() | tuple():
                 for one in value:
-                    yield from self.pictures(one)
+                    yield from self.images(one)
 
-    def _written(self, text: str) -> Iterator[Picture]:
+    def _written(self, text: str) -> Iterator[ImageBytes]:
         if _NAME.search(text) and len(text) < 1000:
             yield lambda: image_decoding.file_bytes(image_decoding.inside(self.folder, text))
         elif text.startswith("["):
@@ -51,7 +51,7 @@ class Cells:
             yield _decoder(text.removeprefix("data:").rpartition(",")[2])
 
 
-def _decoder(text: str) -> Picture:
+def _decoder(text: str) -> ImageBytes:
     def decode() -> bytes:
         if len(text) > MAX_BYTES * 4 // 3:
             raise ImageProblem(Reason.IMAGE_TOO_LARGE, f"more than {MAX_BYTES} bytes")
