@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from cards.report import pictures as report
+from cards.report import images as report
 from curricula import images as stage_pictures
 from datagen import image_decoding, shown
 from review import images as review
@@ -42,9 +42,9 @@ def test_all_see_the_one_picture(path: Path, odd: Odd, seen: Any) -> None:
 
 @each
 def test_people_see_it_too(path: Path, odd: Odd) -> None:
-    on_page = report.small(report.Picture("p", "text", "odd"), {"text": path.parent})
+    ((_, on_page),) = report.each([report.RowImage("p", "text", "odd")], {"text": path.parent})
     in_review = review.picture(path.parent, "odd").data
-    for data in (on_page or b"", in_review):
+    for data in (on_page, in_review):
         with Image.open(io.BytesIO(data)) as image:
             near = np.abs(np.asarray(image.convert("RGB"), dtype=int) - np.asarray(odd[2], dtype=int))
         assert near.mean() < 12  # they are small and lossy

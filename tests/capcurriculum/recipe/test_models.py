@@ -14,7 +14,7 @@ from capcurriculum.recipe import Recipe, differences
 from capcurriculum.recipe.auditor import AuditSection, identity
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import digest
-from cards.dataset import parts, road
+from cards.dataset import parts, provenance
 from hub.publish.redact import published
 from tests.support import card_runs, worlds
 
@@ -196,7 +196,7 @@ def test_a_card_says_how_models_were_asked_and_nothing_of_headers(tmp_path: Path
     assert not any(secret in text for secret in ("X-Team", "PRIVATE_NAME", "hf_abc", "alice"))
     assert shown.models["one"].extra_body == {"weights": 1, "note": "redacted", "python": ["x"]}
     assert shown.models["teacher"].asked_with == O_SERIES
-    rows = parts.roles(road.roles(shown, ["perception"])).splitlines()
+    rows = parts.roles(provenance.roles(shown, ["perception"])).splitlines()
     (teacher,) = (row for row in rows if "writes questions" in row)
     assert 'at most 512 tokens; asked with `{"reasoning_effort": "low", "max_completion_tokens": 8000' in teacher
     assert "asked with" not in next(row for row in rows if "rollouts" in row)

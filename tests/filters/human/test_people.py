@@ -20,7 +20,7 @@ from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import LETTERS, Question
 from capcurriculum.run import Run, writing
-from cards.report.fates import chosen, fates
+from cards.report.fates import Snapshot, chosen, fates
 from cards.report.records import records
 from curricula import make
 from curricula.held_out import held_out
@@ -241,8 +241,9 @@ def test_the_report_shows_the_key_that_holds_and_what_replies_are_worth_under_it
         update={"filters": tuple(f for f in world.recipe.filters if f.name != "perception")}
     )
     row = rebuilt(world, wanted)[question.question_id]
-    shown = chosen(fates(world.run, wanted), 1000, wanted.taught)
-    found = {r.index["id"]: r for r in records(world.run, wanted, shown.rows)}
+    snapshot = Snapshot.of(world.run)
+    shown = chosen(fates(snapshot), 1000, wanted.taught)
+    found = {r.index["id"]: r for r in records(snapshot, shown.rows)}
     record = found.pop(question.question_id)
     assert (record.detail["key"], record.detail["written"], record.index["key"]) == (new, question.answer, new)
     rollouts = [answer for answer in record.detail["answers"] if answer[0] == "rollout"]
