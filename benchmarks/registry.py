@@ -260,6 +260,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "kill_lost_rows": Benchmark(
         kills.lost_rows, "rows", 0, "lower", "lost, doubled or changed by 20 kills, ten of them inside a flush"
     ),
+    "kill_repeated_answers": Benchmark(
+        kills.repeated_answers,
+        "requests",
+        100,
+        "lower",
+        "sent twice when a build of 1,000 captions with 64 in flight is killed (-9) half-way",
+    ),
     "resume_seconds": Benchmark(
         resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"
     ),

@@ -20,6 +20,7 @@ from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.run import Run
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -230,9 +231,10 @@ class Solver:
         found = graded(item.question, response, item.order)
         return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
 
-    def append(self, rows: Sequence[Answer]) -> None:
-        """Append answers as one shard."""
-        self.run.answers.append(rows)
+    @property
+    def table(self) -> Table[Answer]:
+        """Where the rows go."""
+        return self.run.answers
 
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:

@@ -4,15 +4,14 @@ The turns, the request and the grade are those of rollouts and rewards (`datagen
 rate means. A reply is on disk as soon as it is there, and what is there is never asked again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcurriculum import prompts
+from capcurriculum import journal, prompts
 from capcurriculum.errors import EngineError, EvaluationError
 from capcurriculum.rows import Message, Outcome, Question, Request, Response, Sampling, digest
 from capcurriculum.run import Run
-from capcurriculum.tables import Journal
+from capcurriculum.tables import Table
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard
@@ -53,8 +52,8 @@ class Asked:
 class Asking:
     """The samples of one benchmark for one model, as `ask_missing` takes them."""
 
-    def __init__(self, work: Work, entry: Entry, asked: Asked, benchmark: Benchmark, journal: Journal[Sample]) -> None:
-        self.folder, self.asked, self.benchmark, self.journal = work.folder, asked, benchmark, journal
+    def __init__(self, work: Work, entry: Entry, asked: Asked, benchmark: Benchmark) -> None:
+        self.folder, self.asked, self.benchmark = work.folder, asked, benchmark
         self.begun = work.begun(asked.target, entry, NAME, asked.setup, benchmark.digest, len(benchmark.items))
         self.known: dict[str, Sample] = {}
         self.remember(work.folder)
@@ -80,15 +79,15 @@ class Asking:
         return Request.make(self.asked.setup, turns, self.asked.sampling, images=shown)
 
     def row(self, item: Item, response: Response) -> Sample:
-        """The graded reply, written down."""
+        """The graded reply."""
         row = self._row(item, response, graded(_question(item), response))
-        self.journal.note(row)
         self.known[item.sample] = row
         return row
 
-    def append(self, rows: Sequence[Sample]) -> None:
-        """Write one shard."""
-        self.journal.shelve(rows)
+    @property
+    def table(self) -> Table[Sample]:
+        """Where the rows go."""
+        return samples.table(self.folder)
 
     @property
     def missing(self) -> int:
@@ -162,10 +161,11 @@ def prepared(work: Work, target: Target) -> list[Asking]:
     if work.judge and work.judge != EXACT:
         raise EvaluationError("The own runner grades as training does, without a judge; leave out --judge.")
     sampling = Sampling(temperature=0.0, max_tokens=work.tokens(target))
-    pictures, journal = Pictures(work.folder), Journal(samples.table(work.folder))
+    journal.take_over(samples.table(work.folder))
+    pictures = Pictures(work.folder)
     asked = Asked(target, sampling)
     found = [(entry, loaded(entry, pictures, work.limit)) for entry in work.suite.benchmarks]
-    return [Asking(work, entry, asked, benchmark, journal) for entry, benchmark in found]
+    return [Asking(work, entry, asked, benchmark) for entry, benchmark in found]
 
 
 def run(work: Work, target: Target) -> list[State]:

@@ -23,6 +23,7 @@ from capcurriculum.rows import (
     Sampling,
 )
 from capcurriculum.run import Run
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -131,9 +132,10 @@ class Writing:
             self._hear(item)
         return attempt
 
-    def append(self, rows: Sequence[Attempt]) -> None:
-        """Append attempts as one shard."""
-        self.run.attempts.append(rows)
+    @property
+    def table(self) -> Table[Attempt]:
+        """Where the rows go."""
+        return self.run.attempts
 
 
 def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: Engine, display: Display) -> None:
