@@ -69,7 +69,6 @@ def flow(run: Run, recipe: Recipe, folders: Mapping[str, Path], display: Display
                         found.flush()
                 found.release()
             finally:
-                found.keep()
                 found.close()
 
 
@@ -358,7 +357,9 @@ class _Flow:
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """End the lines of progress, in the order in which they began."""
+        """Write what is ready, and end the lines of progress in the order in which they began."""
+        for part in self._parts.values():
+            part.rows.close()
         for part in self._parts.values():
             part.close()
 
