@@ -102,7 +102,7 @@ class _Model(Source):
         self.flow, self.engine = flow, engine
         self.queue: deque[tuple[_Part, Any]] = deque()
         self._waiting: dict[str, tuple[Request, list[tuple[_Part, Any]]]] = {}
-        self._seen = (0, 0)
+        self._seen = Traffic()
         super().__init__(engine, self._requests())
 
     def _requests(self) -> Iterator[Request | None]:
@@ -131,11 +131,10 @@ class _Model(Source):
 
     def _account(self, traffic: Traffic) -> None:
         """What went out since the last reply is counted where this one belongs."""
-        requests, retries = self._seen
-        now = self.engine.traffic
-        traffic.requests += now.requests - requests
-        traffic.retries += now.retries - retries
-        self._seen = (now.requests, now.retries)
+        now = replace(self.engine.traffic)
+        for name in ("requests", "retries", "hedged"):
+            setattr(traffic, name, getattr(traffic, name) + getattr(now, name) - getattr(self._seen, name))
+        self._seen = now
 
 
 class _Checks:

@@ -84,6 +84,18 @@ class Pool:
                 self.cancelled(waiting.ready.result())
             raise
 
+    @property
+    def spare(self) -> bool:
+        """Whether a lease is left that nobody waits for."""
+        out = sum(endpoint.in_flight for endpoint in self.endpoints)
+        return out < self.most and all(waiting.ready.done() for waiting in self._waiting)
+
+    def spare_lease(self, avoid: Endpoint) -> Lease | None:
+        """A spare lease for what is under way at `avoid` already, elsewhere if another endpoint is in health."""
+        now = self.clock()
+        endpoint = self._choose(avoid, now) if self.spare else None
+        return self._leased(endpoint, now) if endpoint and endpoint.breaker.closed else None
+
     def served(self, lease: Lease) -> None:
         """Return the lease after a reply, or after a refusal that concerns the request alone."""
         lease.endpoint.breaker.good(self.clock())
@@ -132,12 +144,15 @@ class Pool:
                     kept.extend(held[position + 1 :])
                     break
                 continue
-            lease = Lease(endpoint, endpoint.breaker.send(), now)
-            endpoint.leases.add(lease)
             out += 1
-            waiting.ready.set_result(lease)
+            waiting.ready.set_result(self._leased(endpoint, now))
         self._waiting = kept
         self._set_alarm(now)
+
+    def _leased(self, endpoint: Endpoint, now: float) -> Lease:
+        lease = Lease(endpoint, endpoint.breaker.send(), now)
+        endpoint.leases.add(lease)
+        return lease
 
     def _choose(self, avoid: Endpoint | None, now: float) -> Endpoint | None:
         others = [e for e in self.endpoints if e is not avoid and e.breaker.closed]

@@ -2,7 +2,8 @@
 
 The event loop runs in a thread of its own, so replies are read and failed requests repeated while the caller grades and
 writes. The caller's iterator of requests is consumed in the caller's thread, and only as far as there is room. What
-happens to one request is in `retry`, how many are in flight in `concurrency`, where they go in `endpoints`.
+happens to one request is in `retry` and `hedging`, how many are in flight in `concurrency`, and where they go in
+`endpoints`.
 """
 
 import asyncio
