@@ -30,8 +30,8 @@ from tests.support import endpoint, worlds
 KILLS, SEED = 20, 5
 FLUSH_ROWS = 16
 MOMENTS = ("half", "unnamed", "named")
-#: The build that is killed half-way: its captions, its requests to the teacher and to two solvers, a reply's delay.
-CAPTIONS, REQUESTS, DELAY_SECONDS = 1000, 5000, 0.2
+#: The build that is killed half-way: captions, requests to teacher and solvers, how many at once to each, their delay.
+CAPTIONS, REQUESTS, IN_FLIGHT, DELAY_SECONDS = 1000, 5000, 32, 0.2
 #: What a reply cost depends on which others were asked for in the same request, and so on the kills.
 COSTS = ("tokens_in", "tokens_out")
 
@@ -61,7 +61,8 @@ def lost_rows() -> float:
 def repeated_answers() -> float:
     """Requests that are sent twice when a build of 1,000 captions, a teacher and two solvers is killed half-way.
 
-    64 are in flight, so that many are lost by the kill whatever is written down. Shards are as large as ever.
+    32 are in flight to each of the three, and those are lost by the kill whatever is written down. Shards are as large
+    as ever.
     """
     server = endpoint.Endpoint(delay_seconds=DELAY_SECONDS)
     with tempfile.TemporaryDirectory() as name, endpoint.serving(server):
@@ -69,7 +70,10 @@ def repeated_answers() -> float:
         worlds.docci(folder / "docci", images=CAPTIONS)
         worlds.problems(folder / "text", count=8)
         file = folder / "killed.yaml"
-        file.write_text(recipe.dump(worlds.recipe_over(folder, server.url, name="killed")), encoding="utf-8")
+        model = {"engine": "openai", "base_urls": [server.url], "concurrency": IN_FLIGHT}
+        models = {one: model | {"model": one} for one in ("teacher", "one", "two", "policy")}
+        wanted = worlds.recipe_over(folder, server.url, name="killed", models=models)
+        file.write_text(recipe.dump(wanted), encoding="utf-8")
         command = [sys.executable, "-m", "capcurriculum.cli", "build", str(file)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while len(server.requests) < REQUESTS // 2 and process.poll() is None:

@@ -265,7 +265,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "requests",
         100,
         "lower",
-        "sent twice when a build of 1,000 captions with 64 in flight is killed (-9) half-way",
+        "sent twice when a build of 1,000 captions with 32 in flight to each of three models is killed (-9) half-way",
     ),
     "resume_seconds": Benchmark(
         resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"

@@ -23,7 +23,8 @@ from capcurriculum.render.progress import Display
 from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question, Request, Response
 from capcurriculum.run import Run
 from datagen import rollouts
-from datagen.asking.ask_missing import FLUSH_ROWS, FLUSH_SECONDS, Job, Line, Rows
+from datagen.asking import ask_missing
+from datagen.asking.ask_missing import Job, Line, Rows
 from datagen.asking.meter import Meter
 from datagen.engines.openai.engine import OpenAIEngine, Source, merged
 from datagen.engines.protocol import Traffic
@@ -150,6 +151,11 @@ class _Checks:
         """Whether no question will come."""
         return self.flow.over and not self.owed
 
+    @property
+    def busy(self) -> bool:
+        """Whether a look at a question is still to come."""
+        return bool(self.owed)
+
     def put(self, question: Question) -> None:
         """Have a question looked at."""
         self.flow.pending += 1
@@ -249,10 +255,20 @@ class _Flow:
 
         if tasks.finished(captions, writing.attempts, writing.teacher):
             return
+        if self._probed(stage):
+            written = (derive.questions(caption, writing.attempts.get(caption.caption_id, ())) for caption in captions)
+            self._recall([q for questions in written for q in questions if q.question_id not in self.admission.known])
         part = self._part("teacher", writing.teacher.model, stage, writing, len(captions))
         part.then = lambda task: ask(task.caption)
         for caption in captions:
             ask(caption)
+
+    def _recall(self, questions: Sequence[Question]) -> None:
+        """Read what was replied to questions that a killed build wrote and did not come to enter in their table."""
+        if questions:
+            self._replies |= answered(self.run, questions, AS_WRITTEN)
+            if streams(self.recipe, self.recipe.rollouts.model):
+                self._rolling().remember(questions)
 
     def _written(self, question: Question) -> None:
         """A question that the teacher wrote; those in the table were looked at before."""
@@ -344,8 +360,8 @@ class _Flow:
     def flush(self) -> None:
         """Write what is ready, if it is time."""
         if (
-            time.monotonic() - self._flushed > FLUSH_SECONDS
-            or sum(len(part.rows.ready) for part in self._parts.values()) >= FLUSH_ROWS
+            time.monotonic() - self._flushed > ask_missing.FLUSH_SECONDS
+            or sum(len(part.rows.ready) for part in self._parts.values()) >= ask_missing.FLUSH_ROWS
         ):
             self.keep()
 

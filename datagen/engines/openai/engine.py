@@ -137,6 +137,11 @@ class Source:
         """Whether nothing more will come."""
         return self._groups is None and not self.owed
 
+    @property
+    def busy(self) -> bool:
+        """Whether an event will come: a response, or the end of a group, which comes after its last response."""
+        return bool(self.owed or self._unfinished)
+
     def fill(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
         """Take requests until the engine has no room, or the iterator has none right now."""
         while self._groups is not None and self._unfinished < self._engine.room():
@@ -179,17 +184,18 @@ def merged(sources: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
         while True:
             for source in sources:
                 source.fill(events)
-            if not any(source.owed for source in sources):
-                if all(source.ended for source in sources):
-                    return
+            if all(source.ended for source in sources):
+                return
+            if not any(source.busy for source in sources):
                 raise RuntimeError("the iterator of requests gave None while every request was answered")
             response = None
-            while response is None:
+            while response is None and any(source.busy for source in sources):
                 source, event = events.get()
                 response = source.take(event)
                 if response is None:
                     source.fill(events)
-            yield source, response
+            if response is not None:
+                yield source, response
     finally:
         for source in sources:
             source.close()
