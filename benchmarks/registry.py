@@ -312,6 +312,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "client_cpu_ms_per_request": Benchmark(
         client.cpu_ms_per_request, "ms", None, "lower", "CPU time of the client process, the same requests"
     ),
+    "client_tail_seconds": Benchmark(
+        client.tail_seconds,
+        "s",
+        5,
+        "lower",
+        "last 64 of 2,000 rows of 0.5 s, where one request in a hundred takes 20 s",
+    ),
     "review_push_rows_per_s": Benchmark(
         review_server.rows_per_s, "1/s", 7, "higher", "2,000 records with pictures to a real Argilla on this machine"
     ),

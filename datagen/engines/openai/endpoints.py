@@ -6,7 +6,7 @@ keeps the bodies alive down to what is really in flight.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,9 +92,10 @@ class Pool:
 
     def spare_lease(self, avoid: Endpoint) -> Lease | None:
         """A spare lease for what is under way at `avoid` already, elsewhere if another endpoint is in health."""
-        now = self.clock()
-        endpoint = self._choose(avoid, now) if self.spare else None
-        return self._leased(endpoint, now) if endpoint and endpoint.breaker.closed else None
+        healthy = [endpoint for endpoint in self.endpoints if endpoint.breaker.closed]
+        others = [endpoint for endpoint in healthy if endpoint is not avoid] or healthy
+        endpoint = _least_loaded(one for one in others if one.in_flight < one.pace.limit) if self.spare else None
+        return self._leased(endpoint, self.clock()) if endpoint else None
 
     def served(self, lease: Lease) -> None:
         """Return the lease after a reply, or after a refusal that concerns the request alone."""
@@ -157,8 +158,7 @@ class Pool:
     def _choose(self, avoid: Endpoint | None, now: float) -> Endpoint | None:
         others = [e for e in self.endpoints if e is not avoid and e.breaker.closed]
         candidates = others if avoid is not None and others else self.endpoints
-        free = [e for e in candidates if e.in_flight < e.pace.limit and e.breaker.allows(now)]
-        return min(free, key=lambda e: e.in_flight / e.pace.limit, default=None)
+        return _least_loaded(e for e in candidates if e.in_flight < e.pace.limit and e.breaker.allows(now))
 
     def _set_alarm(self, now: float) -> None:
         if self._alarm is not None:
@@ -168,3 +168,7 @@ class Pool:
         if self._waiting and opening:
             delay = max(0.0, min(opening) - now) + 0.001
             self._alarm = asyncio.get_running_loop().call_later(delay, self._hand_out)
+
+
+def _least_loaded(endpoints: Iterable[Endpoint]) -> Endpoint | None:
+    return min(endpoints, key=lambda e: e.in_flight / e.pace.limit, default=None)
