@@ -16,7 +16,10 @@ from typing import Any, Generic
 
 import polars as pl
 
-from capcurriculum.tables import Row, Table, plain, whole
+from capcurriculum.tables import Row, Table, whole
+
+#: Tuples become lists. It runs for every reply, so what `json.dumps` looks for anew each time is found once.
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 class Journal(Generic[Row]):
@@ -25,17 +28,19 @@ class Journal(Generic[Row]):
     def __init__(self, table: Table[Row]) -> None:
         self.table = table
         self.path: Path | None = None
+        self._names = _columns(table.record)
+        self._values = attrgetter(*self._names)
         self._file: io.FileIO | None = None
         self._waiting = False
 
     def note(self, rows: Iterable[Row]) -> None:
         """Write rows down."""
         for row in rows:
-            line = json.dumps(plain(row)).encode("ascii") + b"\n"
+            line = (_encode(dict(zip(self._names, self._values(row), strict=True))) + "\n").encode("ascii")
             file = self._file = self._file or self._begun()
             self._waiting = True
-            while line:  # a disk that gets full takes a part first
-                line = line[file.write(line) :]
+            while (taken := file.write(line)) < len(line):  # a disk that gets full takes a part first
+                line = line[taken:]
 
     def shelve(self, rows: Iterable[Row]) -> None:
         """Make these rows a shard; all that was noted must be among them."""
@@ -85,7 +90,7 @@ def take_over(table: Table[Row], *, everyone: bool = False) -> int:
     """
     if not (journals := left(table, everyone=everyone)):
         return 0
-    names = getattr(table.record, "KEY", None) or tuple(_columns(table.record))
+    names = getattr(table.record, "KEY", None) or _columns(table.record)
     key, about = attrgetter(*names), attrgetter(names[0])
     noted = [_rows(path, table.record) for path in journals]
     subjects = {about(row) for rows in noted for row in rows}

@@ -89,7 +89,7 @@ class Table(Generic[Row]):
 
     def append(self, rows: Iterable[Row]) -> int:
         """Write `rows` as one new shard and return how many there were; no rows, no shard."""
-        values = [plain(row) for row in rows]
+        values = [_plain(row) for row in rows]
         if not values:
             return 0
         table = _written(values, arrow_schema(self.record))
@@ -241,7 +241,6 @@ def whole(value: object) -> object:
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 
-def plain(row: object) -> dict[str, object]:
-    """The columns of a record, tuples as lists."""
+def _plain(row: object) -> dict[str, object]:
     fields = dataclasses.fields(typing.cast("typing.Any", row))
     return {f.name: list(v) if isinstance(v := getattr(row, f.name), tuple) else v for f in fields}

@@ -86,16 +86,13 @@ class Hedging:
             return won
         finally:
             wanted.task = None
-            await self._leave(wanted)
-
-    async def _leave(self, wanted: Wanted) -> None:
-        del self._flying[wanted]
-        if not self._flying and self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if wanted.hedge and not wanted.hedge.done():
-            wanted.hedge.cancel()
-            await asyncio.wait({wanted.hedge})
+            del self._flying[wanted]
+            if not self._flying and self._timer:
+                self._timer.cancel()
+                self._timer = None
+            if wanted.hedge and not wanted.hedge.done():
+                wanted.hedge.cancel()
+                await asyncio.wait({wanted.hedge})
 
     def _look(self) -> None:
         """Hedge what is late, the oldest first."""
