@@ -129,6 +129,7 @@ class Source:
         self._groups: Iterator[Group | None] | None = grouped(requests, engine.section.max_n)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unfinished = 0
+        self._told_to_wait = False
         #: Responses that are still to come.
         self.owed = 0
 
@@ -144,12 +145,17 @@ class Source:
 
     def fill(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
         """Take requests until the engine has no room, or the iterator has none right now."""
-        while self._groups is not None and self._unfinished < self._engine.room():
+        self._told_to_wait = False
+        self.go_on(events)
+
+    def go_on(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
+        """The same when a group has ended, unless the iterator had none: no response was consumed since."""
+        while self._groups is not None and not self._told_to_wait and self._unfinished < self._engine.room():
             group = next(self._groups, ())
             if group == ():
                 self._groups = None
             elif group is None:
-                return
+                self._told_to_wait = True
             else:
                 self.owed += len(group)
                 self._unfinished += self._engine.submit(group, lambda event: events.put((self, event)), self._tasks)
@@ -193,7 +199,7 @@ def merged(sources: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
                 source, event = events.get()
                 response = source.take(event)
                 if response is None:
-                    source.fill(events)
+                    source.go_on(events)
             if response is not None:
                 yield source, response
     finally:
