@@ -260,6 +260,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "kill_lost_rows": Benchmark(
         kills.lost_rows, "rows", 0, "lower", "lost, doubled or changed by 20 kills, ten of them inside a flush"
     ),
+    "kill_repeated_answers": Benchmark(
+        kills.repeated_answers,
+        "requests",
+        100,
+        "lower",
+        "sent twice when a build of 1,000 captions with 32 in flight to each of three models is killed (-9) half-way",
+    ),
     "resume_seconds": Benchmark(
         resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"
     ),
@@ -304,6 +311,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_cpu_ms_per_request": Benchmark(
         client.cpu_ms_per_request, "ms", None, "lower", "CPU time of the client process, the same requests"
+    ),
+    "client_tail_seconds": Benchmark(
+        client.tail_seconds,
+        "s",
+        5,
+        "lower",
+        "last 64 of 2,000 rows of 0.5 s, where one request in a hundred takes 20 s",
     ),
     "review_push_rows_per_s": Benchmark(
         review_server.rows_per_s, "1/s", 7, "higher", "2,000 records with pictures to a real Argilla on this machine"

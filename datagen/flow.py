@@ -20,7 +20,8 @@ from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question, Request, Response
 from datagen import rollouts
-from datagen.asking.ask_missing import FLUSH_ROWS, FLUSH_SECONDS, Job, Line, Rows
+from datagen.asking import ask_missing
+from datagen.asking.ask_missing import Job, Line, Rows
 from datagen.asking.meter import Meter
 from datagen.engines.openai.engine import OpenAIEngine, Source, merged
 from datagen.engines.protocol import Traffic
@@ -67,7 +68,6 @@ def flow(at: Setting, admission: Admission) -> None:
                         found.flush()
                 found.release()
             finally:
-                found.keep()
                 found.close()
 
 
@@ -101,7 +101,7 @@ class _Model(Source):
         self.flow, self.engine = flow, engine
         self.queue: deque[tuple[_Part, Any]] = deque()
         self._waiting: dict[str, tuple[Request, list[tuple[_Part, Any]]]] = {}
-        self._seen = (0, 0)
+        self._seen = Traffic()
         super().__init__(engine, self._requests())
 
     def _requests(self) -> Iterator[Request | None]:
@@ -130,11 +130,10 @@ class _Model(Source):
 
     def _account(self, traffic: Traffic) -> None:
         """What went out since the last reply is counted where this one belongs."""
-        requests, retries = self._seen
-        now = self.engine.traffic
-        traffic.requests += now.requests - requests
-        traffic.retries += now.retries - retries
-        self._seen = (now.requests, now.retries)
+        now = replace(self.engine.traffic)
+        for name in ("requests", "retries", "hedged"):
+            setattr(traffic, name, getattr(traffic, name) + getattr(now, name) - getattr(self._seen, name))
+        self._seen = now
 
 
 class _Checks:
@@ -149,6 +148,11 @@ class _Checks:
     def ended(self) -> bool:
         """Whether no question will come."""
         return self.flow.over and not self.owed
+
+    @property
+    def busy(self) -> bool:
+        """Whether a look at a question is still to come."""
+        return bool(self.owed)
 
     def put(self, question: Question) -> None:
         """Have a question looked at."""
@@ -241,10 +245,20 @@ class _Flow:
 
         if tasks.finished(captions, writing.attempts, writing.teacher):
             return
+        if self._probed(stage):
+            written = (derive.questions(caption, writing.attempts.get(caption.caption_id, ())) for caption in captions)
+            self._recall([q for questions in written for q in questions if q.question_id not in self.admission.known])
         part = self._part("teacher", writing.teacher.model, stage, writing, len(captions))
         part.then = lambda task: ask(task.caption)
         for caption in captions:
             ask(caption)
+
+    def _recall(self, questions: Sequence[Question]) -> None:
+        """Read what was replied to questions that a killed build wrote and did not come to enter in their table."""
+        if questions:
+            self._replies |= answered(self.run, AS_WRITTEN, among(questions))
+            if streams(self.recipe, self.recipe.rollouts.model):
+                self._rolling().remember(questions)
 
     def _written(self, question: Question) -> None:
         """A question that the teacher wrote; those in the table were looked at before."""
@@ -334,8 +348,8 @@ class _Flow:
     def flush(self) -> None:
         """Write what is ready, if it is time."""
         if (
-            time.monotonic() - self._flushed > FLUSH_SECONDS
-            or sum(len(part.rows.ready) for part in self._parts.values()) >= FLUSH_ROWS
+            time.monotonic() - self._flushed > ask_missing.FLUSH_SECONDS
+            or sum(len(part.rows.ready) for part in self._parts.values()) >= ask_missing.FLUSH_ROWS
         ):
             self.keep()
 
@@ -346,7 +360,9 @@ class _Flow:
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """End the lines of progress, in the order in which they began."""
+        """Write what is ready, and end the lines of progress in the order in which they began."""
+        for part in self._parts.values():
+            part.rows.close()
         for part in self._parts.values():
             part.close()
 

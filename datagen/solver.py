@@ -18,6 +18,7 @@ import polars as pl
 from capcurriculum import answers, prompts
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -225,9 +226,10 @@ class Solver:
         found = graded(item.question, response, item.order)
         return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
 
-    def append(self, rows: Sequence[Answer]) -> None:
-        """Append answers as one shard."""
-        self.at.run.answers.append(rows)
+    @property
+    def table(self) -> Table[Answer]:
+        """Where the rows go."""
+        return self.at.run.answers
 
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:

@@ -92,7 +92,7 @@ def status(run: Run, console: Console) -> None:
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
     if spent := spends(run):
-        numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
+        numbers = ("replies", "requests", "retries", "hedged", "tokens in", "tokens out", "seconds", "engine seconds")
         console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
     for name, files in query.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)

@@ -2,7 +2,8 @@
 
 The event loop runs in a thread of its own, so replies are read and failed requests repeated while the caller grades and
 writes. The caller's iterator of requests is consumed in the caller's thread, and only as far as there is room. What
-happens to one request is in `retry`, how many are in flight in `concurrency`, where they go in `endpoints`.
+happens to one request is in `retry` and `hedging`, how many are in flight in `concurrency`, and where they go in
+`endpoints`.
 """
 
 import asyncio
@@ -114,6 +115,7 @@ class Source:
         self._groups: Iterator[Group | None] | None = grouped(requests, engine.section.max_n)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unfinished = 0
+        self._told_to_wait = False
         #: Responses that are still to come.
         self.owed = 0
 
@@ -122,14 +124,24 @@ class Source:
         """Whether nothing more will come."""
         return self._groups is None and not self.owed
 
+    @property
+    def busy(self) -> bool:
+        """Whether an event will come: a response, or the end of a group, which comes after its last response."""
+        return bool(self.owed or self._unfinished)
+
     def fill(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
         """Take requests until the engine has no room, or the iterator has none right now."""
-        while self._groups is not None and self._unfinished < self._engine.room():
+        self._told_to_wait = False
+        self.go_on(events)
+
+    def go_on(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
+        """The same when a group has ended, unless the iterator had none: no response was consumed since."""
+        while self._groups is not None and not self._told_to_wait and self._unfinished < self._engine.room():
             group = next(self._groups, ())
             if group == ():
                 self._groups = None
             elif group is None:
-                return
+                self._told_to_wait = True
             else:
                 self.owed += len(group)
                 self._unfinished += self._engine.submit(group, lambda event: events.put((self, event)), self._tasks)
@@ -164,17 +176,18 @@ def merged(sources: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
         while True:
             for source in sources:
                 source.fill(events)
-            if not any(source.owed for source in sources):
-                if all(source.ended for source in sources):
-                    return
+            if all(source.ended for source in sources):
+                return
+            if not any(source.busy for source in sources):
                 raise RuntimeError("the iterator of requests gave None while every request was answered")
             response = None
-            while response is None:
+            while response is None and any(source.busy for source in sources):
                 source, event = events.get()
                 response = source.take(event)
                 if response is None:
-                    source.fill(events)
-            yield source, response
+                    source.go_on(events)
+            if response is not None:
+                yield source, response
     finally:
         for source in sources:
             source.close()
