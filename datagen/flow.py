@@ -69,6 +69,7 @@ def flow(at: Setting, admission: Admission) -> None:
                 found.release()
             finally:
                 found.close()
+            found.conclude()
 
 
 class _Part:
@@ -87,9 +88,12 @@ class _Part:
         finished, self.finished = self.finished, 0
         return finished
 
-    def close(self) -> None:
-        """End the line, and say what went wrong."""
+    def end(self) -> None:
+        """End the line."""
         self._step.__exit__(None, None, None)
+
+    def conclude(self) -> None:
+        """Say how many replies brought nothing."""
         for sentence in self.job.heard.closing(self.line.name):
             self.line.display.note(sentence)
 
@@ -364,7 +368,12 @@ class _Flow:
         for part in self._parts.values():
             part.rows.close()
         for part in self._parts.values():
-            part.close()
+            part.end()
+
+    def conclude(self) -> None:
+        """Say what went wrong in the flow, which is over."""
+        for part in self._parts.values():
+            part.conclude()
 
     def release(self) -> None:
         """All is asked: rows that were held back are ready."""

@@ -24,6 +24,7 @@ from datagen import engines
 from datagen.engines.protocol import Traffic
 from datagen.option_rotation import rotated, written
 from datagen.probe import Needs, partners, swaps
+from datagen.setting import Setting
 from datagen.solver import graded, messages
 from datagen.undecided import in_control
 from filters import pipeline
@@ -79,7 +80,8 @@ def test_one_image_has_no_partner(tmp_path: Path) -> None:
 def test_each_arm_shows_what_its_name_says(tmp_path: Path) -> None:
     own = question("i")
     wanted = worlds.recipe_over(tmp_path, "http://127.0.0.1:1/v1", {"stop": "never", "other_order": True})
-    items = Needs(run_with(tmp_path, "i", "j"), wanted, "perception").following(own, {}, "one")
+    at = Setting(run_with(tmp_path, "i", "j"), wanted, {}, Display())
+    items = Needs(at, "perception").following(own, {}, "one")
     arms = wanted.captioned["perception"].probe.arms
     assert [(item.arm, item.order) for item in items] == [(arm, order) for order in (0, 1) for arm in arms]
     assert {item.shown.path for item in items if item.shown} == {"j.png"}
