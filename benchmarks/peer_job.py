@@ -17,11 +17,19 @@ from pathlib import Path
 import yaml
 
 from benchmarks.job_stub import Plan, serving, truth
-from capcurriculum.run import Run
+from capcurriculum.recipe.filter_section import Phase
+from capcurriculum.render.progress import Display
+from capcurriculum.run import Run, writing
+from datagen.flow import Admission, flow
+from datagen.probe import probe
+from datagen.sources import gather
+from datagen.teacher.write import write_questions
+from filters import pipeline
 from tests.support import worlds
 
 CAPTIONS, CONCURRENCY = 1000, 64
 HANGS = Plan(hang=0.01)
+ONE = {"model": "one", "k": 1}
 
 
 def wall_ratio() -> float:
@@ -48,6 +56,28 @@ def missed_rows() -> float:
 def first_request_seconds() -> float:
     """From the start of the command to its first request."""
     return _measured()[0][3]
+
+
+def probe_wall_ratio() -> float:
+    """Wall time of probing 1,000 questions until decided, in one flow, over asking everything solver by solver."""
+    seconds = {}
+    with tempfile.TemporaryDirectory() as name, serving(Plan()) as url:
+        worlds.docci(Path(name) / "docci", CAPTIONS)
+        for stop in ("never", "decided"):
+            wanted = worlds.recipe_over(Path(name), url, {"stop": stop}, text=None, name=stop, rollouts=ONE)
+            with writing(wanted) as run:
+                at = gather.setting(run, wanted, Display())
+                gather.gather(at)
+                write_questions(at)
+                alive = set(pipeline.run_phase(at, Phase.QUESTION).collect()["question_id"])
+                begun = time.perf_counter()
+                if stop == "never":
+                    probe(at, alive)
+                else:
+                    flow(at, Admission(alive, alive, lambda _: False))
+                seconds[stop] = time.perf_counter() - begun
+    print(f"everything, solver by solver: {seconds['never']:.1f} s; until decided: {seconds['decided']:.1f} s")
+    return seconds["decided"] / seconds["never"]
 
 
 Timed = tuple[float, set[str], int, float]

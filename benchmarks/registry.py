@@ -26,6 +26,7 @@ from benchmarks import (
     label_noise,
     launch_keys,
     ordering,
+    peer_job,
     pixel_canary,
     preflight,
     probe_stop,
@@ -411,6 +412,29 @@ BENCHMARKS: dict[str, Benchmark] = {
         0,
         "lower",
         "rows kept otherwise than when everything is asked: by that build, and by four modes over its answers",
+    ),
+    "probe_wall_ratio": Benchmark(
+        peer_job.probe_wall_ratio,
+        "",
+        0.35,
+        "lower",
+        "wall time of probing 1,000 questions until decided, in one flow, over four full arms solver by solver",
+    ),
+    "peer_wall_ratio": Benchmark(
+        peer_job.wall_ratio,
+        "",
+        0.6,
+        "lower",
+        "1,000 captions to kept rows, 1 % of the requests hang for 20 s: the build over a script with AsyncOpenAI",
+    ),
+    "peer_wrong_rows": Benchmark(
+        peer_job.wrong_rows, "rows", 0, "lower", "rows of that job that a perfect client would not keep"
+    ),
+    "peer_missed_rows": Benchmark(
+        peer_job.missed_rows, "rows", 2, "lower", "rows of that job that a perfect client would keep"
+    ),
+    "first_request_seconds": Benchmark(
+        peer_job.first_request_seconds, "s", 2, "lower", "from the start of that build to its first request"
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,
