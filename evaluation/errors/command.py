@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from capcurriculum import consent, locks, recipe
-from capcurriculum.cli.errors_options import Checking, Judging
 from capcurriculum.errors import RecipeError, ReviewError, RunError
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
@@ -26,12 +26,15 @@ from review.argilla import connection
 from review.argilla.push import Wanted
 from review.page import signing
 
+if TYPE_CHECKING:
+    from capcurriculum.cli.errors_options import Checking, Judging
+
 _ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
 #: Votes in different orders of the kinds; more of a greedy judge repeat these.
 _ROTATIONS = len(meanings(image=False)) - 1
 
 
-def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judging: Judging, checking: Checking) -> None:
+def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judging: "Judging", checking: "Checking") -> None:
     """Collect votes and people's answers on the wrong replies of a model; print and write the analysis.
 
     Raises:
@@ -64,7 +67,7 @@ def _only(found: Mapping[str, Wrong], names: Sequence[str]) -> dict[str, Wrong]:
     return {name: own for name, own in found.items() if name in names}
 
 
-def _judge(judging: Judging, model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display) -> None:
+def _judge(judging: "Judging", model: Measured, found: Mapping[str, Wrong], folder: Path, display: Display) -> None:
     """Ask for the missing votes; what is asked is saved first, so that a killed command can be resumed."""
     judges = [_model(name, judging, model) for name in judging.judge]
     headers.check(judge.model for judge in judges)
@@ -77,7 +80,7 @@ def _judge(judging: Judging, model: Measured, found: Mapping[str, Wrong], folder
             display.note(f"{len(unseen)} cases cannot be judged, since their images are not in {model.folder}")
 
 
-def _model(name: str, judging: Judging, model: Measured) -> Judge:
+def _model(name: str, judging: "Judging", model: Measured) -> Judge:
     """A model of the recipe, or of an OpenAI-compatible endpoint for `MODEL@URL`."""
     many = judging.votes > _ROTATIONS
     default = 0.7 if many else 0.0
@@ -101,7 +104,7 @@ def _model(name: str, judging: Judging, model: Measured) -> Judge:
     return Judge(name, models[name], sampling)
 
 
-def _recipe(judging: Judging, model: Measured) -> Path | None:
+def _recipe(judging: "Judging", model: Measured) -> Path | None:
     """The recipe that is named, else that of the run of these results."""
     if judging.recipe:
         return judging.recipe
@@ -111,7 +114,7 @@ def _recipe(judging: Judging, model: Measured) -> Path | None:
 
 
 def _people(
-    checking: Checking, seed: int, model: Measured, judged: Sequence[Case], folder: Path, display: Display
+    checking: "Checking", seed: int, model: Measured, judged: Sequence[Case], folder: Path, display: Display
 ) -> Iterator[str]:
     """Export or push a sample, and read answers; yields sentences on what was done."""
     keys = {case.key for case in judged}
@@ -133,7 +136,7 @@ def _people(
         yield f"Argilla: {server.pull(connection.connect(), model.model, folder, keys, display)}"
 
 
-def _annotator(checking: Checking, missing: str = "A file is one person's; give --annotator once.") -> str:
+def _annotator(checking: "Checking", missing: str = "A file is one person's; give --annotator once.") -> str:
     """The one person of a page or a file."""
     if len(checking.annotator) != 1:
         raise ReviewError(missing)

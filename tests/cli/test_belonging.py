@@ -86,7 +86,7 @@ def test_a_card_is_not_written_of_rows_of_another_recipe(built: Recipe, verb: Ve
 
 
 def test_a_model_card_counts_only_rows_that_the_model_was_trained_on(built: Recipe, verb: Verb) -> None:
-    unknown = "Unknown: the rows it was trained on are not where this card was written."
+    unknown = "Unknown: its training rows were not available."
     assert unknown not in verb("card", "run", "--model")[1]
     file = built.run_dir / "training" / "plan.json"
     digest = plan.load(file)[0].dataset_digest

@@ -29,6 +29,7 @@ PROGRAMS = {
     "training/on_verl/freeze.py",
     "training/preflight/machine/nodes.py",
     "training/preflight/machine/probe.py",
+    "training/checkpoints/rewriting.py",
     "training/checkpoints/verify.py",
 }
 #: A console that shows nothing, and the one place where consoles are made.
