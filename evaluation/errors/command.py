@@ -34,7 +34,9 @@ _ENDPOINT = re.compile(r"([^@\s]+)@(https?://\S+)")
 _ROTATIONS = len(meanings(image=False)) - 1
 
 
-def errors(label: str, results_in: str | None, benchmarks: Sequence[str], judging: "Judging", checking: "Checking") -> None:
+def errors(
+    label: str, results_in: str | None, benchmarks: Sequence[str], judging: "Judging", checking: "Checking"
+) -> None:
     """Collect votes and people's answers on the wrong replies of a model; print and write the analysis.
 
     Raises:
