@@ -11,7 +11,7 @@ from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
 from capcurriculum.ledger import flat_rates, query
 from capcurriculum.ledger import funnel as counts
-from capcurriculum.ledger.cost import spends
+from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.ledger.forecast import Forecast
 from capcurriculum.ledger.funnel import CatchLine, FunnelLine
 from capcurriculum.ledger.verify import Found
@@ -92,8 +92,8 @@ def status(run: Run, console: Console) -> None:
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
     if spent := spends(run):
-        numbers = ("replies", "requests", "retries", "hedged", "tokens in", "tokens out", "seconds", "engine seconds")
-        console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
+        numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
+        console.print(grid(("step", "model", *numbers), [_spent(line) for line in spent], numbers))
     for name, files in query.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
     for plan in run.plans:
@@ -142,6 +142,12 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
     money = [step.money for step in found if step.money is not None]
     if money:
         console.print(f"cost of the steps with prices: {sum(money):,.2f}", highlight=False)
+
+
+def _spent(line: Spend) -> tuple[object, ...]:
+    """The cells of a step; the few hedged requests stand beside the retries, as the table must stay narrow."""
+    step, model, replies, requests, retries, hedged, *rest = astuple(line)
+    return step, model, replies, requests, f"{retries} + {hedged} hedged" if hedged else retries, *rest
 
 
 def _short(number: int) -> str:

@@ -166,7 +166,7 @@ def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what
 
 @dataclass
 class OneQuestion:
-    """A fault of the solver `one` in one question: replies from images are cut off, that from the caption is refused."""
+    """A fault of the solver `one` in one question: image replies are cut off, and that from the caption is refused."""
 
     mark: str = ""
 

@@ -49,7 +49,7 @@ def recipe_of(solvers: int, other_order: bool, filters: Sequence[dict[str, Any]]
             "perception": {
                 "source": {"kind": "scenes", "items": 4},
                 "teacher": {"model": "teacher"},
-                "probe": {"solvers": names, "other_order": other_order, "control": control},
+                "probe": {"solvers": names, "other_order": other_order, "control": control, "again": 0},
             },
             "rollouts": {"model": "one"},
             "filters": [*filters, "rollouts", "difficulty"],
