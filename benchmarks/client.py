@@ -28,6 +28,10 @@ STORM_IN_FLIGHT = 64
 STORM_DELAY = 0.5
 STORM_TIMEOUT = 3.0
 
+TAIL_ROWS = 2000
+TAIL_IN_FLIGHT = 64
+TAIL_DELAY = 0.5
+
 MEMORY_IMAGE_BYTES = 1_000_000
 MEMORY_REQUESTS = (2_000, 20_000)
 MEMORY_IN_FLIGHT = 64
@@ -92,6 +96,19 @@ def storm_time_ratio() -> float:
     return got["seconds"] / ideal
 
 
+def tail_seconds() -> float:
+    """Seconds from the moment that the last 64 of 2,000 rows are under way to the last reply, 64 in flight.
+
+    The stub answers after 0.5 s, but one request in a hundred after 20 s, however often it is sent.
+    """
+    with stub.serving(TAIL_DELAY, stub.Faults(slow=0.01), seed=3) as url:
+        got = _run("tail", url)
+    assert got["rows"] == TAIL_ROWS == got["keys"], f"rows lost or doubled: {got}"
+    assert got["hedged"] <= TAIL_ROWS / 10, f"more than a tenth was sent again: {got}"
+    print(f"{got['hedged']:.0f} requests were sent again")
+    return got["tail"]
+
+
 def request_memory_growth_mb() -> float:
     """Growth of the client's peak resident memory from 2,000 to 20,000 requests of a 1 MB image each, all different."""
     peaks = []
@@ -148,19 +165,23 @@ def _ask(url: str, requests: Iterator[Any], **changes: Any) -> dict[str, float]:
     from datagen import engines
 
     section = ModelSection(engine="openai", model="m", base_urls=(url,), **changes)
-    keys, rows, without_reason = set(), 0, 0
+    keys, rows, without_reason, times = set(), 0, 0, []
     with engines.create(section) as engine:
         begun, cpu = time.perf_counter(), time.process_time()
         for response in engine.stream(requests):
             rows += 1
+            times.append(time.perf_counter())
             keys.add(response.key)
             without_reason += response.finish == "error" and not response.error
         seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+        hedged = engine.traffic.hedged
     return {
         "rows": rows,
         "keys": len(keys),
         "without_reason": without_reason,
         "seconds": seconds,
+        "tail": times[-1] - times[-1 - section.concurrency] if rows > section.concurrency else seconds,
+        "hedged": hedged,
         "per_second": rows / seconds,
         "cpu_ms": 1000 * cpu / rows,
         "peak_mb": peak_mb(),
@@ -175,7 +196,7 @@ def _texts(count: int) -> Iterator[Any]:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.client", description=__doc__)
-    parser.add_argument("what", choices=["client", "storm", "memory"])
+    parser.add_argument("what", choices=["client", "storm", "tail", "memory"])
     parser.add_argument("url")
     parser.add_argument("count", type=int, nargs="?")
     given = parser.parse_args()
@@ -188,6 +209,8 @@ def _main() -> None:
             case "storm":
                 options = {"concurrency": STORM_IN_FLIGHT, "timeout_seconds": STORM_TIMEOUT}
                 found = _ask(given.url, _texts(STORM_ROWS), **options)
+            case "tail":
+                found = _ask(given.url, _texts(TAIL_ROWS), concurrency=TAIL_IN_FLIGHT)
             case _:
                 requests = _requests(given.count, MEMORY_IMAGE_BYTES, Path(folder), kept=500)
                 found = _ask(given.url, requests, concurrency=MEMORY_IN_FLIGHT)

@@ -5,6 +5,8 @@ temporary file written, or all of it but under its temporary name, or just after
 the same command goes on; a build that gets to its end is compared with an undisturbed one, and another is begun. The
 endpoint is that of the tests, slowed down so that kills meet requests in flight, and shards are small so that there are
 many flushes.
+
+And what does a kill cost: how many requests are sent a second time?
 """
 
 import json
@@ -28,6 +30,8 @@ from tests.support import endpoint, worlds
 KILLS, SEED = 20, 5
 FLUSH_ROWS = 16
 MOMENTS = ("half", "unnamed", "named")
+#: The build that is killed half-way: captions, requests to teacher and solvers, how many at once to each, their delay.
+CAPTIONS, REQUESTS, IN_FLIGHT, DELAY_SECONDS = 1000, 5000, 32, 0.2
 #: What a reply cost depends on which others were asked for in the same request, and so on the kills.
 COSTS = ("tokens_in", "tokens_out")
 
@@ -52,6 +56,35 @@ def lost_rows() -> float:
             lost += _round(folder, server.url, f"killed-{rounds}", whole, draw, kills, wanted)
     print(f"{kills.total()} kills over {rounds} builds of {wanted.total()} rows; what was there last: {dict(kills)}")
     return float(lost)
+
+
+def repeated_answers() -> float:
+    """Requests that are sent twice when a build of 1,000 captions, a teacher and two solvers is killed half-way.
+
+    32 are in flight to each of the three, and those are lost by the kill whatever is written down. Shards are as large
+    as ever.
+    """
+    server = endpoint.Endpoint(delay_seconds=DELAY_SECONDS)
+    with tempfile.TemporaryDirectory() as name, endpoint.serving(server):
+        folder = Path(name)
+        worlds.docci(folder / "docci", images=CAPTIONS)
+        worlds.problems(folder / "text", count=8)
+        file = folder / "killed.yaml"
+        model = {"engine": "openai", "base_urls": [server.url], "concurrency": IN_FLIGHT}
+        models = {one: model | {"model": one} for one in ("teacher", "one", "two", "policy")}
+        wanted = worlds.recipe_over(folder, server.url, name="killed", models=models)
+        file.write_text(recipe.dump(wanted), encoding="utf-8")
+        command = [sys.executable, "-m", "capcurriculum.cli", "build", str(file)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while len(server.requests) < REQUESTS // 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        before = len(server.requests)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        sent = Counter(json.dumps(body) for body in server.requests if body["model"] != "policy")
+    print(f"killed after {before} of {sent.total()} requests")
+    return float(sum(times - 1 for times in sent.values()))
 
 
 def _round(

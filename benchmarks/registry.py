@@ -26,8 +26,10 @@ from benchmarks import (
     label_noise,
     launch_keys,
     ordering,
+    peer_job,
     pixel_canary,
     preflight,
+    probe_stop,
     publish,
     real_files,
     real_pixels,
@@ -259,6 +261,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "kill_lost_rows": Benchmark(
         kills.lost_rows, "rows", 0, "lower", "lost, doubled or changed by 20 kills, ten of them inside a flush"
     ),
+    "kill_repeated_answers": Benchmark(
+        kills.repeated_answers,
+        "requests",
+        100,
+        "lower",
+        "sent twice when a build of 1,000 captions with 32 in flight to each of three models is killed (-9) half-way",
+    ),
     "resume_seconds": Benchmark(
         resume.seconds, "s", 10, "lower", "a run of 1,000,000 answers resumed, until its first new request"
     ),
@@ -303,6 +312,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "client_cpu_ms_per_request": Benchmark(
         client.cpu_ms_per_request, "ms", None, "lower", "CPU time of the client process, the same requests"
+    ),
+    "client_tail_seconds": Benchmark(
+        client.tail_seconds,
+        "s",
+        5,
+        "lower",
+        "last 64 of 2,000 rows of 0.5 s, where one request in a hundred takes 20 s",
     ),
     "review_push_rows_per_s": Benchmark(
         review_server.rows_per_s, "1/s", 7, "higher", "2,000 records with pictures to a real Argilla on this machine"
@@ -382,6 +398,43 @@ BENCHMARKS: dict[str, Benchmark] = {
         0,
         "lower",
         "of 1,000 answers, 1 % endless, those judged otherwise idle, shuffled or with 32 threads",
+    ),
+    "probe_requests_ratio": Benchmark(
+        probe_stop.requests_ratio,
+        "",
+        0.42,
+        "lower",
+        "requests of a probe that stops when decided, with its control, over two full arms; 300 demo images, 2 solvers",
+    ),
+    "probe_selection_differs": Benchmark(
+        probe_stop.selection_differs,
+        "rows",
+        0,
+        "lower",
+        "rows kept otherwise than when everything is asked: by that build, and by four modes over its answers",
+    ),
+    "probe_wall_ratio": Benchmark(
+        peer_job.probe_wall_ratio,
+        "",
+        0.35,
+        "lower",
+        "wall time of probing 1,000 questions until decided, in one flow, over four full arms solver by solver",
+    ),
+    "peer_wall_ratio": Benchmark(
+        peer_job.wall_ratio,
+        "",
+        0.6,
+        "lower",
+        "1,000 captions to kept rows, 1 % of the requests hang for 20 s: the build over a script with AsyncOpenAI",
+    ),
+    "peer_wrong_rows": Benchmark(
+        peer_job.wrong_rows, "rows", 0, "lower", "rows of that job that a perfect client would not keep"
+    ),
+    "peer_missed_rows": Benchmark(
+        peer_job.missed_rows, "rows", 2, "lower", "rows of that job that a perfect client would keep"
+    ),
+    "first_request_seconds": Benchmark(
+        peer_job.first_request_seconds, "s", 2, "lower", "from the start of that build to its first request"
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,

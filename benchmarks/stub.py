@@ -29,6 +29,7 @@ _BODY = json.dumps(
 _GARBAGE = b'{"choices": [{"index": 0, "mess\xff'
 #: More than anybody waits.
 _HANG_SECONDS = 3600.0
+SLOW_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,11 @@ class Faults:
     garbage: float = 0.0  # 200 with what is no JSON
     truncated: float = 0.0  # the connection closed in the middle of the body
     hang: float = 0.0  # no reply at all
+    slow: float = 0.0  # served after SLOW_SECONDS
 
     @property
     def retried(self) -> float:
-        """The share of requests that brings no reply."""
+        """The share of requests that brings no reply in time."""
         return self.refused + self.broken + self.garbage + self.truncated + self.hang
 
 
@@ -70,7 +72,7 @@ class _Server:
         self.delay = delay
         self.drawn = random.Random(seed)
         self.kinds = (*asdict(faults), "well")
-        self.shares = (*asdict(faults).values(), 1 - faults.retried)
+        self.shares = (*asdict(faults).values(), 1 - faults.retried - faults.slow)
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -89,7 +91,7 @@ class _Server:
         while left:
             left -= len(await reader.read(min(left, 1 << 20))) or left
         (kind,) = self.drawn.choices(self.kinds, self.shares)
-        await asyncio.sleep(_HANG_SECONDS if kind == "hang" else self.delay)
+        await asyncio.sleep({"hang": _HANG_SECONDS, "slow": SLOW_SECONDS}.get(kind, self.delay))
         status, body, promised = b"200 OK", _BODY, len(_BODY)
         match kind:
             case "refused":
@@ -109,7 +111,7 @@ class _Server:
 
 async def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stub", description=__doc__)
-    for name in ("delay", "refused", "broken", "garbage", "truncated", "hang"):
+    for name in ("delay", "refused", "broken", "garbage", "truncated", "hang", "slow"):
         parser.add_argument(f"--{name}", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     given = vars(parser.parse_args())

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     NO_VALID_QUESTION = "no_valid_question"
     # any filter after the first
     NOT_ASKED = "not_asked"
+    NOT_NEEDED = "not_needed"  # another filter of the probe dropped the row before its replies were asked for
     # of a filter without a reason of its own, which says more in the verdict's detail
     RULED_OUT = "ruled_out"
     # readable, beside those of source
@@ -93,6 +94,9 @@ class Reason(StrEnum):
     PROMPT_TOO_LONG = "prompt_too_long"
     PICTURES_SMALLER = "pictures_made_smaller"
 
+
+#: Reasons of verdicts that say nothing: another filter has dropped the row, and this one had nothing to judge by.
+NOT_JUDGED = frozenset({Reason.NOT_ASKED, Reason.NOT_NEEDED})
 
 #: Reasons of rows that are kept because the evidence that would speak against them is incomplete.
 UNDECIDED = frozenset(

@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 SCHEMA = 1
 LETTERS = ("A", "B", "C", "D")
@@ -217,6 +218,8 @@ class Response:
 class Attempt:
     """One try of the teacher for one of an image's questions; an empty `problem` means that it was taken."""
 
+    KEY: ClassVar = ("caption_id", "slot", "attempt")
+
     request_key: str
     caption_id: str
     attempt: int
@@ -240,6 +243,8 @@ class Description:
     one image apart.
     """
 
+    KEY: ClassVar = ("image_id", "describer", "rollout")
+
     request_key: str
     image_id: str
     describer: str
@@ -258,6 +263,8 @@ class Answer:
     `order` counts how far the options were rotated when it was asked; `answer` is the letter of the question as it is
     written, whatever letter the reply named.
     """
+
+    KEY: ClassVar = ("question_id", "solver", "purpose", "arm", "rollout", "order")
 
     request_key: str
     question_id: str

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum import __version__, locks, prompts, recipe, unforeseen
+from capcurriculum import __version__, journal, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.files import checked_json, json_file
 from capcurriculum.locks import Share
@@ -113,7 +113,13 @@ class Run:
     @property
     def asked(self) -> bool:
         """Whether any model, or person, was asked anything."""
-        return any(table.shards() for table in (self.attempts, self.descriptions, self.answers, self.reviews))
+        left = (path for table in self.replies for path in journal.left(table, everyone=True))
+        return any(table.shards() for table in (*self.replies, self.reviews)) or any(p.stat().st_size for p in left)
+
+    @property
+    def replies(self) -> tuple[Table[Any], ...]:
+        """The tables of what models said."""
+        return (self.attempts, self.descriptions, self.answers)
 
     def my_captions(self, stage: str) -> Iterator[CaptionedImage]:
         """The captions of this process's share that questions of a stage are made from."""
@@ -234,7 +240,9 @@ def writing(wanted: Recipe, share: Share | None = None) -> Iterator[Run]:
 
 
 def _sweep(run: Run) -> None:
-    """Remove what a killed process left half-written: all of it, or what was left by this share."""
+    """Keep the replies, and remove what is half-written, that killed processes left: all of them, or of this share."""
+    for table in run.replies:
+        journal.take_over(table, everyone=run.share is None)
     for leftover in run.path.glob(f"*/.tmp-*-{run.share}.parquet" if run.share else "*/.tmp-*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)

@@ -1,12 +1,13 @@
 """A table is a folder of immutable Parquet shards that only ever grows, but for shards that are read anew as a whole.
 
 A shard is written under a temporary name, flushed to disk and renamed, so a reader never sees half of one and a kill at
-any instant loses at most the rows not yet flushed. A row's shape is its dataclass; nothing else describes it.
+any instant loses at most the rows not yet flushed, and of those none that is in a `journal`. A row's shape is its
+dataclass; nothing else describes it.
 """
 
 import dataclasses
-import json
 import os
+import threading
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from capcurriculum.files.unfinished import removed_if_it_fails
 Row = TypeVar("Row")
 #: Rows of a portion of each table: about 50 MB of text, or of ids.
 QUESTIONS, ANSWERS, VERDICTS = 100_000, 1_600_000, 1_000_000
+
+#: Folder of a table -> what a thread of this process holds while it appends to it: it takes the next number of a shard.
+_APPENDING: dict[Path, threading.Lock] = {}
 
 _ARROW: dict[object, pa.DataType] = {
     str: pa.string(),
@@ -88,20 +92,26 @@ class Table(Generic[Row]):
         values = [_plain(row) for row in rows]
         if not values:
             return 0
-        self.folder.mkdir(parents=True, exist_ok=True)
-        last = self.shards()
-        number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
-        path = self.folder / f"part-{number:06d}{'-' if self.writer else ''}{self.writer}.parquet"
-        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
         table = _written(values, arrow_schema(self.record))
-        with removed_if_it_fails(temporary):
-            with temporary.open("w+b") as handle:
-                pq.write_table(table, handle, compression="zstd")
-                checksums.seal(handle)
-                handle.flush()
-                os.fsync(handle.fileno())
-            publish(temporary, path)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _APPENDING.setdefault(self.folder, threading.Lock()):
+            last = self.shards()
+            number = int(last[-1].stem.split("-")[1]) + 1 if last else 0
+            path = self.folder / f"part-{number:06d}{self.suffix}.parquet"
+            temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+            with removed_if_it_fails(temporary):
+                with temporary.open("w+b") as handle:
+                    pq.write_table(table, handle, compression="zstd")
+                    checksums.seal(handle)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                publish(temporary, path)
         return len(values)
+
+    @property
+    def suffix(self) -> str:
+        """What the names of this writer's files end with."""
+        return f"-{self.writer}" if self.writer else ""
 
     def drop(self, rows: pl.Expr) -> int:
         """Remove the shards of which every row fits, and return how many there were; nobody else may read or write.
@@ -171,42 +181,6 @@ class Table(Generic[Row]):
         return records(frame, self.record)
 
 
-class Journal(Generic[Row]):
-    """The journal of a table, which one process at a time has; lists in its records are tuples, as in all of ours."""
-
-    def __init__(self, table: Table[Row]) -> None:
-        """Take over what an earlier process left: those rows become a shard."""
-        self.table = table
-        self.path = table.folder / "journal.jsonl"
-        self.shelve(self._left())
-
-    def note(self, row: Row) -> None:
-        """Write a row down."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(dataclasses.asdict(typing.cast("typing.Any", row)))
-        with self.path.open("a", encoding="ascii") as handle:
-            handle.write(line + "\n")
-
-    def shelve(self, rows: Iterable[Row]) -> None:
-        """Make these rows, which are all that was noted, a shard."""
-        self.table.append(rows)
-        self.path.unlink(missing_ok=True)
-
-    def _left(self) -> list[Row]:
-        if not self.path.is_file():
-            return []
-        found = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                values = json.loads(line)
-                found.append(
-                    self.table.record(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-                )
-            except (ValueError, TypeError, AttributeError):
-                continue  # a line torn by a kill
-        return found
-
-
 def portions(shards: Sequence[Path], rows: int) -> Iterator[list[Path]]:
     """The shards in portions of about so many rows, each looked at; raises what `checksums.check` raises."""
     portion, size = list[Path](), 0
@@ -257,12 +231,13 @@ def _written(values: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
     try:
         return pa.Table.from_pylist(values, schema=schema)
     except UnicodeEncodeError:
-        return pa.Table.from_pylist([{k: _whole(v) for k, v in row.items()} for row in values], schema=schema)
+        return pa.Table.from_pylist([{k: whole(v) for k, v in row.items()} for row in values], schema=schema)
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """A value as a file takes it, see `_written`."""
     if isinstance(value, list):
-        return [_whole(one) for one in value]
+        return [whole(one) for one in value]
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 

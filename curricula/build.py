@@ -21,6 +21,7 @@ from datagen.auditor import audit
 from datagen.distributed import cluster
 from datagen.distributed.driver import Driver
 from datagen.engines.openai import headers
+from datagen.flow import Admission, flow, streams
 from datagen.probe import probe
 from datagen.rollouts import roll_out
 from datagen.setting import Setting
@@ -47,12 +48,16 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         driver = Driver(at) if ray is not None else None
         with locks.in_turn(run.path):
             gather.gather(at)
+        if driver is None:
+            _flow(at)
         if recipe.captioned:
             if driver:
                 driver.teach()
             write_questions(at)
         mine = run.my_ids()
         worth_asking = pipeline.run_phase(at, Phase.QUESTION, mine)
+        if driver is None and pipeline.admits(at) is None:
+            _flow(at, worth_asking)
         if recipe.captioned:
             probed = set(worth_asking.collect()["question_id"])
             if driver:
@@ -69,6 +74,21 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
             write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
         run.event("build finished", seconds=round(time.monotonic() - start, 1))
     return run
+
+
+def _flow(at: Setting, alive: pl.LazyFrame | None = None) -> None:
+    """Ask what can be asked in one flow; where filters compare questions, first captions alone, and then `alive`.
+
+    What people said changes verdicts by rules that only the steps of the build know, so a run with reviews has no flow.
+    """
+    if at.run.reviews.shards() or not any(streams(at.recipe, model) for model in at.recipe.asked):
+        return
+    admits = pipeline.admits(at)
+    if admits and alive is None:
+        alive = pipeline.run_phase(at, Phase.QUESTION, at.run.my_ids())
+    ids = set(alive.collect()["question_id"]) if alive is not None else set()
+    known = at.run.questions.keys("question_id")
+    flow(at, Admission(known, ids, admits or (lambda _: False)))
 
 
 def _check_headers(recipe: Recipe, ray: str | None) -> None:

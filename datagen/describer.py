@@ -24,6 +24,7 @@ from capcurriculum.rows import (
     Response,
     digest,
 )
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -118,9 +119,10 @@ class Describing:
             prompt_digest=self.prompt_digest,
         )
 
-    def append(self, rows: Sequence[Description]) -> None:
-        """Append rows as one shard."""
-        self.at.run.descriptions.append(rows)
+    @property
+    def table(self) -> Table[Description]:
+        """Where the rows go."""
+        return self.at.run.descriptions
 
 
 class Reader(Solver):
@@ -145,7 +147,7 @@ class Reader(Solver):
         self.remember(questions)
         # Where there is nothing to read no request is made, and the vote is unknown.
         items = (item for q in questions for item in self.asked(q) if not self._text(item) and not self.done(item))
-        self.append([self.row(item, self._nothing(item)) for item in items])
+        self.table.append([self.row(item, self._nothing(item)) for item in items])
         self.ask_all(questions, self.asked)
 
     def asked(self, question: Question) -> Iterator[Asked]:

@@ -7,7 +7,7 @@ The system turn is the unified prompt, the user turn is the problem as training 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import intern
 from types import TracebackType
@@ -18,6 +18,7 @@ import polars as pl
 from capcurriculum import answers, prompts
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -101,6 +102,8 @@ class Solver:
         self._open = ExitStack()
         self._engine = engine
         self._hear: Callable[[Asked], None] | None = None
+        #: Called with every reply, as soon as it is graded.
+        self.on_answer: Callable[[Answer], None] | None = None
         self.heard = Heard(purpose, f"{name} ({model.model})", look(at.run, "answers"))
         #: Question id -> variant -> outcome of its answers by this solver, of the questions in hand.
         self.known: defaultdict[str, dict[Variant, str]] = defaultdict(dict)
@@ -187,6 +190,12 @@ class Solver:
         line = Line(self.at.display, f"{self.purpose}, {self.name}", total, finished=turns.newly_finished)
         self._ask(turns, line)
 
+    def ask_each(self, items: Sequence[Asked], part: str = "") -> None:
+        """Append the answers of these that the run has none for; raises as `ask_all`."""
+        self.remember([item.question for item in items])
+        line = Line(self.at.display, f"{self.purpose}, {self.name}{part}", len(items), sum(map(self.done, items)))
+        self._ask(items, line)
+
     def _ask(self, items: Iterable[Asked | None], line: Line) -> None:
         engine = self.engine()
         ask_missing(items, self, engine, Meter(self.at.run, self.purpose, self.name, engine.traffic), line)
@@ -196,13 +205,18 @@ class Solver:
         return item.variant in self.known.get(item.question.question_id, ())
 
     def request(self, item: Asked) -> Request:
-        """The request for the answer."""
-        return request(item, self.model.model, self.sampling, self.at.folders)
+        """The request for the answer; a reply of the probe that is asked for again has twice the room."""
+        sampling = self.sampling
+        if item.rollout and self.purpose is Purpose.PROBE:
+            sampling = replace(sampling, max_tokens=sampling.max_tokens * 2**item.rollout)
+        return request(item, self.model.model, sampling, self.at.folders)
 
     def row(self, item: Asked, response: Response) -> Answer:
         """The graded answer."""
         answer = self.graded(item, response)
         self.known[answer.question_id][item.variant] = answer.outcome
+        if self.on_answer:
+            self.on_answer(answer)
         if self._hear:
             self._hear(item)
         return answer
@@ -212,9 +226,10 @@ class Solver:
         found = graded(item.question, response, item.order)
         return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
 
-    def append(self, rows: Sequence[Answer]) -> None:
-        """Append answers as one shard."""
-        self.at.run.answers.append(rows)
+    @property
+    def table(self) -> Table[Answer]:
+        """Where the rows go."""
+        return self.at.run.answers
 
 
 def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:

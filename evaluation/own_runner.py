@@ -4,14 +4,13 @@ Messages, request and grade are those of rollouts and rewards (`datagen.solver`)
 means. A reply is on disk as soon as it arrives and is never requested again.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from capcurriculum import prompts
+from capcurriculum import journal, prompts
 from capcurriculum.errors import EngineError, EvaluationError
 from capcurriculum.rows import Message, Outcome, Question, Request, Response, Sampling, digest
 from capcurriculum.run import Run
-from capcurriculum.tables import Journal
+from capcurriculum.tables import Table
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard
@@ -36,9 +35,9 @@ _VERSION = 1  # of how a sample is asked
 class Asking:
     """The samples of one benchmark for one model, as an `ask_missing.Job`."""
 
-    def __init__(self, job: Job, entry: Entry, target: Target, benchmark: Benchmark, journal: Journal[Sample]) -> None:
+    def __init__(self, job: Job, entry: Entry, target: Target, benchmark: Benchmark) -> None:
         """Read the known samples of the evaluation folder."""
-        self.folder, self.target, self.benchmark, self.journal = job.folder, target, benchmark, journal
+        self.folder, self.target, self.benchmark = job.folder, target, benchmark
         self.sampling = Sampling(temperature=0.0, max_tokens=job.tokens(target))
         # All that can change a reply: equal set-ups share their replies.
         self.setup = digest(NAME, _VERSION, *target.identity, self.sampling.json())
@@ -67,7 +66,7 @@ class Asking:
         return Request.make(self.setup, messages, self.sampling, images=images)
 
     def row(self, item: Item, response: Response) -> Sample:
-        """The graded reply, written to the journal."""
+        """The graded reply."""
         question = Question(
             item.sample, "", item.problem, item.gold, item.options, "", "", "", "", "", "", "", kind=item.kind
         )
@@ -83,13 +82,13 @@ class Asking:
             finish=response.finish,
             tokens=response.tokens_out if response.finish != "error" else None,
         )
-        self.journal.note(row)
         self.known[item.sample] = row
         return row
 
-    def append(self, rows: Sequence[Sample]) -> None:
-        """Write one shard."""
-        self.journal.shelve(rows)
+    @property
+    def table(self) -> Table[Sample]:
+        """Where the rows go."""
+        return samples.table(self.folder)
 
     @property
     def missing(self) -> int:
@@ -128,9 +127,10 @@ def prepared(job: Job, target: Target) -> list[Asking]:
     """
     if job.judge and job.judge != EXACT:
         raise EvaluationError("The own runner grades as training does, without a judge; leave out --judge.")
-    images, journal = ImageStore(job.folder), Journal(samples.table(job.folder))
+    journal.take_over(samples.table(job.folder))
+    images = ImageStore(job.folder)
     found = [(entry, loaded(entry, images, job.limit)) for entry in job.suite.benchmarks]
-    return [Asking(job, entry, target, benchmark, journal) for entry, benchmark in found]
+    return [Asking(job, entry, target, benchmark) for entry, benchmark in found]
 
 
 def run(job: Job, target: Target) -> list[State]:

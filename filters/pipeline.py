@@ -1,6 +1,6 @@
 """The phases of a recipe's filters, in the order of the build: what each judges, and which questions it leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from capcurriculum.run import Run
 from datagen.setting import Setting
 from datagen.sources import gather
 from filters import evidence
+from filters.base import Rule
 from filters.human import people
 from filters.runner import BATCH, judge_phase
 
@@ -32,6 +33,19 @@ def run_phase(at: Setting, phase: Phase, within: pl.LazyFrame | None = None) -> 
     if within is not None:
         left = left.join(within, on="question_id", how="semi", maintain_order="left")
     return left.join(ledger.dropped(phase), on="question_id", how="anti", maintain_order="left")
+
+
+def admits(at: Setting) -> Callable[[Question], bool] | None:
+    """Whether a question comes through the filters before the probe, as their phase will find it.
+
+    None where that depends on other questions. The function may be called from several threads.
+    """
+    early = [f for f in at.recipe.filters if f.phase is Phase.QUESTION and f.action == "drop"]
+    rules = [f for f in early if isinstance(f, Rule)]
+    if len(rules) < len(early):
+        return None
+    judges = [(rule, rule.judging(at)) for rule in rules]
+    return lambda q: all(judge(q, ()).keep for rule, judge in judges if q.stage in rule.stages)
 
 
 def kept_ids(run: Run, recipe: Recipe, verdicts: pl.LazyFrame | None = None) -> pl.LazyFrame:

@@ -15,6 +15,7 @@ import polars as pl
 from capcurriculum.ledger.corrections import Corrections, changed, corrections
 from capcurriculum.ledger.verdicts import Ledger
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import FilterSection, Phase
 from capcurriculum.rows import Answer, Question, Verdict
 from datagen.batched import windows
@@ -83,19 +84,36 @@ def _judged(setting: Setting, tasks: Sequence[_Task], batch: pl.DataFrame, corre
         for question_id, stage in owed.filter(~pl.col("asked")).select("question_id", "stage").iter_rows():
             yield _not_asked(task.rule.name, task.params, question_id, stage)
         questions = [found[i] for i in owed.filter(pl.col("asked"))["question_id"]]
-        for verdict in _each(task, questions, replies):
+        for verdict in _each(setting, task, questions, replies):
             yield _finished(verdict, task.rule, task.params)
 
 
-def _each(task: _Task, questions: Iterable[Question], replies: Mapping[str, Sequence[Answer]]) -> Iterator[Verdict]:
+def _each(
+    setting: Setting, task: _Task, questions: Iterable[Question], replies: Mapping[str, Sequence[Answer]]
+) -> Iterator[Verdict]:
     def judge(question: Question) -> Verdict:
-        return task.judge(question, [r for r in replies.get(question.question_id, ()) if task.reads(r)])
+        there = replies.get(question.question_id, ())
+        verdict = task.judge(question, [r for r in there if task.reads(r)])
+        if task.rule.phase is Phase.PROBE and _needless(setting.recipe, task.rule, question, there):
+            return replace(verdict, keep=False, reason=Reason.NOT_NEEDED, detail="")
+        return verdict
 
     if not task.rule.reads_files:
         yield from map(judge, questions)
         return
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(judge, questions)
+
+
+def _needless(recipe: Recipe, rule: Rule, question: Question, answers: Sequence[Answer]) -> bool:
+    """Whether a rule of the probe lacks replies that were not asked for because another one drops the question."""
+    if len(answers) >= recipe.captioned[question.stage].probe.replies:
+        return False
+    if not rule.outlook(recipe, question, answers)[1]:
+        return False
+    others = (f for f in recipe.filters if f is not rule and f.phase is Phase.PROBE and f.action == "drop")
+    outlooks = (f.outlook(recipe, question, answers) for f in others if question.stage in f.stages)
+    return any(not keep and not still_open for keep, still_open in outlooks)
 
 
 def _finished(verdict: Verdict, section: FilterSection, params: str) -> Verdict:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditFilterSection
@@ -40,8 +42,10 @@ class Size:
 class Forecast:
     """One step with one model. `estimate`: rows and replies are taken at their most, and prompts by a rule of thumb.
 
-    `disk_mb` is what its rows will take. `seconds` needs the model's tokens_per_second (measured by this run, or stated
-    in the recipe), `money` its prices; None where they are unknown.
+    `fewest` and `most` bound the requests of a probe that stops when it has decided, where `requests` are what its
+    questions took so far, or the most; both are 0 elsewhere. `disk_mb` is what its rows will take. `seconds` needs the
+    model's tokens_per_second (measured by this run, or stated in the recipe), `money` its prices; None where they are
+    unknown.
     """
 
     step: str
@@ -54,6 +58,8 @@ class Forecast:
     estimate: bool
     seconds: float | None
     money: float | None
+    fewest: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
     spent = {(s.step, s.model): s for s in spends(run)} if run else {}
     an_attempt, an_answer = (_row_bytes(run.attempts), _row_bytes(run.answers)) if run else (0.0, 0.0)
     for stage in recipe.captioned:
-        for step in _made(recipe, stage, rows, spent, (an_attempt, an_answer)):
+        taken = _taken(run, stage) if run else {}
+        for step in _made(recipe, stage, rows, spent, (an_attempt, an_answer), taken):
             yield step if stage == Stage.PERCEPTION else replace(step, step=f"{step.step}, {stage}")
     yield from _audits(recipe, rows, spent, an_answer)
     section = recipe.rollouts
@@ -95,9 +102,18 @@ def forecast(recipe: Recipe, run: Run | None, rows: Rows) -> Iterator[Forecast]:
 
 
 def _made(
-    recipe: Recipe, stage: str, rows: Rows, spent: dict[tuple[str, str], Spend], row_bytes: tuple[float, float]
+    recipe: Recipe,
+    stage: str,
+    rows: Rows,
+    spent: dict[tuple[str, str], Spend],
+    row_bytes: tuple[float, float],
+    taken: Mapping[str, float],
 ) -> Iterator[Forecast]:
-    """What is asked to make a stage's questions from captions; `row_bytes` of an attempt and of an answer."""
+    """What is asked to make a stage's questions from captions.
+
+    `row_bytes` are those of an attempt and of an answer, `taken` maps a solver to the replies that a probed question
+    has taken of it so far.
+    """
     teacher, probe = recipe.captioned[stage].teacher, recipe.captioned[stage].probe
     captions, questions = rows.captions[stage], rows.questions[stage]
     image = rows.image_tokens if teacher.sees == "image_and_caption" else 0
@@ -105,13 +121,27 @@ def _made(
     limit = recipe.models[teacher.model].reply_limit(teacher.sampling.max_tokens)
     size = _size(own, rows.characters, image, limit, row_bytes[0])
     yield _step("teacher", teacher.model, recipe, captions, captions * teacher.questions, size, spent, estimate=False)
-    asked = questions * len(probe.arms) * (2 if probe.other_order else 1)
+    most = questions * probe.replies // len(probe.solvers)
     seeing = sum(arm in ("image", "swapped") for arm in probe.arms) / len(probe.arms)
-    for name in probe.solvers:
+    for place, name in enumerate(probe.solvers):
         own = spent.get((Purpose.PROBE, name))
         limit = recipe.models[name].reply_limit(probe.sampling.max_tokens)
         size = _size(own, rows.characters, round(seeing * rows.image_tokens), limit, row_bytes[1])
-        yield _step(Purpose.PROBE, name, recipe, questions, asked, size, spent, estimate=False)
+        if probe.stop == "never":
+            yield _step(Purpose.PROBE, name, recipe, questions, most, size, spent, estimate=False)
+            continue
+        asked = round(questions * taken[name]) if name in taken else most
+        step = _step(Purpose.PROBE, name, recipe, questions, asked, size, spent, estimate=True)
+        yield replace(step, fewest=0 if place else questions, most=most)
+
+
+def _taken(run: Run, stage: str) -> dict[str, float]:
+    """Solver -> its replies to a question of the stage that was probed, on the average; empty if none was."""
+    own = run.questions.scan().filter(pl.col("stage") == stage).select("question_id")
+    asked = run.answers.scan().filter(pl.col("purpose") == str(Purpose.PROBE)).select("question_id", "solver")
+    found = asked.join(own, on="question_id", how="semi").collect()
+    probed = found["question_id"].n_unique()
+    return {str(solver): count / probed for solver, count in found.group_by("solver").len().iter_rows()}
 
 
 def _row_bytes(table: Table[Any]) -> float:

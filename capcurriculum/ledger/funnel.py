@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from capcurriculum.ledger.verdicts import counting, current, everything
-from capcurriculum.reasons import UNDECIDED, Reason
+from capcurriculum.reasons import NOT_JUDGED, UNDECIDED, Reason
 from capcurriculum.run import Run
 
 #: Steps before the recipe's filters, in the order of the build; others that no recipe lists come last, by their names.
@@ -57,7 +57,7 @@ def lines(run: Run, verdicts: pl.LazyFrame | None = None) -> list[FunnelLine]:
     Raises:
         RecipeError: the run's own recipe cannot be read.
     """
-    verdicts = (placed(run) if verdicts is None else verdicts).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = (placed(run) if verdicts is None else verdicts).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
     first = verdicts.filter(~pl.col("keep")).group_by("stage", "question_id").agg(last=pl.col("place").min())
     met = verdicts.join(first, on=["stage", "question_id"], how="left")
     met = met.filter(pl.col("last").is_null() | (pl.col("place") <= pl.col("last")))
@@ -81,10 +81,10 @@ def lines(run: Run, verdicts: pl.LazyFrame | None = None) -> list[FunnelLine]:
 def catches(run: Run) -> list[CatchLine]:
     """What each filter of the recipe catches by itself, in the order of the build.
 
-    Questions that were not asked because an earlier phase dropped them are neither judged nor caught.
+    Questions that a filter got no replies to, because another one dropped them, it neither judged nor caught.
     """
     recipe = run.recipe()
-    verdicts = current(run, recipe).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = current(run, recipe).filter(~pl.col("reason").is_in(list(NOT_JUDGED)))
     verdicts = verdicts.select("stage", "filter", "question_id", "keep", "reason")
     objects = ~pl.col("keep") | ~pl.col("reason").is_in([Reason.KEPT, *UNDECIDED])
     caught = verdicts.filter(objects).select("stage", "filter", "question_id").collect().lazy()

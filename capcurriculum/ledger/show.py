@@ -11,7 +11,7 @@ from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
 from capcurriculum.ledger import flat_rates, query
 from capcurriculum.ledger import funnel as counts
-from capcurriculum.ledger.cost import spends
+from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.ledger.forecast import Forecast
 from capcurriculum.ledger.funnel import CatchLine, FunnelLine
 from capcurriculum.ledger.verify import Found
@@ -93,7 +93,7 @@ def status(run: Run, console: Console) -> None:
     console.print(grid(("table", "rows", "shards"), rows, ("rows", "shards")))
     if spent := spends(run):
         numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
-        console.print(grid(("step", "model", *numbers), [astuple(line) for line in spent], numbers))
+        console.print(grid(("step", "model", *numbers), [_spent(line) for line in spent], numbers))
     for name, files in query.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
     for plan in run.plans:
@@ -126,11 +126,28 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
         disk = _short(round(step.disk_mb * 1e6))
         rows.append((step.step, step.model, kind, *numbers, disk, _hours(step.seconds), _known(step.money)))
     console.print(grid(("step", "model", "", *columns), rows, columns))
+    if most := sum(step.most for step in found):
+        few, asked = sum(step.fewest for step in found), sum(step.requests for step in found if step.most)
+        expected = (
+            f"as many as so far are {_short(asked)}" if asked < most else "how many is known once some are decided"
+        )
+        console.print(
+            f"the probe stops when a question is decided: {_short(few)} to {_short(most)} requests, the most with "
+            f"stop: never; {expected}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if any(step.requests and None in (step.seconds, step.money) for step in found):
         console.print("?: unknown; tokens_per_second, price_in and price_out of a model tell them", highlight=False)
     money = [step.money for step in found if step.money is not None]
     if money:
         console.print(f"cost of the steps with prices: {sum(money):,.2f}", highlight=False)
+
+
+def _spent(line: Spend) -> tuple[object, ...]:
+    """The cells of a step; the few hedged requests stand beside the retries, as the table must stay narrow."""
+    step, model, replies, requests, retries, hedged, *rest = astuple(line)
+    return step, model, replies, requests, f"{retries} + {hedged} hedged" if hedged else retries, *rest
 
 
 def _short(number: int) -> str:

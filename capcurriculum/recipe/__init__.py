@@ -32,6 +32,12 @@ NO_EFFECT: tuple[str, ...] = (
     "runs",
     *(f"models.*.{key}" for key in MODEL_NO_EFFECT),
     *SOURCE_NO_EFFECT,
+    "perception.probe.stop",  # which replies there are, and not what they say
+    "perception.probe.control",
+    "perception.probe.again",
+    "capabilities.*.probe.stop",
+    "capabilities.*.probe.control",
+    "capabilities.*.probe.again",
     "curriculum",
     "training",
     "filters",  # a verdict carries the digest of the parameters of its filter; no model is asked again for another list

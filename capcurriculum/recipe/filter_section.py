@@ -1,6 +1,6 @@
 """What every filter section of a recipe has: a name, the stages it judges, and what becomes of a row it objects to."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -11,7 +11,10 @@ from capcurriculum.recipe.models import ModelSection
 from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.recipe.sources import StageSources
 from capcurriculum.recipe.stages import PerceptionSection, StageName
-from capcurriculum.rows import SCHEMA, Arm, Stage, digest
+from capcurriculum.rows import SCHEMA, Answer, Arm, Question, Stage, digest
+
+#: Names a reply of the probe to a question: solver, arm, and how far the options were rotated.
+ProbeKey = tuple[str, str, int]
 
 
 class Phase(IntEnum):
@@ -95,6 +98,18 @@ class FilterSection(Section):
         """Which of its phase's replies it reads: columns of `Answer` and the values they must have."""
         del recipe
         return {"arm": self.arms_read} if self.arms_read else {}
+
+    def outlook(
+        self, recipe: RecipeView, question: Question, answers: Sequence[Answer]
+    ) -> tuple[bool, Collection[ProbeKey]]:
+        """What a filter of the probe can say before all replies are there.
+
+        Returns:
+            Whether it keeps the question if nothing more is asked, and the replies not asked for yet that could change
+            that; none once it is decided.
+        """
+        del recipe, question, answers
+        return True, ()
 
     def digest(self, recipe: RecipeView) -> str:
         """The `params` of its verdicts; another one means that every question is judged anew."""

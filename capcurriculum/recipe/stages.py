@@ -44,12 +44,27 @@ class ProbeSection(Section):
 
     The perception rule needs the arms image and caption. Blind (the question alone) and swapped (another image) tell
     how much of an answer needs no seeing.
+
+    With `stop: decided` a question is asked until the filters that drop rows by the probe have decided it, and the rest
+    of its replies only if they keep it; the kept rows are those of `never`, which asks everything. The share `control`
+    of the questions is asked everything all the same, so that the rates of the arms can be estimated.
+
+    A reply that cannot be read is asked for `again` so many times, with twice the room for tokens each time; the last
+    one counts.
     """
 
     solvers: Annotated[tuple[str, ...], Field(min_length=1)]
     arms: tuple[Literal["image", "caption", "blind", "swapped"], ...] = ("image", "caption", "blind", "swapped")
     other_order: bool = False
+    stop: Literal["never", "decided"] = "decided"
+    control: Annotated[float, Field(ge=0, le=1)] = 0.02
+    again: Annotated[int, Field(ge=0, le=3)] = 1
     sampling: SamplingSection = SamplingSection()
+
+    @property
+    def replies(self) -> int:
+        """The replies to one question where everything is asked."""
+        return len(self.solvers) * len(self.arms) * (1 + self.other_order)
 
     @model_validator(mode="after")
     def _rule_can_judge(self) -> "ProbeSection":

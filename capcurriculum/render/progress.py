@@ -7,7 +7,7 @@ few seconds, so a log of a long build stays readable.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import (
@@ -35,6 +35,17 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or terminal.console(stderr=True)
+        self._shared: Progress | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Show the steps that are begun inside at the same time."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with self._bars() as self._shared:
+            yield
+        self._shared = None
 
     @contextmanager
     def step(self, name: str, total: int | None, done: int = 0, remark: Remark | None = None) -> Iterator[Advance]:
@@ -52,17 +63,20 @@ class Display:
 
     @contextmanager
     def _live(self, name: str, total: int | None, done: int, remark: Remark | None) -> Iterator[Advance]:
+        with nullcontext(self._shared) if self._shared else self._bars() as progress:
+            task = progress.add_task(terminal.visible(name), total=total, completed=done, remark=remark)
+            yield lambda count: progress.update(task, advance=count)
+
+    def _bars(self) -> Progress:
         columns = (
             TextColumn("{task.description:<28}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            *([_RemarkColumn(remark)] if remark else []),
+            _RemarkColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console) as progress:
-            task = progress.add_task(terminal.visible(name), total=total, completed=done)
-            yield lambda count: progress.update(task, advance=count)
+        return Progress(*columns, console=self.console)
 
     @contextmanager
     def _plain(self, name: str, total: int | None, done: int, remark: Remark | None) -> Iterator[Advance]:
@@ -103,13 +117,10 @@ class Display:
 class _RemarkColumn(ProgressColumn):
     """Asked for its text whenever the display is drawn."""
 
-    def __init__(self, remark: Remark) -> None:
-        super().__init__()
-        self._remark = remark
-
     def render(self, task: Task) -> Text:
         """The remark as it is now."""
-        return Text(terminal.visible(self._remark()), style="yellow")
+        remark = task.fields["remark"]
+        return Text(terminal.visible(remark()) if remark else "", style="yellow")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from capcurriculum.ledger.funnel import FunnelLine
-from cards.report.numbers import OUTCOMES, Cross, Histogram
+from cards.report.arms import OUTCOMES, Cross
+from cards.report.numbers import Histogram
 
 _WIDTH = 1100
 _LABEL, _COUNTS = 124, 180

@@ -12,7 +12,7 @@ import polars as pl
 from capcurriculum import stats
 from capcurriculum.ledger import funnel
 from capcurriculum.ledger.corrections import Corrections, corrections
-from capcurriculum.reasons import Reason
+from capcurriculum.reasons import NOT_JUDGED
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from filters import pipeline
@@ -69,7 +69,7 @@ def fates(snapshot: Snapshot) -> pl.DataFrame:
         `pass_n` readable rollouts, and `pass_unknown` others.
     """
     key, run = ["stage", "question_id"], snapshot.run
-    drops = snapshot.verdicts.filter(~pl.col("keep"), pl.col("reason") != Reason.NOT_ASKED)
+    drops = snapshot.verdicts.filter(~pl.col("keep"), ~pl.col("reason").is_in(list(NOT_JUDGED)))
     first = drops.group_by(key).agg(pl.col("place", "filter", "reason").sort_by("place", "filter").first())
     questions = run.questions.scan().select(*key, kind=pl.lit(QUESTION)).unique(key)
     captions = run.captions.scan().select(question_id="caption_id", caption=pl.lit(CAPTION)).unique("question_id")

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from capcurriculum.ledger import query
 from capcurriculum.ledger.funnel import placing
-from capcurriculum.rows import LETTERS, Arm, Outcome, Purpose
+from capcurriculum.rows import LETTERS, Outcome, Purpose
 from capcurriculum.stats import pass_rate
 from cards.dataset.rows import Keys
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Snapshot
 
-OUTCOMES = tuple(str(outcome) for outcome in Outcome)
 FATES = (KEPT, OPEN, DROPPED)
 #: The most bars of a histogram; pass rates of more rollouts are binned.
 MOST_BARS = 17
@@ -28,23 +26,6 @@ class Histogram:
     axis: str
     labels: tuple[str, ...]
     series: Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class ArmLine:
-    """The replies of a solver on one arm, by outcome."""
-
-    solver: str
-    arm: str
-    counts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Cross:
-    """The replies of a solver by (outcome from the image, outcome from the caption)."""
-
-    solver: str
-    counts: Mapping[tuple[str, str], int]
 
 
 def stages(found: Iterable[str], taught: Sequence[str]) -> list[str]:
@@ -79,7 +60,9 @@ def reply_lengths(snapshot: Snapshot) -> list[Histogram]:
     staged = snapshot.run.questions.scan().select("question_id", "stage")
     replies = snapshot.answers.filter(pl.col("purpose") == Purpose.ROLLOUT, pl.col("outcome") != Outcome.FAILED)
     rows = replies.select("question_id", "outcome", length="tokens_out").join(staged, on="question_id")
-    return _lengths(rows, "outcome", OUTCOMES[:3], "tokens of a reply", snapshot.recipe.taught)
+    return _lengths(
+        rows, "outcome", [str(outcome) for outcome in Outcome][:3], "tokens of a reply", snapshot.recipe.taught
+    )
 
 
 def _lengths(
@@ -120,33 +103,6 @@ def _series(counts: pl.DataFrame, names: Sequence[str], bars: int) -> dict[str, 
     return {name: tuple(numbers) for name, numbers in found.items() if any(numbers)}
 
 
-def arms(snapshot: Snapshot) -> list[ArmLine]:
-    """Outcomes of the probe by solver and arm, over all orders of the options."""
-    sql = "select solver, arm, outcome, count(*) from answers where purpose = 'probe' group by all"
-    found: dict[tuple[str, str], dict[str, int]] = {}
-    for solver, arm, outcome, count in _rows(snapshot, sql):
-        found.setdefault((solver, arm), {})[outcome] = count
-    order = [str(arm) for arm in Arm]
-    return [
-        ArmLine(solver, arm, {name: found[solver, arm].get(name, 0) for name in OUTCOMES})
-        for solver, arm in sorted(found, key=lambda key: (key[0], order.index(key[1])))
-    ]
-
-
-def crosses(snapshot: Snapshot) -> list[Cross]:
-    """Outcomes on the same question from the image and from the caption, by solver."""
-    sql = (
-        "select i.solver, i.outcome, c.outcome, count(*) from answers i join answers c "
-        'on i.question_id = c.question_id and i.solver = c.solver and i."order" is not distinct from c."order" '
-        "and i.rollout = c.rollout where i.purpose = 'probe' and c.purpose = 'probe' "
-        "and i.arm = 'image' and c.arm = 'caption' group by all"
-    )
-    found: dict[str, dict[tuple[str, str], int]] = {}
-    for solver, seen, read, count in _rows(snapshot, sql):
-        found.setdefault(solver, {})[seen, read] = count
-    return [Cross(solver, counts) for solver, counts in sorted(found.items())]
-
-
 def keys(snapshot: Snapshot, fates: pl.DataFrame) -> list[Keys]:
     """The letters of the answers of kept questions, for each stage with options."""
     choices = snapshot.corrected.questions(snapshot.run.questions.scan()).filter(
@@ -174,9 +130,3 @@ def _uniform(counts: Sequence[int]) -> tuple[float, float | None]:
         return 0.0, None
     x = sum((count - expected) ** 2 for count in counts) / expected
     return x, math.erfc(math.sqrt(x / 2)) + math.sqrt(2 * x / math.pi) * math.exp(-x / 2)
-
-
-def _rows(snapshot: Snapshot, sql: str) -> list[tuple[str, str, str, int]]:
-    return [
-        (str(a), str(b), str(c), int(str(d))) for a, b, c, d in query.query(snapshot.run, sql, snapshot.corrected)[1]
-    ]

@@ -16,7 +16,7 @@ import polars as pl
 
 from capcurriculum.ledger import query
 from capcurriculum.ledger.funnel import STEPS
-from capcurriculum.reasons import Reason
+from capcurriculum.reasons import NOT_JUDGED, Reason
 from cards.report.fates import Snapshot
 from cards.report.images import RowImage
 
@@ -166,5 +166,5 @@ def _remarks(verdicts: list[tuple[Any, ...]], last: int | None) -> list[list[Any
     return [
         [name, reason, int(None in (place, last) or place <= last)]
         for name, _, reason, _, place in verdicts
-        if reason not in (Reason.KEPT, Reason.NOT_ASKED)
+        if reason not in (Reason.KEPT, *NOT_JUDGED)
     ]

@@ -31,7 +31,7 @@ from capcurriculum.render.markdown import visible
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
-from cards.report import charts, numbers
+from cards.report import arms, charts, numbers
 from cards.report.fates import DROPPED, KEPT, OPEN, QUESTION, Chosen, Snapshot, chosen, fates
 from cards.report.images import RowImage, each
 from cards.report.records import Record, records
@@ -208,7 +208,7 @@ def _page(snapshot: Snapshot, found: pl.DataFrame, shown: Chosen, blocks: _Block
         name=snapshot.recipe.name,
         shown=shown,
         charts=charts,
-        outcomes=numbers.OUTCOMES,
+        outcomes=arms.OUTCOMES,
         trainings=trainings(snapshot.run),
         **_numbers(snapshot, found),
     )
@@ -230,8 +230,8 @@ def _numbers(snapshot: Snapshot, found: pl.DataFrame) -> dict[str, Any]:
         "pass_rates": numbers.pass_rates(found, taught),
         "question_lengths": numbers.question_lengths(snapshot, found),
         "reply_lengths": numbers.reply_lengths(snapshot),
-        "arms": numbers.arms(snapshot),
-        "crosses": numbers.crosses(snapshot),
+        "arms": arms.arms(snapshot),
+        "crosses": arms.crosses(snapshot),
         "keys": numbers.keys(snapshot, found),
         "spends": cost.spends(run),
     }

@@ -6,16 +6,19 @@ list and an unfinished one is asked again as a whole: its replies are then byte-
 run.
 
 A model that fails from its first reply on is not asked to the end (see `outcomes`). Replies that may belong to such a
-streak are held back until it is decided: they are no verdict on their rows, and the next run asks again.
+streak are held back until it is decided: they are no verdict on their rows, and the next run asks again. Every
+other row is noted in a journal at once, and appended to the table together with more.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from capcurriculum.journal import Journal
 from capcurriculum.render.progress import Advance, Display
 from capcurriculum.rows import Request, Response
+from capcurriculum.tables import Table
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard
 from datagen.batched import windows
@@ -45,20 +48,21 @@ class Job(Protocol[_In, _Row]):
     def row(self, item: _In, response: Response) -> _Row:
         """The reply as a row; called as soon as it arrives, so that what depends on it can be asked next."""
 
-    def append(self, rows: Sequence[_Row]) -> None:
-        """Append rows as one shard."""
+    @property
+    def table(self) -> Table[_Row]:
+        """Where the rows go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The progress line of a step: its `name`, `total` rows, and how many were `done` before.
+    """The progress line of a step: its `name`, `total` rows (None: not known before), and how many were `done` before.
 
     `finished`, for a line that counts something else than rows, returns how many were finished since its last call.
     """
 
     display: Display
     name: str
-    total: int
+    total: int | None
     done: int = 0
     finished: Callable[[], int] | None = None
 
@@ -74,7 +78,7 @@ def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engin
     """
     job.heard.begin(engine.traffic)
     with line.display.step(line.name, line.total, line.done, job.heard.words) as advance:
-        rows = _Rows(job, meter, line, advance)
+        rows = Rows(job, meter, line, advance)
         try:
             if engine.window:
                 _in_windows(items, engine.window, job, engine, meter, rows)
@@ -83,16 +87,17 @@ def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engin
             rows.release()
         finally:
             # Also when the endpoint goes down or the user interrupts: replies that were paid for are kept.
-            rows.keep()
+            rows.close()
     for sentence in job.heard.closing(line.name):
         line.display.note(sentence)
 
 
-class _Rows(Generic[Item, Row]):
+class Rows(Generic[Item, Row]):
     """Buffer of rows for the table; those of an undecided streak are held back."""
 
     def __init__(self, job: Job[Item, Row], meter: Meter, line: Line, advance: Advance) -> None:
         self.ready: list[Row] = []
+        self._journal = Journal(job.table)
         self._job, self._meter, self._line, self._advance = job, meter, line, advance
         self._waiting: dict[bool, list[Row]] = {}
         self._unsaid = 0
@@ -107,15 +112,16 @@ class _Rows(Generic[Item, Row]):
         reading = heard.note(item, request, response, row)
         if warning := heard.all_cut_off(request, reading):
             self._line.display.note(warning)
-        if not heard.undecided(request):
-            self.ready += self._waiting.pop(seeing, [])
-        waits = reading.why and reading.counts and heard.undecided(request)
-        (self._waiting.setdefault(seeing, []) if waits else self.ready).append(row)
+        undecided = heard.undecided(request)
+        if undecided and reading.why and reading.counts:
+            self._waiting.setdefault(seeing, []).append(row)
+        else:
+            self._make_ready([*([] if undecided else self._waiting.pop(seeing, [])), row])
 
     def keep(self) -> None:
         """Write the rows that are ready. While some are held back, nothing counts as finished."""
         rows, self.ready = self.ready, []
-        self._job.append(rows)
+        self._journal.shelve(rows)
         self._meter.note(len(rows))
         self._unsaid += len(rows)
         if not self._waiting:
@@ -125,12 +131,23 @@ class _Rows(Generic[Item, Row]):
     def release(self) -> None:
         """Make the rows that are held back ready: all is asked, and they were too few for a verdict on the model."""
         for waiting in self._waiting.values():
-            self.ready += waiting
+            self._make_ready(waiting)
         self._waiting.clear()
+
+    def close(self) -> None:
+        """Write the rows that are ready; those that cannot be written stay in the journal."""
+        try:
+            self.keep()
+        finally:
+            self._journal.close()
+
+    def _make_ready(self, rows: list[Row]) -> None:
+        self.ready += rows
+        self._journal.note(rows)
 
 
 def _in_windows(
-    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, meter: Meter, rows: _Rows[Item, Row]
+    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, meter: Meter, rows: Rows[Item, Row]
 ) -> None:
     for window in windows((item for item in items if item is not None), size):
         missing = [item for item in window if not job.done(item)]
@@ -146,7 +163,7 @@ def _in_windows(
 
 
 def _stream(
-    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, rows: _Rows[Item, Row]
+    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, rows: Rows[Item, Row]
 ) -> None:
     waiting: dict[str, tuple[Request, list[Item]]] = {}
     flushed = time.monotonic()

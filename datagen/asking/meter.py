@@ -5,6 +5,7 @@ Replies and tokens need no account of their own: they stand in the tables, row b
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, astuple
 from typing import TypeVar
 
 from capcurriculum.ledger.cost import ASKED
@@ -22,7 +23,7 @@ class Meter:
 
     def __init__(self, run: Run, step: str, model: str, traffic: Traffic) -> None:
         self.run, self.step, self.model, self.traffic = run, step, model, traffic
-        self._sent = (traffic.requests, traffic.retries)
+        self._sent = astuple(traffic)
         self._noted = time.monotonic()
         self._engine = 0.0
 
@@ -41,16 +42,15 @@ class Meter:
 
     def note(self, rows: int) -> None:
         """Append an event with `rows` and with the requests and seconds since the last one."""
-        now = time.monotonic()
+        now, sent = time.monotonic(), asdict(self.traffic)
         self.run.event(
             ASKED,
             step=self.step,
             model=self.model,
             rows=rows,
-            requests=self.traffic.requests - self._sent[0],
-            retries=self.traffic.retries - self._sent[1],
+            **{name: now - before for (name, now), before in zip(sent.items(), self._sent, strict=True)},
             seconds=round(now - self._noted, 3),
             engine_seconds=round(self._engine, 3),
         )
         self._noted, self._engine = now, 0.0
-        self._sent = (self.traffic.requests, self.traffic.retries)
+        self._sent = tuple(sent.values())

@@ -23,6 +23,7 @@ from datagen.distributed import cluster, steps
 from datagen.distributed.steps import Spec
 from datagen.distributed.worker import Assignment, Worker
 from datagen.setting import Setting
+from datagen.undecided import cheapest_first, turns
 
 #: Blocks there are at least for each worker, so that none waits long for the last.
 BLOCKS_A_WORKER = 4
@@ -49,9 +50,9 @@ class Driver:
             self._give_out(Spec("teacher", made.teacher.model, stage), steps.untaught(self.at, stage))
 
     def probe(self, only: Container[str]) -> None:
-        """Have every solver answer the questions with these ids on every arm. Raises as `teach`."""
+        """Have the solvers answer the questions with these ids, each as far as that is needed. Raises as `teach`."""
         for stage, made in self.recipe.captioned.items():
-            for solver in made.probe.solvers:
+            for solver in turns(cheapest_first(made.probe.solvers, self.recipe)):
                 rows = self.at.run.questions.rows(pl.col("stage") == stage)
                 self._answer(Spec(Purpose.PROBE, solver, stage), (q for q in rows if q.question_id in only))
 

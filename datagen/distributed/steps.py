@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import polars as pl
 
-from capcurriculum.rows import Purpose, Question, Stage
+from capcurriculum.rows import Answer, Purpose, Question, Stage
 from capcurriculum.tables import Table
 from datagen import probe, rollouts
 from datagen.asking.outcomes import Heard
@@ -21,6 +21,7 @@ from datagen.setting import Setting
 from datagen.solver import Asked, Solver
 from datagen.teacher import tasks
 from datagen.teacher.write import Writing
+from datagen.undecided import key_of
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -96,6 +97,7 @@ def job(spec: Spec, at: Setting) -> StepJob[Any, Any]:
             heard=writing.heard,
         )
     by = solver(spec, at)
+    asking = wanted(spec, at, by)
 
     def ask(turns: ReadyQueue[Asked], engine: Engine) -> None:
         by.use(engine)
@@ -104,9 +106,9 @@ def job(spec: Spec, at: Setting) -> StepJob[Any, Any]:
     return StepJob(
         column="question_id",
         table=at.run.questions,
-        past=by.known,
-        read_past=by.recorded,
-        following_row=wanted(spec, at, by),
+        past=asking.past,
+        read_past=asking.read_past,
+        following_row=asking.following,
         owner=lambda item: item.question.question_id,
         ask=ask,
         heard=by.heard,
@@ -120,21 +122,41 @@ def solver(spec: Spec, at: Setting) -> Solver:
     return Solver(at, spec.model, at.recipe.models[spec.model], section.sampling.record(), purpose)
 
 
-def wanted(spec: Spec, at: Setting, by: Solver) -> Callable[[Question], list[Asked]]:
-    """What to ask next about a question, by what `by` knows of it."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a solver is to be asked: `following` returns it for a question, by what `past` holds of its replies.
+
+    A rollout depends on the solver's own replies, a reply of the probe on those of all solvers.
+    """
+
+    past: dict[str, Any]
+    read_past: Callable[[pl.Expr], Mapping[str, Any]]
+    following: Callable[[Question], list[Asked]]
+
+
+def wanted(spec: Spec, at: Setting, by: Solver) -> Wanted:
+    """What the solver `by` is to be asked in a step."""
     if spec.step == Purpose.ROLLOUT:
-        return partial(rollouts.following, solver=by, section=at.recipe.rollouts)
-    section = at.recipe.captioned[spec.stage].probe
-    asked = probe.asked_of(section, probe.swaps(at.run, section, at.recipe.seed, spec.stage))
-    return lambda question: [item for item in asked(question) if not by.done(item)]
+        return Wanted(by.known, by.recorded, partial(rollouts.following, solver=by, section=at.recipe.rollouts))
+    needs, replies = probe.Needs(at, spec.stage), probe.Replies(dict)
+
+    def note(answer: Answer) -> None:
+        replies[answer.question_id][key_of(answer)] = answer
+
+    by.on_answer = note
+    return Wanted(
+        replies,
+        lambda about: probe.answered(at.run, needs.corrected, about),
+        lambda question: needs.following(question, replies[question.question_id], by.name),
+    )
 
 
 def unanswered(spec: Spec, at: Setting, questions: Iterable[Question]) -> list[str]:
     """Ids of the questions that lack something; what is about one image stands together."""
     asked, by = list(questions), solver(spec, at)
-    by.remember(asked)
-    lacks = wanted(spec, at, by)
-    return [key for _, key in sorted((q.image_id, q.question_id) for q in asked if lacks(q))]
+    asking = wanted(spec, at, by)
+    asking.past.update(asking.read_past(pl.col("question_id").is_in([q.question_id for q in asked])))
+    return [key for _, key in sorted((q.image_id, q.question_id) for q in asked if asking.following(q))]
 
 
 def untaught(at: Setting, stage: str) -> list[str]:

@@ -17,13 +17,14 @@ from capcurriculum.rows import Request, Response
 
 @dataclass(slots=True)
 class Traffic:
-    """Requests sent since the engine was started, retries included, and how many of them were retries.
+    """Requests sent since the engine was started, and how many of them were retries, or hedges of others under way.
 
     A request for several completions of one prompt counts once.
     """
 
     requests: int = 0
     retries: int = 0
+    hedged: int = 0
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):

@@ -1,6 +1,6 @@
 """Derives questions, and a verdict on every caption, from the table of the teacher's attempts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -23,11 +23,18 @@ def derive(
     fresh = [c for c in captions if c.caption_id in attempts and c.caption_id not in judged]
     known = run.questions.keys("question_id") if fresh else set()
     # By id, as two captions of one image may lead to the same question.
-    tried = [(c, sorted(attempts[c.caption_id], key=lambda a: (a.slot, a.attempt))) for c in fresh]
-    questions = (_question(c, attempt) for c, own in tried for attempt in own if not attempt.problem)
-    made = {question.question_id: question for question in questions}
+    made = {q.question_id: q for c in fresh for q in questions(c, attempts[c.caption_id])}
     run.questions.append(question for key, question in made.items() if key not in known)
-    run.verdicts.append(_verdict(c, own, teacher) for c, own in tried)
+    run.verdicts.append(_verdict(c, _in_order(attempts[c.caption_id]), teacher) for c in fresh)
+
+
+def questions(caption: CaptionedImage, attempts: Iterable[Attempt]) -> list[Question]:
+    """The questions that a caption's attempts gave, in the order of its slots."""
+    return [_question(caption, attempt) for attempt in _in_order(attempts) if not attempt.problem]
+
+
+def _in_order(attempts: Iterable[Attempt]) -> list[Attempt]:
+    return sorted(attempts, key=lambda a: (a.slot, a.attempt))
 
 
 def _question(caption: CaptionedImage, attempt: Attempt) -> Question:

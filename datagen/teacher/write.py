@@ -13,6 +13,7 @@ from capcurriculum import prompts
 from capcurriculum.errors import ParseError
 from capcurriculum.recipe.stages import TeacherSection
 from capcurriculum.rows import Attempt, CaptionedImage, Message, Request, Response, Sampling
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -118,9 +119,10 @@ class Writing:
             self._hear(item)
         return attempt
 
-    def append(self, rows: Sequence[Attempt]) -> None:
-        """Append attempts as one shard."""
-        self.at.run.attempts.append(rows)
+    @property
+    def table(self) -> Table[Attempt]:
+        """Where the rows go."""
+        return self.at.run.attempts
 
 
 def _in_rounds(captions: Sequence[CaptionedImage], writing: Writing, engine: Engine) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcurriculum import journal
 from capcurriculum.recipe.auditor import identity
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import SCHEMA, Request, Response, Sampling, digest
 from capcurriculum.run import Run
-from capcurriculum.tables import Journal
+from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
@@ -51,7 +52,8 @@ class Job:
     def __init__(self, folder: Path, judge: Judge, images: Path) -> None:
         """Read the known votes."""
         self.judge, self.images = judge, images
-        self.journal = Journal(votes.table(folder))
+        self.folder = folder
+        journal.take_over(self.table)
         self._known = {key for key, vote in votes.known(folder, [judge.name]).items() if not vote.failed}
         # Votes that failed before are asked for again, and may well fail again although all others succeed.
         look = f"the column detail of {votes.table(folder).folder} has all reasons"
@@ -66,16 +68,15 @@ class Job:
         return protocol.request(item.case, item.vote, self.judge.model.model, self.judge.sampling, self.images)
 
     def row(self, item: Item, response: Response) -> Vote:
-        """The vote, written to the journal."""
+        """The vote."""
         parsed = protocol.parse(response, bool(item.case.sample.images))
         spent = (response.tokens_in, response.tokens_out, response.key)
-        row = Vote(item.case.key, self.judge.name, item.vote, *parsed, response.finish, *spent)
-        self.journal.note(row)
-        return row
+        return Vote(item.case.key, self.judge.name, item.vote, *parsed, response.finish, *spent)
 
-    def append(self, rows: Sequence[Vote]) -> None:
-        """Write one shard."""
-        self.journal.shelve(rows)
+    @property
+    def table(self) -> Table[Vote]:
+        """Where the rows go."""
+        return votes.table(self.folder)
 
 
 def ask(folder: Path, judge: Judge, cases: Sequence[Case], count: int, images: Path, display: Display) -> list[Case]:

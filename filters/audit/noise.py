@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from capcurriculum.ledger.verdicts import current
-from capcurriculum.reasons import Reason
+from capcurriculum.reasons import NOT_JUDGED
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import SCHEMA, digest
@@ -96,7 +96,9 @@ def fates(run: Run, recipe: Recipe, *predicates: pl.Expr) -> pl.LazyFrame:
 
     Verdicts of people are left out, since they are what a sample is drawn for.
     """
-    verdicts = current(run, recipe, pl.col("filter") != HUMAN, *predicates).filter(pl.col("reason") != Reason.NOT_ASKED)
+    verdicts = current(run, recipe, pl.col("filter") != HUMAN, *predicates).filter(
+        ~pl.col("reason").is_in(list(NOT_JUDGED))
+    )
     dropped = verdicts.filter(~pl.col("keep")).sort("place").unique("question_id", keep="first", maintain_order=True)
     named = dropped.select("question_id", fate=pl.concat_str("filter", "reason", separator=": "))
     judged = verdicts.select("question_id").unique()

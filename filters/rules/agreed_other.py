@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from capcurriculum.reasons import Reason
+from capcurriculum.recipe.filter_section import ProbeKey
 from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Verdict
 from filters.rules.panel import Panel, ProbeRule, needed
@@ -31,15 +32,26 @@ class AgreedOtherSection(ProbeRule):
 
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
         """The verdict on the replies of the image arm; choices are compared as options, not letters."""
+        choices, silent, most = self._choices(answers, panel)
+        wanted = needed(self.solvers, len(panel.solvers))
+        if most and choices.count(most) >= wanted:
+            return self.verdict(question, False, Reason.AGREED_OTHER, most, answers)
+        unknown = silent and choices.count(most) + len(silent) >= wanted
+        return self.verdict(question, True, Reason.AGREEMENT_UNKNOWN if unknown else Reason.KEPT, "", answers)
+
+    def open_replies(self, answers: Sequence[Answer], panel: Panel) -> list[ProbeKey]:
+        """Those of the solvers that can still make enough agree."""
+        choices, silent, most = self._choices(answers, panel)
+        wanted = needed(self.solvers, len(panel.solvers))
+        undecided = choices.count(most) < wanted <= choices.count(most) + len(silent)
+        return panel.unasked(answers, silent, self.arms_read) if undecided else []
+
+    def _choices(self, answers: Sequence[Answer], panel: Panel) -> tuple[list[str], list[str], str]:
+        """The options that solvers name, the solvers not known to name one yet, the option named most ("": none)."""
         chosen = {solver: _steady(panel.replies(answers, solver, Arm.IMAGE)) for solver in panel.solvers}
         named = [choice for choice in chosen.values() if choice]
-        silent = sum(choice is None for choice in chosen.values())
-        wanted = needed(self.solvers, len(panel.solvers))
-        most = max(sorted(set(named)), key=named.count, default="")
-        if most and named.count(most) >= wanted:
-            return self.verdict(question, False, Reason.AGREED_OTHER, most, answers)
-        unknown = silent > 0 and (named.count(most) if most else 0) + silent >= wanted
-        return self.verdict(question, True, Reason.AGREEMENT_UNKNOWN if unknown else Reason.KEPT, "", answers)
+        silent = [solver for solver, choice in chosen.items() if choice is None]
+        return named, silent, max(sorted(set(named)), key=named.count, default="")
 
 
 def _steady(replies: Sequence[Answer | None]) -> str | None:

@@ -5,12 +5,12 @@ side.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.recipe.filter_section import Phase, RecipeView, check_captioned
+from capcurriculum.recipe.filter_section import Phase, ProbeKey, RecipeView, check_captioned
 from capcurriculum.recipe.stages import ProbeSection, StageName
 from capcurriculum.rows import Answer, Arm, Outcome, Question, Stage, Verdict
 from datagen.setting import Setting
@@ -34,16 +34,24 @@ class Panel:
         return Panel(probe.solvers, (0, 1) if probe.other_order else (0,))
 
     def replies(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Answer | None]:
-        """A solver's replies on an arm, None for each unknown or missing one."""
+        """A solver's replies on an arm, None for each unknown or missing one; the last of several counts."""
         found: list[Answer | None] = []
         for order in self.orders:
             given = [a for a in answers if a.solver == solver and a.arm == arm and a.order == order]
-            found += [a if a.outcome in KNOWN else None for a in given] or [None]
+            last = max((a.rollout for a in given), default=0)
+            known = [a if a.outcome in KNOWN else None for a in given if a.outcome in KNOWN or a.rollout == last]
+            found += known or [None]
         return found
 
     def outcomes(self, answers: Sequence[Answer], solver: str, arm: Arm) -> list[Outcome | None]:
         """The outcomes of `replies`."""
         return [Outcome(a.outcome) if a else None for a in self.replies(answers, solver, arm)]
+
+    def unasked(self, answers: Sequence[Answer], solvers: Iterable[str], arms: Iterable[Arm]) -> list[ProbeKey]:
+        """The replies of these solvers on these arms that were never asked for; an unknown one was."""
+        asked = {(a.solver, a.arm, a.order) for a in answers}
+        keys = ((solver, str(arm), order) for arm in arms for order in self.orders for solver in solvers)
+        return [key for key in keys if key not in asked]
 
     def pairs(
         self, answers: Sequence[Answer], solver: str, arms: tuple[Arm, Arm]
@@ -65,6 +73,18 @@ class ProbeRule(Rule):
     @abstractmethod
     def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
         """The verdict on the replies of the panel's solvers."""
+
+    def open_replies(self, answers: Sequence[Answer], panel: Panel) -> list[ProbeKey]:
+        """The replies not asked for yet that could change whether `judge` keeps the question.
+
+        Unless a rule knows better, all that it reads.
+        """
+        return panel.unasked(answers, panel.solvers, self.arms_read)
+
+    def outlook(self, recipe: RecipeView, question: Question, answers: Sequence[Answer]) -> tuple[bool, list[ProbeKey]]:
+        """See `FilterSection.outlook`; a reply that is not there is unknown, which is one of the things it can be."""
+        panel = Panel.of(recipe.captioned[question.stage].probe)
+        return self.judge(question, answers, panel).keep, self.open_replies(answers, panel)
 
     def judging(self, at: Setting) -> Judge:
         """`judge` with the panel of the question's stage."""
@@ -100,27 +120,43 @@ def needed(quorum: Quorum, solvers: int) -> int:
     return {"all": solvers, "majority": solvers // 2 + 1, "any": 1}[quorum]
 
 
-def objection(
-    panel: Panel, shown: Callable[[str], bool | None], quorum: Quorum, reason: Reason, unknown: Reason
-) -> tuple[bool, Reason, str]:
-    """Drop a question if a quorum of solvers objects.
+def still_open(states: Mapping[str, bool | None], wanted: int) -> list[str]:
+    """The solvers whose unknown state can still change whether `wanted` of the states are true."""
+    true, unknown = [s for s, state in states.items() if state], [s for s, state in states.items() if state is None]
+    return unknown if len(true) < wanted <= len(true) + len(unknown) else []
 
-    Args:
-        panel: the solvers.
-        shown: maps a solver to whether it objects, None if unknown.
-        quorum: how many must object.
-        reason: the reason of a drop.
-        unknown: the reason for keeping a question that unknown replies might drop.
 
-    Returns:
-        Whether to keep it, the reason, and the deciding solvers joined by commas.
+class QuorumRule(ProbeRule):
+    """A filter that drops or labels a question in which enough solvers show the same fault.
+
+    `objects` is the reason of a question that is dropped, on evidence alone; `unknown` that of one that is kept because
+    evidence is missing.
     """
-    states: Mapping[str, bool | None] = {solver: shown(solver) for solver in panel.solvers}
-    against = [solver for solver, state in states.items() if state]
-    silent = [solver for solver, state in states.items() if state is None]
-    wanted = needed(quorum, len(panel.solvers))
-    if len(against) >= wanted:
-        return False, reason, ", ".join(against)
-    if len(against) + len(silent) >= wanted:
-        return True, unknown, ", ".join(silent)
-    return True, Reason.KEPT, ""
+
+    objects: ClassVar[Reason]
+    unknown: ClassVar[Reason]
+
+    solvers: Quorum = "all"
+
+    @abstractmethod
+    def shows(self, answers: Sequence[Answer], panel: Panel, solver: str) -> bool | None:
+        """Whether a solver shows the fault; None where its replies do not tell yet."""
+
+    def states(self, answers: Sequence[Answer], panel: Panel) -> dict[str, bool | None]:
+        """Solver -> what `shows` returns."""
+        return {solver: self.shows(answers, panel, solver) for solver in panel.solvers}
+
+    def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
+        """The verdict by the quorum; its detail names the solvers that decide, joined by commas."""
+        states = self.states(answers, panel)
+        against = [solver for solver, state in states.items() if state]
+        wanted = needed(self.solvers, len(states))
+        if len(against) >= wanted:
+            return self.verdict(question, False, self.objects, ", ".join(against), answers)
+        unknown = still_open(states, wanted)
+        return self.verdict(question, True, self.unknown if unknown else Reason.KEPT, ", ".join(unknown), answers)
+
+    def open_replies(self, answers: Sequence[Answer], panel: Panel) -> list[ProbeKey]:
+        """Those of the solvers that can still make, or prevent, the quorum."""
+        open_solvers = still_open(self.states(answers, panel), needed(self.solvers, len(panel.solvers)))
+        return panel.unasked(answers, open_solvers, self.arms_read)

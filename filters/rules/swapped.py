@@ -4,27 +4,24 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from capcurriculum.reasons import Reason
-from capcurriculum.rows import Answer, Arm, Question, Verdict
-from filters.rules.panel import Panel, ProbeRule, Quorum, objection
+from capcurriculum.rows import Answer, Arm
+from filters.rules.panel import Panel, Quorum, QuorumRule
 
 
-class SwappedSection(ProbeRule):
+class SwappedSection(QuorumRule):
     """Flags questions on which `solvers` choose the same option with another image, in every option order asked."""
 
     arms_read: ClassVar[tuple[Arm, ...]] = (Arm.IMAGE, Arm.SWAPPED)
+    objects: ClassVar[Reason] = Reason.SWAP_UNCHANGED
+    unknown: ClassVar[Reason] = Reason.SWAP_UNKNOWN
 
     name: Literal["swapped"] = "swapped"
     solvers: Quorum = "all"
     action: Literal["drop", "label"] = "label"
 
-    def judge(self, question: Question, answers: Sequence[Answer], panel: Panel) -> Verdict:
-        """The verdict on the replies of the image arm and the swapped arm, compared by option order."""
-
-        def unmoved(solver: str) -> bool | None:
-            pairs = list(panel.pairs(answers, solver, (Arm.IMAGE, Arm.SWAPPED)))
-            if any(one and other and one.answer != other.answer for one, other in pairs):
-                return False
-            return True if all(one and other for one, other in pairs) else None
-
-        found = objection(panel, unmoved, self.solvers, Reason.SWAP_UNCHANGED, Reason.SWAP_UNKNOWN)
-        return self.verdict(question, *found, answers)
+    def shows(self, answers: Sequence[Answer], panel: Panel, solver: str) -> bool | None:
+        """Whether the solver's choices on the image arm and the swapped one are the same, compared order by order."""
+        pairs = list(panel.pairs(answers, solver, (Arm.IMAGE, Arm.SWAPPED)))
+        if any(own and other and own.answer != other.answer for own, other in pairs):
+            return False
+        return True if all(own and other for own, other in pairs) else None

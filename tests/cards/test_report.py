@@ -20,11 +20,12 @@ from capcurriculum.ledger import funnel
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from capcurriculum.stats import PassRate
-from cards.report import charts, numbers, write
+from cards.report import arms, charts, numbers, write
 from cards.report.fates import Snapshot, chosen, fates
 from cards.report.images import SIDE, RowImage, each
 from cards.report.write import data_folder, report
-from tests.support import report_runs
+from curricula.build import build
+from tests.support import endpoint, report_runs, worlds
 
 TAUGHT = ("perception", "text", "visual")
 
@@ -277,10 +278,10 @@ def test_charts_add_up_to_what_they_count(planted: Run) -> None:
     ):
         assert sum(sum(series) for chart in histograms for series in chart.series.values()) == total > 0
         assert all(len(series) == len(c.labels) <= 18 for c in histograms for series in c.series.values())
-    lines = numbers.arms(snapshot)
+    lines = arms.arms(snapshot)
     assert [line.arm for line in lines] == ["image", "caption", "blind", "swapped"] * 2
     assert all(sum(line.counts.values()) == 60 for line in lines)
-    for cross in numbers.crosses(snapshot):
+    for cross in arms.crosses(snapshot):
         image = next(line for line in lines if (line.solver, line.arm) == (cross.solver, "image"))
         wrong = sum(n for (seen, _), n in cross.counts.items() if seen == "wrong")
         assert wrong == image.counts["wrong"]
@@ -289,6 +290,32 @@ def test_charts_add_up_to_what_they_count(planted: Run) -> None:
     assert (
         sum(keys[0].counts.values()) == found.filter(pl.col("stage") == "perception", pl.col("fate") == "kept").height
     )
+
+
+@pytest.mark.parametrize("control", [0.0, 0.4])
+def test_arms_of_a_probe_that_stops_are_estimated_from_its_control_sample(tmp_path: Path, control: float) -> None:
+    worlds.docci(tmp_path / "docci", 60)
+    with endpoint.serving(endpoint.Endpoint(image_right=0.7)) as server:
+        full, few = (
+            build(worlds.recipe_over(tmp_path, server.url, probe, text=None, name=name), Display())
+            for name, probe in (("full", {"stop": "never"}), ("few", {"control": control}))
+        )
+    whole, estimated = ({(a.solver, a.arm): a for a in arms.arms(Snapshot.of(run))} for run in (full, few))
+    assert not any(line.sampled for line in whole.values())
+    assert whole["one", "image"].counts == estimated["one", "image"].counts, "the first solver sees every image"
+    if not control:
+        assert set(estimated) == {("one", "image")}, "without a control sample there is no estimate"
+        return
+    assert estimated["one", "image"].sampled == 0
+    for key in (("two", "image"), ("one", "caption"), ("two", "caption"), ("one", "blind")):
+        line = estimated[key]
+        assert 10 < line.sampled < 60
+        assert sum(line.counts.values()) == 60
+        # The decided rows alone would say that the second solver is nearly always wrong from the image.
+        assert abs(line.counts["right"] - whole[key].counts["right"]) <= 15
+    for line in arms.crosses(Snapshot.of(few)):
+        assert sum(line.counts.values()) == 60
+        assert line.sampled
 
 
 def test_one_endless_text_does_not_flatten_the_others() -> None:

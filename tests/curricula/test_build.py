@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_errors_of_an_endpoint_cost_no_row(small: Path) -> None:
 
 def test_a_refused_reply_is_asked_again_with_the_reason_and_given_up_after_its_tries(small: Path) -> None:
     with endpoint.serving() as server:
-        server.faults += [endpoint.saying('{"question": "Who?"}'), endpoint.well] * 12  # every caption's first try
+        server.always = careless
         run = build(worlds.recipe_over(small, server.url, models=serial_models(server.url)), Display())
         second = [str(body) for body in server.requests if "could not be used" in str(body)]
     assert len(second) == 12
@@ -127,6 +128,13 @@ def test_a_refused_reply_is_asked_again_with_the_reason_and_given_up_after_its_t
     given_up = [v for v in run.verdicts.rows() if v.filter == "teacher" and not v.keep]
     assert [v.reason for v in given_up] == ["no_valid_question"] * 3
     assert all("JSON" in v.detail and len(v.evidence) == 3 for v in given_up)
+
+
+def careless(handler: BaseHTTPRequestHandler) -> bool:
+    """Write no whole question at the first try."""
+    prompt = str(handler.body)  # type: ignore[attr-defined]
+    first = "Reply with one JSON object" in prompt and "could not be used" not in prompt
+    return first and endpoint.saying('{"question": "Who?"}')(handler)
 
 
 def stubborn(handler: BaseHTTPRequestHandler) -> bool:
@@ -141,7 +149,7 @@ def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what
 ) -> None:
     monkeypatch.setattr("datagen.engines.openai.concurrency.FIRST_PAUSE_SECONDS", 0.001)
     with endpoint.serving() as server:
-        wanted = worlds.recipe_over(small, server.url)
+        wanted = worlds.recipe_over(small, server.url, text=None)
         server.faults += [endpoint.saying("no")] * 12  # first tries of the teacher
         server.faults += [endpoint.status(404)] * 100
         with pytest.raises(EngineError, match=r"does not serve teacher: .*run the same command again"):
@@ -156,17 +164,32 @@ def test_an_endpoint_that_is_gone_stops_the_build_with_a_sentence_and_keeps_what
     assert not run.attempts.frame()["request_key"].is_duplicated().any()
 
 
+@dataclass
+class OneQuestion:
+    """A fault of the solver `one` in one question: image replies are cut off, and that from the caption is refused."""
+
+    mark: str = ""
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> bool:
+        body = handler.body  # type: ignore[attr-defined]
+        found = re.search(r"What is at (\w+)\?", str(body["messages"])[-2000:])
+        if body["model"] != "one" or not found:
+            return False
+        self.mark = self.mark or found[1]
+        if found[1] != self.mark:
+            return False
+        if "image_url" in str(body["messages"])[:5000]:
+            return endpoint.saying(r"\boxed{A}", "length")(handler)
+        return "picture, number" in str(body["messages"]) and endpoint.status(400)(handler)
+
+
 def test_truncated_and_rejected_replies_are_unknown_and_never_wrong(small: Path) -> None:
     with endpoint.serving(endpoint.Endpoint(image_right=0.0)) as server:  # every image reply would be wrong
-        wanted = worlds.recipe_over(small, server.url, models=serial_models(server.url))
-        server.faults += [endpoint.well] * 12  # the teacher
-        server.faults += [
-            endpoint.saying(r"\boxed{A}", "length"),
-            endpoint.status(400),
-        ]  # the first question's two arms
+        wanted = worlds.recipe_over(small, server.url, {"stop": "never", "again": 0})
+        server.always = OneQuestion()
         run = build(wanted, Display())
     unknown = sorted(a.outcome for a in run.answers.rows() if a.outcome in ("unparsed", "failed"))
-    assert unknown == ["failed", "unparsed"]
+    assert unknown == ["failed", "unparsed", "unparsed"], "the caption, the image, and another image"
     dropped = [v for v in run.verdicts.rows() if v.filter == "perception" and not v.keep]
     assert [(v.reason, v.detail) for v in dropped] == [("unknown_from_image", "one")]
 

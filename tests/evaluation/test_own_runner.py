@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from capcurriculum import prompts, recipe
-from capcurriculum.tables import Journal
+from capcurriculum.journal import Journal, take_over
 from evaluation.benchmarks import scenes
 from evaluation.benchmarks.images import ImageStore
 from evaluation.benchmarks.tsv import read
@@ -151,13 +151,14 @@ def test_an_endpoint_that_dies_midway_is_said_and_gone_on_with(
 def test_what_a_killed_process_had_written_down_is_kept(tmp_path: Path) -> None:
     row = Sample("m", "s", "b", "1", "setup", "digest", ("images/a.png",), "q", ("x", "y"), "A", "said", "A", "right")
     journal = Journal(samples.table(tmp_path))
-    journal.note(row)
+    journal.note([row])
+    assert journal.path
     with journal.path.open("a") as handle:
         handle.write('{"model": "torn')
     assert samples.samples(tmp_path) == []
-    Journal(samples.table(tmp_path))
+    take_over(samples.table(tmp_path))
     assert samples.samples(tmp_path) == [row]
-    Journal(samples.table(tmp_path))
+    take_over(samples.table(tmp_path))
     assert samples.table(tmp_path).count() == 1
 
 

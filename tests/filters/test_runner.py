@@ -54,7 +54,7 @@ class World:
     run: Run
 
     def recipe(self, filters: list[Any], **changes: Any) -> Recipe:
-        return worlds.recipe_over(self.folder, self.server.url, filters=filters, **changes)
+        return worlds.recipe_over(self.folder, self.server.url, {"stop": "never"}, filters=filters, **changes)
 
     def copy(self, folder: Path) -> Run:
         """The run in another place, for a test that changes it."""
@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     worlds.docci(folder / "docci")
     worlds.problems(folder / "text")
     with endpoint.serving(Careless()) as server:
-        run = build(worlds.recipe_over(folder, server.url, filters=ROAD), Display())
+        run = build(worlds.recipe_over(folder, server.url, {"stop": "never"}, filters=ROAD), Display())
         yield World(folder, server, run)
 
 

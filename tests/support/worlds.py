@@ -1,7 +1,9 @@
 """Small sources on disk, good and bad, and recipes over them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -55,8 +57,8 @@ def begin(run: Run) -> None:
     run.descriptions.append([Description("k", "i", "d", 0, "", "error", 0, 0, "p")])
 
 
-def recipe_over(folder: Path, url: str, **changes: Any) -> Recipe:
-    """A recipe whose every model is the endpoint at `url`; `changes` replace top-level keys."""
+def recipe_over(folder: Path, url: str, probe: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> Recipe:
+    """A recipe whose every model is the endpoint at `url`; `changes` replace keys, and `probe` those of the probe."""
     model = {"engine": "openai", "base_urls": [url], "timeout_seconds": 20}
     data: dict[str, Any] = {
         "name": "small",
@@ -65,7 +67,7 @@ def recipe_over(folder: Path, url: str, **changes: Any) -> Recipe:
         "perception": {
             "source": {"kind": "docci", "path": str(folder / "docci")},
             "teacher": {"model": "teacher"},
-            "probe": {"solvers": ["one", "two"]},
+            "probe": {"solvers": ["one", "two"], **probe},
         },
         "text": {"source": {"kind": "problems", "path": str(folder / "text"), "source": "sums", "license": "mit"}},
         "rollouts": {"model": "policy", "k": 3},

@@ -6,7 +6,7 @@ keeps the bodies alive down to what is really in flight.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,19 @@ class Pool:
                 self.cancelled(waiting.ready.result())
             raise
 
+    @property
+    def spare(self) -> bool:
+        """Whether a lease is left that nobody waits for."""
+        out = sum(endpoint.in_flight for endpoint in self.endpoints)
+        return out < self.most and all(waiting.ready.done() for waiting in self._waiting)
+
+    def spare_lease(self, avoid: Endpoint) -> Lease | None:
+        """A spare lease for what is under way at `avoid` already, elsewhere if another endpoint is in health."""
+        healthy = [endpoint for endpoint in self.endpoints if endpoint.breaker.closed]
+        others = [endpoint for endpoint in healthy if endpoint is not avoid] or healthy
+        endpoint = _least_loaded(one for one in others if one.in_flight < one.pace.limit) if self.spare else None
+        return self._leased(endpoint, self.clock()) if endpoint else None
+
     def served(self, lease: Lease) -> None:
         """Return the lease after a reply, or after a refusal that concerns the request alone."""
         lease.endpoint.breaker.good(self.clock())
@@ -132,18 +145,20 @@ class Pool:
                     kept.extend(held[position + 1 :])
                     break
                 continue
-            lease = Lease(endpoint, endpoint.breaker.send(), now)
-            endpoint.leases.add(lease)
             out += 1
-            waiting.ready.set_result(lease)
+            waiting.ready.set_result(self._leased(endpoint, now))
         self._waiting = kept
         self._set_alarm(now)
+
+    def _leased(self, endpoint: Endpoint, now: float) -> Lease:
+        lease = Lease(endpoint, endpoint.breaker.send(), now)
+        endpoint.leases.add(lease)
+        return lease
 
     def _choose(self, avoid: Endpoint | None, now: float) -> Endpoint | None:
         others = [e for e in self.endpoints if e is not avoid and e.breaker.closed]
         candidates = others if avoid is not None and others else self.endpoints
-        free = [e for e in candidates if e.in_flight < e.pace.limit and e.breaker.allows(now)]
-        return min(free, key=lambda e: e.in_flight / e.pace.limit, default=None)
+        return _least_loaded(e for e in candidates if e.in_flight < e.pace.limit and e.breaker.allows(now))
 
     def _set_alarm(self, now: float) -> None:
         if self._alarm is not None:
@@ -153,3 +168,7 @@ class Pool:
         if self._waiting and opening:
             delay = max(0.0, min(opening) - now) + 0.001
             self._alarm = asyncio.get_running_loop().call_later(delay, self._hand_out)
+
+
+def _least_loaded(endpoints: Iterable[Endpoint]) -> Endpoint | None:
+    return min(endpoints, key=lambda e: e.in_flight / e.pace.limit, default=None)

@@ -2,15 +2,17 @@
 
 The event loop runs in a thread of its own, so replies are read and failed requests repeated while the caller grades and
 writes. The caller's iterator of requests is consumed in the caller's thread, and only as far as there is room. What
-happens to one request is in `retry`, how many are in flight in `concurrency`, where they go in `endpoints`.
+happens to one request is in `retry` and `hedging`, how many are in flight in `concurrency`, and where they go in
+`endpoints`.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from queue import SimpleQueue
-from typing import Self
+from typing import Any, Self
 
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Request, Response
@@ -63,61 +65,129 @@ class OpenAIEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def stream(self, requests: Iterable[Request | None]) -> Iterator[Response]:
-        """Responses as they finish; see `Engine.stream`.
+        """Responses as they finish; see `Engine.stream`."""
+        with closing(merged((Source(self, requests),))) as responses:
+            for _, response in responses:
+                yield response
 
-        At most `concurrency` HTTP requests are in flight. What is taken from the iterator and not yet answered is that
+    def room(self) -> int:
+        """How many groups may be unfinished.
+
+        At most `concurrency` HTTP requests are in flight. What is taken from an iterator and not yet answered is that
         many groups, a quarter more that wait their turn while the caller is busy, and one for each that rests before it
         is asked again, up to twice `concurrency`.
         """
-        groups, events = grouped(requests, self.section.max_n), SimpleQueue[Event]()
-        tasks: set[asyncio.Task[None]] = set()
-        owed = unfinished = 0
-        exhausted = waits = False
-        try:
-            while True:
-                while not (exhausted or waits) and unfinished < self._room():
-                    group = next(groups, ())
-                    exhausted, waits = group == (), group is None
-                    owed += len(group or ())
-                    unfinished += self._submit(group, events, tasks) if group else 0
-                if owed == 0 and exhausted:
-                    return
-                if owed == 0 and waits:
-                    raise RuntimeError("the iterator of requests gave None while every request was answered")
-                event = events.get()
-                if isinstance(event, Exception):
-                    raise event
-                if isinstance(event, int):
-                    unfinished -= event
-                else:
-                    owed -= 1
-                    yield event
-                    waits = False
-        finally:
-            if not self._loop.is_closed():
-                asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
-
-    def _room(self) -> int:
         most = self.section.concurrency
         return most + most // 4 + min(self.conversation.resting, 2 * most)
 
-    def _submit(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> int:
+    def submit(self, group: Group, put: Callable[[Event], None], tasks: set[asyncio.Task[None]]) -> int:
         """Hand over a group, in single requests where `n` is not taken; returns how many are now to be finished."""
         parts: list[Group] = [(request,) for request in group] if self.conversation.singly else [group]
         for part in parts:
-            self._loop.call_soon_threadsafe(self._start, part, events, tasks)
+            self._loop.call_soon_threadsafe(self._start, part, put, tasks)
         return len(parts)
 
-    def _start(self, group: Group, events: SimpleQueue[Event], tasks: set[asyncio.Task[None]]) -> None:
-        task = self._loop.create_task(self._serve(group, events))
+    def drop(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Cancel what is in flight."""
+        if not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._cancel(tasks), self._loop).result()
+
+    def _start(self, group: Group, put: Callable[[Event], None], tasks: set[asyncio.Task[None]]) -> None:
+        task = self._loop.create_task(self._serve(group, put))
         for known in (tasks, self._tasks):
             known.add(task)
             task.add_done_callback(known.discard)
 
-    async def _serve(self, group: Group, events: SimpleQueue[Event]) -> None:
+    async def _serve(self, group: Group, put: Callable[[Event], None]) -> None:
         try:
-            await self.conversation.serve(group, events.put, lambda: events.put(0))
+            await self.conversation.serve(group, put, lambda: put(0))
         except Exception as error:  # raised again in the caller's thread, after all that was answered before it
-            events.put(error)
+            put(error)
         else:
-            events.put(1)
+            put(1)
+
+
+class Source:
+    """An iterator of requests and the engine that it is asked of, for `merged`."""
+
+    def __init__(self, engine: OpenAIEngine, requests: Iterable[Request | None]) -> None:
+        self._engine = engine
+        self._groups: Iterator[Group | None] | None = grouped(requests, engine.section.max_n)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unfinished = 0
+        self._told_to_wait = False
+        #: Responses that are still to come.
+        self.owed = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._groups is None and not self.owed
+
+    @property
+    def busy(self) -> bool:
+        """Whether an event will come: a response, or the end of a group, which comes after its last response."""
+        return bool(self.owed or self._unfinished)
+
+    def fill(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
+        """Take requests until the engine has no room, or the iterator has none right now."""
+        self._told_to_wait = False
+        self.go_on(events)
+
+    def go_on(self, events: "SimpleQueue[tuple[Source, Event]]") -> None:
+        """The same when a group has ended, unless the iterator had none: no response was consumed since."""
+        while self._groups is not None and not self._told_to_wait and self._unfinished < self._engine.room():
+            group = next(self._groups, ())
+            if group == ():
+                self._groups = None
+            elif group is None:
+                self._told_to_wait = True
+            else:
+                self.owed += len(group)
+                self._unfinished += self._engine.submit(group, lambda event: events.put((self, event)), self._tasks)
+
+    def take(self, event: Event) -> Response | None:
+        """The response that an event brings, if it does; raises what ended the engine."""
+        if isinstance(event, Exception):
+            raise event
+        if isinstance(event, int):
+            self._unfinished -= event
+            return None
+        self.owed -= 1
+        return event
+
+    def close(self) -> None:
+        """Cancel what is in flight."""
+        self._engine.drop(self._tasks)
+
+
+def merged(sources: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
+    """Responses of several sources as they finish, each with its source; all iterators are consumed in this thread.
+
+    An iterator that gives None is asked again after the next response of any source was consumed. `sources` may grow
+    meanwhile, and hold others that do as a `Source` does.
+
+    Raises:
+        EngineError: an engine cannot be used.
+        RuntimeError: all iterators that have not ended give None, and no response is owed.
+    """
+    events: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+    try:
+        while True:
+            for source in sources:
+                source.fill(events)
+            if all(source.ended for source in sources):
+                return
+            if not any(source.busy for source in sources):
+                raise RuntimeError("the iterator of requests gave None while every request was answered")
+            response = None
+            while response is None and any(source.busy for source in sources):
+                source, event = events.get()
+                response = source.take(event)
+                if response is None:
+                    source.go_on(events)
+            if response is not None:
+                yield source, response
+    finally:
+        for source in sources:
+            source.close()

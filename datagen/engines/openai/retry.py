@@ -4,7 +4,7 @@ What a failure means: 400, 413 and 422 concern one request and become its error;
 and 503 are waited out and lower the load (`concurrency`); everything else is asked again, elsewhere if there is another
 endpoint, `tries` times. A try counts only if the endpoints served something since the request failed before, be it just
 the smallest question there is: rows must not be marked as failed for a server that is down. One that stays down stops
-the build with a sentence.
+the build with a sentence. What only takes long is in `hedging`.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from datagen.engines.data_urls import DataURLs
 from datagen.engines.openai.body import body
 from datagen.engines.openai.concurrency import pause_seconds
 from datagen.engines.openai.endpoints import Endpoint, Lease, Pool
+from datagen.engines.openai.hedging import Hedging, Wanted
 from datagen.engines.openai.http_client import Wire
 from datagen.engines.openai.reply import Kind, NoReply, Reply, failed, responses
 from datagen.engines.protocol import Traffic
@@ -43,6 +44,10 @@ class Conversation:
     traffic: Traffic = field(default_factory=Traffic)
     resting: int = 0
     singly: bool = False
+    hedging: Hedging = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hedging = Hedging(self.pool, self.traffic)
 
     async def serve(self, group: Group, emit: Emit, on_rest: Callable[[], None]) -> None:
         """Emit one response for each request of the group.
@@ -88,13 +93,14 @@ class Conversation:
         avoid: Endpoint | None = None
         asked = failures = 0
         since = self.pool.clock()
+        wanted = Wanted((bool(request.image_paths), n), lambda lease: self._send(lease, request, n))
         while True:
             lease = await self.pool.lease(avoid, first=asked > 0)
             self.traffic.requests += 1
             self.traffic.retries += asked > 0
             asked += 1
             try:
-                return await self._send(lease, request, n)
+                return await self.hedging.reply(wanted, lease)
             except NoReply as problem:
                 now = self.pool.clock()
                 if problem.kind is Kind.REQUEST:
@@ -133,6 +139,7 @@ class Conversation:
         except BaseException:
             self.pool.cancelled(lease)
             raise
+        self.hedging.served((bool(request.image_paths), n), self.pool.clock() - lease.begun)
         self.pool.served(lease)
         return reply
 

@@ -18,7 +18,7 @@ def test_replies_tokens_and_seconds_add_up_over_sessions(tmp_path: Path) -> None
     worlds.docci(tmp_path / "docci")
     worlds.problems(tmp_path / "text")
     with endpoint.serving(endpoint.Endpoint(delay_seconds=0.01)) as server:
-        wanted = worlds.recipe_over(tmp_path, server.url)
+        wanted = worlds.recipe_over(tmp_path, server.url, {"stop": "never"})
         server.faults += [endpoint.well] * 30 + [endpoint.status(401)] * 3
         with pytest.raises(EngineError):
             build(wanted, Display())
@@ -46,10 +46,23 @@ def test_replies_tokens_and_seconds_add_up_over_sessions(tmp_path: Path) -> None
     assert sum(int(str(event["rows"])) for event in noted) == run.attempts.count() + run.answers.count()
 
 
+def test_events_of_before_there_were_hedges_count_none(tmp_path: Path) -> None:
+    worlds.problems(tmp_path / "text")
+    with endpoint.serving() as server:
+        run = build(worlds.recipe_over(tmp_path, server.url, perception=None), Display())
+    run.event("asked", step="rollout", model="policy", rows=1, requests=7, retries=1, seconds=1.0, engine_seconds=1.0)
+    (before,) = spends(run)
+    run.event("asked", step="rollout", model="policy", rows=1, requests=3, retries=0, hedged=2, seconds=1.0)
+    (after,) = spends(run)
+    assert (before.hedged, after.hedged, after.requests - before.requests) == (0, 2, 3)
+
+
 def test_status_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worlds.problems(tmp_path / "text")
     with endpoint.serving() as server:
         run = build(worlds.recipe_over(tmp_path, server.url, perception=None), Display())
     console = Console(width=120)
     show.status(run, console)
-    assert "engine seconds" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "hedged" in shown
+    assert "engine seconds" in shown

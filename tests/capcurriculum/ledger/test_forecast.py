@@ -1,5 +1,6 @@
 """`build --dry-run`: what will be asked and what it costs, before anything is asked."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def priced(folder: Path, url: str, **changes: Any) -> recipe.Recipe:
     perception = {
         "source": {"kind": "docci", "path": str(folder / "docci"), "limit": 12},
         "teacher": {"model": "teacher", "questions": 2, "sampling": {"max_tokens": 100}},
-        "probe": {"solvers": ["one", "two"], "other_order": True},
+        "probe": {"solvers": ["one", "two"], "other_order": True, "stop": "never"},
     }
     text = {"source": {"kind": "problems", "path": str(folder / "text"), "limit": 8}}
     return worlds.recipe_over(folder, url, models=models, perception=perception, text=text, **changes)
@@ -68,6 +69,25 @@ def test_a_begun_run_is_counted_from_its_tables(tmp_path: Path) -> None:
     assert found["probe", "one"].disk_mb == pytest.approx(answers * found["probe", "one"].requests)
     stages = sum(path.stat().st_size for path in run.stages.glob("*/*.parquet")) / 1e6
     assert 0 < found["stage files", ""].disk_mb < 10 * stages
+
+
+def test_a_probe_that_stops_is_forecast_both_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worlds.docci(tmp_path / "docci", 20)
+    with endpoint.serving(endpoint.Endpoint(image_right=0.5)) as server:
+        wanted = worlds.recipe_over(tmp_path, server.url, {"control": 0.0}, text=None)
+        before = steps(wanted)
+        run = build(wanted, Display())
+    assert [before["probe", name].requests for name in ("one", "two")] == [80, 80]
+    assert [before["probe", name].fewest for name in ("one", "two")] == [20, 0]
+    after = steps(wanted)
+    asked = Counter(a.solver for a in run.answers.rows() if a.purpose == "probe")
+    assert {name: after["probe", name].requests for name in ("one", "two")} == asked
+    assert after["probe", "two"].most == 80
+    (tmp_path / "recipe.yaml").write_text(recipe.dump(wanted), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["build", str(tmp_path / "recipe.yaml"), "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"20 to 160 requests, the most with stop: never; as many as so far are {sum(asked.values())}" in said
 
 
 def test_rows_nobody_knows_are_not_guessed(there: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_build_after_workers_asks_nothing_and_ends_as_one_alone(tmp_path: Path
                 steps.untaught(at, "perception"),
             )
             write_questions(at)
-            for solver in ("one", "two"):
+            for solver in ("one", "two", "one"):
                 spec = Spec("probe", solver)
                 keys = steps.unanswered(spec, at, run.questions.rows())
                 work(assignment(run, wanted, spec), keys)

@@ -1,0 +1,381 @@
+"""One flow instead of steps: questions are probed as they are written, and rolled out as they are kept.
+
+Models behind endpoints work at the same time, so a build waits for the slowest of them once and not after every step. A
+flow only asks: what it asks, and of whom, is what the steps of the build would ask, which afterwards find nothing left,
+derive, judge and write. So it may stop anywhere, and leaves out what it cannot decide: models in this process, filters
+that compare questions, and rows that auditors judge.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Container, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Any
+
+from capcurriculum.ledger.corrections import AS_WRITTEN
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.filter_section import Phase
+from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question, Request, Response
+from datagen import rollouts
+from datagen.asking import ask_missing
+from datagen.asking.ask_missing import Job, Line, Rows
+from datagen.asking.meter import Meter
+from datagen.engines.openai.engine import OpenAIEngine, Source, merged
+from datagen.engines.protocol import Traffic
+from datagen.probe import Needs, Replies, among, answered
+from datagen.setting import Setting
+from datagen.solver import Asked, Solver
+from datagen.teacher import derive, tasks
+from datagen.teacher.write import Writing
+from datagen.undecided import key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which questions may be asked about: those of `known` that are `alive`, and others that `admits` lets through.
+
+    `admits` is called from several threads.
+    """
+
+    known: Container[str]
+    alive: Container[str]
+    admits: Callable[[Question], bool]
+
+
+def streams(recipe: Recipe, model: str) -> bool:
+    """Whether a model is behind an endpoint and can be asked beside others."""
+    return recipe.models[model].engine == "openai"
+
+
+def flow(at: Setting, admission: Admission) -> None:
+    """Append the replies that are missing, as far as they can be asked for in one flow.
+
+    Raises:
+        EngineError: a model cannot be used; replies that have come are kept.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(at.display.together())
+        found = _Flow(at, admission, stack)
+        found.begin()
+        if found.sources:
+            try:
+                with closing(merged(found.sources)) as replies:
+                    for source, reply in replies:
+                        source.heard(reply)
+                        found.flush()
+                found.release()
+            finally:
+                found.close()
+            found.conclude()
+
+
+class _Part:
+    """One step with one model: its rows, clock and line of progress."""
+
+    def __init__(self, job: Job[Any, Any], model: "_Model", step: str, name: str, line: Line) -> None:
+        self.job, self.model, self.traffic, self.finished = job, model, Traffic(), 0
+        self.line = line if line.total is None else replace(line, finished=self._newly_finished)
+        job.heard.begin(self.traffic)
+        self._step = line.display.step(line.name, line.total, line.done, job.heard.words)
+        self.meter = Meter(model.flow.run, step, name, self.traffic)
+        self.rows: Rows[Any, Any] = Rows(job, self.meter, self.line, self._step.__enter__())
+        self.then: Callable[[Any], None] = lambda item: None
+
+    def _newly_finished(self) -> int:
+        finished, self.finished = self.finished, 0
+        return finished
+
+    def end(self) -> None:
+        """End the line."""
+        self._step.__exit__(None, None, None)
+
+    def conclude(self) -> None:
+        """Say how many replies brought nothing."""
+        for sentence in self.job.heard.closing(self.line.name):
+            self.line.display.note(sentence)
+
+
+class _Model(Source):
+    """The requests of all parts that ask one model."""
+
+    def __init__(self, flow: "_Flow", engine: OpenAIEngine) -> None:
+        self.flow, self.engine = flow, engine
+        self.queue: deque[tuple[_Part, Any]] = deque()
+        self._waiting: dict[str, tuple[Request, list[tuple[_Part, Any]]]] = {}
+        self._seen = Traffic()
+        super().__init__(engine, self._requests())
+
+    def _requests(self) -> Iterator[Request | None]:
+        while True:
+            if self.queue:
+                part, item = self.queue.popleft()
+                request = part.job.request(item)
+                if request.key in self._waiting:
+                    self._waiting[request.key][1].append((part, item))
+                else:
+                    self._waiting[request.key] = (request, [(part, item)])
+                    yield request
+            elif self.flow.over:
+                return
+            else:
+                yield None
+
+    def heard(self, response: Response) -> None:
+        """Record a reply, and ask what follows from it."""
+        request, asked = self._waiting.pop(response.key)
+        for part, item in asked:
+            self._account(part.traffic)
+            part.rows.take(item, request, response)
+            part.then(item)
+            self.flow.pending -= 1
+
+    def _account(self, traffic: Traffic) -> None:
+        """What went out since the last reply is counted where this one belongs."""
+        now = replace(self.engine.traffic)
+        for name in ("requests", "retries", "hedged"):
+            setattr(traffic, name, getattr(traffic, name) + getattr(now, name) - getattr(self._seen, name))
+        self._seen = now
+
+
+class _Checks:
+    """Questions that are looked at in threads before they are asked about, as a source beside the models'."""
+
+    def __init__(self, flow: "_Flow", stack: ExitStack) -> None:
+        self.flow, self.owed = flow, 0
+        self._pool = stack.enter_context(ThreadPoolExecutor(2, "filters"))
+        self._todo: list[Question] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether no question will come."""
+        return self.flow.over and not self.owed
+
+    @property
+    def busy(self) -> bool:
+        """Whether a look at a question is still to come."""
+        return bool(self.owed)
+
+    def put(self, question: Question) -> None:
+        """Have a question looked at."""
+        self.flow.pending += 1
+        self.owed += 1
+        self._todo.append(question)
+
+    def fill(self, events: "SimpleQueue[tuple[Any, Any]]") -> None:
+        """Begin to look at those that were put."""
+        while self._todo:
+            question = self._todo.pop()
+            looked = self._pool.submit(self.flow.admission.admits, question)
+            looked.add_done_callback(lambda done, question=question: events.put((self, (question, done))))  # type: ignore[misc]
+
+    def take(self, event: "tuple[Question, Future[bool]]") -> "tuple[Question, bool]":
+        """The question, and whether it may be asked about."""
+        question, done = event
+        self.owed -= 1
+        return question, done.result()
+
+    def heard(self, looked: "tuple[Question, bool]") -> None:
+        """Ask about it, if it may be."""
+        question, admitted = looked
+        if admitted:
+            self.flow.probe(question)
+        self.flow.pending -= 1
+
+    def close(self) -> None:
+        """Leave out those that nobody has begun to look at."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Flow:
+    def __init__(self, at: Setting, admission: Admission, stack: ExitStack) -> None:
+        self.at, self.run, self.recipe = at, at.run, at.recipe
+        self.admission, self._stack = admission, stack
+        self.sources: list[Any] = []
+        #: Replies, and looks at questions, that are still to come.
+        self.pending = 0
+        self._models: dict[str, _Model] = {}
+        self._parts: dict[tuple[str, ...], _Part] = {}
+        self._checks: _Checks | None = None
+        self._seen: set[str] = set()
+        self._needs: dict[str, Needs] = {}
+        self._replies = Replies(dict)
+        self._owed: defaultdict[str, int] = defaultdict(int)
+        self._solvers: dict[tuple[str, ...], Solver] = {}
+        self._begun = False
+        self._flushed = time.monotonic()
+        self._audited = {stage for f in at.recipe.filters if f.phase is Phase.AUDIT for stage in f.stages}
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is asked any more."""
+        return not self.pending
+
+    def begin(self) -> None:
+        """Ask the first things."""
+        probed = [stage for stage in self.recipe.captioned if self._probed(stage)]
+        there = [q for q in self.run.my_questions() if q.question_id in self.admission.alive]
+        self._needs = {stage: Needs(self.at, stage) for stage in probed}
+        self._replies = answered(self.run, AS_WRITTEN, among(q for q in there if q.stage in probed))
+        if streams(self.recipe, self.recipe.rollouts.model):
+            self._rolling().remember([q for q in there if q.stage not in self._audited])
+        for question in sorted(there, key=lambda q: (q.stage, q.image_id, q.question_id)):
+            self._seen.add(question.question_id)
+            if question.stage in self.recipe.captioned:
+                self.probe(question)
+            else:
+                self._measure(question)
+        for stage, made in self.recipe.captioned.items():
+            if streams(self.recipe, made.teacher.model):
+                self._teach(stage)
+        self._begun = True
+
+    def _probed(self, stage: str) -> bool:
+        return all(streams(self.recipe, solver) for solver in self.recipe.captioned[stage].probe.solvers)
+
+    def _teach(self, stage: str) -> None:
+        captions = sorted(self.run.my_captions(stage), key=lambda row: row.caption_id)
+        writing = Writing(self.at, stage)
+
+        def ask(caption: CaptionedImage) -> None:
+            if items := writing.following(caption):
+                self._put(part, items)
+                return
+            part.finished += 1
+            for question in derive.questions(caption, writing.attempts.get(caption.caption_id, ())):
+                self._written(question)
+
+        if tasks.finished(captions, writing.attempts, writing.teacher):
+            return
+        if self._probed(stage):
+            written = (derive.questions(caption, writing.attempts.get(caption.caption_id, ())) for caption in captions)
+            self._recall([q for questions in written for q in questions if q.question_id not in self.admission.known])
+        part = self._part("teacher", writing.teacher.model, stage, writing, len(captions))
+        part.then = lambda task: ask(task.caption)
+        for caption in captions:
+            ask(caption)
+
+    def _recall(self, questions: Sequence[Question]) -> None:
+        """Read what was replied to questions that a killed build wrote and did not come to enter in their table."""
+        if questions:
+            self._replies |= answered(self.run, AS_WRITTEN, among(questions))
+            if streams(self.recipe, self.recipe.rollouts.model):
+                self._rolling().remember(questions)
+
+    def _written(self, question: Question) -> None:
+        """A question that the teacher wrote; those in the table were looked at before."""
+        if question.question_id in self._seen or not self._probed(question.stage):
+            return
+        self._seen.add(question.question_id)
+        if question.question_id not in self.admission.known:
+            if self._checks is None:
+                self._checks = _Checks(self, self._stack)
+                self.sources.append(self._checks)
+            self._checks.put(question)
+
+    def probe(self, question: Question) -> None:
+        """Ask what solvers have still to be asked about a question, and then for its rollouts if it is kept."""
+        if question.stage not in self._needs:
+            return
+        needs, replies = self._needs[question.stage], self._replies[question.question_id]
+        keys = needs.undecided.needed(question, list(replies.values()))
+        for key in keys if needs.undecided.in_control(question) else keys[:1]:
+            self._owed[question.question_id] += 1
+            self._put(self._probing(question.stage, key[0]), [needs.item(question, key, replies)])
+        if not keys:
+            kept = needs.undecided.deciding(question, list(self._replies.pop(question.question_id).values()))
+            if kept is not None:
+                self._measure(question)
+
+    def _measure(self, question: Question) -> None:
+        if question.stage in self._audited or not streams(self.recipe, self.recipe.rollouts.model):
+            return
+        solver = self._rolling()
+        items = rollouts.following(question, solver, self.recipe.rollouts)
+        self._owed[question.question_id] += len(items)
+        if items:
+            self._put(self._part(Purpose.ROLLOUT, solver.name, "", solver, None), items)
+
+    def _probing(self, stage: str, name: str) -> _Part:
+        if (Purpose.PROBE, name, stage) not in self._parts:
+            sampling = self.recipe.captioned[stage].probe.sampling.record()
+            model = self.recipe.models[name]
+            solver = Solver(self.at, name, model, sampling, Purpose.PROBE)
+            solver.on_answer = self._note
+            part = self._part(Purpose.PROBE, name, stage, solver, None)
+            part.then = lambda item: self._answered(item, self.probe)
+        return self._parts[Purpose.PROBE, name, stage]
+
+    def _rolling(self) -> Solver:
+        section, key = self.recipe.rollouts, (Purpose.ROLLOUT, self.recipe.rollouts.model, "")
+        if key not in self._solvers:
+            model, sampling = self.recipe.models[section.model], section.sampling.record()
+            self._solvers[key] = Solver(self.at, section.model, model, sampling, Purpose.ROLLOUT)
+        return self._solvers[key]
+
+    def _note(self, answer: Answer) -> None:
+        self._replies[answer.question_id][key_of(answer)] = answer
+
+    def _answered(self, item: Asked, then: Callable[[Question], None]) -> None:
+        key = item.question.question_id
+        self._owed[key] -= 1
+        if not self._owed[key]:
+            del self._owed[key]
+            then(item.question)
+
+    def _part(self, step: str, name: str, stage: str, job: Any, total: int | None) -> _Part:
+        key = (step, name, stage)
+        if key not in self._parts:
+            if name not in self._models:
+                engine = self._stack.enter_context(OpenAIEngine(self.recipe.models[name]))
+                self._models[name] = _Model(self, engine)
+                self.sources.append(self._models[name])
+            label = step if step == "teacher" else f"{step}, {name}"
+            label += f", {stage}" if stage not in ("", "perception") else ""
+            part = _Part(job, self._models[name], step, name, Line(self.at.display, label, total))
+            if step == Purpose.ROLLOUT:
+                part.then = lambda item: self._answered(item, self._measure)
+            self._parts[key] = part
+        return self._parts[key]
+
+    def _put(self, part: _Part, items: Sequence[Any]) -> None:
+        """Ask for these: at once if they follow from a reply, since the engine still has their image in its cache."""
+        self.pending += len(items)
+        asked = [(part, item) for item in items]
+        if self._begun:
+            part.model.queue.extendleft(reversed(asked))
+        else:
+            part.model.queue.extend(asked)
+
+    def flush(self) -> None:
+        """Write what is ready, if it is time."""
+        if (
+            time.monotonic() - self._flushed > ask_missing.FLUSH_SECONDS
+            or sum(len(part.rows.ready) for part in self._parts.values()) >= ask_missing.FLUSH_ROWS
+        ):
+            self.keep()
+
+    def keep(self) -> None:
+        """Write what is ready."""
+        for part in self._parts.values():
+            part.rows.keep()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Write what is ready, and end the lines of progress in the order in which they began."""
+        for part in self._parts.values():
+            part.rows.close()
+        for part in self._parts.values():
+            part.end()
+
+    def conclude(self) -> None:
+        """Say what went wrong in the flow, which is over."""
+        for part in self._parts.values():
+            part.conclude()
+
+    def release(self) -> None:
+        """All is asked: rows that were held back are ready."""
+        for part in self._parts.values():
+            part.rows.release()
