@@ -31,6 +31,7 @@ from training.preflight import show as report
 from training.preflight.inspection import Inspection
 from training.preflight.machine import hardware
 from training.preflight.rows import coverage
+from training.refresh_stage import refresh_stage
 from training.run_stage import say, train_stage
 from training.stages import Link, Links
 
@@ -68,6 +69,7 @@ def train(recipe: Recipe, *, dry_run: bool = False, console: Console | None = No
             if plan.state == State.DONE:
                 say(console, f"{plan.stage}: done, {plan.total_steps} steps, {plan.checkpoint}")
             else:
+                refresh_stage(links, number, console)
                 train_stage(links, number, console)
 
 
@@ -232,10 +234,14 @@ def _note_data(links: Links, coming: Sequence[int], inspection: Inspection) -> N
     """Note unused rows, small validation sets, the canary's plan, and pass rates that another model measured."""
     for number in coming:
         link, stage = links.links[number], links.stages[number]
-        text = coverage.unused(
-            (stage.rows, stage.batch_size, stage.total_steps),
-            drawn=link.captions or link.knobs.shuffle,
-            epochs=1 if link.captions else len({path.parent for path in link.taught.train}),
+        text = (
+            ""
+            if links.refresh(number)
+            else coverage.unused(
+                (stage.rows, stage.batch_size, stage.total_steps),
+                drawn=link.captions or link.knobs.shuffle,
+                epochs=1 if link.captions else len({path.parent for path in link.taught.train}),
+            )
         )
         if text:
             inspection.findings.note("unused", text, stage.stage)
