@@ -43,7 +43,7 @@ class Panel(NamedTuple):
 PANELS = (
     Panel("reward", {"": "critic/score/mean"}),
     Panel("training accuracy", {"": "reward/accuracy"}),
-    Panel("prompts without\ngradient (share)", {"": "reward/flat"}),
+    Panel("no gradient (share)", {"": "reward/flat"}),
     Panel("response length (tokens)", {"": "response_length/mean"}),
 )
 
