@@ -106,9 +106,9 @@ class Links:
         self.refreshing = wanted.stages(recipe, settings, self.sets, settings.model or self.base.model)
         self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
         links = [self._link(found) for found in self.sets]
-        links = [self._with_files(link, inspection, only) for link in links]
+        self._checked = [self._with_files(link, inspection, only) for link in links]
         begun = [self._reset_unsaved(stage) for stage in plan.load(self.plan_file)]
-        self.links = [self._as_refreshed(number, link, links, begun) for number, link in enumerate(links)]
+        self.links = [self._as_refreshed(number, begun) for number in range(len(links))]
         self.stages = plan.reconcile([self._draft(link) for link in self.links], begun)
 
     def _locate_parent(self, *, must_exist: bool) -> tuple[Path, str]:
@@ -171,22 +171,27 @@ class Links:
         files = recorded(data, self.settings.preflight) if checked is None else checked.files(data)
         return dataclasses.replace(link, files=files)
 
-    def _as_refreshed(self, number: int, link: Link, links: Sequence[Link], begun: Sequence[StagePlan]) -> Link:
-        """The link with the files of its refresh, if they are there for the checkpoint that it starts from."""
-        task = self._refresh(number, link, links)
+    def _as_refreshed(self, number: int, begun: Sequence[StagePlan]) -> Link:
+        """A link with the files of its refresh, if they are there for the checkpoint that it starts from."""
+        link, task = self._checked[number], self._refresh(number)
         before = begun[number - 1] if 0 < number <= len(begun) else None
-        if task is None or not task.folder.is_dir() or (number and (before is None or before.state != State.DONE)):
+        known = before is not None and before.state == State.DONE if number else not self.absent
+        if task is None or not known or not task.folder.is_dir():
             return link
-        digest = before.checkpoint_digest if before else export.checkpoint_digest(self.first_parent)
+        first = begun[0].parent_digest if begun and not number else ""
+        digest = before.checkpoint_digest if before else first or export.checkpoint_digest(self.first_parent)
         made = refreshed.recorded(link.files, task.solver(digest), task.bound, task.folder)
         return dataclasses.replace(link, files=made.files, refreshed=made) if made else link
 
-    def _refresh(self, number: int, link: Link, links: Sequence[Link]) -> Task | None:
-        section, settings, knobs = self.settings.refresh, self.settings, link.knobs
+    def _refresh(self, number: int) -> Task | None:
+        """The refresh of a link, of the rows that its preflight left; None if none is wanted."""
+        link, section, settings = self._checked[number], self.settings.refresh, self.settings
         if section is None or link.run.stage not in self.refreshing:
             return None
-        parent = links[number - 1].exported if number else self.first_parent
-        after = f"{self.folder.name}/{links[number - 1].run.stage}" if number else settings.model or self.base.model
+        parent, name, knobs = self.first_parent, settings.model or self.base.model, link.knobs
+        if number:
+            before = self._checked[number - 1]
+            parent, name = before.exported, f"{self.folder.name}/{before.run.stage}"
         gpus = settings.gpus or self.base.gpus
         return Task(
             stage=link.run.stage,
@@ -196,7 +201,7 @@ class Links:
             folder=link.folder / "refresh",
             section=section,
             checkpoint=parent,
-            name=after,
+            name=name,
             model=refreshing.model(self.recipe, self.base, knobs, self.device, parent),
             sampling=refreshing.sampling(knobs),
             batch=knobs.batch_size,
@@ -207,13 +212,18 @@ class Links:
 
     def refresh(self, number: int) -> Task | None:
         """The refresh that is due before a link is trained; None if it is done, or none is wanted."""
-        link = self.links[number]
-        return None if link.refreshed else self._refresh(number, link, self.links)
+        made = self.links[number].refreshed
+        return None if made and made.whole else self._refresh(number)
 
     def take(self, number: int, made: Refreshed) -> None:
-        """Have a link that has not begun read the files of its refresh."""
+        """Have a link read the files of its refresh; one that has begun reads the same again.
+
+        Raises:
+            TrainerError: it has begun with other rows.
+        """
         self.links[number] = dataclasses.replace(self.links[number], files=made.files, refreshed=made)
-        self.stages[number] = self._draft(self.links[number])
+        draft, before = self._draft(self.links[number]), self.stages[number]
+        (self.stages[number],) = plan.reconcile([draft], [before])
 
     def _caption_data(self, link: Link, limit: int) -> CaptionData:
         run, taught = Run(self.recipe.run_dir), link.taught

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from capcurriculum.errors import EngineError, RecipeError, TrainerError
+from capcurriculum.ledger.verify import verify
 from capcurriculum.ledger.why import life
 from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe, dump
@@ -24,10 +25,10 @@ from datagen import engines
 from datagen.engines.protocol import Traffic
 from tests.support import training_data
 from tests.training.test_chain import stand_in
-from training import chain, command
+from training import chain, command, remarks, stage_files
 from training.checkpoints import export
 from training.knobs import resolve
-from training.refresh import asking, wanted, workers
+from training.refresh import asking, files, wanted, workers
 from training.refresh.task import Task
 from training.supervise import curves, metrics, supervisor
 
@@ -142,11 +143,11 @@ def test_the_next_stage_trains_on_the_rows_of_the_band_in_the_order_of_the_new_r
 
 def test_rows_are_copied_as_they_are(built: Path, asked: list[Request]) -> None:
     chain.train(recipe(built))
-    files = built / "runs/demo/stages/text/train-00000-of-00001.parquet"
-    whole = {row["question_id"]: row for row in pq.read_table(files).to_pylist()}
+    source = built / "runs/demo/stages/text/train-00000-of-00001.parquet"
+    whole = {row["question_id"]: row for row in pq.read_table(source).to_pylist()}
     (made,) = (built / "runs/demo/training/text/refresh").glob("*.parquet")
     table = pq.read_table(made)
-    assert table.schema == pq.read_schema(files)
+    assert table.schema == pq.read_schema(source)
     assert [whole[row["question_id"]] for row in table.to_pylist()] == table.to_pylist()
 
 
@@ -242,6 +243,45 @@ def test_a_refresh_that_is_interrupted_goes_on_where_it_stopped(built: Path, mon
     assert not {request.key for request in found} & {request.key for request in undisturbed}
     assert plan(built)[1]["refresh_rollouts"] == 50 + len(undisturbed)
     assert set(numbers(built)) == set(range(20)) - HARD - EASY - UNREAD
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_refreshed_files_that_are_damaged_are_made_again_of_the_answers(
+    built: Path, asked: list[Request], monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    def stopped(job: supervisor.Job) -> None:
+        stand_in(fail_at=1 if job.folder.name == "text" else None)(job)
+
+    monkeypatch.setattr(supervisor, "run", stopped)
+    with pytest.raises(TrainerError, match="broke down"):  # after its first step, so that the stage has begun
+        chain.train(recipe(built))
+    monkeypatch.setattr(supervisor, "run", stand_in())
+    if done:
+        chain.train(recipe(built))
+    (file,) = (built / "runs/demo/training/text/refresh").glob("*.parquet")
+    whole, number = file.read_bytes(), len(asked)
+    file.write_bytes(whole[:100] + b"x" + whole[101:])
+    chain.train(recipe(built))
+    assert [stage["state"] for stage in plan(built)] == ["done", "done"]
+    assert len(asked) == number
+    assert done or file.read_bytes() == whole
+
+
+def test_the_plan_can_be_traced_to_the_set(built: Path, asked: list[Request]) -> None:
+    chain.train(recipe(built))
+    folder, second = built / "runs/demo/training/text/refresh", plan(built)[1]
+    whole = stage_files.set_files("text", [built / "runs/demo/stages/text"])
+    assert second["dataset_digest"] != whole.digest
+    assert files.made_from(folder, second["dataset_digest"]) == whole.digest
+    assert files.made_from(folder, "other") == "other"
+    assert verify(Run(built / "runs/demo"))[1] == []
+
+
+def test_what_will_not_be_used_is_not_told_of_a_stage_whose_rows_are_not_known(built: Path) -> None:
+    assert any("text" in line for line in remarks.of(Run(built / "runs/demo"), recipe(built, refresh=None)))
+    told = remarks.of(Run(built / "runs/demo"), recipe(built))
+    assert any(line.startswith("training, perception") for line in told)
+    assert not any(line.startswith("training, text") for line in told)
 
 
 def test_a_begun_stage_keeps_its_refresh_and_one_that_has_not_begun_follows_the_recipe(

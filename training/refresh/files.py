@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from capcurriculum.errors import RunError
+from capcurriculum.errors import RunError, TrainerError
 from capcurriculum.files import checksums, json_file
 from capcurriculum.files.unfinished import removed_if_it_fails
 from capcurriculum.tables import write_atomically
@@ -29,12 +29,16 @@ _RECORD = "made.json"
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The files of a refreshed stage; `rows` were asked, with `rollouts` replies, by the checkpoint named `by`."""
+    """The files of a refreshed stage; `rows` were asked, with `rollouts` replies, by the checkpoint named `by`.
+
+    Files that are not `whole` are damaged or gone; the answers in the run make the same again.
+    """
 
     files: StageFiles
     by: str
     rows: int
     rollouts: int
+    whole: bool = True
 
 
 def recorded(files: StageFiles, by: str, bound: Mapping[str, object], folder: Path) -> Refreshed | None:
@@ -46,12 +50,13 @@ def recorded(files: StageFiles, by: str, bound: Mapping[str, object], folder: Pa
     if (record.get("source"), record.get("by"), record.get("section")) != (files.digest, by, dict(bound)):
         return None
     train = train_files([folder])
+    made = replace(files, train=train, rows=record["left"], digest=record["digest"])
     try:
         checksums.check([*train])
-    except RunError:
-        return None
-    made = replace(files, train=train, rows=record["left"], digest=record["digest"])
-    return Refreshed(made, by, record["rows"], record["rollouts"]) if count(train) == made.rows else None
+        whole = count(train) == made.rows
+    except (RunError, TrainerError):
+        whole = False
+    return Refreshed(made, by, record["rows"], record["rollouts"], whole)
 
 
 def made_from(folder: Path, made: str) -> str:
