@@ -168,6 +168,13 @@ def test_band_and_order_are_those_of_the_recipe(
     assert numbers(built) == order
 
 
+def test_rows_that_fill_no_batch_are_told_once_they_are_known(
+    built: Path, asked: list[Request], capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain.train(recipe(built))
+    assert "text: 6 of 14 rows (43 %), the last in their order, are never trained on" in capsys.readouterr().err
+
+
 def test_a_row_is_asked_no_further_than_its_fate_needs(built: Path, asked: list[Request]) -> None:
     chain.train(recipe(built, refresh={"order": "as_built"}))
     by_row: dict[str, int] = {}
