@@ -234,16 +234,12 @@ def _note_data(links: Links, coming: Sequence[int], inspection: Inspection) -> N
     """Note unused rows, small validation sets, the canary's plan, and pass rates that another model measured."""
     for number in coming:
         link, stage = links.links[number], links.stages[number]
-        text = (
-            ""
-            if links.refresh(number)
-            else coverage.unused(
-                (stage.rows, stage.batch_size, stage.total_steps),
-                drawn=link.captions or link.knobs.shuffle,
-                epochs=1 if link.captions else len({path.parent for path in link.taught.train}),
-            )
+        text = coverage.unused(
+            (stage.rows, stage.batch_size, stage.total_steps),
+            drawn=link.captions or link.knobs.shuffle,
+            epochs=1 if link.captions else len({path.parent for path in link.taught.train}),
         )
-        if text:
+        if text and not links.refresh(number):  # what a refresh will leave is not known
             inspection.findings.note("unused", text, stage.stage)
         if link.captions:
             continue

@@ -172,15 +172,23 @@ class Links:
         return dataclasses.replace(link, files=files)
 
     def _as_refreshed(self, number: int, begun: Sequence[StagePlan]) -> Link:
-        """A link with the files of its refresh, if they are there for the checkpoint that it starts from."""
+        """A link with the files of its refresh, if they are there.
+
+        A begun link has those it was begun with; what else has changed since is for the plan to say. Another has those
+        for the checkpoint that it starts from, as it would be asked now.
+        """
         link, task = self._checked[number], self._refresh(number)
-        before = begun[number - 1] if 0 < number <= len(begun) else None
-        known = before is not None and before.state == State.DONE if number else not self.absent
-        if task is None or not known or not task.folder.is_dir():
+        if task is None or not task.folder.is_dir():
             return link
-        first = begun[0].parent_digest if begun and not number else ""
-        digest = before.checkpoint_digest if before else first or export.checkpoint_digest(self.first_parent)
-        made = refreshed.recorded(link.files, task.solver(digest), task.bound, task.folder)
+        own = begun[number] if number < len(begun) else None
+        if own is not None and own.begun:
+            by = own.refreshed_by
+        elif number:
+            before = begun[number - 1] if number <= len(begun) else None
+            by = task.solver(before.checkpoint_digest) if before and before.state == State.DONE else ""
+        else:
+            by = "" if self.absent else task.solver(export.checkpoint_digest(self.first_parent))
+        made = refreshed.recorded(link.files, by, task.bound, task.folder) if by else None
         return dataclasses.replace(link, files=made.files, refreshed=made) if made else link
 
     def _refresh(self, number: int) -> Task | None:

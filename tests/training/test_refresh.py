@@ -308,6 +308,9 @@ def test_a_begun_stage_keeps_its_refresh_and_one_that_has_not_begun_follows_the_
         TrainerError, match=r"Stage perception was begun \(done\) under another training.refresh \(none"
     ):
         chain.train(recipe(built, refresh={"stages": ["perception", "text"]}))
+    cooler = ["perception", {"stage": "text", "knobs": {"temperature": 0.5}}]
+    with pytest.raises(TrainerError, match=r"Stage text was begun .* another configuration \(.*temperature 1.0 -> 0.5"):
+        chain.train(recipe(built, stages=cooler))
 
 
 def test_fewer_rows_than_a_batch_are_said(built: Path, asked: list[Request]) -> None:
