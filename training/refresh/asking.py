@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from capcurriculum import recipe
 from capcurriculum.errors import CapCurriculumError
 from capcurriculum.locks import Share
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.recipe.rollouts import RolloutSection
+from capcurriculum.render import terminal
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Purpose, Question, Sampling
 from capcurriculum.run import Run
@@ -52,7 +51,8 @@ def main(file: str, share: str) -> int:
     """Answer a share (`i/n`) of a job; returns 0, or 2 after writing why not beside the job's file."""
     part = Share.parse(share)
     # Libraries write to the log, which is standard output; progress of the first share goes to the terminal.
-    console = Console(file=os.fdopen(os.dup(2), "w"), quiet=part.number > 0)
+    console = terminal.console(file=os.fdopen(os.dup(2), "w"))
+    console.quiet = part.number > 0
     os.dup2(1, 2)
     try:
         answer(json.loads(Path(file).read_text(encoding="utf-8")), part, Display(console))
