@@ -33,6 +33,7 @@ from benchmarks import (
     publish,
     real_files,
     real_pixels,
+    refresh_compare,
     report,
     resume,
     review_correction,
@@ -238,6 +239,21 @@ BENCHMARKS: dict[str, Benchmark] = {
         "higher",
         "stages 1-2-3 minus merged on held-out visual rows that need stage 1, of the finished trainings of "
         "`python -m benchmarks.curricula_compare`; its interval is printed",
+    ),
+    "refresh_mixed_groups_ratio": Benchmark(
+        refresh_compare.mixed_low,
+        "x",
+        1.0,
+        "higher",
+        "share of groups with a gradient, training.refresh over none at equal rollouts, lower end of the 95 % "
+        "interval; of the finished seeds of `python -m benchmarks.refresh_compare`",
+    ),
+    "refresh_gain": Benchmark(
+        refresh_compare.final_gain,
+        "points",
+        None,
+        "higher",
+        "held-out accuracy at the end, training.refresh minus none at equal rollouts; its interval is printed",
     ),
     "compare_seeds": Benchmark(curricula_contrast.compare_seeds, "seeds", 5, "higher", "seeds of that comparison"),
     "trainer_kill_lost_steps": Benchmark(

@@ -36,11 +36,16 @@ class Arm(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why a model was asked: to judge the question, to check its marked answer, or to measure how hard it is."""
+    """Why a model was asked: to judge the question, to check its marked answer, or to measure how hard it is.
+
+    ROLLOUT measures that before training, with the recipe's model; REFRESH again in the midst of a training, with one
+    of its checkpoints. What is made of a run reads the former alone.
+    """
 
     PROBE = "probe"
     AUDIT = "audit"
     ROLLOUT = "rollout"
+    REFRESH = "refresh"
 
 
 class Stage(StrEnum):

@@ -96,13 +96,19 @@ class PassRate:
         return ", ".join([f"{self.k} of {self.n}", *(f"{count} {word}" for word, count in unknown.items() if count)])
 
 
-def pass_counts(answers: pl.LazyFrame, row: pl.Expr | None = None, dtype: type[pl.DataType] = pl.Int64) -> pl.LazyFrame:
+def pass_counts(
+    answers: pl.LazyFrame,
+    row: pl.Expr | None = None,
+    dtype: type[pl.DataType] = pl.Int64,
+    purpose: Purpose = Purpose.ROLLOUT,
+) -> pl.LazyFrame:
     """`PassRate` over a table of answers: one line for each row that has rollouts.
 
     Args:
         answers: columns `question_id`, `purpose` and `outcome`; answers of other purposes are left out.
         row: what names a row, `question_id` by default.
         dtype: of the counts.
+        purpose: of the answers that are counted.
 
     Returns:
         The column that `row` gives, and `k`, `n`, `unreadable` and `failed`.
@@ -114,7 +120,7 @@ def pass_counts(answers: pl.LazyFrame, row: pl.Expr | None = None, dtype: type[p
         "unreadable": number[Outcome.UNPARSED],
         "failed": number[Outcome.FAILED],
     }
-    rollouts = answers.filter(pl.col("purpose") == Purpose.ROLLOUT.value)
+    rollouts = answers.filter(pl.col("purpose") == purpose.value)
     rows = rollouts.group_by(pl.col("question_id") if row is None else row)
     return rows.agg(**{name: expression.cast(dtype) for name, expression in counts.items()})
 

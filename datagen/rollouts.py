@@ -27,19 +27,28 @@ def roll_out(at: Setting, questions: Iterable[Question]) -> None:
     ordered = sorted(questions, key=lambda q: (q.stage, q.image_id, q.question_id))
     model, sampling = at.recipe.models[section.model], section.sampling.record()
     with Solver(at, section.model, model, sampling, Purpose.ROLLOUT) as solver:
-        if section.stop == "never":
-            solver.ask_all(ordered, partial(asked_of, indices=range(section.k)))
-            return
-        solver.remember(ordered)
-        wanted = partial(following, solver=solver, section=section)
-        if not any(map(wanted, ordered)):
-            return
-        if solver.engine().window:
-            _in_rounds(ordered, solver, section)
-        else:
-            by_id = {q.question_id: q for q in ordered}
-            turns = ReadyQueue(by_id, lambda key: wanted(by_id[key]), lambda item: item.question.question_id)
-            solver.ask_in_turns(turns, len(ordered))
+        ask(solver, ordered, section)
+
+
+def ask(solver: Solver, ordered: Sequence[Question], section: RolloutSection) -> None:
+    """Append the replies of `solver` that are missing, as many as `section` says.
+
+    Raises:
+        EngineError: the model cannot be used.
+    """
+    if section.stop == "never":
+        solver.ask_all(ordered, partial(asked_of, indices=range(section.k)))
+        return
+    solver.remember(ordered)
+    wanted = partial(following, solver=solver, section=section)
+    if not any(map(wanted, ordered)):
+        return
+    if solver.engine().window:
+        _in_rounds(ordered, solver, section)
+    else:
+        by_id = {q.question_id: q for q in ordered}
+        turns = ReadyQueue(by_id, lambda key: wanted(by_id[key]), lambda item: item.question.question_id)
+        solver.ask_in_turns(turns, len(ordered))
 
 
 def asked_of(question: Question, indices: Iterable[int]) -> Iterator[Asked]:

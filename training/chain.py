@@ -31,6 +31,7 @@ from training.preflight import show as report
 from training.preflight.inspection import Inspection
 from training.preflight.machine import hardware
 from training.preflight.rows import coverage
+from training.refresh_stage import refresh_stage
 from training.run_stage import say, train_stage
 from training.stages import Link, Links
 
@@ -68,6 +69,7 @@ def train(recipe: Recipe, *, dry_run: bool = False, console: Console | None = No
             if plan.state == State.DONE:
                 say(console, f"{plan.stage}: done, {plan.total_steps} steps, {plan.checkpoint}")
             else:
+                refresh_stage(links, number, console)
                 train_stage(links, number, console)
 
 
@@ -237,7 +239,7 @@ def _note_data(links: Links, coming: Sequence[int], inspection: Inspection) -> N
             drawn=link.captions or link.knobs.shuffle,
             epochs=1 if link.captions else len({path.parent for path in link.taught.train}),
         )
-        if text:
+        if text and not links.refresh(number):  # what a refresh will leave is not known
             inspection.findings.note("unused", text, stage.stage)
         if link.captions:
             continue

@@ -17,15 +17,16 @@ def show(links: Links, out: Console) -> None:
     """Print the plan and the commands of the stages that are not done."""
     name = f"Training {links.settings.name} of {links.recipe.name}" if links.settings.name else links.recipe.name
     out.print(visible(f"{name}: {links.settings.backbone} on {links.device}"), markup=False, highlight=False)
-    numbers = ("rows", "batch", "epochs", "per epoch", "steps", "rollouts")
+    numbers = ("rows", "batch", "epochs", "per epoch", "steps", "rollouts", *(["refresh"] if links.refreshing else []))
     rows = []
     for link, stage in zip(links.links, links.stages, strict=True):
         rollouts = stage.total_steps * stage.batch_size * stage.rollouts
-        counts = (stage.rows, stage.batch_size, stage.epochs, stage.steps_per_epoch, stage.total_steps, rollouts)
+        counts = [stage.rows, stage.batch_size, stage.epochs, stage.steps_per_epoch, stage.total_steps, rollouts]
+        counts += [stage.refresh_rollouts] if links.refreshing else []
         frozen = f"all but adapters of rank {link.knobs.lora_rank}" if link.knobs.lora_rank else link.knobs.freeze
         rows.append((stage.stage, stage.state.value, *(f"{count:,}" for count in counts), frozen or "-"))
     out.print(grid(("stage", "state", *numbers, "frozen"), rows, numbers))
-    for sentence in differences(links):
+    for sentence in (*refreshes(links), *differences(links)):
         out.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
     for number, stage in enumerate(links.stages):
         if stage.state != State.DONE:
@@ -33,6 +34,28 @@ def show(links: Links, out: Console) -> None:
             words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables)
             # Not by rich, which would wrap the command.
             out.file.write(f"# {visible(stage.stage)}\n{visible(f'{words} {shlex.join(links.command(number))}')}\n")
+
+
+def refreshes(links: Links) -> Iterator[str]:
+    """What `training.refresh` does before each of its stages, one sentence each."""
+    section = links.settings.refresh
+    if section and not links.refreshing:
+        yield "refresh: no stage starts from another model than the one that measured its rows."
+    for number, stage in enumerate(links.stages):
+        task = links.refresh(number)
+        if section is None or stage.stage not in links.refreshing:
+            continue
+        if task is None:
+            yield (
+                f"{stage.stage}: {stage.rows} of {stage.refresh_rows} rows are left after {stage.refresh_rollouts} "
+                f"rollouts of {stage.refreshed_by}."
+            )
+        else:
+            yield (
+                f"{stage.stage}: before its first step {task.name} answers its {stage.rows} rows, up to {section.k} "
+                f"times each, with {task.model.engine}; those with {section.above:g} < pass rate < {section.below:g} "
+                f"are trained on ({section.order}), so its rows, steps and rollouts are at most these."
+            )
 
 
 #: The rows of all released sets, their steps in 15 epochs of batches of 512, and the steps in the paper's figure.

@@ -40,6 +40,11 @@ class StagePlan:
     can name what differs. `parent_digest` is "" until the parent exists. `selected_step` is the exported step,
     `validation` its accuracy on the stage's validation rows (None if not measured), and `reply` the exported
     checkpoint's reply to one question.
+
+    `refresh` is the recipe's section by which the stage's rows are measured anew before it begins, None if they are
+    not. Before that `rows` are those that were built and `refresh_rollouts` the most replies it can take; afterwards
+    `rows` are those that are left of `refresh_rows`, `refresh_rollouts` the replies it took, and `refreshed_by` names
+    the checkpoint.
     """
 
     stage: str
@@ -60,6 +65,10 @@ class StagePlan:
     selected_step: int = 0
     validation: float | None = None
     reply: str = ""
+    refresh: dict[str, Any] | None = None
+    refreshed_by: str = ""
+    refresh_rows: int = 0
+    refresh_rollouts: int = 0
     attempts: int = 0
     started: str = ""
     finished: str = ""
@@ -121,6 +130,12 @@ def reconcile(drafted: Sequence[StagePlan], existing: Sequence[StagePlan]) -> li
 
 def _refuse_change(old: StagePlan, new: StagePlan) -> None:
     mend = "restore it, or train under another name (training.name)"
+    if old.refresh != new.refresh:
+        said, says = ("none" if one is None else _shown(one) for one in (old.refresh, new.refresh))
+        raise TrainerError(
+            f"Stage {old.stage} was begun ({old.state}) under another training.refresh ({said}, and now {says}); "
+            f"{mend}."
+        )
     if old.dataset_digest != new.dataset_digest:
         raise TrainerError(
             f"Stage {old.stage} was begun ({old.state}) with other data: {old.rows} rows, digest {old.dataset_digest}, "
@@ -131,6 +146,10 @@ def _refuse_change(old: StagePlan, new: StagePlan) -> None:
         keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         changes = ", ".join(f"{key} {before.get(key)} -> {now.get(key)}" for key in keys)
         raise TrainerError(f"Stage {old.stage} was begun ({old.state}) with another configuration ({changes}); {mend}.")
+
+
+def _shown(section: dict[str, Any]) -> str:
+    return " ".join(f"{key}: {value}" for key, value in section.items())
 
 
 def load(path: Path) -> list[StagePlan]:

@@ -14,6 +14,7 @@ from training import captions, plan, stage_files, stage_sets
 from training.knobs import backbone, resolve
 from training.preflight import origin
 from training.preflight.rows import coverage
+from training.refresh import wanted
 
 
 def of(run: Run, recipe: Recipe) -> list[str]:
@@ -37,7 +38,11 @@ def of(run: Run, recipe: Recipe) -> list[str]:
 
 
 def _unused(run: Run, recipe: Recipe, settings: TrainingRecipe) -> Iterator[str]:
-    for found in stage_sets.find(recipe, settings, None):
+    sets = stage_sets.find(recipe, settings, None)
+    anew = wanted.stages(recipe, settings, sets, settings.model or backbone(settings.backbone).model)
+    for found in sets:
+        if found.run.stage in anew:
+            continue  # which rows it will have is not known before
         name, captioned = found.run.stage, found.run.method == "sft"
         knobs, paths = resolve(settings, found.run), stage_files.train_files(found.folders)
         rows = len(captions.by_question(run, paths, name)) if captioned else stage_files.count(paths)

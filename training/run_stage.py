@@ -65,7 +65,8 @@ def train_stage(links: Links, number: int, console: Console) -> None:
 def _trained(links: Links, number: int, stage: StagePlan, console: Console) -> tuple[Choice, dict[str, Any]]:
     """Train and export; returns the selected checkpoint and what the plan records of it."""
     link, knobs = links.links[number], links.links[number].knobs
-    series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts)
+    left = {curves.REFRESHED: stage.rows / stage.refresh_rows} if link.refreshed else {}
+    series = metrics.Series(links.folder / curves.METRICS, stage.stage, stage.attempts, left)
     links.prepare(number)
     _run_trainer(links, number, stage, series, console)
     chosen = selection.choose(link.select, series.steps(), stage.total_steps, link.checkpoints, link.best)

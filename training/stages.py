@@ -5,6 +5,7 @@ be run. Nothing is started here.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,19 @@ from training.preflight.inspection import Inspection, LinkData, recorded
 from training.preflight.machine import need
 from training.preflight.machine.need import LinkNeed
 from training.preflight.rows.captioned import CaptionData
+from training.refresh import files as refreshed
+from training.refresh import task as refreshing
+from training.refresh import wanted
+from training.refresh.files import Refreshed
+from training.refresh.task import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """One stage with all that its run needs; `folder` is absolute.
 
-    `taught` are the set's files; `files`, which the trainer reads, are those or made from them.
+    `taught` are the set's files; `files`, which the trainer reads, are those or made from them. `refreshed` is what a
+    refresh has made of them.
     """
 
     run: StageRun
@@ -39,6 +46,7 @@ class Link:
     taught: stage_files.StageFiles
     folder: Path
     select: Selection = "last"
+    refreshed: Refreshed | None = None
 
     @property
     def captions(self) -> bool:
@@ -95,10 +103,12 @@ class Links:
         self.processor = supported_models.processor(self.first_parent) or unknown
         supported_models.check_processor(self.processor, settings.model or settings.backbone)
         self.sets = stage_sets.find(recipe, settings, display)
+        self.refreshing = wanted.stages(recipe, settings, self.sets, settings.model or self.base.model)
         self.first_rewarded = next((found.run.stage for found in self.sets if found.run.method == "grpo"), "")
         links = [self._link(found) for found in self.sets]
-        self.links = [self._with_files(link, inspection, only) for link in links]
+        self._checked = [self._with_files(link, inspection, only) for link in links]
         begun = [self._reset_unsaved(stage) for stage in plan.load(self.plan_file)]
+        self.links = [self._as_refreshed(number, begun) for number in range(len(links))]
         self.stages = plan.reconcile([self._draft(link) for link in self.links], begun)
 
     def _locate_parent(self, *, must_exist: bool) -> tuple[Path, str]:
@@ -144,6 +154,8 @@ class Links:
                 f"Knob shuffle draws the rows of {found.run.stage} anew each epoch and so undoes their order; set "
                 f"training.order to merged or capability, or leave shuffle out."
             )
+        if self.settings.refresh and found.run.stage in self.refreshing:
+            wanted.check_order(self.settings.refresh, found.run.stage, knobs, found.folders, self.order)
         return Link(found.run, _passes(knobs, found), files, taught, folder, select)
 
     def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
@@ -159,6 +171,68 @@ class Links:
         files = recorded(data, self.settings.preflight) if checked is None else checked.files(data)
         return dataclasses.replace(link, files=files)
 
+    def _as_refreshed(self, number: int, begun: Sequence[StagePlan]) -> Link:
+        """A link with the files of its refresh, if they are there.
+
+        A begun link has those it was begun with; what else has changed since is for the plan to say. Another has those
+        for the checkpoint that it starts from, as it would be asked now.
+        """
+        link, task = self._checked[number], self._refresh(number)
+        if task is None or not task.folder.is_dir():
+            return link
+        own = begun[number] if number < len(begun) else None
+        if own is not None and own.begun:
+            by = own.refreshed_by
+        elif number:
+            before = begun[number - 1] if number <= len(begun) else None
+            by = task.solver(before.checkpoint_digest) if before and before.state == State.DONE else ""
+        else:
+            by = "" if self.absent else task.solver(export.checkpoint_digest(self.first_parent))
+        made = refreshed.recorded(link.files, by, task.bound, task.folder) if by else None
+        return dataclasses.replace(link, files=made.files, refreshed=made) if made else link
+
+    def _refresh(self, number: int) -> Task | None:
+        """The refresh of a link, of the rows that its preflight left; None if none is wanted."""
+        link, section, settings = self._checked[number], self.settings.refresh, self.settings
+        if section is None or link.run.stage not in self.refreshing:
+            return None
+        parent, name, knobs = self.first_parent, settings.model or self.base.model, link.knobs
+        if number:
+            before = self._checked[number - 1]
+            parent, name = before.exported, f"{self.folder.name}/{before.run.stage}"
+        gpus = settings.gpus or self.base.gpus
+        return Task(
+            stage=link.run.stage,
+            run=Run(self.recipe.run_dir),
+            recipe=self.recipe,
+            files=link.files,
+            folder=link.folder / "refresh",
+            section=section,
+            checkpoint=parent,
+            name=name,
+            model=refreshing.model(self.recipe, self.base, knobs, self.device, parent),
+            sampling=refreshing.sampling(knobs),
+            batch=knobs.batch_size,
+            workers=max(1, gpus // knobs.tensor_parallel) if self.device == "cuda" else 1,
+            python=self.python,
+            environment=self._environment(),
+        )
+
+    def refresh(self, number: int) -> Task | None:
+        """The refresh that is due before a link is trained; None if it is done, or none is wanted."""
+        made = self.links[number].refreshed
+        return None if made and made.whole else self._refresh(number)
+
+    def take(self, number: int, made: Refreshed) -> None:
+        """Have a link read the files of its refresh; one that has begun reads the same again.
+
+        Raises:
+            TrainerError: it has begun with other rows.
+        """
+        self.links[number] = dataclasses.replace(self.links[number], files=made.files, refreshed=made)
+        draft, before = self._draft(self.links[number]), self.stages[number]
+        (self.stages[number],) = plan.reconcile([draft], [before])
+
     def _caption_data(self, link: Link, limit: int) -> CaptionData:
         run, taught = Run(self.recipe.run_dir), link.taught
         found = [captions.by_question(run, paths, taught.stage) for paths in (taught.train, taught.val)]
@@ -172,6 +246,8 @@ class Links:
         config = sft.identity(keys, knobs) if link.captions else overrides.identity(keys)
         if link.select != "last":
             config["select"] = link.select
+        section = self.settings.refresh if link.run.stage in self.refreshing else None
+        made = link.refreshed or Refreshed(files, "", files.rows, files.rows * section.k if section else 0)
         return StagePlan(
             stage=link.run.stage,
             state=State.PENDING,
@@ -184,6 +260,10 @@ class Links:
             epochs=knobs.epochs,
             steps_per_epoch=per_epoch,
             total_steps=total,
+            refresh=refreshing.bound(section) if section else None,
+            refreshed_by=made.by,
+            refresh_rows=made.rows if section else 0,
+            refresh_rollouts=made.rollouts,
         )
 
     def config(self, link: Link, parent: Path, total: int) -> dict[str, Any]:
@@ -236,11 +316,15 @@ class Links:
     def variables(self, number: int) -> dict[str, str]:
         """The environment of that command."""
         link = self.links[number]
+        variables = self._environment()
+        return variables | (sft.variables(link.knobs) if link.captions else {})
+
+    def _environment(self) -> dict[str, str]:
+        """The variables of all links."""
         variables = environment.trainer_environment(self.device, self.settings.logger)
         if not (self.settings.ray or "RAY_ADDRESS" in variables):
             variables |= environment.ALONE
-        variables |= supported_models.variables(self.processor, self.device)
-        return variables | (sft.variables(link.knobs) if link.captions else {})
+        return variables | supported_models.variables(self.processor, self.device)
 
     def prepare(self, number: int) -> None:
         """Write the files of a link that trains on captions, unless they are there."""

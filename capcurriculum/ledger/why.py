@@ -8,8 +8,9 @@ import polars as pl
 from capcurriculum.ledger import query
 from capcurriculum.ledger.verdicts import counting
 from capcurriculum.render.terminal import visible
-from capcurriculum.rows import Answer
+from capcurriculum.rows import Answer, Purpose
 from capcurriculum.run import Run
+from capcurriculum.stats import PassRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     yield from _questions(run, ids)
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
     yield from _answers(answers)
+    yield from _pass_rates(answers)
     yield from _reviews(run, ids)
     force = set(counting(run.recipe())["params"])
     for verdict in run.verdicts.rows():
@@ -41,7 +43,8 @@ def life(run: Run, prefix: str) -> Iterator[str]:
             kept = "keep" if verdict.keep else "drop"
             said = f"verdict {verdict.filter}: {kept}, {verdict.reason} {visible(verdict.detail)}".rstrip()
             # A verdict under parameters that the recipe no longer has is history.
-            yield said if not verdict.params or verdict.params in force else f"{said} (under other parameters)"
+            old = verdict.params and verdict.params not in force and verdict.filter != Purpose.REFRESH
+            yield f"{said} (under other parameters)" if old else said
     yield from _places(run, ids)
 
 
@@ -80,6 +83,16 @@ def _answers(answers: Iterable[Answer]) -> Iterator[str]:
         said = f"{a.outcome} {visible(a.answer)} {visible(a.detail)}".rstrip()
         order = ", options rotated" if a.order else ""
         yield f"{a.purpose} {a.solver}, {a.arm} {a.rollout}{order}: {said}"
+
+
+def _pass_rates(answers: Iterable[Answer]) -> Iterator[str]:
+    """One line for each model and checkpoint that measured how hard the row is."""
+    measured: dict[tuple[str, str, str], list[str]] = {}
+    for a in sorted(answers, key=lambda a: a.purpose != Purpose.ROLLOUT):
+        if a.purpose in (Purpose.ROLLOUT, Purpose.REFRESH):
+            measured.setdefault((a.question_id, a.purpose, a.solver), []).append(a.outcome)
+    for (question, _, solver), outcomes in measured.items():
+        yield f"pass rate of {question} under {visible(solver)}: {PassRate.of(outcomes)}"
 
 
 def _reviews(run: Run, ids: _Ids) -> Iterator[str]:

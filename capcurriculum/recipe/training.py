@@ -158,6 +158,29 @@ class SlurmSection(Section):
     memory: Annotated[str, Field(pattern=r"^[0-9]{1,9}[KMGT]?$")] | None = None
 
 
+class RefreshSection(Section):
+    """Pass rates measured anew between the stages of a training, by the checkpoint that the next stage starts from.
+
+    That checkpoint answers every training row of the stage up to `k` times, drawn as the stage draws its rollouts. Rows
+    with `above` < pass rate < `below` are trained on, in `order`: by the new pass rate, rows of the same rate as they
+    were built, or all `as_built`. `stages` names the runs before which it happens; empty means those whose rows were
+    measured by another model than the one that they start from, which are all but the first, and the first too if
+    `training.model` is known to be another model than that of the recipe's rollouts.
+    """
+
+    k: Annotated[int, Field(ge=2)] = 8
+    above: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    below: Annotated[float, Field(gt=0, le=1)] = 1.0
+    order: Literal["easy_to_hard", "hard_to_easy", "as_built"] = "easy_to_hard"
+    stages: tuple[FolderName, ...] = ()
+
+    @model_validator(mode="after")
+    def _band_is_open(self) -> "RefreshSection":
+        if self.above >= self.below:
+            raise ValueError("above must be smaller than below")
+        return self
+
+
 class StageRun(Section):
     """One link of the chain: a set's rows, how they are taught, and what this run changes.
 
@@ -194,6 +217,8 @@ class TrainingRecipe(Section):
     `validate_on` says whose validation rows are asked: the stage's `own`, before its first step too, or those of `all`
     stages of the chain, so that each capability has one curve over the whole chain, which begins before its first step.
 
+    `refresh` has pass rates measured anew between stages; left out, rows are trained on as they were built.
+
     `canary` has the trainer and the rollout engine compared on a few pictures before the first step and with every
     checkpoint; a stage in which they do not see the same ends.
 
@@ -226,6 +251,7 @@ class TrainingRecipe(Section):
     knobs: KnobChanges = KnobChanges()
     reward: RewardSection = RewardSection()
     preflight: PreflightSection = PreflightSection()
+    refresh: RefreshSection | None = None
     stall_minutes: PositiveFloat = 20
     step_minutes: PositiveFloat = 180
     select: Selection = "last"

@@ -61,11 +61,11 @@ def say(*lines: object, error: bool = False) -> None:
     stream.flush()
 
 
-def console(stderr: bool = False, width: int | None = None) -> "Console":
-    """A Rich console that interprets no markup or emoji and writes out invisible characters."""
+def console(stderr: bool = False, width: int | None = None, file: IO[str] | None = None) -> "Console":
+    """A Rich console that interprets no markup or emoji and writes out invisible characters; to `file` if given."""
     from rich.console import Console
 
-    found = Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    found = Console(file=file, stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
     found.push_render_hook(cast("RenderHook", _Hook()))
     return found
 

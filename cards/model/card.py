@@ -29,6 +29,7 @@ from evaluation.results.comparisons import Pair
 from evaluation.results.results import HeldOut, Score
 from training import stage_files, stage_sets
 from training.preflight.rows import overlong
+from training.refresh import files as refreshed
 from training.supervise import curves
 
 IMAGES = "pictures"
@@ -99,9 +100,10 @@ def _as_trained(run: Run, chain: Training, stage: Stage, folder: Path) -> bool:
     if not stage.dataset_digest or stage.method == "SFT" or not stage_files.train_files(places):
         return True
     training = run.path / "trainings" / chain.name if chain.name else run.path / "training"
-    return stage_files.set_files(stage.stage, places).digest == overlong.made_from(
-        training / stage.stage / "data", stage.dataset_digest
-    )
+    own = training / stage.stage
+    # A refresh is made of the files that the preflight left.
+    left = refreshed.made_from(own / "refresh", stage.dataset_digest)
+    return stage_files.set_files(stage.stage, places).digest == overlong.made_from(own / "data", left)
 
 
 @dataclass(frozen=True, slots=True)

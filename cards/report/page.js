@@ -327,11 +327,11 @@
 
   function asked(detail) {
     const parts = [];
-    for (const purpose of ["probe", "audit", "rollout"]) {
+    for (const purpose of ["probe", "audit", "rollout", "refresh"]) {
       const own = detail.answers.filter((a) => a[0] === purpose);
       own.sort((a, b) => collator.compare(a[1], b[1]) || ARMS.indexOf(a[2]) - ARMS.indexOf(b[2]) || a[3] - b[3] || a[4] - b[4]);
       if (!own.length) continue;
-      parts.push(make("h3", { text: { probe: "Their replies", audit: "Audit", rollout: "Rollouts" }[purpose] }));
+      parts.push(make("h3", { text: { probe: "Their replies", audit: "Audit", rollout: "Rollouts", refresh: "Rollouts between stages" }[purpose] }));
       parts.push(make("div", {}, ...own.map(reply)));
     }
     return parts;
@@ -352,7 +352,7 @@
 
   function reply(a) {
     const [purpose, solver, arm, order, rollout, outcome, , finish, detail, tokens, text] = a;
-    const name = purpose === "rollout" ? `${solver} ${rollout + 1}, ${arm}` : `${solver}, ${arm}`;
+    const name = purpose === "rollout" || purpose === "refresh" ? `${solver} ${rollout + 1}, ${arm}` : `${solver}, ${arm}`;
     const summary = make("summary", {}, make("span", { text: order ? `${name}, options rotated` : name }), chip(outcome, `${saying(a)} · ${outcome}`));
     if (detail) summary.append(make("span", { class: "caption", text: detail }));
     const about = `${number(tokens)} tokens${finish && finish !== "stop" ? `, ended by ${finish}` : ""}`;

@@ -48,7 +48,7 @@ select s.at, a.purpose, a.solver, a.arm, coalesce(a."order", 0), a.rollout, a.ou
        left(coalesce(a.detail, ''), 400), a.tokens_out,
        case when length(a.text) <= a.size then a.text
        else left(a.text, a.size // 2) || ' […] ' || right(a.text, a.size // 2) end
-from (select *, case when purpose = 'rollout' then $rollout else $probe end as size from answers) a
+from (select *, case when purpose in ('rollout', 'refresh') then $rollout else $probe end as size from answers) a
 join shown s using (question_id)
 order by s.at, a.purpose, a.solver, a.arm, coalesce(a."order", 0), a.rollout
 """

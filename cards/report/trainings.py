@@ -52,6 +52,8 @@ def trainings(run: Run) -> list[Trained]:
 
 def _drawn(name: str, series: Mapping[str, pl.DataFrame]) -> Trained:
     drawn = [panel.words for panel in curves.panels(series)]
+    for frame in series.values() if len(series) == 1 else ():
+        drawn += [f"{stage} refreshed, {left:.0%} of its rows left" for stage, left in curves.refreshed(frame).items()]
     try:
         return Trained(name, _address("svg+xml", curves.picture(series, "svg")), "", drawn)
     except RunError as error:  # matplotlib is missing

@@ -20,6 +20,11 @@ def check_backbone(recipe: TrainingRecipe, base: Backbone) -> None:
     Raises:
         TrainerError: it cannot.
     """
+    if recipe.refresh is not None:
+        raise TrainerError(
+            "The files for EasyR1 are written before anything is trained, so no pass rate can be measured anew between "
+            "stages; leave out training.refresh, or leave out --engine and use verl."
+        )
     if "InternVL" in base.processor:
         raise TrainerError(
             f"EasyR1 cannot train {recipe.backbone}: InternVL is none of the models it accepts, and the release's "

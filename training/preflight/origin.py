@@ -22,10 +22,9 @@ def sentence(recipe: Recipe, run: Run, trained: str) -> str:
     The measured model is that of the run's recipe, or of `recipe` if the run has none.
     """
     try:
-        made = run.recipe() if (run.path / "recipe.yaml").is_file() else recipe
+        measured = measured_by(recipe, run)
     except RecipeError as error:
         return f"which model measured the pass rates is unknown: {str(error).rstrip('.')}"
-    measured = made.models[made.rollouts.model].model
     same = are_same(measured, trained)
     if same:
         return ""
@@ -33,6 +32,16 @@ def sentence(recipe: Recipe, run: Run, trained: str) -> str:
     if same is None:
         return f"{text}: whether these are the same weights is unknown; if not, difficulty and order are {measured}'s"
     return f"{text}: difficulty and order are {measured}'s"
+
+
+def measured_by(recipe: Recipe, run: Run) -> str:
+    """The model that measured the pass rates: that of the run's recipe, or of `recipe` if the run has none.
+
+    Raises:
+        RecipeError: the run's recipe cannot be read.
+    """
+    made = run.recipe() if (run.path / "recipe.yaml").is_file() else recipe
+    return made.models[made.rollouts.model].model
 
 
 def are_same(one: str, other: str) -> bool | None:

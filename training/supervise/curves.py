@@ -16,6 +16,8 @@ from training import selection
 from training.supervise import metrics
 
 METRICS = "metrics.parquet"
+#: Of the steps of a stage whose pass rates were measured anew before it: the share of its rows that this left.
+REFRESHED = "refresh/left"
 _FEW = 12  # up to so many steps each is marked, and nothing is smoothed
 _NAME = 40  # characters of a name
 
@@ -41,6 +43,7 @@ class Panel(NamedTuple):
 PANELS = (
     Panel("reward", {"": "critic/score/mean"}),
     Panel("training accuracy", {"": "reward/accuracy"}),
+    Panel("no gradient (share)", {"": "reward/flat"}),
     Panel("response length (tokens)", {"": "response_length/mean"}),
 )
 
@@ -173,11 +176,24 @@ def borders(frame: pl.DataFrame) -> list[tuple[str, float, float]]:
 
 
 def _borders(axes: Any, frame: pl.DataFrame, colour: str, named: bool) -> None:
-    """A vertical line between stages; with `named` also the stages' names above."""
+    """A vertical line between stages; with `named` also the stages' names above.
+
+    Before a stage whose pass rates were measured anew it is dashed, also before the first, and its name says so.
+    """
+    anew = refreshed(frame)
     for number, (stage, begin, last) in enumerate(borders(frame)):
-        if number:
+        if number or stage in anew:
             for one in axes:
-                one.axvline(begin, color=colour, linestyle=":", linewidth=1)
+                one.axvline(begin, color=colour, linestyle="--" if stage in anew else ":", linewidth=1)
         if named:
             middle, above = (begin + last + 0.5) / 2, axes[0].get_xaxis_transform()
-            axes[0].text(middle, 1.03, _shown(stage), transform=above, ha="center")
+            name = f"{_shown(stage)}\n(refreshed, {anew[stage]:.0%} of rows left)" if stage in anew else _shown(stage)
+            axes[0].text(middle, 1.03, name, transform=above, ha="center")
+
+
+def refreshed(frame: pl.DataFrame) -> dict[str, float]:
+    """Stage -> the share of its rows that were left, for the stages whose pass rates were measured anew."""
+    if REFRESHED not in frame.columns:
+        return {}
+    found = frame.drop_nulls(REFRESHED).group_by("stage", maintain_order=True).agg(pl.col(REFRESHED).last())
+    return dict(found.iter_rows())

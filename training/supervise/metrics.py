@@ -68,11 +68,12 @@ def load(path: Path) -> pl.DataFrame:
 
 @dataclass(slots=True)
 class Series:
-    """The steps of one attempt at a stage, kept in the chain's file."""
+    """The steps of one attempt at a stage, kept in the chain's file; each has the numbers `about` the stage too."""
 
     path: Path
     stage: str
     attempt: int
+    about: Mapping[str, float] = field(default_factory=dict)
     _frame: pl.DataFrame = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -106,12 +107,13 @@ class Series:
         return self._frame.filter(pl.col("stage") == self.stage).sort("step")
 
     def _add(self, records: Iterable[Mapping[str, Any]], attempt: int) -> None:
+        fixed = {**self.about, "stage": self.stage, "attempt": attempt}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         rows = []
         for record in records:
             # verl writes null for what is no number, and texts only under names that are not read here.
             numbers = {name: float(value) for name, value in record["data"].items() if isinstance(value, (int, float))}
-            rows.append(numbers | {"stage": self.stage, "attempt": attempt, "step": record["step"], "at": now})
+            rows.append(numbers | fixed | {"step": record["step"], "at": now})
         if rows:
             schema = _SCHEMA | {name: pl.Float64 for row in rows for name in row if name not in _SCHEMA}
             added = pl.DataFrame(rows, schema=schema)

@@ -105,3 +105,18 @@ def test_nothing_to_draw_and_nothing_to_draw_with_are_said(tmp_path: Path, monke
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(RunError, match="pip install matplotlib"):
         curves.draw({"a": pl.DataFrame()}, tmp_path / "curves")
+
+
+def test_a_stage_whose_rows_were_measured_anew_is_marked_with_what_was_left(tmp_path: Path) -> None:
+    for stage, about in (("text", {}), ("visual", {curves.REFRESHED: 0.6})):
+        series = metrics.Series(tmp_path / curves.METRICS, stage, 1, about)
+        for step in (1, 2):
+            series.append({"step": step, "data": {"reward/flat": 0.5 / step}})
+    frame = metrics.load(tmp_path / curves.METRICS)
+    assert curves.refreshed(frame) == {"visual": 0.6}
+    assert [panel.label for panel in curves.panels({"one": frame})] == ["no gradient (share)"]
+    drawn = curves.picture({"one": frame}, "svg").decode()
+    assert "refreshed, 60% of rows left" in drawn
+    plain = curves.picture({"one": frame.drop(curves.REFRESHED)}, "svg").decode()
+    assert "refreshed" not in plain
+    assert drawn.count("stroke-dasharray") >= plain.count("stroke-dasharray")
