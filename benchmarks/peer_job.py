@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from PIL import Image
 
 from benchmarks.job_stub import Plan, serving, truth
 from capcurriculum.recipe.filter_section import Phase
@@ -62,7 +63,7 @@ def probe_wall_ratio() -> float:
     """Wall time of probing 1,000 questions until decided, in one flow, over asking everything solver by solver."""
     seconds = {}
     with tempfile.TemporaryDirectory() as name, serving(Plan()) as url:
-        worlds.docci(Path(name) / "docci", CAPTIONS)
+        _docci(Path(name) / "docci")
         for stop in ("never", "decided"):
             wanted = worlds.recipe_over(Path(name), url, {"stop": stop}, text=None, name=stop, rollouts=ONE)
             with writing(wanted) as run:
@@ -80,6 +81,13 @@ def probe_wall_ratio() -> float:
     return seconds["decided"] / seconds["never"]
 
 
+def _docci(folder: Path) -> None:
+    """Captioned images, no two alike and none so wide that a filter drops it."""
+    worlds.docci(folder, CAPTIONS)
+    for number, path in enumerate(sorted((folder / "images").iterdir())):
+        Image.new("RGB", (64 + number % 100, 64 + number // 100), (number % 256, 90, 160)).save(path)
+
+
 Timed = tuple[float, set[str], int, float]
 
 
@@ -87,7 +95,7 @@ Timed = tuple[float, set[str], int, float]
 def _measured() -> tuple[Timed, Timed, set[str]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        worlds.docci(folder / "docci", CAPTIONS)
+        _docci(folder / "docci")
         lines = (folder / "docci" / "docci_descriptions.jsonlines").read_text(encoding="utf-8").splitlines()
         wanted = truth([json.loads(line)["description"] for line in lines])
         return _timed(folder, "tool"), _timed(folder, "script"), wanted
