@@ -85,7 +85,9 @@ def _docci(folder: Path) -> None:
     """Captioned images, no two alike and none so wide that a filter drops it."""
     worlds.docci(folder, CAPTIONS)
     for number, path in enumerate(sorted((folder / "images").iterdir())):
-        Image.new("RGB", (64 + number % 100, 64 + number // 100), (number % 256, 90, 160)).save(path)
+        image = Image.new("RGB", (64 + number % 100, 64 + number // 100), (number % 256, 90, 160))
+        image.paste((250, 240, 10), (0, 0, 32, 24))
+        image.save(path)
 
 
 Timed = tuple[float, set[str], int, float]
