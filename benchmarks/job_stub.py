@@ -9,13 +9,12 @@ import asyncio
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from benchmarks import stub
 
 SOLVERS = {"one": 0.80, "two": 0.72}
 READS = 0.97
@@ -79,30 +78,15 @@ def reply(body: dict[str, Any]) -> str:
     return f"<think> I look at it from left to right. </think> \\boxed{{{letter}}}"
 
 
-@contextmanager
-def serving(plan: Plan) -> Iterator[str]:
-    """The endpoint in its own process; gives its base URL. `GET /asked` is how often each body was sent."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.job_stub",
-        *(f"--{key}={value}" for key, value in asdict(plan).items()),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+def serving(plan: Plan) -> AbstractContextManager[str]:
+    """The endpoint as a `stub.process`; a GET says how many requests it was sent."""
+    return stub.process("benchmarks.job_stub", asdict(plan))
 
 
 class _Server:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.sent: Counter[str] = Counter()
-        self.first = 0.0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -118,15 +102,12 @@ class _Server:
         found = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
         data = await reader.readexactly(int(found[1])) if found else b""
         if head.startswith(b"GET"):
-            said = {"data": [{"id": "m"}], "asked": sum(self.sent.values()), "twice": self._twice()}
+            said = {"data": [{"id": "m"}], "asked": sum(self.sent.values())}
             self._send(writer, b"200 OK", json.dumps(said).encode())
         else:
             self._send(writer, *await self._answer(data))
         await writer.drain()
         return b"connection: close" not in head.lower()
-
-    def _twice(self) -> int:
-        return sum(count - 1 for count in self.sent.values())
 
     async def _answer(self, data: bytes) -> tuple[bytes, bytes]:
         body = json.loads(data)

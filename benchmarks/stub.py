@@ -10,8 +10,8 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 
 _BODY = json.dumps(
@@ -53,18 +53,22 @@ STORM = Faults(refused=0.30, broken=0.10, garbage=0.05, truncated=0.05, hang=0.0
 
 
 @contextmanager
-def serving(delay_seconds: float, faults: Faults | None = None, seed: int = 0) -> Iterator[str]:
-    """The stub in its own process; gives its base URL."""
-    command = [sys.executable, "-m", "benchmarks.stub", f"--delay={delay_seconds}", f"--seed={seed}"]
-    command += [f"--{name}={share}" for name, share in asdict(faults or Faults()).items()]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+def process(module: str, options: Mapping[str, float]) -> Iterator[str]:
+    """A stub in its own process, which prints its port; gives its base URL."""
+    command = [sys.executable, "-m", module, *(f"--{name}={value}" for name, value in options.items())]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
     try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def serving(delay_seconds: float, faults: Faults | None = None, seed: int = 0) -> AbstractContextManager[str]:
+    """This stub as a `process`."""
+    return process("benchmarks.stub", {"delay": delay_seconds, "seed": seed, **asdict(faults or Faults())})
 
 
 class _Server:

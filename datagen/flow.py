@@ -7,24 +7,21 @@ that compare questions, and rows that auditors judge.
 """
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Container, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from dataclasses import dataclass
 from typing import Any
 
 from capcurriculum.ledger.corrections import AS_WRITTEN
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
-from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question, Request, Response
+from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question
 from datagen import rollouts
 from datagen.asking import ask_missing
-from datagen.asking.ask_missing import Job, Line, Rows
-from datagen.asking.meter import Meter
-from datagen.engines.openai.engine import OpenAIEngine, Source, merged
-from datagen.engines.protocol import Traffic
+from datagen.asking.ask_missing import Line
+from datagen.engines.openai.engine import OpenAIEngine, merged
+from datagen.flow_sources import Checks, Model, Part, Pending
 from datagen.probe import Needs, Replies, among, answered
 from datagen.setting import Setting
 from datagen.solver import Asked, Solver
@@ -59,146 +56,29 @@ def flow(at: Setting, admission: Admission) -> None:
     with ExitStack() as stack:
         stack.enter_context(at.display.together())
         found = _Flow(at, admission, stack)
-        found.begin()
-        if found.sources:
-            try:
-                with closing(merged(found.sources)) as replies:
-                    for source, reply in replies:
-                        source.heard(reply)
-                        found.flush()
-                found.release()
-            finally:
-                found.close()
-            found.conclude()
-
-
-class _Part:
-    """One step with one model: its rows, clock and line of progress."""
-
-    def __init__(self, job: Job[Any, Any], model: "_Model", step: str, name: str, line: Line) -> None:
-        self.job, self.model, self.traffic, self.finished = job, model, Traffic(), 0
-        self.line = line if line.total is None else replace(line, finished=self._newly_finished)
-        job.heard.begin(self.traffic)
-        self._step = line.display.step(line.name, line.total, line.done, job.heard.words)
-        self.meter = Meter(model.flow.run, step, name, self.traffic)
-        self.rows: Rows[Any, Any] = Rows(job, self.meter, self.line, self._step.__enter__())
-        self.then: Callable[[Any], None] = lambda item: None
-
-    def _newly_finished(self) -> int:
-        finished, self.finished = self.finished, 0
-        return finished
-
-    def end(self) -> None:
-        """End the line."""
-        self._step.__exit__(None, None, None)
-
-    def conclude(self) -> None:
-        """Say how many replies brought nothing."""
-        for sentence in self.job.heard.closing(self.line.name):
-            self.line.display.note(sentence)
-
-
-class _Model(Source):
-    """The requests of all parts that ask one model."""
-
-    def __init__(self, flow: "_Flow", engine: OpenAIEngine) -> None:
-        self.flow, self.engine = flow, engine
-        self.queue: deque[tuple[_Part, Any]] = deque()
-        self._waiting: dict[str, tuple[Request, list[tuple[_Part, Any]]]] = {}
-        self._seen = Traffic()
-        super().__init__(engine, self._requests())
-
-    def _requests(self) -> Iterator[Request | None]:
-        while True:
-            if self.queue:
-                part, item = self.queue.popleft()
-                request = part.job.request(item)
-                if request.key in self._waiting:
-                    self._waiting[request.key][1].append((part, item))
-                else:
-                    self._waiting[request.key] = (request, [(part, item)])
-                    yield request
-            elif self.flow.over:
-                return
-            else:
-                yield None
-
-    def heard(self, response: Response) -> None:
-        """Record a reply, and ask what follows from it."""
-        request, asked = self._waiting.pop(response.key)
-        for part, item in asked:
-            self._account(part.traffic)
-            part.rows.take(item, request, response)
-            part.then(item)
-            self.flow.pending -= 1
-
-    def _account(self, traffic: Traffic) -> None:
-        """What went out since the last reply is counted where this one belongs."""
-        now = replace(self.engine.traffic)
-        for name in ("requests", "retries", "hedged"):
-            setattr(traffic, name, getattr(traffic, name) + getattr(now, name) - getattr(self._seen, name))
-        self._seen = now
-
-
-class _Checks:
-    """Questions that are looked at in threads before they are asked about, as a source beside the models'."""
-
-    def __init__(self, flow: "_Flow", stack: ExitStack) -> None:
-        self.flow, self.owed = flow, 0
-        self._pool = stack.enter_context(ThreadPoolExecutor(2, "filters"))
-        self._todo: list[Question] = []
-
-    @property
-    def ended(self) -> bool:
-        """Whether no question will come."""
-        return self.flow.over and not self.owed
-
-    @property
-    def busy(self) -> bool:
-        """Whether a look at a question is still to come."""
-        return bool(self.owed)
-
-    def put(self, question: Question) -> None:
-        """Have a question looked at."""
-        self.flow.pending += 1
-        self.owed += 1
-        self._todo.append(question)
-
-    def fill(self, events: "SimpleQueue[tuple[Any, Any]]") -> None:
-        """Begin to look at those that were put."""
-        while self._todo:
-            question = self._todo.pop()
-            looked = self._pool.submit(self.flow.admission.admits, question)
-            looked.add_done_callback(lambda done, question=question: events.put((self, (question, done))))  # type: ignore[misc]
-
-    def take(self, event: "tuple[Question, Future[bool]]") -> "tuple[Question, bool]":
-        """The question, and whether it may be asked about."""
-        question, done = event
-        self.owed -= 1
-        return question, done.result()
-
-    def heard(self, looked: "tuple[Question, bool]") -> None:
-        """Ask about it, if it may be."""
-        question, admitted = looked
-        if admitted:
-            self.flow.probe(question)
-        self.flow.pending -= 1
-
-    def close(self) -> None:
-        """Leave out those that nobody has begun to look at."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            found.begin()
+            with closing(merged(found.sources)) as replies:
+                for source, reply in replies:
+                    source.heard(reply)
+                    found.flush()
+            found.release()
+        finally:
+            found.close()
+        found.conclude()
 
 
 class _Flow:
+    """What is asked next: of captions, then of their questions and of those that problems came with."""
+
     def __init__(self, at: Setting, admission: Admission, stack: ExitStack) -> None:
         self.at, self.run, self.recipe = at, at.run, at.recipe
         self.admission, self._stack = admission, stack
         self.sources: list[Any] = []
-        #: Replies, and looks at questions, that are still to come.
-        self.pending = 0
-        self._models: dict[str, _Model] = {}
-        self._parts: dict[tuple[str, ...], _Part] = {}
-        self._checks: _Checks | None = None
+        self._pending = Pending()
+        self._models: dict[str, Model] = {}
+        self._parts: dict[tuple[str, ...], Part] = {}
+        self._checks: Checks | None = None
         self._seen: set[str] = set()
         self._needs: dict[str, Needs] = {}
         self._replies = Replies(dict)
@@ -207,11 +87,6 @@ class _Flow:
         self._begun = False
         self._flushed = time.monotonic()
         self._audited = {stage for f in at.recipe.filters if f.phase is Phase.AUDIT for stage in f.stages}
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is asked any more."""
-        return not self.pending
 
     def begin(self) -> None:
         """Ask the first things."""
@@ -258,20 +133,20 @@ class _Flow:
             ask(caption)
 
     def _recall(self, questions: Sequence[Question]) -> None:
-        """Read what was replied to questions that a killed build wrote and did not come to enter in their table."""
+        """Read the replies to questions that a killed build had asked about before they were in their table."""
         if questions:
             self._replies |= answered(self.run, AS_WRITTEN, among(questions))
             if streams(self.recipe, self.recipe.rollouts.model):
                 self._rolling().remember(questions)
 
     def _written(self, question: Question) -> None:
-        """A question that the teacher wrote; those in the table were looked at before."""
+        """Have a question judged that the teacher has just written; filters have judged those of the table."""
         if question.question_id in self._seen or not self._probed(question.stage):
             return
         self._seen.add(question.question_id)
         if question.question_id not in self.admission.known:
             if self._checks is None:
-                self._checks = _Checks(self, self._stack)
+                self._checks = Checks(self.admission.admits, self.probe, self._pending, self._stack)
                 self.sources.append(self._checks)
             self._checks.put(question)
 
@@ -298,7 +173,7 @@ class _Flow:
         if items:
             self._put(self._part(Purpose.ROLLOUT, solver.name, "", solver, None), items)
 
-    def _probing(self, stage: str, name: str) -> _Part:
+    def _probing(self, stage: str, name: str) -> Part:
         if (Purpose.PROBE, name, stage) not in self._parts:
             sampling = self.recipe.captioned[stage].probe.sampling.record()
             model = self.recipe.models[name]
@@ -325,24 +200,24 @@ class _Flow:
             del self._owed[key]
             then(item.question)
 
-    def _part(self, step: str, name: str, stage: str, job: Any, total: int | None) -> _Part:
+    def _part(self, step: str, name: str, stage: str, job: Any, total: int | None) -> Part:
         key = (step, name, stage)
         if key not in self._parts:
             if name not in self._models:
                 engine = self._stack.enter_context(OpenAIEngine(self.recipe.models[name]))
-                self._models[name] = _Model(self, engine)
+                self._models[name] = Model(engine, self._pending)
                 self.sources.append(self._models[name])
             label = step if step == "teacher" else f"{step}, {name}"
             label += f", {stage}" if stage not in ("", "perception") else ""
-            part = _Part(job, self._models[name], step, name, Line(self.at.display, label, total))
+            part = Part(job, self._models[name], step, name, Line(self.at.display, label, total), self.run)
             if step == Purpose.ROLLOUT:
                 part.then = lambda item: self._answered(item, self._measure)
             self._parts[key] = part
         return self._parts[key]
 
-    def _put(self, part: _Part, items: Sequence[Any]) -> None:
-        """Ask for these: at once if they follow from a reply, since the engine still has their image in its cache."""
-        self.pending += len(items)
+    def _put(self, part: Part, items: Sequence[Any]) -> None:
+        """Queue these: first, where they follow from a reply, since the engine may have their image in its cache."""
+        self._pending.count += len(items)
         asked = [(part, item) for item in items]
         if self._begun:
             part.model.queue.extendleft(reversed(asked))
@@ -371,7 +246,7 @@ class _Flow:
             part.end()
 
     def conclude(self) -> None:
-        """Say what went wrong in the flow, which is over."""
+        """Print how many replies of each step were of no use."""
         for part in self._parts.values():
             part.conclude()
 

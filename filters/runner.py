@@ -107,7 +107,8 @@ def _each(
 
 def _needless(recipe: Recipe, rule: Rule, question: Question, answers: Sequence[Answer]) -> bool:
     """Whether a rule of the probe lacks replies that were not asked for because another one drops the question."""
-    if len(answers) >= recipe.captioned[question.stage].probe.replies:
+    asked = {(answer.solver, answer.arm, answer.order) for answer in answers}  # one may have been asked for again
+    if len(asked) >= recipe.captioned[question.stage].probe.replies:
         return False
     if not rule.outlook(recipe, question, answers)[1]:
         return False
