@@ -83,6 +83,8 @@ class _Flow:
         self._needs: dict[str, Needs] = {}
         self._replies = Replies(dict)
         self._owed: defaultdict[str, int] = defaultdict(int)
+        #: Questions whose rollouts were complete at the beginning, which are many in a resumed build.
+        self._rolled: set[str] = set()
         self._solvers: dict[tuple[str, ...], Solver] = {}
         self._begun = False
         self._flushed = time.monotonic()
@@ -95,7 +97,11 @@ class _Flow:
         self._needs = {stage: Needs(self.at, stage) for stage in probed}
         self._replies = answered(self.run, AS_WRITTEN, among(q for q in there if q.stage in probed))
         if streams(self.recipe, self.recipe.rollouts.model):
-            self._rolling().remember([q for q in there if q.stage not in self._audited])
+            section = self.recipe.rollouts
+            self._rolled = self._rolling().complete(range(section.k)) if section.stop == "never" else set()
+            self._rolling().remember(
+                [q for q in there if q.stage not in self._audited and q.question_id not in self._rolled]
+            )
         for question in sorted(there, key=lambda q: (q.stage, q.image_id, q.question_id)):
             self._seen.add(question.question_id)
             if question.stage in self.recipe.captioned:
@@ -166,6 +172,8 @@ class _Flow:
 
     def _measure(self, question: Question) -> None:
         if question.stage in self._audited or not streams(self.recipe, self.recipe.rollouts.model):
+            return
+        if question.question_id in self._rolled:
             return
         solver = self._rolling()
         items = rollouts.following(question, solver, self.recipe.rollouts)

@@ -144,6 +144,10 @@ class Solver:
         found = self._mine().filter(pl.col("rollout").is_in(list(rollouts)))
         return dict(found.group_by("question_id").agg(variant.n_unique()).collect().iter_rows())
 
+    def complete(self, rollouts: range) -> set[str]:
+        """Ids of the questions that have an answer of each of these rollouts, found by counting."""
+        return {question for question, count in self._counts(rollouts).items() if count >= len(rollouts)}
+
     def engine(self) -> Engine:
         """The engine, started.
 
