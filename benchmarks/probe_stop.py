@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from capcurriculum import recipe
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.extends import read
 from capcurriculum.render.progress import Display
@@ -26,7 +27,6 @@ from capcurriculum.run import Run
 from curricula.build import build
 from datagen.probe import among, answered
 from datagen.undecided import Undecided
-from filters import pipeline
 from filters.rules.panel import Panel, ProbeRule
 
 DEMO = Path("curricula/recipes/demo.yaml")
@@ -51,7 +51,7 @@ def requests_ratio() -> float:
 def selection_differs() -> float:
     """Rows that one build keeps and the other does not, or that a mode of the rule decides otherwise when it stops."""
     everything, decided = _built()
-    kept = [set(pipeline.kept_ids(*one).collect()["question_id"]) for one in (everything, decided)]
+    kept = [set(kept_ids(*one).collect()["question_id"]) for one in (everything, decided)]
     print(f"{len(kept[0])} rows kept")
     return len(kept[0] ^ kept[1]) + sum(map(_differing, MODES))
 

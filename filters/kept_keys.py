@@ -1,6 +1,6 @@
 """The rows that all filters keep, as 64-bit keys, in bounded memory for millions of rows.
 
-`filters.pipeline.kept_ids` returns the same rows lazily as text ids.
+`capcurriculum.ledger.verdicts.kept_ids` returns the same rows lazily as text ids.
 """
 
 import numpy as np

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from capcurriculum.ledger.verdicts import current, in_force
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
-from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Question
 from capcurriculum.run import Run
 from datagen.setting import Setting
@@ -46,20 +44,6 @@ def admits(at: Setting) -> Callable[[Question], bool] | None:
         return None
     judges = [(rule, rule.judging(at)) for rule in rules]
     return lambda q: all(judge(q, ()).keep for rule, judge in judges if q.stage in rule.stages)
-
-
-def kept_ids(run: Run, recipe: Recipe, verdicts: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """`question_id` of every question that all filters of its stage have judged and kept, in the table's order.
-
-    A question without a review needs no verdict of `human`. `verdicts` are those in force (`current`), where they are
-    derived already.
-    """
-    listed = pl.col("filter") != HUMAN
-    wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
-    verdicts = current(run, recipe) if verdicts is None else verdicts
-    judged = verdicts.group_by("question_id", "stage").agg(pl.col("keep").all(), judged=listed.sum())
-    kept = judged.join(wanted, on="stage").filter(pl.col("keep"), pl.col("judged") == pl.col("wanted"))
-    return run.questions.scan().select("question_id").join(kept, on="question_id", how="semi", maintain_order="left")
 
 
 def questions(run: Run, ids: pl.LazyFrame) -> Iterator[Question]:

@@ -51,7 +51,7 @@ def build(
 
 def _forecast(wanted: "Recipe") -> None:
     """Print what a build will ask and cost."""
-    from capcurriculum.ledger import show
+    from capcurriculum.ledger import kept_cost, show
     from capcurriculum.ledger.forecast import forecast
     from capcurriculum.render.table import grid
     from datagen import expected
@@ -63,6 +63,11 @@ def _forecast(wanted: "Recipe") -> None:
     for sentence in expected.assumed(wanted, there):
         out.print(terminal.visible(sentence), soft_wrap=True)
     show.forecast(forecast(wanted, there, expected.rows(wanted, there)), out)
+    if there and (costs := kept_cost.of_run(there, wanted)):
+        out.print("\nas far as this run has come:")
+        show.kept_costs(costs, out)
+    else:
+        out.print("what a kept row will cost is known once some rows are judged", highlight=False)
 
 
 @verb("allow curricula/recipes/qwen3_vl_8b.yaml", DATA)

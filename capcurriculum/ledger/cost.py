@@ -4,6 +4,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from capcurriculum.ledger import query
+from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.auditor import AuditFilterSection
+from capcurriculum.recipe.models import ModelSection
+from capcurriculum.rows import Purpose
 from capcurriculum.run import Run
 
 #: The event in which a step notes rows and the numbers of `_NOTED` since its last note.
@@ -55,6 +59,29 @@ def spends(run: Run) -> list[Spend]:
         found.append(Spend(str(step), name, count, int(sent), int(again), int(hedged), read, written, *times))
     order = ("teacher", "probe", "describe", "audit", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))
+
+
+def recipe_model(recipe: Recipe, step: str, known: str) -> ModelSection | None:
+    """The model of the recipe that a spend's name is of: auditors are known with a digest of how they are asked.
+
+    None where the recipe has no such model, or no such auditor any more.
+    """
+    if known in recipe.models:
+        return recipe.models[known]
+    for section in (section for section in recipe.filters if isinstance(section, AuditFilterSection)):
+        for name in section.models:
+            if step == "describe" and known == section.describer(name, recipe.models):
+                return recipe.models[name]
+            if step == Purpose.AUDIT and known == section.asker(name, recipe.models):
+                return recipe.models[section.reader.model if section.reader else name]
+    return None
+
+
+def money(model: ModelSection | None, tokens_in: float, tokens_out: float) -> float | None:
+    """In the unit of the recipe's prices, which are for a million tokens each; None without them."""
+    if model is None or model.price_in is None or model.price_out is None:
+        return None
+    return (tokens_in * model.price_in + tokens_out * model.price_out) / 1e6
 
 
 def _noted(run: Run) -> dict[tuple[str, str], list[float]]:

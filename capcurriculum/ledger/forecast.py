@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from capcurriculum.ledger.cost import Spend, spends
+from capcurriculum.ledger.cost import Spend, money, spends
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditFilterSection
 from capcurriculum.recipe.models import ModelSection
@@ -209,7 +209,7 @@ def _step(
         disk_mb=requests * row_bytes / 1e6,
         estimate=estimate or not size.measured,
         seconds=None if speed is None else tokens_out / speed,
-        money=_money(model, tokens_in, tokens_out),
+        money=money(model, tokens_in, tokens_out),
     )
 
 
@@ -218,10 +218,3 @@ def _speed(spent: Spend | None, model: ModelSection) -> float | None:
     if spent and spent.seconds and spent.tokens_out:
         return spent.tokens_out / spent.seconds
     return model.tokens_per_second
-
-
-def _money(model: ModelSection, tokens_in: int, tokens_out: int) -> float | None:
-    """In the unit of the recipe's prices, which are a million tokens each."""
-    if model.price_in is None or model.price_out is None:
-        return None
-    return (tokens_in * model.price_in + tokens_out * model.price_out) / 1e6

@@ -9,11 +9,12 @@ from rich.table import Table
 
 from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
-from capcurriculum.ledger import flat_rates, query
+from capcurriculum.ledger import cost_sheet, flat_rates, kept_cost, query
 from capcurriculum.ledger import funnel as counts
 from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.ledger.forecast import Forecast
 from capcurriculum.ledger.funnel import CatchLine, FunnelLine
+from capcurriculum.ledger.kept_cost import StageCost
 from capcurriculum.ledger.verify import Found
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
@@ -72,6 +73,7 @@ def funnel(run: Run, console: Console, overlap: bool = False) -> None:
     if rows:
         console.print()
         console.print(grid(columns, rows, ("rows", "mean pass rate")))
+    remarks(cost_sheet.sentences(kept_cost.of_run(run, recipe)), console)
     rates = flat_rates.of_run(run, recipe)
     said = [(stage, text) for stage in sorted(rates, key=place) for text in rates[stage].sentences()]
     remarks([f"{stage}: {text}." for stage, text in said], console)
@@ -86,7 +88,7 @@ def remarks(sentences: Sequence[str], console: Console) -> None:
 
 
 def status(run: Run, console: Console) -> None:
-    """How far the run is: rows of each table, what asking has cost, stage files, training states, the last event."""
+    """How far the run is: rows of each table, what it has cost, stage files, trainings, the last event."""
     tables = run.tables
     console.print(f"run {visible(run.path)}", markup=False, highlight=False)
     rows = [(table.folder.name, table.count(), len(table.shards())) for table in tables]
@@ -94,6 +96,8 @@ def status(run: Run, console: Console) -> None:
     if spent := spends(run):
         numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
         console.print(grid(("step", "model", *numbers), [_spent(line) for line in spent], numbers))
+        console.print()
+        kept_costs(kept_cost.of_run(run, run.recipe()), console)
     for name, files in query.stage_files(run).items():
         console.print(f"stage {visible(name)}: {len(files)} files", markup=False, highlight=False)
     for plan in run.plans:
@@ -103,6 +107,13 @@ def status(run: Run, console: Console) -> None:
     last = list(run.events())[-1:]
     if last:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
+
+
+def kept_costs(costs: Sequence[StageCost], console: Console) -> None:
+    """What each stage's rows have cost by where they ended, and for each kept row."""
+    made = cost_sheet.sheet(costs)
+    console.print(grid(made.columns, made.rows, made.numbers))
+    remarks(cost_sheet.remarks(costs), console)
 
 
 def verified(found: Sequence[Found], console: Console) -> None:

@@ -104,6 +104,20 @@ def everything(run: Run, recipe: Recipe) -> pl.LazyFrame:
     return pl.concat([counted, others], how="diagonal")
 
 
+def kept_ids(run: Run, recipe: Recipe, verdicts: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """`question_id` of every question that all filters of its stage have judged and kept, in the table's order.
+
+    A question without a review needs no verdict of `human`. `verdicts` are those in force (`current`), where they are
+    derived already.
+    """
+    listed = pl.col("filter") != HUMAN
+    wanted = in_force(recipe).lazy().group_by("stage").agg(wanted=pl.len())
+    verdicts = current(run, recipe) if verdicts is None else verdicts
+    judged = verdicts.group_by("question_id", "stage").agg(pl.col("keep").all(), judged=listed.sum())
+    kept = judged.join(wanted, on="stage").filter(pl.col("keep"), pl.col("judged") == pl.col("wanted"))
+    return run.questions.scan().select("question_id").join(kept, on="question_id", how="semi", maintain_order="left")
+
+
 class Ledger:
     """A snapshot of the verdicts in force, which takes in what is appended through it.
 

@@ -108,6 +108,7 @@ def _made(staged: Staged, facts: limits.Facts) -> dict[str, Any]:
         "funnel": parts.funnel(provenance.funnel_lines(run, facts.stages)),
         "prompts": [parts.prompt(one) for one in provenance.used_prompts(about, staged.recipe, facts.stages)],
         "costs": parts.costs(provenance.costs(run, staged.recipe)),
+        "kept_costs": parts.kept_costs(provenance.kept_costs(run, staged.recipe, facts.stages)),
         "commands": block("\n".join(lines), language="sh"),
         "recipe": block(recipe, _RECIPE, language="yaml"),
         "version": code(version) if version else Md("an unknown version"),

@@ -7,7 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from capcurriculum.ledger import cost_sheet
 from capcurriculum.ledger.funnel import FunnelLine
+from capcurriculum.ledger.kept_cost import StageCost
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.markdown import Cell, Md, block, code, link, listed, number, percent, table
 from cards import citations
@@ -241,6 +243,18 @@ def costs(found: Sequence[Cost]) -> Md | None:
     ]
     names = ("replies", "requests", "tokens in", "tokens out", "seconds", "cost")
     return table(("step", "model", *names), rows, names) if rows else None
+
+
+def kept_costs(found: Sequence[StageCost]) -> dict[str, Md] | None:
+    """What a kept row cost, in sentences and by where the other rows ended; None where no model was asked."""
+    if not found:
+        return None
+    said = [Md(f"- {code(one.stage)}: {one.sentence()}") for one in found if one.sentence()]
+    if left_out := cost_sheet.unpriced(found):
+        said.append(
+            Md(f"- The cost is that of the models with prices; without are {listed(list(map(code, left_out)))}.")
+        )
+    return {"sentences": Md("\n".join(said)), "table": cost_sheet.sheet(found).markdown()}
 
 
 def versions(about: Mapping[str, Any]) -> Md:

@@ -12,9 +12,10 @@ import polars as pl
 
 from capcurriculum import prompts
 from capcurriculum.errors import RunError
-from capcurriculum.ledger import cost, funnel
+from capcurriculum.ledger import cost, funnel, kept_cost
 from capcurriculum.ledger.cost import Spend
 from capcurriculum.ledger.funnel import FunnelLine
+from capcurriculum.ledger.kept_cost import StageCost
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from filters.rules.auditor import AuditorSection
@@ -122,11 +123,15 @@ def _auditors(section: AuditorSection) -> list[str]:
 
 def costs(run: Run, recipe: Recipe) -> list[Cost]:
     """The spend of the whole run, by step and model."""
-    found = []
-    for one in cost.spends(run):
-        model = recipe.models.get(one.model)
-        money = None
-        if model and model.price_in is not None and model.price_out is not None:
-            money = (one.tokens_in * model.price_in + one.tokens_out * model.price_out) / 1e6
-        found.append(Cost(one, money))
-    return found
+    return [
+        Cost(one, cost.money(cost.recipe_model(recipe, one.step, one.model), one.tokens_in, one.tokens_out))
+        for one in cost.spends(run)
+    ]
+
+
+def kept_costs(run: Run, recipe: Recipe, stages: Iterable[str]) -> list[StageCost]:
+    """What a kept row of each of some stages cost; nothing of a downloaded run."""
+    if not (run.path / "recipe.yaml").is_file():
+        return []
+    found = {one.stage: one for one in kept_cost.of_run(run, recipe)}
+    return [found[stage] for stage in stages if stage in found]

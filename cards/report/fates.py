@@ -12,10 +12,10 @@ import polars as pl
 from capcurriculum import stats
 from capcurriculum.ledger import funnel
 from capcurriculum.ledger.corrections import Corrections, corrections
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.reasons import NOT_JUDGED
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
-from filters import pipeline
 
 KEPT, OPEN, DROPPED = "kept", "open", "dropped"
 QUESTION, CAPTION, LINE = "question", "caption", "line"
@@ -74,7 +74,7 @@ def fates(snapshot: Snapshot) -> pl.DataFrame:
     questions = run.questions.scan().select(*key, kind=pl.lit(QUESTION)).unique(key)
     captions = run.captions.scan().select(question_id="caption_id", caption=pl.lit(CAPTION)).unique("question_id")
     rows = questions.join(first, on=key, how="full", coalesce=True).join(captions, on="question_id", how="left")
-    kept = pipeline.kept_ids(run, snapshot.recipe, snapshot.verdicts.filter("counted"))
+    kept = kept_ids(run, snapshot.recipe, snapshot.verdicts.filter("counted"))
     rows = rows.join(kept.with_columns(kept=pl.lit(True)).unique("question_id"), on="question_id", how="left")
     rates = stats.pass_counts(snapshot.answers).rename({"k": "pass_k", "n": "pass_n"})
     rates = rates.with_columns(pass_unknown=pl.col("unreadable") + pl.col("failed"))

@@ -26,7 +26,7 @@ from markupsafe import Markup
 from capcurriculum import __version__
 from capcurriculum.errors import RunError
 from capcurriculum.files.unfinished import exchange
-from capcurriculum.ledger import cost, funnel
+from capcurriculum.ledger import cost, cost_sheet, funnel, kept_cost
 from capcurriculum.render.markdown import visible
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
@@ -221,6 +221,7 @@ def _numbers(snapshot: Snapshot, found: pl.DataFrame) -> dict[str, Any]:
     questions = found.filter(found["kind"] == QUESTION)
     fate = dict(questions["fate"].value_counts().iter_rows())
     kept = dict(questions.filter(questions["fate"] == KEPT)["stage"].value_counts().iter_rows())
+    costs = kept_cost.of_run(run, snapshot.recipe, snapshot.verdicts)
     return {
         "about": run.about(),
         "funnels": {s: [x for x in lines if x.stage == s] for s in numbers.stages((x.stage for x in lines), taught)},
@@ -234,6 +235,8 @@ def _numbers(snapshot: Snapshot, found: pl.DataFrame) -> dict[str, Any]:
         "crosses": arms.crosses(snapshot),
         "keys": numbers.keys(snapshot, found),
         "spends": cost.spends(run),
+        "kept_costs": cost_sheet.sheet(costs),
+        "cost_sentences": cost_sheet.sentences(costs),
     }
 
 

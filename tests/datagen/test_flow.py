@@ -8,12 +8,12 @@ import pytest
 
 from capcurriculum import cli
 from capcurriculum.errors import EngineError
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from curricula import build as building
 from curricula.build import build
-from filters import pipeline
 from tests.support import endpoint, worlds
 
 CAPTIONS = 30
@@ -43,7 +43,7 @@ def answers(run: Run) -> set[tuple[Any, ...]]:
 
 
 def kept(run: Run, wanted: Recipe) -> set[str]:
-    return set(pipeline.kept_ids(run, wanted).collect()["question_id"])
+    return set(kept_ids(run, wanted).collect()["question_id"])
 
 
 def order(server: endpoint.Endpoint) -> list[str]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from capcurriculum import prompts
 from capcurriculum.errors import RecipeError, RunError, SourceError
 from capcurriculum.ledger import funnel
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.recipe import Recipe, parse
 from capcurriculum.recipe.stages import ProbeSection
 from capcurriculum.render.progress import Display
@@ -27,7 +28,6 @@ from datagen.probe import Needs, partners, swaps
 from datagen.setting import Setting
 from datagen.solver import graded, messages
 from datagen.undecided import in_control
-from filters import pipeline
 from tests.support import endpoint, worlds
 
 OPTIONS = ("a cat", "a dog", "a car", "a tree")
@@ -164,7 +164,7 @@ class Batching(AbstractContextManager["Batching"]):
 
 
 def kept(run: Run, wanted: Recipe) -> list[str]:
-    return pipeline.kept_ids(run, wanted).collect()["question_id"].to_list()
+    return kept_ids(run, wanted).collect()["question_id"].to_list()
 
 
 def test_a_decided_probe_keeps_the_same_rows_with_fewer_requests(tmp_path: Path) -> None:

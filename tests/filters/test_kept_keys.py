@@ -8,11 +8,12 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Question, Verdict
 from capcurriculum.run import writing
 from curricula import hashing
-from filters import kept_keys, pipeline
+from filters import kept_keys
 from tests.support import worlds
 
 QUESTIONS = [
@@ -60,5 +61,5 @@ def test_both_keep_the_same_rows(ledger: list[list[tuple[int, str, bool, bool]]]
             identity = hashing.number_of(pl.col("question_id"))
             with patch.object(kept_keys, "VERDICTS", 1):  # every shard a portion
                 whole = kept_keys.kept(run, wanted, identity)
-            by_text = pipeline.kept_ids(run, wanted).select(key=identity).collect()
+            by_text = kept_ids(run, wanted).select(key=identity).collect()
     assert whole["key"].to_list() == sorted(by_text["key"].to_list())

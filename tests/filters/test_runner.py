@@ -20,6 +20,7 @@ from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger import funnel
 from capcurriculum.ledger import verdicts as verdicts_in_force
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.recipe.filters import CLASSES
@@ -93,7 +94,7 @@ def test_every_question_has_a_verdict_of_every_filter_and_what_is_dropped_first_
     labelled = [v for v in verdicts(run, "blind") if v.reason == "right_without_image"]
     assert labelled
     assert all(v.keep for v in labelled)  # this endpoint is always right without an image, and perception decides
-    kept = pipeline.kept_ids(run, wanted).collect()["question_id"].to_list()
+    kept = kept_ids(run, wanted).collect()["question_id"].to_list()
     written = [row["question_id"] for p in run.stages.glob("*/*.parquet") for row in pq.read_table(p).to_pylist()]
     assert sorted(kept) == sorted(written)
     assert seen < set(kept)
@@ -104,7 +105,7 @@ def test_another_list_of_filters_asks_only_for_what_it_lets_in_and_judges_that_a
 ) -> None:
     run, requests = world.copy(tmp_path), world.server.requests
     strict, lax = (world.recipe(names, runs=str(tmp_path)) for names in (ROAD, ROAD[1:]))
-    first = pipeline.kept_ids(run, strict).collect()
+    first = kept_ids(run, strict).collect()
     answers, before = run.answers.count(), len(requests)
     careless = {v.question_id for v in verdicts(run, "wellformed") if not v.keep}
 
@@ -120,7 +121,7 @@ def test_another_list_of_filters_asks_only_for_what_it_lets_in_and_judges_that_a
     asked, judged = len(requests), run.verdicts.count()
     build(strict, Display())
     assert (len(requests), run.verdicts.count()) == (asked, judged)
-    assert pipeline.kept_ids(run, strict).collect().equals(first)
+    assert kept_ids(run, strict).collect().equals(first)
 
 
 def test_new_parameters_judge_again_without_asking(world: World, tmp_path: Path) -> None:
@@ -303,7 +304,7 @@ def test_a_verdict_exists_for_every_question_and_filter_whatever_the_evidence(
             for phase in Phase:
                 left = pipeline.run_phase(gather.setting(run, wanted), phase).collect()
             found = {(v.filter, v.question_id): v for v in run.verdicts.rows()}
-            kept = pipeline.kept_ids(run, wanted).collect()
+            kept = kept_ids(run, wanted).collect()
     assert len(found) == len(wanted.filters) * len(questions)
     assert left["question_id"].to_list() == kept["question_id"].to_list()
     measured = {a.question_id for a in answers if a.purpose == "rollout" and a.outcome != "failed"}
@@ -442,7 +443,7 @@ def test_near_duplicates_and_benchmark_questions_are_dropped_by_a_build_and_the_
         assert len(server.requests) == asked == 3
     reasons = {(v.filter, v.reason) for v in run.verdicts.rows() if not v.keep}
     assert reasons >= {("contamination", "contaminated"), ("duplicates", "near_duplicate")}
-    kept = pipeline.kept_ids(again, wanted).collect().height
+    kept = kept_ids(again, wanted).collect().height
     assert kept == 2
 
 

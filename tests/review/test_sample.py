@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from benchmarks import review_world
 from benchmarks.review_world import World
 from capcurriculum.errors import ReviewError
+from capcurriculum.ledger.verdicts import kept_ids
 from filters import pipeline
 from review import design, sample
 from review.population import band, population
@@ -102,7 +103,7 @@ def test_what_people_say_moves_no_question_to_another_stratum(tmp_path: Path) ->
     asked = [q for q in world.run.questions.rows() if q.question_id in kept]
     reviewing.say(world, [reviewing.review(q, "no", "none") for q in asked[:3]])
     pipeline.judge_again(world.run, world.recipe)
-    assert pipeline.kept_ids(world.run, world.recipe).collect().height == len(kept) - 3
+    assert kept_ids(world.run, world.recipe).collect().height == len(kept) - 3
     assert population(world.run, world.recipe).equals(before)
 
 
