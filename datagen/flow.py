@@ -20,6 +20,7 @@ from capcurriculum.rows import Answer, CaptionedImage, Purpose, Question
 from datagen import rollouts
 from datagen.asking import ask_missing
 from datagen.asking.ask_missing import Line
+from datagen.asking.meter import timed
 from datagen.engines.openai.engine import OpenAIEngine, merged
 from datagen.flow_sources import Checks, Model, Part, Pending
 from datagen.probe import Needs, Replies, among, answered
@@ -59,7 +60,7 @@ def flow(at: Setting, admission: Admission) -> None:
         try:
             found.begin()
             with closing(merged(found.sources)) as replies:
-                for source, reply in replies:
+                for source, reply in timed(replies, found.waited):
                     source.heard(reply)
                     found.flush()
             found.release()
@@ -226,11 +227,22 @@ class _Flow:
     def _put(self, part: Part, items: Sequence[Any]) -> None:
         """Queue these: first, where they follow from a reply, since the engine may have their image in its cache."""
         self._pending.count += len(items)
+        part.owed += len(items)
         asked = [(part, item) for item in items]
         if self._begun:
             part.model.queue.extendleft(reversed(asked))
         else:
             part.model.queue.extend(asked)
+
+    def waited(self, seconds: float) -> None:
+        """Add seconds in which a reply was waited for to the clocks of all steps that wait for one.
+
+        Steps that ask one model share them.
+        """
+        for model in self._models.values():
+            waiting = [part for part in self._parts.values() if part.model is model and part.owed]
+            for part in waiting:
+                part.rows.meter.wait(seconds / len(waiting))
 
     def flush(self) -> None:
         """Write what is ready, if it is time."""

@@ -33,10 +33,14 @@ class Pending:
 
 
 class Part:
-    """One step with one model: its rows, clock and line of progress. `then` is called with each answered item."""
+    """One step with one model: its rows, clock and line of progress. `then` is called with each answered item.
+
+    `owed` counts the replies that are still to come.
+    """
 
     def __init__(self, job: Job[Any, Any], model: "Model", step: str, name: str, line: Line, run: Run) -> None:
-        self.job, self.model, self.traffic, self.finished = job, model, Traffic(), 0
+        self.job, self.model, self.traffic = job, model, Traffic()
+        self.finished = self.owed = 0
         self.line = line if line.total is None else replace(line, finished=self._newly_finished)
         job.heard.begin(self.traffic)
         self._step = line.display.step(line.name, line.total, line.done, job.heard.words)
@@ -90,6 +94,7 @@ class Model(Source):
             self._account(part.traffic)
             part.rows.take(item, request, response)
             part.then(item)
+            part.owed -= 1
             self._pending.count -= 1
 
     def _account(self, traffic: Traffic) -> None:

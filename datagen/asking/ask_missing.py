@@ -98,7 +98,8 @@ class Rows(Generic[Item, Row]):
     def __init__(self, job: Job[Item, Row], meter: Meter, line: Line, advance: Advance) -> None:
         self.ready: list[Row] = []
         self._journal = Journal(job.table)
-        self._job, self._meter, self._line, self._advance = job, meter, line, advance
+        self.meter = meter
+        self._job, self._line, self._advance = job, line, advance
         self._waiting: dict[bool, list[Row]] = {}
         self._unsaid = 0
 
@@ -122,7 +123,7 @@ class Rows(Generic[Item, Row]):
         """Write the rows that are ready. While some are held back, nothing counts as finished."""
         rows, self.ready = self.ready, []
         self._journal.shelve(rows)
-        self._meter.note(len(rows))
+        self.meter.note(len(rows))
         self._unsaid += len(rows)
         if not self._waiting:
             self._advance(self._line.finished() if self._line.finished else self._unsaid)

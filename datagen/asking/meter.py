@@ -4,7 +4,7 @@ Replies and tokens need no account of their own: they stand in the tables, row b
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, astuple
 from typing import TypeVar
 
@@ -13,6 +13,20 @@ from capcurriculum.run import Run
 from datagen.engines.protocol import Traffic
 
 Item = TypeVar("Item")
+
+
+def timed(items: Iterable[Item], waited: Callable[[float], None]) -> Iterator[Item]:
+    """Yield the same items, and say of each how many seconds it was waited for."""
+    iterator = iter(items)
+    while True:
+        start = time.monotonic()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            waited(time.monotonic() - start)
+        yield item
 
 
 class Meter:
@@ -29,16 +43,11 @@ class Meter:
 
     def waited(self, replies: Iterable[Item]) -> Iterator[Item]:
         """Yield the same items, adding up the seconds that each was waited for."""
-        iterator = iter(replies)
-        while True:
-            start = time.monotonic()
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-            finally:
-                self._engine += time.monotonic() - start
-            yield item
+        return timed(replies, self.wait)
+
+    def wait(self, seconds: float) -> None:
+        """Add seconds that the engine was waited for."""
+        self._engine += seconds
 
     def note(self, rows: int) -> None:
         """Append an event with `rows` and with the requests and seconds since the last one."""

@@ -41,8 +41,7 @@ def test_replies_tokens_and_seconds_add_up_over_sessions(tmp_path: Path) -> None
         # Three rollouts are one request, whose prompt is paid for once.
         prompts = line.replies // (3 if line.step == "rollout" else 1)
         assert (line.tokens_in, line.tokens_out) == (10 * prompts, 5 * line.replies)
-        assert 0 <= line.engine_seconds <= line.seconds
-    assert sum(line.engine_seconds for line in spent.values()) > 0
+        assert 0 < line.engine_seconds <= line.seconds
     noted = [event for event in run.events() if event["event"] == "asked"]
     assert sum(int(str(event["rows"])) for event in noted) == run.attempts.count() + run.answers.count()
 
