@@ -24,6 +24,7 @@ from training.canary import record as canary
 from training.checkpoints import export, first_parent
 from training.dry_run import show
 from training.knobs import Backbone, backbone
+from training.link import Link
 from training.on_verl import compose, freeze, lora
 from training.plan import State
 from training.preflight import origin
@@ -33,7 +34,7 @@ from training.preflight.machine import hardware
 from training.preflight.rows import coverage
 from training.refresh_stage import refresh_stage
 from training.run_stage import say, train_stage
-from training.stages import Link, Links
+from training.stages import Links
 
 
 def train(recipe: Recipe, *, dry_run: bool = False, console: Console | None = None, stage: str | None = None) -> None:

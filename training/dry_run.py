@@ -8,9 +8,10 @@ from rich.console import Console
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
 from training.knobs import MIXED
+from training.link import Link
 from training.on_verl import environment
 from training.plan import StagePlan, State
-from training.stages import Link, Links
+from training.stages import Links
 
 
 def show(links: Links, out: Console) -> None:

@@ -6,18 +6,18 @@ be run. Nothing is started here.
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capcurriculum.errors import RecipeError, TrainerError
 from capcurriculum.recipe import Recipe
-from capcurriculum.recipe.training import Selection, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from training import captions, interpreter, plan, selection, stage_files, stage_sets, supported_models
 from training.checkpoints import export, first_parent
-from training.knobs import Backbone, Knobs, backbone, resolve
+from training.knobs import Backbone, backbone, resolve
+from training.link import Link, passes
 from training.on_verl import config as grpo
 from training.on_verl import environment, overrides, sft
 from training.plan import StagePlan, State
@@ -30,48 +30,6 @@ from training.refresh import task as refreshing
 from training.refresh import wanted
 from training.refresh.files import Refreshed
 from training.refresh.task import Task
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One stage with all that its run needs; `folder` is absolute.
-
-    `taught` are the set's files; `files`, which the trainer reads, are those or made from them. `refreshed` is what a
-    refresh has made of them.
-    """
-
-    run: StageRun
-    knobs: Knobs
-    files: stage_files.StageFiles
-    taught: stage_files.StageFiles
-    folder: Path
-    select: Selection = "last"
-    refreshed: Refreshed | None = None
-
-    @property
-    def captions(self) -> bool:
-        """Whether the stage trains on captions, with the supervised trainer."""
-        return self.run.method == "sft"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The trainer's own checkpoints."""
-        return self.folder / "trainer"
-
-    @property
-    def best(self) -> Path:
-        """The weights of the best validated step."""
-        return self.folder / "best"
-
-    @property
-    def validation(self) -> Path:
-        """verl's dumps of validations, one file per step."""
-        return self.folder / "validation"
-
-    @property
-    def exported(self) -> Path:
-        """The exported checkpoint, the parent of the next stage."""
-        return self.folder / "checkpoint"
 
 
 class Links:
@@ -156,7 +114,7 @@ class Links:
             )
         if self.settings.refresh and found.run.stage in self.refreshing:
             wanted.check_order(self.settings.refresh, found.run.stage, knobs, found.folders, self.order)
-        return Link(found.run, _passes(knobs, found), files, taught, folder, select)
+        return Link(found.run, passes(knobs, found), files, taught, folder, select)
 
     def _with_files(self, link: Link, inspection: Inspection | None, only: str | None) -> Link:
         """Check the rows; returns the link with the files that its trainer reads."""
@@ -341,14 +299,3 @@ class Links:
     def save(self) -> None:
         """Save the plan."""
         plan.save(self.plan_file, self.recipe.name, self.stages)
-
-
-def _passes(knobs: Knobs, found: stage_sets.LinkSet) -> Knobs:
-    """The knobs with `epochs` counted in passes over all files of the link."""
-    written = len(found.folders)
-    if knobs.epochs % written:
-        raise RecipeError(
-            f"Set {found.run.stage} has files for {written} epochs, of which {knobs.epochs} epochs are no whole number "
-            f"of passes; set training.knobs.epochs to a multiple of {written}."
-        )
-    return knobs.model_copy(update={"epochs": knobs.epochs // written})

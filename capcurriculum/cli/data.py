@@ -28,7 +28,6 @@ def build(
 ) -> None:  # fmt: skip
     """Build the stage sets of a recipe, or resume where a build stopped."""
     from capcurriculum import consent, run
-    from capcurriculum.ledger import show
     from capcurriculum.locks import Share
     from capcurriculum.render.progress import Display
     from curricula.build import build as build_sets
@@ -41,7 +40,10 @@ def build(
         raise RunError("--shard and --ray are two ways to share the work; give one of them.")
     share = Share.parse(shard) if shard else None
     address = None if ray is None else "".join(ray) or "local"
-    show.funnel(build_sets(wanted, Display(), share, address), terminal.console())
+    built = build_sets(wanted, Display(), share, address)
+    from capcurriculum.ledger import show  # after the build, whose first request need not wait for DuckDB
+
+    show.funnel(built, terminal.console())
     if share:
         terminal.say(
             f"Shard {shard} is done. When all are, run the same command without --shard: it does what "
