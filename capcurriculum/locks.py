@@ -48,6 +48,20 @@ class Share:
         return f"{self.number}-of-{self.of}"
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Some units by name, as the rows of a preview; whoever works on them holds the whole run."""
+
+    units: frozenset[str]
+
+    def holds(self, unit: str) -> bool:
+        """Whether what is about `unit` belongs to it."""
+        return unit in self.units
+
+    def __str__(self) -> str:
+        return ""
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Nobody else writes `path`.

@@ -21,7 +21,7 @@ import polars as pl
 from capcurriculum import __version__, journal, locks, prompts, recipe, unforeseen
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.files import checked_json, json_file
-from capcurriculum.locks import Share
+from capcurriculum.locks import Chosen, Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import (
     SCHEMA,
@@ -48,7 +48,7 @@ class Run:
     """
 
     path: Path
-    share: Share | None = None
+    share: Share | Chosen | None = None
     writer: str = ""
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from capcurriculum.recipe.filter_section import Phase
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run, writing
 from curricula.make import STAGES, write_orders
+from curricula.preview import of_rows
 from datagen.auditor import audit
 from datagen.distributed import cluster
 from datagen.distributed.driver import Driver
@@ -30,12 +31,15 @@ from datagen.teacher.write import write_questions
 from filters import pipeline
 
 
-def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str | None = None) -> Run:
+def build(
+    recipe: Recipe, display: Display, share: Share | None = None, ray: str | None = None, preview: int = 0
+) -> Run:
     """Build the stage sets of a recipe, or resume.
 
     With a `share` only that share of the rows is sent to models, concurrently with other processes; a build without one
     then does the rest and writes the stage sets. `ray` is the address of a cluster whose workers ask the models, as in
-    `datagen.distributed.cluster.joined`.
+    `datagen.distributed.cluster.joined`. A `preview` above 0 is a build of about that many rows of each stage alone; it
+    writes no stage sets and returns the run as restricted to them.
 
     Raises:
         CapCurriculumError: a source, a model or the run cannot be used; everything finished so far stays.
@@ -48,6 +52,9 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
         driver = Driver(at) if ray is not None else None
         with locks.in_turn(run.path):
             gather.gather(at)
+        if preview:
+            at = of_rows(at, preview)
+            run = at.run
         if driver is None:
             _flow(at)
         if recipe.captioned:
@@ -70,9 +77,9 @@ def build(recipe: Recipe, display: Display, share: Share | None = None, ray: str
             driver.roll_out(pipeline.questions(run, to_measure))
         roll_out(at, pipeline.questions(run, to_measure))
         pipeline.run_phase(at, Phase.ROLLOUT, mine)
-        if share is None:
+        if share is None and not preview:
             write_orders(run, recipe, [STAGES, *recipe.curriculum.orders], display)
-        run.event("build finished", seconds=round(time.monotonic() - start, 1))
+        run.event("preview finished" if preview else "build finished", seconds=round(time.monotonic() - start, 1))
     return run
 
 

@@ -67,13 +67,22 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     images = _first_images(run, wanted)
     ledger = Ledger(run, wanted)
     worth, left = _left(ledger, Phase.QUESTION), _left(ledger, Phase.AUDIT)
+    taught = _taught(run)
+    # Questions that are still to be written are taken to fare as those that are.
+    more = {stage: captions[stage] / taught[stage] for stage in captions if taught.get(stage)}
     return Rows(
         captions=captions,
         problems=sum(count for stage, count in left.items() if stage not in captions),
         characters=system + _mean(len(text) for text in texts[:1000]),
         image_tokens=_mean(map(_tokens, images)),
-        questions={stage: worth.get(stage, 0) if stage in made else written[stage] for stage in captions},
-        reaching={stage: left.get(stage, 0) if stage in made else written[stage] for stage in captions},
+        questions={
+            stage: round(worth.get(stage, 0) * more.get(stage, 1)) if stage in made else written[stage]
+            for stage in captions
+        },
+        reaching={
+            stage: round(left.get(stage, 0) * more.get(stage, 1)) if stage in made else written[stage]
+            for stage in captions
+        },
         judged=_judged(ledger),
         image_bytes=_mean(path.stat().st_size for path in images if path.is_file()),
     )
@@ -87,6 +96,12 @@ def _begun(run: Run | None) -> bool:
 def _written(wanted: Recipe, captions: Mapping[str, int]) -> dict[str, int]:
     """Stage -> how many questions its teacher will write, if every one succeeds."""
     return {stage: count * wanted.captioned[stage].teacher.questions for stage, count in captions.items()}
+
+
+def _taught(run: Run) -> dict[str, int]:
+    """Stage -> how many of its captions the teacher is done with."""
+    judged = run.verdicts.scan().filter(pl.col("filter") == "teacher").group_by("stage").len()
+    return dict(judged.collect().iter_rows())
 
 
 def _left(ledger: Ledger, through: Phase) -> dict[str, int]:

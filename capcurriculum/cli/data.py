@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App
 
 from capcurriculum.cli.app import DATA, app, verb
-from capcurriculum.cli.options import Allow, Names, Real, RecipeName, RunName, Whole, opt
+from capcurriculum.cli.options import Allow, Names, Positive, Real, RecipeName, RunName, Whole, opt
 from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 
 if TYPE_CHECKING:
     from capcurriculum.recipe import Recipe
+    from capcurriculum.run import Run
 
 signatures = App("signatures", "Hashes of benchmarks, against which the filter `contamination` compares.", group=DATA)
 app.command(signatures)
@@ -21,6 +22,8 @@ app.command(signatures)
 def build(
     recipe: RecipeName, /, *,
     dry_run: Annotated[bool, opt("Print which model would get how many requests at what cost, and send none")] = False,
+    preview: Annotated[Positive | None, opt("Build N rows of each stage alone, and show all that was said of them",
+                                            metavar="N")] = None,
     shard: Annotated[str | None, opt("Do share I (from 0) of N, beside others on the run", metavar="I/N")] = None,
     ray: Annotated[list[str] | None, opt("Ask by Ray workers of the cluster at auto or host:port, else of this machine",
                                          metavar="[ADDRESS]", consume_multiple=(0, 1))] = None,
@@ -36,11 +39,15 @@ def build(
     if dry_run:
         return _forecast(wanted)
     consent.check(recipe, consent.of_recipe(wanted), {consent.MODELS}, allow=allow)
+    if preview and (shard or ray is not None):
+        raise RunError("--preview builds a few rows in this process; leave --shard and --ray out.")
     if shard and ray is not None:
         raise RunError("--shard and --ray are two ways to share the work; give one of them.")
     share = Share.parse(shard) if shard else None
     address = None if ray is None else "".join(ray) or "local"
-    built = build_sets(wanted, Display(), share, address)
+    built = build_sets(wanted, Display(), share, address, preview or 0)
+    if preview:
+        return _preview(recipe, wanted, built)
     from capcurriculum.ledger import show  # after the build, whose first request need not wait for DuckDB
 
     show.funnel(built, terminal.console())
@@ -49,6 +56,17 @@ def build(
             f"Shard {shard} is done. When all are, run the same command without --shard: it does what "
             "a shard left undone and writes the stage sets."
         )
+
+
+def _preview(name: str, wanted: "Recipe", built: "Run") -> None:
+    """Print the rows of a preview, and what the whole build will ask and cost by what they took."""
+    from curricula import preview
+    from datagen.sources import gather
+
+    terminal.say(*preview.shown(gather.setting(built, wanted)))
+    terminal.say("", "What the build will ask, by what these rows took:")
+    _forecast(wanted)
+    terminal.say(f"Next: capcurriculum build {name} (it finds these rows done).")
 
 
 def _forecast(wanted: "Recipe") -> None:

@@ -49,14 +49,21 @@ def funnel(
 
 @verb("why demo 3f2a", RUNS)
 def why(
-    run: RunName, row: Annotated[str, opt("The beginning of the id of a caption, a question or a source line")], /
-) -> None:
+    run: RunName, row: Annotated[str, opt("The beginning of the id of a caption, a question or a source line")], /, *,
+    prompts: Annotated[bool, opt("Also show every prompt as it was sent, with the whole reply")] = False,
+) -> None:  # fmt: skip
     """Show the whole life of one row."""
     from capcurriculum.ledger import why as ledger
-    from capcurriculum.run import named
+    from capcurriculum.run import with_recipe
 
-    for line in ledger.life(named(run), row):
+    found, wanted = with_recipe(run)
+    for line in ledger.life(found, row):
         terminal.say(line)
+    if prompts:
+        from datagen import exchanges
+        from datagen.sources import gather
+
+        terminal.say(*exchanges.lines(exchanges.of_row(gather.setting(found, wanted), ledger.ids_of(found, row))))
 
 
 @verb('query demo "select reason, count(*) from verdicts group by all"', RUNS)

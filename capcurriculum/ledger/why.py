@@ -14,7 +14,7 @@ from capcurriculum.stats import PassRate
 
 
 @dataclass(frozen=True, slots=True)
-class _Ids:
+class Ids:
     """The ids under which one row is known: as a caption or source line, and as questions."""
 
     captions: frozenset[str]
@@ -30,7 +30,7 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     Raises:
         RunError: `prefix` names no row, or several.
     """
-    ids = _ids(run, query.find(run, prefix))
+    ids = ids_of(run, prefix)
     yield from _captions(run, ids)
     yield from _questions(run, ids)
     answers = [a for a in run.answers.rows() if a.question_id in ids.questions]
@@ -48,15 +48,20 @@ def life(run: Run, prefix: str) -> Iterator[str]:
     yield from _places(run, ids)
 
 
-def _ids(run: Run, row: str) -> _Ids:
-    """A caption brings its questions, and a question its caption."""
+def ids_of(run: Run, prefix: str) -> Ids:
+    """The ids of the row whose id begins with `prefix`: a caption brings its questions, and a question its caption.
+
+    Raises:
+        RunError: `prefix` names no row, or several.
+    """
+    row = query.find(run, prefix)
     pairs = [(q.caption_id, q.question_id) for q in run.questions.rows()]
     captions = {row} | {caption for caption, question in pairs if question == row and caption}
     questions = {row} | {question for caption, question in pairs if caption == row}
-    return _Ids(frozenset(captions), frozenset(questions))
+    return Ids(frozenset(captions), frozenset(questions))
 
 
-def _captions(run: Run, ids: _Ids) -> Iterator[str]:
+def _captions(run: Run, ids: Ids) -> Iterator[str]:
     for caption in run.captions.rows():
         if caption.caption_id in ids.captions or caption.row_key in ids.captions:
             yield f"caption {caption.caption_id} from {visible(caption.source)}, {visible(caption.example_id)}"
@@ -70,7 +75,7 @@ def _captions(run: Run, ids: _Ids) -> Iterator[str]:
             yield f"teacher {visible(attempt.model)}, try {attempt.attempt}, asked about {attempt.skill}: {said}"
 
 
-def _questions(run: Run, ids: _Ids) -> Iterator[str]:
+def _questions(run: Run, ids: Ids) -> Iterator[str]:
     for question in run.questions.rows():
         if question.question_id in ids.questions:
             answer = visible(question.answer)
@@ -95,7 +100,7 @@ def _pass_rates(answers: Iterable[Answer]) -> Iterator[str]:
         yield f"pass rate of {question} under {visible(solver)}: {PassRate.of(outcomes)}"
 
 
-def _reviews(run: Run, ids: _Ids) -> Iterator[str]:
+def _reviews(run: Run, ids: Ids) -> Iterator[str]:
     for review in run.reviews.rows():
         if review.question_id in ids.questions:
             said = ", ".join(filter(None, (review.right or "nothing", review.choice, review.kind, review.comment)))
@@ -103,7 +108,7 @@ def _reviews(run: Run, ids: _Ids) -> Iterator[str]:
             yield visible(f"review by {review.annotator}, {review.said_at}{state}: key right? {said}")
 
 
-def _places(run: Run, ids: _Ids) -> Iterator[str]:
+def _places(run: Run, ids: Ids) -> Iterator[str]:
     if not any(query.stage_files(run).values()):
         return
     _, rows = query.query(run, "select question_id, stage, split, index, pass_k, pass_n from stages")
