@@ -264,7 +264,8 @@ def same_recipe(run: Run, wanted: Recipe) -> bool:
     if changed := recipe.differences(run.recipe(), wanted):
         raise RecipeError(
             f"The run {run.path} was made with another recipe; it differs in {'; '.join(changed)}. "
-            "Give the recipe another name, or set these keys back."
+            "Set these keys back, give the recipe another name, or begin a run that takes over every answer that still "
+            "holds: `capcurriculum build RECIPE --fork NAME`."
         )
     return True
 

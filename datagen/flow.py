@@ -163,13 +163,16 @@ class _Flow:
             return
         needs, replies = self._needs[question.stage], self._replies[question.question_id]
         keys = needs.undecided.needed(question, list(replies.values()))
-        for key in keys if needs.undecided.in_control(question) else keys[:1]:
-            self._owed[question.question_id] += 1
-            self._put(self._probing(question.stage, key[0]), [needs.item(question, key, replies)])
         if not keys:
             kept = needs.undecided.deciding(question, list(self._replies.pop(question.question_id).values()))
             if kept is not None:
                 self._measure(question)
+            return
+        asked = [(key[0], needs.item(question, key, replies)) for key in keys]
+        asked = asked if needs.undecided.in_control(question) else asked[:1]
+        self._owed[question.question_id] += len(asked)
+        for name, item in asked:
+            self._put(self._probing(question.stage, name), [item])
 
     def _measure(self, question: Question) -> None:
         if question.stage in self._audited or not streams(self.recipe, self.recipe.rollouts.model):
@@ -226,9 +229,9 @@ class _Flow:
 
     def _put(self, part: Part, items: Sequence[Any]) -> None:
         """Queue these: first, where they follow from a reply, since the engine may have their image in its cache."""
-        self._pending.count += len(items)
-        part.owed += len(items)
-        asked = [(part, item) for item in items]
+        asked = [(part, item) for item in items if not part.taken_over(item)]
+        self._pending.count += len(asked)
+        part.owed += len(asked)
         if self._begun:
             part.model.queue.extendleft(reversed(asked))
         else:

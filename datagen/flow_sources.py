@@ -51,6 +51,13 @@ class Part:
         finished, self.finished = self.finished, 0
         return finished
 
+    def taken_over(self, item: Any) -> bool:
+        """Take the reply of an earlier run for this item, and go on from it, if that had the same request."""
+        if not self.rows.forked or not self.rows.taken_over(item, self.job.request(item)):
+            return False
+        self.then(item)
+        return True
+
     def end(self) -> None:
         """End the line of progress."""
         self._step.__exit__(None, None, None)

@@ -24,6 +24,8 @@ def build(
     dry_run: Annotated[bool, opt("Print which model would get how many requests at what cost, and send none")] = False,
     preview: Annotated[Positive | None, opt("Build N rows of each stage alone, and show all that was said of them",
                                             metavar="N")] = None,
+    fork: Annotated[str | None, opt("Begin the run NAME under this recipe, with all answers of its own run that "
+                                    "still hold", metavar="NAME")] = None,
     shard: Annotated[str | None, opt("Do share I (from 0) of N, beside others on the run", metavar="I/N")] = None,
     ray: Annotated[list[str] | None, opt("Ask by Ray workers of the cluster at auto or host:port, else of this machine",
                                          metavar="[ADDRESS]", consume_multiple=(0, 1))] = None,
@@ -36,6 +38,8 @@ def build(
     from curricula.build import build as build_sets
 
     wanted = run.recipe_of(recipe)
+    if fork and (dry_run or shard):
+        raise RunError("--fork begins a run; leave --dry-run and --shard out, and give them its name afterwards.")
     if dry_run:
         return _forecast(wanted)
     consent.check(recipe, consent.of_recipe(wanted), {consent.MODELS}, allow=allow)
@@ -43,6 +47,11 @@ def build(
         raise RunError("--preview builds a few rows in this process; leave --shard and --ray out.")
     if shard and ray is not None:
         raise RunError("--shard and --ray are two ways to share the work; give one of them.")
+    if fork:
+        from curricula.fork import prepared
+
+        recipe, wanted = fork, prepared(wanted, fork)
+        terminal.say(f"The run {wanted.run_dir} is a fork; go on with it by `capcurriculum build {wanted.run_dir}`.")
     share = Share.parse(shard) if shard else None
     address = None if ray is None else "".join(ray) or "local"
     built = build_sets(wanted, Display(), share, address, preview or 0)

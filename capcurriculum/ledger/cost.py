@@ -12,7 +12,7 @@ from capcurriculum.run import Run
 
 #: The event in which a step notes rows and the numbers of `_NOTED` since its last note.
 ASKED = "asked"
-_NOTED = ("requests", "retries", "hedged", "seconds", "engine_seconds")
+_NOTED = ("requests", "retries", "hedged", "seconds", "engine_seconds", "taken_over")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Spend:
     """One step with one model.
 
     Replies recorded, requests that went out, the retries and the hedges among them (see `openai` in
-    docs/architecture.md), tokens, wall seconds and the engine's part.
+    docs/architecture.md), tokens, wall seconds and the engine's part, and how many replies a fork took over.
 
     What was asked for in the last moments before a kill is in no account.
     """
@@ -35,6 +35,7 @@ class Spend:
     tokens_out: int
     seconds: float
     engine_seconds: float
+    taken_over: int = 0
 
 
 def spends(run: Run) -> list[Spend]:
@@ -52,10 +53,11 @@ def spends(run: Run) -> list[Spend]:
     for step, model, replies, tokens_in, tokens_out in rows:
         # One model teaches; attempts know it by the engine's name for it, events by the recipe's.
         names = [key for key in noted if key[0] == step and model in ("", key[1])]
-        sent, again, hedged, wall, engine = (sum(noted[key][place] for key in names) for place in range(len(_NOTED)))
+        sums = (sum(noted[key][place] for key in names) for place in range(len(_NOTED)))
+        sent, again, hedged, wall, engine, taken_over = sums
         name = str(model) or ", ".join(sorted(key[1] for key in names))
         count, read, written = (int(str(value)) for value in (replies, tokens_in, tokens_out))
-        times = round(wall, 2), round(engine, 2)
+        times = round(wall, 2), round(engine, 2), int(taken_over)
         found.append(Spend(str(step), name, count, int(sent), int(again), int(hedged), read, written, *times))
     order = ("teacher", "probe", "describe", "audit", "rollout")
     return sorted(found, key=lambda s: (order.index(s.step) if s.step in order else len(order), s.model))

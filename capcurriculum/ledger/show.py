@@ -1,7 +1,6 @@
 """Print what the ledger says: funnel, status, the life of one row, query results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 
 from rich.console import Console
@@ -156,9 +155,11 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
 
 
 def _spent(line: Spend) -> tuple[object, ...]:
-    """The cells of a step; the few hedged requests stand beside the retries, as the table must stay narrow."""
-    step, model, replies, requests, retries, hedged, *rest = astuple(line)
-    return step, model, replies, requests, f"{retries} + {hedged} hedged" if hedged else retries, *rest
+    """The cells of a step; what only some steps have stands beside another number, as the table must stay narrow."""
+    replies = f"{line.replies} ({line.taken_over} taken over)" if line.taken_over else line.replies
+    retries = f"{line.retries} + {line.hedged} hedged" if line.hedged else line.retries
+    times = (line.seconds, line.engine_seconds)
+    return line.step, line.model, replies, line.requests, retries, line.tokens_in, line.tokens_out, *times
 
 
 def _short(number: int) -> str:

@@ -62,10 +62,14 @@ class SplitSection(Section):
         return self
 
 
+#: What a run may be called: the name of a folder on every system.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
 class Recipe(Section):
     """A whole build and training."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     seed: int = 0
     runs: str = "runs"
     models: dict[str, ModelSection]

@@ -19,6 +19,7 @@ from capcurriculum.journal import Journal
 from capcurriculum.render.progress import Advance, Display
 from capcurriculum.rows import Request, Response
 from capcurriculum.tables import Table
+from datagen.asking.earlier import Earlier
 from datagen.asking.meter import Meter
 from datagen.asking.outcomes import Heard
 from datagen.batched import windows
@@ -81,9 +82,9 @@ def ask_missing(items: Iterable[Item | None], job: Job[Item, Row], engine: Engin
         rows = Rows(job, meter, line, advance)
         try:
             if engine.window:
-                _in_windows(items, engine.window, job, engine, meter, rows)
+                _in_windows(items, engine.window, job, engine, rows)
             else:
-                _stream(items, job, engine, meter, rows)
+                _stream(items, job, engine, rows)
             rows.release()
         finally:
             # Also when the endpoint goes down or the user interrupts: replies that were paid for are kept.
@@ -97,6 +98,7 @@ class Rows(Generic[Item, Row]):
 
     def __init__(self, job: Job[Item, Row], meter: Meter, line: Line, advance: Advance) -> None:
         self.ready: list[Row] = []
+        self._earlier = Earlier(meter.run)
         self._journal = Journal(job.table)
         self.meter = meter
         self._job, self._line, self._advance = job, line, advance
@@ -118,6 +120,22 @@ class Rows(Generic[Item, Row]):
             self._waiting.setdefault(seeing, []).append(row)
         else:
             self._make_ready([*([] if undecided else self._waiting.pop(seeing, [])), row])
+
+    @property
+    def forked(self) -> bool:
+        """Whether there are replies of an earlier run."""
+        return bool(self._earlier)
+
+    def taken_over(self, item: Item, request: Request) -> bool:
+        """Make the reply of an earlier run a row, if it had the same request; raises as `take`."""
+        response = self._earlier.reply(request)
+        if response is None:
+            return False
+        self.meter.taken_over += 1
+        self.take(item, request, response)
+        if len(self.ready) >= FLUSH_ROWS:
+            self.keep()
+        return True
 
     def keep(self) -> None:
         """Write the rows that are ready. While some are held back, nothing counts as finished."""
@@ -141,6 +159,7 @@ class Rows(Generic[Item, Row]):
             self.keep()
         finally:
             self._journal.close()
+            self._earlier.close()
 
     def _make_ready(self, rows: list[Row]) -> None:
         self.ready += rows
@@ -148,7 +167,7 @@ class Rows(Generic[Item, Row]):
 
 
 def _in_windows(
-    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, meter: Meter, rows: Rows[Item, Row]
+    items: Iterable[Item | None], size: int, job: Job[Item, Row], engine: Engine, rows: Rows[Item, Row]
 ) -> None:
     for window in windows((item for item in items if item is not None), size):
         missing = [item for item in window if not job.done(item)]
@@ -156,19 +175,20 @@ def _in_windows(
             if rows.ready:
                 rows.keep()
             requests = {id(item): job.request(item) for item in window}
-            unique = {request.key: request for request in requests.values()}
-            responses = {response.key: response for response in meter.waited(engine.stream(unique.values()))}
+            missing = [item for item in missing if not rows.taken_over(item, requests[id(item)])]
+            # A fork sends what is new alone, since its batches are others in any case.
+            sent = [requests[id(item)] for item in missing] if rows.meter.taken_over else requests.values()
+            unique = {request.key: request for request in sent}
+            responses = {response.key: response for response in rows.meter.waited(engine.stream(unique.values()))}
             for item in missing:
                 request = requests[id(item)]
                 rows.take(item, request, responses[request.key])
 
 
-def _stream(
-    items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, meter: Meter, rows: Rows[Item, Row]
-) -> None:
+def _stream(items: Iterable[Item | None], job: Job[Item, Row], engine: Engine, rows: Rows[Item, Row]) -> None:
     waiting: dict[str, tuple[Request, list[Item]]] = {}
     flushed = time.monotonic()
-    for response in meter.waited(engine.stream(_requests(items, job, waiting))):
+    for response in rows.meter.waited(engine.stream(_requests(items, job, waiting, rows))):
         request, fellows = waiting.pop(response.key)
         for item in fellows:
             rows.take(item, request, response)
@@ -178,14 +198,19 @@ def _stream(
 
 
 def _requests(
-    items: Iterable[Item | None], job: Job[Item, Row], waiting: dict[str, tuple[Request, list[Item]]]
+    items: Iterable[Item | None],
+    job: Job[Item, Row],
+    waiting: dict[str, tuple[Request, list[Item]]],
+    rows: Rows[Item, Row],
 ) -> Iterator[Request | None]:
-    """The requests of items that are not done; one that is in flight already is not sent again."""
+    """The requests of items that are not done; one that is in flight or was answered earlier is not sent again."""
     for item in items:
         if item is None:
             yield None
         elif not job.done(item):
             request = job.request(item)
+            if rows.taken_over(item, request):
+                continue
             if request.key in waiting:
                 waiting[request.key][1].append(item)
             else:

@@ -40,6 +40,8 @@ class Meter:
         self._sent = astuple(traffic)
         self._noted = time.monotonic()
         self._engine = 0.0
+        #: Replies that an earlier run had, since the meter was made.
+        self.taken_over = self._taken_over = 0
 
     def waited(self, replies: Iterable[Item]) -> Iterator[Item]:
         """Yield the same items, adding up the seconds that each was waited for."""
@@ -57,9 +59,10 @@ class Meter:
             step=self.step,
             model=self.model,
             rows=rows,
+            taken_over=self.taken_over - self._taken_over,
             **{name: now - before for (name, now), before in zip(sent.items(), self._sent, strict=True)},
             seconds=round(now - self._noted, 3),
             engine_seconds=round(self._engine, 3),
         )
-        self._noted, self._engine = now, 0.0
+        self._noted, self._engine, self._taken_over = now, 0.0, self.taken_over
         self._sent = tuple(sent.values())
