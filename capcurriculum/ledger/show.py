@@ -95,6 +95,10 @@ def status(run: Run, console: Console) -> None:
     if spent := spends(run):
         numbers = ("replies", "requests", "retries", "tokens in", "tokens out", "seconds", "engine seconds")
         console.print(grid(("step", "model", *numbers), [_spent(line) for line in spent], numbers))
+        over = [
+            f"{line.step} {line.model} {line.taken_over:,} of {line.replies:,}" for line in spent if line.taken_over
+        ]
+        remarks([f"Replies taken over from another run: {', '.join(over)}."] if over else [], console)
         console.print()
         kept_costs(kept_cost.of_run(run, run.recipe()), console)
     for name, files in query.stage_files(run).items():
@@ -155,11 +159,10 @@ def forecast(steps: Iterable[Forecast], console: Console) -> None:
 
 
 def _spent(line: Spend) -> tuple[object, ...]:
-    """The cells of a step; what only some steps have stands beside another number, as the table must stay narrow."""
-    replies = f"{line.replies} ({line.taken_over} taken over)" if line.taken_over else line.replies
+    """The cells of a step; the few hedged requests stand beside the retries, as the table must stay narrow."""
     retries = f"{line.retries} + {line.hedged} hedged" if line.hedged else line.retries
     times = (line.seconds, line.engine_seconds)
-    return line.step, line.model, replies, line.requests, retries, line.tokens_in, line.tokens_out, *times
+    return line.step, line.model, line.replies, line.requests, retries, line.tokens_in, line.tokens_out, *times
 
 
 def _short(number: int) -> str:

@@ -144,4 +144,4 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
         assert "is a fork" in capsys.readouterr().out
         assert cli.main(["build", str(wanted.run_dir.parent / "more"), "--allow"]) == 0
         assert cli.main(["status", str(wanted.run_dir.parent / "more")]) == 0
-        assert "12 (12 taken over)" in capsys.readouterr().out
+        assert "teacher teacher 12 of 12" in capsys.readouterr().out
