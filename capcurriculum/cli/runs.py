@@ -9,6 +9,14 @@ from capcurriculum.errors import RunError
 from capcurriculum.render import terminal
 
 
+@verb("runs", RUNS)
+def runs(folder: Annotated[Path, opt("The folder of the runs")] = Path("runs"), /) -> None:
+    """List the runs of a folder: rows of their stages, trainings, and what is working on them."""
+    from capcurriculum.ledger import run_list, show
+
+    show.runs(run_list.runs(folder), terminal.console())
+
+
 @verb("status demo", RUNS)
 def status(run: RunName, /) -> None:
     """Show how far a run is."""

@@ -14,6 +14,7 @@ from capcurriculum.ledger.cost import Spend, spends
 from capcurriculum.ledger.forecast import Forecast
 from capcurriculum.ledger.funnel import CatchLine, FunnelLine
 from capcurriculum.ledger.kept_cost import StageCost
+from capcurriculum.ledger.run_list import SPLITS, RunLine
 from capcurriculum.ledger.verify import Found
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
@@ -110,6 +111,28 @@ def status(run: Run, console: Console) -> None:
     last = list(run.events())[-1:]
     if last:
         console.print(f"last event: {visible(last[0])}", markup=False, highlight=False, soft_wrap=True)
+
+
+def runs(lines: Sequence[RunLine], console: Console) -> None:
+    """One line for each run, and why another one could not be read."""
+    rows = [
+        (
+            line.name,
+            "\n".join(f"{stage} {'/'.join(map(str, counts))}" for stage, counts in line.stages.items()) or "-",
+            "\n".join(f"{name}: {_progress(states)}" for name, states in line.trainings.items()) or "-",
+            "\n".join(line.working) or "-",
+            line.last,
+        )
+        for line in lines
+    ]
+    console.print(grid(("run", f"rows ({'/'.join(SPLITS)})", "trainings", "working", "last event"), rows))
+    remarks([f"{line.name}: {line.damage}" for line in lines if line.damage], console)
+
+
+def _progress(states: Mapping[str, str]) -> str:
+    """`2 of 3 stages`, or what a stage is that is neither done nor to come."""
+    other = [f"{stage} {state}" for stage, state in states.items() if state not in ("done", "pending")]
+    return ", ".join([f"{sum(state == 'done' for state in states.values())} of {len(states)} stages", *other])
 
 
 def kept_costs(costs: Sequence[StageCost], console: Console) -> None:
