@@ -12,7 +12,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from capcurriculum import recipe
 from capcurriculum.errors import RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.models import ModelSection
@@ -20,7 +19,7 @@ from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.render.progress import Display
 from capcurriculum.render.terminal import console, visible
 from capcurriculum.rows import Outcome, Question, Sampling, digest
-from capcurriculum.run import Run, existing
+from capcurriculum.run import Run, existing, recipe_of
 from capcurriculum.tables import write_atomically
 from curricula import make
 from curricula.held_out import held_out, unseen
@@ -145,7 +144,7 @@ def _weights(checkpoint: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table, and plot it if matplotlib is installed."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.heldout", description="Accuracy on held-out rows.")
-    parser.add_argument("recipe", type=Path)
+    parser.add_argument("recipe")
     parser.add_argument("--rollouts", type=int, default=4, help="replies to every row (default 4)")
     parser.add_argument("--every-question", action="store_true", help="also held-out questions that no filter kept")
     parser.add_argument(
@@ -153,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--stage", action="append", help="only this stage's rows (may be repeated)")
     arguments = parser.parse_args(argv)
-    wanted = recipe.load(arguments.recipe)
+    wanted = recipe_of(arguments.recipe)
     scores = evaluate(
         wanted,
         arguments.rollouts,

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import (
@@ -28,6 +29,8 @@ Advance = Callable[[int], None]
 #: What is said beside a count, such as `3 failed, 41 retried`, or "" for nothing. Called from a thread of the display.
 Remark = Callable[[], str]
 PLAIN_SECONDS = 5.0
+#: A step says how fast it goes once it took this long.
+TELLING_SECONDS = 1.0
 
 
 class Display:
@@ -70,8 +73,9 @@ class Display:
     def _bars(self) -> Progress:
         columns = (
             TextColumn("{task.description:<28}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
+            _RateColumn(),
             _RemarkColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -99,12 +103,14 @@ class Display:
             now, news = time.monotonic(), (current, beside())
             if now - last >= PLAIN_SECONDS and news != said and current != total:
                 last, said = now, news
-                self._line(f"{name}: {current}{of}, {now - start:.0f} s{news[1]}")
+                pace = _pace(current - done, now - start, None if total is None else total - current)
+                self._line(f"{name}: {current}{of}, {now - start:.0f} s{pace}{news[1]}")
 
         with _repeating(say_if_due if remark else None):
             yield advance
         resumed = f" ({done} from before)" if done else ""
-        self._line(f"{name}: {current}{of}{resumed}, {time.monotonic() - start:.1f} s{beside()}")
+        took = time.monotonic() - start
+        self._line(f"{name}: {current}{of}{resumed}, {took:.1f} s{_pace(current - done, took)}{beside()}")
 
     def note(self, text: str) -> None:
         """One line beside the progress display."""
@@ -112,6 +118,24 @@ class Display:
 
     def _line(self, text: str) -> None:
         self.console.print(terminal.visible(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _pace(rows: int, seconds: float, left: int | None = None) -> str:
+    """Rows a second and, of a step that goes on, how long the rows that are left will take; "" while too few tell."""
+    if not rows or seconds < TELLING_SECONDS:
+        return ""
+    rate = rows / seconds
+    remaining = "" if left is None else f", {timedelta(seconds=round(left / rate))} left"
+    return f", {rate:,.1f} rows/s{remaining}"
+
+
+class _RateColumn(ProgressColumn):
+    """Rows a second, of the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        """The rate as it is now."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} rows/s" if speed else "", style="cyan")
 
 
 class _RemarkColumn(ProgressColumn):

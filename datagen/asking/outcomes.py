@@ -5,6 +5,7 @@ and asking again does not help. A truncated reply is no failure, since the model
 counts as unknown, and a step most of whose replies are truncated says so instead of stopping.
 """
 
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import astuple, dataclass, replace
 from operator import add, sub
@@ -12,6 +13,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from capcurriculum.errors import EngineError
+from capcurriculum.render.progress import TELLING_SECONDS
 from capcurriculum.render.terminal import visible
 from capcurriculum.rows import Request, Response
 from capcurriculum.run import Run
@@ -20,8 +22,8 @@ from datagen.engines.protocol import Traffic
 
 _LONGEST_REASON = 240
 MEND = "mend its server, or what the recipe says of it"
-#: Sampling is part of what a run is known by.
-MORE_TOKENS = "raise max_tokens in the step's sampling (the recipe then needs another name)"
+#: Sampling is part of what a run is known by, and a fork takes over what was read.
+MORE_TOKENS = "raise max_tokens in the step's sampling and go on by `build --fork NAME`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class Heard:
         self._counts = self._before = Counts()
         self._traffic = Traffic()
         self._first = ""
+        self._begun = self._last = time.monotonic()
+        self._written = 0
         # A server may take prompts and refuse every image, so the two are counted apart.
         self._streaks = {seeing: Streak(open=not proven) for seeing in (False, True)}
         self._cut = Streak()
@@ -132,7 +136,8 @@ class Heard:
     def begin(self, traffic: Traffic) -> None:
         """The step asks (again), through an engine with this traffic: `words` and `closing` count from here."""
         self._traffic, self._first = traffic, ""
-        self._before = self.total
+        self._before, self._written = self.total, 0
+        self._begun = self._last = time.monotonic()
 
     @property
     def total(self) -> Counts:
@@ -140,8 +145,10 @@ class Heard:
         return replace(self._counts, retried=self._counts.retried + self._traffic.retries)
 
     def words(self) -> str:
-        """See `Counts.words`."""
-        return (self.total - self._before).words
+        """The tokens a second that the model wrote up to its last reply, and what `Counts.words` says."""
+        seconds = self._last - self._begun
+        speed = f"{self._written / seconds:,.0f} tokens/s" if self._written and seconds >= TELLING_SECONDS else ""
+        return ", ".join(filter(None, (speed, (self.total - self._before).words)))
 
     def closing(self, name: str) -> list[str]:
         """See `Counts.closing`."""
@@ -159,6 +166,7 @@ class Heard:
         """
         reading = self._read(item, response, row)
         self._count(reading)
+        self._written, self._last = self._written + response.tokens_out, time.monotonic()
         subject = reading.about or request.image_paths or request.messages
         streak = self._streaks[bool(request.image_paths)]
         if not reading.why:

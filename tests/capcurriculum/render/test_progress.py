@@ -48,3 +48,17 @@ def test_a_terminal_shows_it_beside_the_count() -> None:
     with Display(console).step("probe, one", 4, remark=lambda: "3 failed") as advance:
         advance(4)
     assert "3 failed" in out.getvalue()
+
+
+def test_a_step_says_how_fast_it_goes_and_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    with Display(Console(file=out)).step("rollout, policy", 400, 100) as advance:
+        now[0] += 6
+        advance(60)
+        now[0] += 6
+        advance(240)
+    going, ended = out.getvalue().splitlines()
+    assert going == "rollout, policy: 160 of 400, 6 s, 10.0 rows/s, 0:00:24 left"
+    assert ended == "rollout, policy: 400 of 400 (100 from before), 12.0 s, 25.0 rows/s"

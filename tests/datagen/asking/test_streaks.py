@@ -4,6 +4,7 @@ import pytest
 
 from capcurriculum.errors import EngineError
 from capcurriculum.rows import Message, Request, Response, Sampling
+from datagen.asking import outcomes
 from datagen.asking.outcomes import Counts, Heard, Reading, shown
 from datagen.asking.streaks import ENOUGH, SUBJECTS, Streak, alike
 from datagen.engines.protocol import Traffic
@@ -122,3 +123,15 @@ def test_replies_that_do_not_tell_leave_a_streak_as_it_is() -> None:
 def test_counts_add_up() -> None:
     some = Counts(replies=3, failed=1)
     assert (some + some) - some == some
+
+
+def test_words_say_how_fast_the_model_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(outcomes.time, "monotonic", lambda: now[0])
+    one = heard()
+    one.begin(Traffic())
+    for number in range(4):
+        now[0] += 0.5
+        one.note(None, request(number), Response("a", "so", "stop", tokens_out=600), None)
+    now[0] += 60  # while nothing comes nothing new is said
+    assert one.words() == "1,200 tokens/s"
