@@ -144,7 +144,7 @@ class Auditor(Solver):
         """The vote."""
         if self.section.mode == "answer":
             return super().graded(item, response)
-        return answer_row(item, response, self.name, self.purpose, parse(response), "auditor")
+        return answer_row(item, response, self.name, self.purpose, parse(response), prompts.digest("auditor"))
 
 
 def messages(item: Asked) -> Message:

@@ -173,7 +173,8 @@ class Reader(Solver):
         if answer == "E":
             outcome, answer = Outcome.UNPARSED, "unsure"
         template = "reader" if self.further else "caption_arm"
-        return answer_row(item, response, self.name, self.purpose, (outcome, answer, detail), template)
+        found, digest = (outcome, answer, detail), prompts.digest(template)
+        return answer_row(item, response, self.name, self.purpose, found, digest)
 
     def _text(self, item: Asked) -> str:
         return self.texts.get((item.question.image_id, item.rollout), "")

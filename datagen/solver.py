@@ -16,6 +16,7 @@ from typing import Self
 import polars as pl
 
 from capcurriculum import answers, prompts
+from capcurriculum.prompts import own
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.rows import Answer, Arm, Message, Outcome, Purpose, Question, Request, Response, Sampling
 from capcurriculum.tables import Table
@@ -59,10 +60,13 @@ class Asked:
         return self.arm, self.rollout, self.order
 
 
-def messages(question: Question, arm: Arm, order: int = 0) -> tuple[Message, ...]:
-    """The chat turns of a question on an arm."""
+def messages(question: Question, arm: Arm, order: int = 0, template: str = "") -> tuple[Message, ...]:
+    """The chat turns of a question on an arm; a `template` is filled with them in place of ours."""
     system = Message("system", prompts.system())
     problem, _, _ = rotated(question, order)
+    if template:
+        text = own.render(template, problem=problem, caption=question.caption if arm is Arm.CAPTION else "")
+        return system, Message("user", text, images=int(arm in (Arm.IMAGE, Arm.SWAPPED)))
     match arm:
         case Arm.IMAGE | Arm.SWAPPED:
             return system, Message("user", problem, images=1)
@@ -213,7 +217,14 @@ class Solver:
         sampling = self.sampling
         if item.rollout and self.purpose is Purpose.PROBE:
             sampling = replace(sampling, max_tokens=sampling.max_tokens * 2**item.rollout)
-        return request(item, self.model.model, sampling, self.at.folders)
+        return request(item, self.model.model, sampling, self.at.folders, self._own_prompt(item))
+
+    def _own_prompt(self, item: Asked) -> str:
+        """The recipe's own template for this arm of the probe; "" where it has none."""
+        section = self.at.recipe.captioned.get(item.question.stage)
+        if self.purpose is not Purpose.PROBE or section is None:
+            return ""
+        return next((text for arm, text in section.probe.prompts.items() if arm == item.arm), "")
 
     def row(self, item: Asked, response: Response) -> Answer:
         """The graded answer."""
@@ -228,7 +239,9 @@ class Solver:
     def graded(self, item: Asked, response: Response) -> Answer:
         """The reply as a row."""
         found = graded(item.question, response, item.order)
-        return answer_row(item, response, self.name, self.purpose, found, _TEMPLATES.get(item.arm, "system"))
+        template = self._own_prompt(item)
+        digest = own.digest(template) if template else prompts.digest(_TEMPLATES.get(item.arm, "system"))
+        return answer_row(item, response, self.name, self.purpose, found, digest)
 
     @property
     def table(self) -> Table[Answer]:
@@ -236,9 +249,9 @@ class Solver:
         return self.at.run.answers
 
 
-def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path]) -> Request:
-    """What the engine is asked; `folders` as in `Setting`."""
-    turns = messages(item.question, item.arm, item.order)
+def request(item: Asked, model: str, sampling: Sampling, folders: Mapping[str, Path], template: str = "") -> Request:
+    """What the engine is asked; `folders` as in `Setting`, `template` is the recipe's own for the arm."""
+    turns = messages(item.question, item.arm, item.order, template)
     return Request.make(model, turns, sampling, images=images(item, folders), rollout=item.rollout)
 
 
@@ -251,9 +264,9 @@ def images(item: Asked, folders: Mapping[str, Path]) -> tuple[tuple[str, str], .
 
 
 def answer_row(
-    item: Asked, response: Response, solver: str, purpose: Purpose, found: tuple[Outcome, str, str], template: str
+    item: Asked, response: Response, solver: str, purpose: Purpose, found: tuple[Outcome, str, str], prompt: str
 ) -> Answer:
-    """A reply with what was `found` in it, as `graded` gives that, and the prompt template that it answers."""
+    """A reply with what was `found` in it, as `graded` gives that, and the digest of the prompt that it answers."""
     outcome, answer, detail = found
     return Answer(
         request_key=response.key,
@@ -268,7 +281,7 @@ def answer_row(
         finish=response.finish,
         tokens_in=response.tokens_in,
         tokens_out=response.tokens_out,
-        prompt_digest=prompts.digest(template),
+        prompt_digest=prompt,
         detail=detail,
         order=item.order,
     )

@@ -127,17 +127,12 @@ def reader(caption: str, problem: str, letter: str) -> str:
     return render("reader", caption=caption, problem=problem, letter=letter)
 
 
-def teacher(name: str, caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
-    """What a teacher reads from template `name` (`teacher_caption` or `teacher_image`).
+def teacher_caption(caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
+    """What a teacher that sees the caption alone reads about a skill of ours.
 
     `asked` are earlier questions of the image, `problem` says why its last reply was refused.
     """
-    return render(name, caption=caption, skill=SKILLS[skill], asked=asked, problem=problem)
-
-
-def teacher_caption(caption: str, skill: str, asked: Sequence[str] = (), problem: str = "") -> str:
-    """What a teacher that sees the caption alone reads; see `teacher`."""
-    return teacher("teacher_caption", caption, skill, asked, problem)
+    return render("teacher_caption", caption=caption, skill=SKILLS[skill], asked=asked, problem=problem)
 
 
 def neutral(text: str) -> str:

@@ -5,7 +5,7 @@ The resolved recipe is the identity of a run. `identity()` leaves out the keys t
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +46,8 @@ NO_EFFECT: tuple[str, ...] = (
     "publish",
     "evaluation",
 )
+#: Characters of a value in a sentence on what differs.
+_LONGEST_SHOWN = 80
 _NO_EFFECT = [entry.split(".") for entry in NO_EFFECT]
 
 
@@ -214,7 +216,13 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     """Dotted keys whose values differ and matter, each as `key: before -> after`."""
     old, new = identity(before), identity(after)
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    return [f"{key}: {old.get(key, '(absent)')} -> {new.get(key, '(absent)')}" for key in keys]
+    return [f"{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in keys]
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    """A value in a sentence; of a long text its beginning."""
+    text = str(values.get(key, "(absent)"))
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}... ({len(text):,} characters)"
 
 
 def _flatten(value: object, prefix: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum.errors import RecipeError
-from capcurriculum.recipe import yaml_file
+from capcurriculum.recipe import own_prompts, yaml_file
 from capcurriculum.recipe.yaml_file import YamlProblem
 
 _KEY = "extends"
@@ -33,7 +33,7 @@ def _read(path: Path, below: tuple[Path, ...]) -> object:
         raise RecipeError(f"The recipe {path} extends itself by way of {below[-1].name}; leave out one `extends`.")
     if len(below) == MOST_FILES:
         raise RecipeError(f"More than {MOST_FILES} recipes extend one another, {path} among them; merge some of them.")
-    data = _load(path)
+    data = own_prompts.filled(path, _load(path))
     if not isinstance(data, dict) or _KEY not in data:
         return data
     base = _read(_base(path, data[_KEY]), (*below, place))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from capcurriculum.prompts import SKILLS
+from capcurriculum.prompts import SKILLS, own
 from capcurriculum.recipe.base import Section
 from capcurriculum.recipe.models import SamplingSection
 from capcurriculum.recipe.sources import StageSources
@@ -17,25 +17,60 @@ from capcurriculum.recipe.sources import StageSources
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
+SkillWords = Annotated[str, Field(min_length=1, max_length=400, pattern=r"^[^\n\r]*$")]
+
+
 class TeacherSection(Section):
     """Who writes the questions, how many an image, about what, and how often a refused reply is asked again.
 
     A teacher that `sees` the caption alone is a text model, as in the paper; one that sees the image too is a VLM.
+
+    `skills` maps what may be asked about to its weight, or an own skill to the words that end "Ask about ...". An own
+    `prompt` is a Jinja template (in a recipe file also the name of one beside it) that is given `caption`, `skill` (the
+    words), `asked` (earlier questions about the image) and `problem` (why the last reply was refused, or "").
     """
 
     model: str
     sees: Literal["caption", "image_and_caption"] = "caption"
     questions: Annotated[int, Field(ge=1, le=4)] = 1
-    skills: dict[str, PositiveInt] = Field({"spatial": 1, "attribute": 1, "count": 1})
+    skills: dict[str, PositiveInt | SkillWords] = Field({"spatial": 1, "attribute": 1, "count": 1})
+    prompt: str = ""
     tries: PositiveInt = 3
     sampling: SamplingSection = SamplingSection()
     retry_temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
 
     @model_validator(mode="after")
     def _skills_known(self) -> "TeacherSection":
-        unknown = sorted(set(self.skills) - set(SKILLS))
+        unknown = sorted(name for name, is_ in self.skills.items() if isinstance(is_, int) and name not in SKILLS)
         if unknown or not self.skills:
-            raise ValueError(f"skills must be some of {', '.join(SKILLS)}; not {', '.join(unknown) or 'none'}")
+            raise ValueError(
+                f"skills must be some of {', '.join(SKILLS)} with a weight, or an own one with the words to ask about, "
+                f"as texture: 'what a surface is made of'; not {', '.join(unknown) or 'none'}"
+            )
+        return self
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Skill -> how often it is drawn; an own one as often as those of weight 1."""
+        return {name: is_ if isinstance(is_, int) else 1 for name, is_ in self.skills.items()}
+
+    def words(self, skill: str) -> str:
+        """What a question of this skill is to be about."""
+        is_ = self.skills.get(skill)
+        return is_ if isinstance(is_, str) else SKILLS[skill]
+
+    @model_validator(mode="after")
+    def _prompt_asks(self) -> "TeacherSection":
+        """An own prompt must name the keys of the reply that is read (`datagen.teacher.mcq.JSON_SCHEMA`)."""
+        if self.prompt:
+            needed = ["caption"] if self.sees == "caption" else []
+            own.check(self.prompt, ("caption", "skill", "asked", "problem"), needed)
+            sample = own.render(self.prompt, caption="", skill="", asked=[], problem="")
+            if left_out := [word for word in ("JSON", "question", "options", "answer") if word not in sample]:
+                raise ValueError(
+                    f"prompt never says {', '.join(left_out)}; the reply is read as a JSON object with the keys "
+                    "question, options (with A, B, C and D) and answer (the letter of the right one)"
+                )
         return self
 
 
@@ -51,6 +86,9 @@ class ProbeSection(Section):
 
     A reply that cannot be read is asked for `again` so many times, with twice the room for tokens each time; the last
     one counts.
+
+    `prompts` maps an arm to an own template as `TeacherSection.prompt`; it is given `problem`, and that of the caption
+    arm `caption` as well.
     """
 
     solvers: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -59,6 +97,7 @@ class ProbeSection(Section):
     stop: Literal["never", "decided"] = "decided"
     control: Annotated[float, Field(ge=0, le=1)] = 0.02
     again: Annotated[int, Field(ge=0, le=3)] = 1
+    prompts: dict[Literal["image", "caption", "blind", "swapped"], str] = Field({})
     sampling: SamplingSection = SamplingSection()
 
     @property
@@ -70,6 +109,16 @@ class ProbeSection(Section):
     def _rule_can_judge(self) -> "ProbeSection":
         if not {"image", "caption"} <= set(self.arms):
             raise ValueError("arms must hold image and caption, which the perception rule compares")
+        return self
+
+    @model_validator(mode="after")
+    def _prompts_ask(self) -> "ProbeSection":
+        for arm, text in self.prompts.items():
+            given = ("problem", "caption") if arm == "caption" else ("problem",)
+            try:
+                own.check(text, given, given)
+            except ValueError as error:
+                raise ValueError(f"prompts.{arm}: {error}") from error
         return self
 
 

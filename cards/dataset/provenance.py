@@ -16,6 +16,7 @@ from capcurriculum.ledger import cost, funnel, kept_cost
 from capcurriculum.ledger.cost import Spend
 from capcurriculum.ledger.funnel import FunnelLine
 from capcurriculum.ledger.kept_cost import StageCost
+from capcurriculum.prompts import own
 from capcurriculum.recipe import Recipe
 from capcurriculum.run import Run
 from filters.rules.auditor import AuditorSection
@@ -94,12 +95,17 @@ def roles(recipe: Recipe, stages: Iterable[str]) -> list[Role]:
 
 
 def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]) -> list[Prompt]:
-    """The prompts of these stages, with the digests in the run's `facts` (`run.json`)."""
+    """The prompts of these stages, with the digests in the run's `facts` (`run.json`), and the recipe's own."""
     sections = captioned(recipe, stages)
-    names = ["system"]
-    for section in sections.values():
-        names += ["teacher_image" if section.teacher.sees == "image_and_caption" else "teacher_caption", "choice"]
-        names += ["caption_arm"] if "caption" in section.probe.arms else []
+    names, written = ["system"], list[Prompt]()
+    for stage, section in sections.items():
+        ours = "teacher_image" if section.teacher.sees == "image_and_caption" else "teacher_caption"
+        names += ["choice"] if section.teacher.prompt else [ours, "choice"]
+        names += ["caption_arm"] if "caption" in set(section.probe.arms) - section.probe.prompts.keys() else []
+        texts = {"teacher": section.teacher.prompt} | {
+            f"{arm} arm": text for arm, text in section.probe.prompts.items()
+        }
+        written += [Prompt(f"{stage}, {name}", own.digest(text), text) for name, text in texts.items() if text]
     for one in recipe.filters if sections else ():
         names += _auditors(one) if isinstance(one, AuditorSection) else []
     recorded = facts.get("prompts")
@@ -110,7 +116,7 @@ def used_prompts(facts: Mapping[str, Any], recipe: Recipe, stages: Iterable[str]
         digest = str(recorded.get(name, ""))
         same = name in known and digest == prompts.digest(name)
         found.append(Prompt(name, digest, prompts.source(name) if same else ""))
-    return found
+    return [*found, *written]
 
 
 def _auditors(section: AuditorSection) -> list[str]:

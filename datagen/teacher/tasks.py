@@ -39,7 +39,7 @@ def skills(teacher: TeacherSection, seed: int, caption_id: str) -> list[str]:
     left: dict[str, int] = {}
     drawn: list[str] = []
     for _ in range(teacher.questions):
-        left = left or dict(teacher.skills)
+        left = left or teacher.weights
         skill = draw.choices(list(left), weights=list(left.values()))[0]
         del left[skill]
         drawn.append(skill)

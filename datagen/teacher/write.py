@@ -11,6 +11,7 @@ from typing import Literal
 
 from capcurriculum import prompts
 from capcurriculum.errors import ParseError
+from capcurriculum.prompts import own
 from capcurriculum.recipe.stages import TeacherSection
 from capcurriculum.rows import Attempt, CaptionedImage, Message, Request, Response, Sampling
 from capcurriculum.tables import Table
@@ -141,7 +142,9 @@ def _label(task: Task) -> str:
 def request(teacher: TeacherSection, model: str, task: Task, folder: Path) -> Request:
     """What the engine is asked for one try; `folder` is where the captions' image paths begin."""
     seeing = teacher.sees == "image_and_caption"
-    text = prompts.teacher(PROMPTS[teacher.sees], task.caption.caption, task.skill, task.asked, task.problem)
+    values = {"caption": task.caption.caption, "skill": teacher.words(task.skill), "asked": task.asked}
+    values |= {"problem": task.problem}
+    text = own.render(teacher.prompt, **values) if teacher.prompt else prompts.render(PROMPTS[teacher.sees], **values)
     image = (task.caption.image_id, str(folder / task.caption.image_path))
     return Request.make(
         model,
@@ -174,7 +177,7 @@ def _attempt(task: Task, response: Response, teacher: TeacherSection, model: str
         tokens_in=response.tokens_in,
         tokens_out=response.tokens_out,
         model=model,
-        prompt_digest=prompts.digest(PROMPTS[teacher.sees]),
+        prompt_digest=own.digest(teacher.prompt) if teacher.prompt else prompts.digest(PROMPTS[teacher.sees]),
         slot=task.slot,
         sampling=_sampling(teacher, task.attempt).json(),
     )
