@@ -62,11 +62,14 @@ def add(
     block = write.stage(stage, sections, *names, micro=micro)
     old = Path(path).read_bytes().decode("utf-8")
     text = _inserted(old, block)
-    added = yaml_file.parsed(block)
-    if _parsed(text) != {**_parsed(old), **(added if isinstance(added, dict) else {})}:
-        raise RecipeError(f"{path} is written in a way that takes no further lines; add these by hand:\n{block}")
+    added = _parsed(block)
+    if _parsed(text) != _parsed(old) | added:
+        raise RecipeError(
+            f"{path} is written in a way that takes no further lines; begin a line with each of its keys, or add the "
+            f"{stage} stage by hand (docs/recipes.md)."
+        )
     whole: Any = extends.read(path)
-    wanted = recipe.parse(extends.merged(whole, added if isinstance(added, dict) else {}), str(path))
+    wanted = recipe.parse(extends.merged(whole, added), str(path))
     _check_unbuilt(wanted, path)
     return text, wanted
 
@@ -108,8 +111,8 @@ def _check_unbuilt(wanted: Recipe, path: Path) -> None:
         same_recipe(Run(wanted.run_dir), wanted)
     except RecipeError as error:
         raise RunError(
-            f"The run {wanted.run_dir} was built without this stage, and a run keeps to one recipe; give {path} another "
-            "`name` first, or add the stage to a copy of it."
+            f"The run {wanted.run_dir} was built without this stage, and a run keeps to one recipe; give {path} "
+            "another `name` first, or add the stage to a copy of it."
         ) from error
 
 

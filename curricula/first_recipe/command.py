@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcurriculum import recipe
-from capcurriculum.errors import RunError
+from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe, yaml_file
 from capcurriculum.rows import Stage
+from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from curricula.first_recipe import add_stage, found, models, write
 from curricula.first_recipe.data import look
@@ -16,6 +17,8 @@ from curricula.first_recipe.models import Named
 from datagen import expected
 
 _UNNAMED = "data"
+#: The default of a recipe's `runs`.
+_RUNS = Path("runs")
 Say = Callable[[str], None]
 
 
@@ -55,6 +58,7 @@ def init(wanted: Wanted, named: Named, backbone_of: Callable[[str], str], say: S
         CapCurriculumError: there is no usable data, models are not named or not served, a file is in the way, or what
             would be written could not be built.
     """
+    models.check(named)
     file = _file(wanted)
     extended = wanted.stage is not None and file.is_file() and not wanted.overwrite
     if file.exists() and not extended and not wanted.overwrite:
@@ -64,13 +68,15 @@ def init(wanted: Wanted, named: Named, backbone_of: Callable[[str], str], say: S
         )
     if extended:
         recipe.load(file)
+    elif not wanted.overwrite and (begun := Run(_RUNS / _run_name(file.stem))).asked:
+        raise _taken(begun.path, file)
     data = look(wanted.data, wanted.stage, wanted.columns, wanted.answers)
     for line in found.lines(wanted.data, data):
         say(line)
     sections = {stage: [one.candidate.section for one in read] for stage, read in data.stages.items()}
     if extended and wanted.stage:
         text, made = add_stage.add(file, wanted.stage, sections[wanted.stage], named.teacher, named.solvers)
-        _check_buildable(made)
+        _check_buildable(made, file)
         add_stage.replace(file, text)
         return Written(file, made, wanted.stage)
     chosen = models.choose(named, Stage.PERCEPTION in sections)
@@ -79,7 +85,7 @@ def init(wanted: Wanted, named: Named, backbone_of: Callable[[str], str], say: S
     backbone = "micro" if chosen.micro else backbone_of(chosen.solvers[0])
     text = write.recipe(_run_name(file.stem), sections, chosen, backbone)
     made = recipe.parse(yaml_file.parsed(text), str(file))
-    _check_buildable(made)
+    _check_buildable(made, file)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, text.encode())
     return Written(file, made)
@@ -106,10 +112,19 @@ def _run_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:64] or _UNNAMED
 
 
-def _check_buildable(made: Recipe) -> None:
+def _check_buildable(made: Recipe, file: Path) -> None:
     """Do what `build --dry-run` does first.
 
     Raises:
         CapCurriculumError: it would be refused.
     """
-    expected.rows(made, expected.existing_run(made))
+    try:
+        before = expected.existing_run(made)
+    except RecipeError as error:
+        raise _taken(made.run_dir, file) from error
+    expected.rows(made, before)
+
+
+def _taken(run: Path, file: Path) -> RunError:
+    other = file.with_name(f"{file.stem}_2{file.suffix}")
+    return RunError(f"{run} holds a run of another recipe; write this one to another file: --recipe {other}.")

@@ -1,5 +1,6 @@
 """The user's data: where it lies, what a sample of it gives, and which stages are made of it."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,7 +77,7 @@ def look(data: str, stage: Stage | None, columns: Sequence[str] = (), answers: s
         else:
             first = "its one row" if taken.read == 1 else f"none of its first {taken.read:,} rows"
             verb = "cannot be used" if taken.read == 1 else "can be used"
-            lost.append(f"Of {_name(candidate, data)} {first} {verb}: {taken.losses}.")
+            lost.append(f"Of {_name(candidate, data) if len(chosen) > 1 else data} {first} {verb}: {taken.losses}.")
     if not read:
         raise SourceError(" ".join(lost))
     return Data(tuple(read), (*lost, *_unread(found)))
@@ -92,7 +93,7 @@ def _said(columns: Sequence[str]) -> dict[str, str]:
 def _place(data: str) -> tuple[Path, dict[str, Any]]:
     """Where the data lies, and the keys that a source of the Hub's cache has besides."""
     path = Path(data)
-    if path.exists():
+    if os.path.exists(path):
         return path, {}
     if _HUB.fullmatch(data):
         from huggingface_hub import snapshot_download

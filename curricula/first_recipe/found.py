@@ -13,7 +13,8 @@ _SHOWN = 12
 def lines(data: str, found: Data) -> Iterator[str]:
     """All of it, source by source."""
     for one in found.read:
-        yield f"{one.name(data)}: {one.candidate.form}, for the {one.candidate.stage} stage"
+        name = one.name(data) if len(found.read) > 1 else data
+        yield f"{name}: {one.candidate.form}, for the {one.candidate.stage} stage"
         for name, text in _facts(one):
             yield f"  {name:<9} {text}"
     yield from found.remarks
@@ -21,7 +22,7 @@ def lines(data: str, found: Data) -> Iterator[str]:
 
 def _facts(one: Read) -> Iterator[tuple[str, str]]:
     taken, section = one.sample, one.candidate.section
-    yield "rows", _rows(taken)
+    yield "rows", _rows(taken, selected=bool(section.splits))
     if taken.others.lost:
         yield "lost", f"{taken.others}"
     if one.candidate.stage is not Stage.TEXT:
@@ -49,10 +50,11 @@ def _text(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _rows(taken: Sample) -> str:
+def _rows(taken: Sample, *, selected: bool) -> str:
+    repeated = "" if selected or not taken.losses.passed_over else f"; {taken.losses.passed_over:,} repeat others"
     if taken.read >= taken.total:
-        return f"{taken.total:,}, of which {taken.losses.kept:,} can be used"
-    return f"{taken.total:,}; of the first {taken.read:,} {taken.losses.kept:,} can be used"
+        return f"{taken.total:,}; {taken.losses.kept:,} of them can be used{repeated}"
+    return f"{taken.total:,}; {taken.losses.kept:,} of the first {taken.read:,} can be used{repeated}"
 
 
 def _images(taken: Sample) -> str:

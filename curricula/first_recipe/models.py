@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from capcurriculum.errors import EngineError, RunError
 from capcurriculum.recipe.models import DEFAULT_KEY
 from capcurriculum.render.terminal import visible
-from capcurriculum.trust import endpoint_urls
+from capcurriculum.trust import endpoint_urls, headers
 from curricula.first_recipe import ask
 from datagen.engines.openai import served_models
 from datagen.micro import PREFIX
@@ -54,6 +54,22 @@ class Chosen:
         return not self.endpoint
 
 
+def check(named: Named) -> None:
+    """Refuse what can be no endpoint, before any data is read.
+
+    Raises:
+        RunError: the address or the variable of its key has no such form, or contradicts the rest.
+    """
+    if named.micro and named.endpoint:
+        raise RunError("--micro is a try without an endpoint; give --micro or --endpoint, and not both.")
+    try:
+        headers.named(named.key_variable)
+    except ValueError as error:
+        raise RunError(f"--api-key-env {error}.") from error
+    if named.endpoint:
+        _checked(named.endpoint, named.key_variable)
+
+
 def choose(named: Named, teaches: bool) -> Chosen:
     """The models of a recipe; `teaches`: a stage needs a teacher. What is not named is asked for on a terminal.
 
@@ -61,8 +77,6 @@ def choose(named: Named, teaches: bool) -> Chosen:
         RunError: they are not named and nobody can be asked, or the endpoint does not serve them.
         EngineError: the endpoint does not answer.
     """
-    if named.micro and named.endpoint:
-        raise RunError("--micro is a try without an endpoint; give --micro or --endpoint, and not both.")
     endpoint = named.endpoint
     if not endpoint and not named.all_micro:
         if not ask.possible():
@@ -88,11 +102,10 @@ def _checked(url: str, variable: str) -> str:
         endpoint_urls.check_hub_token(variable, url)
         return endpoint_urls.checked(url).rstrip("/")
     except ValueError as error:
-        raise RunError(f"--endpoint cannot be used: it {_without_subject(str(error))}.") from error
-
-
-def _without_subject(said: str) -> str:
-    return said if said.startswith("must") else f"is refused ({said})"
+        said = str(error)
+        raise RunError(
+            f"The endpoint's address {said if said.startswith('must') else f'is no good: {said}'}."
+        ) from error
 
 
 def _at(url: str, named: Named, teaches: bool) -> Chosen:

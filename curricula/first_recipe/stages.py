@@ -65,6 +65,8 @@ def source_lines(sections: Sequence[SourceSection], pad: str) -> list[str]:
 def _lines(said: Mapping[str, Any]) -> Iterator[str]:
     for key, value in said.items():
         comment = _LICENSE if key == "license" else _SOURCE.get(key, "").format(source=said.get("source", ""))
+        if key == "path" and str(value).startswith("/"):
+            comment = ""
         yield f"{key}: {scalar(value)}" + (f"  # {comment}" if comment.isprintable() and comment else "")
 
 

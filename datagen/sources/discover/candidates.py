@@ -84,33 +84,33 @@ def at(path: Path, said: Mapping[str, str] = MappingProxyType({})) -> Found:
         raise SourceError(f"{path} has an unknown format; files of rows end in {', '.join(READERS)}.")
     if release := _release(path, path.parent):
         return Found(release)
-    return _of_groups(path, _grouped([path], path.parent, said))
+    return _of_groups(path, _grouped([path], path.parent, said), 1)
 
 
 def _folder(path: Path, said: Mapping[str, str]) -> Found:
     for name in _RELEASES:
         if (path / name).is_file() and (release := _release(path / name, path)):
             return Found(release)
-    images = _found(path, [f"**/*{ending}" for ending in _spellings(beside_images.IMAGES)])
+    images = _outside_runs(_found(path, [f"**/*{ending}" for ending in _spellings(beside_images.IMAGES)]), path)
     texts = {text for image in images for text in beside_images.beside(image)}
-    tables = [file for file in _found(path, ALL_FILES) if file not in texts]
-    found = _of_groups(path, _grouped(tables, path, said))
+    everything = _found(path, ALL_FILES)
+    tables = [file for file in _outside_runs(everything, path) if file not in texts]
+    found = _of_groups(path, _grouped(tables, path, said), len(everything))
     if not found.candidates and texts:
         found = replace(found, candidates=_beside(path, images, said))
     first = images[0].relative_to(path).as_posix() if images else ""
     return replace(found, images=len(images), first_image=first)
 
 
-def _of_groups(path: Path, groups: Sequence[_Files]) -> Found:
-    """What can be made of files of rows, and of which of them nothing can."""
-    base, total = (path if path.is_dir() else path.parent), sum(len(one.files) for one in groups)
-    unread = []
+def _of_groups(path: Path, groups: Sequence[_Files], all_files: int) -> Found:
+    """What can be made of files of rows, and of which nothing can; a source reads `all_files` if it names none."""
+    base, unread = (path if path.is_dir() else path.parent), list[Unread]()
     for one in groups:
         if not _stages(one):
             broken = next((str(row.problem) for row in one.rows if row.problem), "")
             name = one.files[0].relative_to(base).as_posix()
             unread.append(Unread(name, len(one.files), _names_of_columns(one.rows), broken))
-    return Found(tuple(chain(*(_tables(path, one, total) for one in groups))), tuple(unread))
+    return Found(tuple(chain(*(_tables(path, one, all_files) for one in groups))), tuple(unread))
 
 
 def _names_of_columns(rows: Iterable[Record]) -> tuple[str, ...]:
@@ -131,6 +131,12 @@ def _found(path: Path, patterns: Sequence[str]) -> list[Path]:
         return find_files(path, patterns, "")
     except SourceError:
         return []
+
+
+def _outside_runs(files: Sequence[Path], base: Path) -> list[Path]:
+    """Those of the files that no run of ours holds: its tables are rows too, and made of these."""
+    runs = {about.parent for about in base.glob("**/run.json") if (about.parent / "recipe.yaml").is_file()}
+    return [file for file in files if not runs.intersection(file.parents)] if runs else list(files)
 
 
 def _release(file: Path, path: Path) -> tuple[Candidate, ...]:
@@ -156,9 +162,8 @@ def _beside(path: Path, images: Sequence[Path], said: Mapping[str, str]) -> tupl
     guess = columns.guess([row for row in rows if row.problem is None], said=said)
     if Stage.PERCEPTION not in guess.stages and Stage.VISUAL not in guess.stages:
         return ()
-    endings = sorted({image.suffix for image in images})
     form = f"images with a .{(guess.columns.caption or guess.columns.problem).split('.')[0]} beside each"
-    files = {"files": [f"**/*{ending}" for ending in endings]}
+    files = {"files": _patterns(images, path)}
     return tuple(_candidate(stage, {"path": str(path), **files}, guess, form) for stage in guess.stages)
 
 
