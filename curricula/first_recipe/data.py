@@ -80,7 +80,9 @@ def look(data: str, stage: Stage | None, columns: Sequence[str] = (), answers: s
             lost.append(f"Of {_name(candidate, data) if len(chosen) > 1 else data} {first} {verb}: {taken.losses}.")
     if not read:
         raise SourceError(" ".join(lost))
-    return Data(tuple(read), (*lost, *_unread(found)))
+    unseen = found.images and all(one.stage is Stage.TEXT for one in found.candidates)
+    unused = [f"{found.images:,} images are not used: nothing says what they show."] if unseen else []
+    return Data(tuple(read), (*lost, *_unread(found), *unused))
 
 
 def _said(columns: Sequence[str]) -> dict[str, str]:
@@ -149,7 +151,13 @@ def _nothing(data: str, found: Found, stage: Stage | None) -> str:
     if stage and found.candidates:
         feeds = " and ".join(dict.fromkeys(str(one.stage) for one in found.candidates))
         return f"{data} holds no rows for the {stage} stage but for {feeds}; leave out --stage, or name other data."
-    if found.images and not found.unread:
+    if found.images and found.unread:
+        return (
+            f"{data} holds {found.images:,} images and no captions that are known. {' '.join(_unread(found))} If one "
+            "of these columns describes the images, say it as --column caption=COLUMN, and --column image=COLUMN for "
+            "their names."
+        )
+    if found.images:
         stem = Path(found.first_image).with_suffix(".txt").as_posix()
         return (
             f"{data} holds {found.images:,} images and no captions, and questions are made from captions. Write what "

@@ -181,6 +181,29 @@ def test_images_without_captions_are_told_what_to_write(run: Run) -> None:
     assert "0.txt beside 0.JPG" in told
 
 
+def test_captions_beside_images_count_beside_problems_and_images_without_are_told(run: Run) -> None:
+    photos(Path("own"))
+    photos(Path("bare"), captioned=False)
+    for folder in ("own", "bare"):
+        lines(Path(folder) / "problems.jsonl", PROBLEMS)
+    assert run("init", "own", "--micro")[0] == 0
+    assert list(recipe.load(Path("own.yaml")).stages) == ["perception", "text"]
+    code, told = run("init", "bare", "--micro")
+    assert code == 0
+    assert "4 images are not used: nothing says what they show." in told
+
+
+def test_images_beside_rows_of_unknown_columns_are_told_how_to_say_them(run: Run) -> None:
+    photos(Path("own"), captioned=False)
+    lines(Path("own") / "rows.jsonl", [{"bild": f"{n}.JPG", "was": f"A cup {n}"} for n in range(4)])
+    code, told = run("init", "own", "--micro")
+    assert code == 2
+    assert "rows.jsonl is not taken: it has the columns bild, was. If one of these columns describes the images" in told
+    code, told = run("init", "own", "--micro", "--column", "caption=was", "--column", "image=bild")
+    assert code == 0, told
+    assert "4 of them can be used" in told
+
+
 def test_what_cannot_be_used_is_counted_with_its_reason(run: Run) -> None:
     photos(Path("own"), 5)
     (Path("own") / "1.JPG").write_bytes(b"\xff\xd8\xff\xe0 broken")

@@ -96,8 +96,8 @@ def _folder(path: Path, said: Mapping[str, str]) -> Found:
     everything = _found(path, ALL_FILES)
     tables = [file for file in _outside_runs(everything, path) if file not in texts]
     found = _of_groups(path, _grouped(tables, path, said), len(everything))
-    if not found.candidates and texts:
-        found = replace(found, candidates=_beside(path, images, said))
+    if texts and all(one.stage is Stage.TEXT for one in found.candidates):
+        found = replace(found, candidates=(*_beside(path, images, said), *found.candidates))
     first = images[0].relative_to(path).as_posix() if images else ""
     return replace(found, images=len(images), first_image=first)
 
