@@ -11,19 +11,17 @@ from types import MappingProxyType
 from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import Columns, SourceSection
 from capcurriculum.rows import Stage
-from datagen.image_decoding import ImageProblem
 from datagen.sources.datasets import docci, orz, vlaa
-from datagen.sources.datasets.mapped import ALL_FILES
-from datagen.sources.discover import columns
+from datagen.sources.discover import columns, image_place
 from datagen.sources.discover.columns import Guess
-from datagen.sources.formats import archives, beside_images, file_names, image_folder
+from datagen.sources.formats import archives, beside_images, image_folder
 from datagen.sources.formats.record import Keys, Reading, Record
 from datagen.sources.formats.records import READERS, find_files, read_files
 
 #: Rows of a file whose columns are looked at, and files of one kind that are.
 _FIRST_ROWS, _FIRST_FILES = 50, 3
-#: Names of images that are looked for, and folders that they are looked for in.
-_NAMES, _FOLDERS = 20, 200
+#: Conversations that are looked at for their ground truth.
+_CONVERSATIONS = 20
 #: Files of releases that have a reader of their own.
 _RELEASES = {docci.DESCRIPTIONS: ("docci", Stage.PERCEPTION), vlaa.FILE: ("vlaa", Stage.VISUAL)}
 _TRAIN = "train"
@@ -84,33 +82,35 @@ def at(path: Path, said: Mapping[str, str] = MappingProxyType({})) -> Found:
         raise SourceError(f"{path} has an unknown format; files of rows end in {', '.join(READERS)}.")
     if release := _release(path, path.parent):
         return Found(release)
-    return _of_groups(path, _grouped([path], path.parent, said), 1)
+    return _of_groups(path, _grouped([path], path.parent, said), frozenset([path]))
 
 
 def _folder(path: Path, said: Mapping[str, str]) -> Found:
     for name in _RELEASES:
         if (path / name).is_file() and (release := _release(path / name, path)):
             return Found(release)
-    images = _outside_runs(_found(path, [f"**/*{ending}" for ending in _spellings(beside_images.IMAGES)]), path)
+    there = _found(path, ["**/*"])
+    files = _outside_runs(there)
+    images = [file for file in files if file.suffix.lower() in beside_images.IMAGES]
     texts = {text for image in images for text in beside_images.beside(image)}
-    everything = _found(path, ALL_FILES)
-    tables = [file for file in _outside_runs(everything, path) if file not in texts]
-    found = _of_groups(path, _grouped(tables, path, said), len(everything))
+    tables = [file for file in files if file.suffix.lower() in READERS and file not in texts]
+    read_by_default = frozenset(file for file in there if file.suffix in READERS)
+    found = _of_groups(path, _grouped(tables, path, said), read_by_default)
     if texts and all(one.stage is Stage.TEXT for one in found.candidates):
         found = replace(found, candidates=(*_beside(path, images, said), *found.candidates))
     first = images[0].relative_to(path).as_posix() if images else ""
     return replace(found, images=len(images), first_image=first)
 
 
-def _of_groups(path: Path, groups: Sequence[_Files], all_files: int) -> Found:
-    """What can be made of files of rows, and of which nothing can; a source reads `all_files` if it names none."""
+def _of_groups(path: Path, groups: Sequence[_Files], read_by_default: frozenset[Path]) -> Found:
+    """What can be made of files of rows, and of which nothing can; a source that names no files has those."""
     base, unread = (path if path.is_dir() else path.parent), list[Unread]()
     for one in groups:
         if not _stages(one):
             broken = next((str(row.problem) for row in one.rows if row.problem), "")
             name = one.files[0].relative_to(base).as_posix()
             unread.append(Unread(name, len(one.files), _names_of_columns(one.rows), broken))
-    return Found(tuple(chain(*(_tables(path, one, all_files) for one in groups))), tuple(unread))
+    return Found(tuple(chain(*(_tables(path, one, read_by_default) for one in groups))), tuple(unread))
 
 
 def _names_of_columns(rows: Iterable[Record]) -> tuple[str, ...]:
@@ -121,10 +121,6 @@ def _stages(group: _Files) -> tuple[Stage, ...]:
     return (Stage.TEXT,) if _is_conversations(group.rows) else group.guess.stages
 
 
-def _spellings(endings: Iterable[str]) -> list[str]:
-    return [spelled for ending in endings for spelled in (ending, ending.upper())]
-
-
 def _found(path: Path, patterns: Sequence[str]) -> list[Path]:
     """The files below a folder, none where there are none."""
     try:
@@ -133,9 +129,9 @@ def _found(path: Path, patterns: Sequence[str]) -> list[Path]:
         return []
 
 
-def _outside_runs(files: Sequence[Path], base: Path) -> list[Path]:
+def _outside_runs(files: Sequence[Path]) -> list[Path]:
     """Those of the files that no run of ours holds: its tables are rows too, and made of these."""
-    runs = {about.parent for about in base.glob("**/run.json") if (about.parent / "recipe.yaml").is_file()}
+    runs = {file.parent for file in files if file.name == "run.json" and (file.parent / "recipe.yaml").is_file()}
     return [file for file in files if not runs.intersection(file.parents)] if runs else list(files)
 
 
@@ -201,7 +197,7 @@ def _rows(files: Sequence[Path], base: Path) -> Iterator[Record]:
             yield replace(row, folder="" if folder == "." else folder)
 
 
-def _tables(path: Path, group: _Files, all_files: int) -> tuple[Candidate, ...]:
+def _tables(path: Path, group: _Files, read_by_default: frozenset[Path]) -> tuple[Candidate, ...]:
     """The sections that could read files of rows."""
     base = path if path.is_dir() else path.parent
     keys: dict[str, object] = {"path": str(path)}
@@ -211,13 +207,13 @@ def _tables(path: Path, group: _Files, all_files: int) -> tuple[Candidate, ...]:
             {} if path.is_file() else {"files": _patterns(group.files, base)}
         )
         return (Candidate(Stage.TEXT, SourceSection.model_validate(section), "conversations in ORZ's layout"),)
-    if path.is_dir() and len(group.files) < all_files:
+    if path.is_dir() and read_by_default != set(group.files):
         keys["files"] = _patterns(group.files, base)
     by_name = {image_folder.split_of(file, base, ()) for file in group.files} if path.is_dir() else set()
     by_column = {str(row.get(group.guess.columns.split)) for row in group.rows if group.guess.columns.split}
     if _TRAIN in by_column or (not by_column and _TRAIN in by_name and len(by_name) > 1):
         keys["splits"] = [_TRAIN]
-    if group.guess.columns.image and (images := _place_of_images(base, group)):
+    if group.guess.columns.image and (images := image_place.below(base, group.rows, group.guess.columns.image)):
         keys["images"] = images
     metadata = group.guess.columns.image == "image" and all(file.stem == "metadata" for file in group.files)
     form = "an imagefolder" if metadata else f"{len(group.files)} file{'s' * (len(group.files) > 1)} of rows ({kinds})"
@@ -237,7 +233,7 @@ def _candidate(stage: Stage, keys: Mapping[str, object], guess: Guess, form: str
 
 def _is_conversations(rows: Sequence[Record]) -> bool:
     """Whether rows are conversations of a problem and a turn with its ground truth."""
-    first = [row for row in rows if row.problem is None][:_NAMES]
+    first = [row for row in rows if row.problem is None][:_CONVERSATIONS]
     return bool(first) and all(set(row.values) == {"conversation"} and orz.said(row) for row in first)
 
 
@@ -253,37 +249,3 @@ def _patterns(files: Sequence[Path], base: Path) -> list[str]:
         if set(_found(base, patterns)) == wanted:
             return patterns
     return [glob.escape(file.relative_to(base).as_posix()) for file in sorted(files)]
-
-
-def _place_of_images(base: Path, group: _Files) -> str:
-    """The folder or archive below `base` that holds the images that rows name; "" where they lie beside the rows."""
-    column = group.guess.columns.image
-    named = [(row.folder, name) for row in group.rows for name in _names(row, column)][:_NAMES]
-    if not named or any(_lies(base, f"{folder}/{name}") or _lies(base, name) for folder, name in named):
-        return ""
-    folders = islice(sorted(one for one in base.glob("**/") if one != base), _FOLDERS)
-    counted = {one: sum(_lies(one, name) for _, name in named) for one in folders}
-    best = max(counted, key=lambda one: (counted[one], -len(one.parts)), default=base)
-    if counted.get(best):
-        return best.relative_to(base).as_posix()
-    packed = [one for one in sorted(base.iterdir()) if archives.is_archive(one) and one.is_file()]
-    return packed[0].name if len(packed) == 1 else ""
-
-
-def _names(row: Record, column: str) -> Iterator[str]:
-    """The name of the image file that a row names."""
-    value = row.get("file_name") if column == "image" and row.get(column) is None else row.get(column)
-    if isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, Mapping):
-        value = None if value.get("bytes") else value.get("path")
-    if isinstance(value, str) and columns.named_image(value) and "://" not in value:
-        yield value
-
-
-def _lies(folder: Path, name: str) -> bool:
-    try:
-        file_names.inside(folder, name)
-    except ImageProblem:
-        return False
-    return True

@@ -251,11 +251,10 @@ def find_files(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
             matches = sorted(path for path in folder.glob(pattern) if path.is_file() and not _of_macos(path, folder))
         except (ValueError, NotImplementedError) as error:
             raise SourceError(f"{pattern!r} is no pattern of files below {folder} ({error}).") from error
-        for path in matches:
-            # A Hub snapshot links into the cache beside it, so links are followed; `..` in a pattern is not.
-            if ".." in Path(pattern).parts or not path.absolute().is_relative_to(folder.absolute()):
-                raise SourceError(f"The pattern {pattern!r} leads out of {root}; name files below it.")
-            found[path] = None
+        # A Hub snapshot links into the cache beside it, so links are followed; `..` in a pattern is not.
+        if matches and ".." in Path(pattern).parts:
+            raise SourceError(f"The pattern {pattern!r} leads out of {root}; name files below it.")
+        found |= dict.fromkeys(matches)
     if not found:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
         raise SourceError(f"{folder} has no {' or '.join(patterns)} ({what}); it has: {there or 'nothing'}.")

@@ -113,6 +113,13 @@ def test_names_of_files_are_no_patterns(tmp_path: Path) -> None:
     assert sample.take(found).total == 1
 
 
+def test_files_in_capitals_are_named(tmp_path: Path) -> None:
+    lines(tmp_path / "P.JSONL", [{"problem": "1+1?", "answer": "2"}])
+    found = only(tmp_path)
+    assert found.section.files == ("**/*.JSONL",)
+    assert sample.take(found).total == 1
+
+
 def test_conversations_are_read_as_orz_has_them(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "1+1?"}, {"from": "assistant", "ground_truth": {"value": "2"}}]
     data.write_json(tmp_path / "math.json", [turns])
