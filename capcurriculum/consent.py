@@ -107,8 +107,8 @@ def check(name: str, wishes: Sequence[Wish], parts: Collection[str], *, allow: b
     Raises:
         ConsentError: it is not allowed; the sentence lists it.
     """
-    now = [wish for wish in wishes if wish.part in parts]
-    if allow or not now or allowed(wishes) or set(now) <= _shipped():
+    now = missing(wishes, parts)
+    if allow or not now:
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
         terminal.say(*listed(name, wishes), "Allow this, now and later? [y/N]", error=True)
@@ -122,6 +122,12 @@ def check(name: str, wishes: Sequence[Wish], parts: Collection[str], *, allow: b
         f"{visible(name)} would {shown}{more}. You have not allowed this: look at it and allow it with `capcurriculum "
         f"allow {visible(name)}`, or give --allow with the command."
     )
+
+
+def missing(wishes: Sequence[Wish], parts: Collection[str]) -> list[Wish]:
+    """Those of the parts that wait for the user's word."""
+    now = [wish for wish in wishes if wish.part in parts]
+    return [] if allowed(wishes) or set(now) <= _shipped() else now
 
 
 def listed(name: str, wishes: Sequence[Wish]) -> list[str]:

@@ -1,7 +1,7 @@
 """The verbs that make data: stage sets, other orders of them, an audit of their labels, signatures of benchmarks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App
 
@@ -16,6 +16,52 @@ if TYPE_CHECKING:
 
 signatures = App("signatures", "Hashes of benchmarks, against which the filter `contamination` compares.", group=DATA)
 app.command(signatures)
+
+
+@verb("init photos --endpoint http://127.0.0.1:8000/v1", DATA)
+def init(
+    data: Annotated[str, opt("A folder of images or of files of rows, such a file, or a data set in the Hub's cache")],
+    /, *,
+    endpoint: Annotated[str, opt("The base URL of an OpenAI-compatible server, whose models are looked up")] = "",
+    teacher: Annotated[str, opt("The model that writes questions from captions", metavar="NAME")] = "",
+    solver: Annotated[Names, opt("A model that answers; the first one's pass rates are measured (may be repeated)",
+                                 metavar="NAME")] = (),
+    micro: Annotated[bool, opt("Try it without a server, with the tiny models of the package")] = False,
+    api_key_env: Annotated[str, opt("The environment variable that holds the server's key", metavar="VARIABLE")
+                           ] = "OPENAI_API_KEY",
+    recipe: Annotated[Path | None, opt("The recipe's file (default: named after the data)", metavar="FILE")] = None,
+    stage: Annotated[Literal["perception", "text", "visual"] | None,
+                     opt("Make this stage of the data, and add it to the recipe where there is one")] = None,
+    column: Annotated[Names, opt("What a column is, for example problem=Frage, or options=A,B,C (may be repeated)",
+                                 metavar="KEY=COLUMN")] = (),
+    answers: Annotated[Literal["letters", "zero_based", "one_based", "text"] | None,
+                       opt("What whole numbers as keys of options are, where the rows leave it open")] = None,
+    overwrite: Annotated[bool, opt("Replace a recipe that is there")] = False,
+) -> None:  # fmt: skip
+    """Look at data of your own, say what it holds, and write a commented recipe that builds it."""
+    from capcurriculum.rows import Stage
+    from curricula.first_recipe import command
+    from curricula.first_recipe.models import Named
+    from evaluation.serving.models import backbone_of
+
+    named = Named(endpoint, teacher, solver, micro, api_key_env)
+    wanted = command.Wanted(data, recipe, Stage(stage) if stage else None, column, answers, overwrite)
+    made = command.init(wanted, named, backbone_of, terminal.say)
+    done = f"Added the stage {made.added} to {made.file}" if made.added else f"Wrote {made.file}"
+    terminal.say(f"{done}; look at it and change what you like. Next:", *_next_commands(made.file, made.recipe))
+
+
+def _next_commands(file: Path, made: "Recipe") -> list[str]:
+    """What builds a recipe, with the user's word before it where one is needed."""
+    import shlex
+
+    from capcurriculum import consent
+
+    name = shlex.quote(str(file))
+    word = consent.missing(consent.of_recipe(made), {consent.MODELS})
+    allow = [f"  capcurriculum allow {name}    # says what is sent where, and that it may be"] if word else []
+    dry_run = f"  capcurriculum build {name} --dry-run    # what it asks and costs; without --dry-run it builds"
+    return [*allow, dry_run]
 
 
 @verb("build curricula/recipes/demo.yaml --dry-run", DATA)

@@ -15,7 +15,7 @@ from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import Stage
 from datagen.sources import registry
 from datagen.sources.datasets import mapped
-from datagen.sources.formats import columnar, encoding
+from datagen.sources.formats import beside_images, columnar, encoding
 from datagen.sources.formats.json_form import Form
 from datagen.sources.formats.record import Reading, Record
 from datagen.sources.formats.records import arrow_batches, form, read_files
@@ -69,6 +69,8 @@ def _in_file(path: Path, limit: int | None, reading: Reading) -> int:
     """Rows of a file, the first `limit` of them."""
     try:
         match path.suffix.lower():
+            case ending if ending in beside_images.IMAGES:
+                count = 1
             case ".parquet":
                 count = int(pq.read_metadata(path).num_rows)
             case ".arrow":

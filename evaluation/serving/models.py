@@ -98,6 +98,12 @@ def backbones() -> dict[str, Backbone]:
     return {name: backbone(name) for name in sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml"))}
 
 
+def backbone_of(model: str) -> str:
+    """The backbone file of a model with this Hub id, also one served without its owner's name; "" if there is none."""
+    tails = {base.model.rpartition("/")[2].lower(): name for name, base in backbones().items() if "/" in base.model}
+    return tails.get(model.rstrip("/").rpartition("/")[2].lower(), "")
+
+
 def _endpoint(name: str) -> Target | None:
     given = _ENDPOINT.fullmatch(name)
     if not given:

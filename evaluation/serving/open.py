@@ -1,16 +1,14 @@
 """Open a model: as an engine in this process, or as an API that is running or is started."""
 
-import http.client
-import json
 import os
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from capcurriculum.errors import EngineError, EvaluationError
-from capcurriculum.recipe.models import REPLY_BYTES, ModelSection, VLLMSection
+from capcurriculum.recipe.models import ModelSection, VLLMSection
 from datagen import engines
+from datagen.engines.openai import served_models
 from datagen.engines.protocol import Engine
 from evaluation.job import Job
 from evaluation.serving import server, vllm_command
@@ -22,7 +20,6 @@ KEY = "OPENAI_API_KEY"
 PATIENCE_SECONDS = 60.0
 #: The same for a server started here, which is not restarted.
 OWN_PATIENCE_SECONDS = 10.0
-_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +122,10 @@ def served(target: Target) -> str:
     Raises:
         EvaluationError: the endpoint does not answer, or serves several models with other names.
     """
-    request = urllib.request.Request(f"{target.url}/models")  # noqa: S310 - http or https, see `models`
-    if secret := key(target):
-        request.add_unredirected_header("Authorization", f"Bearer {secret}")  # not to the target of a redirect
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
-            data = reply.read(REPLY_BYTES + 1)
-        if len(data) > REPLY_BYTES:
-            raise ValueError(f"its reply has more than {REPLY_BYTES:,} bytes")
-        names = [str(one["id"]) for one in json.loads(data)["data"]]
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(
-            f"The endpoint {target.url} does not list its models ({error}); start it, or correct its URL."
-        ) from error
+        names = served_models.names(target.url, key(target))
+    except EngineError as error:
+        raise EvaluationError(str(error)) from error
     if len(names) == 1:
         return names[0]
     if matching := [name for name in names if name in (target.label, target.alias)]:

@@ -37,7 +37,7 @@ def source(section: SourceSection, place: Place) -> Source[Problem]:
 def _conversations(records: Iterator[Record], section: SourceSection) -> Iterator[Record]:
     """The records, after a look at the first: a file of something else is one error and not ten thousand verdicts."""
     first = list(itertools.islice(records, LOOK_AHEAD))
-    if first and not any(_said(record) for record in first):
+    if first and not any(said(record) for record in first):
         raise SourceError(
             f"The orz source {section.path or section.repo} does not begin with conversations of a problem and a turn "
             "with its ground_truth; if it is a table of problems and answers, use kind: problems with columns."
@@ -45,8 +45,8 @@ def _conversations(records: Iterator[Record], section: SourceSection) -> Iterato
     yield from itertools.chain(first, records)
 
 
-def _said(record: Record) -> tuple[str, str] | None:
-    """Problem and answer, by the places of the turns: the data's own loader looks at no speaker's name."""
+def said(record: Record) -> tuple[str, str] | None:
+    """Problem and answer by the places of the turns, or None: the data's own loader looks at no speaker's name."""
     turns = record.get("conversation")
     if not isinstance(turns, list) or len(turns) < 2:
         return None
@@ -61,9 +61,9 @@ def _said(record: Record) -> tuple[str, str] | None:
 
 
 def _problem(section: SourceSection, record: Record) -> Problem:
-    said = _said(record)
-    if said is None:
+    found = said(record)
+    if found is None:
         detail = f"row {record.number} has no problem in its first turn or no ground_truth.value in its second"
         raise LineProblem(Reason.MISSING_FIELD, detail)
-    problem, answer = said
+    problem, answer = found
     return Problem(problem, answer, skill="math", source=section.name, license=section.row_license)

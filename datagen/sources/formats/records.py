@@ -1,4 +1,4 @@
-"""Records of untrusted files by their formats: JSON lines, JSON documents, CSV, Parquet, Arrow.
+"""Records of untrusted files by their formats: JSON lines, JSON documents, CSV, Parquet, Arrow; or an image's texts.
 
 Every reader is a stream: one batch of rows is in memory, never the file. A row that cannot be read becomes a record
 with its problem; a file that cannot be read, or lacks a column, is one `SourceError`.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
-from datagen.sources.formats import columnar, csv_tables, encoding, json_documents, json_form
+from datagen.sources.formats import beside_images, columnar, csv_tables, encoding, json_documents, json_form
 from datagen.sources.formats.json_form import Form
 from datagen.sources.formats.json_lines import LineProblem, read_lines
 from datagen.sources.formats.record import Keys, Reading, Record, sentence
@@ -36,7 +36,8 @@ def read_files(paths: Sequence[Path], reading: Reading) -> Iterator[Record]:
         SourceError: a file cannot be read, has an unknown ending, or lacks a column.
     """
     for path in paths:
-        reader = READERS.get(path.suffix.lower())
+        ending = path.suffix.lower()
+        reader = beside_images.read if ending in beside_images.IMAGES else READERS.get(ending)
         if reader is None:
             raise SourceError(f"The source file {path} has an unknown format; known endings are {', '.join(READERS)}.")
         try:
@@ -250,11 +251,10 @@ def find_files(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
             matches = sorted(path for path in folder.glob(pattern) if path.is_file() and not _of_macos(path, folder))
         except (ValueError, NotImplementedError) as error:
             raise SourceError(f"{pattern!r} is no pattern of files below {folder} ({error}).") from error
-        for path in matches:
-            # A Hub snapshot links into the cache beside it, so links are followed; `..` in a pattern is not.
-            if ".." in Path(pattern).parts or not path.absolute().is_relative_to(folder.absolute()):
-                raise SourceError(f"The pattern {pattern!r} leads out of {root}; name files below it.")
-            found[path] = None
+        # A Hub snapshot links into the cache beside it, so links are followed; `..` in a pattern is not.
+        if matches and ".." in Path(pattern).parts:
+            raise SourceError(f"The pattern {pattern!r} leads out of {root}; name files below it.")
+        found |= dict.fromkeys(matches)
     if not found:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
         raise SourceError(f"{folder} has no {' or '.join(patterns)} ({what}); it has: {there or 'nothing'}.")

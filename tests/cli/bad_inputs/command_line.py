@@ -15,7 +15,7 @@ def _recipe(data: bytes) -> "list[str]":
 
 
 CASES = [
-    *(_words(verb, "nothing") for verb in ("build", "train", "report", "status", "funnel", "card", "publish")),
+    *(_words(verb, "nothing") for verb in ("init", "build", "train", "report", "status", "funnel", "card", "publish")),
     Case("an empty recipe", lambda folder: _recipe(b""), "recipe"),
     Case("a recipe that is no YAML", lambda folder: _recipe(b"a: [1, 2"), "recipe.yaml"),
     Case("a recipe with bytes of no text", lambda folder: _recipe(b"name: \xff\xfe\x00"), "recipe.yaml"),
