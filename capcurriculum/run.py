@@ -328,7 +328,10 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
     path = Path(path_or_name)
     if os.path.isfile(path) and path.suffix in (".yaml", ".yml"):
         return existing(recipe.load(path).run_dir)
-    return existing(path if os.path.isdir(path) else Path(runs) / path_or_name)
+    below = Path(runs) / path_or_name
+    # A folder of that name that holds no run, such as one of pictures, hides no run.
+    here = os.path.isdir(path) and (os.path.isfile(path / "recipe.yaml") or not os.path.isfile(below / "recipe.yaml"))
+    return existing(path if here else below)
 
 
 def with_recipe(path_or_name: str) -> tuple[Run, Recipe]:

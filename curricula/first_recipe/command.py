@@ -17,6 +17,8 @@ from curricula.first_recipe.models import Named
 from datagen import expected
 
 _UNNAMED = "data"
+#: Rows of a stage below which shares held out are larger and batches smaller.
+_FEW = 2000
 #: The default of a recipe's `runs`.
 _RUNS = Path("runs")
 Say = Callable[[str], None]
@@ -83,7 +85,8 @@ def init(wanted: Wanted, named: Named, backbone_of: Callable[[str], str], say: S
     if chosen.remark:
         say(chosen.remark)
     backbone = "micro" if chosen.micro else backbone_of(chosen.solvers[0])
-    text = write.recipe(_run_name(file.stem), sections, chosen, backbone)
+    few = min(sum(one.sample.total for one in read) for read in data.stages.values()) < _FEW
+    text = write.recipe(_run_name(file.stem), sections, chosen, backbone, few=few)
     made = recipe.parse(yaml_file.parsed(text), str(file))
     _check_buildable(made, file)
     file.parent.mkdir(parents=True, exist_ok=True)

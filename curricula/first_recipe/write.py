@@ -24,8 +24,12 @@ _TEACHES, _ANSWERS = "writes the questions", "answers them; what it gets wrong i
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
 
 
-def recipe(name: str, found: Mapping[Stage, Sequence[SourceSection]], chosen: Chosen, backbone: str) -> str:
+def recipe(
+    name: str, found: Mapping[Stage, Sequence[SourceSection]], chosen: Chosen, backbone: str, *, few: bool
+) -> str:
     """The YAML of a whole recipe; `backbone` is the one that trains its first solver, "" where none is known.
+
+    With `few` rows more of them are held out, and batches are small.
 
     Raises:
         RecipeError: a path or column has a name that cannot be written.
@@ -49,6 +53,7 @@ def recipe(name: str, found: Mapping[Stage, Sequence[SourceSection]], chosen: Ch
         policy_id=stages.scalar(chosen.solvers[0]),
         micro=chosen.micro,
         backbone=backbone,
+        few=few,
     )
     said = _parsed(text)
     for one, sections in found.items():
