@@ -6,11 +6,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from capcurriculum import run
-from capcurriculum.errors import RecipeError, faults
+from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage
+from capcurriculum.validation import faults
 from curricula import make
 
 
@@ -54,9 +55,9 @@ def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:
             raise RecipeError(f"The recipe defines the order {order}; leave out {', '.join(given)}.")
         return known[order]
     try:
-        return OrderSection.model_validate({"order": order} | given)
+        return OrderSection.model_validate(section := {"order": order} | given)
     except ValidationError as error:
-        raise RecipeError(f"The order is not right: {faults(error, 'order')}.") from error
+        raise RecipeError(f"The order is not right: {faults(error, OrderSection, section)}.") from error
 
 
 def _stages(words: str, wanted: Recipe) -> list[str]:

@@ -16,12 +16,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from capcurriculum import consent
 from capcurriculum import run as runs
 from capcurriculum.consent import Wish
-from capcurriculum.errors import EvaluationError, RunError, faults
+from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.recipe import yaml_file
 from capcurriculum.recipe.models import DEFAULT_KEY
 from capcurriculum.recipe.yaml_file import YamlProblem
 from capcurriculum.trust import endpoint_urls
 from capcurriculum.trust.headers import KeyVariable
+from capcurriculum.validation import faults
 from curricula import make
 from evaluation.benchmarks import stage_files
 
@@ -123,7 +124,7 @@ def _parsed(data: Any, name: str, folder: Path | None = None) -> Suite:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise EvaluationError(f"The suite {name} is invalid: {faults(error, 'suite')}; correct it.") from error
+        raise EvaluationError(f"The suite {name} is invalid: {faults(error, Suite, data)}; correct it.") from error
     if folder is None:
         return suite
     placed = [e.model_copy(update={"file": (folder / e.file).absolute()}) if e.file else e for e in suite.benchmarks]

@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import ValidationError
 from rich.console import Console
 
-from capcurriculum.errors import RecipeError, RunError, faults
+from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
@@ -23,6 +23,7 @@ from capcurriculum.render.terminal import visible
 from capcurriculum.rows import LETTERS, Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
+from capcurriculum.validation import faults
 from datagen.auditor import Opinion, audit, votes_in
 from datagen.sources import gather
 from filters import pipeline
@@ -81,7 +82,7 @@ def auditor(
     try:
         return AuditSection.model_validate(keys)
     except ValidationError as error:
-        raise RecipeError(f"The auditors cannot be asked so: {faults(error, 'auditor')}.") from error
+        raise RecipeError(f"The auditors cannot be asked so: {faults(error, AuditSection, keys)}.") from error
 
 
 def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:
