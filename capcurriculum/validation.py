@@ -4,6 +4,7 @@ Pydantic names branches of a union within a place (`filters.2.perception.action`
 be. Here a place is what stands in the file, and a fault says what to write.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +51,11 @@ class _Fault:
 
 
 def faults(error: ValidationError, model: type[BaseModel], data: object) -> str:
-    """What pydantic refused of `data` as a `model`: `key.inner: fault; ...`, without a full stop."""
+    """What pydantic refused of `data` as a `model`: `key.inner: fault; ...`, without a full stop.
+
+    Text of JSON may stand for the data that it holds.
+    """
+    data = _parsed(data) if isinstance(data, str | bytes) else data
     found = [_located(one, model, data) for one in error.errors(include_url=False)]
     fitting = {one.branch for one in found if one.branch is not None and one.fits}
     found = [one for one in found if one.fits or one.branch not in fitting]
@@ -60,6 +65,22 @@ def faults(error: ValidationError, model: type[BaseModel], data: object) -> str:
         if one.error["type"] != "missing" or one.place not in misspelt:
             said.setdefault(one.branch if one.branch is not None and not one.fits else one.place, []).append(one)
     return "; ".join(_at(place, _sentence(those, model)) for place, those in said.items())
+
+
+def reason(error: Exception) -> str:
+    """Why a file that a program wrote cannot be read, on one line; of pydantic's reasons the first."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    first = error.errors(include_url=False)[0]
+    fault = _Fault(tuple(first["loc"]), (), first["input"], first, None, True)
+    return _at(fault.place, _sentence([fault], BaseModel))
+
+
+def _parsed(text: str | bytes) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _at(place: Iterable[str | int], said: str) -> str:
@@ -295,6 +316,11 @@ def _long(fault: _Fault, model: type[BaseModel]) -> str:
     return f"must have at most {fault.error.get('ctx', {}).get('max_length')} characters"
 
 
+def _no_json(fault: _Fault, model: type[BaseModel]) -> str:
+    del model
+    return f"is no JSON ({fault.error.get('ctx', {}).get('error')})"
+
+
 #: Type of a fault -> its sentence.
 _SAID: Mapping[str, Callable[[_Fault, type[BaseModel]], str]] = {
     "missing": _missing,
@@ -305,4 +331,5 @@ _SAID: Mapping[str, Callable[[_Fault, type[BaseModel]], str]] = {
     "union_tag_not_found": _no_tag,
     "too_short": _empty,
     "string_too_long": _long,
+    "json_invalid": _no_json,
 }

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from capcurriculum import run
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import OrderSection
@@ -65,5 +66,6 @@ def _stages(words: str, wanted: Recipe) -> list[str]:
     names = {str(number): name for number, name in enumerate((*map(str, Stage), *wanted.capabilities), 1)}
     stages = [names.get(word, word) for word in words.split("-")]
     if unknown := [stage for stage in stages if stage not in wanted.taught]:
-        raise RecipeError(f"There is no stage {unknown[0]}; --stages takes some of {', '.join(wanted.taught)}.")
+        known = f"{meant(unknown[0], wanted.taught)}; --stages takes some of {', '.join(wanted.taught)}"
+        raise RecipeError(f"There is no stage {unknown[0]}{known}.")
     return stages

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from capcurriculum import consent
 from capcurriculum import run as runs
 from capcurriculum.consent import Wish
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.recipe import yaml_file
 from capcurriculum.recipe.models import DEFAULT_KEY
@@ -136,8 +137,8 @@ def _of_run(name: str) -> Suite:
         run = runs.named(name)
     except RunError as error:
         raise EvaluationError(
-            f"There is no suite {name!r}: name {' or '.join(BUILT_IN)}, a suite's YAML file, a TSV or Parquet file, or "
-            "a run whose test rows are asked."
+            f"There is no suite {name!r}{meant(name, (*BUILT_IN, *runs.names(Path('runs'))))}: name "
+            f"{' or '.join(BUILT_IN)}, a suite's YAML file, a TSV or Parquet file, or a run whose test rows are asked."
         ) from error
     make.check_belongs(run, runs.recipe_of(name), run.stages)
     found = stage_files.test_files(run)

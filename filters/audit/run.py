@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import ValidationError
 from rich.console import Console
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditSection
@@ -74,8 +75,8 @@ def auditor(
         raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
     if missing := sorted({*keys["models"], reader or keys["models"][0]} - set(recipe.models)):
         raise RecipeError(
-            f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
-            "change the run, and name the recipe file instead of the run."
+            f"The recipe has no model {missing[0]}{meant(missing[0], recipe.models)}; it has {names}. Or add it under "
+            "models, which does not change the run, and name the recipe file instead of the run."
         )
     if keys.get("votes", 0) > (1 if describes else len(LETTERS)) and not keys.get("sampling", {}).get("temperature"):
         keys["sampling"] = keys.get("sampling", {}) | {"temperature": 0.7}
