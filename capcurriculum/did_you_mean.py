@@ -16,9 +16,9 @@ def nearest(word: str, known: Iterable[str], similar: float = _SIMILAR) -> str:
     return names[found[0]] if found else ""
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def meant(word: str, known: Iterable[str], similar: float = _SIMILAR) -> str:
     """`nearest` as ` (did you mean X?)`, to stand behind the name; "" if none is near."""
-    found = nearest(word, known)
+    found = nearest(word, known, similar)
     return f" (did you mean {found}?)" if found else ""
 
 

@@ -59,10 +59,11 @@ def faults(error: ValidationError, model: type[BaseModel], data: object) -> str:
     found = [_located(one, model, data) for one in error.errors(include_url=False)]
     fitting = {one.branch for one in found if one.branch is not None and one.fits}
     found = [one for one in found if one.fits or one.branch not in fitting]
-    misspelt = {(*one.place[:-1], _near(one)) for one in found if one.error["type"] == "extra_forbidden"}
+    unknown = [one for one in found if one.error["type"] == "extra_forbidden"]
+    misspelt = {_dotted((*one.place[:-1], name)) for one in unknown for name in (_near(one), *_below(one))}
     said: dict[tuple[str | int, ...], list[_Fault]] = {}
     for one in found:
-        if one.error["type"] != "missing" or one.place not in misspelt:
+        if one.error["type"] != "missing" or _dotted(one.place) not in misspelt:
             said.setdefault(one.branch if one.branch is not None and not one.fits else one.place, []).append(one)
     return "; ".join(_at(place, _sentence(those, model)) for place, those in said.items())
 
@@ -110,7 +111,7 @@ def _located(error: ErrorDetails, model: type[BaseModel], data: object) -> _Faul
         elif part != "[key]":
             tagged, kinds = _branch(kinds, str(part))
             if not tagged:
-                branch, fits = tuple(place), _fits(kinds, value)
+                branch, fits = tuple(place), _fits(kinds, str(part), value)
     unknown = error["type"] == "extra_forbidden"
     return _Fault(tuple(place), inside if unknown else kinds, value, error, branch, fits)
 
@@ -144,7 +145,8 @@ def _branch(kinds: tuple[Any, ...], label: str) -> tuple[bool, tuple[Any, ...]]:
     sections = [section for kind in kinds for section in _family(kind)]
     if tagged := [one for one in sections if any(label in get_args(f.annotation) for f in _tags(one))]:
         return True, tuple(tagged)
-    return False, tuple(one for one in sections if one.__name__ == label)
+    # The label of a section with validators is `function-before[validator(), Section]`.
+    return False, tuple(one for one in sections if re.search(rf"\b{one.__name__}\b", label))
 
 
 def _family(kind: Any) -> Iterator[type[BaseModel]]:
@@ -159,9 +161,11 @@ def _tags(section: type[BaseModel]) -> list[FieldInfo]:
     return [field for field in fields if field and get_origin(field.annotation) is Literal]
 
 
-def _fits(kinds: tuple[Any, ...], value: object) -> bool:
-    """Whether a value is of the kind of a branch: a mapping of a section's, anything else of another's."""
-    return isinstance(value, dict) == bool(kinds)
+def _fits(sections: tuple[Any, ...], label: str, value: object) -> bool:
+    """Whether a value is of the kind of a branch: a mapping of a section's, a list of a list's, else of another's."""
+    if isinstance(value, dict) or sections:
+        return isinstance(value, dict) and bool(sections)
+    return isinstance(value, list) == ("tuple[" in label)
 
 
 def _sentence(those: list[_Fault], model: type[BaseModel]) -> str:
@@ -262,20 +266,23 @@ def _near(fault: _Fault) -> str:
 
 
 def _unknown(fault: _Fault, model: type[BaseModel]) -> str:
-    key, sections = str(fault.place[-1]), _sections(fault)
-    keys = _keys(sections)
+    key, keys = str(fault.place[-1]), _keys(_sections(fault))
     if not nearest(key, keys, similar=0.8):
-        above = _dotted(fault.place[:-1])
-        below = [name for one in sections for name, field in one.model_fields.items() if _has(field, key)]
-        if below:
-            places = (f"{above}{'.' * bool(above)}{name}.{key}" for name in below)
-            return f"there is no such key here; it belongs to {_alternatives(list(places))}"
-        if above and key in model.model_fields:
+        if below := _below(fault):
+            places = [_dotted((*fault.place[:-1], place)) for place in below]
+            return f"there is no such key here; it belongs to {_alternatives(places)}"
+        if len(fault.place) > 1 and key in model.model_fields:
             return f"there is no such key here; {key} stands at the beginning of a line"
     if said := meant(key, keys):
         return f"there is no such key{said}"
     listed = ", ".join(keys[:_MOST_KEYS]) + ", …" * (len(keys) > _MOST_KEYS)
     return f"there is no such key; those there are: {listed}" if keys else "there is no such key; leave it out"
+
+
+def _below(fault: _Fault) -> list[str]:
+    """Places one level below a key that is not known where there is one of its name."""
+    key, sections = str(fault.place[-1]), _sections(fault)
+    return [f"{name}.{key}" for one in sections for name, field in one.model_fields.items() if _has(field, key)]
 
 
 def _has(field: FieldInfo, key: str) -> bool:

@@ -115,7 +115,7 @@ def backbone(name: str) -> Backbone:
     try:
         checked_backbone(name)
     except ValueError as error:
-        raise RecipeError(f"{name[:80]!r} cannot be trained: {error}.") from error
+        raise RecipeError(f"T{str(error)[1:]}.") from error
     path = files("training") / "backbones" / f"{name}.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:

@@ -18,6 +18,7 @@ from capcurriculum.recipe.yaml_file import YamlProblem
 _KEY = "extends"
 #: Files that extend one another, the first among them.
 MOST_FILES = 16
+_DATA = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow"})
 
 
 def read(path: Path) -> object:
@@ -79,9 +80,11 @@ def _beside(path: Path) -> list[str]:
 
 def _load(path: Path) -> object:
     try:
+        if path.suffix in _DATA and os.path.isfile(path):
+            raise RecipeError(f"{path} holds data; name the recipe, a YAML file with a source that reads it.")
         return yaml_file.read(path)
     except OSError as error:
-        near = "" if os.path.exists(path) else meant(path.name, _beside(path))
+        near = "" if os.path.exists(path) else meant(path.name, _beside(path), similar=0.8)  # the ending is alike
         raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}){near}; check the path.") from error
     except YamlProblem as problem:
         raise RecipeError(f"The recipe {path} is not valid YAML: {problem}.") from problem

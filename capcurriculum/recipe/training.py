@@ -205,6 +205,16 @@ class RefreshSection(Section):
         return self
 
 
+def _dotted(keys: Any) -> Any:
+    nested = [key for key, value in keys.items() if isinstance(value, dict)] if isinstance(keys, dict) else []
+    if nested:
+        raise ValueError(f"{nested[0]} holds keys of its own; write each in one line with dots, {nested[0]}.KEY: VALUE")
+    return keys
+
+
+VerlKeys = Annotated[dict[str, VerlValue], BeforeValidator(_dotted)]
+
+
 class StageRun(Section):
     """One link of the chain: a set's rows, how they are taught, and what this run changes.
 
@@ -215,7 +225,7 @@ class StageRun(Section):
     stage: FolderName
     method: Method = "grpo"
     knobs: KnobChanges = KnobChanges()
-    verl: dict[str, VerlValue] = Field(default_factory=dict)
+    verl: VerlKeys = Field(default_factory=dict)
     select: Selection | None = None
 
 
@@ -290,7 +300,7 @@ class TrainingRecipe(Section):
     project: _Word = "capcurriculum"
     run_name: Annotated[str, matching(rf"|{_WORD}", _SAID)] = ""
     log_samples: NonNegativeInt = 0
-    verl: dict[str, VerlValue] = Field(default_factory=dict)
+    verl: VerlKeys = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _stages_once(self) -> "TrainingRecipe":
