@@ -24,7 +24,9 @@ def test_one_text_is_a_list_of_it() -> None:
         assert listed in text
         text = text.replace(listed, one, 1)
     made = recipe.parse(yaml.safe_load(text), "one")
-    assert made.perception and made.text and made.training
+    assert made.perception
+    assert made.text
+    assert made.training
     assert made.perception.probe.solvers == ("small",)
     assert made.text.all_sources[0].files == ("rows.jsonl",)
     assert [run.stage for run in made.training.stages] == ["text"]
@@ -46,5 +48,7 @@ def test_it_is_the_same_recipe() -> None:
 def test_a_text_that_may_stand_for_itself_stays_one() -> None:
     text = RECIPE.replace("answer: answer", "answer: answer, options: choices")
     made = recipe.parse(yaml.safe_load(text), "options")
-    assert made.text and made.text.all_sources[0].columns
-    assert made.text.all_sources[0].columns.options == "choices"
+    assert made.text
+    columns = made.text.all_sources[0].columns
+    assert columns
+    assert columns.options == "choices"
