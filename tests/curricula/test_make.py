@@ -342,10 +342,10 @@ def test_orders_of_the_recipe_are_found_by_name(run: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--order", "backwards"], "order: Input should be 'merged'"),
+        (["--order", "backwards"], "order: must be one of merged"),
         (["--order", "merged", "--stages", "4"], "There is no stage 4"),
         (["--order", "merged", "--stages", "perception"], "wants the stage perception"),
-        (["--order", "merged", "--balance", "skill"], "balance.batch: Input should be"),
+        (["--order", "merged", "--balance", "skill"], "balance.batch: must be"),
         (["--order", "interleaved", "--proportions", "text"], "proportions."),
     ],
 )

@@ -110,9 +110,9 @@ def test_answers_are_read_once_and_what_is_not_right_is_told(
         "'Z'",
         "quality is 9",
         "'yesterday'",
-        "form: Field required",
-        "extra: Extra",
-        "Invalid JSON",
+        "form is missing",
+        "extra: there is no such key",
+        "is no JSON",
     ):
         assert what in printed
     assert "\x1b" not in printed

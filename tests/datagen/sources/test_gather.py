@@ -164,7 +164,7 @@ COMMIT = "85a6dca0e2bdc6f0268ae519be8913f83a83cafd"
         ("visual", {"kind": "vlaa", "path": "x", "license": "mit"}, "keeps the licence of its own upstream"),
         ("text", {"kind": "reasoning_gym"}, "needs tasks"),
         ("text", {"kind": "reasoning_gym", "tasks": {"gcd": {}}, "path": "x"}, "makes its rows itself"),
-        ("text", {"kind": "nonsense"}, "Input should be 'docci', 'pixmo'"),
+        ("text", {"kind": "nonsense"}, "must be one of docci, pixmo"),
     ],
 )
 def test_a_source_that_makes_no_sense_is_one_sentence(
