@@ -362,7 +362,7 @@ def test_a_wrong_order_is_one_sentence(
 def test_an_unknown_order_names_those_there_are(run: Run) -> None:
     write(run, OrderSection(order="merged"))
     for name in ("diff", "../stages", ".."):
-        with pytest.raises(RunError, match=r"has no order .* \(it has merged\)"):
+        with pytest.raises(RunError, match=r"has no order .*; it has merged"):
             sets(run, name)
 
 
