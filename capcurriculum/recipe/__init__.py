@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import extends
-from capcurriculum.recipe.base import Section, named
+from capcurriculum.recipe.base import Section, matching
 from capcurriculum.recipe.curriculum import CurriculumSection
 from capcurriculum.recipe.filters import DEFAULT, AnyFilter, check_filters
 from capcurriculum.recipe.models import FREE, MODEL_NO_EFFECT, ModelSection, RaySection, undefined
@@ -73,7 +73,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 class Recipe(Section):
     """A whole build and training."""
 
-    name: Annotated[str, named(64)]
+    name: Annotated[str, matching(NAME, "at most 64 letters, digits, . _ and -, a letter or digit first")]
     seed: int = 0
     runs: str = "runs"
     models: dict[str, ModelSection]

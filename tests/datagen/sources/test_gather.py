@@ -154,7 +154,7 @@ COMMIT = "85a6dca0e2bdc6f0268ae519be8913f83a83cafd"
         (
             "text",
             {"kind": "docci", "path": "x"},
-            "text: a docci source does not feed such a stage; those that do are orz, problems",
+            "text: a docci source does not feed such a stage; those that do are orz, ",
         ),
         ("text", {"kind": "orz"}, "needs a path or a repo, and not both"),
         (
