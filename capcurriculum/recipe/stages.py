@@ -47,8 +47,8 @@ class TeacherSection(Section):
         for name, is_ in self.skills.items():
             if isinstance(is_, int) and name not in SKILLS:
                 raise ValueError(
-                    f"there is no skill {name!r}{meant(name, SKILLS)}; skills are {', '.join(SKILLS)}, each with a weight, "
-                    "or an own one with the words to ask about, as texture: 'what a surface is made of'"
+                    f"there is no skill {name!r}{meant(name, SKILLS)}; skills are {', '.join(SKILLS)}, each with a "
+                    "weight, or an own one with the words to ask about, as texture: 'what a surface is made of'"
                 )
         return self
 

@@ -29,6 +29,7 @@ _BOUNDS: Mapping[str, tuple[str, str]] = {
 
 def sentence(those: list[Fault], model: type[BaseModel]) -> str:
     """What is wrong at one place of a `model`; several faults are of the types that it could be of."""
+    those = [one for one in those if not _kind(one.error["type"])][:1] or those  # the branch that it is of
     if len(those) > 1:
         kinds = dict.fromkeys(_kind(one.error["type"]) for one in those)
         return f"must be {_either([kind for kind in kinds if kind])}{_not(those[0])}"
