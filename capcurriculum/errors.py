@@ -4,18 +4,6 @@ Each carries one clear sentence that says what to mend. The command line prints 
 so a user never sees a traceback for something they can put right.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-
-
-def faults(error: ValidationError, whole: str = "") -> str:
-    """What pydantic refused, as `key.inner: message; ...`; `whole` names a fault that is at no key."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in error.errors())
-
 
 class CapCurriculumError(Exception):
     """A failure the user can mend; its text is a whole sentence with the mend in it."""

@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from capcurriculum import __version__, journal, locks, prompts, recipe, unforeseen
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.files import checked_json, json_file
 from capcurriculum.locks import Chosen, Share
@@ -201,9 +202,18 @@ def existing(path: Path) -> Run:
     """
     _refuse_odd(path)
     if not os.path.isfile(path / "recipe.yaml"):
-        raise RunError(f"There is no run at {path}: it has no recipe.yaml; name a folder such as runs/demo.")
+        near = meant(path.name, names(path.parent))
+        raise RunError(f"There is no run at {path}{near}: it has no recipe.yaml; name a folder such as runs/demo.")
     unforeseen.remember(path)
     return Run(path)
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the runs in a folder."""
+    try:
+        return sorted(one.name for one in folder.iterdir() if (one / "recipe.yaml").is_file())
+    except OSError:
+        return []
 
 
 def _refuse_odd(path: Path) -> None:
@@ -327,11 +337,15 @@ def named(path_or_name: str, runs: str = "runs") -> Run:
     """
     path = Path(path_or_name)
     if os.path.isfile(path) and path.suffix in (".yaml", ".yml"):
-        return existing(recipe.load(path).run_dir)
+        folder = recipe.load(path).run_dir
+        if not os.path.isfile(folder / "recipe.yaml"):
+            raise RunError(f"There is no run at {folder} yet; `capcurriculum build {path_or_name}` makes it.")
+        return existing(folder)
     below = Path(runs) / path_or_name
     # A folder of that name that holds no run, such as one of pictures, hides no run.
-    here = os.path.isdir(path) and (os.path.isfile(path / "recipe.yaml") or not os.path.isfile(below / "recipe.yaml"))
-    return existing(path if here else below)
+    if os.path.isfile(below / "recipe.yaml") and not os.path.isfile(path / "recipe.yaml"):
+        return existing(below)
+    return existing(path if os.path.isdir(path) or (len(path.parts) > 1 and not os.path.isdir(below)) else below)
 
 
 def with_recipe(path_or_name: str) -> tuple[Run, Recipe]:

@@ -44,7 +44,7 @@ def build(
     Raises:
         CapCurriculumError: a source, a model or the run cannot be used; everything finished so far stays.
     """
-    _check_headers(recipe, ray)
+    _check_variables(recipe, ray)
     with writing(recipe, share) as run, cluster.joined(ray):
         run.event("build started")
         start = time.monotonic()
@@ -98,8 +98,8 @@ def _flow(at: Setting, alive: pl.LazyFrame | None = None) -> None:
     flow(at, Admission(known, ids, admits or (lambda _: False)))
 
 
-def _check_headers(recipe: Recipe, ray: str | None) -> None:
-    """Check that the variables of the models' headers are set; a cluster's workers check their own."""
+def _check_variables(recipe: Recipe, ray: str | None) -> None:
+    """Check that the variables of the models' keys and headers are set; a cluster's workers check their own."""
     names = set() if ray not in (None, cluster.LOCAL) else set(recipe.asked)
     for section in recipe.filters:
         names |= section.named if isinstance(section, AuditFilterSection) else set()

@@ -6,11 +6,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from capcurriculum import run
-from capcurriculum.errors import RecipeError, faults
+from capcurriculum.did_you_mean import meant
+from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
 from capcurriculum.rows import Stage
+from capcurriculum.validation import faults
 from curricula import make
 
 
@@ -54,9 +56,9 @@ def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:
             raise RecipeError(f"The recipe defines the order {order}; leave out {', '.join(given)}.")
         return known[order]
     try:
-        return OrderSection.model_validate({"order": order} | given)
+        return OrderSection.model_validate(section := {"order": order} | given)
     except ValidationError as error:
-        raise RecipeError(f"The order is not right: {faults(error, 'order')}.") from error
+        raise RecipeError(f"The order is not right: {faults(error, OrderSection, section)}.") from error
 
 
 def _stages(words: str, wanted: Recipe) -> list[str]:
@@ -64,5 +66,6 @@ def _stages(words: str, wanted: Recipe) -> list[str]:
     names = {str(number): name for number, name in enumerate((*map(str, Stage), *wanted.capabilities), 1)}
     stages = [names.get(word, word) for word in words.split("-")]
     if unknown := [stage for stage in stages if stage not in wanted.taught]:
-        raise RecipeError(f"There is no stage {unknown[0]}; --stages takes some of {', '.join(wanted.taught)}.")
+        known = f"{meant(unknown[0], wanted.taught)}; --stages takes some of {', '.join(wanted.taught)}"
+        raise RecipeError(f"There is no stage {unknown[0]}{known}.")
     return stages

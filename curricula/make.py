@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RunError
 from capcurriculum.files import checksums
 from capcurriculum.files.unfinished import exchange, removed_if_it_fails
@@ -60,7 +61,8 @@ def sets(run: Run, order: str = "") -> list[tuple[str, Path]]:
         return stages  # of a build from before there was an order.json
     there = [path.name for path in order_file.folders(run)[1:] if order_file.read(path)]
     raise RunError(
-        f"The run {run.path} has no order {order or 'of its stages'} (it has {', '.join(there) or 'none'}); "
+        f"The run {run.path} has no order {order or 'of its stages'}{meant(order, there)}; it has "
+        f"{', '.join(there) or 'none'}, and "
         f"`capcurriculum curriculum {run.path} --order ...` makes one."
     )
 

@@ -11,7 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import EvaluationError
+from capcurriculum.recipe.models import DEFAULT_KEY
 from evaluation import kits
 from evaluation.serving.relay import Relay, Upstream, new_token, relaying
 from evaluation.suites import Judge, Suite
@@ -44,8 +46,9 @@ def resolve(name: str, suite: Suite) -> NamedJudge | None:
         return NamedJudge(wanted.removeprefix(_BEDROCK), Judge(bedrock=wanted.removeprefix(_BEDROCK)))
     model, at, url = wanted.partition("@")
     if not at:
-        known = ", ".join((*suite.judges, EXACT))
-        raise EvaluationError(f"There is no judge {wanted!r}: name {known}, MODEL@URL, or bedrock:ID.")
+        known = (*suite.judges, EXACT)
+        near = meant(wanted, known)
+        raise EvaluationError(f"There is no judge {wanted!r}{near}: name {', '.join(known)}, MODEL@URL, or bedrock:ID.")
     try:
         return NamedJudge(model, Judge(model=model, base_url=url))
     except ValueError as error:
@@ -68,6 +71,8 @@ def sitting(named: NamedJudge, kit: kits.Kit, folder: Path) -> Iterator[Relay]:
             upstream = Upstream(url, token, model=judge.bedrock, timeout_seconds=_SECONDS)
         else:
             key = os.environ.get(judge.api_key_env, "")
+            if not key and judge.api_key_env != DEFAULT_KEY:
+                raise EvaluationError(f"the variable that api_key_env of the judge {named.name} names is not set")
             upstream = Upstream(judge.base_url.rstrip("/"), key, model=judge.model, timeout_seconds=_SECONDS)
         relay = stack.enter_context(relaying(upstream, folder / "judge.jsonl"))
         # Sent directly, since the journal may hold a reply from a time when the judge was up.

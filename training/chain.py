@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import TrainerError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.training import TrainingRecipe
@@ -117,10 +118,15 @@ def ready(
 
 
 def with_backbone(recipe: Recipe, name: str | None) -> Recipe:
-    """The recipe with another backbone and that backbone's model, in a training whose name includes the backbone's."""
+    """The recipe with another backbone and that backbone's model, in a training whose name includes the backbone's.
+
+    Raises:
+        RecipeError: there is no such backbone.
+    """
     before = recipe.training or TrainingRecipe()
     if name is None or (recipe.training and name == before.backbone):
         return recipe
+    backbone(name)
     folder = f"{before.name}-{name}" if before.name else name
     changed = before.model_dump(exclude_unset=True) | {"backbone": name, "name": folder, "model": ""}
     return recipe.model_copy(update={"training": TrainingRecipe.model_validate(changed)})
@@ -151,7 +157,9 @@ def _wanted(links: Links, stage: str | None) -> list[int]:
         return list(range(len(links.stages)))
     names = [one.stage for one in links.stages]
     if stage not in names:
-        raise TrainerError(f"This training has no stage {stage}; its stages are {', '.join(names)}.")
+        raise TrainerError(
+            f"This training has no stage {stage}{meant(stage, names)}; its stages are {', '.join(names)}."
+        )
     number = names.index(stage)
     if left := [one.stage for one in links.stages[:number] if one.state != State.DONE]:
         raise TrainerError(f"Stage {stage} follows {left[-1]}, which is not done; train that first.")

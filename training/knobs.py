@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from capcurriculum.errors import RecipeError, faults
+from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.curriculum import STAGED, Kind
-from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe
+from capcurriculum.recipe.training import KnobChanges, StageRun, TrainingRecipe, checked_backbone
+from capcurriculum.validation import faults
 
 #: The backbone's layer for sets that mix stages.
 MIXED = "merged"
@@ -111,15 +112,16 @@ def backbone(name: str) -> Backbone:
     Raises:
         RecipeError: there is no backbone of that name, or its file is not valid.
     """
-    folder = files("training") / "backbones"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")))
-        raise RecipeError(f"There is no backbone {name!r}; training.backbone must be one of: {known}.")
     try:
-        return Backbone.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        checked_backbone(name)
+    except ValueError as error:
+        raise RecipeError(f"T{str(error)[1:]}.") from error
+    path = files("training") / "backbones" / f"{name}.yaml"
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return Backbone.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"The backbone file {path} is not right: {faults(error)}.") from error
+        raise RecipeError(f"The backbone file {path} is not right: {faults(error, Backbone, data)}.") from error
 
 
 def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
@@ -138,7 +140,7 @@ def resolve(recipe: TrainingRecipe, run: StageRun) -> Knobs:
     try:
         knobs = Knobs.model_validate(merged)
     except ValidationError as error:
-        raise RecipeError(f"The knobs of stage {run.stage} are not settled: {faults(error)}.") from error
+        raise RecipeError(f"The knobs of stage {run.stage} are not settled: {faults(error, Knobs, merged)}.") from error
     gpus = (recipe.gpus or base.gpus) * recipe.nodes
     _check_sequence_parallel(knobs, run, gpus, recipe.device or base.device)
     _check_divisions(knobs, run, gpus)

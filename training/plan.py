@@ -19,6 +19,7 @@ from capcurriculum.errors import TrainerError
 from capcurriculum.files import checked_json, json_file
 from capcurriculum.rows import digest
 from capcurriculum.tables import write_atomically
+from capcurriculum.validation import reason
 
 VERSION = 1
 
@@ -166,8 +167,9 @@ def load(path: Path) -> list[StagePlan]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise TrainerError(f"{path} is damaged ({reason}); move it away to begin the training anew.") from error
+        raise TrainerError(
+            f"{path} is damaged ({reason(error)[:200]}); move it away to begin the training anew."
+        ) from error
 
 
 def save(path: Path, name: str, stages: Sequence[StagePlan]) -> None:

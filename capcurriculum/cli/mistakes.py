@@ -1,12 +1,12 @@
 """What the command line says of words that it cannot take: one sentence with what was probably meant."""
 
-import difflib
 from collections.abc import Sequence
 
 from cyclopts import CycloptsError, exceptions
 from cyclopts.argument import Argument
 
 from capcurriculum.cli.app import PROGRAM, verbs
+from capcurriculum.did_you_mean import meant
 
 
 def sentence(error: CycloptsError) -> str:
@@ -16,12 +16,12 @@ def sentence(error: CycloptsError) -> str:
     match error:
         case exceptions.UnknownCommandError(unused_tokens=[word, *_]):
             kind = "option" if word.startswith("-") else "verb"
-            text = f"{called} has no {kind} {word!r}{_meant(word, verbs(*chain))}"
+            text = f"{called} has no {kind} {word!r}{meant(word, verbs(*chain))}"
         case exceptions.UnknownOptionError():
             word = error.token.keyword or error.token.value
             typed = next((one for one in error.root_input_tokens or () if one.startswith(word)), word)
             names = [name for argument in error.argument_collection for name in argument.names]
-            text = f"{called} has no option {typed}{_meant(word, names)}"
+            text = f"{called} has no option {typed}{meant(word, names)}"
         case exceptions.UnusedCliTokensError(unused_tokens=[word, *_]):
             text = f"{word!r} is one argument too many"
         case exceptions.ConsumeMultipleError(argument=argument) if argument and error.max_allowed is not None:
@@ -38,7 +38,7 @@ def sentence(error: CycloptsError) -> str:
 
 def _unfit(value: str, argument: Argument) -> str:
     if choices := argument.get_choices():
-        return f"{value!r} is none of {', '.join(choices)}{_meant(value, choices)}"
+        return f"{value!r} is none of {', '.join(choices)}{meant(value, choices)}"
     return f"{value!r} is not yes or no"
 
 
@@ -47,8 +47,3 @@ def no_verb(words: Sequence[str]) -> str:
     called = " ".join((PROGRAM, *words))
     known = ", ".join(verbs(*words))
     return f"{called} needs one of {known}; see `{called} --help`." if known else ""
-
-
-def _meant(word: str, known: Sequence[str]) -> str:
-    names = [name for name in known if word and name.startswith(word)] or difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {names[0]}?)" if names else ""

@@ -1,15 +1,20 @@
 """The verbs under `review`: people check a sample of a run's questions, and what they say becomes verdicts."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
 from capcurriculum.cli.app import DATA, app, verb
 from capcurriculum.cli.options import Names, Real, RunName, Stages, Whole, opt
-from capcurriculum.errors import ReviewError
+from capcurriculum.errors import ReviewError, RunError
 from capcurriculum.render.terminal import console, say
+
+if TYPE_CHECKING:
+    from capcurriculum.recipe import Recipe
+    from capcurriculum.run import Run
 
 review = App("review", "Have people review a sample of a run's questions, and judge by what they say.", group=DATA)
 app.command(review)
@@ -100,6 +105,7 @@ def pull(run: RunName, /) -> None:
         for line in argilla.pull(opened, wanted, connection.connect(), Display()).lines():
             say(line)
         command.finish(opened, wanted)
+        _say_next(run, opened, wanted)
 
 
 @verb("status demo", of=review)
@@ -133,3 +139,20 @@ def read_answers(
         for path in file:
             say(*read.read(opened, wanted, path, person).lines(path))
         command.finish(opened, wanted)
+        _say_next(run, opened, wanted)
+
+
+def _say_next(named: str, opened: "Run", wanted: "Recipe") -> None:
+    """Say which command comes next: the files of stages follow reviews with the next build."""
+    from capcurriculum.ledger import query
+    from curricula.make import outdated
+
+    called = shlex.quote(named)
+    try:
+        follow = bool(query.stage_paths(opened)) and not outdated(opened, wanted)
+    except RunError:  # of a run that is not built to its end; the build says what it lacks
+        follow = False
+    if not follow:
+        say(f"Next, `capcurriculum build {called}` writes the stage files as these reviews say.")
+    else:
+        say(f"The stage files are as these reviews say; `capcurriculum funnel {called}` counts their rows.")

@@ -79,17 +79,22 @@ def query(
     run: RunName,
     sql: Annotated[str, opt("A statement of DuckDB over the run's tables", allow_leading_hyphen=True)], /, *,
     csv: Annotated[bool, opt("Print CSV instead of a table")] = False,
+    json: Annotated[bool, opt("Print JSON, an object for each row")] = False,
 ) -> None:  # fmt: skip
-    """Run one SQL statement over the tables of a run."""
+    """Run one SQL statement over the tables of a run; a table wider than the terminal is shown row by row."""
     from capcurriculum.ledger import user_query
-    from capcurriculum.render.table import grid
+    from capcurriculum.render import records
     from capcurriculum.run import named
 
+    if csv and json:
+        raise RunError("--csv and --json are two forms of the same rows; give one of them.")
     columns, rows = user_query.answer(named(run), sql)
     if csv:
         terminal.rows_as_csv(columns, rows)
+    elif json:
+        records.print_json(columns, rows)
     else:
-        terminal.console().print(grid(columns, rows))
+        records.show(columns, rows)
 
 
 @verb("report demo --out demo.html", RUNS)
@@ -97,6 +102,7 @@ def report(
     run: RunName, /, *,
     out: Annotated[Path | None, opt("The HTML file (default: report.html in the run folder)")] = None,
     rows: Annotated[Positive | None, opt("Show at most this many rows (default: 20000)")] = None,
+    browse: Annotated[bool, opt("Open the page in a browser", name="--open")] = False,
 ) -> None:  # fmt: skip
     """Write one HTML page on a run: its numbers, and every question with what became of it."""
     from capcurriculum.render.progress import Display
@@ -107,6 +113,18 @@ def report(
     _note_foreign(run)
     path = write.report(found, out, Display(), rows or write.ROWS)
     terminal.say(f"The report is {path}; open it with any browser.")
+    if browse and not _browser(path):
+        terminal.say("note: There is no browser here that could be started; open the file with one.", error=True)
+
+
+def _browser(path: Path) -> bool:
+    """Open a file in the user's browser; whether there is one."""
+    import webbrowser
+
+    try:
+        return webbrowser.open(path.absolute().as_uri())
+    except webbrowser.Error:
+        return False
 
 
 def _note_foreign(name: str) -> None:

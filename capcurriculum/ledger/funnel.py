@@ -4,12 +4,13 @@ Both are queries over the ledger alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from capcurriculum.ledger.verdicts import counting, current, everything
 from capcurriculum.reasons import NOT_JUDGED, UNDECIDED, Reason
+from capcurriculum.recipe.review import HUMAN
 from capcurriculum.run import Run
 
 #: Steps before the recipe's filters, in the order of the build; others that no recipe lists come last, by their names.
@@ -20,7 +21,8 @@ STEPS = ("source", "download", "teacher")
 class FunnelLine:
     """How many rows of a stage one filter met, kept, and dropped for which reasons.
 
-    `labelled` are reasons of rows that are kept with one.
+    `labelled` are reasons of rows that are kept with one. Of the rows that reach the people who review, `unreviewed`
+    have no review yet; they are among those met and kept.
     """
 
     stage: str
@@ -29,6 +31,7 @@ class FunnelLine:
     kept: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     labelled: Mapping[str, int] = field(default_factory=dict)
+    unreviewed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,20 @@ def lines(run: Run, verdicts: pl.LazyFrame | None = None) -> list[FunnelLine]:
             line.dropped if keep else {**line.dropped, **more},
             {**line.labelled, **more} if keep else line.labelled,
         )
+    for stage, count in _unreviewed(met).items():
+        line = found[stage, HUMAN]
+        found[stage, HUMAN] = replace(line, met=line.met + count, kept=line.kept + count, unreviewed=count)
     place = placing(run.recipe().taught)
     return sorted(found.values(), key=lambda line: place(line.stage))
+
+
+def _unreviewed(met: pl.LazyFrame) -> dict[str, int]:
+    """For each stage of which rows were reviewed, how many that its last filter keeps were not."""
+    people = met.filter(pl.col("filter").cast(pl.String) == HUMAN)
+    listed = met.join(people, on=["stage", "question_id"], how="anti").filter("counted")
+    listed = listed.join(people.select("stage").unique(), on="stage", how="semi")
+    last = listed.filter("keep", pl.col("place") == pl.col("place").max().over("stage"))
+    return {str(stage): count for stage, count in last.group_by("stage").agg(pl.len()).collect().iter_rows()}
 
 
 def catches(run: Run) -> list[CatchLine]:

@@ -158,7 +158,9 @@ def _line(sums: Mapping[str, Any], spent: Mapping[tuple[str, str], Spend], recip
     stage, step, known = sums["stage"], sums["step"], sums["model"]
     # The spend of all teachers is one.
     of = spent[step, known] if known else next(one for (name, _), one in spent.items() if name == step)
-    model = recipe_model(recipe, step, known or recipe.captioned[stage].teacher.model)
+    teaching = recipe.captioned.get(stage)  # none in a recipe without the stage
+    asked = known or (teaching.teacher.model if teaching else "")
+    model = recipe_model(recipe, step, asked)
     replies, tokens_in, tokens_out = (sums[name] for name in _TOKENS)
     share = tokens_out / of.tokens_out if of.tokens_out else replies / of.replies
     paid = money(model, tokens_in, tokens_out)
@@ -172,7 +174,7 @@ def _line(sums: Mapping[str, Any], spent: Mapping[tuple[str, str], Spend], recip
             tokens_out=tokens_out,
             seconds=of.engine_seconds * share,
             money=paid,
-            unpriced=() if paid is not None else (known or recipe.captioned[stage].teacher.model,),
+            unpriced=() if paid is not None else (asked or step,),
         ),
     )
 

@@ -24,11 +24,13 @@ from capcurriculum.run import Run
 def funnel_table(lines: Sequence[FunnelLine]) -> Table:
     """Stage by stage, what each filter met, kept and dropped and why, and what it kept with a label."""
     numbers = ("rows", "kept", "share")
-    columns, labels = ("stage", "filter", *numbers, "dropped because"), any(line.labelled for line in lines)
+    columns = ("stage", "filter", *numbers, "dropped because")
+    labels = any(line.labelled or line.unreviewed for line in lines)
     rows = []
     for line in lines:
         row = (line.stage, line.filter, line.met, line.kept, f"{line.kept / line.met:.1%}", _most(line.dropped))
-        rows.append((*row, _most(line.labelled)) if labels else row)
+        unreviewed = {"not_reviewed": line.unreviewed} if line.unreviewed else {}
+        rows.append((*row, _most({**line.labelled, **unreviewed})) if labels else row)
     return grid((*columns, "kept, but labelled") if labels else columns, rows, numbers)
 
 

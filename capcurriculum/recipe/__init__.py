@@ -13,12 +13,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from capcurriculum.errors import RecipeError, faults
+from capcurriculum.did_you_mean import meant
+from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import extends
-from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.base import Section, matching
 from capcurriculum.recipe.curriculum import CurriculumSection
 from capcurriculum.recipe.filters import DEFAULT, AnyFilter, check_filters
-from capcurriculum.recipe.models import FREE, MODEL_NO_EFFECT, ModelSection, RaySection
+from capcurriculum.recipe.models import FREE, MODEL_NO_EFFECT, ModelSection, RaySection, undefined
 from capcurriculum.recipe.publish import EvaluationSection, PublishSection
 from capcurriculum.recipe.review import ReviewSection
 from capcurriculum.recipe.rollouts import RolloutSection
@@ -26,6 +27,7 @@ from capcurriculum.recipe.sources import SOURCE_NO_EFFECT, StageSources, check_s
 from capcurriculum.recipe.stages import Capability, PerceptionSection, ProblemSection, StageName
 from capcurriculum.recipe.training import TrainingRecipe
 from capcurriculum.rows import Stage
+from capcurriculum.validation import faults
 
 #: Dotted keys (`*`: any one name) that a resumed run may change: they say where and how fast, not what.
 NO_EFFECT: tuple[str, ...] = (
@@ -60,7 +62,7 @@ class SplitSection(Section):
     @model_validator(mode="after")
     def _train_left(self) -> "SplitSection":
         if self.val + self.test >= 1:
-            raise ValueError("val + test must leave a share for train")
+            raise ValueError(f"val + test is {self.val + self.test:g}; it must be below 1 to leave rows for train")
         return self
 
 
@@ -71,7 +73,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 class Recipe(Section):
     """A whole build and training."""
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, matching(NAME, "at most 64 letters, digits, . _ and -, a letter or digit first")]
     seed: int = 0
     runs: str = "runs"
     models: dict[str, ModelSection]
@@ -98,9 +100,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _sources_fit(self) -> "Recipe":
         if not self.stages:
-            raise ValueError("at least one of perception, text, visual, capabilities is needed")
+            raise ValueError("there is no stage; add perception, text, visual or capabilities, each with its source")
         for stage, section in self.stages.items():
-            check_stage(stage, self.kind(stage), section)
+            check_stage(self.place(stage), self.kind(stage), section)
         return self
 
     @model_validator(mode="after")
@@ -113,8 +115,11 @@ class Recipe(Section):
             named["training"] = [run.stage for run in self.training.stages]
         for who, stages in named.items():
             if unknown := [stage for stage in stages if stage not in {*Stage, *self.capabilities}]:
-                known = ", ".join((*Stage, *self.capabilities))
-                raise ValueError(f"{who} names the stage {unknown[0]}, and there is none; stages are {known}")
+                known = (*map(str, Stage), *self.capabilities)
+                raise ValueError(
+                    f"{who} names the stage {unknown[0]}, and there is none{meant(unknown[0], known)}; stages are "
+                    f"{', '.join(known)}"
+                )
         if self.curriculum.stages and sorted(self.curriculum.stages) != sorted(self.stages):
             raise ValueError(f"curriculum.stages must name each stage of the recipe once: {', '.join(self.stages)}")
         return self
@@ -150,6 +155,10 @@ class Recipe(Section):
         """The built-in stage that a stage is made in the way of; its own, if it is one."""
         return Stage(self.capabilities[stage].kind if stage in self.capabilities else stage)
 
+    def place(self, stage: str) -> str:
+        """The dotted key of a stage's section."""
+        return f"capabilities.{stage}" if stage in self.capabilities else stage
+
     @property
     def asked(self) -> frozenset[str]:
         """The models that write, probe and roll out."""
@@ -159,9 +168,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _models_defined(self) -> "Recipe":
-        missing = sorted((self.asked | set(self.ray.models)) - set(self.models))
-        if missing:
-            raise ValueError(f"models has no entry for {', '.join(missing)}")
+        wanted: dict[str, Iterable[str]] = {"rollouts.model": [self.rollouts.model], "ray.models": self.ray.models}
+        for stage, section in self.captioned.items():
+            wanted[f"{self.place(stage)}.teacher.model"] = [section.teacher.model]
+            wanted[f"{self.place(stage)}.probe.solvers"] = section.probe.solvers
+        if missing := [text for place, names in wanted.items() for text in undefined(place, names, self.models)]:
+            raise ValueError("; ".join(missing))
         return self
 
     @model_validator(mode="after")
@@ -183,11 +195,14 @@ def load(path: Path) -> Recipe:
 def parse(data: object, name: str) -> Recipe:
     """Check an already loaded recipe; `name` is what the error calls it."""
     if not isinstance(data, dict):
-        raise RecipeError(f"The recipe {name} must be a mapping of keys, and it is a {type(data).__name__}.")
+        kind = "is empty" if data is None else f"is a {'list' if isinstance(data, list) else 'single value'}"
+        raise RecipeError(
+            f"The recipe {name} {kind}, and must be a mapping of keys such as `name: demo`; docs/recipes.md has all."
+        )
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"The recipe {name} is not right: {faults(error, 'recipe')}.") from error
+        raise RecipeError(f"The recipe {name} is not right: {faults(error, Recipe, data)}.") from error
 
 
 def dump(recipe: Recipe) -> str:

@@ -13,10 +13,6 @@ from capcurriculum.rows import LETTERS, SCHEMA, Arm, digest
 ARMS: Mapping[str, Arm] = {"image_and_caption": Arm.BOTH, "image": Arm.IMAGE, "caption": Arm.CAPTION}
 
 
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
 def _named(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
@@ -46,7 +42,7 @@ class AuditSection(Section):
     options rotated by v, so that no preference for a letter decides.
     """
 
-    models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
     mode: Literal["judge", "answer", "describe"] = "judge"
     sees: Literal["image_and_caption", "image", "caption"] = "image_and_caption"
     votes: Annotated[int, Field(ge=1, le=64)] = 3

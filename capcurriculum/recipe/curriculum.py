@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.base import Section, named
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Stage, digest
 
@@ -44,7 +44,7 @@ class OrderSection(Section):
     """
 
     order: Kind
-    name: Annotated[str, Field(pattern=_NAME)] | None = None
+    name: Annotated[str, named(80)] | None = None
     stages: tuple[StageName, ...] = ()
     reverse: bool = False
     by: By = "stage"
@@ -99,5 +99,5 @@ class CurriculumSection(Section):
         names = [order.folder for order in self.orders]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"each order needs a name of its own; {', '.join(twice)} is there twice")
+            raise ValueError(f"each order needs a name of its own; {', '.join(twice)} is there twice; name one of them")
         return self

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe import own_prompts, yaml_file
 from capcurriculum.recipe.yaml_file import YamlProblem
@@ -17,6 +18,7 @@ from capcurriculum.recipe.yaml_file import YamlProblem
 _KEY = "extends"
 #: Files that extend one another, the first among them.
 MOST_FILES = 16
+_DATA = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow"})
 
 
 def read(path: Path) -> object:
@@ -68,10 +70,21 @@ def _base(path: Path, named: object) -> Path:
     return base
 
 
+def _beside(path: Path) -> list[str]:
+    """The names of the YAML files in the folder of a path."""
+    try:
+        return sorted(one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml"))
+    except OSError:
+        return []
+
+
 def _load(path: Path) -> object:
     try:
+        if path.suffix in _DATA and os.path.isfile(path):
+            raise RecipeError(f"{path} holds data; name the recipe, a YAML file with a source that reads it.")
         return yaml_file.read(path)
     except OSError as error:
-        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
+        near = "" if os.path.exists(path) else meant(path.name, _beside(path), similar=0.8)  # the ending is alike
+        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}){near}; check the path.") from error
     except YamlProblem as problem:
         raise RecipeError(f"The recipe {path} is not valid YAML: {problem}.") from problem

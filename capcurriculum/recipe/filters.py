@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny, ValidationError
-from pydantic_core import InitErrorDetails, PydanticKnownError
+from pydantic_core import InitErrorDetails
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.recipe.filter_section import FilterSection, RecipeView
 
 #: Name -> module and class.
@@ -32,6 +33,7 @@ CLASSES: Mapping[str, str] = {
     "duplicates": "filters.corpus.duplicates.filter:DuplicatesSection",
     "contamination": "filters.corpus.contamination:ContaminationSection",
 }
+_EXAMPLE = "{name: perception, action: label}"
 #: What a recipe without a list has: rows that can be asked at all, the paper's rule, what ordering needs, the band.
 DEFAULT = ("readable", "wellformed", "perception", "rollouts", "difficulty")
 
@@ -39,24 +41,21 @@ DEFAULT = ("readable", "wellformed", "perception", "rollouts", "difficulty")
 def section(value: object) -> FilterSection:
     """An entry of the list as a filter: from its name, from a mapping, or a filter itself.
 
-    Faults are those of a tagged union, which pydantic could only check with every class imported.
-
     Raises:
-        PydanticKnownError: no filter is named, or one that is not registered.
+        ValueError: no filter is named, or one that is not registered.
         ValidationError: its parameters are wrong; the location of each fault begins with the filter's name.
     """
     if isinstance(value, FilterSection):
         return value
     value = {"name": value} if isinstance(value, str) else value
     if not isinstance(value, dict):
-        raise PydanticKnownError("model_attributes_type")
+        raise ValueError(f"must be a filter's name, or a mapping such as {_EXAMPLE}")
     if "name" not in value:
-        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'name'"})
+        raise ValueError(f"a filter with options has its name among them, such as {_EXAMPLE}")
     name = value["name"]
     if not isinstance(name, str) or name not in CLASSES:
-        expected = ", ".join(map(repr, CLASSES))
-        context = {"discriminator": "'name'", "tag": str(name), "expected_tags": expected}
-        raise PydanticKnownError("union_tag_invalid", context)
+        word = str(name)[:60]
+        raise ValueError(f"there is no filter {word!r}{meant(word, CLASSES)}; filters are {', '.join(CLASSES)}")
     module, _, kind = CLASSES[name].partition(":")
     try:
         found: FilterSection = getattr(import_module(module), kind).model_validate(value)
@@ -80,7 +79,7 @@ def check_filters(recipe: RecipeView) -> None:
     """
     counts = Counter((section.name, stage) for section in recipe.filters for stage in section.stages)
     if twice := [f"{name} ({stage})" for (name, stage), count in counts.items() if count > 1]:
-        raise ValueError(f"filters names {', '.join(twice)} more than once")
+        raise ValueError(f"filters names {', '.join(twice)} more than once; leave one out")
     for section in recipe.filters:
         section.check(recipe)
     bounded = recipe.rollouts.above is not None or recipe.rollouts.below is not None

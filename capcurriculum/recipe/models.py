@@ -1,5 +1,6 @@
 """The `models` and `ray` sections of a recipe: how a model is run and sampled, how many workers run it, its prices."""
 
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -11,7 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from capcurriculum.recipe.base import Section
+from capcurriculum.did_you_mean import meant
+from capcurriculum.recipe.base import Section, matching
 from capcurriculum.recipe.requests import ExtraBody, TemplateArguments
 from capcurriculum.rows import Sampling
 from capcurriculum.trust import endpoint_urls
@@ -49,6 +51,7 @@ FREE: tuple[str, ...] = ("chat_template_kwargs", "extra_body")
 REPLY_BYTES = 16_000_000
 #: The variable that holds an endpoint's key unless the recipe names another.
 DEFAULT_KEY = "OPENAI_API_KEY"
+Effort = Annotated[str, matching(r"[A-Za-z][A-Za-z0-9_-]{0,31}", "a word such as low, medium or high")]
 _REQUEST_ONLY = ("max_completion_tokens", "extra_body", "headers")
 
 
@@ -123,7 +126,7 @@ class ModelSection(Section):
     max_pixels: PositiveInt | None = None
     pixel_multiple: PositiveInt = 32
     chat_template_kwargs: TemplateArguments = {}
-    reasoning_effort: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")] | None = None
+    reasoning_effort: Effort | None = None
     max_completion_tokens: int | bool | None = None
     extra_body: ExtraBody = {}
     headers: Headers = {}
@@ -183,6 +186,16 @@ class ModelSection(Section):
         """The most tokens of a reply for which a sampling says `max_tokens`."""
         own = self.max_completion_tokens
         return max_tokens if own is None or own is True else own
+
+
+def undefined(place: str, names: Iterable[str], models: Collection[str]) -> list[str]:
+    """A sentence for each of `names`, which stand at `place`, that is no entry of `models`."""
+    known = f"it has {', '.join(models)}" if models else "it is empty"
+    return [
+        f"{place} names {name!r}, and models has no such entry{meant(name, models)}; {known}"
+        for name in names
+        if name not in models
+    ]
 
 
 class RayWorkers(Section):

@@ -8,11 +8,11 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.base import Section, named
 
 #: What the Hub allows in the names of users and repos, apart from what `usable` looks at.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
-Name = Annotated[str, Field(pattern=_NAME)]
+Name = Annotated[str, named(96)]
 
 
 def usable(name: str) -> bool:

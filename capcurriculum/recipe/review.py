@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.base import Section, named
 from capcurriculum.rows import SCHEMA, digest
 
 #: The filter under whose name people's verdicts stand in the ledger.
 HUMAN = "human"
 #: Keys that change what reviewers see or how they are named, and no verdict.
 _SHOWN = frozenset({"caption", "annotators", "workspace"})
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
 class ReviewSection(Section):
@@ -39,12 +38,12 @@ class ReviewSection(Section):
     least_quality: Annotated[float, Field(ge=1, le=5)] | None = None
     caption: Literal["hidden", "shown", "left_out"] = "hidden"
     annotators: Literal["pseudonyms", "names"] = "pseudonyms"
-    workspace: Annotated[str, Field(pattern=_NAME)] = "capcurriculum"
+    workspace: Annotated[str, named(64, "_-")] = "capcurriculum"
 
     @model_validator(mode="after")
     def _keys_fit_the_rule(self) -> Self:
         if self.rule != "weighted" and (self.weights or self.agree != 0.5):
-            raise ValueError("weights and agree have a meaning only with rule: weighted")
+            raise ValueError("weights and agree have a meaning only with rule: weighted; add that, or leave them out")
         return self
 
     def params(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class RolloutSection(Section):
     @model_validator(mode="after")
     def _bounds_make_sense(self) -> "RolloutSection":
         if self.above is not None and self.below is not None and self.above >= self.below:
-            raise ValueError("above must be smaller than below")
+            raise ValueError(f"above is {self.above} and below {self.below}; above must be the smaller one")
         if self.interval is not None and self.stop != "dropped":
-            raise ValueError("interval has a meaning only with stop: dropped")
+            raise ValueError("interval has a meaning only with stop: dropped; add that, or leave interval out")
         return self

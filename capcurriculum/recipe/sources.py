@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capcurriculum.grading.kinds import Kind as AnswerKind
 from capcurriculum.recipe.base import Section
@@ -197,7 +197,7 @@ class SourceSection(Section):
     repo: str = ""
     revision: str = ""
     config: str = ""
-    files: Annotated[tuple[str, ...], BeforeValidator(lambda said: (said,) if isinstance(said, str) else said)] = ()
+    files: tuple[str, ...] = ()
     images: str = ""
     columns: Columns | None = None
     splits: tuple[str, ...] = ()
@@ -222,7 +222,7 @@ class SourceSection(Section):
         own = frozenset().union(*(kind.own for kind in KINDS.values()))
         foreign = sorted(key for key in own - KINDS[self.kind].own if getattr(self, key) != _default(key))
         if foreign:
-            raise ValueError(f"a {self.kind} source has no {', '.join(foreign)}")
+            raise ValueError(f"a {self.kind} source has no {', '.join(foreign)}; leave that out, or change its kind")
         if self.kind == "reasoning_gym" and not self.tasks:
             raise ValueError("a reasoning_gym source needs tasks, for example {gcd: {items: 500}}")
         if self.kind == "captions" and self.columns is None:
@@ -277,8 +277,10 @@ class StageSources(Section):
 
     @model_validator(mode="after")
     def _one_or_several(self) -> "StageSources":
-        if (self.source is None) == (not self.sources):
-            raise ValueError("give either source (one) or sources (a list)")
+        if self.source is not None and self.sources:
+            raise ValueError("both source and sources are given; put all into sources, which is a list")
+        if self.source is None and not self.sources:
+            raise ValueError("source is missing; add `source: {kind: …}`, or several as a list in `sources`")
         return self
 
     @property
@@ -296,7 +298,7 @@ def check_stage(stage: str, kind: Stage, section: StageSources) -> None:
     for source in section.all_sources:
         if kind not in KINDS[source.kind].stages:
             fitting = ", ".join(name for name in get_args(KindName) if kind in KINDS[name].stages)
-            raise ValueError(f"a {source.kind} source does not feed the {stage} stage; those that do are {fitting}")
+            raise ValueError(f"{stage}: a {source.kind} source does not feed such a stage; those that do are {fitting}")
 
 
 def _is_commit(revision: str) -> bool:

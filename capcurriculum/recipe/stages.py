@@ -8,16 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.prompts import SKILLS, own
-from capcurriculum.recipe.base import Section
+from capcurriculum.recipe.base import Section, matching
 from capcurriculum.recipe.models import SamplingSection
 from capcurriculum.recipe.sources import StageSources
 
 #: A name is a folder, a word of `--stages 2-1-3` and a part of dotted keys.
-StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+StageName = Annotated[str, matching(r"[a-z][a-z0-9_]{0,39}", "at most 40 small letters, digits and _, a letter first")]
 
 
-SkillWords = Annotated[str, Field(min_length=1, max_length=400, pattern=r"^[^\n\r]*$")]
+SkillWords = Annotated[str, matching(r"[^\n\r]{1,400}", "the words of the skill, one line of at most 400 characters")]
 
 
 class TeacherSection(Section):
@@ -41,12 +42,14 @@ class TeacherSection(Section):
 
     @model_validator(mode="after")
     def _skills_known(self) -> "TeacherSection":
-        unknown = sorted(name for name, is_ in self.skills.items() if isinstance(is_, int) and name not in SKILLS)
-        if unknown or not self.skills:
-            raise ValueError(
-                f"skills must be some of {', '.join(SKILLS)} with a weight, or an own one with the words to ask about, "
-                f"as texture: 'what a surface is made of'; not {', '.join(unknown) or 'none'}"
-            )
+        if not self.skills:
+            raise ValueError(f"skills is empty; name some of {', '.join(SKILLS)}")
+        for name, is_ in self.skills.items():
+            if isinstance(is_, int) and name not in SKILLS:
+                raise ValueError(
+                    f"there is no skill {name!r}{meant(name, SKILLS)}; skills are {', '.join(SKILLS)}, each with a "
+                    "weight, or an own one with the words to ask about, as texture: 'what a surface is made of'"
+                )
         return self
 
     @property

@@ -5,6 +5,8 @@ in one order, later wins. This module is pydantic only, so reading a recipe neve
 """
 
 import re
+from functools import cache
+from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from capcurriculum.recipe.base import Section
+from capcurriculum.did_you_mean import meant
+from capcurriculum.recipe.base import Section, matching, named
 from capcurriculum.recipe.curriculum import OrderSection
 
 #: Trackers that verl writes to beside its console and the file that is read here.
@@ -31,9 +34,11 @@ Method = Literal["grpo", "sft"]
 Schedule = Literal["constant", "cosine"]
 #: Linear layers of a language model by the last part of their names, as every model here that can be trained has them.
 LoraModule = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:-]{0,63}$"
+_WORD = r"[A-Za-z0-9_][A-Za-z0-9_.,:-]{0,63}"
+_SAID = "at most 64 letters, digits, _ . , : and -, a letter, digit or _ first"
+_Word = Annotated[str, matching(_WORD, _SAID)]
 #: A name that is a folder below the run's.
-FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+FolderName = Annotated[str, named(80)]
 
 
 def _compiles(pattern: str) -> str:
@@ -44,6 +49,25 @@ def _compiles(pattern: str) -> str:
     if "${" in pattern:
         raise ValueError(f"{pattern!r} holds ${{, which the trainer's configuration takes for a reference")
     return pattern
+
+
+@cache
+def backbones() -> tuple[str, ...]:
+    """The names of the backbones, by the files of `training/backbones`."""
+    there = (files("training") / "backbones").iterdir()
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in there if file.name.endswith(".yaml")))
+
+
+def checked_backbone(name: str) -> str:
+    """Return the name of a backbone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if name not in backbones():
+        near = meant(name.rpartition("/")[2], backbones())
+        raise ValueError(f"there is no backbone {name[:80]!r}{near}; backbones are {', '.join(backbones())}")
+    return name
 
 
 class PreflightSection(Section):
@@ -150,12 +174,12 @@ class KnobChanges(Section):
 class SlurmSection(Section):
     """What `train --sbatch` asks Slurm for; `time` is as Slurm writes it, for example `1-12:00:00`."""
 
-    partition: Annotated[str, Field(pattern=_WORD)] | None = None
-    account: Annotated[str, Field(pattern=_WORD)] | None = None
-    qos: Annotated[str, Field(pattern=_WORD)] | None = None
-    time: Annotated[str, Field(pattern=r"^[0-9][0-9:-]{0,19}$")] | None = None
+    partition: _Word | None = None
+    account: _Word | None = None
+    qos: _Word | None = None
+    time: Annotated[str, matching(r"[0-9][0-9:-]{0,19}", "a time as Slurm writes it, such as 1-12:00:00")] | None = None
     cpus: PositiveInt | None = None
-    memory: Annotated[str, Field(pattern=r"^[0-9]{1,9}[KMGT]?$")] | None = None
+    memory: Annotated[str, matching(r"[0-9]{1,9}[KMGT]?", "a number with K, M, G or T, such as 64G")] | None = None
 
 
 class RefreshSection(Section):
@@ -177,8 +201,18 @@ class RefreshSection(Section):
     @model_validator(mode="after")
     def _band_is_open(self) -> "RefreshSection":
         if self.above >= self.below:
-            raise ValueError("above must be smaller than below")
+            raise ValueError(f"above is {self.above} and below {self.below}; above must be the smaller one")
         return self
+
+
+def _dotted(keys: Any) -> Any:
+    nested = [key for key, value in keys.items() if isinstance(value, dict)] if isinstance(keys, dict) else []
+    if nested:
+        raise ValueError(f"{nested[0]} holds keys of its own; write each in one line with dots, {nested[0]}.KEY: VALUE")
+    return keys
+
+
+VerlKeys = Annotated[dict[str, VerlValue], BeforeValidator(_dotted)]
 
 
 class StageRun(Section):
@@ -191,7 +225,7 @@ class StageRun(Section):
     stage: FolderName
     method: Method = "grpo"
     knobs: KnobChanges = KnobChanges()
-    verl: dict[str, VerlValue] = Field(default_factory=dict)
+    verl: VerlKeys = Field(default_factory=dict)
     select: Selection | None = None
 
 
@@ -235,15 +269,19 @@ class TrainingRecipe(Section):
     `ray://host:port`; more than one node needs it.
     """
 
-    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$")] = ""
-    backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "micro"
+    name: Annotated[str, named(80, empty=True)] = ""
+    backbone: Annotated[str, AfterValidator(checked_backbone)] = "micro"
     as_in: Literal["paper", "scripts"] = "paper"
     model: str = ""
     device: Literal["cpu", "cuda"] | None = None
     gpus: PositiveInt | None = None
     nodes: PositiveInt = 1
-    python: Annotated[str, Field(pattern=r"^$|^(/|~/)[^\x00\n]*/python[0-9.]*$")] = ""
-    ray: Annotated[str, Field(pattern=r"^$|^auto$|^(ray://)?[A-Za-z0-9_.-]+:[0-9]{1,5}$")] = ""
+    python: Annotated[
+        str, matching(r"|(/|~/)[^\x00\n]*/python[0-9.]*", "the full path of a Python, such as /opt/verl/bin/python")
+    ] = ""
+    ray: Annotated[
+        str, matching(r"|auto|(ray://)?[A-Za-z0-9_.-]+:[0-9]{1,5}", "auto, host:port or ray://host:port")
+    ] = ""
     slurm: SlurmSection = SlurmSection()
     seed: int = 42
     order: FolderName | OrderSection | None = None
@@ -259,15 +297,15 @@ class TrainingRecipe(Section):
     keep_trainer_state: bool = False
     canary: bool = True
     logger: tuple[Tracker, ...] = ()
-    project: Annotated[str, Field(pattern=_WORD)] = "capcurriculum"
-    run_name: Annotated[str, Field(pattern=rf"^$|{_WORD}")] = ""
+    project: _Word = "capcurriculum"
+    run_name: Annotated[str, matching(rf"|{_WORD}", _SAID)] = ""
     log_samples: NonNegativeInt = 0
-    verl: dict[str, VerlValue] = Field(default_factory=dict)
+    verl: VerlKeys = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _stages_once(self) -> "TrainingRecipe":
         names = [run.stage for run in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"each stage may be trained once; {', '.join(twice)} is listed twice")
+            raise ValueError(f"each stage may be trained once; {', '.join(twice)} is listed twice; leave one out")
         return self

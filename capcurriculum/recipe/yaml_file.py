@@ -24,6 +24,20 @@ MOST_DEPTH = 32
 #: Characters of a number or a date: enough for any that a program can hold.
 MOST_DIGITS = 40
 _LARGEST = 2**63
+#: Words of the parser -> what mends their usual cause.
+_MENDS = {
+    "cannot start any token": "put a text that begins with @, ` or % in quotes",
+    "mapping values are not allowed": "indent the line as its neighbours, or put a text with a colon in quotes",
+    "unexpected ':'": "write a blank behind the colon, or put a text with a colon in quotes",
+    "did not find expected key": "indent the line as its neighbours, and close every bracket before it",
+    "did not find expected ',' or": "close the bracket, and put a text with a colon or a bracket in quotes",
+    "did not find expected '-'": "begin each entry of a list with a dash, indented alike",
+    "could not find expected ':'": "write a colon and a blank behind each key",
+    "scanning a quoted scalar": "close the quote",
+    "undefined alias": "put a text that begins with * in quotes",
+    "expected a single document": "leave out the `---` between the two",
+    "unhashable key": "a key is one word; put a text that begins with { or [ in quotes",
+}
 _NUMBERS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp"))
 _TEXT = "tag:yaml.org,2002:str"
 
@@ -63,6 +77,8 @@ def parsed(text: str) -> object:
         return _Loader(text).get_single_data()
     except YamlProblem:
         raise
+    except yaml.MarkedYAMLError as error:
+        raise YamlProblem(_refused(error, text)) from error
     except yaml.YAMLError as error:
         raise YamlProblem(" ".join(str(error).split())) from error
     except ValueError as error:  # of what only looks like a date
@@ -127,6 +143,21 @@ def _check_tag(event: Any, node: Any) -> None:
         raise _problem("tags such as !!int and !!binary are not known here; leave them out", event)
     if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
         raise _problem("it holds a number or a date that is too long; put it in quotes if it is a text", event)
+
+
+def _refused(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What the parser says, where that is, and what mends the usual causes."""
+    at, begun = error.problem_mark, error.context_mark
+    said = " ".join(filter(None, (error.problem, error.context and f"({error.context}"))) + ")" * bool(error.context)
+    if begun:
+        said = f"{said[:-1]} that begins in line {begun.line + 1})"
+    lines = text.splitlines()
+    line = lines[at.line] if at and at.line < len(lines) else ""
+    hint = next((mend for words, mend in _MENDS.items() if words in said), "")
+    if at and line[: at.column + 1].strip(" ") == "\t":
+        hint = "a tab stands where blanks indent; write blanks"
+    where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
+    return f"{where}{said}{'; ' * bool(hint)}{hint}"
 
 
 def _problem(what: str, at: Any) -> YamlProblem:

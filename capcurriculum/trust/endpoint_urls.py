@@ -28,6 +28,8 @@ def checked(url: str) -> str:
         raise ValueError("must hold no user name or password; put the key where api_key_env says")
     if "?" in url or "#" in url:
         raise ValueError("must hold no ? and no #, behind which secrets stand; put the key where api_key_env says")
+    if (added := re.search(r"/(chat/)?completions/?$", url)) and _URL.fullmatch(url):
+        raise ValueError(f"ends in {added[0]}, which is added to each request; leave that out")
     if not _URL.fullmatch(url) or not _host(url) or not _port(url):
         raise ValueError(
             "an address is http or https, a host and a path of plain letters, for example http://127.0.0.1:8000/v1"

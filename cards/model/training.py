@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from capcurriculum.errors import TrainerError
 from capcurriculum.files import json_file
 from capcurriculum.run import Run
+from capcurriculum.validation import reason
 from training.on_verl.freeze import VARIABLE
 from training.supervise import curves, metrics
 
@@ -118,7 +119,7 @@ def _done(plan: Path, stage: str) -> tuple[Stage, ...]:
     try:
         stages = [Stage.model_validate(one) for one in json_file.read(plan)["stages"]]
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise TrainerError(f"{plan} is damaged ({' '.join(str(error).split())[:160]}); restore it.") from error
+        raise TrainerError(f"{plan} is damaged ({reason(error)[:160]}); restore it.") from error
     found = [one for one in stages if one.state == "done"]
     if not stage:
         return tuple(found)
@@ -140,4 +141,4 @@ def _frame(folder: Path, stages: Sequence[Stage]) -> pl.DataFrame:
         known = metrics.load(path).cast({"stage": pl.String, "step": pl.Int64})
         return known.filter(pl.col("stage").is_in([one.stage for one in stages]))
     except pl.exceptions.PolarsError as error:
-        raise TrainerError(f"{path} is damaged ({' '.join(str(error).split())[:160]}); move it away.") from error
+        raise TrainerError(f"{path} is damaged ({reason(error)[:160]}); move it away.") from error

@@ -33,7 +33,9 @@ def funnel(stage: str, lines: Sequence[FunnelLine]) -> Markup:
         y = number * _ROW
         middle = y + _ROW / 2
         parts.append(_text(_LABEL - 10, middle, line.filter, "name end"))
-        parts.append(_rect(_LABEL, y + 7, line.kept * scale, _BAR, "kept", f"{line.filter} kept {line.kept:,}"))
+        unreviewed = f", {line.unreviewed:,} of them not reviewed" if line.unreviewed else ""
+        title = f"{line.filter} kept {line.kept:,}{unreviewed}"
+        parts.append(_rect(_LABEL, y + 7, line.kept * scale, _BAR, "kept", title))
         x = _LABEL + line.kept * scale
         for reason, count in sorted(line.dropped.items(), key=lambda item: (-item[1], item[0])):
             where = link(stage=stage, filter=line.filter, reason=reason, funnel="1")

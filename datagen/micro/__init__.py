@@ -6,6 +6,7 @@
 
 from pathlib import Path
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import EngineError
 from capcurriculum.torchvision_shim import ensure_torchvision
 
@@ -27,7 +28,8 @@ def checkpoint(name: str) -> Path:
         EngineError: there is no checkpoint of that name.
     """
     if name not in CHECKPOINTS:
-        raise EngineError(f"There is no checkpoint named {name!r}; the checkpoints are: {', '.join(CHECKPOINTS)}.")
+        known = f"{meant(name, CHECKPOINTS)}; the checkpoints are: {', '.join(CHECKPOINTS)}"
+        raise EngineError(f"There is no checkpoint named {name!r}{known}.")
     return Path(__file__).with_name("checkpoints") / name
 
 

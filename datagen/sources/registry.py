@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from capcurriculum.errors import SourceError
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.rows import CaptionedImage, Question, Stage, Verdict
 from datagen.sources import captioned, hub, questions
@@ -65,6 +66,11 @@ def folder(section: SourceSection) -> Path:
     Raises:
         SourceError: it is not there, or the Hub does not give it.
     """
+    if section.kind == "problems" and section.columns is None and Path(section.path).is_file():
+        raise SourceError(
+            f"The problems source {section.path} is a file; name its columns, for example columns: {{problem: problem, "
+            "answer: answer}, or give the folder of a problems.jsonl as path."
+        )
     needed = PATTERNS.get(section.kind)
     if needed or section.path:
         return hub.folder(section, needed(section) if needed else ())

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from capcurriculum import consent, locks, recipe
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RecipeError, ReviewError, RunError
 from capcurriculum.recipe.models import ModelSection
 from capcurriculum.render.progress import Display
 from capcurriculum.render.table import say, show, wide
 from capcurriculum.rows import Sampling
+from capcurriculum.validation import faults
 from datagen.engines.openai import headers
 from evaluation.errors import analysis, asking, report, server, votes
 from evaluation.errors.analysis import Judged
@@ -92,16 +94,19 @@ def _model(name: str, judging: "Judging", model: Measured) -> Judge:
         raise RunError(f"More than {_ROTATIONS} votes need a --temperature above 0; the others would be copies.")
     if given := _ENDPOINT.fullmatch(name):
         called, url = given.groups()
+        about = {"engine": "openai", "model": called, "base_urls": [url]}
         try:
-            return Judge(called, ModelSection(engine="openai", model=called, base_urls=(url,)), sampling)
+            return Judge(called, ModelSection.model_validate(about), sampling)
         except ValidationError as error:
-            raise RecipeError(f"{called} cannot be asked: {error.errors()[0]['msg']}.") from error
+            raise RecipeError(f"{called} cannot be asked: {faults(error, ModelSection, about)}.") from error
     path = _recipe(judging, model)
     wanted = recipe.load(path) if path else None
     models = wanted.models if wanted else {}
     if wanted is None or name not in models:
         known = ", ".join(sorted(models)) or "none"
-        raise RecipeError(f"There is no model {name} in the recipe (it has {known}); name one, or MODEL@URL.")
+        raise RecipeError(
+            f"There is no model {name} in the recipe{meant(name, models)}; it has {known}. Name one, or MODEL@URL."
+        )
     consent.check(str(path), consent.of_recipe(wanted), {consent.MODELS}, allow=judging.allow)
     return Judge(name, models[name], sampling)
 

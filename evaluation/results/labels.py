@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import RunError
 from evaluation.results import results
 from evaluation.results.results import Score, State
@@ -99,7 +100,7 @@ def _one(name: str, within: Path | None) -> Measured:
 def _labelled(labels: Mapping[str, Measured], label: str, place: str) -> Measured:
     if label not in labels:
         known = ", ".join(labels) or "none; run `capcurriculum evaluate` first"
-        raise RunError(f"{place} has no results of a model {label}; its models are: {known}.")
+        raise RunError(f"{place} has no results of a model {label}{meant(label, labels)}; its models are: {known}.")
     return labels[label]
 
 

@@ -16,12 +16,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from capcurriculum import consent
 from capcurriculum import run as runs
 from capcurriculum.consent import Wish
-from capcurriculum.errors import EvaluationError, RunError, faults
+from capcurriculum.did_you_mean import meant
+from capcurriculum.errors import EvaluationError, RunError
 from capcurriculum.recipe import yaml_file
 from capcurriculum.recipe.models import DEFAULT_KEY
 from capcurriculum.recipe.yaml_file import YamlProblem
 from capcurriculum.trust import endpoint_urls
 from capcurriculum.trust.headers import KeyVariable
+from capcurriculum.validation import faults
 from curricula import make
 from evaluation.benchmarks import stage_files
 
@@ -123,7 +125,7 @@ def _parsed(data: Any, name: str, folder: Path | None = None) -> Suite:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise EvaluationError(f"The suite {name} is invalid: {faults(error, 'suite')}; correct it.") from error
+        raise EvaluationError(f"The suite {name} is invalid: {faults(error, Suite, data)}; correct it.") from error
     if folder is None:
         return suite
     placed = [e.model_copy(update={"file": (folder / e.file).absolute()}) if e.file else e for e in suite.benchmarks]
@@ -135,8 +137,8 @@ def _of_run(name: str) -> Suite:
         run = runs.named(name)
     except RunError as error:
         raise EvaluationError(
-            f"There is no suite {name!r}: name {' or '.join(BUILT_IN)}, a suite's YAML file, a TSV or Parquet file, or "
-            "a run whose test rows are asked."
+            f"There is no suite {name!r}{meant(name, (*BUILT_IN, *runs.names(Path('runs'))))}: name "
+            f"{' or '.join(BUILT_IN)}, a suite's YAML file, a TSV or Parquet file, or a run whose test rows are asked."
         ) from error
     make.check_belongs(run, runs.recipe_of(name), run.stages)
     found = stage_files.test_files(run)

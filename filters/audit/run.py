@@ -14,7 +14,8 @@ import polars as pl
 from pydantic import ValidationError
 from rich.console import Console
 
-from capcurriculum.errors import RecipeError, RunError, faults
+from capcurriculum.did_you_mean import meant
+from capcurriculum.errors import RecipeError, RunError
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
@@ -23,6 +24,7 @@ from capcurriculum.render.terminal import visible
 from capcurriculum.rows import LETTERS, Answer, Purpose
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
+from capcurriculum.validation import faults
 from datagen.auditor import Opinion, audit, votes_in
 from datagen.sources import gather
 from filters import pipeline
@@ -73,15 +75,15 @@ def auditor(
         raise RecipeError(f"Name the auditor with --model; the recipe's models are {names}.")
     if missing := sorted({*keys["models"], reader or keys["models"][0]} - set(recipe.models)):
         raise RecipeError(
-            f"The recipe has no model {', '.join(missing)} (it has {names}); add it under models, which does not "
-            "change the run, and name the recipe file instead of the run."
+            f"The recipe has no model {missing[0]}{meant(missing[0], recipe.models)}; it has {names}. Or add it under "
+            "models, which does not change the run, and name the recipe file instead of the run."
         )
     if keys.get("votes", 0) > (1 if describes else len(LETTERS)) and not keys.get("sampling", {}).get("temperature"):
         keys["sampling"] = keys.get("sampling", {}) | {"temperature": 0.7}
     try:
         return AuditSection.model_validate(keys)
     except ValidationError as error:
-        raise RecipeError(f"The auditors cannot be asked so: {faults(error, 'auditor')}.") from error
+        raise RecipeError(f"The auditors cannot be asked so: {faults(error, AuditSection, keys)}.") from error
 
 
 def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: int, display: Display) -> Report:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.auditor import AuditFilterSection
 from capcurriculum.recipe.filter_section import RecipeView, check_captioned
+from capcurriculum.recipe.models import undefined
 from capcurriculum.recipe.stages import StageName
 from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen.auditor import Opinion, votes_in
@@ -55,8 +56,8 @@ class AuditorSection(AuditFilterSection, Rule):
     def check(self, recipe: RecipeView) -> None:
         """Raise ValueError if a stage is not made from captions, or an auditor is not in the recipe's models."""
         check_captioned(self, recipe, "checks questions made from captions")
-        if missing := sorted(self.named - set(recipe.models)):
-            raise ValueError(f"the filter auditor names {', '.join(missing)}, and models has no such entry")
+        if missing := undefined("the filter auditor", sorted(self.named), recipe.models):
+            raise ValueError("; ".join(missing))
 
     def judging(self, at: Setting) -> Judge:
         """`judge`, in any setting."""

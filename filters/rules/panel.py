@@ -105,7 +105,10 @@ class ProbeRule(Rule):
         check_captioned(self, recipe, "reads the probe, which asks questions made from captions")
         for stage, probe in self._probes(recipe):
             if missing := [arm for arm in self.arms_read if arm not in probe.arms]:
-                raise ValueError(f"the filter {self.name} needs {' and '.join(missing)} in {stage}.probe.arms")
+                raise ValueError(
+                    f"the filter {self.name} needs {' and '.join(missing)} in {stage}.probe.arms; add it there, or "
+                    "leave the filter out"
+                )
             self.check_probe(stage, probe)
 
     def check_probe(self, stage: str, probe: ProbeSection) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from capcurriculum import __version__, prompts, recipe
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import HubError, RecipeError
 from capcurriculum.files.unfinished import exchange
 from capcurriculum.recipe import Recipe, yaml_file
@@ -83,7 +84,7 @@ def put(folder: Path, repos: Sequence[PublishedRepo], wanted: Sequence[str]) -> 
             )
     there = {one.name: (repo, one) for repo in repos for one in repo.published.sets}
     if missing := sorted(set(wanted) - set(there)):
-        raise HubError(f"There is no set {', '.join(missing)}; there are {', '.join(there)}.")
+        raise HubError(f"There is no set {', '.join(missing)}{meant(missing[0], there)}; there are {', '.join(there)}.")
     described = {str(one.get("name")): one for one in first.about["sets"]}
     chosen = [name for name in described if name in there and (not wanted or name in wanted)]
     order = first.published.order

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import HubError
 from capcurriculum.files import json_file
+from capcurriculum.validation import reason
 from curricula import order_file
 from curricula.split import SPLITS
 from curricula.stage_rows import features
@@ -97,8 +98,8 @@ def read(snapshot: Snapshot) -> PublishedRepo:
         if not isinstance(sets, list) or not all(isinstance(one, dict) for one in (*sets, tables)):
             raise ValueError("its sets are no list")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        reason = scrubbed(error)
-        raise HubError(f"The order.json of {snapshot.repo_id} is not one of this program ({reason}).") from error
+        why = scrubbed(reason(error))
+        raise HubError(f"The order.json of {snapshot.repo_id} is not one of this program ({why}).") from error
     if wrong := [name for name in published.files if not safe(name) or not _SHARD.fullmatch(name.rpartition("/")[2])]:
         raise HubError(f"{snapshot.repo_id} names a shard {wrong[0][:80]!r}, which is none of a split; not used.")
     if published.format > FORMAT:

@@ -57,15 +57,15 @@ def publish(folder: Path, wanted: Wanted, display: Display, patience: Patience |
 
 def _published(folder: Path, place: Path, wanted: Wanted, display: Display, patience: Patience | None) -> StagedModel:
     files = checkpoint.check(folder)
+    hub = None if wanted.dry_run else client.writer(patience or Patience(note=display.note))
     staged = stage(folder, files, wanted.repo_id, place)
     size = sum(path.stat().st_size for path in staged.folder.rglob("*") if path.is_file())
     display.note(
         f"{wanted.repo_id} {'would hold' if wanted.dry_run else 'gets'} {len(files)} files, {size / 1e6:.1f} MB."
     )
-    if wanted.dry_run:
+    if hub is None:
         display.note(f"Nothing was sent. The folder {staged.folder} is what the repo would hold.")
         return staged
-    hub = client.writer(patience or Patience(note=display.note))
     hub.namespace(wanted.repo_id.partition("/")[0])
     target = Target(wanted.repo_id, kind="model")
     check = partial(_check_ours, target=target, overwrite=wanted.overwrite)

@@ -18,6 +18,7 @@ from capcurriculum.errors import ReviewError
 from capcurriculum.recipe import Recipe
 from capcurriculum.rows import Question, Review
 from capcurriculum.run import Run
+from capcurriculum.validation import faults
 from filters import evidence
 from filters.human import form
 from filters.human.form import FormAnswers, State, version
@@ -153,9 +154,7 @@ def _lines(path: Path, found: Imported) -> Iterator[tuple[int, _Line]]:
             try:
                 yield number, _Line.model_validate_json(line)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"]) or "line"
-                found.problem(f"{where}: {first['msg']}", number)
+                found.problem(faults(error, _Line, line), number)
 
 
 def _review(

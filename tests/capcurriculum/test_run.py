@@ -139,11 +139,11 @@ def test_ids_name_content() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"nmae": "x"}, "nmae: Extra inputs are not permitted"),
-        ({"name": "../escape"}, "name: String should match pattern"),
-        ({"models": {}}, "models has no entry for one, policy, teacher, two"),
-        ({"split": {"val": 0.6, "test": 0.5}}, "must leave a share for train"),
-        ({"rollouts": {"model": "policy", "k": 0}}, "rollouts.k: Input should be greater than 0"),
+        ({"nmae": "x"}, "nmae: there is no such key (did you mean name?)"),
+        ({"name": "../escape"}, "name: must be at most 64 letters, digits"),
+        ({"models": {}}, "perception.teacher.model names 'teacher', and models has no such entry; it is empty"),
+        ({"split": {"val": 0.6, "test": 0.5}}, "split: val + test is 1.1; it must be below 1"),
+        ({"rollouts": {"model": "policy", "k": 0}}, "rollouts.k: must be above 0, not 0"),
         ({"text": {"source": {"kind": "problems"}}}, "needs a path"),
     ],
 )

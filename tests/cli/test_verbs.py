@@ -1,5 +1,6 @@
 """The command line: verbs, sentences, exit codes, and what the questions to a run print."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,23 @@ def test_the_life_of_a_line_that_never_became_a_row_is_its_verdict(built: Run) -
 def test_a_query_prints_csv_that_can_be_piped(built: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["query", "--csv", str(built.path), "select count(*) as n from captions"]) == 0
     assert capsys.readouterr().out.splitlines() == ["n", "6"]
+
+
+def test_a_query_prints_json(built: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["query", "--json", str(built.path), "select count(*) as n from captions"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 6}]
+    assert cli.main(["query", "--json", "--csv", str(built.path), "select 1"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_report_is_opened_in_a_browser_if_there_is_one(
+    built: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or len(opened) == 1)
+    out = tmp_path / "a page.html"
+    assert cli.main(["report", str(built.path), "--out", str(out), "--open"]) == 0
+    assert opened == [out.as_uri()]
+    assert "browser" not in capsys.readouterr().err
+    assert cli.main(["report", str(built.path), "--out", str(out), "--open"]) == 0
+    assert "no browser here that could be started; open the file" in capsys.readouterr().err

@@ -342,10 +342,10 @@ def test_orders_of_the_recipe_are_found_by_name(run: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--order", "backwards"], "order: Input should be 'merged'"),
+        (["--order", "backwards"], "order: must be one of merged"),
         (["--order", "merged", "--stages", "4"], "There is no stage 4"),
         (["--order", "merged", "--stages", "perception"], "wants the stage perception"),
-        (["--order", "merged", "--balance", "skill"], "balance.batch: Input should be"),
+        (["--order", "merged", "--balance", "skill"], "balance.batch: must be"),
         (["--order", "interleaved", "--proportions", "text"], "proportions."),
     ],
 )
@@ -362,7 +362,7 @@ def test_a_wrong_order_is_one_sentence(
 def test_an_unknown_order_names_those_there_are(run: Run) -> None:
     write(run, OrderSection(order="merged"))
     for name in ("diff", "../stages", ".."):
-        with pytest.raises(RunError, match=r"has no order .* \(it has merged\)"):
+        with pytest.raises(RunError, match=r"has no order .*; it has merged"):
             sets(run, name)
 
 

@@ -229,7 +229,7 @@ def test_stages_can_be_permuted_taken_singly_and_in_pairs() -> None:
         ({"order": "merged", "replay": 0.1}, "replay has a meaning only"),
         ({"order": "difficulty", "by": "skill"}, "by and proportions belong to"),
         ({"order": "capability", "stages": ["text", "text"]}, "may be named once"),
-        ({"order": "merged", "name": "../out"}, "pattern"),
+        ({"order": "merged", "name": "../out"}, "must be at most 80 letters"),
     ],
 )
 def test_what_makes_no_sense_is_refused(values: dict[str, Any], sentence: str) -> None:

@@ -175,12 +175,12 @@ def test_a_plan_counts_the_auditors_requests(world: World, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
-        ({"models": "nobody"}, "names nobody, and models has no such entry"),
+        ({"models": "nobody"}, "names 'nobody', and models has no such entry"),
         ({"models": "one", "votes": 5}, "more than 4 votes need a sampling.temperature"),
         ({"models": ["one", "one"]}, "names one of them twice"),
         ({"models": "one", "stages": ["text"]}, "made from captions"),
-        ({"models": []}, "at least 1 item"),
-        ({"models": "one", "rule": "kind"}, "Extra inputs"),
+        ({"models": []}, "at least one value"),
+        ({"models": "one", "rule": "kind"}, "rule: there is no such key"),
     ],
 )
 def test_a_section_that_cannot_be_is_refused(tmp_path: Path, section: dict[str, Any], sentence: str) -> None:

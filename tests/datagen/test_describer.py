@@ -222,8 +222,8 @@ def test_a_plan_counts_descriptions_and_readings(world: World, tmp_path: Path) -
         ({"sees": "image"}, "sees has no meaning with mode: describe"),
         ({"sampling": {}}, "several descriptions need a sampling.temperature above 0"),
         ({"mode": "judge", "reader": None, "ahead_at_most": 0.5}, "a judge names none"),
-        ({"reader": "nobody"}, "names nobody, and models has no such entry"),
-        ({"reader": {"model": "reader", "orders": 5}}, "less than or equal to 4"),
+        ({"reader": "nobody"}, "names 'nobody', and models has no such entry"),
+        ({"reader": {"model": "reader", "orders": 5}}, "must be at most 4"),
     ],
 )
 def test_a_section_that_cannot_be_is_refused(

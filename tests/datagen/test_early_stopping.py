@@ -94,7 +94,7 @@ def test_a_kept_row_may_stop_when_its_interval_is_narrow_enough() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"above": 0.5, "below": 0.5}, "above must be smaller than below"),
+        ({"above": 0.5, "below": 0.5}, "above must be the smaller one"),
         ({"interval": 0.2}, "only with stop: dropped"),
         ({"stop": "sometimes"}, "rollouts.stop"),
     ],

@@ -408,7 +408,7 @@ def test_judges_are_asked_as_the_recipe_says_and_none_while_a_header_is_missing(
     ("words", "said"),
     [
         ([], "name a judge with --judge first"),
-        (["--judge", "nobody"], "There is no model nobody in the recipe (it has none)"),
+        (["--judge", "nobody"], "There is no model nobody in the recipe; it has none"),
         (["--judge", "x@http://me:secret@127.0.0.1:9/v1"], "no user name or password"),
         (["--judge", "x@http://127.0.0.1:9/v1", "--votes", "9", "--temperature", "0"], "would be copies"),
         (["--benchmark", "other"], "no replies to other; there are to scenes"),

@@ -282,8 +282,8 @@ def test_the_suites_are_the_papers_by_names_that_exist() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("benchmarks: []", "at least 1 item"),
-        ("{name: a, benchmarks: [{name: b, clas: c}]}", "Extra inputs"),
+        ("benchmarks: []", "at least one value"),
+        ("{name: a, benchmarks: [{name: b, clas: c}]}", "did you mean class"),
         ("{name: a, benchmarks: [{name: b}], judges: {x: {model: m}}}", "a base_url and a model"),
         ("{name: a, benchmarks: [{name: b}], judges: {x: {model: m, base_url: 'http://u:p@h/v1'}}}", "no user name"),
         ("benchmarks: [", "is no YAML"),

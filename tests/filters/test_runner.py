@@ -369,7 +369,7 @@ def test_each_filters_own_catch_counts_pairs_and_what_it_alone_objects_to(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"filters": ["sharpness", "rollouts"]}, "does not match any of the expected tags: 'readable'"),
+        ({"filters": ["sharpness", "rollouts"]}, "there is no filter 'sharpness'; filters are readable"),
         ({"filters": ["leak", "leak", "rollouts", "difficulty"]}, r"names leak \(perception\) more than once"),
         ({"filters": ["perception"]}, "must list rollouts for perception"),
         ({"filters": [{"name": "rollouts", "stages": ["text"]}]}, "must list rollouts for perception"),

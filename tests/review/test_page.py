@@ -103,6 +103,7 @@ def test_answers_are_read_once_and_what_is_not_right_is_told(
     assert review(world, "import", str(file), "--annotator", "Ada") == 0
     printed = capsys.readouterr().out
     assert "3 new reviews" in printed
+    assert f"Next, `capcurriculum build {world.run.path}` writes the stage files as these reviews say." in printed
     assert "1 are about another version of their question; they are kept, and do not count" in printed
     assert "1 are about questions that this run does not have" in printed
     for what in (
@@ -110,9 +111,9 @@ def test_answers_are_read_once_and_what_is_not_right_is_told(
         "'Z'",
         "quality is 9",
         "'yesterday'",
-        "form: Field required",
-        "extra: Extra",
-        "Invalid JSON",
+        "form is missing",
+        "extra: there is no such key",
+        "is no JSON",
     ):
         assert what in printed
     assert "\x1b" not in printed

@@ -367,7 +367,7 @@ def test_what_cannot_be_refreshed_is_one_sentence(built: Path) -> None:
         (refused(built, refresh={"stages": ["visual"]}), RecipeError, "names visual, which is no stage of this train"),
         (refused(built, stages=told, refresh={"stages": ["perception"]}), RecipeError, "trained on captions, which ha"),
         (refused(built, refresh={"k": 1}), RecipeError, "training.refresh.k"),
-        (refused(built, refresh={"above": 0.5, "below": 0.5}), RecipeError, "above must be smaller than below"),
+        (refused(built, refresh={"above": 0.5, "below": 0.5}), RecipeError, "above must be the smaller one"),
         (refused(built, refresh={"order": "random"}), RecipeError, "training.refresh.order"),
         (lambda: command.for_easyr1(recipe(built), chains=True, dry_run=True), TrainerError, "leave out training.refr"),
     ):

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from capcurriculum.errors import EngineError
-from capcurriculum.recipe.models import ModelSection
+from capcurriculum.recipe.models import DEFAULT_KEY, ModelSection
 from capcurriculum.trust.headers import REFERENCE, template, variables
 
 HIDDEN = "[key]"
+#: Where no request goes without a key.
+_OPENAI = "https://api.openai.com/"
 _SENDABLE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -52,9 +54,28 @@ def resolve(section: ModelSection) -> Headers:
 
 
 def check(sections: Iterable[ModelSection]) -> None:
-    """Raise what `resolve` would, before anything is asked."""
+    """Check, before anything is asked, that the variables of the models' headers and keys are set.
+
+    Raises:
+        EngineError: one is not.
+    """
     for section in sections:
         resolve(section)
+        if section.engine == "openai":
+            _check_key(section)
+
+
+def _check_key(section: ModelSection) -> None:
+    """Most servers of one's own want no key, so the usual variable may be missing, but not for OpenAI itself."""
+    variable = section.api_key_env
+    needed = variable != DEFAULT_KEY or any(url.startswith(_OPENAI) for url in section.base_urls)
+    if needed and not os.environ.get(variable):
+        # A name in small letters may be the key itself, so it is not repeated.
+        which = f" {variable}" if variable.isupper() else ""
+        raise EngineError(
+            f"The environment variable{which} that api_key_env of the model {section.model} names is not set; set it "
+            "to the endpoint's key and run again, or leave api_key_env out if the endpoint wants none."
+        )
 
 
 class Redactor:

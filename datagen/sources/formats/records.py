@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import SourceError
 from capcurriculum.reasons import Reason
 from datagen.sources.formats import beside_images, columnar, csv_tables, encoding, json_documents, json_form
@@ -64,7 +65,7 @@ def require(needed: Iterable[str], rows: Sequence[Mapping[str, object]], where: 
     for column in needed:
         if rows and column and column not in found and column.split(".")[0] not in found:
             raise SourceError(
-                f"{where} has no column {column!r}; it has {', '.join(sorted(found)) or 'none'}. "
+                f"{where} has no column {column!r}{meant(column, found)}; it has {', '.join(sorted(found)) or 'none'}. "
                 "Check that the source's kind, or the recipe's columns, fit this data."
             )
 
@@ -256,6 +257,8 @@ def find_files(folder: Path, patterns: Sequence[str], what: str) -> list[Path]:
             raise SourceError(f"The pattern {pattern!r} leads out of {root}; name files below it.")
         found |= dict.fromkeys(matches)
     if not found:
-        there = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) if folder.is_dir() else "no such folder"
+        if not folder.is_dir():
+            raise SourceError(f"There is no folder {folder}; check path in the recipe ({what}).")
+        there = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
         raise SourceError(f"{folder} has no {' or '.join(patterns)} ({what}); it has: {there or 'nothing'}.")
     return list(found)

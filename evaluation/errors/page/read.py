@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capcurriculum.errors import ReviewError
 from capcurriculum.run import Run
+from capcurriculum.validation import faults
 from evaluation.errors import people
 from evaluation.errors.kinds import KINDS
 from evaluation.errors.people import MAX_COMMENT, HumanLabel, Imported
@@ -71,7 +72,8 @@ def _lines(path: Path, found: Imported) -> Iterator[tuple[_Line, str]]:
                 one = _Line.model_validate_json(line)
                 yield one, at(one.said_at)
             except (ValidationError, ValueError) as error:
-                found.problems[_why(error)] += 1
+                why = faults(error, _Line, line) if isinstance(error, ValidationError) else "the time is invalid"
+                found.problems[why] += 1
 
 
 def _claim(one: _Line) -> signing.Claim:
@@ -89,10 +91,3 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ReviewError(f"The answers {path} cannot be read ({reason}); check the path.") from error
-
-
-def _why(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc']) or 'line'}: {first['msg']}"
-    return "the time is invalid"

@@ -87,9 +87,18 @@ def test_stages_are_taught_as_written_unless_the_recipe_says_otherwise(tmp_path:
         ({"curriculum": {"stages": ["text", "sums"]}}, "must name each stage .*: perception, text, counting, sums"),
         ({"filters": ["rollouts", {"name": "blind", "stages": ["sums"]}]}, "those of sums are not"),
         ({"capabilities": {"text": {"kind": "text", "source": {"kind": "scenes"}}}}, "text is a stage of its own"),
-        ({"capabilities": {"a-b": {"kind": "text", "source": {"kind": "scenes"}}}}, "should match pattern"),
-        ({"capabilities": {"sums": {"kind": "text", "source": {"kind": "docci", "path": "x"}}}}, "not feed the sums"),
-        ({"capabilities": {"sums": {"kind": "sums", "source": {"kind": "scenes"}}}}, "'perception', 'text', 'visual'"),
+        (
+            {"capabilities": {"a-b": {"kind": "text", "source": {"kind": "scenes"}}}},
+            "a-b: must be at most 40",
+        ),
+        (
+            {"capabilities": {"sums": {"kind": "text", "source": {"kind": "docci", "path": "x"}}}},
+            "sums: a docci source does",
+        ),
+        (
+            {"capabilities": {"sums": {"kind": "sums", "source": {"kind": "scenes"}}}},
+            "perception, text, visual as its",
+        ),
         ({"filters": [{"name": "rollouts", "stages": ["perception", "text"]}]}, "must list rollouts for counting"),
     ],
 )

@@ -71,7 +71,7 @@ LOOP["again"] = LOOP
         ({"max_completion_tokens": 0}, "a whole number above 0, or true"),
         ({"max_completion_tokens": 1.0}, "a whole number above 0, or true"),
         ({"max_completion_tokens": "8000"}, "a whole number above 0, or true"),
-        ({"reasoning_effort": "very low"}, "should match pattern"),
+        ({"reasoning_effort": "very low"}, "must be a word such as low"),
         ({"headers": {"X Team": "TEAM"}}, "a header's name is letters, digits and -"),
         ({"headers": {"X-Team\n": "TEAM"}}, "a header's name is letters, digits and -"),
         ({"headers": {"": "TEAM"}}, "a header's name is letters, digits and -"),

@@ -128,5 +128,5 @@ def test_an_own_skill_has_words_and_a_known_one_a_weight(tmp_path: Path) -> None
     teacher = own_skill.captioned["perception"].teacher
     assert teacher.weights == {"gloss": 1, "count": 3}
     assert (teacher.words("gloss"), teacher.words("count")) == ("x", "how many there are")
-    with pytest.raises(RecipeError, match="not gloss"):
+    with pytest.raises(RecipeError, match="there is no skill 'gloss'"):
         recipe.load(_file(tmp_path, _data(tmp_path, "http://127.0.0.1:1/v1", skills={"gloss": 2})))

@@ -283,7 +283,7 @@ def test_what_workers_get_by_default_and_by_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="3 CPUs and 4 GPUs"):
         cluster.room(two_nodes[1:], RayWorkers(gpus=8, cpus=1))
     unknown = {"ray": {"models": {"nobody": {"workers": 1}}}}
-    with pytest.raises(recipe.RecipeError, match="no entry for nobody"):
+    with pytest.raises(recipe.RecipeError, match=r"ray\.models names 'nobody'"):
         worlds.recipe_over(tmp_path, "http://x/v1", **unknown)
 
 

@@ -151,7 +151,11 @@ COMMIT = "85a6dca0e2bdc6f0268ae519be8913f83a83cafd"
 @pytest.mark.parametrize(
     ("stage", "source", "sentence"),
     [
-        ("text", {"kind": "docci", "path": "x"}, "does not feed the text stage; those that do are orz, problems"),
+        (
+            "text",
+            {"kind": "docci", "path": "x"},
+            "text: a docci source does not feed such a stage; those that do are orz, ",
+        ),
         ("text", {"kind": "orz"}, "needs a path or a repo, and not both"),
         (
             "text",
@@ -164,7 +168,7 @@ COMMIT = "85a6dca0e2bdc6f0268ae519be8913f83a83cafd"
         ("visual", {"kind": "vlaa", "path": "x", "license": "mit"}, "keeps the licence of its own upstream"),
         ("text", {"kind": "reasoning_gym"}, "needs tasks"),
         ("text", {"kind": "reasoning_gym", "tasks": {"gcd": {}}, "path": "x"}, "makes its rows itself"),
-        ("text", {"kind": "nonsense"}, "Input should be 'docci', 'pixmo'"),
+        ("text", {"kind": "nonsense"}, "must be one of docci, pixmo"),
     ],
 )
 def test_a_source_that_makes_no_sense_is_one_sentence(
@@ -178,8 +182,8 @@ def test_a_source_that_makes_no_sense_is_one_sentence(
 def test_one_source_or_several_but_not_both_and_not_none(tmp_path: Path) -> None:
     small = worlds.recipe_over(tmp_path, "http://127.0.0.1:9/v1").model_dump()
     one = {"kind": "orz", "path": "x"}
-    for text in ({}, {"source": one, "sources": [one]}):
-        with pytest.raises(RecipeError, match="give either source"):
+    for text, said in (({}, "source is missing"), ({"source": one, "sources": [one]}, "both source and sources")):
+        with pytest.raises(RecipeError, match=said):
             recipe.parse(small | {"text": text}, "test")
 
 

@@ -110,7 +110,7 @@ def test_a_sequence_is_not_split_where_verl_cannot() -> None:
 
 
 def test_faults_of_a_recipe_are_said() -> None:
-    with pytest.raises(RecipeError, match=r"no backbone 'gpt'; training.backbone must be one of: .*, qwen3_vl_8b"):
+    with pytest.raises(RecipeError, match=r"no backbone 'gpt'; backbones are .*, qwen3_vl_8b"):
         knobs.backbone("gpt")
     recipe = TrainingRecipe(knobs=KnobChanges(batch_size=12))
     with pytest.raises(RecipeError, match="batch_size is 12 and mini_batch_size is 8, which does not divide it"):
