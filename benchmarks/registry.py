@@ -19,6 +19,7 @@ from benchmarks import (
     dry_plan,
     duplicates,
     error_share,
+    first_hour,
     grading,
     grading_world,
     internvl,
@@ -451,6 +452,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "first_request_seconds": Benchmark(
         peer_job.first_request_seconds, "s", 2, "lower", "from the start of that build to its first request"
+    ),
+    "first_hour_commands": Benchmark(
+        first_hour.commands, "commands", 10, "lower", "what the README types from own pictures to a training's dry run"
+    ),
+    "first_hour_seconds": Benchmark(
+        first_hour.seconds, "s", 300, "lower", "all of them on 40 pictures, with an endpoint that answers at once"
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,

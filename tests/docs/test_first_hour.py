@@ -25,7 +25,7 @@ def test_the_readmes_commands_are_the_whole_road(tmp_path: Path) -> None:
     assert "people" in said["review"]
     assert "perception  human" in said["build"]
     assert (tmp_path / "here" / "runs" / "photos" / "report.html").is_file()
-    assert "perception" in said["download"]
+    assert "photos-Perception-Data at " in said["download"]
     assert said["train"].count("verl.trainer.main_ppo") == 1
     stages = tmp_path / "elsewhere" / "runs" / "photos" / "stages"
     assert sum(1 for _ in stages.glob("perception/*.parquet")) >= 2
