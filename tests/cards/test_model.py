@@ -177,8 +177,8 @@ def test_measured_and_published_numbers_stand_apart(tmp_path: Path) -> None:
         "| `after text` | `POPE` | 57.0 (56.0 to 58.0) | 1,000 | 400.0 | `judge-model` | base 88 (from a figure)"
         in text
     )
-    assert "| `start` | `text` | 50 | 200 | 40.0% ± 2.0% |  | 1.0% | 88.5 |" in text
-    assert "| `after text` | `text` | 50 | 200 | 41.0% ± 2.0% | +1.0 (+1.0 to +1.0) | 1.0% | 88.5 |" in text
+    assert "| `start` | `text` | 50 | 200 | 40.0% (37.1% to 44.3%) |  | 1.0% | 88.5 |" in text
+    assert "| `after text` | `text` | 50 | 200 | 41.0% (38.1% to 45.2%) | +1.0 (-6.3 to +8.1) | 1.0% | 88.5 |" in text
     assert "after visual" not in text
     assert "no change is shown" not in text
     files[1] = held_out("after text", "text", 0.4)
@@ -229,9 +229,9 @@ def test_numbers_of_another_training_or_of_other_rows_are_not_shown(tmp_path: Pa
     ]
     (folder / "heldout-1.json").write_text(json.dumps(lines))
     text = card(staged)
-    assert "| `start` | `text` | 50 | 200 | 40.0% ± 2.0% |" in text
-    assert "| `after text` | `text` | 50 | 200 | 50.0% ± 2.0% | +10.0 (+10.0 to +10.0) |" in text
-    assert not any(number in text for number in ("90.0%", "80.0%", "10.0% ±"))
+    assert "| `start` | `text` | 50 | 200 | 40.0% (37.1% to 44.3%) |" in text
+    assert "| `after text` | `text` | 50 | 200 | 50.0% (46.4% to 53.6%) | +10.0 (+2.1 to +16.5) |" in text
+    assert not any(number in text for number in ("90.0%", "80.0%", "10.0% ("))
 
 
 def test_captions_taught_and_weights_kept_are_said(tmp_path: Path) -> None:
