@@ -31,8 +31,8 @@ def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
     tokens = grid(lengths)
     hits = [right[:, :, None] & (counts[:, :, None] <= tokens) for right, counts in tables.values()]
     mean = sum(one.mean(axis=0) for one in hits) / len(hits)
-    drawn = sum(_drawn(one, seed + place) for place, one in enumerate(hits)) / len(hits)
-    low, high = np.quantile(drawn[0], 0.025, axis=0), np.quantile(drawn[1], 0.975, axis=0)
+    below, above = np.mean([_drawn(one, seed + place) for place, one in enumerate(hits)], axis=0)
+    low, high = np.quantile(below, 0.025, axis=0), np.quantile(above, 0.975, axis=0)
     curves = tuple(
         Curve(name=side.model.name, accuracy=_percent(mean[i]), low=_percent(low[i]), high=_percent(high[i]))
         for i, side in enumerate(sides)
