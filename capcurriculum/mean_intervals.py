@@ -8,8 +8,8 @@ bootstrap, and one more row is added that has the least possible value for the l
 
 For a share these are the ends of Clopper and Pearson (1934), which are exact. For the difference of two models that
 reply once a row, the interval excludes zero where McNemar's exact test has p < 0.05 (up to the error of the draws), and
-it holds the truth in 95 % of samples or more (`tests/capcurriculum/test_mean_intervals.py` counts over all samples). For
-other values it was conservative wherever it was tried; a proof is not known.
+it holds the truth in 95 % of samples or more (the tests count over all samples there are). For other values it was
+conservative wherever it was tried; a proof is not known.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def interval(parts: Sequence[Drawn]) -> tuple[float, float]:
 
 
 def too_few(rows: int, low: float, high: float) -> bool:
-    """Whether an interval holds zero and is of so few rows that this says little: under 6 rows no outcome excludes it."""
+    """Whether an interval holds zero and is of so few rows that this says little; under 6 rows none excludes it."""
     return rows < ROWS and low <= 0 <= high
 
 

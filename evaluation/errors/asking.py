@@ -63,8 +63,8 @@ class Votes(Heard):
         mend = "name" if reading.what == "unreadable" else f"{self.more_tokens} or name"
         return (
             f"None of the first {count} votes of the judge {self.model} could be read (the last: "
-            f"{shown(reading.why).removesuffix('.')}); {mend} another --judge, and try it with --votes 1 --size {count} "
-            "first. Votes that were read before are kept, and these are asked for again."
+            f"{shown(reading.why).removesuffix('.')}); {mend} another --judge, and try it with --votes 1 --size "
+            f"{count} first. Votes that were read before are kept, and these are asked for again."
         )
 
 

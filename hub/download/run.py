@@ -31,6 +31,7 @@ class Wanted:
     name: str
     revision: str = ""
     stages: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     to: Path | None = None
     val: float = 0.01
 
@@ -79,8 +80,7 @@ def _download_published(hub: Hub, repos: Sequence[_Repo], wanted: Wanted, target
     """Download sets that `capcurriculum publish` wrote."""
     found, files = [], []
     for one in repos:
-        entries = sets.read(one.snapshot).published.sets
-        chosen = [each for each in entries if not wanted.stages or each.name in wanted.stages]
+        chosen = sets.chosen(sets.read(one.snapshot).published.sets, wanted.stages, wanted.splits)
         if not chosen:
             continue
         patterns = [pattern for each in chosen for pattern in each.data_files.values()]
@@ -92,7 +92,10 @@ def _download_published(hub: Hub, repos: Sequence[_Repo], wanted: Wanted, target
         display.note(f"{snapshot.repo_id} at {snapshot.oid[:12]}: {len(repo.published.files)} shards checked.")
     if not found:
         ids = ", ".join(one.snapshot.repo_id for one in repos)
-        raise HubError(f"There is no set {', '.join(wanted.stages)} in {ids}; check --stage.")
+        named = [f"set {', '.join(wanted.stages)}"] if wanted.stages else []
+        named += [f"split {', '.join(wanted.splits)}"] if wanted.splits else []
+        options = " and ".join(f"--{word.split()[0].replace('set', 'stage')}" for word in named)
+        raise HubError(f"There is no {' with a '.join(named)} in {ids}; check {options}.")
 
     def fill(folder: Path) -> None:
         names, order = layout.put(folder, found, wanted.stages), found[0].published.order
@@ -105,6 +108,8 @@ def _download_released(
     hub: Hub, found: Sequence[tuple[_Repo, tuple[str, Stage]]], wanted: Wanted, target: Path, display: Display
 ) -> None:
     """Download data as the paper's authors released it, and convert it."""
+    if wanted.splits:
+        raise HubError("The released data has no splits: it is split on the way (--val); leave --split out.")
     repos = {
         stage: (fetch.fetch(hub, one.snapshot.repo_id, wanted.revision, release.patterns(rows), one.listed), rows)
         for one, (rows, stage) in sorted(found, key=lambda one: list(Stage).index(one[1][1]))
