@@ -39,9 +39,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class HeldOut(BaseModel):
     """A model (`start`, `after STAGE`) on the held-out rows of one stage.
 
-    `accuracy` is the share of right replies, `half_width` that of its 95 % normal interval (`low` and `high` also hold for
-    few rows), `unparsed` the share of replies without a readable answer, `tokens` the mean length of a reply, `rates`
-    the share of right replies by question id, `weights` the digest of the checkpoint ("" if not recorded).
+    `accuracy` is the share of right replies, `half_width` that of its 95 % normal interval (`low` and `high` hold for
+    few rows too), `unparsed` the share of replies without a readable answer, `tokens` the mean length of a reply,
+    `rates` the share of right replies by question id, `weights` the digest of the checkpoint ("" if not recorded).
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)

@@ -92,10 +92,9 @@ def _download_published(hub: Hub, repos: Sequence[_Repo], wanted: Wanted, target
         display.note(f"{snapshot.repo_id} at {snapshot.oid[:12]}: {len(repo.published.files)} shards checked.")
     if not found:
         ids = ", ".join(one.snapshot.repo_id for one in repos)
-        named = [f"set {', '.join(wanted.stages)}"] if wanted.stages else []
-        named += [f"split {', '.join(wanted.splits)}"] if wanted.splits else []
-        options = " and ".join(f"--{word.split()[0].replace('set', 'stage')}" for word in named)
-        raise HubError(f"There is no {' with a '.join(named)} in {ids}; check {options}.")
+        asked = {name: values for name, values in (("stage", wanted.stages), ("split", wanted.splits)) if values}
+        named = " with a ".join(f"{name} {', '.join(values)}" for name, values in asked.items())
+        raise HubError(f"There is no {named} in {ids}; check {' and '.join(f'--{name}' for name in asked)}.")
 
     def fill(folder: Path) -> None:
         names, order = layout.put(folder, found, wanted.stages), found[0].published.order

@@ -95,7 +95,7 @@ def test_one_stage_comes_alone(built: Run, published: Served, tmp_path: Path) ->
     training = recipe.load(target / "recipe.yaml").training
     assert training is not None
     assert [run.stage for run in training.stages] == ["text"]
-    with pytest.raises(HubError, match="no set sound"):
+    with pytest.raises(HubError, match="no stage sound"):
         bring("alice/small", tmp_path / "other", stages=("sound",))
 
 
@@ -117,7 +117,7 @@ def test_a_split_that_is_not_there_is_said(
     published: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(hub_runs.build(tmp_path / "whole", rows=12, name="whole", split={"val": 0.0, "test": 0.0}), collection=False)
-    with pytest.raises(HubError, match=r"no set text with a split val in .*; check --stage and --split"):
+    with pytest.raises(HubError, match=r"no stage text with a split val in .*; check --stage and --split"):
         bring("alice/whole", tmp_path / "back", stages=("text",), splits=("val",))
     assert cli.main(["download", VISUAL, "--split", "dev", "--to", str(tmp_path / "x")]) == 2
     assert "dev" in capsys.readouterr().err
