@@ -112,7 +112,7 @@ def intervals(draws: int) -> str:
     """How the intervals of gains were made."""
     return (
         f"95 % percentile intervals of {draws:,} bootstrap draws of samples; with fewer than {mean_intervals.ROWS} "
-        f"samples, or fewer than {mean_intervals.UNLIKE} on which the gain is another, Gaffke's bounds, which agree "
+        f"samples, or fewer than {mean_intervals.UNLIKE} that are unlike the others, Gaffke's bounds, which agree "
         "with McNemar's exact test"
     )
 
