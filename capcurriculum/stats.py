@@ -4,8 +4,9 @@ Unknown is not wrong: a reply that was truncated, has no readable answer or neve
 is, so a pass rate counts right and wrong replies alone and states the others beside it. Everything that needs one takes
 it from here: filters, early stopping, orders, stage files, the report, samples for people.
 
-Rows differ far more in difficulty than models do, so two models are compared row by row, and the bootstrap resamples
-whole rows, since replies to one row are not independent. This holds for any number of replies a row.
+Rows differ far more in difficulty than models do, so two models are compared row by row, and intervals
+(`mean_intervals`) are over whole rows, since replies to one row are not independent. This holds for any number of
+replies a row.
 """
 
 from collections import Counter
@@ -17,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from capcurriculum import mean_intervals
+from capcurriculum.mean_intervals import DRAWS, Drawn, Numbers
 from capcurriculum.rows import Outcome, Purpose
 
 Z_95 = 1.959963984540054
-DRAWS = 10_000
-#: Numbers drawn at once, so that a large benchmark needs no more memory than a small one.
-_CHUNK = 200_000
-Numbers = npt.NDArray[np.float64]
+#: The bounds of a difference in accuracy.
+_DIFFERENCE = (-1.0, 1.0)
 
 
 @overload
@@ -127,12 +128,17 @@ def pass_counts(
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Mean difference in accuracy over `rows`, with the ends of its 95 % percentile interval over bootstrap draws."""
+    """Mean difference in accuracy over `rows`, with the ends of its 95 % interval (`mean_intervals`)."""
 
     rows: int
     mean: float
     low: float
     high: float
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few rows to tell a gain from a loss."""
+        return mean_intervals.too_few(self.rows, self.low, self.high)
 
     def __str__(self) -> str:
         return f"{100 * self.mean:+.1f} ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
@@ -140,12 +146,15 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of two mean lengths over `rows`, with a 95 % interval as in `Gain`."""
+    """A ratio of two mean lengths over `rows`, with its 95 % percentile interval over bootstrap draws.
+
+    Lengths have no bounds, so that for few rows there is no interval: `low` and `high` are None.
+    """
 
     rows: int
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,7 @@ class Discordant:
 
 
 def gain(before: Mapping[str, float], after: Mapping[str, float], draws: int = DRAWS, seed: int = 0) -> Gain:
-    """Paired bootstrap of what `after` gains over `before` (Efron and Tibshirani 1993, ch. 13).
+    """What `after` gains over `before`, paired by row.
 
     Both map a row to its share of right replies.
 
@@ -174,17 +183,21 @@ def gain(before: Mapping[str, float], after: Mapping[str, float], draws: int = D
 def mean_gain(parts: Sequence[Numbers], draws: int = DRAWS, seed: int = 0) -> Gain:
     """The unweighted mean over benchmarks of the mean differences of their rows.
 
-    Rows are resampled inside each benchmark, since which benchmarks there are is no accident. `parts` holds an array of
+    Rows are drawn inside each benchmark, since which benchmarks there are is no accident. `parts` holds an array of
     differences, shape (rows,), for each of them: at least one, and none of them empty.
     """
-    return gain_of(parts, [bootstrap(part, draws, seed + place) for place, part in enumerate(parts)])
+    return gain_of(parts, [differences_drawn(part, draws, seed + place) for place, part in enumerate(parts)])
 
 
-def gain_of(parts: Sequence[Numbers], drawn: Sequence[Numbers]) -> Gain:
-    """As `mean_gain`, from the `bootstrap` means of each part, of shape (draws,)."""
-    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+def differences_drawn(differences: Numbers, draws: int = DRAWS, seed: int = 0) -> Drawn:
+    """Draws of the mean of differences in accuracy, of shape (rows,), for `gain_of`."""
+    return mean_intervals.drawn(differences, _DIFFERENCE, draws, seed)
+
+
+def gain_of(parts: Sequence[Numbers], drawn: Sequence[Drawn]) -> Gain:
+    """As `mean_gain`, from the `differences_drawn` of each part."""
     mean = sum(float(part.mean()) for part in parts) / len(parts)
-    return Gain(sum(map(len, parts)), mean, float(low), float(high))
+    return Gain(sum(map(len, parts)), mean, *mean_intervals.interval(drawn))
 
 
 def ratio_of(parts: Sequence[Numbers], drawn: Sequence[Numbers]) -> Ratio | None:
@@ -200,20 +213,13 @@ def ratio_of(parts: Sequence[Numbers], drawn: Sequence[Numbers]) -> Ratio | None
     mean = np.mean([part.mean(axis=0) for part in parts], axis=0)
     if not mean[0]:
         return None
+    rows, ratio = sum(map(len, parts)), float(mean[1] / mean[0])
+    if min(map(len, parts)) < mean_intervals.ROWS:
+        return Ratio(rows, ratio, None, None)
     means = np.mean(drawn, axis=0)
     means = means[means[:, 0] > 0]
     low, high = np.quantile(means[:, 1] / means[:, 0], [0.025, 0.975])
-    return Ratio(sum(map(len, parts)), float(mean[1] / mean[0]), float(low), float(high))
-
-
-def bootstrap(values: Numbers, draws: int = DRAWS, seed: int = 0) -> Numbers:
-    """Means over `draws` samples with replacement of the rows of `values`, of shape (draws, *values.shape[1:])."""
-    random = np.random.default_rng(seed)
-    count = len(values)
-    step = max(1, _CHUNK // count)
-    sizes = [min(step, draws - start) for start in range(0, draws, step)]
-    # Several draws at a time give the same numbers as one after the other, in a fraction of the time.
-    return np.concatenate([values[random.integers(count, size=(size, count))].mean(axis=1) for size in sizes])
+    return Ratio(rows, ratio, float(low), float(high))
 
 
 def mcnemar(before: Mapping[str, bool], after: Mapping[str, bool]) -> Discordant:

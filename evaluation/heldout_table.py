@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from rich.table import Table
 
 from capcurriculum.render import plot
@@ -49,17 +50,27 @@ def sentences(scores: Sequence[HeldOut]) -> Iterator[str]:
         text = f"Stage {trained}"
         text += f": {changes.pop(trained)} points on its own rows" if trained in changes else ""
         lost = [f"{stage} {change}" for stage, change in changes.items() if change.mean < -_LITTLE]
-        yield f"{text}; {'lost ' + ', '.join(lost) if lost else f'no other lost more than {100 * _LITTLE:.0f}'}."
+        told = not any(change.too_few for change in changes.values())
+        yield "; ".join([text, *_others(lost, told)]) + "."
     if len(models) > 1:
         first, last = models[0][1], models[-1][1]
-        gained = ", ".join(f"{stage} {gain(first[stage].rates, last[stage].rates)}" for stage in stages)
-        yield f"In all, against the start: {gained}."
+        gains = {stage: gain(first[stage].rates, last[stage].rates) for stage in stages}
+        yield f"In all, against the start: {', '.join(f'{stage} {change}' for stage, change in gains.items())}."
+        if few := [f"{stage} ({change.rows} rows)" for stage, change in gains.items() if change.too_few]:
+            yield f"Too few rows to tell a gain from a loss: {', '.join(few)}."
     lengths = [score.tokens for score in scores]
     yield (
         f"{scores[0].replies // scores[0].rows} replies a row at temperature 1; brackets are 95 % intervals over rows; "
         f"at most {max(score.unparsed for score in scores):.1%} of replies without a readable answer; "
         f"{min(lengths):.0f} to {max(lengths):.0f} tokens a reply."
     )
+
+
+def _others(lost: Sequence[str], told: bool) -> list[str]:
+    """What a stage did to the others; that they lost little is said only if there are rows enough to tell (`told`)."""
+    if lost:
+        return [f"lost {', '.join(lost)}"]
+    return [f"no other lost more than {100 * _LITTLE:.0f}"] if told else []
 
 
 def worst_loss(scores: Sequence[HeldOut]) -> Gain | None:
@@ -92,7 +103,7 @@ def draw(scores: Sequence[HeldOut], stem: Path) -> list[Path]:
             axes.errorbar(
                 places,
                 [100 * score.accuracy for score in points],
-                yerr=[100 * score.half_width for score in points],
+                yerr=np.transpose([(100 * (s.accuracy - s.low), 100 * (s.high - s.accuracy)) for s in points]),
                 color=colour, linestyle=dashes, marker="o", markersize=4, capsize=2, linewidth=1.5, label=stage,
             )  # fmt: skip
         axes.set_xticks(range(len(by_model)), [plot.shown(model, 24) for model in by_model])

@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from capcurriculum.cli.app import HUB, verb
 from capcurriculum.cli.options import Real, RunName, Stages, opt
@@ -84,6 +84,7 @@ def download(
     name: Annotated[str, opt("A namespace and prefix, the id of a repo, or the slug of a collection")], /, *,
     revision: Annotated[str, opt("A tag, a branch or a commit (default: main)")] = "",
     stage: Stages = (),
+    split: Annotated[tuple[Literal["train", "val", "test"], ...], opt("Only this split (may be repeated)")] = (),
     to: Annotated[Path | None, opt("The run folder to make (default: runs/PREFIX)")] = None,
     val: Annotated[Real, opt("The share of rows to hold out of data without a validation split")] = 0.01,
 ) -> None:  # fmt: skip
@@ -91,5 +92,6 @@ def download(
     from capcurriculum.render.progress import Display
     from hub.download import run
 
-    target = run.download(run.Wanted(name, revision, stage, to, val), Display())
-    terminal.say(f"The sets are in {target}. Train with: capcurriculum train {target / 'recipe.yaml'}")
+    target = run.download(run.Wanted(name, revision, stage, split, to, val), Display())
+    then = f" Train with: capcurriculum train {target / 'recipe.yaml'}" if not split or "train" in split else ""
+    terminal.say(f"The sets are in {target}.{then}")

@@ -23,6 +23,8 @@ from cards.licences import UNKNOWN, Licence
 from cards.staged import Staged
 
 _PROMPT = 6_000
+#: The most configurations named beside the first in the code that loads a set.
+_CONFIGS = 5
 _STAGES: Mapping[str, str] = {
     "perception": "four-option questions about details of an image, written by a teacher model from the caption. Kept "
     "are those that solvers answer from the caption and not from the image, so they train perception.",
@@ -67,14 +69,27 @@ def splits(staged: Staged, found: Mapping[str, Sequence[Split]]) -> Md:
 
 
 def load(staged: Staged) -> Md:
-    """The code that loads the set."""
-    config = "" if staged.sets[0].config == "default" else f', "{staged.sets[0].config}"'
-    split = next(iter(staged.sets[0].data_files))
-    text = (
-        "from datasets import load_dataset\n\n"
-        f'rows = load_dataset("{staged.repo_id}"{config}, split="{split}")\n'
-        'print(rows[0]["problem"], rows[0]["answer"])'
-    )
+    """The code that loads the set with `datasets` alone: every split, one split, rows as they are read, a revision."""
+    first, *others = staged.sets
+    *_, (split, pattern) = first.data_files.items()
+    config, what = "", "every split"
+    if others:
+        rest = ", ".join([f'"{one.config}"' for one in others[:_CONFIGS]] + ["..."] * (len(others) > _CONFIGS))
+        config, what = f', "{first.config}"', f"every split of one set; the others: {rest}"
+    text = f"""from datasets import load_dataset
+
+repo = "{staged.repo_id}"
+rows = load_dataset(repo{config})  # {what}
+print(rows["{split}"][0]["problem"], rows["{split}"][0]["images"], rows["{split}"][0]["answer"])
+
+# One split; no other is downloaded.
+one_split = load_dataset(repo, data_files={{"{split}": "{pattern}"}}, split="{split}")
+
+# Rows as they are read; nothing is stored.
+stream = load_dataset(repo{config}, split="{split}", streaming=True)
+
+# A revision: a tag, a branch or a commit.
+pinned = load_dataset(repo{config}, revision="main")"""
     return block(text, language="python")
 
 

@@ -5,7 +5,7 @@ Comparisons of outdated results are replaced by a sentence.
 
 from collections.abc import Sequence
 
-from capcurriculum.render.markdown import Md, code
+from capcurriculum.render.markdown import Md, code, listed
 from capcurriculum.run import Run
 from cards.model.training import Training
 from evaluation.results import comparison_tables, comparisons, results
@@ -57,9 +57,11 @@ def _stale(one: Comparison, found: Sequence[Score]) -> bool:
 
 def _part(pair: Pair, draws: int) -> Md:
     text = (
-        f"{code(pair.after)} against {code(pair.before)}, on the samples whose outcome is known for both (95 % "
-        f"intervals from {draws:,} bootstrap draws of samples; p by McNemar's exact test, adjusted for the number of "
-        "benchmarks by Holm's method; the length ratio is that of mean reply tokens):"
+        f"{code(pair.after)} against {code(pair.before)}, on the samples whose outcome is known for both (in brackets "
+        f"{comparison_tables.intervals(draws)}; p by McNemar's exact test, adjusted for the number of benchmarks by "
+        "Holm's method; the length ratio is that of mean reply tokens):"
     )
+    few = listed([Md(f"{code(name)} ({count:,})") for name, count in comparison_tables.too_few(pair)], none="")
+    told = [Md(f"Too few samples to tell a gain from a loss: {few}.")] if few else []
     tables = [comparison_tables.gains(pair), *comparison_tables.groups(pair)]
-    return Md("\n\n".join([text, *(sheet.markdown() for sheet in tables)]))
+    return Md("\n\n".join([text, *(sheet.markdown() for sheet in tables), *told]))

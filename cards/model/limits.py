@@ -34,7 +34,9 @@ def _training(start: Base | None, chain: Training) -> Iterator[Md]:
 def _held_out(chain: Training, held: Sequence[HeldOut]) -> Iterator[Md]:
     last = f"after {chain.stages[-1].stage}" if chain.stages else ""
     gained = {stage: found for (model, stage), found in gains(held).items() if model == last}
-    if same := [stage for stage, found in gained.items() if found.low <= 0 <= found.high]:
+    if few := [Md(f"{code(stage)} ({found.rows:,})") for stage, found in gained.items() if found.too_few]:
+        yield Md(f"There are too few held-out rows to tell a gain from a loss: {listed(few)}.")
+    if same := [stage for stage, found in gained.items() if found.low <= 0 <= found.high and not found.too_few]:
         yield Md(
             f"On held-out rows of {listed(map(code, same))} the interval of its gain over the model that it was "
             "trained from holds zero, so no change is shown."

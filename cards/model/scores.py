@@ -97,10 +97,10 @@ def held_out(found: Sequence[HeldOut]) -> Md | None:
     gained = gains(found)
     rows: list[list[Cell]] = [
         [code(one.model), code(one.stage), one.rows, one.replies,
-         Md(f"{percent(one.accuracy)} ± {percent(one.half_width)}"),
+         Md(f"{percent(one.accuracy)} ({percent(one.low)} to {percent(one.high)})"),
          Md(str(gained[one.model, one.stage])) if (one.model, one.stage) in gained else None,
          percent(one.unparsed), number(one.tokens, 1)]
         for one in found
     ]  # fmt: skip
-    names = ("rows", "replies", "right", "gain in points (95 %)", "without an answer", "reply tokens")
+    names = ("rows", "replies", "right (95 %)", "gain in points (95 %)", "without an answer", "reply tokens")
     return table(("model", "held-out stage", *names), rows, names) if rows else None

@@ -17,7 +17,7 @@ from capcurriculum.render.progress import TELLING_SECONDS
 from capcurriculum.render.terminal import visible
 from capcurriculum.rows import Request, Response
 from capcurriculum.run import Run
-from datagen.asking.streaks import Streak
+from datagen.asking.streaks import ENOUGH, SUBJECTS, Streak
 from datagen.engines.protocol import Traffic
 
 _LONGEST_REASON = 240
@@ -30,7 +30,8 @@ MORE_TOKENS = "raise max_tokens in the step's sampling and go on by `build --for
 class Counts:
     """Numbers of replies by outcome.
 
-    `retried` counts requests that were sent again, and a teacher's replies that were refused and are asked for again.
+    `retried` counts requests that were sent again, and a teacher's replies that were refused and are asked for again;
+    `unreadable` a judge's votes that are none.
     """
 
     replies: int = 0
@@ -38,6 +39,7 @@ class Counts:
     empty: int = 0
     retried: int = 0
     cut_off: int = 0
+    unreadable: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*map(add, astuple(self), astuple(other)))
@@ -48,10 +50,11 @@ class Counts:
     @property
     def words(self) -> str:
         """The text of a progress line; empty where all is well."""
-        named = ((self.failed, "failed"), (self.empty, "empty"), (self.retried, "retried"), (self.cut_off, "cut off"))
+        named = ((self.failed, "failed"), (self.empty, "empty"), (self.retried, "retried"), (self.cut_off, "cut off"),
+                 (self.unreadable, "unreadable"))  # fmt: skip
         return ", ".join(f"{number:,} {what}" for number, what in named if number)
 
-    def closing(self, name: str, look: str, first: str = "") -> list[str]:
+    def closing(self, name: str, look: str, first: str = "", more_tokens: str = MORE_TOKENS) -> list[str]:
         """Sentences for the end of a step; `look` says where all reasons can be read."""
         lines, nothing = [], self.failed + self.empty
         if nothing:
@@ -60,7 +63,7 @@ class Counts:
         if self.cut_off and 2 * self.cut_off >= self.replies:
             lines.append(
                 f"{name}: {self.cut_off:,} of {self.replies:,} replies were cut off at max_tokens and count as "
-                f"unknown; to have fewer, {MORE_TOKENS}."
+                f"unknown; to have fewer, {more_tokens}."
             )
         return lines
 
@@ -71,14 +74,15 @@ class Reading:
 
     `why` it cannot be used ("" if it can), the `mend` where `why` does not say it, and `what` it is counted as. A reply
     that does not `count` says nothing about the next ones. `about` is the image or prompt that it is about, by default
-    what the request shows.
+    what the request shows. Reasons with the same `alike` are taken for one.
     """
 
     why: str = ""
-    what: Literal["", "failed", "empty", "retried", "cut_off"] = ""
+    what: Literal["", "failed", "empty", "retried", "cut_off", "unreadable"] = ""
     mend: str = ""
     counts: bool = True
     about: Hashable = None
+    alike: str = ""
 
 
 #: Item, response and row -> the outcome.
@@ -121,6 +125,10 @@ class Heard:
     replies in an earlier process and is not stopped.
     """
 
+    #: See `streaks`.
+    enough, subjects = ENOUGH, SUBJECTS
+    more_tokens = MORE_TOKENS
+
     def __init__(self, step: str, model: str, look: str, read: Read = plainly, *, proven: bool = False) -> None:
         self.step, self.model, self.look = step, model, look
         self._read = read
@@ -130,7 +138,9 @@ class Heard:
         self._begun = self._last = time.monotonic()
         self._written = 0
         # A server may take prompts and refuse every image, so the two are counted apart.
-        self._streaks = {seeing: Streak(open=not proven) for seeing in (False, True)}
+        self._streaks = {
+            seeing: Streak(open=not proven, enough=self.enough, subjects=self.subjects) for seeing in (False, True)
+        }
         self._cut = Streak()
 
     def begin(self, traffic: Traffic) -> None:
@@ -152,7 +162,7 @@ class Heard:
 
     def closing(self, name: str) -> list[str]:
         """See `Counts.closing`."""
-        return (self.total - self._before).closing(name, self.look, self._first)
+        return (self.total - self._before).closing(name, self.look, self._first, self.more_tokens)
 
     def undecided(self, request: Request) -> bool:
         """Whether all replies to requests of this kind may yet turn out to be in vain."""
@@ -171,8 +181,8 @@ class Heard:
         streak = self._streaks[bool(request.image_paths)]
         if not reading.why:
             streak.end()
-        elif reading.counts and streak.add(reading.why, subject):
-            raise EngineError(self._in_vain(reading, streak.count, seeing=bool(request.image_paths)))
+        elif reading.counts and streak.add(reading.alike or reading.why, subject):
+            raise EngineError(self.in_vain(reading, streak.count, seeing=bool(request.image_paths)))
         return reading
 
     def all_cut_off(self, request: Request, reading: Reading) -> str:
@@ -183,7 +193,7 @@ class Heard:
             self._cut.end()
             return (
                 f"{self.step}, {self.model}: each of the first {self._cut.count} replies was cut off at max_tokens and "
-                f"counts as unknown; let it go on, or stop here and {MORE_TOKENS}."
+                f"counts as unknown; let it go on, or stop here and {self.more_tokens}."
             )
         return ""
 
@@ -193,7 +203,8 @@ class Heard:
         if reading.what in ("failed", "empty"):
             self._first = self._first or reading.why
 
-    def _in_vain(self, reading: Reading, count: int, *, seeing: bool) -> str:
+    def in_vain(self, reading: Reading, count: int, *, seeing: bool) -> str:
+        """The sentence to stop with after `count` replies, of which `reading` is the last."""
         mend = reading.mend
         if reading.what == "failed" and seeing:
             mend = "these requests show images: name a model that sees them, or " + mend

@@ -23,8 +23,9 @@ class Streak:
     One that is not `open` is over, and nothing begins it anew: rows that fail while others pass end no build.
     """
 
-    def __init__(self, *, open: bool = True) -> None:
+    def __init__(self, *, open: bool = True, enough: int = ENOUGH, subjects: int = SUBJECTS) -> None:
         self.open = open
+        self._enough, self._least = enough, subjects
         self.count = 0
         self._form = ""
         self._subjects: set[Hashable] = set()
@@ -43,4 +44,4 @@ class Streak:
         self._form = form
         self.count += 1
         self._subjects.add(subject)
-        return self.count >= ENOUGH and len(self._subjects) >= SUBJECTS
+        return self.count >= self._enough and len(self._subjects) >= self._least

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from capcurriculum import mean_intervals
 from evaluation.compare.pairs import Side, known
 from evaluation.results.comparisons import Budget, Curve
 from evaluation.results.samples import Sample
@@ -21,7 +22,7 @@ _Bools = npt.NDArray[np.bool_]
 
 
 def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
-    """The curves of all models with pointwise 95 % bootstrap intervals; None without a common sample."""
+    """The curves of all models with pointwise 95 % intervals (`mean_intervals`); None without a common sample."""
     shared = set.intersection(*({*side.replies} for side in sides))
     tables = {name: found for name in sorted(shared) if (found := _table([side.replies[name] for side in sides]))}
     if not tables:
@@ -30,8 +31,8 @@ def budget(sides: Sequence[Side], seed: int = 0) -> Budget | None:
     tokens = grid(lengths)
     hits = [right[:, :, None] & (counts[:, :, None] <= tokens) for right, counts in tables.values()]
     mean = sum(one.mean(axis=0) for one in hits) / len(hits)
-    drawn = sum(_drawn(one, seed + place) for place, one in enumerate(hits)) / len(hits)
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    below, above = np.mean([_drawn(one, seed + place) for place, one in enumerate(hits)], axis=0)
+    low, high = np.quantile(below, 0.025, axis=0), np.quantile(above, 0.975, axis=0)
     curves = tuple(
         Curve(name=side.model.name, accuracy=_percent(mean[i]), low=_percent(low[i]), high=_percent(high[i]))
         for i, side in enumerate(sides)
@@ -66,14 +67,23 @@ def _table(replies: Sequence[Mapping[str, Sample]]) -> tuple[_Bools, npt.NDArray
 
 
 def _drawn(hits: _Bools, seed: int) -> npt.NDArray[np.float32]:
-    """Means of bootstrap draws of samples: (samples, models, lengths) -> (draws, models, lengths)."""
+    """Draws of means for the lower and the upper ends: (samples, models, lengths) -> (2, draws, models, lengths)."""
     random = np.random.default_rng(seed)
     count = len(hits)
     flat = hits.reshape(count, -1).astype(np.float32)
-    found = np.empty((DRAWS, flat.shape[1]), dtype=np.float32)
+    right = hits.reshape(count, -1).sum(axis=0)
+    few = (np.minimum(right, count - right) < mean_intervals.UNLIKE) | (count < mean_intervals.ROWS)
+    found = np.empty((2, DRAWS, flat.shape[1]), dtype=np.float32)
     for draw in range(DRAWS):
-        found[draw] = np.bincount(random.integers(count, size=count), minlength=count).astype(np.float32) @ flat
-    return (found / np.float32(count)).reshape(DRAWS, *hits.shape[1:])
+        found[:, draw] = np.bincount(random.integers(count, size=count), minlength=count).astype(np.float32) @ flat
+    found /= np.float32(count)
+    for draw in range(DRAWS if few.any() else 0):
+        # As `mean_intervals.drawn`, with the same weights at all lengths, so that the ends rise as the curve does.
+        weights = random.standard_exponential(count + 1).astype(np.float32)
+        weights /= weights.sum()
+        found[0, draw, few] = weights[:-1] @ flat[:, few]
+        found[1, draw, few] = found[0, draw, few] + weights[-1]
+    return found.reshape(2, DRAWS, *hits.shape[1:])
 
 
 def _percent(shares: npt.ArrayLike) -> tuple[float, ...]:

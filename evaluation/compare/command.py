@@ -11,7 +11,7 @@ from capcurriculum.tables import write_atomically
 from evaluation.compare import charts
 from evaluation.compare.comparison import compared
 from evaluation.published import Model, paper
-from evaluation.results.comparison_tables import chosen, sheets
+from evaluation.results.comparison_tables import chosen, intervals, sheets, too_few
 from evaluation.results.comparisons import FILE, FOLDER, Comparison
 from evaluation.results.labels import Measured, measured
 
@@ -99,9 +99,13 @@ def notes(found: Comparison, published: Sequence[Model]) -> Iterator[str]:
         "and one that failed or that no judge saw is unknown and left out."
     )
     yield (
-        f"Intervals are 95 % percentile intervals of {found.draws:,} bootstrap draws of samples, not adjusted for how "
-        "many there are; p is McNemar's exact test, and p (Holm) is adjusted for the benchmarks of its pair."
+        f"Intervals are {intervals(found.draws)}. They are not adjusted for how many there are; p is McNemar's exact "
+        "test, and p (Holm) is adjusted for the benchmarks of its pair."
     )
+    for pair in found.pairs:
+        if few := too_few(pair):
+            named = ", ".join(f"{code(name)} ({count})" for name, count in few)
+            yield f"Too few samples to tell a gain of {code(pair.after)} from a loss: {named}."
     if unknown := sum(line.unknown for line in lines):
         yield f'{unknown:,} samples are unknown; "if unknown" says what they could make of the gain.'
     if unfinished := sorted({line.benchmark for line in lines if not line.finished}):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from capcurriculum import stats
+from capcurriculum import mean_intervals
 from capcurriculum.errors import RunError
 from evaluation.compare import pairs
 from evaluation.compare.budget import budget
@@ -15,7 +15,7 @@ from evaluation.results.labels import Benchmark, Measured
 _SCORED = ("metric", "score", "low", "high", "samples", "unparsed", "tokens", "judge")
 
 
-def compared(models: Sequence[Measured], draws: int = stats.DRAWS) -> Comparison:
+def compared(models: Sequence[Measured], draws: int = mean_intervals.DRAWS) -> Comparison:
     """Compare the first model with each of the others, with `draws` bootstrap draws.
 
     Raises:

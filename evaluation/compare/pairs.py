@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capcurriculum import stats
+from capcurriculum import mean_intervals, stats
 from capcurriculum.errors import RunError
+from capcurriculum.mean_intervals import Numbers
 from capcurriculum.rows import Outcome
-from capcurriculum.stats import Numbers
 from evaluation.published import Paper
-from evaluation.results.comparisons import Group, Interval, Line
+from evaluation.results.comparisons import Group, Interval, Line, Ratio
 from evaluation.results.labels import Benchmark, Measured
 from evaluation.results.samples import Sample
 
@@ -56,11 +56,11 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A pair with the bootstrap means of its differences and lengths, which lines and groups share."""
+    """A pair with draws of the means of its differences and lengths, which lines and groups share."""
 
     pair: Paired
     differences: Numbers
-    means: Numbers
+    means: mean_intervals.Drawn
     length_means: Numbers | None
 
 
@@ -100,12 +100,12 @@ def _paired(benchmark: Benchmark, before: Side, after: Side) -> Paired:
 
 
 def drawn(pairs: Sequence[Paired], draws: int) -> list[Drawn]:
-    """All pairs with bootstrap draws that are independent between pairs."""
+    """All pairs with draws that are independent between pairs."""
     found = []
     for seed, pair in enumerate(pairs):
-        lengths = stats.bootstrap(pair.lengths, draws, seed) if len(pair.lengths) else None
+        lengths = mean_intervals.bootstrap(pair.lengths, draws, seed) if len(pair.lengths) else None
         differences = pair.differences
-        found.append(Drawn(pair, differences, stats.bootstrap(differences, draws, seed), lengths))
+        found.append(Drawn(pair, differences, stats.differences_drawn(differences, draws, seed), lengths))
     return found
 
 
@@ -171,9 +171,9 @@ def _gain(parts: Sequence[Drawn]) -> Interval:
     return Interval(value=100 * found.mean, low=100 * found.low, high=100 * found.high)
 
 
-def _length(parts: Sequence[Drawn]) -> Interval | None:
+def _length(parts: Sequence[Drawn]) -> Ratio | None:
     means = [one.length_means for one in parts if one.length_means is not None]
     if len(means) < len(parts):
         return None
     found = stats.ratio_of([one.pair.lengths for one in parts], means)
-    return Interval(value=found.ratio, low=found.low, high=found.high) if found else None
+    return Ratio(value=found.ratio, low=found.low, high=found.high) if found else None

@@ -14,7 +14,7 @@ from capcurriculum.tables import Table
 from datagen import engines
 from datagen.asking.ask_missing import Line, ask_missing
 from datagen.asking.meter import Meter
-from datagen.asking.outcomes import Heard
+from datagen.asking.outcomes import Heard, Reading, plainly, shown
 from datagen.image_decoding import ImageProblem
 from evaluation.errors import protocol, votes
 from evaluation.errors.cases import Case
@@ -46,6 +46,38 @@ class Item:
     vote: int
 
 
+class Votes(Heard):
+    """Outcomes of a judge's votes: after a dozen none of which can be read, for whatever reason, it asks no further."""
+
+    enough, subjects = 12, 4
+
+    def __init__(self, folder: Path, judge: Judge, *, proven: bool) -> None:
+        look = f"the column detail of {votes.table(folder).folder} has all reasons"
+        super().__init__(STEP, f"{judge.called} ({judge.model.model})", look, _read, proven=proven)
+        self.more_tokens = f"raise --max-tokens (now {judge.sampling.max_tokens:,})"
+
+    def in_vain(self, reading: Reading, count: int, *, seeing: bool) -> str:
+        """What to change."""
+        if reading.alike != _UNREADABLE:
+            return super().in_vain(reading, count, seeing=seeing)
+        mend = "name" if reading.what == "unreadable" else f"{self.more_tokens} or name"
+        return (
+            f"None of the first {count} votes of the judge {self.model} could be read (the last: "
+            f"{shown(reading.why).removesuffix('.')}); {mend} another --judge, and try it with --votes 1 --size "
+            f"{count} first. Votes that were read before are kept, and these are asked for again."
+        )
+
+
+_UNREADABLE = "unreadable"
+
+
+def _read(item: Item, response: Response, vote: Vote) -> Reading:
+    plain = plainly(item, response, vote)
+    if vote.kind or vote.failed:
+        return plain
+    return Reading(vote.detail, plain.what or "unreadable", about=item.case.key, alike=_UNREADABLE)
+
+
 class Job:
     """The votes of one judge in the analysis folder `folder`, as an `ask_missing.Job`; images lie below `images`."""
 
@@ -54,10 +86,10 @@ class Job:
         self.judge, self.images = judge, images
         self.folder = folder
         journal.take_over(self.table)
-        self._known = {key for key, vote in votes.known(folder, [judge.name]).items() if not vote.failed}
+        known = votes.known(folder, [judge.name])
+        self._known = {key for key, vote in known.items() if not vote.failed}
         # Votes that failed before are asked for again, and may well fail again although all others succeed.
-        look = f"the column detail of {votes.table(folder).folder} has all reasons"
-        self.heard = Heard(STEP, f"{judge.called} ({judge.model.model})", look, proven=bool(self._known))
+        self.heard = Votes(folder, judge, proven=any(vote.kind for vote in known.values()))
 
     def done(self, item: Item) -> bool:
         """Whether the vote is known."""
@@ -83,7 +115,7 @@ def ask(folder: Path, judge: Judge, cases: Sequence[Case], count: int, images: P
     """Have a judge vote `count` times on every case; returns the cases whose image cannot be read, which are left out.
 
     Raises:
-        EngineError: the judge cannot be used; votes so far are kept.
+        EngineError: the judge cannot be used, or none of its first dozen votes can be read; votes so far are kept.
     """
     job = Job(folder, judge, images)
     shown, lost = [], []

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capcurriculum.stats import DRAWS, bootstrap, wilson
+from capcurriculum.mean_intervals import DRAWS, bootstrap
+from capcurriculum.stats import wilson
 from evaluation.errors.cases import Case
 from evaluation.errors.kinds import ERRORS, Side
 from evaluation.errors.votes import Decision

@@ -5,9 +5,10 @@ Published numbers have rows of their own, marked as such, below the measured one
 
 from collections.abc import Iterator, Sequence
 
+from capcurriculum import mean_intervals
 from capcurriculum.render.table import Name, Sheet, plain
 from evaluation.published import Model, Paper
-from evaluation.results.comparisons import Comparison, Interval, Pair, Standing
+from evaluation.results.comparisons import Comparison, Interval, Pair, Ratio, Standing
 
 TITLES = {"visual_math": "visual math", "perception": "perception", "overall": "overall", "extended": "extended"}
 PUBLISHED, MEASURED, UNKNOWN = "published, not measured by us", "measured by us", "not measured"
@@ -107,6 +108,20 @@ def groups(pair: Pair) -> Iterator[Sheet]:
         yield Sheet(title, ("over", *numbers), numbers, rows)
 
 
+def intervals(draws: int) -> str:
+    """How the intervals of gains were made."""
+    return (
+        f"95 % percentile intervals of {draws:,} bootstrap draws of samples; with fewer than {mean_intervals.ROWS} "
+        f"samples, or fewer than {mean_intervals.UNLIKE} that are unlike the others, Gaffke's bounds, which agree "
+        "with McNemar's exact test"
+    )
+
+
+def too_few(pair: Pair) -> list[tuple[str, int]]:
+    """The benchmarks, each with its samples, that have too few of them to tell a gain from a loss."""
+    return [(one.benchmark, one.pairs) for one in pair.lines if one.too_few]
+
+
 def at_equal_length(found: Comparison) -> Sheet:
     """Accuracy at equal length, for a few points of the curves; raises `ValueError` without curves."""
     if found.budget is None:
@@ -142,8 +157,11 @@ def _gain(one: Interval) -> str:
     return f"{one.value:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
 
 
-def _ratio(one: Interval | None) -> str:
-    return "unknown" if one is None else f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+def _ratio(one: Ratio | None) -> str:
+    if one is None:
+        return "unknown"
+    few = one.low is None or one.high is None
+    return f"{one.value:.3f} " + ("(too few samples)" if few else f"({one.low:.3f} to {one.high:.3f})")
 
 
 def _p(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from capcurriculum import mean_intervals
 from capcurriculum.errors import RunError
 
 FOLDER, FILE, VERSION = "comparisons", "comparison.json", 1
@@ -24,6 +25,14 @@ class Interval(_Record):
     value: float
     low: float
     high: float
+
+
+class Ratio(_Record):
+    """A ratio with the ends of its 95 % interval, None where there are too few samples for one."""
+
+    value: float
+    low: float | None
+    high: float | None
 
 
 class Compared(_Record):
@@ -76,9 +85,14 @@ class Line(_Record):
     only_after: int
     p: float
     p_holm: float
-    length: Interval | None = None
+    length: Ratio | None = None
     lengths: int = 0
     finished: bool = True
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few samples to tell a gain from a loss."""
+        return mean_intervals.too_few(self.pairs, self.gain.low, self.gain.high)
 
 
 class Group(_Record):
@@ -87,7 +101,7 @@ class Group(_Record):
     name: str
     benchmarks: tuple[str, ...]
     gain: Interval
-    length: Interval | None = None
+    length: Ratio | None = None
 
 
 class Pair(_Record):

@@ -13,16 +13,18 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from capcurriculum import run
+from capcurriculum import mean_intervals, run
 from capcurriculum.errors import RunError
 from capcurriculum.files import checksums, json_file
 from capcurriculum.tables import arrow_schema, write_atomically
@@ -37,9 +39,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class HeldOut(BaseModel):
     """A model (`start`, `after STAGE`) on the held-out rows of one stage.
 
-    `accuracy` is the share of right replies, `half_width` that of its 95 % interval, `unparsed` the share of replies
-    without a readable answer, `tokens` the mean length of a reply, `rates` the share of right replies by question id,
-    `weights` the digest of the checkpoint ("" if not recorded).
+    `accuracy` is the share of right replies, `half_width` that of its 95 % normal interval (`low` and `high` hold for
+    few rows too), `unparsed` the share of replies without a readable answer, `tokens` the mean length of a reply,
+    `rates` the share of right replies by question id, `weights` the digest of the checkpoint ("" if not recorded).
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -54,6 +56,24 @@ class HeldOut(BaseModel):
     tokens: float = Field(ge=0)
     rates: Mapping[str, float] = {}
     weights: str = ""
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval of `accuracy`."""
+        return self._interval[0]
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval of `accuracy`."""
+        return self._interval[1]
+
+    @cached_property
+    def _interval(self) -> tuple[float, float]:
+        """Accuracy and half-width, unless there are too few rows for these."""
+        rates = np.array(list(self.rates.values()))
+        if not len(rates) or mean_intervals.bootstraps(rates):
+            return max(0.0, self.accuracy - self.half_width), min(1.0, self.accuracy + self.half_width)
+        return mean_intervals.interval([mean_intervals.drawn(rates, (0.0, 1.0))])
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Wanted:
     name: str
     revision: str = ""
     stages: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     to: Path | None = None
     val: float = 0.01
 
@@ -79,8 +80,7 @@ def _download_published(hub: Hub, repos: Sequence[_Repo], wanted: Wanted, target
     """Download sets that `capcurriculum publish` wrote."""
     found, files = [], []
     for one in repos:
-        entries = sets.read(one.snapshot).published.sets
-        chosen = [each for each in entries if not wanted.stages or each.name in wanted.stages]
+        chosen = sets.chosen(sets.read(one.snapshot).published.sets, wanted.stages, wanted.splits)
         if not chosen:
             continue
         patterns = [pattern for each in chosen for pattern in each.data_files.values()]
@@ -92,7 +92,9 @@ def _download_published(hub: Hub, repos: Sequence[_Repo], wanted: Wanted, target
         display.note(f"{snapshot.repo_id} at {snapshot.oid[:12]}: {len(repo.published.files)} shards checked.")
     if not found:
         ids = ", ".join(one.snapshot.repo_id for one in repos)
-        raise HubError(f"There is no set {', '.join(wanted.stages)} in {ids}; check --stage.")
+        asked = {name: values for name, values in (("stage", wanted.stages), ("split", wanted.splits)) if values}
+        named = " with a ".join(f"{name} {', '.join(values)}" for name, values in asked.items())
+        raise HubError(f"There is no {named} in {ids}; check {' and '.join(f'--{name}' for name in asked)}.")
 
     def fill(folder: Path) -> None:
         names, order = layout.put(folder, found, wanted.stages), found[0].published.order
@@ -105,6 +107,8 @@ def _download_released(
     hub: Hub, found: Sequence[tuple[_Repo, tuple[str, Stage]]], wanted: Wanted, target: Path, display: Display
 ) -> None:
     """Download data as the paper's authors released it, and convert it."""
+    if wanted.splits:
+        raise HubError("The released data has no splits: it is split on the way (--val); leave --split out.")
     repos = {
         stage: (fetch.fetch(hub, one.snapshot.repo_id, wanted.revision, release.patterns(rows), one.listed), rows)
         for one, (rows, stage) in sorted(found, key=lambda one: list(Stage).index(one[1][1]))

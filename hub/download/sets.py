@@ -73,10 +73,30 @@ class PublishedRepo:
 
 
 def narrowed(repo: PublishedRepo, chosen: Sequence[SetEntry]) -> PublishedRepo:
-    """The repo with the chosen sets only."""
-    below = _folders(chosen)
-    files = {name: entry for name, entry in repo.published.files.items() if name.rpartition("/")[0] in below}
+    """The repo with the chosen sets only, and of each the splits of its `data_files`."""
+    files = {name: entry for name, entry in repo.published.files.items() if _held(name, chosen)}
     return replace(repo, published=repo.published.model_copy(update={"sets": list(chosen), "files": files}))
+
+
+def chosen(sets: Iterable[SetEntry], stages: Sequence[str], splits: Sequence[str]) -> list[SetEntry]:
+    """The sets of these stages with these splits alone (none: all); without those that have none of them."""
+    found = []
+    for one in sets:
+        files = {split: pattern for split, pattern in one.data_files.items() if not splits or split in splits}
+        if files and (not stages or one.name in stages):
+            found.append(one.model_copy(update={"data_files": files}))
+    return found
+
+
+def _held(name: str, chosen: Iterable[SetEntry]) -> bool:
+    """Whether a file is a shard of one of the splits of these sets."""
+    folder, _, base = name.rpartition("/")
+    shard = _SHARD.fullmatch(base)
+    return shard is not None and any(
+        split == shard[1] and pattern.rpartition("/")[0] == folder
+        for one in chosen
+        for split, pattern in one.data_files.items()
+    )
 
 
 def _folders(chosen: Iterable[SetEntry]) -> set[str]:
@@ -116,8 +136,16 @@ def check(repo: PublishedRepo) -> None:
         HubError: a shard differs, is missing, or is not listed.
     """
     wanted = features().arrow_schema
-    repo_id, below = repo.snapshot.repo_id, _folders(repo.published.sets)
-    there = {name for name in repo.snapshot.names() if name.rpartition("/")[0] in below and name.endswith(".parquet")}
+    repo_id = repo.snapshot.repo_id
+    below, splits = _folders(repo.published.sets), {split for one in repo.published.sets for split in one.data_files}
+    # The cache may hold more splits, from another download; what is of none is refused.
+    there = {
+        name
+        for name in repo.snapshot.names()
+        if name.rpartition("/")[0] in below
+        and name.endswith(".parquet")
+        and ((shard := _SHARD.fullmatch(name.rpartition("/")[2])) is None or shard[1] in splits)
+    }
     if odd := sorted(there ^ set(repo.published.files)):
         raise HubError(
             f"{repo_id} does not hold the shards that its order.json lists ({', '.join(odd[:3])}); publish again."

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capcurriculum import cli, stats
+from capcurriculum import cli, mean_intervals, stats
 from capcurriculum.errors import RunError
 from evaluation.compare import budget, command, pairs
 from evaluation.compare.comparison import compared
@@ -55,7 +55,7 @@ def test_a_ratio_of_lengths_and_its_interval_hold_the_planted_one() -> None:
     for number in range(25):
         first = random.gamma(4, 100, 120)
         lengths = np.stack([first, first * random.lognormal(np.log(0.792) - 0.02, 0.2, 120)], axis=1)
-        found = stats.ratio_of([lengths], [stats.bootstrap(lengths, 400, number)])
+        found = stats.ratio_of([lengths], [mean_intervals.bootstrap(lengths, 400, number)])
         assert found is not None
         held += found.low <= 0.792 <= found.high
     assert held >= 21
@@ -63,8 +63,10 @@ def test_a_ratio_of_lengths_and_its_interval_hold_the_planted_one() -> None:
 
 
 def test_gains_of_several_benchmarks_weigh_each_as_much() -> None:
-    found = stats.mean_gain([np.ones(1000), np.zeros(10)], draws=50)
-    assert (found.rows, found.mean, found.low, found.high) == (1010, 0.5, 0.5, 0.5)
+    found = stats.mean_gain([np.ones(1000), np.zeros(10)], draws=2000)
+    assert (found.rows, found.mean) == (1010, 0.5)
+    # Of ten rows the mean may be 0.31 to either side, and half of it counts.
+    assert (found.low, found.high) == (pytest.approx(0.345, abs=0.02), pytest.approx(0.655, abs=0.02))
 
 
 def test_only_what_is_known_of_both_is_paired_and_the_rest_is_told(tmp_path: Path) -> None:
@@ -230,3 +232,33 @@ def test_a_damaged_comparison_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="compare again"):
         comparisons.comparisons(tmp_path)
     assert results.scores_in(tmp_path) == []
+
+
+def test_few_samples_have_exact_intervals_and_are_said_to_be_too_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in ("start", "after"):
+        write(tmp_path, outcomes(model, "tiny", {n: ("right", 10) for n in range(7)}))
+        write(tmp_path, outcomes(model, "small", {n: ("right" if model == "after" else "wrong", 10) for n in range(7)}))
+    assert cli.main(["compare", "start", "after", "--in", str(tmp_path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Too few samples to tell a gain of `after` from a loss: `tiny` (7)." in out
+    small, tiny = comparisons.comparisons(tmp_path)[0].pairs[0].lines
+    # 1 - 0.025 ** (1 / 7), as of Clopper and Pearson.
+    assert (tiny.gain.low, tiny.gain.high) == (pytest.approx(-41, abs=0.5), pytest.approx(41, abs=0.5))
+    assert (small.gain.low > 0, small.p) == (True, pytest.approx(2 / 2**7))
+    assert tiny.length is not None
+    assert (tiny.length.value, tiny.length.low, tiny.length.high) == (1, None, None)
+    folder = tmp_path / "comparisons" / "start-vs-after"
+    assert "1.000 (too few samples)" in (folder / "comparison.md").read_text("utf-8")
+
+
+def test_a_curve_that_nothing_moves_has_an_interval(tmp_path: Path) -> None:
+    for model in ("one", "two"):
+        write(tmp_path, outcomes(model, "tiny", {n: ("right", 10 + n) for n in range(40)}))
+    found = budget.budget([Side(one, one.replies()) for one in measured(["one", "two"], str(tmp_path))])
+    assert found is not None
+    for curve in found.curves:
+        assert (curve.accuracy[-1], curve.high[-1]) == (100, 100)
+        assert curve.low[-1] == pytest.approx(91.2, abs=0.8)  # of Clopper and Pearson
+        assert all(low <= a <= high for low, a, high in zip(curve.low, curve.accuracy, curve.high, strict=True))

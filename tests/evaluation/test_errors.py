@@ -199,6 +199,35 @@ def test_no_vote_is_asked_for_twice_and_failed_ones_are_asked_for_again(tmp_path
         assert len(judge.requests) == before
 
 
+@pytest.mark.parametrize(
+    ("fault", "mend"),
+    [
+        (lambda number: endpoint.saying(f"{number} things are wrong"), "name another --judge"),
+        (lambda number: endpoint.saying("I see", finish="length"), "raise --max-tokens (now 512) or name another"),
+    ],
+)
+def test_a_judge_whose_first_dozen_votes_cannot_be_read_is_not_asked_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: Any, mend: str
+) -> None:
+    planted_errors.planted(tmp_path, 200, 0.5)
+    with endpoint.serving(Judge()) as judge:
+        judge.faults = [endpoint.but_not_when_greeted(fault(n)) for n in range(2000)]
+        assert run(tmp_path, "--judge", f"seer@{judge.url}") == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "None of the first 12 votes of the judge seer (seer) could be read (the last: " in said
+        assert mend in said
+        assert len(judge.requests) < 300
+        assert list(votes.table(place(tmp_path)).rows()) == []
+        judge.faults = []
+        assert run(tmp_path, "--judge", f"seer@{judge.url}", "--votes", "1") == 0
+        assert facts(tmp_path)["unreadable_votes"] == 0
+        # A judge that was read before is asked to the end.
+        judge.faults = [endpoint.but_not_when_greeted(fault(n)) for n in range(2000)]
+        assert run(tmp_path, "--judge", f"seer@{judge.url}", "--votes", "2") == 0
+        assert facts(tmp_path)["unreadable_votes"] == 200
+
+
 def test_a_killed_process_loses_no_vote_that_came(tmp_path: Path) -> None:
     def vote(number: int) -> Vote:
         return Vote("case", "judge", number, "reasoning", "", "", "", "stop", 1, 1, "key")

@@ -46,12 +46,12 @@ def score(model: str, stage: str, rates: list[float], tokens: float = 15.0) -> H
 
 
 CHAIN = [
-    score("start", "text", [0.5] * 40),
-    score("start", "perception", [0.5] * 40),
-    score("after perception", "text", [0.5] * 38 + [0.0] * 2),
-    score("after perception", "perception", [1.0] * 10 + [0.5] * 30),
-    score("after text", "text", [1.0] * 20 + [0.5] * 20, tokens=22),
-    score("after text", "perception", [0.5] * 40),
+    score("start", "text", [0.5] * 80),
+    score("start", "perception", [0.5] * 80),
+    score("after perception", "text", [0.5] * 76 + [0.0] * 4),
+    score("after perception", "perception", [1.0] * 20 + [0.5] * 60),
+    score("after text", "text", [1.0] * 40 + [0.5] * 40, tokens=22),
+    score("after text", "perception", [0.5] * 80),
 ]
 
 
@@ -92,3 +92,17 @@ def test_the_picture_is_drawn_for_light_and_dark_pages(tmp_path: Path) -> None:
     assert png.read_bytes().startswith(b"\x89PNG")
     assert b"fill: #ffffff" not in svg.read_bytes()
     assert svg.read_text().count("LineCollection") >= 2  # an interval for each stage
+
+
+def test_too_few_rows_are_said_and_nothing_is_claimed_of_them() -> None:
+    few = [
+        score("start", "text", [0.5] * 7),
+        score("start", "perception", [0.5] * 40),
+        score("after perception", "text", [0.5] * 7),
+        score("after perception", "perception", [1.0] * 40),
+    ]
+    stage, whole, told, _ = heldout_table.sentences(few)
+    assert stage.endswith("points on its own rows.")
+    assert "text +0.0 (-41." in whole
+    assert told == "Too few rows to tell a gain from a loss: text (7 rows)."
+    assert few[0].low < 0.4 < 0.6 < few[0].high

@@ -95,8 +95,34 @@ def test_one_stage_comes_alone(built: Run, published: Served, tmp_path: Path) ->
     training = recipe.load(target / "recipe.yaml").training
     assert training is not None
     assert [run.stage for run in training.stages] == ["text"]
-    with pytest.raises(HubError, match="no set sound"):
+    with pytest.raises(HubError, match="no stage sound"):
         bring("alice/small", tmp_path / "other", stages=("sound",))
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_one_split_comes_alone_and_the_others_later(built: Run, published: Served, tmp_path: Path) -> None:
+    published.faults.log.clear()
+    target = bring("alice/small", tmp_path / "test", splits=("test",))
+    assert len([line for line in published.asked("GET /cdn/") if line.endswith("200")]) == 3
+    for stage in ("perception", "text", "visual"):
+        (shard,) = (target / "stages" / stage).glob("*.parquet")
+        assert shard.name.startswith("test-")
+        assert shard.read_bytes() == (built.stages / stage / shard.name).read_bytes()
+    assert cli.main(["download", VISUAL, "--split", "train", "--split", "val", "--to", str(tmp_path / "more")]) == 0
+    assert digests(tmp_path / "more", ("visual",)) == digests(built.path, ("visual",))
+    assert digests(bring("alice/small", tmp_path / "all")) == digests(built.path)
+
+
+def test_a_split_that_is_not_there_is_said(
+    published: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(hub_runs.build(tmp_path / "whole", rows=12, name="whole", split={"val": 0.0, "test": 0.0}), collection=False)
+    with pytest.raises(HubError, match=r"no stage text with a split val in .*; check --stage and --split"):
+        bring("alice/whole", tmp_path / "back", stages=("text",), splits=("val",))
+    assert cli.main(["download", VISUAL, "--split", "dev", "--to", str(tmp_path / "x")]) == 2
+    assert "dev" in capsys.readouterr().err
+    with pytest.raises(HubError, match="no split val in"):
+        bring("alice/whole", tmp_path / "back", splits=("val",))
 
 
 def test_a_repo_an_organization_and_a_collection_can_be_named(built: Run, published: Served, tmp_path: Path) -> None:
