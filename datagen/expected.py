@@ -70,6 +70,8 @@ def rows(wanted: Recipe, run: Run | None) -> Rows:
     taught = _taught(run)
     # Questions that are still to be written are taken to fare as those that are.
     more = {stage: captions[stage] / taught[stage] for stage in captions if taught.get(stage)}
+    # Where none of the first few is kept, nothing is known of the others but that they may all be.
+    left |= {stage: worth.get(stage, 0) for stage, factor in more.items() if factor > 1 and not left.get(stage)}
     return Rows(
         captions=captions,
         problems=sum(count for stage, count in left.items() if stage not in captions),

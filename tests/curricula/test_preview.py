@@ -133,3 +133,14 @@ def test_a_forecast_takes_the_other_rows_to_fare_alike(tmp_path: Path) -> None:
         left = sum(q.stage == "perception" for q in run.my_questions())
     assert half.questions["perception"] == 2 * left == 12
     assert half.captions == {"perception": 12}
+
+
+def test_a_preview_that_keeps_nothing_says_how_many_there_may_be(tmp_path: Path) -> None:
+    from datagen import expected
+
+    with endpoint.serving(endpoint.Endpoint(image_right=1.0)) as server:
+        wanted = _world(tmp_path, server.url, text=None)
+        run = build(wanted, Display(), preview=3)
+        assert kept_ids(run, wanted).collect().is_empty()
+        some = expected.rows(wanted, Run(wanted.run_dir))
+    assert some.reaching == some.questions == {"perception": 12}
