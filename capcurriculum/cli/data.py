@@ -48,11 +48,13 @@ def init(
     wanted = command.Wanted(data, recipe, Stage(stage) if stage else None, column, answers, overwrite)
     made = command.init(wanted, named, backbone_of, terminal.say)
     done = f"Added the stage {made.added} to {made.file}" if made.added else f"Wrote {made.file}"
-    terminal.say(f"{done}; look at it and change what you like. Next:", *_next_commands(made.file, made.recipe))
+    terminal.say(
+        f"{done}; look at it and change what you like. Next:", *_next_commands(made.file, made.recipe, made.begun)
+    )
 
 
-def _next_commands(file: Path, made: "Recipe") -> list[str]:
-    """What builds a recipe, with the user's word before it where one is needed."""
+def _next_commands(file: Path, made: "Recipe", begun: Path | None) -> list[str]:
+    """What builds a recipe, with the user's word before it where one is needed; a run that is `begun` is forked."""
     import shlex
 
     from capcurriculum import consent
@@ -60,8 +62,11 @@ def _next_commands(file: Path, made: "Recipe") -> list[str]:
     name = shlex.quote(str(file))
     word = consent.missing(consent.of_recipe(made), {consent.MODELS})
     allow = [f"  capcurriculum allow {name}    # says what is sent where, and that it may be"] if word else []
-    dry_run = f"  capcurriculum build {name} --dry-run    # what it asks and costs; without --dry-run it builds"
-    return [*allow, dry_run]
+    if begun:
+        fork = f"  capcurriculum build {name} --fork {begun.name}_2    # with all that {begun} was answered"
+        return [*allow, fork]
+    dry_run = f"  capcurriculum build {name} --dry-run      # what it asks and costs; nothing is sent"
+    return [*allow, dry_run, f"  capcurriculum build {name} --preview 5    # five rows the whole road; then build it"]
 
 
 @verb("build curricula/recipes/demo.yaml --dry-run", DATA)

@@ -11,7 +11,6 @@ from capcurriculum.recipe import Recipe, extends, yaml_file
 from capcurriculum.recipe.sources import SourceSection
 from capcurriculum.recipe.yaml_file import YamlProblem
 from capcurriculum.rows import Stage
-from capcurriculum.run import Run, same_recipe
 from capcurriculum.tables import write_atomically
 from curricula.first_recipe import write
 from datagen.micro import PREFIX
@@ -70,7 +69,6 @@ def add(
         )
     whole: Any = extends.read(path)
     wanted = recipe.parse(extends.merged(whole, added), str(path))
-    _check_unbuilt(wanted, path)
     return text, wanted
 
 
@@ -104,16 +102,6 @@ def _parsed(text: str) -> dict[Any, Any]:
     except YamlProblem:
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _check_unbuilt(wanted: Recipe, path: Path) -> None:
-    try:
-        same_recipe(Run(wanted.run_dir), wanted)
-    except RecipeError as error:
-        raise RunError(
-            f"The run {wanted.run_dir} was built without this stage, and a run keeps to one recipe; give {path} "
-            "another `name` first, or add the stage to a copy of it."
-        ) from error
 
 
 def replace(path: Path, text: str) -> None:

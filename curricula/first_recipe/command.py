@@ -38,11 +38,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A recipe's file as it is now, and the stage that was added to it, None where it is a new one."""
+    """A recipe's file as it is now, and the stage that was added to it, None where it is a new one.
+
+    `begun` is the run that was made of it before, None if there is none: the added stage needs a fork of it.
+    """
 
     file: Path
     recipe: Recipe
     added: Stage | None = None
+    begun: Path | None = None
 
 
 def init(wanted: Wanted, named: Named, backbone_of: Callable[[str], str], say: Say) -> Written:
@@ -78,9 +82,13 @@ def init(wanted: Wanted, named: Named, backbone_of: Callable[[str], str], say: S
     sections = {stage: [one.candidate.section for one in read] for stage, read in data.stages.items()}
     if extended and wanted.stage:
         text, made = add_stage.add(file, wanted.stage, sections[wanted.stage], named.teacher, named.solvers)
-        _check_buildable(made, file)
+        built = made.run_dir if Run(made.run_dir).asked else None
+        if built:
+            expected.rows(made, None)
+        else:
+            _check_buildable(made, file)
         add_stage.replace(file, text)
-        return Written(file, made, wanted.stage)
+        return Written(file, made, wanted.stage, built)
     chosen = models.choose(named, Stage.PERCEPTION in sections)
     if chosen.remark:
         say(chosen.remark)

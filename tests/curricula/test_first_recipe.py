@@ -308,18 +308,28 @@ def test_a_stage_that_the_data_cannot_feed_is_refused(run: Run) -> None:
     assert "no rows for the visual stage but for text" in told
 
 
+def test_a_built_run_gets_a_further_stage_by_a_fork(run: Run) -> None:
+    lines(Path("problems.jsonl"), PROBLEMS)
+    with serving() as server:
+        assert run("init", "problems.jsonl", "--endpoint", server.url)[0] == 0
+        run("build", "problems.yaml")
+        asked = len(server.requests)
+        photos(Path("own"))
+        words = ["--stage", "perception", "--teacher", "solver", "--recipe", "problems.yaml"]
+        code, told = run("init", "own", *words)
+        assert code == 0, told
+        assert "capcurriculum build problems.yaml --fork problems_2" in told
+        run("build", "problems.yaml", "--fork", "problems_2")
+        sent = [str(body["messages"]) for body in server.requests[asked:]]
+    assert sent
+    assert not any(problem["problem"] in one for problem in PROBLEMS for one in sent)
+
+
 def test_a_built_run_keeps_its_recipe(run: Run) -> None:
     lines(Path("problems.jsonl"), PROBLEMS)
     with serving() as server:
         assert run("init", "problems.jsonl", "--endpoint", server.url)[0] == 0
         run("build", "problems.yaml")
-        before = Path("problems.yaml").read_bytes()
-        photos(Path("own"))
-        words = ["--stage", "perception", "--teacher", "solver", "--recipe", "problems.yaml"]
-        code, told = run("init", "own", *words)
-    assert code == 2
-    assert "was built without this stage" in told
-    assert Path("problems.yaml").read_bytes() == before
     os.remove("problems.yaml")
     code, told = run("init", "problems.jsonl", "--micro")
     assert code == 2
