@@ -60,5 +60,6 @@ def sets(
         failed=none,
         source=same,
         skill=same,
+        unit=hashing.text_keys(pl.Series([task.name for task in every])).to_numpy(),
     )
     return [[every[place] for place in one.rows[0]] for one in arrange(_ORDERS[arm], keys, seed)]

@@ -67,7 +67,7 @@ def run(seed: int, start: Path) -> dict[str, dict[str, StageOutcome]]:
     pool = rows("needs", {"train": _POOL, "final": _FINAL})
     training = Training(start, pool["final"], seed)
     built = {stage: in_band(training.rates(pool["train"][stage]), pool["train"][stage]) for stage in STAGES}
-    built = {stage: _evenly(tasks, ROWS) for stage, tasks in built.items()}
+    built = {stage: evenly(tasks, ROWS) for stage, tasks in built.items()}
     first = training.taught(built[STAGES[0]], STEPS, 0)
     after = training.weights()
     outcome: dict[str, dict[str, StageOutcome]] = {}
@@ -82,7 +82,7 @@ def run(seed: int, start: Path) -> dict[str, dict[str, StageOutcome]]:
     return outcome
 
 
-def _evenly(tasks: Sequence[Task], wanted: int) -> list[Task]:
+def evenly(tasks: Sequence[Task], wanted: int) -> list[Task]:
     """So many of the rows, evenly over their order."""
     assert len(tasks) >= wanted, f"{len(tasks)} rows are inside the band, and {wanted} are wanted"
     return [tasks[place * len(tasks) // wanted] for place in range(wanted)]

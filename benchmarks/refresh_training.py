@@ -74,7 +74,10 @@ class Training:
             if reference is None:
                 reference = policy.load(self._start)
                 reference.load_state_dict(dict(before))
-        found = measure(self._model, self._book, self._held, FINAL_REPLIES, _FINAL_SEED)
-        final = {stage: one.rates for stage, one in found.items()}
         rollouts = steps * grpo.PROMPTS * grpo.REPLIES
-        return StageOutcome(len(tasks), spent, rollouts, sum(mixed) / len(mixed), final)
+        return StageOutcome(len(tasks), spent, rollouts, sum(mixed) / len(mixed), self.measured())
+
+    def measured(self) -> dict[str, dict[str, float]]:
+        """Stage -> the share of right replies by held-out row."""
+        found = measure(self._model, self._book, self._held, FINAL_REPLIES, _FINAL_SEED)
+        return {stage: one.rates for stage, one in found.items()}

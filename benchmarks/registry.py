@@ -44,6 +44,7 @@ from benchmarks import (
     road,
     saturation,
     stage1_gain,
+    subset_compare,
     trainer_kills,
     writing,
 )
@@ -458,6 +459,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "first_hour_seconds": Benchmark(
         first_hour.seconds, "s", 300, "lower", "all of them on 40 pictures, with an endpoint that answers at once"
+    ),
+    "subset_gain_ratio": Benchmark(
+        subset_compare.gain_ratio,
+        "x",
+        None,
+        "higher",
+        "held-out gain of a quarter of the rows, chosen by --take, over that of all at equal rollouts; of the finished "
+        "seeds of `python -m benchmarks.subset_compare`",
     ),
     "reward_mcq_per_s": Benchmark(
         reward.mcq_per_second,

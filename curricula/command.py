@@ -28,6 +28,7 @@ def curriculum(
     replay: float | None = None,
     balance: str | None = None,
     epochs: int | None = None,
+    take: str | None = None,
 ) -> Path:
     """Write an order of a run's rows and return its folder; the arguments are those of `capcurriculum curriculum`.
 
@@ -43,10 +44,26 @@ def curriculum(
         "replay": replay,
         "balance": balance and dict(zip(("by", "batch"), balance.partition(":")[::2], strict=True)),
         "epochs": epochs,
+        "take": take and _share(take),
         "name": name,
     }
     section = _order(wanted, order, {key: value for key, value in given.items() if value})
     return make.curriculum(wanted, section, Display())
+
+
+def _share(text: str) -> float:
+    """A share as `10%` or `0.1`.
+
+    Raises:
+        RecipeError: it is none above 0 and up to 1.
+    """
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise RecipeError(f"--take takes a share of the rows, such as 10% or 0.1, and {text!r} is none.")
+    return share
 
 
 def _order(wanted: Recipe, order: str, given: dict[str, Any]) -> OrderSection:

@@ -15,8 +15,10 @@ import polars as pl
 from capcurriculum import stats
 from capcurriculum.errors import RunError
 from capcurriculum.ledger.corrections import Corrections, corrections
+from capcurriculum.ledger.verdicts import current
+from capcurriculum.reasons import NOT_JUDGED, UNDECIDED, Reason
 from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Stage
+from capcurriculum.rows import Outcome, Purpose, Stage
 from capcurriculum.run import Run
 from capcurriculum.tables import ANSWERS, QUESTIONS, portions
 from curricula import hashing, split
@@ -47,7 +49,8 @@ class Keys:
 
     `k` of `n` >= 1 readable rollouts are right; `unreadable` and `failed` count the others, as in `stats.PassRate`.
     `stage` are codes into `taught` (as of the recipe), `split` into `curricula.split.SPLITS`, `key` the id as a number.
-    `corrected` is a digest of the keys that reviewers corrected.
+    `unit` is the image, or the problem of a row without one, as a number. `corrected` is a digest of the keys that
+    reviewers corrected, and `doubt` whether a row's key is doubted (`doubted`), where that was asked for.
     """
 
     taught: tuple[str, ...]
@@ -60,7 +63,9 @@ class Keys:
     failed: Numbers
     source: Labels
     skill: Labels
+    unit: hashing.Keys
     corrected: str = ""
+    doubt: Numbers | None = None
 
     def __len__(self) -> int:
         return len(self.key)
@@ -95,8 +100,8 @@ class Keys:
         return total.hexdigest()[:16]
 
 
-def keys(run: Run, recipe: Recipe) -> Keys:
-    """The numbers of every kept row of the run.
+def keys(run: Run, recipe: Recipe, *, weighed: bool = False) -> Keys:
+    """The numbers of every kept row of the run; with `weighed` also which keys are doubted.
 
     Raises:
         RunError: a stage of the recipe would be empty, or a table is damaged.
@@ -107,12 +112,38 @@ def keys(run: Run, recipe: Recipe) -> Keys:
     except pl.exceptions.PolarsError as error:
         raise RunError(f"A table of {run.path} is damaged ({' '.join(str(error).split())}).") from error
     found = replace(from_frame(frame, recipe), corrected=corrected.digest())
+    if weighed:
+        found = replace(found, doubt=np.isin(found.key, doubted(run, recipe, corrected)))
     for stage in recipe.stages:
         if stage not in found.stages:
             raise RunError(
                 f"No row is left for the {stage} stage; `capcurriculum funnel {run.path}` shows where they went."
             )
     return found
+
+
+def doubted(run: Run, recipe: Recipe, corrected: Corrections) -> hashing.Keys:
+    """The ids, as numbers, of questions whose key is doubted.
+
+    A filter of the recipe labels them, or one other answer is more frequent among their rollouts than the key.
+    """
+    ids = pl.col("question_id")
+    labels = current(run, recipe).filter(
+        pl.col("keep"), ~pl.col("reason").is_in([Reason.KEPT, *UNDECIDED, *NOT_JUDGED])
+    )
+    rollouts = corrected.answers(run.answers.scan()).filter(pl.col("purpose") == str(Purpose.ROLLOUT))
+    read = rollouts.filter(pl.col("outcome").is_in([Outcome.RIGHT, Outcome.WRONG]))
+    right = pl.col("outcome") == Outcome.RIGHT
+    counts = read.group_by("question_id", right=right, answer=pl.when(right).then(pl.lit("")).otherwise("answer")).len()
+    most = counts.group_by("question_id").agg(
+        key=pl.col("len").filter("right").sum(), other=pl.col("len").filter(~pl.col("right")).max().fill_null(0)
+    )
+    outvoted = most.filter(pl.col("other") > pl.col("key"), pl.col("other") > 1)
+    found = pl.concat([labels.select(ids), outvoted.select(ids)]).unique().collect()
+    identity = hashing.number_of(ids)
+    if not found.select(identity.is_not_null().all()).item():
+        identity = hashing.id_key(ids)
+    return found.select(identity).to_series().to_numpy()
 
 
 def _frame(run: Run, recipe: Recipe, corrected: Corrections) -> pl.DataFrame:
@@ -164,6 +195,7 @@ def from_frame(frame: pl.DataFrame, recipe: Recipe) -> Keys:
         failed=frame["failed"].to_numpy(),
         source=Labels.of(frame["source"].cast(pl.String)),
         skill=Labels.of(frame["skill"].cast(pl.String)),
+        unit=frame["unit"].to_numpy(),
     )
 
 

@@ -87,7 +87,7 @@ def curriculum(recipe: Recipe, order: OrderSection, display: Display) -> Path:
 
 def write_orders(run: Run, recipe: Recipe, orders: Sequence[OrderSection], display: Display) -> None:
     """Write the orders that are missing or outdated."""
-    found = read_keys(run, recipe)
+    found = read_keys(run, recipe, weighed=any(order.take < 1 for order in orders))
     wanted = {folder_of(run, order): (order, arrange(order, found, recipe.seed)) for order in orders}
     about = {folder: order_file.describe(order, made, found, recipe) for folder, (order, made) in wanted.items()}
     todo = [folder for folder in wanted if not order_file.complete(folder, about[folder])]
@@ -108,7 +108,7 @@ def outdated(run: Run, recipe: Recipe) -> list[str]:
         RunError: a stage has no rows, or a table is damaged.
     """
     check_judged(run, recipe)
-    found = read_keys(run, recipe)
+    found = read_keys(run, recipe, weighed=True)
     there = [(folder, about) for folder in order_file.folders(run) if (about := order_file.read(folder))]
     old = [folder for folder, about in there if not _current(folder, about, found, recipe)]
     return ["" if folder == run.stages else folder.name for folder in old]
@@ -124,7 +124,7 @@ def belongs(run: Run, recipe: Recipe, folder: Path) -> bool:
         return True
     check_judged(run, recipe)
     there = order_file.read(folder)
-    return there is not None and _current(folder, there, read_keys(run, recipe), recipe)
+    return there is not None and _current(folder, there, read_keys(run, recipe, weighed=True), recipe)
 
 
 def check_belongs(run: Run, recipe: Recipe, folder: Path) -> None:

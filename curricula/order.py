@@ -1,7 +1,7 @@
 """Orders: pure functions from `Keys` to named sets of row indices by split.
 
-Every order is a permutation of the rows of its stages, except that replay adds rows of earlier stages to the training
-split.
+Every order is a permutation of the rows of its stages, except that `take` leaves out training rows, and replay adds
+some of earlier stages.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from capcurriculum import stats
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.curriculum import STAGED, OrderSection
-from curricula import hashing, merge
+from curricula import hashing, merge, subset
 from curricula.keys import Indices, Keys
 from curricula.split import SPLITS
 
@@ -41,7 +41,7 @@ def arrange(order: OrderSection, keys: Keys, seed: int) -> list[OrderedSet]:
             salt = (seed,) if order.epochs == 1 else (seed, "epoch", epoch)
             name = stages[number] if order.order in STAGED else order.order
             chosen = [*stages[: number + 1]] if order.order in STAGED else stages
-            rows = tuple(_rows(order, keys, chosen, salt, split) for split in range(len(SPLITS)))
+            rows = tuple(_rows(order, keys, chosen, salt, split, seed) for split in range(len(SPLITS)))
             made.append(OrderedSet(name if order.epochs == 1 else f"{name}/epoch-{epoch:02d}", rows))
     return made
 
@@ -57,17 +57,27 @@ def _stages(order: OrderSection, keys: Keys) -> list[str]:
     return wanted
 
 
-def _rows(order: OrderSection, keys: Keys, stages: Sequence[str], salt: tuple[object, ...], split: int) -> Indices:
+def _rows(
+    order: OrderSection, keys: Keys, stages: Sequence[str], salt: tuple[object, ...], split: int, seed: int
+) -> Indices:
     """One split of one set; for a staged order the last of `stages` is the set's, the others come before it."""
     in_order = _sorting(order, keys, salt)
-    rows = in_order(_of(keys, stages[-1:] if order.order in STAGED else stages, split))
+    own = stages[-1:] if order.order in STAGED else stages
+    rows = in_order(_taken(order, keys, own, seed) if SPLITS[split] == "train" else _of(keys, own, split))
     if order.order == "interleaved":
         rows = rows[_proportions(order, keys, rows)]
     elif order.replay and SPLITS[split] == "train":
-        rows = _with_replay(order, keys, rows, stages, salt, in_order)
+        rows = _with_replay(order, keys, rows, stages, salt, in_order, seed)
     if order.balance:
         rows = rows[merge.balance(keys.labels(order.balance.by).codes[rows].astype(np.int64), order.balance.batch)]
     return rows
+
+
+def _taken(order: OrderSection, keys: Keys, stages: Sequence[str], seed: int) -> Indices:
+    """The training rows of stages, of each the share that the order takes."""
+    train = SPLITS.index("train")
+    parts = [subset.chosen(_of(keys, [stage], train), keys, order.take, seed) for stage in stages]
+    return np.sort(np.concatenate(parts))
 
 
 def _of(keys: Keys, stages: Sequence[str], split: int) -> Indices:
@@ -103,12 +113,18 @@ def _proportions(order: OrderSection, keys: Keys, rows: Indices) -> Indices:
 
 
 def _with_replay(
-    order: OrderSection, keys: Keys, rows: Indices, stages: Sequence[str], salt: tuple[object, ...], in_order: Sorting
+    order: OrderSection,
+    keys: Keys,
+    rows: Indices,
+    stages: Sequence[str],
+    salt: tuple[object, ...],
+    in_order: Sorting,
+    seed: int,
 ) -> Indices:
     """The rows of the set, with a share of each earlier stage mixed in evenly; each stage draws other rows."""
     drawn = []
     for stage in stages[:-1]:
-        earlier = _of(keys, [stage], SPLITS.index("train"))
+        earlier = _taken(order, keys, [stage], seed)
         draw = np.argsort(hashing.mixed(keys.key[earlier], "replay", stages[-1], *salt))
         drawn.append(earlier[draw[: round(order.replay * len(earlier))]])
     replayed = in_order(np.concatenate(drawn)) if drawn else rows[:0]

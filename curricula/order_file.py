@@ -56,7 +56,7 @@ class _File(BaseModel):
 def describe(order: OrderSection, sets: list[OrderedSet], keys: Keys, recipe: Recipe) -> dict[str, Any]:
     """The description of an order; equal descriptions mean equal files."""
     rows = keys.digest()
-    about = {"version": VERSION, "order": order.model_dump(mode="json"), "seed": recipe.seed, "rows": rows}
+    about = {"version": VERSION, "order": order.described(), "seed": recipe.seed, "rows": rows}
     basis = digest(VERSION, rows, recipe.rollouts.k, prompts.system())
     return about | {"sets": [_set(ordered, keys, basis) for ordered in sets]}
 

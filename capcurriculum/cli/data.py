@@ -179,12 +179,14 @@ def curriculum(
     replay: Annotated[Real | None, opt("The share of each earlier stage mixed into a later one, as 0.1")] = None,
     balance: Annotated[str | None, opt("Batches with equal shares, as KEY:BATCH, for example skill:512")] = None,
     epochs: Annotated[Whole | None, opt("Write files for this many epochs, each drawn anew")] = None,
+    take: Annotated[str | None, opt("Only the share of each stage's training rows that teaches most, as 10%",
+                                    metavar="SHARE")] = None,
 ) -> None:  # fmt: skip
     """Write the rows of a built run in another order, without asking a model."""
     from curricula import command
 
     folder = command.curriculum(run, order, name=name, stages=stages, reverse=reverse, by=by, replay=replay,
-                                proportions=proportions, balance=balance, epochs=epochs)  # fmt: skip
+                                proportions=proportions, balance=balance, epochs=epochs, take=take)  # fmt: skip
     terminal.say(folder)
 
 

@@ -4,7 +4,7 @@ The stages themselves, each easy to hard, are always written; without this secti
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -40,7 +40,8 @@ class OrderSection(Section):
 
     `stages` are the stages taken, in the order they are taught (default: all); `reverse` puts the hard rows first;
     `replay` is the share of each earlier stage's training rows mixed into a later stage's; `epochs` above 1 writes
-    files for each epoch, each with draws of its own.
+    files for each epoch, each with draws of its own; `take` is the share of each stage's training rows that is written,
+    those that teach most (docs/curricula.md).
     """
 
     order: Kind
@@ -52,6 +53,7 @@ class OrderSection(Section):
     replay: Annotated[float, Field(ge=0, le=1)] = 0.0
     balance: Balance | None = None
     epochs: PositiveInt = 1
+    take: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _keys_fit_the_order(self) -> Self:
@@ -72,7 +74,11 @@ class OrderSection(Section):
         """The name of the order's folder: its own, or one that says its parameters."""
         said = "-".join(self._words())
         odd = not re.fullmatch(_NAME, said)
-        return self.name or (f"{self.order}-{digest(self.model_dump(mode='json'))}" if odd else said)
+        return self.name or (f"{self.order}-{digest(self.described())}" if odd else said)
+
+    def described(self) -> dict[str, Any]:
+        """The section as JSON, without what was not known when orders that do not have it were written."""
+        return self.model_dump(mode="json", exclude={"take"} if self.take == 1 else set())
 
     def _words(self) -> list[str]:
         numbers = {str(stage): str(number) for number, stage in enumerate(Stage, 1)}
@@ -82,6 +88,7 @@ class OrderSection(Section):
         words += [f"replay{self.replay:g}" if self.replay else ""]
         words += [f"balance.{self.balance.by}.{self.balance.batch}" if self.balance else ""]
         words += [f"epochs{self.epochs}" if self.epochs > 1 else ""]
+        words += [f"take{self.take:g}" if self.take < 1 else ""]
         return [word for word in words if word]
 
 
