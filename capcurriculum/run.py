@@ -203,7 +203,10 @@ def existing(path: Path) -> Run:
     _refuse_odd(path)
     if not os.path.isfile(path / "recipe.yaml"):
         near = meant(path.name, names(path.parent))
-        raise RunError(f"There is no run at {path}{near}: it has no recipe.yaml; name a folder such as runs/demo.")
+        raise RunError(
+            f"There is no run at {path}{near}: it has no recipe.yaml; "
+            "`capcurriculum runs` lists those there are, and `capcurriculum build RECIPE` makes one."
+        )
     unforeseen.remember(path)
     return Run(path)
 

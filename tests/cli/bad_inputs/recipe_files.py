@@ -182,7 +182,7 @@ CASES = [
     *(_of_text("a run", _kept, name, "small/recipe.yaml") for name in _IN_RUNS),
     *(_of_text("a suite", _suite, name, "suite.yaml") for name in _IN_RUNS),
     *(_of_text("allow", _allowed, name, "recipe.yaml") for name in _IN_RUNS),
-    *_odd("300 letters", lambda: "x" * 300, "There is no run at .*; name a folder such as runs/demo"),
+    *_odd("300 letters", lambda: "x" * 300, "There is no run at .*; `capcurriculum runs` lists those there are"),
     *_odd("300 letters of a file", lambda: "x" * 300 + ".yaml", _UNREAD),
     *_odd("a file in a file", lambda: f"{_written('file')}/recipe.yaml", _UNREAD),
     *_odd("a FIFO", lambda: _fifo("recipe.yaml"), rf"{_UNREAD}|no ordinary file"),
