@@ -25,7 +25,7 @@ def prepared(wanted: Recipe, name: str) -> Recipe:
     A fork that was begun goes on, with the replies that it took over then.
 
     Raises:
-        RunError: there is no run of `wanted`, or another run has that name already.
+        RunError: there is no run of `wanted`, it is being written, or another run has that name already.
     """
     if not re.fullmatch(recipe.NAME, name) or name == wanted.name:
         raise RunError(
@@ -33,7 +33,7 @@ def prepared(wanted: Recipe, name: str) -> Recipe:
         )
     made = wanted.model_copy(update={"name": name})
     origin, folder = Run(wanted.run_dir), made.run_dir
-    if (folder / _ABOUT).is_file() and json_file.mapping(folder / _ABOUT).get("from") == str(wanted.run_dir):
+    if _origin(folder) == str(origin.path):
         return made
     if not (origin.path / "recipe.yaml").is_file():
         raise RunError(f"There is no run {origin.path} to fork; build the recipe without --fork.")
@@ -50,7 +50,16 @@ def prepared(wanted: Recipe, name: str) -> Recipe:
     return made
 
 
-def origin(run: Path) -> str:
-    """The run that this one was forked from; "" if it is no fork."""
-    about = run / _ABOUT
-    return str(json_file.mapping(about).get("from", "")) if about.is_file() else ""
+def _origin(fork: Path) -> str:
+    """The run that a fork was begun from; "" for what is no fork.
+
+    Raises:
+        RunError: the note of it is damaged.
+    """
+    about = fork / _ABOUT
+    if not about.is_file():
+        return ""
+    try:
+        return str(json_file.mapping(about).get("from", ""))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{about} is damaged ({error}); give --fork another name, or move {fork} away.") from error

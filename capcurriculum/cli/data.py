@@ -101,8 +101,9 @@ def build(
     if fork:
         from curricula.fork import prepared
 
-        recipe, wanted = fork, prepared(wanted, fork)
-        terminal.say(f"The run {wanted.run_dir} is a fork; go on with it by `capcurriculum build {wanted.run_dir}`.")
+        wanted = prepared(wanted, fork)
+        recipe = str(wanted.run_dir)
+        terminal.say(f"The run {recipe} is a fork; go on with it by `capcurriculum build {recipe}`.")
     share = Share.parse(shard) if shard else None
     address = None if ray is None else "".join(ray) or "local"
     built = build_sets(wanted, Display(), share, address, preview or 0)

@@ -214,7 +214,7 @@ def _step(
 
 
 def _speed(spent: Spend | None, model: ModelSection) -> float | None:
-    """Tokens out a second, measured by the run before anything stated."""
-    if spent and spent.seconds and spent.tokens_out:
-        return spent.tokens_out / spent.seconds
+    """Tokens out a second, measured by the run before anything stated; what a fork took over took no time."""
+    if spent and spent.seconds and spent.tokens_out and spent.taken_over < spent.replies:
+        return spent.tokens_out * (1 - spent.taken_over / spent.replies) / spent.seconds
     return model.tokens_per_second

@@ -7,11 +7,13 @@ an engine failed to give is not among them.
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from capcurriculum import journal, locks
 from capcurriculum.errors import RunError
 from capcurriculum.rows import Request, Response
 from capcurriculum.run import Run
@@ -58,16 +60,24 @@ class Earlier:
 def store(origin: Run, path: Path) -> int:
     """Write the replies of `origin` to a new SQLite file; returns how many there are.
 
+    Replies that a killed build left in its journal become rows of `origin` first.
+
     Raises:
-        RunError: a table of `origin` is damaged.
+        RunError: a table of `origin` is damaged, another process is writing it, or the file cannot be written.
     """
-    with sqlite3.connect(path) as replies:
-        replies.execute("create table replies (key primary key, text, finish, tokens_in, tokens_out) without rowid")
-        for table in origin.replies:
-            rows = _rows(table)
-            replies.executemany("insert or ignore into replies values (?, ?, ?, ?, ?)", rows)
-        (count,) = replies.execute("select count(*) from replies").fetchone()
-    replies.close()
+    if any(journal.left(table, everyone=True) for table in origin.replies):
+        with locks.alone(origin.path):
+            for table in origin.replies:
+                journal.take_over(table, everyone=True)
+    try:
+        with closing(sqlite3.connect(path)) as replies, replies:
+            replies.execute("create table replies (key primary key, text, finish, tokens_in, tokens_out) without rowid")
+            for table in origin.replies:
+                rows = _rows(table)
+                replies.executemany("insert or ignore into replies values (?, ?, ?, ?, ?)", rows)
+            (count,) = replies.execute("select count(*) from replies").fetchone()
+    except sqlite3.Error as error:
+        raise RunError(f"{path} cannot be written ({error}); make room, or fork elsewhere.") from error
     return int(count)
 
 

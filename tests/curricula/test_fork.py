@@ -7,7 +7,9 @@ import pytest
 
 from capcurriculum import cli, recipe
 from capcurriculum.errors import EngineError, RunError
+from capcurriculum.journal import Journal
 from capcurriculum.ledger.cost import spends
+from capcurriculum.ledger.forecast import forecast
 from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
@@ -15,6 +17,7 @@ from capcurriculum.rows import Review
 from capcurriculum.run import Run, writing
 from curricula.build import build
 from curricula.fork import prepared
+from datagen import expected
 from tests.support import endpoint, worlds
 
 
@@ -145,3 +148,43 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
         assert cli.main(["build", str(wanted.run_dir.parent / "more"), "--allow"]) == 0
         assert cli.main(["status", str(wanted.run_dir.parent / "more")]) == 0
         assert "teacher teacher 12 of 12" in capsys.readouterr().out
+
+
+def test_replies_in_the_journal_of_a_killed_build_are_taken_over(tmp_path: Path) -> None:
+    with endpoint.serving() as server:
+        wanted = _world(tmp_path, server.url, text=None)
+        run = build(wanted, Display())
+    # As a kill leaves it: the last replies noted, and in no shard.
+    last = list(run.answers.rows())
+    for shard in run.answers.shards():
+        shard.unlink()
+    Journal(run.answers).note(last)
+    changed: dict[str, Any] = {"text": None, "rollouts": {"model": "policy", "k": 4}}
+    with endpoint.serving() as server:
+        fork = build(prepared(_world(tmp_path, server.url, **changed), "more"), Display())
+        assert _models(server).keys() == {"policy"}
+    assert {a.request_key for a in last} < {a.request_key for a in fork.answers.rows()}
+    with writing(wanted) as held:
+        Journal(held.answers).note(last[:1])
+        with pytest.raises(RunError, match="Another process is writing"):
+            prepared(wanted, "held")
+
+
+def test_what_took_no_time_tells_no_speed(tmp_path: Path) -> None:
+    with endpoint.serving() as server:
+        build(_world(tmp_path, server.url, text=None), Display())
+        changed = _world(tmp_path, server.url, text=None, rollouts={"model": "policy", "k": 4})
+        run = build(prepared(changed, "more"), Display())
+    steps = {step.step: step for step in forecast(run.recipe(), run, expected.rows(run.recipe(), run))}
+    assert steps["teacher"].seconds is None
+    assert steps["rollout"].seconds is not None
+
+
+def test_a_damaged_note_of_a_fork_is_one_sentence(tmp_path: Path) -> None:
+    with endpoint.serving() as server:
+        wanted = _world(tmp_path, server.url, text=None)
+        build(wanted, Display())
+        fork = prepared(wanted, "more")
+    (fork.run_dir / "forked.json").write_text("{")
+    with pytest.raises(RunError, match="is damaged"):
+        prepared(wanted, "more")
