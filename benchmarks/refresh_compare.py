@@ -12,7 +12,6 @@ Every seed is one file in the folder of all state: stop the command, even with k
 Intervals of accuracy draw seeds and rows anew (`curricula_intervals`), that of the ratio is Student's over seeds.
 """
 
-import argparse
 import json
 import math
 import statistics
@@ -21,11 +20,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import seeds
 from benchmarks.curricula_intervals import Interval, Numbers, interval, table
 from benchmarks.curricula_rows import STAGES, Task, rows
 from capcurriculum.recipe.rollouts import RolloutSection
 from capcurriculum.stats import PassRate
-from capcurriculum.tables import write_atomically
 from datagen.early_stopping import keeps
 
 STATE = Path("runs/refresh_compare")
@@ -173,25 +172,14 @@ def final_gain(folder: Path = STATE) -> float | None:
 
 def main() -> None:
     """Train the seeds that are not there, and print the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh_compare", description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="seeds (default 1 2 3 4 5)")
-    parser.add_argument("--state", type=Path, default=STATE, help=f"the folder of all state (default {STATE})")
-    asked = parser.parse_args()
-    missing = [seed for seed in asked.seeds if not (asked.state / f"seed-{seed}.json").is_file()]
-    if missing:
-        import torch
 
-        from benchmarks import curricula_start
+    def train(seed: int, start: Path) -> object:
+        return {arm: {s: asdict(one) for s, one in stages.items()} for arm, stages in run(seed, start).items()}
 
-        torch.set_num_threads(1)
-        asked.state.mkdir(parents=True, exist_ok=True)
-        start = curricula_start.start(asked.state / "start")
-        for seed in missing:
-            outcome = {arm: {s: asdict(one) for s, one in stages.items()} for arm, stages in run(seed, start).items()}
-            write_atomically(asked.state / f"seed-{seed}.json", json.dumps(outcome).encode())
-            print(f"seed {seed} finished", flush=True)
-    if found := finished(asked.state):
-        print("\n".join(lines(found)))
+    def page(folder: Path) -> Iterator[str]:
+        return lines(found) if (found := finished(folder)) else iter(())
+
+    seeds.command("benchmarks.refresh_compare", __doc__, SEEDS, STATE, train, page)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Held-out rows are asked after half and after all of the steps of each stage. Eve
 state: stop the command, even with kill -9, and it goes on with the next. Intervals draw seeds and rows anew.
 """
 
-import argparse
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks import seeds
 from benchmarks.curricula_intervals import Interval, Numbers, interval, table
 from benchmarks.curricula_rows import STAGES, Task, rows
 from benchmarks.refresh_compare import ROWS, STEPS, evenly, in_band
 from capcurriculum.stats import PassRate
-from capcurriculum.tables import write_atomically
 from curricula import hashing, subset
 from curricula.keys import Keys, Labels
 
@@ -119,24 +118,11 @@ def gain_ratio(folder: Path = STATE) -> float | None:
 
 def main() -> None:
     """Train the seeds that are not there, and print the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.subset_compare", description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="seeds (default 1 2 3)")
-    parser.add_argument("--state", type=Path, default=STATE, help=f"the folder of all state (default {STATE})")
-    asked = parser.parse_args()
-    missing = [seed for seed in asked.seeds if not (asked.state / f"seed-{seed}.json").is_file()]
-    if missing:
-        import torch
 
-        from benchmarks import curricula_start
+    def page(folder: Path) -> Iterator[str]:
+        return lines(found) if (found := finished(folder)) else iter(())
 
-        torch.set_num_threads(1)
-        asked.state.mkdir(parents=True, exist_ok=True)
-        start = curricula_start.start(asked.state / "start")
-        for seed in missing:
-            write_atomically(asked.state / f"seed-{seed}.json", json.dumps(run(seed, start)).encode())
-            print(f"seed {seed} finished", flush=True)
-    if found := finished(asked.state):
-        print("\n".join(lines(found)))
+    seeds.command("benchmarks.subset_compare", __doc__, SEEDS, STATE, run, page)
 
 
 if __name__ == "__main__":

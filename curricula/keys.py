@@ -18,6 +18,7 @@ from capcurriculum.ledger.corrections import Corrections, corrections
 from capcurriculum.ledger.verdicts import current
 from capcurriculum.reasons import NOT_JUDGED, UNDECIDED, Reason
 from capcurriculum.recipe import Recipe
+from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Outcome, Purpose, Stage
 from capcurriculum.run import Run
 from capcurriculum.tables import ANSWERS, QUESTIONS, portions
@@ -125,12 +126,13 @@ def keys(run: Run, recipe: Recipe, *, weighed: bool = False) -> Keys:
 def doubted(run: Run, recipe: Recipe, corrected: Corrections) -> hashing.Keys:
     """The ids, as numbers, of questions whose key is doubted.
 
-    A filter of the recipe labels them, or one other answer is more frequent among their rollouts than the key.
+    A filter of the recipe labels them, or one other answer is more frequent among their rollouts than the key. A key
+    that people found right, or corrected, is not doubted.
     """
     ids = pl.col("question_id")
-    labels = current(run, recipe).filter(
-        pl.col("keep"), ~pl.col("reason").is_in([Reason.KEPT, *UNDECIDED, *NOT_JUDGED])
-    )
+    kept = current(run, recipe).filter("keep")
+    people = kept.filter(pl.col("filter") == HUMAN).select(ids)
+    labels = kept.filter(~pl.col("reason").is_in([Reason.KEPT, *UNDECIDED, *NOT_JUDGED]))
     rollouts = corrected.answers(run.answers.scan()).filter(pl.col("purpose") == str(Purpose.ROLLOUT))
     read = rollouts.filter(pl.col("outcome").is_in([Outcome.RIGHT, Outcome.WRONG]))
     right = pl.col("outcome") == Outcome.RIGHT
@@ -139,7 +141,12 @@ def doubted(run: Run, recipe: Recipe, corrected: Corrections) -> hashing.Keys:
         key=pl.col("len").filter("right").sum(), other=pl.col("len").filter(~pl.col("right")).max().fill_null(0)
     )
     outvoted = most.filter(pl.col("other") > pl.col("key"), pl.col("other") > 1)
-    found = pl.concat([labels.select(ids), outvoted.select(ids)]).unique().collect()
+    found = (
+        pl.concat([labels.select(ids), outvoted.select(ids)])
+        .unique()
+        .join(people, on="question_id", how="anti")
+        .collect()
+    )
     identity = hashing.number_of(ids)
     if not found.select(identity.is_not_null().all()).item():
         identity = hashing.id_key(ids)

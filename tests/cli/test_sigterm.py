@@ -113,6 +113,8 @@ WRITING = (".tmp-", "1")
 #: Verbs that ask nobody anything, and where each is stopped.
 LOCAL = {
     "allow": (WRITING, ["ELSEWHERE"]),
+    "init": (WRITING, ["DATA", "--micro", "--recipe", "OUT.yaml", "--overwrite"]),
+    "runs": (READING, ["RUNS"]),
     "status": (READING, ["RUN"]),
     "verify": (READING, ["RUN"]),
     "funnel": (READING, ["RUN", "--overlap"]),
@@ -134,8 +136,8 @@ LOCAL = {
 def test_a_verb_that_only_reads_and_writes(verb: str, built: Path, tmp_path: Path) -> None:
     run, both = built / "runs" / "small", built.parent
     row = next(existing(run).questions.rows()).question_id
-    places = {"RUN": run, "TRAINED": built / "runs" / "trained", "RECIPE": built / "small.yaml", "ROW": row,
-              "DATA": built / "text" / "problems.jsonl", "SAID": built / "said.jsonl",
+    places = {"RUN": run, "RUNS": run.parent, "TRAINED": built / "runs" / "trained", "RECIPE": built / "small.yaml",
+              "ROW": row, "DATA": built / "text" / "problems.jsonl", "SAID": built / "said.jsonl",
               "RESULTS": built / "results", "ELSEWHERE": built / "elsewhere.yaml"}  # fmt: skip
     where, given = LOCAL[verb]
     words = [*verb.split(), *(str(places.get(word, word)).replace("OUT", str(tmp_path / "out")) for word in given)]

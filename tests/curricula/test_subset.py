@@ -12,7 +12,7 @@ from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.recipe.curriculum import OrderSection
 from capcurriculum.render.progress import Display
-from capcurriculum.rows import Answer
+from capcurriculum.rows import Answer, Verdict
 from capcurriculum.run import writing
 from curricula import command, keys, make, order_file, subset
 from curricula.build import build
@@ -111,6 +111,12 @@ def test_keys_that_rollouts_outvote_are_doubted(tmp_path: Path) -> None:
     assert after.doubt.sum() == before.doubt.sum() + 1
     # The stub's wrong answers are all the same, three of three.
     assert before.doubt.sum() == len(before) - len(right)
+    said = Verdict(chosen, "text", "human", True, "key_corrected", params=wanted.review.digest())
+    with writing(wanted) as again:
+        again.verdicts.append([said])
+    trusted = keys.keys(run, wanted, weighed=True)
+    assert trusted.doubt is not None
+    assert trusted.doubt.sum() == before.doubt.sum()
 
 
 def test_the_verb_writes_a_subset_that_stays_current(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
