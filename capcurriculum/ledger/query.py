@@ -127,22 +127,22 @@ def answered(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str]
 
 
 def find(run: Run, prefix: str) -> str:
-    """The one id (of a caption, a source line or a question) that begins with `prefix`.
+    """The one id (of a caption, a source line or a question) that is `prefix` or, where none is, begins with it.
 
     Raises:
         RunError: none does, or several do.
     """
     sql = (
         "select distinct id from (select caption_id as id from captions union all select question_id from questions "
-        "union all select question_id from verdicts) where starts_with(id, ?) limit 6"
+        "union all select question_id from verdicts) where starts_with(id, ?) order by id limit 6"
     )
     ids = connect(run, sql=sql).execute(sql, [prefix]).fetchall()
-    if len(ids) > 1:
+    if len(ids) > 1 and (prefix,) not in ids:
         shown = ", ".join(sorted(str(row[0]) for row in ids[:5]))
         raise RunError(f"{prefix!r} is the beginning of several ids ({shown}); give more of it.")
     if not ids:
         raise RunError(f"{prefix!r} names no row; `capcurriculum query {run.path} 'from verdicts'` lists them all.")
-    return str(ids[0][0])
+    return str(ids[0][0])  # the shortest, where it is the whole of `prefix`: it sorts before what goes on
 
 
 def stage_files(run: Run) -> dict[str, list[Path]]:

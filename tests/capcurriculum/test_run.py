@@ -100,6 +100,8 @@ def test_a_query_reads_the_tables_and_a_bad_one_is_one_sentence(tmp_path: Path) 
 def test_an_id_is_found_by_its_beginning_and_an_ambiguous_one_is_refused(tmp_path: Path) -> None:
     full = filled(tmp_path)
     assert query.find(full, "id9") == "id9"
+    full.verdicts.append([verdict(number, stage="text") for number in (90, 91)])
+    assert query.find(full, "id9") == "id9"  # a whole id, though others begin with it
     with pytest.raises(RunError, match="beginning of several ids"):
         query.find(full, "id")
     with pytest.raises(RunError, match="names no row"):
