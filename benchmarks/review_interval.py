@@ -14,7 +14,7 @@ from random import Random
 
 import polars as pl
 
-from benchmarks.review_world import World, looked, made
+from benchmarks.review_world import SLIPS, World, looked, made
 from capcurriculum.rows import Question, Review
 from datagen.auditor import Opinion
 from filters.audit.noise import Rate
@@ -36,14 +36,16 @@ class Repetition:
     kept: tuple[Rate, float]
 
 
-def reviews(sample: Sample, asked: Mapping[str, Question], world: World, seed: int, people: int) -> Sequence[Review]:
+def reviews(
+    sample: Sample, asked: Mapping[str, Question], world: World, seed: int, people: int, slips: float = SLIPS
+) -> Sequence[Review]:
     """What so many people say of every question of the sample."""
     found = []
     for person in range(people):
         rng = Random(f"{seed} {person}")
         for drawn in sample.drawn:
             question = asked[drawn.question_id]
-            said = looked(question, world.truth[question.question_id], rng)
+            said = looked(question, world.truth[question.question_id], rng, slips)
             key = f"{seed}-{person}-{drawn.question_id}"
             at = f"person-{person}", "simulated", "2026-01-01T00:00:00.000+00:00", State.SUBMITTED
             told = said.right, said.choice, said.kind, said.quality

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from capcurriculum.errors import RunError
 from capcurriculum.files import json_file
 from filters.audit import run
+from review.certificate import Certificate
 
 #: File in a run folder -> whose opinions it is based on.
 FILES: Mapping[str, str] = {run.FILE: "a model's opinions", "review.json": "people's opinions"}
@@ -46,7 +47,7 @@ class Rate(BaseModel):
 class Estimate(BaseModel):
     """One file, based on the opinions `whose`: of the models `askers`, or of `people` who gave `reviews`.
 
-    Fields that the file lacks are empty or None. `corrected_keys` counts keys that people corrected, which the rows
+    Fields that the file lacks are empty or None. `certificates` are the upper bounds that people's reviews give. `corrected_keys` counts keys that people corrected, which the rows
     already show; `independent` is False if a rater has also filtered the run.
     """
 
@@ -59,6 +60,7 @@ class Estimate(BaseModel):
     corrected_keys: int = 0
     independent: bool | None = None
     rates: tuple[Rate, ...]
+    certificates: tuple[Certificate, ...] = ()
 
 
 def estimates(folder: Path) -> list[Estimate]:

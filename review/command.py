@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 
+import polars as pl
+
 from capcurriculum import run
 from capcurriculum.errors import ReviewError
 from capcurriculum.ledger.verdicts import check_judged, in_force
 from capcurriculum.recipe import Recipe
-from capcurriculum.render.terminal import console
+from capcurriculum.render.terminal import console, say
 from capcurriculum.run import Run
 from filters import pipeline
+from filters.human import people
+from filters.human.latest import latest
 from review import sample, summary
+from review.certify import certifying
 from review.design import draw, size_for
 from review.population import population
 from review.sample import Design, Sample
@@ -44,7 +49,8 @@ def drawn_sample(
     *,
     size: int | None = None,
     width: float | None = None,
-    expect: float = 0.1,
+    certify: float | None = None,
+    expect: float | None = None,
     design: str | None = None,
     by: str | None = None,
     stage: tuple[str, ...] = (),
@@ -52,25 +58,41 @@ def drawn_sample(
 ) -> Sample:
     """Draw and save the sample of these options; without options, the saved one if there is one.
 
+    With `certify` says beforehand what the sample can show.
+
     Raises:
         ReviewError: the options contradict each other, or no question was judged yet.
     """
     before = sample.load(opened)
-    if before and not any((size, width, design, by, stage, seed)):
+    if before and not any((size, width, certify, design, by, stage, seed)):
         return before
-    if size and width:
-        raise ReviewError("--size and --width both set the size of the sample; give one of them.")
+    if sum(one is not None for one in (size, width, certify)) > 1:
+        raise ReviewError("--size, --width and --certify each set the size of the sample; give one of them.")
+    if certify is not None and (design or by):
+        raise ReviewError("--certify chooses the rows itself; leave --design and --by out.")
     asked = _design(before.design if before else Design("stratified", _BY, (), SIZE, 0), design, by)
     asked = replace(asked, stages=stage or asked.stages, size=size or asked.size)
     asked = asked if seed is None else replace(asked, seed=seed)
     rows = population(opened, wanted, asked.stages)
     if width:
-        asked = replace(asked, size=size_for(rows, asked, width, expect))
+        asked = replace(asked, size=size_for(rows, asked, width, 0.1 if expect is None else expect))
+    if certify is not None:
+        asked = _certifying(opened, wanted, asked, rows, certify, expect)
     if before and before.design.same_but_for_size(asked) and before.design.size > asked.size:
         asked = before.design  # a sample never shrinks
     drawn = draw(rows, asked, before)
     sample.save(opened, drawn)
     return drawn
+
+
+def _certifying(
+    opened: Run, wanted: Recipe, asked: Design, rows: pl.DataFrame, certify: float, expect: float | None
+) -> Design:
+    decided = people.decisions(latest(opened), wanted)
+    opinions = {key: decision.opinion for key, decision in decided.items()}
+    found = certifying(asked, rows.filter("kept"), opinions, certify, expect)
+    say(found.sentence())
+    return found.design
 
 
 def _design(old: Design, kind: str | None, by: str | None) -> Design:

@@ -20,8 +20,11 @@ from review.population import COLUMNS
 from review.sample import Cell, Design, Drawn, Sample
 
 #: `random`: one stratum; `stratified`: by columns of the population, half of the sample from kept questions;
-#: `uncertain`: by signs of doubt, most of the sample where there are most.
-KINDS = ("random", "stratified", "uncertain")
+#: `uncertain`: by signs of doubt, most of the sample where there are most; `kept`: from kept questions alone, of which
+#: with `by` AUDITORS those that auditors doubt come first.
+KINDS = ("random", "stratified", "uncertain", "kept")
+AUDITORS = "auditors"
+DOUBTED = "kept | doubted by auditors"
 #: Share of an uncertain sample that is spread evenly, so that every row has a positive inclusion probability.
 SPREAD = 0.2
 _ALL = "all"
@@ -36,10 +39,8 @@ def draw(population: pl.DataFrame, design: Design, before: Sample | None = None)
         ReviewError: the design is unknown, or the population is empty.
     """
     _check(design, population)
-    rows = population.select("question_id", "stage", "kept", stratum=_stratum(design))
     grown = before if before is not None and before.design.same_but_for_size(design) else None
-    if grown:
-        rows = _as_drawn(rows, grown)
+    rows = strata(population, design, grown)
     counts = dict(rows.group_by("stratum").len().sort("stratum").iter_rows())
     wanted = allocation(counts, design)
     before_drawn = Counter(one.stratum for one in grown.drawn) if grown else {}
@@ -54,13 +55,25 @@ def draw(population: pl.DataFrame, design: Design, before: Sample | None = None)
     return Sample(design, _cells(rows, drawn), tuple(drawn))
 
 
+def strata(population: pl.DataFrame, design: Design, before: Sample | None = None) -> pl.DataFrame:
+    """`question_id, stage, kept, stratum` of the rows that the design draws from.
+
+    Rows of the sample `before` are in the strata, and have the fates, that they had when they were drawn.
+    """
+    rows = population.select("question_id", "stage", "kept", stratum=_stratum(design))
+    rows = _as_drawn(rows, before) if before else rows
+    return rows.filter("kept") if design.kind == "kept" else rows
+
+
 def _check(design: Design, population: pl.DataFrame) -> None:
     if design.kind not in KINDS:
         raise ReviewError(f"There is no design {design.kind!r}; name one of {', '.join(KINDS)}.")
-    if unknown := sorted(set(design.by) - set(COLUMNS)):
+    if unknown := sorted(set(design.by) - {*COLUMNS, AUDITORS}):
         raise ReviewError(f"A sample cannot be drawn by {', '.join(unknown)}; name some of {', '.join(COLUMNS)}.")
     if design.size < 1:
         raise ReviewError(f"A sample of {design.size} questions is empty; give a --size of at least 1.")
+    if design.kind == "kept" and not population["kept"].any():
+        raise ReviewError("No row of these stages is kept; there is nothing to certify.")
     if population.is_empty():
         raise ReviewError("No filter has judged a question of these stages yet; build the run first.")
 
@@ -71,6 +84,9 @@ def _stratum(design: Design) -> pl.Expr:
     if design.kind == "uncertain":
         fate = pl.when("kept").then(pl.lit(KEPT)).otherwise(pl.lit("dropped"))
         return pl.format("{} | {} signs of doubt", fate, pl.col("doubt"))
+    if design.kind == "kept":
+        first = pl.col("doubted").fill_null(False) if AUDITORS in design.by else pl.lit(False)
+        return pl.when(first).then(pl.lit(DOUBTED)).otherwise(pl.lit(KEPT))
     return pl.concat_str(*design.by, separator=" | ") if design.by else pl.lit(_ALL)
 
 
@@ -106,6 +122,9 @@ def allocation(counts: Mapping[str, int], design: Design) -> dict[str, int]:
     size = min(design.size, sum(counts.values()))
     if design.kind == "uncertain":
         return _doubtful_first(counts, size)
+    if design.kind == "kept":
+        first = min(size, counts.get(DOUBTED, 0))
+        return {name: first if name == DOUBTED else size - first for name in counts}
     kept = {name: count for name, count in counts.items() if KEPT in name.split(" | ")}
     dropped = {name: count for name, count in counts.items() if name not in kept}
     if not kept or not dropped:

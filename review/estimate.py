@@ -57,7 +57,7 @@ def estimate(
         cells_of = [cell for cell in sample.cells if cell.kept is kept]
         if cells_of and name not in names:
             rates.append(rate(name, cells_of))
-    if ALL not in names and len(names) > 1:
+    if ALL not in names and len(names) > 1 and len({cell.kept for cell in sample.cells}) > 1:
         rates.append(rate(ALL, sample.cells))
     return Estimate(tuple(rates), found.slips)
 

@@ -15,7 +15,8 @@ from capcurriculum.recipe.review import HUMAN
 from capcurriculum.rows import Arm, Outcome, Purpose
 from capcurriculum.run import Run
 from capcurriculum.stats import pass_counts, wilson
-from filters.audit.noise import KEPT, fates
+from datagen.auditor import Opinion
+from filters.audit.noise import KEPT, fates, opinions
 
 #: Columns a sample may be stratified by.
 COLUMNS = ("stage", "fate", "skill", "source", "band")
@@ -29,7 +30,8 @@ def population(run: Run, recipe: Recipe, stages: Collection[str] = ()) -> pl.Dat
     Columns: `question_id, stage, skill, source`; `fate`, `kept` or the first `filter: reason` that dropped it; `kept`;
     `band` of the pass rate, `k` right of `n` rollouts; `doubt`, the number of signs of doubt (solvers that disagree on
     the image, a filter or an auditor that could not decide, a 95 % interval of the pass rate that holds a bound of the
-    recipe). Without `stages`: those whose questions have options, or all if none has.
+    recipe); `doubted`, whether auditors do not find the key right, null where none was asked. Without `stages`: those
+    whose questions have options, or all if none has.
     """
     verdicts = current(run, recipe, pl.col("filter") != HUMAN)
     unsure = verdicts.filter(pl.col("reason").is_in(list(UNDECIDED))).select("question_id", unsure=pl.lit(1)).unique()
@@ -42,9 +44,11 @@ def population(run: Run, recipe: Recipe, stages: Collection[str] = ()) -> pl.Dat
         rows = rows.join(beside, on="question_id", how="left")
     signs = pl.max_horizontal(pl.col("unsure", "split").fill_null(0)) + pl.col("disagree").fill_null(0)
     found = rows.with_columns(pl.col("k", "n").fill_null(0), doubt=signs.cast(pl.Int64)).collect()
-    found = found.join(_near_bounds(found, recipe), on=["k", "n"], how="left")
+    found = found.join(_near_bounds(found, recipe), on=["k", "n"], how="left").join(
+        _doubted(run), on="question_id", how="left"
+    )
     return found.select(
-        "question_id", "stage", "skill", "source", "fate", "k", "n", "band",
+        "question_id", "stage", "skill", "source", "fate", "k", "n", "band", "doubted",
         kept=pl.col("fate") == KEPT, doubt=pl.col("doubt") + pl.col("near"),
     ).sort("question_id")  # fmt: skip
 
@@ -60,6 +64,12 @@ def _disagreeing(run: Run) -> pl.LazyFrame:
     seen = run.answers.scan().filter(pl.col("purpose") == Purpose.PROBE, pl.col("arm") == Arm.IMAGE)
     chosen = seen.filter(pl.col("outcome").is_in(_KNOWN)).group_by("question_id").agg(pl.col("answer").n_unique())
     return chosen.filter(pl.col("answer") > 1).select("question_id", disagree=pl.lit(1))
+
+
+def _doubted(run: Run) -> pl.DataFrame:
+    """Questions of which auditors say anything, and whether it is anything but that the key is right."""
+    said = [(key, one is not Opinion.AGREE) for key, one in opinions(run).items() if one is not Opinion.UNKNOWN]
+    return pl.DataFrame(said, schema={"question_id": pl.String, "doubted": pl.Boolean}, orient="row")
 
 
 def _split_votes(run: Run) -> pl.LazyFrame:

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+import polars as pl
 from rich.console import Console
 
 from capcurriculum.ledger.corrections import corrections
@@ -14,12 +15,18 @@ from capcurriculum.render.terminal import visible
 from capcurriculum.run import Run
 from capcurriculum.tables import write_atomically
 from datagen.auditor import Opinion
+from filters.audit import noise
 from filters.audit.noise import COLUMNS
 from filters.human import people
+from filters.human.adjudicate import Decision
 from filters.human.form import Right
 from filters.human.latest import latest
+from review import certificate
 from review.agreement import Agreement, agreements
+from review.certificate import Certificate
+from review.design import strata
 from review.estimate import Estimate, estimate
+from review.population import population
 from review.sample import Sample, load
 
 FILE = "review.json"
@@ -35,6 +42,7 @@ class Summary:
 
     sample: Sample | None
     estimate: Estimate | None
+    certificates: Sequence[Certificate]
     agreements: tuple[Agreement, ...] | None
     verdicts: Mapping[str, int]
     corrected: int
@@ -55,9 +63,12 @@ def summarise(run: Run, recipe: Recipe) -> Summary:
         for key, reviews in found.reviews.items()
     }
     agreed = agreements(found.reviews)
+    rates = estimate(drawn, opinions, votes, drawn.design.seed) if drawn and decided else None
+    misses = rates.slips[1] if rates and rates.slips else None
     return Summary(
         sample=drawn,
-        estimate=estimate(drawn, opinions, votes, drawn.design.seed) if drawn and decided else None,
+        estimate=rates,
+        certificates=_certificates(run, recipe, drawn, decided, votes, misses) if drawn and decided else (),
         agreements=None if agreed is None else tuple(agreed),
         verdicts=dict(sorted(Counter(str(one.verdict.reason) for one in decided.values()).items())),
         corrected=corrections(run, recipe).keys.height,
@@ -67,6 +78,24 @@ def summarise(run: Run, recipe: Recipe) -> Summary:
         older=found.older,
         opinions=opinions,
     )
+
+
+def _certificates(
+    run: Run,
+    recipe: Recipe,
+    drawn: Sample,
+    decided: Mapping[str, Decision],
+    votes: Mapping[str, tuple[int, int]],
+    misses: float | None,
+) -> list[Certificate]:
+    rows = population(run, recipe, drawn.design.stages)
+    kept = (
+        strata(rows, drawn.design, drawn)
+        .filter("kept")
+        .join(rows.select("question_id", now="kept"), on="question_id", maintain_order="left")
+    )
+    auditors = noise.opinions(run, pl.col("question_id").is_in(list(decided)))
+    return certificate.certificates(drawn, kept, certificate.Answers(decided, votes, auditors, misses))
 
 
 def write(run: Run, recipe: Recipe, summary: Summary) -> None:
@@ -84,6 +113,7 @@ def write(run: Run, recipe: Recipe, summary: Summary) -> None:
         "agreement": None if summary.agreements is None else [asdict(line) for line in summary.agreements],
         "slips": found and found.slips and {"false_alarms": found.slips[0], "misses": found.slips[1]},
         "design": summary.sample and asdict(summary.sample.design),
+        "certificates": [asdict(one) for one in summary.certificates],
         "cells": [asdict(cell) for cell in summary.sample.cells] if summary.sample else [],
         "rates": [asdict(rate) for rate in found.rates] if found else [],
         "sample": [asdict(d) | {"opinion": summary.opinions.get(d.question_id, Opinion.UNKNOWN)} for d in drawn],
@@ -118,6 +148,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         )
     elif summary.estimate:
         yield "Too few questions have two answers to tell people's own mistakes; these are in the shares."
+    for one in summary.certificates:
+        yield f"{', '.join(one.stages)}: {' '.join(one.sentences())}"
     if summary.agreements is None:
         yield "Agreement is not computed: NLTK is not installed (extra `review`)."
     if summary.outside:

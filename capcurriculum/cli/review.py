@@ -29,9 +29,12 @@ class Sampling:
         None
     )
     width: Annotated[Real | None, opt("Instead: as many as make the 95 % interval this wide, as 0.06")] = None
-    expect: Annotated[Real, opt("The share of wrong keys that --width assumes")] = 0.1
+    certify: Annotated[Real | None, opt("Instead: as few kept rows as can show at most this share of wrong keys, as "
+                                        "0.05")] = None  # fmt: skip
+    expect: Annotated[Real | None, opt("The share of wrong keys that --width (0.1) and --certify (what people found, "
+                                       "else 0.3 of the share to be shown) assume")] = None  # fmt: skip
     design: Annotated[str | None, opt("How they are drawn (default: stratified)",
-                                      choices=("random", "stratified", "uncertain"))] = None  # fmt: skip
+                                      choices=("random", "stratified", "uncertain", "kept"))] = None  # fmt: skip
     by: Annotated[str | None, opt("Strata, some of fate,skill,source,band,stage (default: fate, why dropped)")] = None
     stage: Stages = ()
     seed: Annotated[Whole | None, opt("Another seed draws another sample (default: 0)")] = None

@@ -89,6 +89,7 @@ def _numbers(facts: limits.Facts) -> dict[str, Any]:
     return {
         "keys": parts.keys(facts.keys),
         "pass_rates": parts.pass_rates(facts.pass_rates),
+        "certificates": parts.certificates(facts.estimates, facts.stages),
         "estimates": [parts.estimate(one) for one in facts.estimates],
         "roles": parts.roles(facts.roles),
         "limits": limits.limits(facts),

@@ -218,6 +218,23 @@ def estimate(one: Estimate) -> dict[str, Md]:
     return {"text": Md(text), "table": shares if rows else Md("No share was estimated yet.")}
 
 
+def certificates(found: Sequence[Estimate], stages: Sequence[str]) -> list[Md]:
+    """The upper bound of wrong labels of each stage, and of all together where the set has several.
+
+    A stage of which people reviewed no row says so: no model's opinions bound its share.
+    """
+    known = {one.stages: one for estimate in found for one in estimate.certificates}
+    together = tuple(sorted(stages))
+    said = []
+    for group in [(stage,) for stage in stages] + [together] * (len(stages) > 1 and together in known):
+        names = listed(map(code, group))
+        if (one := known.get(group)) and one.reviewed:
+            said.append(Md(f"{names}: {' '.join(one.sentences())}"))
+        else:
+            said.append(Md(f"{names}: no upper bound is known, since people reviewed none of its rows."))
+    return said
+
+
 def prompt(one: Prompt) -> dict[str, Any]:
     """A prompt with its digest, and its text if known."""
     return {

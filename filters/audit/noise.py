@@ -5,7 +5,7 @@ from models (`capcurriculum audit`) or people. A missing or undecided one counts
 number and its bounds over them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ from capcurriculum.ledger.verdicts import current
 from capcurriculum.reasons import NOT_JUDGED
 from capcurriculum.recipe import Recipe
 from capcurriculum.recipe.review import HUMAN
-from capcurriculum.rows import SCHEMA, digest
+from capcurriculum.rows import SCHEMA, Answer, Purpose, digest
 from capcurriculum.run import Run
-from datagen.auditor import Opinion
+from datagen.auditor import Opinion, votes_in
 
 KEPT = "kept"
 #: Draws for an interval over several strata; the Monte Carlo error of its ends is about a thousandth of its width.
@@ -183,6 +183,14 @@ def _together(name: str, parts: Sequence[Rate]) -> Rate:
         least=mean(part.least for part in parts),
         most=mean(part.most for part in parts),
     )
+
+
+def opinions(run: Run, *where: pl.Expr) -> dict[str, Opinion]:
+    """What auditors say of each question that they were asked about, by their votes of which `where` holds."""
+    votes: defaultdict[str, list[Answer]] = defaultdict(list)
+    for vote in run.answers.where(pl.col("purpose") == Purpose.AUDIT, *where):
+        votes[vote.question_id].append(vote)
+    return {question_id: said_by([vote.opinion for vote in votes_in(found)]) for question_id, found in votes.items()}
 
 
 def said_by(votes: Sequence[Opinion]) -> Opinion:

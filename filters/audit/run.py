@@ -5,7 +5,6 @@ pass rates do not see them.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,11 +20,11 @@ from capcurriculum.recipe.auditor import AuditSection
 from capcurriculum.render.progress import Display
 from capcurriculum.render.table import grid
 from capcurriculum.render.terminal import visible
-from capcurriculum.rows import LETTERS, Answer, Purpose
+from capcurriculum.rows import LETTERS
 from capcurriculum.run import Run, writing
 from capcurriculum.tables import write_atomically
 from capcurriculum.validation import faults
-from datagen.auditor import Opinion, audit, votes_in
+from datagen.auditor import Opinion, audit
 from datagen.sources import gather
 from filters import pipeline
 from filters.audit import noise
@@ -123,14 +122,9 @@ def _located(recipe: Recipe, run: Run) -> Recipe:
 
 def _opinions(run: Run, recipe: Recipe, section: AuditSection, ids: pl.LazyFrame) -> dict[str, Opinion]:
     asked = ids.collect()["question_id"].to_list()
-    where = [pl.col("purpose") == Purpose.AUDIT, pl.col("solver").is_in(section.askers(recipe.models))]
+    where = [pl.col("solver").is_in(section.askers(recipe.models)), pl.col("rollout") < section.votes]
     where += [pl.col("order") < section.reader.orders] if section.reader else []
-    votes: defaultdict[str, list[Answer]] = defaultdict(list)
-    for vote in run.answers.where(*where, pl.col("rollout") < section.votes, pl.col("question_id").is_in(asked)):
-        votes[vote.question_id].append(vote)
-    return {
-        question_id: noise.said_by([vote.opinion for vote in votes_in(found)]) for question_id, found in votes.items()
-    }
+    return noise.opinions(run, *where, pl.col("question_id").is_in(asked))
 
 
 def _write(

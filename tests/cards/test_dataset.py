@@ -138,13 +138,29 @@ def test_an_unknown_licence_is_said_to_be_unknown_and_comes_first(tmp_path: Path
 def test_estimates_of_wrong_labels_are_shown_or_said_to_be_missing(tmp_path: Path) -> None:
     staged = card_runs.staged(tmp_path, card_runs.made(tmp_path, [card_runs.row(n) for n in range(8)]))
     render(staged)
-    assert "Not measured" in section(body(staged), "Wrong labels")
+    text = section(body(staged), "Wrong labels")
+    assert "- `perception`: no upper bound is known, since people reviewed none of its rows." in text
+    assert "The share was not estimated." in text
     audit = {"askers": ["judge@1"], "independent": False, "rates": [card_runs.rate("kept", 900, 90, 10, 4)]}
     people = {
         "people": 3,
         "reviews": 60,
         "corrected_keys": 2,
         "agreement": None,
+        "certificates": [
+            {
+                "stages": ["perception"],
+                "rows": 899,
+                "drawn": 60,
+                "reviewed": 60,
+                "wrong": 1,
+                "undecided": 0,
+                "newer": 0,
+                "most": 70,
+                "misses": None,
+                "auditors": {"right": 50, "right_doubted": 4, "wrong": 1, "wrong_doubted": 1},
+            }
+        ],
         "rates": [card_runs.rate("kept", 900, 47, 3)],
     }
     (staged.run.path / "audit.json").write_text(json.dumps(audit))
@@ -153,6 +169,8 @@ def test_estimates_of_wrong_labels_are_shown_or_said_to_be_missing(tmp_path: Pat
     text = section(body(staged), "Wrong labels")
     assert "| `kept` | 900 | 104 | 10 | 4 | 10.0% (5.0% to 20.0%) |" in text
     assert "| `kept` | 900 | 50 | 3 | 0 | 6.0% (3.0% to 12.0%) |" in text
+    assert "- `perception`: At most 7.8% of the 899 rows (70) have a wrong label, at 95 % confidence" in text
+    assert "Auditors had doubted 1 of the 1 that people found wrong and 4 of the 50 that they found right." in text
     assert "By people's opinions (3 people, 60 reviews)." in text
     assert "They corrected 2 gold answers." in text
     assert "One of them filtered the run" in text.split("By people's")[0]

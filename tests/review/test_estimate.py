@@ -144,6 +144,10 @@ def test_the_summary_is_there_for_people_and_for_cards(
     assert rates["all"]["right"] == 30 - len(wrong)
     assert told["verdicts"]["key_corrected"] == len(wrong)
     assert (told["people"], told["outside_sample"], told["older_versions"]) == (2, 1, 1)
+    (stage,) = told["certificates"]
+    kept = [d for d in drawn.drawn if d.kept]
+    assert (stage["stages"], stage["reviewed"]) == (["perception"], len(kept))
+    assert stage["wrong"] == sum(d.question_id in {w.question_id for w in wrong} for d in kept)
     assert {line["asked"]: line["alpha"] for line in told["agreement"]}["right"] == 1
     assert {one["probability"] for one in told["sample"]} == {d.probability for d in drawn.drawn}
     assert sum(cell["rows"] for cell in told["cells"]) == 60

@@ -158,6 +158,10 @@ def test_names_become_pseudonyms_that_stay_and_cannot_be_looked_up(world: World,
         ("import", "absent.jsonl"),
         ("export", "--size", "5", "--width", "0.1"),
         ("export", "--by", "skill", "--design", "random"),
+        ("export", "--annotator", "a", "--certify", "0.2", "--size", "5"),
+        ("export", "--annotator", "a", "--certify", "0.2", "--by", "skill"),
+        ("export", "--annotator", "a", "--certify", "0.2", "--expect", "0.2"),
+        ("export", "--annotator", "a", "--certify", "1.5"),
         ("export", "--size", "-3"),
         ("export", "--size", "5", "--out", "page.txt"),
         ("export", "--size", "5", "--out", "/nowhere/page.html"),
@@ -168,6 +172,16 @@ def test_a_mistake_is_one_sentence(original: World, words: tuple[str, ...], caps
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.strip().count("\n") <= 1
+
+
+def test_what_a_certifying_sample_can_show_is_said_before_anybody_answers(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert review(world, "export", "--annotator", "Ada", "--certify", "0.3") == 0
+    said, questions, *_ = capsys.readouterr().out.splitlines()
+    size = re.match(r"(\d+) of \d+ kept rows show at most 30.0% wrong labels if ", said)
+    assert size, said
+    assert questions.startswith(f"{size[1]} questions are in ")
 
 
 def test_a_file_without_answers_is_refused(world: World, tmp_path: Path) -> None:
