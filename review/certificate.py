@@ -9,7 +9,7 @@ say how far they are to be trusted.
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -53,6 +53,11 @@ class Certificate:
     def share(self) -> float:
         """The upper bound, from 0 to 1."""
         return min(1.0, self.most / self.rows) if self.rows else 0.0
+
+    def over(self, rows: int) -> "Certificate":
+        """The certificate of a set of so many rows: part of those that are left, or they and others that are newer."""
+        more = max(0, rows - self.rows)
+        return replace(self, rows=rows, newer=self.newer + more, most=min(rows, self.most + more))
 
     def sentences(self) -> Iterator[str]:
         """What the bound is and rests on, in words without names."""

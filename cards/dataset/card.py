@@ -48,6 +48,7 @@ def render(staged: Staged) -> Sequence[Path]:
         sources=parts.sources(counted, origins),
         licences=parts.licences(found),
         evidence=parts.evidence(origins),
+        certificates=parts.certificates(facts.estimates, rows.stages(staged.sets)),
         citation=parts.citation(origins),
         **_numbers(facts),
         **_made(staged, facts),
@@ -56,7 +57,7 @@ def render(staged: Staged) -> Sequence[Path]:
 
 
 def _facts(staged: Staged, origins: Sequence[citations.Origin], found: Sequence[licences.Licence]) -> limits.Facts:
-    stages = rows.stages(staged.sets)
+    stages = tuple(rows.stages(staged.sets))
     return limits.Facts(
         recipe=staged.recipe,
         stages=stages,
@@ -89,7 +90,6 @@ def _numbers(facts: limits.Facts) -> dict[str, Any]:
     return {
         "keys": parts.keys(facts.keys),
         "pass_rates": parts.pass_rates(facts.pass_rates),
-        "certificates": parts.certificates(facts.estimates, facts.stages),
         "estimates": [parts.estimate(one) for one in facts.estimates],
         "roles": parts.roles(facts.roles),
         "limits": limits.limits(facts),

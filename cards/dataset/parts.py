@@ -218,17 +218,18 @@ def estimate(one: Estimate) -> dict[str, Md]:
     return {"text": Md(text), "table": shares if rows else Md("No share was estimated yet.")}
 
 
-def certificates(found: Sequence[Estimate], stages: Sequence[str]) -> list[Md]:
-    """The upper bound of wrong labels of each stage, and of all together where the set has several.
+def certificates(found: Sequence[Estimate], rows: Mapping[str, int]) -> list[Md]:
+    """The upper bound of wrong labels of each stage (with its `rows` in the set), and of all together.
 
     A stage of which people reviewed no row says so: no model's opinions bound its share.
     """
     known = {one.stages: one for estimate in found for one in estimate.certificates}
-    together = tuple(sorted(stages))
+    together = tuple(sorted(rows))
     said = []
-    for group in [(stage,) for stage in stages] + [together] * (len(stages) > 1 and together in known):
+    for group in [(stage,) for stage in rows] + [together] * (len(rows) > 1 and together in known):
         names = listed(map(code, group))
         if (one := known.get(group)) and one.reviewed:
+            one = one.over(sum(rows[stage] for stage in group))
             said.append(Md(f"{names}: {' '.join(one.sentences())}"))
         else:
             said.append(Md(f"{names}: no upper bound is known, since people reviewed none of its rows."))

@@ -1,5 +1,6 @@
 """The numbers of a card: queries over the published Parquet files, without their images."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,10 +98,12 @@ def splits(staged: StagedSet) -> list[Split]:
     return found
 
 
-def stages(sets: Sequence[StagedSet]) -> tuple[str, ...]:
-    """The stages of the rows, in the order of the sets."""
-    found = [scan(staged).select(pl.col("stage").unique().sort()).collect()["stage"] for staged in sets]
-    return tuple(dict.fromkeys(stage for names in found for stage in names))
+def stages(sets: Sequence[StagedSet]) -> dict[str, int]:
+    """Stage -> its rows, in the order of the sets."""
+    found: Counter[str] = Counter()
+    for staged in sets:
+        found.update(dict(scan(staged).group_by("stage").len().sort("stage").collect().iter_rows()))
+    return dict(found)
 
 
 def sources(sets: Sequence[StagedSet]) -> list[SourceCount]:

@@ -150,13 +150,13 @@ def test_estimates_of_wrong_labels_are_shown_or_said_to_be_missing(tmp_path: Pat
         "certificates": [
             {
                 "stages": ["perception"],
-                "rows": 899,
+                "rows": 8,
                 "drawn": 60,
                 "reviewed": 60,
                 "wrong": 1,
                 "undecided": 0,
                 "newer": 0,
-                "most": 70,
+                "most": 3,
                 "misses": None,
                 "auditors": {"right": 50, "right_doubted": 4, "wrong": 1, "wrong_doubted": 1},
             }
@@ -169,7 +169,7 @@ def test_estimates_of_wrong_labels_are_shown_or_said_to_be_missing(tmp_path: Pat
     text = section(body(staged), "Wrong labels")
     assert "| `kept` | 900 | 104 | 10 | 4 | 10.0% (5.0% to 20.0%) |" in text
     assert "| `kept` | 900 | 50 | 3 | 0 | 6.0% (3.0% to 12.0%) |" in text
-    assert "- `perception`: At most 7.8% of the 899 rows (70) have a wrong label, at 95 % confidence" in text
+    assert "- `perception`: At most 37.5% of the 8 rows (3) have a wrong label, at 95 % confidence" in text
     assert "Auditors had doubted 1 of the 1 that people found wrong and 4 of the 50 that they found right." in text
     assert "By people's opinions (3 people, 60 reviews)." in text
     assert "They corrected 2 gold answers." in text

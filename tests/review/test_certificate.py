@@ -95,6 +95,14 @@ def test_people_say_how_far_auditors_are_to_be_trusted() -> None:
     assert certified(ALL_RIGHT).auditors is None
 
 
+def test_a_set_is_part_of_the_rows_or_has_more_of_them() -> None:
+    found = certified(ALL_RIGHT)
+    part, more = found.over(50), found.over(ROWS + 10)
+    assert (part.rows, part.most, part.newer) == (50, found.most, 0)
+    assert (more.most, more.newer) == (found.most + 10, 10)
+    assert found.over(1).share == 1
+
+
 def test_nobody_has_looked_yet() -> None:
     assert certified({}).share == 1
 
