@@ -48,8 +48,8 @@ class Estimate(BaseModel):
     """One file, based on the opinions `whose`: of the models `askers`, or of `people` who gave `reviews`.
 
     Fields that the file lacks are empty or None. `certificates` are the upper bounds that people's reviews give,
-    `corrected_keys` counts keys that people corrected, which the rows already show; `independent` is False if a rater has
-    also filtered the run.
+    `corrected_keys` counts keys that people corrected, which the rows already show; `independent` is False if a rater
+    has also filtered the run.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
