@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from capcurriculum.engines import trl
@@ -118,11 +119,7 @@ def _digests(shown: dict[str, Any], pictures: list[int]) -> list[list[str]]:
     return copies[::GENERATIONS]
 
 
-def main() -> Any:
-    """What the command named by the arguments found."""
-    command, *words = sys.argv[1:]
-    return {"score": score, "show": show, "train": train}[command](*words)
-
+COMMANDS: dict[str, Callable[..., Any]] = {"score": score, "show": show, "train": train}
 
 if __name__ == "__main__":
-    print(json.dumps(main()))
+    print(json.dumps(COMMANDS[sys.argv[1]](*sys.argv[2:])))

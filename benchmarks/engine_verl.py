@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def _digests(inputs: dict[str, Any]) -> list[str]:
     return [hashlib.sha256(one.float().numpy().tobytes()).hexdigest() for one in patches]
 
 
+COMMANDS: dict[str, Callable[..., Any]] = {"score": score, "show": show, "train": train}
+
 if __name__ == "__main__":
-    command, *words = sys.argv[1:]
-    print(json.dumps({"score": score, "show": show, "train": train}[command](*words)))
+    print(json.dumps(COMMANDS[sys.argv[1]](*sys.argv[2:])))

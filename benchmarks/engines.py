@@ -81,9 +81,8 @@ def trainings() -> dict[str, dict[str, Any]]:
         files = build(Path(name))
         for engine in ENGINES.values():
             if engine.installed():
-                found[engine.name] = ask(
-                    engine, "train", str(files), micro.checkpoint(MODEL), f"{name}/{engine.module}"
-                )
+                words = (str(files), str(micro.checkpoint(MODEL)), f"{name}/{engine.module}")
+                found[engine.name] = ask(engine, "train", *words)
     return found
 
 
@@ -107,21 +106,16 @@ def build(root: Path) -> Path:
     return run / "curricula" / "merged" / "merged" / "train-00000-of-00001.parquet"
 
 
-def ask(engine: Engine, *words: str, stdin: str = "") -> Any:
-    """What the engine's module prints in its last line.
+def ask(engine: Engine, *words: str, stdin: str = "", ranks: int = 1) -> Any:
+    """What the engine's module prints in its last line; with `ranks` as many processes of torch's run it together.
 
     Raises:
         RuntimeError: it failed; the text is the end of what it said.
     """
     variables = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [engine.python, "-m", engine.module, *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=variables,
-        cwd=ROOT,
-    )
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={ranks}"]
+    command = [engine.python, *(launcher if ranks > 1 else ()), "-m", engine.module, *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=variables, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"{engine.name} {words[0]}: {done.stderr[-4000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

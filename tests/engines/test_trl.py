@@ -80,10 +80,17 @@ def test_verl_refuses_each_shape_that_trl_would_read(content: Any) -> None:
         RLHFDataset._build_messages(keys, row, "prompt")
 
 
-def test_two_steps_of_grpo_learn_from_a_merged_set(tmp_path: Path) -> None:
-    files = engines.build(tmp_path)
-    found = ask(ENGINES["trl"], "train", str(files), micro.checkpoint("hedging"), str(tmp_path / "out"))
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return engines.build(tmp_path_factory.mktemp("world"))
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_two_steps_of_grpo_learn_from_a_merged_set(merged: Path, tmp_path: Path, ranks: int) -> None:
+    words = (str(merged), str(micro.checkpoint("hedging")), str(tmp_path))
+    found = ask(ENGINES["trl"], "train", *words, ranks=ranks)
     assert found["steps"] == len(found["rewards"]) == 2
+    assert {len(paid) for paid in found["rewards"]} == {16 * ranks}
     assert all(len(set(paid)) > 1 and set(paid) <= {0.0, 0.1, 0.9, 1.0} for paid in found["rewards"])
     assert any(found["losses"])
     assert found["moved"] == found["weights"]
