@@ -16,12 +16,14 @@ STAMP  := $(VENV)/.installed
 # Two files of tests at a time, in the order that tests/conftest.py gives: what a file's tests share is made once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 EVAL   := .venv-eval
+# An engine of docs/engines.md that is tried here has a list of its environment's packages.
+ENGINES := $(patsubst constraints-engines-%.txt,%,$(wildcard constraints-engines-*.txt))
 export PYTHON TORCH_INDEX GPU FLASH_ATTN
 # Each process of a test would else compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 SHELL  := /bin/bash
 
-.PHONY: demo test check static bench clean install lock review-server eval-venv test-eval
+.PHONY: demo test check static bench clean install lock review-server eval-venv test-eval engine-venvs test-engines
 .DEFAULT_GOAL := demo
 
 install: $(STAMP)
@@ -62,13 +64,24 @@ review-server: $(STAMP)
 # VLMEvalKit and lmms-eval in .venv-eval, where `capcurriculum evaluate --engine ...` looks for them.
 eval-venv: $(EVAL)/.installed
 
-$(EVAL)/.installed: constraints-eval.txt tools/eval_venv.sh
-	tools/eval_venv.sh $(EVAL)
+$(EVAL)/.installed: constraints-eval.txt tools/pinned_venv.sh
+	tools/pinned_venv.sh constraints-eval.txt $(EVAL)
 	@touch $@
 
 # The tests that drive the evaluation kits, which `make test` skips where they are not installed.
 test-eval: $(STAMP) eval-venv
 	$(BIN)/python -m pytest tests/evaluation/test_vlmevalkit.py tests/evaluation/test_lmmseval.py
+
+# Engines that read the published sets, each in .venv-engine-NAME; `make .venv-engine-trl/.installed` makes one.
+engine-venvs: $(ENGINES:%=.venv-engine-%/.installed)
+
+.venv-engine-%/.installed: constraints-engines-%.txt tools/engine_venv.sh tools/pinned_venv.sh
+	tools/engine_venv.sh $*
+	@touch $@
+
+# The tests that train and score in those engines, which `make test` skips where they are not installed.
+test-engines: $(STAMP) engine-venvs
+	$(BIN)/python -m pytest tests/engines
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(NAMES)
@@ -78,5 +91,5 @@ lock: $(STAMP)
 	$(BIN)/python -m tools.lock > constraints.txt.new && mv constraints.txt.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-argilla $(EVAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-argilla $(EVAL) .venv-engine-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

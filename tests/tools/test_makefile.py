@@ -15,7 +15,9 @@ def dry(*arguments: str) -> str:
 
 
 # Not `test`: make runs a line that calls make even where it should only print it.
-@pytest.mark.parametrize("target", ["install", "demo", "check", "bench", "clean", "lock", "review-server"])
+@pytest.mark.parametrize(
+    "target", ["install", "demo", "check", "bench", "clean", "lock", "review-server", "test-eval", "test-engines"]
+)
 def test_a_shell_can_read_what_a_target_runs(target: str) -> None:
     assert dry(target, "VENV=.venv").strip()
 

@@ -1,0 +1,1 @@
+"""Engines of docs/engines.md, each in its own environment; without it its tests are skipped."""
