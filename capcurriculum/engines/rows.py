@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capcurriculum.errors import SourceError
 from capcurriculum.engines.source import Selection, Source, files
+from capcurriculum.errors import SourceError
 
 PLACEHOLDER = "<image>"
 #: The columns read, which are those of verl.
@@ -44,9 +44,11 @@ def rows(source: Source, wanted: Selection) -> Iterator[Row]:
 
 
 def _read(path: Path) -> Iterator[Mapping[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise SourceError(f"Rows are read by {error.name}; install capcurriculum[environment].") from error
     try:
         with pq.ParquetFile(path) as file:
             if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
+from capcurriculum.engines.rows import Row
 from capcurriculum.errors import CapCurriculumError
 from capcurriculum.grading.workers import algebra
-from capcurriculum.rows import Outcome
-from capcurriculum.engines.rows import Row
 from capcurriculum.reward import Score, compute_score
+from capcurriculum.rows import Outcome
 
 #: Gold answers graded at once.
 _TOGETHER = 512

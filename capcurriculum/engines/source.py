@@ -1,11 +1,12 @@
 """Where the rows of an environment are: stages in curriculum order, each on the Hub at one commit or in a folder."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capcurriculum.did_you_mean import meant
 from capcurriculum.errors import SourceError
@@ -20,7 +21,7 @@ class StageFiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
     files: dict[Split, tuple[str, ...]]
     repo: str = ""
     revision: str = ""
@@ -41,7 +42,12 @@ class Source(BaseModel):
     format: Literal[1] = 1
     name: str
     capcurriculum: str
-    stages: tuple[StageFiles, ...]
+    stages: Annotated[tuple[StageFiles, ...], Field(min_length=1)]
+
+    def encoded(self) -> bytes:
+        """The content of a `data.json`; the same for the same data."""
+        told = {"format": self.format} | self.model_dump(mode="json", exclude_defaults=True)
+        return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,11 @@ def _files(stage: StageFiles, wanted: Selection) -> list[Path]:
 
 
 def _downloaded(repo: str, name: str, revision: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError
+    except ImportError as error:
+        raise SourceError(f"Sets are downloaded by {error.name}; install capcurriculum[environment].") from error
     try:
         return Path(hf_hub_download(repo, name, repo_type="dataset", revision=revision))
     except (HfHubHTTPError, OSError) as error:

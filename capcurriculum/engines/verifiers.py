@@ -13,10 +13,10 @@ import verifiers.v1 as vf
 from openai import AsyncOpenAI
 from verifiers.v1.dialects.chat import message_to_wire
 
-from capcurriculum.files.data_url import of_image
 from capcurriculum.engines import source
 from capcurriculum.engines.rows import Row, rows
 from capcurriculum.engines.scoring import refusal, score, whole_reply
+from capcurriculum.files.data_url import of_image
 
 
 class CurriculumConfig(vf.TasksetConfig):

@@ -8,15 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capcurriculum import prompts
+from capcurriculum import prompts, reward
+from capcurriculum.engines import scoring, source
+from capcurriculum.engines.rows import Row, rows
+from capcurriculum.engines.source import Selection, Source, StageFiles
 from capcurriculum.errors import SourceError
 from capcurriculum.files import data_url
 from capcurriculum.rows import Outcome
 from tests.support import training_data
-from capcurriculum import reward
-from capcurriculum.engines import scoring, source
-from capcurriculum.engines.rows import Row, rows
-from capcurriculum.engines.source import Selection, Source, StageFiles
 
 STAGES = ("perception", "text", "visual")
 
