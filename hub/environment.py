@@ -10,6 +10,7 @@ from capcurriculum.engines.gold_check import SPLITS, checked, described
 from capcurriculum.engines.source import Source, Split, StageFiles
 from capcurriculum.errors import RunError
 from capcurriculum.files.unfinished import exchange, removed_if_it_fails
+from capcurriculum.recipe import Recipe
 from cards.environment import write
 from curricula import make
 from hub.publish import names
@@ -26,7 +27,7 @@ def environment(named: str, out: Path | None = None, order: str = "") -> Path:
     run, recipe = runs.with_recipe(named)
     make.check_belongs(run, recipe, run.path / "curricula" / order if order else run.stages)
     stages = tuple(_local(name, folder) for name, folder in make.sets(run, order))
-    data = Source(name=names.prefix(recipe), capcurriculum=__version__, stages=stages)
+    data = Source(name=called(recipe, order), capcurriculum=__version__, stages=stages)
     target = (out or run.path / write.FOLDER).absolute()
     if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or described(target))):
         raise RunError(f"{target} exists and is no environment; give another --out.")
@@ -38,6 +39,11 @@ def environment(named: str, out: Path | None = None, order: str = "") -> Path:
         write.write(temporary, data)
         exchange(temporary, target, old)
     return target
+
+
+def called(recipe: Recipe, order: str) -> str:
+    """What an environment is called: like its repos, with the order where it is not that of the plain stages."""
+    return f"{names.prefix(recipe)}-{order}" if order else names.prefix(recipe)
 
 
 def _local(name: str, folder: Path) -> StageFiles:

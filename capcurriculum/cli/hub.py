@@ -28,6 +28,7 @@ def publish(
     no_collection: Annotated[bool, opt("Make no collection of the repos")] = False,
     tag: Tag = "",
     branch: Annotated[str, opt("Publish to this branch instead of main")] = "",
+    environment: Annotated[bool, opt("Also publish an environment for verifiers, prime-rl and NeMo Gym")] = False,
     pr: Annotated[bool, opt("Open a pull request instead of changing main, or continue with it")] = False,
 ) -> None:  # fmt: skip
     """Publish the sets of a run on the Hub, and read them back."""
@@ -43,7 +44,7 @@ def publish(
         own = recipe.load(Path(run))
         same_recipe(found, own)
     wanted = publication.Wanted(
-        namespace, order, private, dry_run, one_repo, overwrite, tag, branch, pr, collection=not no_collection
+        namespace, order, private, dry_run, one_repo, overwrite, tag, branch, pr, not no_collection, environment
     )
     publication.publish(found, wanted, Display(), own=own)
 
