@@ -37,6 +37,7 @@ class Engine:
 ENGINES = {
     "verl": Engine("verl", ".venv", "benchmarks.engine_verl"),
     "trl": Engine("TRL", ".venv-engine-trl", "benchmarks.engine_trl"),
+    "verifiers": Engine("verifiers", ".venv-engine-verifiers", "benchmarks.engine_verifiers"),
 }
 
 
