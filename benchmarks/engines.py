@@ -37,6 +37,7 @@ class Engine:
 ENGINES = {
     "verl": Engine("verl", ".venv", "benchmarks.engine_verl"),
     "trl": Engine("TRL", ".venv-engine-trl", "benchmarks.engine_trl"),
+    "nemo_gym": Engine("NeMo Gym", ".venv-engine-nemo_gym", "benchmarks.engine_nemo_gym"),
     "verifiers": Engine("verifiers", ".venv-engine-verifiers", "benchmarks.engine_verifiers"),
 }
 

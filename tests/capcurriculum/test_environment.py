@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capcurriculum import prompts, reward
-from capcurriculum.engines import scoring, source
+from capcurriculum.engines import nemo_gym, scoring, source
 from capcurriculum.engines.rows import Row, rows
 from capcurriculum.engines.source import Selection, Source, StageFiles
 from capcurriculum.errors import SourceError
@@ -162,3 +162,28 @@ def test_a_stage_is_at_one_place(place: dict[str, str]) -> None:
 def test_a_data_url_says_what_the_bytes_are() -> None:
     assert data_url.of_image(training_data.picture("red")).startswith(b"data:image/png;base64,iVBOR")
     assert data_url.of_image(b"??") == b"data:application/octet-stream;base64,Pz8="
+
+
+def test_lines_of_nemo_gym_hold_the_request_and_what_is_graded(given: Source, tmp_path: Path) -> None:
+    path = tmp_path / source.NAME
+    path.write_bytes(given.encoded())
+    nemo_gym.prepare(path, tmp_path / "data")
+    found = {
+        split: [json.loads(line) for line in (tmp_path / "data" / f"{split}.jsonl").read_text().splitlines()]
+        for split in ("train", "val", "example")
+    }
+    assert [len(found[split]) for split in ("train", "val", "example")] == [6, 3, 5]
+    system, user = found["train"][-1]["responses_create_params"]["input"]
+    assert system == {"role": "system", "content": prompts.system()}
+    assert [part["type"] for part in user["content"]] == ["input_image", "input_text"]
+    shown = training_data.row("visual", 1, "train")
+    assert found["train"][-1]["ground_truth"] == shown["answer"]
+    assert found["train"][-1]["options"] == shown["options"]
+
+
+def test_a_reply_of_nemo_gym_has_its_thoughts() -> None:
+    message = {"type": "message", "content": [{"type": "output_text", "text": r"\boxed{B}"}, {"type": "refusal"}]}
+    thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "So."}], "content": None}
+    assert nemo_gym.reply([message]) == r"\boxed{B}"
+    assert nemo_gym.reply([thought, message]) == r"<think>So.</think>\boxed{B}"
+    assert nemo_gym.reply([{"type": "function_call"}]) == ""
