@@ -18,6 +18,7 @@ from benchmarks import (
     disk,
     dry_plan,
     duplicates,
+    engines,
     error_share,
     first_hour,
     grading,
@@ -492,6 +493,20 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "reward_maths_speedup": Benchmark(
         reward.maths_speedup, "x", 1.0, "higher", "our rate over mathruler's on the same answers in the same run"
+    ),
+    "engines_same_scores": Benchmark(
+        engines.same_scores,
+        "share",
+        1.0,
+        "higher",
+        f"1,000 replies that {engines.NAMES} score alike, where they are installed; None with one alone",
+    ),
+    "engines_trained": Benchmark(
+        engines.trained,
+        "engines",
+        len(engines.ENGINES),
+        "higher",
+        f"of {engines.NAMES} those that trained two steps on a merged set of the embedded world, or scored all of it",
     ),
     "evaluate_agreement_points": Benchmark(
         agreement.points,

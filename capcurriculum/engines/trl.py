@@ -31,6 +31,25 @@ def rows(dataset: Rows) -> Rows:
     return read
 
 
+class MixedBatches:
+    """A base before `GRPOTrainer` for sets that mix rows with and without pictures, such as merged or replayed ones.
+
+    Beside rows with pictures TRL 1.16 gives None as those of a row without any, which Qwen's processors refuse, and to
+    a pass over rows without any it gives no patches, over which Qwen's vision towers fail. Sets of one kind need none
+    of this.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for model in (getattr(self, "model", None), getattr(self, "ref_model", None)):
+            if model is not None:
+                model.register_forward_pre_hook(_without_empty, with_kwargs=True)
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[Any, list[list[Any]] | None, Any]:
+        ids, images, fields = super()._tokenize_prompts(prompts)  # type: ignore[misc]
+        return ids, images and [one or [] for one in images], fields
+
+
 def blocks(prompt: Sequence[Turn], pictures: int) -> list[dict[str, Any]]:
     """The turns of a prompt with blocks of text and places of pictures; as they are where the row has no picture.
 
@@ -108,6 +127,13 @@ def _batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
     images = batch.get("images") or [None] * len(batch["prompt"])
     prompts = [blocks(prompt, len(one or ())) for prompt, one in zip(batch["prompt"], images, strict=True)]
     return {**batch, "prompt": prompts}
+
+
+def _without_empty(model: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    pixels = named.get("pixel_values")
+    if pixels is not None and not len(pixels):
+        named = {name: value for name, value in named.items() if name not in ("pixel_values", "image_grid_thw")}
+    return arguments, named
 
 
 def _content(text: str) -> list[dict[str, str]]:
