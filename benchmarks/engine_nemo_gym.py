@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from capcurriculum.engines import nemo_gym, source
 from capcurriculum.engines.rows import rows
+from capcurriculum.engines.scoring import gold_reply
 from capcurriculum.engines.source import Selection
 
 
@@ -48,6 +49,20 @@ def score() -> list[float | None]:
     return [None if "_ng_failure_class" in one else one["reward"] for one in found]
 
 
+def train(files: str, model: str, folder: str) -> dict[str, Any]:
+    """One full scoring pass over the rows of a file, each with the reply of its gold answer; no model is asked."""
+    below = Path(files)
+    stage = source.StageFiles(name="merged", folder=str(below.parent), files={"train": (below.name,)})
+    given = list(rows(source.Source(name="x", capcurriculum="x", stages=(stage,)), Selection()))
+    asked, scored = client(), 0
+    for row in given:
+        told = {"reply": gold_reply(row), "ground_truth": row.gold} | {
+            name: row.extra[name] for name in ("options", "kind")
+        }
+        scored += asked.post("/verify", json=body(told)).json()["reward"] == 1.0
+    return {"steps": scored, "rows": len(given)}
+
+
 def read(folder: str) -> dict[str, Any]:
     """The rows of an environment's folder that are requests of NeMo Gym, and the servers that its configuration has."""
     root = Path(folder)
@@ -63,5 +78,5 @@ def read(folder: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     command, *words = sys.argv[1:]
-    commands: dict[str, Any] = {"score": score, "read": read}
+    commands: dict[str, Any] = {"score": score, "train": train, "read": read}
     print(json.dumps(commands[command](*words)))

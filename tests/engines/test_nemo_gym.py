@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.engines import ENGINES, ask
+from benchmarks.engines import BY_HAND, ENGINES, ask
 from capcurriculum import __version__
 from capcurriculum.engines.source import Source, StageFiles
 from cards.environment import write
 from tests.support import training_data
 
-ENGINE = ENGINES["nemo_gym"]
+ENGINE = BY_HAND["nemo_gym"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
