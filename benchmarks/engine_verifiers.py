@@ -61,15 +61,8 @@ def train(files: str, model: str, folder: str) -> dict[str, Any]:
     (package / "__init__.py").write_text(_PACKAGE, encoding="utf-8")
     with _serving() as (url, pictures):
         words = ["-m", "m", "--client.base-url", url, "--client.api-key-var", "KEY", "--no-push", "--no-rich"]
-        command = [
-            Path(sys.executable).with_name("vf-eval"),
-            "rows-env",
-            *words,
-            "-o",
-            root / "out",
-            "--run.name",
-            "all",
-        ]
+        words += ["-o", str(root / "out"), "--run.name", "all"]
+        command = [str(Path(sys.executable).with_name("vf-eval")), "rows-env", *words]
         paths = os.pathsep.join((str(root), os.environ["PYTHONPATH"]))
         subprocess.run(command, env=os.environ | {"PYTHONPATH": paths, "KEY": "x"}, check=True, capture_output=True)
     lines = (root / "out" / "all" / "traces.jsonl").read_text(encoding="utf-8").splitlines()
