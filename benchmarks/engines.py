@@ -45,7 +45,10 @@ class Engine:
 ENGINES = {
     "verl": Engine("verl", ".venv", "benchmarks.engine_verl"),
     "trl": Engine("TRL", ".venv-engine-trl", "benchmarks.engine_trl"),
+    "verifiers": Engine("verifiers", ".venv-engine-verifiers", "benchmarks.engine_verifiers"),
 }
+#: Engines without a list of packages, whose environment is made by hand (docs/engines.md); they count where they are.
+BY_HAND = {"nemo_gym": Engine("NeMo Gym", ".venv-engine-nemo_gym", "benchmarks.engine_nemo_gym")}
 
 
 NAMES = ", ".join(engine.name for engine in ENGINES.values())
@@ -70,7 +73,7 @@ def trained() -> float:
 def scores() -> dict[str, list[float | None]]:
     """The scores of the replies in each installed engine."""
     replies = engine_replies.lines()
-    return {name: ask(engine, "score", stdin=replies) for name, engine in ENGINES.items() if engine.installed()}
+    return {name: ask(one, "score", stdin=replies) for name, one in (ENGINES | BY_HAND).items() if one.installed()}
 
 
 @cache
@@ -79,7 +82,7 @@ def trainings() -> dict[str, dict[str, Any]]:
     found = {}
     with tempfile.TemporaryDirectory() as name:
         files = build(Path(name))
-        for engine in ENGINES.values():
+        for engine in (ENGINES | BY_HAND).values():
             if engine.installed():
                 words = (str(files), str(micro.checkpoint(MODEL)), f"{name}/{engine.module}")
                 found[engine.name] = ask(engine, "train", *words)

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from capcurriculum import __version__, signals
+from capcurriculum import __version__, extras, signals
 from capcurriculum.errors import CapCurriculumError
 from capcurriculum.render import terminal
 
@@ -69,6 +69,8 @@ def told(error: BaseException) -> tuple[int, str]:
             return MENDABLE, f"Nothing more can be written{where}: {said}; make room and run the same command again."
     if isinstance(error, CapCurriculumError):
         return MENDABLE, str(error)
+    if said := extras.missing(error):
+        return MENDABLE, said
     if isinstance(error, OSError) and error.errno in _FORBIDDEN and error.filename:
         return MENDABLE, (
             f"{_text(error.filename)} cannot be used ({error.strerror}); take the rights to it, or name another folder."

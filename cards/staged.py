@@ -27,7 +27,8 @@ class Staged:
     """One repo of a data set, complete but for its card.
 
     `recipe` is the redacted one that is published; `order` is "" for the plain stages; `siblings` are the ids of all
-    repos of the order, including this one, in the order of training.
+    repos of the order, including this one, in the order of training; `environment` is the package of the environment
+    that is published with them, "" for none.
     """
 
     run: Run
@@ -37,6 +38,7 @@ class Staged:
     order: str
     sets: tuple[StagedSet, ...]
     siblings: tuple[str, ...]
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

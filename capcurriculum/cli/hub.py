@@ -28,6 +28,7 @@ def publish(
     no_collection: Annotated[bool, opt("Make no collection of the repos")] = False,
     tag: Tag = "",
     branch: Annotated[str, opt("Publish to this branch instead of main")] = "",
+    environment: Annotated[bool, opt("Also publish an environment for verifiers, prime-rl and NeMo Gym")] = False,
     pr: Annotated[bool, opt("Open a pull request instead of changing main, or continue with it")] = False,
 ) -> None:  # fmt: skip
     """Publish the sets of a run on the Hub, and read them back."""
@@ -43,7 +44,7 @@ def publish(
         own = recipe.load(Path(run))
         same_recipe(found, own)
     wanted = publication.Wanted(
-        namespace, order, private, dry_run, one_repo, overwrite, tag, branch, pr, collection=not no_collection
+        namespace, order, private, dry_run, one_repo, overwrite, tag, branch, pr, not no_collection, environment
     )
     publication.publish(found, wanted, Display(), own=own)
 
@@ -60,6 +61,35 @@ def _import_datasets_alone() -> None:
         del os.environ["USE_TORCH"]
         if before is not None:
             os.environ["USE_TORCH"] = before
+
+
+@verb("environment demo --out environments/demo", HUB)
+def environment(
+    run: RunName, /, *,
+    out: Annotated[Path | None, opt("The folder to write (default: environment in the run folder)")] = None,
+    order: Annotated[str, opt("An order below curricula/ (default: the plain stages)")] = "",
+) -> None:  # fmt: skip
+    """Write a run's sets as an environment that verifiers, prime-rl and NeMo Gym install."""
+    from hub import environment as environments
+
+    folder = environments.environment(run, out, order)
+    terminal.say(
+        f"The environment is in {folder}, and every gold answer of its rows scores 1.0. "
+        f"Install it with: pip install '{folder}[verifiers]'"
+    )
+
+
+@verb("validate environments/demo --split train", HUB)
+def validate(
+    folder: Annotated[Path, opt("A folder that `environment` wrote, or the one of a published set")], /, *,
+    stage: Stages = (),
+    split: Annotated[tuple[Literal["train", "val", "test"], ...], opt("Only this split (may be repeated)")] = (),
+) -> None:  # fmt: skip
+    """Check without a model that every gold answer of an environment scores 1.0."""
+    from capcurriculum.engines import gold_check
+
+    number = gold_check.validate(folder, stage, split)
+    terminal.say(f"{number:,} rows: every gold answer scores 1.0.")
 
 
 @verb("publish-model runs/demo/training/visual/checkpoint --repo NAME/demo", HUB)

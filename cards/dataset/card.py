@@ -83,6 +83,7 @@ def _head(staged: Staged, splits: Mapping[str, Sequence[rows.Split]], stages: Se
         "order": order.described(order.order(staged)),
         "load": parts.load(staged),
         "columns": parts.columns(staged),
+        "environment": parts.environment(staged) if staged.environment else None,
     }
 
 

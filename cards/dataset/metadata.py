@@ -27,6 +27,9 @@ SIZES = (
 LARGEST = "100M<n<1B"
 TAGS = ("capcurriculum", "curriculum-learning", "grpo", "reinforcement-learning-with-verifiable-rewards")
 
+#: Of a set with an environment; see docs/hub/datasets-environments.
+ENVIRONMENT_TAGS = ("rl-environment", "verifiers")
+
 
 def size_category(rows: int) -> str:
     """The Hub's size category of so many rows."""
@@ -60,7 +63,7 @@ def card_data(
             task_categories=tasks(splits),
             size_categories=[size_category(rows)],
             pretty_name=staged.repo_id.rpartition("/")[2].replace("-", " "),
-            tags=list(TAGS),
+            tags=[*TAGS, *(ENVIRONMENT_TAGS if staged.environment else ())],
             configs=[_config(one, first=not place) for place, one in enumerate(staged.sets)],
         )
         infos.to_dataset_card_data(data)

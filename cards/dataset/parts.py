@@ -93,6 +93,16 @@ pinned = load_dataset(repo{config}, revision="main")"""
     return block(text, language="python")
 
 
+def environment(staged: Staged) -> Md:
+    """The commands that download, install, validate and evaluate the set's environment."""
+    package = staged.environment
+    text = f"""hf download {staged.repo_id} --repo-type dataset --include "environment/*" --local-dir .
+pip install "./environment[verifiers]"
+vf-validate {package} --runtime.type subprocess  # asks no model: every gold answer scores 1.0
+vf-eval {package} -m MODEL --client.base-url http://localhost:8000/v1 --no-push"""
+    return block(text, language="sh")
+
+
 def columns(staged: Staged) -> Md:
     """The table of columns."""
     path = next(path for paths in staged.sets[0].files.values() for path in paths)

@@ -5,7 +5,6 @@ with the number of images.
 """
 
 import asyncio
-import base64
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,13 +13,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from capcurriculum.files.data_url import of_image
 from datagen import image_decoding, shown
 from datagen.engines.smart_resize import PixelLimits, fitted, new_size
 from datagen.shown import MOST_PIXELS
 
 THREADS = 2
 JPEG_QUALITY = 95
-_MIME = {b"\xff\xd8": b"image/jpeg", b"\x89P": b"image/png", b"RI": b"image/webp"}
 
 
 class DataURLs:
@@ -82,7 +81,7 @@ def data_url(path: str, limits: PixelLimits | None = None) -> bytes:
     data = shown.file(image_decoding.file_bytes(Path(path)), served=True)
     if limits is not None:
         data = _within(data, limits)
-    return b"data:%b;base64,%b" % (_MIME.get(data[:2], b"application/octet-stream"), base64.b64encode(data))
+    return of_image(data)
 
 
 def _within(data: bytes, limits: PixelLimits) -> bytes:

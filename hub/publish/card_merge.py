@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
+from cards.dataset.metadata import ENVIRONMENT_TAGS
+
 #: The text below it is never changed.
 KEEP = "<!-- Text below this line is kept when this card is published again. -->"
 _LISTS = ("tags",)
@@ -51,7 +53,8 @@ def _merged(new: dict[str, Any], old: dict[str, Any], gone: set[str]) -> dict[st
             both = _by_name(_listed(new.get(key)), _listed(value), gone)
             found[key] = both[0] if len(both) == 1 else both
         elif key in _LISTS:
-            found[key] = list(dict.fromkeys([*_listed(new.get(key)), *_listed(value)]))
+            kept = (one for one in _listed(value) if one not in ENVIRONMENT_TAGS)  # they go with the environment
+            found[key] = list(dict.fromkeys([*_listed(new.get(key)), *kept]))
         else:
             found.setdefault(key, value)
     return {key: value for key, value in found.items() if value not in (None, [], {})}

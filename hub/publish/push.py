@@ -61,7 +61,7 @@ def push(hub: Hub, job: Job) -> Pushed:
     Raises:
         HubError: the push failed; the repo is unchanged or holds the whole folder.
     """
-    ref = _ref(hub, job)
+    ref = ref_of(hub, job)
     prepared: dict[str, CommitOperationAdd] = {}
     sent = removed = 0
     for number in range(1, _COMMITS + 1):
@@ -101,7 +101,7 @@ def _difference(hub: Hub, job: Job, found: Remote) -> tuple[dict[str, LocalFile]
     return missing, remote.stale(found, local, job.patterns, job.overwrite)
 
 
-def _ref(hub: Hub, job: Job) -> str:
+def ref_of(hub: Hub, job: Job) -> str:
     """The branch or the pull request's ref to commit to, created if needed."""
     target = job.target
     if target.pull:

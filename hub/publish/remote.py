@@ -19,6 +19,8 @@ from hub.publish.stage import PUBLISHED, sha256
 
 #: Files that an otherwise empty repo may hold.
 FRESH = frozenset({".gitattributes", "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"})
+#: Folders beside the shards that a publication owns: the card's images, and the environment.
+_OURS = ("pictures/", "environment/")
 #: Bytes of a card or an `order.json` that is read from the Hub.
 MAX_TEXT = 20_000_000
 
@@ -151,7 +153,7 @@ def stale(remote: Remote, local: Mapping[str, LocalFile], patterns: Mapping[str,
     """Files to delete: those of an earlier publication, and those that the patterns of the new splits would match."""
     earlier = remote.published.get("files")
     replaced = set(earlier) if isinstance(earlier, dict) else set()
-    replaced |= {name for name in remote.files if name.startswith("pictures/") and remote.published}
+    replaced |= {name for name in remote.files if name.startswith(_OURS) and remote.published}
     if overwrite or remote.published:
         replaced |= {name for name in remote.files for pattern in patterns.values() if fnmatch(name, pattern)}
     return sorted((replaced & set(remote.files)) - set(local))

@@ -15,12 +15,14 @@ from capcurriculum.recipe.publish import usable
 from capcurriculum.render.progress import Display
 from capcurriculum.run import Run
 from cards.dataset.card import render
+from cards.environment import write
 from cards.staged import Staged
 from curricula.make import outdated
 from hub import client
 from hub.client import Hub
+from hub.environment import called
 from hub.patience import Patience
-from hub.publish import names, publication, push, remote, verify
+from hub.publish import environment, names, publication, push, remote, verify
 from hub.publish.push import Pushed
 from hub.publish.remote import Target
 from hub.publish.stage import FOLDER, stage
@@ -40,6 +42,7 @@ class Wanted:
     branch: str = ""
     pull: bool = False
     collection: bool = True
+    environment: bool = False
 
     def check(self) -> None:
         """Check the options.
@@ -67,24 +70,41 @@ def publish(
     wanted.check()
     recipe = own or run.recipe()
     _refuse_outdated(run, recipe, wanted.order)
+    package = write.names(called(recipe, wanted.order)).package if wanted.environment else ""
     if wanted.dry_run:
         namespace = wanted.namespace or recipe.publish.namespace or "you"
-        staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render)
+        staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render, package)
+        if package:
+            environment.check(staged)
+            environment.put(staged, dict.fromkeys((one.repo_id for one in staged), wanted.branch or "main"))
+            display.note(
+                f"Each repo would hold {package}, whose data.json names the commit of the data, here its branch."
+            )
         for one in staged:
             _note(display, one, "would hold")
         display.note(f"Nothing was sent. The folders below {run.path / FOLDER} are what the repos would hold.")
         return staged
     hub = client.writer(patience or Patience(note=display.note))
     namespace = hub.namespace(wanted.namespace or recipe.publish.namespace)
-    staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render)
+    staged = stage(run, recipe, wanted.order, namespace, wanted.one_repo, render, package)
+    if package:
+        environment.check(staged)
     jobs = []
     for job in [_job(one, recipe, wanted) for one in staged]:
         tagged = publication.prepare(hub, job.target, job.check, wanted.private, wanted.tag)
         jobs.append(replace(job, tagged=tagged))
+    there = environment.known(hub, staged, jobs) if package else {}
+    if there:
+        environment.put(staged, there)
     commits = []
     for one, job in zip(staged, jobs, strict=True):
         _note(display, one, "gets")
         commits.append((one.repo_id, _publish(hub, one, job, display).oid))
+    if package and not there:
+        environment.put(staged, dict(commits))
+        commits = [(one.repo_id, _again(hub, one, job)) for one, job in zip(staged, jobs, strict=True)]
+    if package:
+        display.note(f"Each repo holds the environment {package}.")
     publication.note(run, wanted.order, commits)
     _finish(hub, namespace, recipe, commits, wanted, display)
     shutil.rmtree(run.path / FOLDER)
@@ -129,6 +149,13 @@ def _publish(hub: Hub, one: Staged, job: push.Job, display: Display) -> Pushed:
             hub.ask(doing, "change_discussion_status", **job.target.spec, discussion_num=number, new_status="open")
         display.note(f"{one.repo_id}: pull request {number} is open.")
     return done
+
+
+def _again(hub: Hub, one: Staged, job: push.Job) -> str:
+    """Push what was added to a staged folder since; returns the commit that holds it."""
+    done = push.push(hub, job)
+    verify.files(hub, job.target, one.folder, done.oid)
+    return done.oid
 
 
 def _finish(

@@ -31,10 +31,13 @@ PUBLISHED, FORMAT = "published", 1
 Card = Callable[[Staged], Sequence[Path]]
 
 
-def stage(run: Run, recipe: Recipe, order: str, namespace: str, one_repo: bool, card: Card) -> list[Staged]:
+def stage(
+    run: Run, recipe: Recipe, order: str, namespace: str, one_repo: bool, card: Card, environment: str = ""
+) -> list[Staged]:
     """Stage an order's sets below `<run>/publish`, a folder for each repo, in the order they are trained.
 
-    `recipe` names the repos; `card` writes README.md and its images into each folder. Sends no request.
+    `recipe` names the repos; `card` writes README.md and its images into each folder, and names `environment`, the
+    package that is published with them. Sends no request.
 
     Raises:
         RunError: the run has no such order, or a file of it is missing or damaged.
@@ -54,7 +57,7 @@ def stage(run: Run, recipe: Recipe, order: str, namespace: str, one_repo: bool, 
         folder = run.path / FOLDER / place.repo_id.partition("/")[2]
         folder.mkdir(parents=True)
         linked = tuple(_set(name, config, found[name], folder, one_repo) for name, config in place.sets)
-        staged.append(Staged(run, shown, folder, place.repo_id, order, linked, siblings))
+        staged.append(Staged(run, shown, folder, place.repo_id, order, linked, siblings, environment))
         (folder / order_file.NAME).write_bytes(as_json(about | {PUBLISHED: _published(staged[-1])}))
         (folder / FUNNEL).write_bytes(as_json(counts))
         (folder / RECIPE).write_text(dump(shown), encoding="utf-8")

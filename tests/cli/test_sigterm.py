@@ -76,6 +76,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     elsewhere = worlds.recipe_over(folder, "http://192.0.2.1:8000/v1")
     (folder / "elsewhere.yaml").write_text(recipe.dump(elsewhere), encoding="utf-8")
     run = folder / "runs" / "small"
+    assert cli.main(["environment", str(run), "--out", str(folder / "environment")]) == 0
     assert cli.main(["review", "export", str(run), "--size", "3", "--annotator", "ada"]) == 0
     told = {"form": 1, "page": "p", "reviewer": "ada", "said_at": "2026-05-04T10:00:00.000Z", "right": "yes"}
     question = next(existing(run).questions.rows())
@@ -122,6 +123,8 @@ LOCAL = {
     "query": (READING, ["RUN", "select * from questions"]),
     "report": (WRITING, ["RUN", "--out", "OUT.html"]),
     "card": (READING, ["RUN", "--out", "OUT"]),
+    "environment": (WRITING, ["RUN", "--out", "OUT"]),
+    "validate": (READING, ["ENVIRONMENT"]),
     "curves": (WRITING, ["TRAINED"]),
     "curriculum": (WRITING, ["RUN", "--order", "merged"]),
     "build": (READING, ["RECIPE"]),
@@ -138,7 +141,8 @@ def test_a_verb_that_only_reads_and_writes(verb: str, built: Path, tmp_path: Pat
     row = next(existing(run).questions.rows()).question_id
     places = {"RUN": run, "RUNS": run.parent, "TRAINED": built / "runs" / "trained", "RECIPE": built / "small.yaml",
               "ROW": row, "DATA": built / "text" / "problems.jsonl", "SAID": built / "said.jsonl",
-              "RESULTS": built / "results", "ELSEWHERE": built / "elsewhere.yaml"}  # fmt: skip
+              "ENVIRONMENT": built / "environment", "RESULTS": built / "results",
+              "ELSEWHERE": built / "elsewhere.yaml"}  # fmt: skip
     where, given = LOCAL[verb]
     words = [*verb.split(), *(str(places.get(word, word)).replace("OUT", str(tmp_path / "out")) for word in given)]
     own = {"XDG_CONFIG_HOME": str(tmp_path / "own")}

@@ -1,0 +1,1 @@
+"""The package of an environment: a few lines of code over `capcurriculum.engines`, and its data's description."""
