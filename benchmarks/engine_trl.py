@@ -27,12 +27,12 @@ def score() -> list[float | None]:
     )
 
 
-def show(files: str, model: str, folder: str, how: str = "rows") -> dict[str, Any]:
+def show(files: str, model: str, folder: str, how: str = "rows", *limits: str) -> dict[str, Any]:
     """The tokens and the pixels that the trainer shows the model of each row, all rows in one batch.
 
-    With `how` "unconverted" the rows go to TRL as they are.
+    With `how` "unconverted" the rows go to TRL as they are; limits of area are the processor's.
     """
-    watching = _trainer(files, model, folder, how)
+    watching = _trainer(files, model, folder, how, *map(int, limits))
     rows = [watching.train_dataset[number] for number in range(len(watching.train_dataset))]
     shown = watching._generate_and_score_completions([row for row in rows for _ in range(GENERATIONS)])
     ids = [one[mask.bool()].tolist() for one, mask in zip(shown["prompt_ids"], shown["prompt_mask"], strict=True)]
@@ -59,8 +59,9 @@ def train(files: str, model: str, folder: str) -> dict[str, Any]:
     }
 
 
-def _trainer(files: str, model: str, folder: str, how: str) -> Any:
+def _trainer(files: str, model: str, folder: str, how: str, *limits: int) -> Any:
     from datasets import load_dataset
+    from transformers import AutoProcessor
     from trl import GRPOConfig, GRPOTrainer
 
     class Watching(trl.MixedBatches, GRPOTrainer):
@@ -80,7 +81,9 @@ def _trainer(files: str, model: str, folder: str, how: str) -> Any:
         use_cpu=True, bf16=False, report_to="none", logging_steps=1, save_strategy="no", disable_tqdm=True,
     )  # fmt: skip
     shown = trl.rows(dataset) if how == "rows" else dataset
-    watching = Watching(model, reward_funcs=trl.reward, args=settings, train_dataset=shown)
+    told = dict(zip(("min_pixels", "max_pixels"), limits, strict=False))
+    processor = AutoProcessor.from_pretrained(model, padding_side="left", **told)
+    watching = Watching(model, reward_funcs=trl.reward, args=settings, train_dataset=shown, processing_class=processor)
     watching.paid = []
     return watching
 

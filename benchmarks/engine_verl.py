@@ -26,18 +26,21 @@ def score() -> list[float | None]:
     return scores
 
 
-def show(files: str, model: str) -> dict[str, Any]:
-    """The tokens and the pixels that a rollout of each row begins with."""
+def show(files: str, model: str, *limits: str) -> dict[str, Any]:
+    """The tokens and the pixels that a rollout of each row begins with; limits of area as a recipe's knobs set them."""
     from omegaconf import OmegaConf
     from verl.utils import hf_processor, hf_tokenizer
     from verl.utils.dataset.rl_dataset import RLHFDataset
     from verl.utils.tokenizer.continuous_token import QwenVLContinuousTokenBuilder
 
-    config = OmegaConf.create({"max_prompt_length": 1024, "filter_overlong_prompts": False, "truncation": "error"})
+    from training.on_verl.dataset import LimitedImages
+
+    told = {"max_prompt_length": 1024, "filter_overlong_prompts": False, "truncation": "error"}
+    config = OmegaConf.create(told | dict(zip(("min_pixels", "max_pixels"), map(int, limits), strict=False)))
     tokenizer, processor = hf_tokenizer(model), hf_processor(model)
     builder = QwenVLContinuousTokenBuilder(tokenizer, processor)
     ids, pixels = [], []
-    for row in RLHFDataset(files, tokenizer, config, processor):
+    for row in (LimitedImages if limits else RLHFDataset)(files, tokenizer, config, processor):
         patch = processor.image_processor.patch_size
         images, *_ = RLHFDataset._process_multi_modal_info(row["raw_prompt"], patch, config)
         extra: dict[str, Any] = {}

@@ -1,5 +1,7 @@
 """TRL's GRPOTrainer on sets that this package builds, in its own environment, beside verl on the same files."""
 
+import json
+import shutil
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +52,21 @@ def test_the_model_sees_the_tokens_and_the_pixels_that_verl_shows(file: Path, mo
     verl = shown("verl", file, model)
     assert [len(pictures) for pictures in verl["pixels"]] == [1, 2, 0, 1]
     assert shown("trl", file, model, tmp_path / "out") == verl
+
+
+def test_limits_on_the_area_of_pictures_give_the_same_tokens(tmp_path: Path) -> None:
+    """Pixels agree but for rounding: verl resizes with PIL before the processor sees a picture."""
+    problems = [("<image>What is it?", ["red"]), ("What is 1 + 1?", []), (TAG * 2, ["blue", "green"])]
+    published(problems, size=[(75, 531), (700, 140), (61, 64)]).to_parquet(tmp_path / "odd.parquet")
+    wide = tmp_path / "model"  # as released processors are; the micro models' shows every picture in one size
+    shutil.copytree(micro.checkpoint("start"), wide)
+    told = json.loads((wide / "processor_config.json").read_text())
+    told["image_processor"]["size"] = {"shortest_edge": 4096, "longest_edge": 1 << 20}
+    (wide / "processor_config.json").write_text(json.dumps(told))
+    words, limits = (tmp_path / "odd.parquet", wide), (16384, 65536)
+    verl = shown("verl", *words, *limits)
+    assert len(set(map(len, verl["ids"]))) == 3
+    assert shown("trl", *words, tmp_path / "out", "rows", *limits)["ids"] == verl["ids"]
 
 
 def test_unconverted_rows_show_the_tag_beside_the_picture(file: Path, tmp_path: Path) -> None:

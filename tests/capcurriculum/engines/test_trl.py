@@ -1,5 +1,7 @@
 """What TRL is given, without TRL: prompts as blocks, and the reward in its signature."""
 
+import io
+import itertools
 import json
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset, DatasetDict
+from PIL import Image
 
 from capcurriculum import prompts
 from capcurriculum.answers import Grade
@@ -23,14 +26,21 @@ GOLDS = [{"style": "rule", "ground_truth": gold} for gold in ("B", "7")]
 EXTRAS = [{"options": ["a cat", "a dog"], "kind": ""}, {"options": [], "kind": None}]
 
 
-def published(rows: Sequence[tuple[str, Sequence[str]]]) -> Dataset:
-    """A set in the schema of stage files, of texts of problems and colours of pictures."""
+def png(colour: str, size: tuple[int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, training_data.COLOURS[colour]).save(file, "PNG")
+    return file.getvalue()
+
+
+def published(rows: Sequence[tuple[str, Sequence[str]]], size: Sequence[tuple[int, int]] = ((96, 96),)) -> Dataset:
+    """A set in the schema of stage files, of texts of problems and colours of pictures, in these sizes in turn."""
+    sizes = itertools.cycle(size)
     features = stage_rows.features()
     found = []
     for number, (problem, colours) in enumerate(rows):
         row: dict[str, Any] = dict.fromkeys(features) | training_data.row("text", number, "train")
         row["prompt"][1]["content"] = row["problem"] = problem
-        row["images"] = [{"bytes": training_data.picture(colour, 96), "path": None} for colour in colours]
+        row["images"] = [{"bytes": png(colour, next(sizes)), "path": None} for colour in colours]
         row["extra_info"] |= {"kind": "", "skill": ""}
         found.append(row)
     return Dataset.from_list(found, features=features)
