@@ -124,7 +124,7 @@ LOCAL = {
     "report": (WRITING, ["RUN", "--out", "OUT.html"]),
     "card": (READING, ["RUN", "--out", "OUT"]),
     "environment": (WRITING, ["RUN", "--out", "OUT"]),
-    "validate": (READING, ["ENVIRONMENT"]),
+    "validate": (("", "1"), ["ENVIRONMENT"]),  # what it reads after that is opened by Arrow
     "curves": (WRITING, ["TRAINED"]),
     "curriculum": (WRITING, ["RUN", "--order", "merged"]),
     "build": (READING, ["RECIPE"]),
