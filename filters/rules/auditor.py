@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from capcurriculum.reasons import Reason
 from capcurriculum.recipe.auditor import AuditFilterSection
+from capcurriculum.recipe.base import matching
 from capcurriculum.recipe.filter_section import RecipeView, check_captioned
 from capcurriculum.recipe.models import undefined
 from capcurriculum.recipe.stages import StageName
@@ -18,6 +19,11 @@ from capcurriculum.rows import Answer, Question, Stage, Verdict
 from datagen.auditor import Opinion, votes_in
 from datagen.setting import Setting
 from filters.base import Judge, Rule
+
+#: A recipe may list several, such as `auditor` and `auditor/captions`; each has its own line in the ledger.
+AuditorName = Annotated[
+    str, matching(r"auditor(/[a-z0-9_]{1,40})?", "auditor, or auditor/ and at most 40 small letters, digits and _")
+]
 
 
 class AuditorSection(AuditFilterSection, Rule):
@@ -29,7 +35,7 @@ class AuditorSection(AuditFilterSection, Rule):
     would decide, or at most half of the votes are readable, `unsure` decides.
     """
 
-    name: Literal["auditor"] = "auditor"
+    name: AuditorName = "auditor"
     stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
     ahead_at_most: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -56,7 +62,7 @@ class AuditorSection(AuditFilterSection, Rule):
     def check(self, recipe: RecipeView) -> None:
         """Raise ValueError if a stage is not made from captions, or an auditor is not in the recipe's models."""
         check_captioned(self, recipe, "checks questions made from captions")
-        if missing := undefined("the filter auditor", sorted(self.named), recipe.models):
+        if missing := undefined(f"the filter {self.name}", sorted(self.named), recipe.models):
             raise ValueError("; ".join(missing))
 
     def judging(self, at: Setting) -> Judge:
