@@ -1,40 +1,24 @@
 """The label-noise measurement as a section of docs/experiments.md, and its plot."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.noise_rules import AT, RECOMMENDED, Kind
 
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
 
-#: The share of lies at which the targets hold.
-AT = 0.10
-#: Auditors that answer: the share of votes that must agree, and the one told for every world, chosen on another.
-ANSWERING, SHARES_AGREED, AGREE = "paper + auditors >= {}", (0.05, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75), 0.3
-#: Auditors that describe: what a model reads from the descriptions, and what the world's judge does.
-DESCRIBED, JUDGED = "paper + descriptions", "paper + descriptions without misreading"
-Rule = tuple[int, int | None]
-#: So many descriptions must bear the marked answer out, and one other may have so many more (None: any number).
-RULES: tuple[Rule, ...] = ((1, None), (1, 2), (1, 1), (1, 0), (2, None), (2, 1), (2, 0), (3, None), (4, None))
 BEGIN, END, PLOT = "<!-- label_noise {}: begin -->", "<!-- label_noise {}: end -->", "label_noise_{}.png"
-#: Kinds of auditors: what tells them in a set's name, line, colour and marker. The colours are Okabe and Ito's, which
-#: differ for every kind of colour vision.
-_KINDS = (
-    ("auditors", "-", "#0072B2", "o", "auditors that answer"),
-    ("descriptions,", "--", "#D55E00", "s", "auditors that describe"),
-    ("without misreading", ":", "#009E73", "^", "descriptions read without a mistake"),
-)
-
-
-def told(name: str, rule: Rule) -> str:
-    """A set of auditors that describe in the words of the tables."""
-    agree, ahead = rule
-    return f"{name}, {agree} agree" + ("" if ahead is None else f", {ahead} ahead")
-
-
-#: The set that the targets are about, chosen on another world.
-RECOMMENDED = told(DESCRIBED, (1, 2))
+#: Style, colour and marker of a kind's line. The colours, Okabe and Ito's, differ for every kind of colour vision.
+_LINES: Mapping[Kind, tuple[str, str, str]] = {
+    Kind.ANSWER: ("-", "#0072B2", "o"),
+    Kind.DESCRIBE: ("--", "#D55E00", "s"),
+    Kind.TOGETHER: ("-", "#CC79A7", "D"),
+    Kind.JUDGED: (":", "#009E73", "^"),
+    Kind.SEEN: ("", "#000000", "*"),
+}
 
 
 def write(lines: Sequence["Line"], folder: Path) -> None:
@@ -65,11 +49,7 @@ def _share(value: float, ends: tuple[float, float]) -> str:
 
 def _told(line: "Line") -> bool:
     """The whole frontier of thresholds at one share of lies is enough."""
-    return line.lies == AT or line.set in (RECOMMENDED, ANSWERING.format(AGREE)) or not _audited(line)
-
-
-def _audited(line: "Line") -> bool:
-    return "auditors" in line.set or "descriptions" in line.set
+    return line.lies == AT or line.set in ("paper", str(RECOMMENDED))
 
 
 def frontier(lines: Sequence["Line"]) -> list["Line"]:
@@ -90,11 +70,11 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(8, 5), dpi=150)
     own = [line for line in lines if line.lies == AT]
-    for words, style, colour, marker, label in _KINDS:
-        if best := frontier([line for line in own if words in line.set]):
+    for kind, (style, colour, marker) in _LINES.items():
+        if best := frontier([line for line in own if line.kind is kind]):
             spots = ([line.recall for line in best], [line.ratio for line in best])
-            axes.plot(*spots, color=colour, marker=marker, linestyle=style, label=label)
-    rest = [line for line in own if not _audited(line)]
+            axes.plot(*spots, color=colour, marker=marker, linestyle=style, label=str(kind))
+    rest = [line for line in own if line.kind is Kind.PROBE]
     axes.scatter([line.recall for line in rest], [line.ratio for line in rest], facecolors="none", edgecolors="black")
     signs = dict(zip([line.set for line in rest], "abcdefghij", strict=False))
     for line in rest:
