@@ -17,8 +17,8 @@ from datagen.micro import captions, questions
 from datagen.sources import gather
 from filters.rules.auditor import AuditorSection
 
-#: In how many orders of the options a description is read, and a caption.
-ORDERS, CAPTION_ORDERS = 1, 2
+#: In how many orders of the options an auditor reads a caption.
+CAPTION_ORDERS = 2
 JUDGE = "the world's judge"
 _TEMPERATURE = 1.0
 
@@ -52,10 +52,12 @@ def checking(setup: Setup) -> AuditorSection:
     )
 
 
-def describing(setup: Setup, agree: int = 1, ahead: int | None = None, orders: int = ORDERS) -> AuditorSection:
+def describing(
+    setup: Setup, agree: int = 1, ahead: int | None = None, *, passed: int | None = None, orders: int = 1
+) -> AuditorSection:
     """The filter by which `agree` of all descriptions must bear the marked answer out.
 
-    With `ahead` no other answer may have more than that many votes more.
+    With `ahead` no other answer may have more than that many votes more; at most `passed` may tell of no answer.
     """
     total = setup.descriptions * len(setup.auditors)
     return AuditorSection.model_validate(
@@ -68,6 +70,7 @@ def describing(setup: Setup, agree: int = 1, ahead: int | None = None, orders: i
             "reader": {"model": "reader", "orders": orders, "sampling": {"max_tokens": 32}},
             "agree_at_least": agree / total,
             "ahead_at_most": 1 if ahead is None else ahead / total,
+            "unsure_at_most": 1 if passed is None else passed / total,
             "unsure": "drop",
         }
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.noise_rules import AT, RECOMMENDED, Kind
+from benchmarks.noise_rules import AT, RECOMMENDED, VARIANTS, Kind
 
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
@@ -34,7 +34,14 @@ def write(lines: Sequence["Line"], folder: Path) -> None:
 def _table(lines: Sequence["Line"]) -> Iterator[str]:
     yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | false | void | requests |"
     yield "|---|---|---|---|---|---|---|---|"
-    for line in filter(_told, lines):
+    at = [line for line in lines if line.lies == AT]
+    best = {line.set for line in frontier([line for line in at if line.kind is Kind.TOGETHER])}
+    best |= set(map(str, VARIANTS))
+    for line in lines:
+        if line.lies != AT and line.set not in ("paper", str(RECOMMENDED)):
+            continue
+        if line.kind is Kind.TOGETHER and line.set not in best:
+            continue
         wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
         part = _share(line.ratio, line.ratio_interval)
         kinds = " | ".join("" if math.isnan(k) else f"{100 * k:.0f} %" for k in (line.false_kept, line.void_kept))
@@ -45,11 +52,6 @@ def _table(lines: Sequence["Line"]) -> Iterator[str]:
 def _share(value: float, ends: tuple[float, float]) -> str:
     low, high = ends
     return "" if math.isnan(value) else f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-
-
-def _told(line: "Line") -> bool:
-    """The whole frontier of thresholds at one share of lies is enough."""
-    return line.lies == AT or line.set in ("paper", str(RECOMMENDED))
 
 
 def frontier(lines: Sequence["Line"]) -> list["Line"]:
@@ -71,7 +73,8 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 5), dpi=150)
     own = [line for line in lines if line.lies == AT]
     for kind, (style, colour, marker) in _LINES.items():
-        if best := frontier([line for line in own if line.kind is kind]):
+        found = [line for line in own if line.kind is kind]
+        if best := found if kind is Kind.SEEN else frontier(found):
             spots = ([line.recall for line in best], [line.ratio for line in best])
             axes.plot(*spots, color=colour, marker=marker, linestyle=style, label=str(kind))
     rest = [line for line in own if line.kind is Kind.PROBE]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from random import Random
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks import noise_audit, noise_seeing
-from benchmarks.noise_audit import CAPTION_ORDERS, ORDERS
+from benchmarks.noise_audit import CAPTION_ORDERS
 from benchmarks.noise_rules import AGREE, Kind, Rule, rules
 from benchmarks.noise_world import Setup
 from capcurriculum.recipe import Recipe
@@ -125,47 +125,61 @@ class Auditors:
     def keep(self, rule: Rule) -> Flags:
         """What a rule keeps: each of its parts is a filter, and a row must pass all of them."""
         kept = np.ones(len(self.build.asked), bool)
+        if rule.zeros is not None:
+            kept &= np.array([self.zeros.get(q.question_id, 0) <= rule.zeros for q in self.build.asked])
         for section, votes in self._filters(rule):
-            kept &= self.build.keeps(votes, lambda question, own, by=section: by.judge(question, own).keep)
+            kept &= self.build.keeps(votes, partial(_kept, section))
         return kept
 
+    @cached_property
+    def zeros(self) -> Mapping[str, int]:
+        """Question id -> how many counts of the colour are zero, or of the shape, that it names, whichever is more."""
+        build = self.build
+        counted = noise_seeing.counted(build.run, build.recipe, build.setup, build.reached)
+        return {key: max(said.count("0") for said in words.values()) for key, words in counted.items()}
+
     def requests(self, rule: Rule) -> int:
-        """How many replies of each auditor a rule reads of a question; none of perfect sight."""
-        setup = self.build.setup
-        described = 0 if rule.describe is None or rule.seen else setup.descriptions * (1 if rule.judged else 1 + ORDERS)
-        answered = 0 if rule.answer is None else setup.votes
-        return described + answered + CAPTION_ORDERS * rule.captions
+        """How many replies of each auditor a rule reads of a question; none of perfect sight, and counts left out."""
+        described = (rule.each or self.build.setup.descriptions) * (1 if rule.judged else 1 + rule.orders)
+        answered = 0 if rule.answer is None else self.build.setup.votes
+        return described * (rule.describe is not None and not rule.seen) + answered + CAPTION_ORDERS * rule.captions
 
     def _filters(self, rule: Rule) -> Iterator[tuple[AuditorSection, Votes]]:
-        setup = self.build.setup
+        build, setup = self.build, self.build.setup
+        run, recipe, asked = build.run, build.recipe, build.reached
         if rule.captions:
             yield self._asked(noise_audit.checking(setup))
         if rule.answer is not None:
             yield self._asked(noise_audit.answering(setup, rule.answer))
-        if rule.describe is not None:
-            section = noise_audit.describing(setup, *rule.describe)
-            yield (noise_seeing.one_vote(setup) if rule.seen else section), self._described(rule, section)
+        if rule.describe is None:
+            return
+        if rule.seen:
+            read = partial(noise_seeing.read, run, recipe, setup, asked)
+            judged = partial(noise_seeing.judged, run, asked)
+            name = f"scenes, {rule.judged}"
+            yield noise_seeing.one_vote(setup), self._once(name, judged if rule.judged else read)
+            return
+        few = replace(setup, descriptions=rule.each or setup.descriptions)
+        section = noise_audit.describing(few, *rule.describe, passed=rule.passed, orders=rule.orders)
+        if rule.judged:
+            name = f"judged, {few.descriptions}"
+            yield section, self._once(name, partial(noise_audit.judged, run, recipe, section, asked))
+        else:
+            yield self._asked(section)
 
     def _asked(self, section: AuditorSection) -> tuple[AuditorSection, Votes]:
         build = self.build
-        heard = partial(noise_audit.heard, build.run, build.recipe, section, build.reached)
-        return section, self._once(section.name, heard)
-
-    def _described(self, rule: Rule, section: AuditorSection) -> Votes:
-        run, recipe, asked = self.build.run, self.build.recipe, self.build.reached
-        if rule.seen and rule.judged:
-            return self._once("scenes, judged", lambda: noise_seeing.judged(run, asked))
-        if rule.seen:
-            return self._once("scenes", lambda: noise_seeing.read(run, recipe, self.build.setup, asked))
-        read = self._once("descriptions", lambda: noise_audit.heard(run, recipe, section, asked))
-        if rule.judged:
-            return self._once("judged", lambda: noise_audit.judged(run, recipe, section, asked))
-        return read
+        name = f"{section.name}, {section.votes}, {section.reader and section.reader.orders}"
+        return section, self._once(name, partial(noise_audit.heard, build.run, build.recipe, section, build.reached))
 
     def _once(self, name: str, votes: Callable[[], Votes]) -> Votes:
         if name not in self._votes:
             self._votes[name] = votes()
         return self._votes[name]
+
+
+def _kept(section: AuditorSection, question: Question, votes: Sequence[Answer]) -> bool:
+    return section.judge(question, votes).keep
 
 
 def _probe_alone(build: Build) -> Iterator[tuple[str, Flags, int]]:

@@ -53,7 +53,7 @@ STRONGER = Setup("stronger", ("start",), ("solver_a", "solver_b"), 2400, 8)
 EQUAL = Setup("equal", ("solver_a", "solver_b"), ("solver_a", "solver_b", "start"), 1600, 8, ("image", "caption"))
 #: The same models over another world, and of all sets only those with auditors.
 LOOKING = Setup(
-    "looking", STRONGER.solvers, STRONGER.auditors, 1600, 4, ("image", "caption"), 37, 6, alone=False, good=220
+    "looking", STRONGER.solvers, STRONGER.auditors, 1600, 8, ("image", "caption"), 37, 6, alone=False, good=220
 )
 
 

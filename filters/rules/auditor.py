@@ -31,14 +31,16 @@ class AuditorSection(AuditFilterSection, Rule):
 
     At least the share `agree_at_least` of the readable votes must agree. A question is dropped if they would not even
     with all undecided votes, or if another option is ahead of the marked one by more than the share `ahead_at_most` of
-    the readable votes (auditors that see a wrong label name the same option, errors scatter). If the undecided votes
-    would decide, or at most half of the votes are readable, `unsure` decides.
+    the readable votes (auditors that see a wrong label name the same option, errors scatter), or if more than the share
+    `unsure_at_most` of them are undecided (auditors that find in the image nothing of what a question asks about). If
+    the undecided votes would decide, or at most half of the votes are readable, `unsure` decides.
     """
 
     name: AuditorName = "auditor"
     stages: tuple[StageName, ...] = (Stage.PERCEPTION.value,)
     agree_at_least: Annotated[float, Field(gt=0, le=1)] = 0.5
     ahead_at_most: Annotated[float, Field(ge=0, le=1)] = 1.0
+    unsure_at_most: Annotated[float, Field(ge=0, le=1)] = 1.0
     unsure: Literal["keep", "drop"] = "keep"
 
     @model_validator(mode="after")
@@ -50,7 +52,7 @@ class AuditorSection(AuditFilterSection, Rule):
     def params(self, recipe: RecipeView) -> dict[str, Any]:
         """The section's keys that affect a vote or a verdict, and the auditors."""
         without = {"questions"} if self.reader else {"questions", "reader", "instruction"}
-        without |= {"ahead_at_most"} if self.ahead_at_most == 1 else set()
+        without |= {key for key in ("ahead_at_most", "unsure_at_most") if getattr(self, key) == 1}
         keys = {key: value for key, value in super().params(recipe).items() if key not in without}
         return keys | {"askers": self.askers(recipe.models)}
 
@@ -87,7 +89,7 @@ def _reason(count: Mapping[Opinion, int], other: int, section: AuditorSection) -
     known = agree + unsure + count[Opinion.DISAGREE]
     if 2 * known <= _asked(section):
         return Reason.AUDIT_UNKNOWN
-    if other - agree > section.ahead_at_most * known:
+    if other - agree > section.ahead_at_most * known or unsure > section.unsure_at_most * known:
         return Reason.AUDIT_DISAGREES
     wanted = section.agree_at_least * known
     if agree >= wanted:

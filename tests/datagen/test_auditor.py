@@ -299,6 +299,17 @@ def test_votes_that_could_be_read_decide(said: str, share: float, reason: str) -
     assert (strict.reason, strict.keep) == (reason, reason == "kept")
 
 
+@pytest.mark.parametrize(("said", "keep"), [("auuu", True), ("auuuu", False), ("auuux", True), ("aduuu", True)])
+def test_too_many_votes_that_find_nothing_are_an_objection(said: str, keep: bool) -> None:
+    names = {"a": "agree", "d": "disagree", "u": "unsure", "x": "garbled"}
+    votes = [vote(names[letter], number) for number, letter in enumerate(said)]
+    few = {"models": "m", "votes": len(said), "sampling": {"temperature": 1}, "agree_at_least": 0.1}
+    assert AuditorSection.model_validate(few).judge(QUESTION, votes).keep
+    section = AuditorSection.model_validate(few | {"unsure_at_most": 0.75})
+    verdict = section.judge(QUESTION, votes)
+    assert (verdict.keep, verdict.reason) == (keep, "kept" if keep else "auditor_disagrees")
+
+
 @given(st.permutations("aadduufx"))
 def test_the_order_of_votes_leaves_no_trace_and_unknown_ones_count_for_nothing(said: list[str]) -> None:
     names = {"a": "agree", "d": "disagree", "u": "unsure", "f": "failed", "x": "garbled"}
