@@ -8,6 +8,8 @@ Definitions, over the questions of one build whose scenes are known:
   image and right from the caption, in the order of the options in which the question is written. Recall counts those.
 - A world with a share s of lying captions is the build's own rows, of which half lie, weighted: lying ones by s/share,
   true ones by (1-s)/(1-share). Every filter here judges a row by itself, so this is what such a world gives.
+- Where a set-up says so (`good`), auditors are asked about all rows with wrong labels that the paper's rule keeps, and about
+  a random part of the others, which count for all of these.
 - Requests are those a build with that set would make for 1,000 captions: one to the teacher, the arms and orders that
   the set reads, and votes on what the filters before let through; of auditors that describe, descriptions and readings.
 
@@ -16,48 +18,22 @@ Intervals are 95 % percentiles of 2,000 bootstrap draws of whole rows, lying and
 
 import argparse
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from benchmarks import noise_audit, noise_page
-from benchmarks.noise_audit import ORDERS, VOTES
-from benchmarks.noise_page import AGREE, ANSWERING, AT, DESCRIBED, JUDGED, RECOMMENDED, RULES, SHARES_AGREED, told
+from benchmarks import noise_page
+from benchmarks.noise_rules import AT, RECOMMENDED, Kind
+from benchmarks.noise_sets import Build, FilterSet, Flags, Numbers, sets
 from benchmarks.noise_world import EQUAL, LOOKING, STRONGER, Setup, built, truth
-from capcurriculum.recipe import Recipe
-from capcurriculum.rows import Answer, Purpose, Question
-from capcurriculum.run import Run
-from filters.rules.agreed_other import AgreedOtherSection
-from filters.rules.auditor import AuditorSection
-from filters.rules.blind import BlindSection
-from filters.rules.consistent import ConsistentSection
-from filters.rules.panel import Panel
-from filters.rules.perception import PerceptionFilterSection
-from filters.rules.swapped import SwappedSection
 
 RUNS = Path("runs") / "label_noise"
-#: Of the sets that ask nobody but the solvers, those of which "all that answer" is made.
-IN_ALL = ("paper + consistent (caption)", "paper + blind, swapped")
 SHARES = (0.0, 0.05, 0.10, 0.20)
 BOOTSTRAPS = 2000
-Flags = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.float64]
-Judge = Callable[[Question, Sequence[Answer]], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class FilterSet:
-    """Which questions a set keeps (of all, in the run's order), and its requests for 1,000 captions."""
-
-    name: str
-    kept: Flags
-    requests: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +45,12 @@ class Measured:
     true: Flags
     void: Flags
     sets: tuple[FilterSet, ...]
+    counted: Numbers | float = 1.0
 
     def weights(self, share: float) -> Numbers:
         """What each question counts in a world with this share of lies."""
         own = self.lied.mean()
-        return np.where(self.lied, share / own, (1 - share) / (1 - own))
+        return self.counted * np.where(self.lied, share / own, (1 - share) / (1 - own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +63,7 @@ class Line:
     setup: str
     lies: float
     set: str
+    kind: Kind
     wrong: float
     wrong_interval: tuple[float, float]
     recall: float
@@ -105,74 +83,8 @@ def measured(setup: Setup, folder: Path) -> Measured:
     lied, true, void = (
         np.array([getattr(known[q.question_id], name) for q in asked]) for name in ("lied", "true", "void")
     )
-    return Measured(setup.name, lied, true, void, tuple(_sets(run, recipe, asked, setup)))
-
-
-def _sets(run: Run, recipe: Recipe, asked: Sequence[Question], setup: Setup) -> Iterator[FilterSet]:
-    probed: defaultdict[str, list[Answer]] = defaultdict(list)
-    for answer in run.answers.rows(pl.col("purpose") == str(Purpose.PROBE)):
-        probed[answer.question_id].append(answer)
-    keeps = partial(_keeps, asked, probed)
-    paper = keeps(lambda q, a: PerceptionFilterSection().judge(q, a, Panel(setup.solvers)).keep)
-    reached = [q for q, kept in zip(asked, paper, strict=True) if kept]
-
-    def one(name: str, kept: Flags, arms: int = 2, votes: int = 0, audited: Flags = paper) -> FilterSet:
-        each = 1 + len(setup.solvers) * arms + votes * len(setup.auditors) * audited.mean()
-        return FilterSet(name, paper & kept, 1000 * float(each))
-
-    yield one("paper", paper)
-    every = np.ones(len(asked), bool)
-    if setup.votes:
-        for name, kept, arms in _probe_alone(keeps, setup):
-            yield one(name, kept, arms)
-            if name in IN_ALL:
-                every &= kept
-    for name, kept, votes in _described(run, recipe, asked, reached, setup):
-        yield one(name, kept, votes=votes)
-    if setup.votes:
-        said = noise_audit.heard(run, recipe, noise_audit.answering(setup, AGREE), reached)
-        for share in SHARES_AGREED:
-            kept = _keeps(asked, said, _by(noise_audit.answering(setup, share)))
-            yield one(ANSWERING.format(share), kept, votes=setup.votes)
-            if share == AGREE:
-                yield one(
-                    "all that answer", every & kept, 8 if "blind" in setup.arms else 3, setup.votes, paper & every
-                )
-
-
-def _probe_alone(keeps: Callable[[Judge], Flags], setup: Setup) -> Iterator[tuple[str, Flags, int]]:
-    """Sets that ask nobody but the solvers, and how many arms and orders of the options they read."""
-    both = Panel(setup.solvers, (0, 1))
-    yield "paper, both orders", keeps(lambda q, a: PerceptionFilterSection().judge(q, a, both).keep), 4
-    steady = ConsistentSection(arms=("caption",))
-    yield "paper + consistent (caption)", keeps(lambda q, a: steady.judge(q, a, both).keep), 3
-    firm = keeps(lambda q, a: ConsistentSection().judge(q, a, both).keep)
-    yield "paper + consistent (image, caption)", firm, 4
-    yield "paper + agreed_other", keeps(lambda q, a: AgreedOtherSection().judge(q, a, both).keep), 3
-    if "blind" in setup.arms:
-        others = keeps(lambda q, a: BlindSection().judge(q, a, both).keep)
-        others &= keeps(lambda q, a: SwappedSection().judge(q, a, both).keep)
-        yield "paper + blind, swapped", others, 7
-
-
-def _described(
-    run: Run, recipe: Recipe, asked: Sequence[Question], reached: Sequence[Question], setup: Setup
-) -> Iterator[tuple[str, Flags, int]]:
-    """Sets with auditors that describe, and the requests that each of those gets about a question."""
-    section = noise_audit.describing(setup)
-    read = noise_audit.heard(run, recipe, section, reached)
-    judged = noise_audit.judged(run, recipe, section, reached)
-    for name, votes, requests in ((DESCRIBED, read, VOTES * (1 + ORDERS)), (JUDGED, judged, VOTES)):
-        for rule in RULES:
-            yield told(name, rule), _keeps(asked, votes, _by(noise_audit.describing(setup, *rule))), requests
-
-
-def _keeps(asked: Sequence[Question], replies: Mapping[str, Sequence[Answer]], judge: Judge) -> Flags:
-    return np.array([judge(q, replies.get(q.question_id, ())) for q in asked])
-
-
-def _by(section: AuditorSection) -> Judge:
-    return lambda question, votes: section.judge(question, votes).keep
+    build = Build(setup, run, recipe, asked, true)
+    return Measured(setup.name, lied, true, void, tuple(sets(build)), build.counted)
 
 
 def lines(found: Measured) -> Iterator[Line]:
@@ -192,6 +104,7 @@ def lines(found: Measured) -> Iterator[Line]:
                 setup=found.setup,
                 lies=share,
                 set=each.name,
+                kind=each.kind,
                 wrong=float(here[0]),
                 wrong_interval=wrong,
                 recall=float(here[1]),
@@ -228,7 +141,7 @@ def _numbers(found: Measured, kept: Flags, paper: Flags, weights: Numbers, rows:
 def _headline() -> Line:
     """The recommended set at the share of lies that the targets are about."""
     found = measured(LOOKING, RUNS)
-    return next(line for line in lines(found) if (line.lies, line.set) == (AT, RECOMMENDED))
+    return next(line for line in lines(found) if (line.lies, line.set) == (AT, str(RECOMMENDED)))
 
 
 def ratio() -> float:

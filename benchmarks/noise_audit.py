@@ -17,8 +17,8 @@ from datagen.micro import captions, questions
 from datagen.sources import gather
 from filters.rules.auditor import AuditorSection
 
-#: Descriptions of an image by each auditor, and in how many orders of the options each is read.
-VOTES, ORDERS = 3, 1
+#: In how many orders of the options an auditor reads a caption.
+CAPTION_ORDERS = 2
 JUDGE = "the world's judge"
 _TEMPERATURE = 1.0
 
@@ -27,32 +27,50 @@ def answering(setup: Setup, agree: float) -> AuditorSection:
     """The filter by which that share of the votes of auditors that answer must be for the marked option."""
     return AuditorSection.model_validate(
         {
+            "name": "auditor/answers",
             "mode": "answer",
             "sees": "image",
             "models": setup.auditors,
             "votes": setup.votes,
-            "sampling": {"temperature": _TEMPERATURE, "max_tokens": 96},
+            "sampling": {"temperature": _TEMPERATURE, "max_tokens": 32},
             "agree_at_least": agree,
         }
     )
 
 
-def describing(setup: Setup, agree: int = 1, ahead: int | None = None) -> AuditorSection:
+def checking(setup: Setup) -> AuditorSection:
+    """The filter by which half of the readings of the caption must give the marked answer, as that of a wrong key."""
+    return AuditorSection.model_validate(
+        {
+            "name": "auditor/captions",
+            "mode": "answer",
+            "sees": "caption",
+            "models": setup.auditors,
+            "votes": CAPTION_ORDERS,
+            "sampling": {"max_tokens": 32},
+        }
+    )
+
+
+def describing(
+    setup: Setup, agree: int = 1, ahead: int | None = None, *, passed: int | None = None, orders: int = 1
+) -> AuditorSection:
     """The filter by which `agree` of all descriptions must bear the marked answer out.
 
-    With `ahead` no other answer may have more than that many votes more.
+    With `ahead` no other answer may have more than that many votes more; at most `passed` may tell of no answer.
     """
-    total = VOTES * len(setup.auditors)
+    total = setup.descriptions * len(setup.auditors)
     return AuditorSection.model_validate(
         {
             "mode": "describe",
             "models": setup.auditors,
-            "votes": VOTES,
-            "sampling": {"temperature": _TEMPERATURE, "max_tokens": 120},
+            "votes": setup.descriptions,
+            "sampling": {"temperature": _TEMPERATURE, "max_tokens": 48},
             "instruction": "Describe the image.",
-            "reader": {"model": "reader", "orders": ORDERS, "sampling": {"max_tokens": 96}},
+            "reader": {"model": "reader", "orders": orders, "sampling": {"max_tokens": 32}},
             "agree_at_least": agree / total,
             "ahead_at_most": 1 if ahead is None else ahead / total,
+            "unsure_at_most": 1 if passed is None else passed / total,
             "unsure": "drop",
         }
     )
@@ -62,10 +80,15 @@ def heard(run: Run, recipe: Recipe, section: AuditorSection, asked: Iterable[Que
     """Question id -> its votes, asked for where the run does not hold them."""
     wanted = list(asked)
     audit(gather.setting(run, recipe), section, wanted)
+    return votes(run, recipe, section, wanted)
+
+
+def votes(run: Run, recipe: Recipe, section: AuditorSection, asked: Iterable[Question]) -> Mapping[str, list[Answer]]:
+    """Question id -> its votes that the run holds."""
     orders = section.reader.orders if section.reader else len(LETTERS)
     mine = pl.col("solver").is_in(section.askers(recipe.models))
     few = pl.col("rollout") < section.votes, pl.col("order") < orders
-    found: dict[str, list[Answer]] = {question.question_id: [] for question in wanted}
+    found: dict[str, list[Answer]] = {question.question_id: [] for question in asked}
     for vote in run.answers.where(mine, *few, pl.col("question_id").is_in(list(found))):
         found[vote.question_id].append(vote)
     return found

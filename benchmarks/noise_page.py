@@ -1,40 +1,24 @@
 """The label-noise measurement as a section of docs/experiments.md, and its plot."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.noise_rules import AT, RECOMMENDED, VARIANTS, Kind
 
 if TYPE_CHECKING:
     from benchmarks.label_noise import Line
 
-#: The share of lies at which the targets hold.
-AT = 0.10
-#: Auditors that answer: the share of votes that must agree, and the one told for every world, chosen on another.
-ANSWERING, SHARES_AGREED, AGREE = "paper + auditors >= {}", (0.05, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75), 0.3
-#: Auditors that describe: what a model reads from the descriptions, and what the world's judge does.
-DESCRIBED, JUDGED = "paper + descriptions", "paper + descriptions without misreading"
-Rule = tuple[int, int | None]
-#: So many descriptions must bear the marked answer out, and one other may have so many more (None: any number).
-RULES: tuple[Rule, ...] = ((1, None), (1, 2), (1, 1), (1, 0), (2, None), (2, 1), (2, 0), (3, None), (4, None))
 BEGIN, END, PLOT = "<!-- label_noise {}: begin -->", "<!-- label_noise {}: end -->", "label_noise_{}.png"
-#: Kinds of auditors: what tells them in a set's name, line, colour and marker. The colours are Okabe and Ito's, which
-#: differ for every kind of colour vision.
-_KINDS = (
-    ("auditors", "-", "#0072B2", "o", "auditors that answer"),
-    ("descriptions,", "--", "#D55E00", "s", "auditors that describe"),
-    ("without misreading", ":", "#009E73", "^", "descriptions read without a mistake"),
-)
-
-
-def told(name: str, rule: Rule) -> str:
-    """A set of auditors that describe in the words of the tables."""
-    agree, ahead = rule
-    return f"{name}, {agree} agree" + ("" if ahead is None else f", {ahead} ahead")
-
-
-#: The set that the targets are about, chosen on another world.
-RECOMMENDED = told(DESCRIBED, (1, 2))
+#: Style, colour and marker of a kind's line. The colours, Okabe and Ito's, differ for every kind of colour vision.
+_LINES: Mapping[Kind, tuple[str, str, str]] = {
+    Kind.ANSWER: ("-", "#0072B2", "o"),
+    Kind.DESCRIBE: ("--", "#D55E00", "s"),
+    Kind.TOGETHER: ("-", "#CC79A7", "D"),
+    Kind.JUDGED: (":", "#009E73", "^"),
+    Kind.SEEN: ("", "#000000", "*"),
+}
 
 
 def write(lines: Sequence["Line"], folder: Path) -> None:
@@ -50,7 +34,14 @@ def write(lines: Sequence["Line"], folder: Path) -> None:
 def _table(lines: Sequence["Line"]) -> Iterator[str]:
     yield "| lies | filters | wrong labels kept | of the paper's | good rows kept | false | void | requests |"
     yield "|---|---|---|---|---|---|---|---|"
-    for line in filter(_told, lines):
+    at = [line for line in lines if line.lies == AT]
+    best = {line.set for line in frontier([line for line in at if line.kind is Kind.TOGETHER])}
+    best |= set(map(str, VARIANTS))
+    for line in lines:
+        if line.lies != AT and line.set not in ("paper", str(RECOMMENDED)):
+            continue
+        if line.kind is Kind.TOGETHER and line.set not in best:
+            continue
         wrong, good = _share(line.wrong, line.wrong_interval), _share(line.recall, line.recall_interval)
         part = _share(line.ratio, line.ratio_interval)
         kinds = " | ".join("" if math.isnan(k) else f"{100 * k:.0f} %" for k in (line.false_kept, line.void_kept))
@@ -61,15 +52,6 @@ def _table(lines: Sequence["Line"]) -> Iterator[str]:
 def _share(value: float, ends: tuple[float, float]) -> str:
     low, high = ends
     return "" if math.isnan(value) else f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-
-
-def _told(line: "Line") -> bool:
-    """The whole frontier of thresholds at one share of lies is enough."""
-    return line.lies == AT or line.set in (RECOMMENDED, ANSWERING.format(AGREE)) or not _audited(line)
-
-
-def _audited(line: "Line") -> bool:
-    return "auditors" in line.set or "descriptions" in line.set
 
 
 def frontier(lines: Sequence["Line"]) -> list["Line"]:
@@ -90,11 +72,12 @@ def plot(lines: Sequence["Line"], file: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(8, 5), dpi=150)
     own = [line for line in lines if line.lies == AT]
-    for words, style, colour, marker, label in _KINDS:
-        if best := frontier([line for line in own if words in line.set]):
+    for kind, (style, colour, marker) in _LINES.items():
+        found = [line for line in own if line.kind is kind]
+        if best := found if kind is Kind.SEEN else frontier(found):
             spots = ([line.recall for line in best], [line.ratio for line in best])
-            axes.plot(*spots, color=colour, marker=marker, linestyle=style, label=label)
-    rest = [line for line in own if not _audited(line)]
+            axes.plot(*spots, color=colour, marker=marker, linestyle=style, label=str(kind))
+    rest = [line for line in own if line.kind is Kind.PROBE]
     axes.scatter([line.recall for line in rest], [line.ratio for line in rest], facecolors="none", edgecolors="black")
     signs = dict(zip([line.set for line in rest], "abcdefghij", strict=False))
     for line in rest:

@@ -7,7 +7,7 @@ option in one question of twenty. Solvers and auditors are micro models, which e
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,7 @@ from typing import Any
 from capcurriculum import recipe
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
-from capcurriculum.rows import LETTERS
+from capcurriculum.rows import LETTERS, Question
 from capcurriculum.run import Run
 from curricula.build import build
 from datagen.micro import captions, questions
@@ -32,8 +32,9 @@ WRONG_KEYS = 0.05
 class Setup:
     """Who answers and who checks, over how many captions of which world; `start` sees worse than the other two.
 
-    `votes` are those of an auditor that answers; with none of them only auditors that describe are asked, and the
-    probe asks in one order.
+    `votes` are those of an auditor that answers, `descriptions` those of one that describes. Where filters on the probe
+    `alone` are measured too, it asks in both orders of the options. Auditors are asked about all rows with wrong labels
+    and `good` of the others, which count for all of these (None: about all).
     """
 
     name: str
@@ -43,12 +44,17 @@ class Setup:
     votes: int
     arms: tuple[str, ...] = ("image", "caption", "blind", "swapped")
     seed: int = 11
+    descriptions: int = 3
+    alone: bool = True
+    good: int | None = None
 
 
 STRONGER = Setup("stronger", ("start",), ("solver_a", "solver_b"), 2400, 8)
 EQUAL = Setup("equal", ("solver_a", "solver_b"), ("solver_a", "solver_b", "start"), 1600, 8, ("image", "caption"))
-#: The same models over another world, and of all sets only those with auditors that describe.
-LOOKING = Setup("looking", STRONGER.solvers, STRONGER.auditors, 1600, 0, ("image", "caption"), 37)
+#: The same models over another world, and of all sets only those with auditors.
+LOOKING = Setup(
+    "looking", STRONGER.solvers, STRONGER.auditors, 1600, 8, ("image", "caption"), 37, 6, alone=False, good=220
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def recipe_of(setup: Setup, folder: Path, url: str) -> Recipe:
             "probe": {
                 "solvers": setup.solvers,
                 "arms": setup.arms,
-                "other_order": setup.votes > 0,
+                "other_order": setup.alone,
                 "sampling": sampling,
             },
         },
@@ -103,17 +109,28 @@ def truth(run: Run) -> Mapping[str, Row]:
     A marked answer is true if the image gives it to the question; it is false too where the image has no answer, as
     when the caption tells of an object that is not there.
     """
+    found = {}
+    for question, things, lied in _facts(run):
+        marked = question.options[LETTERS.index(question.answer)]
+        gold = questions.gold(things, question.text)
+        found[question.question_id] = Row(lied, gold == marked, gold is None)
+    return found
+
+
+def shown(run: Run) -> Mapping[str, Sequence[Thing]]:
+    """Image id -> the objects that it shows."""
+    return {question.image_id: things for question, things, _ in _facts(run)}
+
+
+def _facts(run: Run) -> Iterator[tuple[Question, Sequence[Thing], bool]]:
+    """Every question, the objects in its image, and whether its caption lies."""
     lines = (run.path / "world" / "perception" / TRUTH).read_text(encoding="utf-8").splitlines()
     scenes = {fact["example_id"]: fact for fact in map(json.loads, lines)}
     examples = dict(run.captions.frame("caption_id", "example_id").iter_rows())
-    found = {}
     for question in run.questions.rows():
         fact = scenes[examples[question.caption_id]]
         things = [Thing(o["shape"], o["colour"], o["size"], o["cell"]) for o in fact["objects"]]
-        marked = question.options[LETTERS.index(question.answer)]
-        gold = questions.gold(things, question.text)
-        found[question.question_id] = Row(fact["lie"], gold == marked, gold is None)
-    return found
+        yield question, things, fact["lie"]
 
 
 def written(caption: str) -> str:

@@ -214,7 +214,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "",
         0.2,
         "lower",
-        "wrong labels kept with describing auditors over the paper's rule alone, 10 % of captions lying",
+        "wrong labels kept with three kinds of auditors over the paper's rule alone, 10 % of captions lying",
     ),
     "good_row_recall": Benchmark(
         label_noise.recall, "share", 0.8, "higher", "good perception-hard rows that the same auditors leave"

@@ -33,6 +33,8 @@ CLASSES: Mapping[str, str] = {
     "duplicates": "filters.corpus.duplicates.filter:DuplicatesSection",
     "contamination": "filters.corpus.contamination:ContaminationSection",
 }
+#: Between a filter and a name of its own, by which one that may be listed several times is known in the ledger.
+NAMED = "/"
 _EXAMPLE = "{name: perception, action: label}"
 #: What a recipe without a list has: rows that can be asked at all, the paper's rule, what ordering needs, the band.
 DEFAULT = ("readable", "wellformed", "perception", "rollouts", "difficulty")
@@ -53,15 +55,16 @@ def section(value: object) -> FilterSection:
     if "name" not in value:
         raise ValueError(f"a filter with options has its name among them, such as {_EXAMPLE}")
     name = value["name"]
-    if not isinstance(name, str) or name not in CLASSES:
-        word = str(name)[:60]
+    rule = str(name).partition(NAMED)[0]
+    if not isinstance(name, str) or rule not in CLASSES:
+        word = rule[:60]
         raise ValueError(f"there is no filter {word!r}{meant(word, CLASSES)}; filters are {', '.join(CLASSES)}")
-    module, _, kind = CLASSES[name].partition(":")
+    module, _, kind = CLASSES[rule].partition(":")
     try:
         found: FilterSection = getattr(import_module(module), kind).model_validate(value)
     except ValidationError as error:
         details = [
-            InitErrorDetails(type=e["type"], loc=(name, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
+            InitErrorDetails(type=e["type"], loc=(rule, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
             for e in error.errors()
         ]
         raise ValidationError.from_exception_data(error.title, details) from error
@@ -78,8 +81,10 @@ def check_filters(recipe: RecipeView) -> None:
         ValueError: a filter judges a stage twice, lacks what it needs, or is missing where something relies on it.
     """
     counts = Counter((section.name, stage) for section in recipe.filters for stage in section.stages)
-    if twice := [f"{name} ({stage})" for (name, stage), count in counts.items() if count > 1]:
-        raise ValueError(f"filters names {', '.join(twice)} more than once; leave one out")
+    if twice := [pair for pair, count in counts.items() if count > 1]:
+        said = ", ".join(f"{name} ({stage})" for name, stage in twice)
+        mend = f", or name one auditor{NAMED}second" if "auditor" in dict(twice) else ""
+        raise ValueError(f"filters names {said} more than once; leave one out{mend}")
     for section in recipe.filters:
         section.check(recipe)
     bounded = recipe.rollouts.above is not None or recipe.rollouts.below is not None

@@ -11,7 +11,6 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 
@@ -94,7 +93,7 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 def _branch(kinds: tuple[Any, ...], label: str) -> tuple[bool, tuple[Any, ...]]:
     """Whether `label` is the tag of one of several sections, else the name of a branch; and the types that it names."""
     sections = [section for kind in kinds for section in family(kind)]
-    if tagged := [one for one in sections if any(label in get_args(f.annotation) for f in tags(one))]:
+    if tagged := [one for one in sections if label in tags(one)]:
         return True, tuple(tagged)
     # The label of a section with validators is `function-before[validator(), Section]`.
     return False, tuple(one for one in sections if re.search(rf"\b{one.__name__}\b", label))
@@ -108,10 +107,12 @@ def family(kind: Any) -> Iterator[type[BaseModel]]:
             yield from family(heir)
 
 
-def tags(section: type[BaseModel]) -> list[FieldInfo]:
-    """The fields by whose one value a section is told from its like."""
-    fields = (section.model_fields.get(name) for name in ("name", "kind"))
-    return [field for field in fields if field and get_origin(field.annotation) is Literal]
+def tags(section: type[BaseModel]) -> list[str]:
+    """The values of `name` or `kind` that tell a section from its like; of a free text its default."""
+    fields = [section.model_fields[name] for name in ("name", "kind") if name in section.model_fields]
+    listed = (get_args(field.annotation) for field in fields if get_origin(field.annotation) is Literal)
+    usual = (field.default for field in fields if isinstance(field.default, str) and field.default)
+    return [str(one) for values in listed for one in values] or list(usual)
 
 
 def _fits(sections: tuple[Any, ...], label: str, value: object) -> bool:

@@ -169,7 +169,7 @@ def _tag(fault: Fault) -> str:
 
 def _no_tag(fault: Fault) -> str:
     key = str(fault.error.get("ctx", {}).get("discriminator", "")).strip("'")
-    kinds = [str(one) for s in _sections(fault) for f in tags(s) for one in get_args(f.annotation)]
+    kinds = [tag for section in _sections(fault) for tag in tags(section)]
     return f"{key} is missing; it is one of {', '.join(kinds)}" if kinds else f"{key} is missing; add `{key}: …`"
 
 

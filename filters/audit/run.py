@@ -43,9 +43,9 @@ class Report:
     rates: tuple[Rate, ...]
 
 
-def filtering(recipe: Recipe) -> AuditorSection | None:
-    """The auditor among the recipe's filters."""
-    return next((section for section in recipe.filters if isinstance(section, AuditorSection)), None)
+def filtering(recipe: Recipe) -> list[AuditorSection]:
+    """The auditors among the recipe's filters."""
+    return [section for section in recipe.filters if isinstance(section, AuditorSection)]
 
 
 def auditor(
@@ -56,14 +56,14 @@ def auditor(
     votes: int | None = None,
     reader: str | None = None,
 ) -> AuditSection:
-    """The auditors of the command line; missing options are those of the recipe's filter, if it has one.
+    """The auditors of the command line; missing options are those of the recipe's first such filter, if any.
 
     More votes than the options have rotations, and several descriptions, are sampled at temperature 0.7.
 
     Raises:
         RecipeError: no model is named and the recipe has none, or the options are invalid.
     """
-    own = filtering(recipe)
+    own = next(iter(filtering(recipe)), None)
     given = {"models": tuple(models) or None, "mode": mode, "sees": sees, "votes": votes, "reader": reader}
     describes = (mode or (own.mode if own else "")) == "describe"
     foreign = {"sees"} if describes else {"reader", "instruction"}  # of a filter of another mode
@@ -104,8 +104,7 @@ def audit_run(recipe: Recipe, run: Run, section: AuditSection, size: int, seed: 
         ids = pl.LazyFrame({"question_id": [drawn.question_id for drawn in sample.drawn]})
         audit(gather.setting(opened, recipe, display), section, pipeline.questions(opened, ids))
         opinions = _opinions(opened, recipe, section, ids)
-        own = filtering(recipe)
-        independent = own is None or not set(own.models) & set(section.models)
+        independent = not any(set(own.models) & set(section.models) for own in filtering(recipe))
         report = Report(section.askers(recipe.models), independent, tuple(noise.estimate(sample, opinions)))
         _write(opened, report, section, sample, opinions, seed)
     return report

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import label_noise, noise_audit, noise_page, noise_world
-from benchmarks.label_noise import FilterSet, Measured
+from benchmarks import label_noise, noise_audit, noise_page, noise_seeing, noise_world
+from benchmarks.label_noise import Measured
+from benchmarks.noise_rules import Kind
+from benchmarks.noise_sets import FilterSet
 from capcurriculum.rows import Question
 from datagen.micro import captions, questions
 from datagen.micro.scenes import scenes
@@ -28,6 +30,8 @@ RED = "The image shows two objects. A small red circle is at the top. A large bl
 MOVED = RED.replace("at the top.", "at the left.")
 FAR = RED.replace("at the top.", "at the bottom-right.")
 GREEN = RED.replace("red", "green")
+_PLACES = ("left", "top", "center", "right")
+WHERE = Question("q", "perception", "", "B", _PLACES, "", "i", "p", RED, "c", "s", "l", "Where is the red circle?")
 
 
 @pytest.mark.parametrize(
@@ -41,14 +45,21 @@ GREEN = RED.replace("red", "green")
     ],
 )
 def test_descriptions_bear_an_answer_out_or_another(told: list[str], agree: int, ahead: int | None, keep: bool) -> None:
-    options = ("left", "top", "center", "right")
-    asked = Question(
-        "q", "perception", "", "B", options, "spatial", "i", "p", RED, "c", "s", "l", "Where is the red circle?"
-    )
-    votes = [noise_audit.read_well(asked, "one", index, text) for index, text in enumerate(told)]
+    votes = [noise_audit.read_well(WHERE, "one", index, text) for index, text in enumerate(told)]
     section = noise_audit.describing(noise_world.STRONGER, agree, ahead)
-    assert len(told) == noise_audit.VOTES * len(section.models)
-    assert section.judge(asked, votes).keep == keep
+    assert len(told) == section.votes * len(section.models)
+    assert section.judge(WHERE, votes).keep == keep
+
+
+def test_what_a_question_names_is_counted_by_colour_and_by_shape() -> None:
+    asked = replace(WHERE, text="Where is the red cross?")
+    counting = list(noise_seeing.counting(asked))
+    assert [(one.question_id, one.problem) for one in counting] == [
+        ("q/red", "How many red objects are there?"),
+        ("q/cross", "How many crosses are there?"),
+    ]
+    assert {one.answer for one in counting} == {"0"}
+    assert not list(noise_seeing.counting(replace(asked, text="How many objects are there?")))
 
 
 def measured() -> Measured:
@@ -61,7 +72,8 @@ def measured() -> Measured:
     some = paper.copy()
     some[:5] = False
     void = ~true & (np.arange(100) < 5)
-    return Measured("stronger", lied, true, void, (FilterSet("paper", paper, 3000.0), FilterSet("some", some, 3500.0)))
+    sets = FilterSet("paper", Kind.PROBE, paper, 3000.0), FilterSet("some", Kind.DESCRIBE, some, 3500.0)
+    return Measured("stronger", lied, true, void, sets)
 
 
 def test_worlds_with_other_shares_of_lies_are_the_same_rows_weighted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +104,8 @@ def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatc
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
-    assert text.count("| some |") == len(label_noise.SHARES)
+    assert text.count("| paper |") == len(label_noise.SHARES)
+    assert text.count("| some |") == 1
 
 
 def test_the_frontier_is_what_no_other_set_beats(monkeypatch: pytest.MonkeyPatch) -> None:

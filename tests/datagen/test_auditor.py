@@ -9,12 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capcurriculum import recipe
+from capcurriculum import cli, recipe
 from capcurriculum.errors import RecipeError
 from capcurriculum.ledger.forecast import forecast
+from capcurriculum.ledger.verdicts import kept_ids
 from capcurriculum.locks import Share
 from capcurriculum.recipe import Recipe
 from capcurriculum.render.progress import Display
@@ -37,7 +39,7 @@ AUDIT = {"name": "auditor", "models": "judge", "votes": 3}
 
 
 class Judging(endpoint.Endpoint):
-    """A teacher that marks a wrong option now and then, and an auditor that knows."""
+    """A teacher that marks a wrong option now and then, and an auditor that knows, but from captions alone."""
 
     def reply(self, body: dict[str, Any]) -> str:
         asked = body["messages"][-1]["content"]
@@ -46,7 +48,8 @@ class Judging(endpoint.Endpoint):
             return super().reply(body)
         options = dict(re.findall(r"^([A-D]): (.*)$", text, re.MULTILINE))
         marked = options[re.findall(r"^Marked answer: ([A-D])$", text, re.MULTILINE)[0]]
-        verdict = "agree" if marked.startswith("right") else "disagree"
+        doubts = "cannot see the image" in text and endpoint.unit("doubt", marked) < 0.4
+        verdict = "agree" if marked.startswith("right") and not doubts else "disagree"
         return json.dumps({"seen": "It is there.", "verdict": verdict})
 
     def _question(self, text: str) -> str:
@@ -164,6 +167,33 @@ def test_an_auditor_that_answers_is_a_solver_whose_choice_is_compared(world: Wor
     assert len(votes) == 12 * 2 * 2
 
 
+def test_two_auditors_each_have_their_line_and_a_row_needs_both(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = {"name": "auditor/captions", "models": "judge", "sees": "caption", "votes": 1}
+    alone, both = ([LABELLED, *audits, "rollouts"] for audits in ([AUDIT], [AUDIT, second]))
+    first = world.recipe(alone, runs=str(tmp_path))
+    build(first, Display())
+    asked = len(world.server.requests)
+    wanted = world.recipe(both, runs=str(tmp_path))
+    assert recipe.parse(yaml.safe_load(recipe.dump(wanted)), "again") == wanted
+    assert recipe.differences(first, wanted) == []
+    run = build(wanted, Display())
+    assert len(world.server.requests) - asked == 12
+    images, captions = verdicts(run), verdicts(run, "auditor/captions")
+    assert {verdict.detail for verdict in captions.values()} == {"agree 1 of 1", "disagree 1 of 1"}
+    dropped = {key for found in (images, captions) for key, verdict in found.items() if not verdict.keep}
+    assert dropped > {key for key, verdict in images.items() if not verdict.keep}
+    assert set(kept_ids(run, wanted).collect()["question_id"]) == images.keys() - dropped
+    judged = run.verdicts.count()
+    build(wanted, Display())
+    assert (len(world.server.requests), run.verdicts.count()) == (asked + 12, judged)
+    assert [step.requests for step in forecast(wanted, run, expected.rows(wanted, run)) if step.step == "audit"]
+    for verb in (["funnel", str(run.path), "--overlap"], ["why", str(run.path), next(iter(captions)), "--prompts"]):
+        assert cli.main(verb) == 0
+        assert "auditor/captions" in capsys.readouterr().out
+
+
 def test_a_plan_counts_the_auditors_requests(world: World, tmp_path: Path) -> None:
     source = {"kind": "docci", "path": str(world.folder / "docci"), "limit": 12}
     perception = {"source": source, "teacher": {"model": "teacher"}, "probe": {"solvers": ["one", "two"]}}
@@ -181,6 +211,8 @@ def test_a_plan_counts_the_auditors_requests(world: World, tmp_path: Path) -> No
         ({"models": "one", "stages": ["text"]}, "made from captions"),
         ({"models": []}, "at least one value"),
         ({"models": "one", "rule": "kind"}, "rule: there is no such key"),
+        ({"models": "one", "name": "auditor/b", "rule": "kind"}, r"filters\[0\].rule: there is no such key"),
+        ({"models": "one", "name": "auditor/A B"}, "must be auditor, or auditor/ and at most 40 small letters"),
     ],
 )
 def test_a_section_that_cannot_be_is_refused(tmp_path: Path, section: dict[str, Any], sentence: str) -> None:
@@ -265,6 +297,17 @@ def test_votes_that_could_be_read_decide(said: str, share: float, reason: str) -
     assert verdict.keep == (reason != "auditor_disagrees")
     strict = section.model_copy(update={"unsure": "drop"}).judge(QUESTION, votes)
     assert (strict.reason, strict.keep) == (reason, reason == "kept")
+
+
+@pytest.mark.parametrize(("said", "keep"), [("auuu", True), ("auuuu", False), ("auuux", True), ("aduuu", True)])
+def test_too_many_votes_that_find_nothing_are_an_objection(said: str, keep: bool) -> None:
+    names = {"a": "agree", "d": "disagree", "u": "unsure", "x": "garbled"}
+    votes = [vote(names[letter], number) for number, letter in enumerate(said)]
+    few = {"models": "m", "votes": len(said), "sampling": {"temperature": 1}, "agree_at_least": 0.1}
+    assert AuditorSection.model_validate(few).judge(QUESTION, votes).keep
+    section = AuditorSection.model_validate(few | {"unsure_at_most": 0.75})
+    verdict = section.judge(QUESTION, votes)
+    assert (verdict.keep, verdict.reason) == (keep, "kept" if keep else "auditor_disagrees")
 
 
 @given(st.permutations("aadduufx"))

@@ -160,13 +160,15 @@ def test_who_filtered_the_run_is_no_independent_auditor_of_it(
     built: tuple[World, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world, _ = built
-    audit = {"name": "auditor", "models": "judge", "votes": 2}
-    filtered = build(world.recipe(["perception", audit, "rollouts"], runs=str(tmp_path)), Display())
-    assert cli.main(["audit", str(filtered.path)]) == 0
-    assert "name another auditor with --model" in capsys.readouterr().out
-    found = json.loads((filtered.path / "audit.json").read_text())
-    assert found["independent"] is False
-    assert found["auditor"]["votes"] == 2
+    audit, second = {"name": "auditor", "models": "judge", "votes": 2}, {"name": "auditor/second", "models": "two"}
+    filtered = build(world.recipe(["perception", audit, second, "rollouts"], runs=str(tmp_path)), Display())
+    for model in ([], ["--model", "two"]):
+        assert cli.main(["audit", str(filtered.path), *model]) == 0
+        assert "name another auditor with --model" in capsys.readouterr().out
+        found = json.loads((filtered.path / "audit.json").read_text())
+        assert found["independent"] is False
+        assert found["auditor"]["votes"] == 2
+    assert found["auditor"]["models"] == ["two"]
 
 
 @pytest.mark.parametrize(
