@@ -8,8 +8,8 @@ Definitions, over the questions of one build whose scenes are known:
   image and right from the caption, in the order of the options in which the question is written. Recall counts those.
 - A world with a share s of lying captions is the build's own rows, of which half lie, weighted: lying ones by s/share,
   true ones by (1-s)/(1-share). Every filter here judges a row by itself, so this is what such a world gives.
-- Where a set-up says so (`good`), auditors are asked about all rows with wrong labels that the paper's rule keeps, and about
-  a random part of the others, which count for all of these.
+- Where a set-up says so (`good`), auditors are asked about all rows with wrong labels that the paper's rule keeps, and
+  about a random part of the others, which count for all of these.
 - Requests are those a build with that set would make for 1,000 captions: one to the teacher, the arms and orders that
   the set reads, and votes on what the filters before let through; of auditors that describe, descriptions and readings.
 
