@@ -47,7 +47,6 @@ def write(folder: Path, data: Source) -> list[Path]:
         "module": Md(own.module),
         "version": Md(version),
         "grader": Md(data.capcurriculum),
-        "folder": Md(FOLDER),
         "places": listed(list(dict.fromkeys(_place(stage.repo) for stage in data.stages))),
         "stages": listed([code(stage.name) for stage in data.stages]),
         "stage": Md(data.stages[0].name),  # of letters that have no meaning in any of the files
