@@ -17,7 +17,7 @@ from tests.support.evaluating import line, tsv
 from tests.support.signalled import at_work, command, done, ended, half_written, left
 from training.supervise import processes, supervisor
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(800)]
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 #: Starts a process that leaves its group and session, as some of vLLM's and of kits' do.
 STRAY = """

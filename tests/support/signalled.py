@@ -46,7 +46,7 @@ def left(mark: str) -> list[int]:
 
 def at_work(process: "subprocess.Popen[str]", is_at_work: Callable[[], bool]) -> None:
     """Wait until it is."""
-    end = time.monotonic() + 200
+    end = time.monotonic() + 500
     while not is_at_work():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
