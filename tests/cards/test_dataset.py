@@ -289,7 +289,7 @@ def test_endless_lines_leave_a_card_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FUZZ)
 @pytest.mark.timeout(900)
 def test_no_text_breaks_a_card_at_length(tmp_path: Path, drawn: dict[str, str]) -> None:

@@ -355,7 +355,7 @@ def test_no_text_breaks_a_model_card(tmp_path: Path, drawn: dict[str, str]) -> N
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries(dict.fromkeys(TEXTS, FOREIGN)))
 @pytest.mark.timeout(900)
 def test_no_text_breaks_a_model_card_at_length(tmp_path: Path, drawn: dict[str, str]) -> None:

@@ -36,8 +36,16 @@ def small(tmp_path: Path) -> Path:
 
 
 def content(run: Run) -> dict[str, list[str]]:
-    """Every table as sorted rows, and every stage file's rows in order."""
-    tables = {name: sorted(json.dumps(row) for row in getattr(run, name).frame().to_dicts()) for name in TABLES}
+    """Every table as sorted rows, and every stage file's rows in order.
+
+    Without the tokens of prompts: the first of the rollouts that are asked for together bears them, and after a kill
+    amid a reply's choices those that are missing are another request.
+    """
+    frames = {name: getattr(run, name).frame() for name in TABLES}
+    tables = {
+        name: sorted(json.dumps(row) for row in frame.drop("tokens_in", strict=False).to_dicts())
+        for name, frame in frames.items()
+    }
     for path in sorted(run.stages.glob("*/*.parquet")):
         tables[f"{path.parent.name}/{path.name}"] = [repr(row) for row in pq.read_table(path).to_pylist()]
     return tables
