@@ -85,7 +85,12 @@ def _row(row: Mapping[str, Any], stage: str, place: str) -> Row:
 
 
 def _content(text: str, images: Sequence[bytes], place: str) -> tuple[str | bytes, ...]:
-    """The text with an image in place of each placeholder, as verl's dataset puts them."""
+    """The text with an image in place of each placeholder, as verl's dataset puts them.
+
+    In a row without images a placeholder is text, unless the text begins with it: then the row has lost its image.
+    """
+    if not images and not text.startswith(PLACEHOLDER):
+        return (text,)
     parts = [part for part in re.split(f"({PLACEHOLDER})", text) if part]
     if parts.count(PLACEHOLDER) != len(images):
         raise SourceError(f"{place} has {len(images)} images and {parts.count(PLACEHOLDER)} places for them.")

@@ -68,6 +68,12 @@ def test_stages_and_splits_are_chosen_and_the_order_stays(given: Source) -> None
         list(rows(given, Selection(split="test")))
 
 
+def test_a_tag_in_the_text_of_a_row_without_images_is_text(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "What does <image> mean in HTML?"}]
+    (one,) = rows(changed(tmp_path, prompt=said, images=[]), Selection())
+    assert one.content == ("What does <image> mean in HTML?",)
+
+
 def test_a_folder_takes_the_place_of_the_source(given: Source, tmp_path: Path) -> None:
     training_data.write_stage(tmp_path, "text", train=3)
     found = list(rows(given, Selection(stages=("text",), folder=tmp_path)))
